@@ -1,0 +1,101 @@
+"""What the flow files share. Import it before metaflow: it sets the environment's defaults first."""
+
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from churn import config as settings
+from churn.environment import ROOT
+from churn.errors import ChurnError
+from metaflow import Config, FlowMutator, current, user_step_decorator
+from metaflow.exception import MetaflowException
+
+
+class Stopped(MetaflowException):
+    """A ChurnError as Metaflow shows errors that need no traceback."""
+
+    headline = "Churnflow stopped"
+
+
+@user_step_decorator
+def _plain_errors(step_name: str, flow: Any, inputs: Any = None, attributes: Any = None) -> Iterator[None]:
+    try:
+        yield
+    except ChurnError as error:
+        raise Stopped(str(error)) from None
+
+
+class plain_errors(FlowMutator):
+    """Class decorator of a flow: a ChurnError in any step is shown as its message alone."""
+
+    def pre_mutate(self, mutable_flow: Any) -> None:
+        for _, step in mutable_flow.steps:
+            step.add_decorator(_plain_errors)
+
+
+def config(name: str, file: str, model: type[settings.Strict], check: Callable[[Any, str], None] | None = None) -> Config:
+    """A Metaflow Config read strictly as ``model`` from ROOT/config/``file``, unless ``--config NAME PATH`` says otherwise.
+
+    Its value is the validated settings as a plain dictionary; anything wrong stops the command before any work.
+    """
+    default = ROOT / "config" / file
+
+    def parser(text: str) -> dict[str, Any]:
+        source = _given(name) or str(default)
+        try:
+            found = settings.parse(model, text, source)
+            if check is not None:
+                check(found, source)
+        except ChurnError as error:
+            raise Stopped(str(error)) from None
+        return found.model_dump(mode="json")
+
+    return Config(name, default=str(default), parser=parser)
+
+
+def read(model: type[settings.Model], value: Any) -> settings.Model:
+    """The settings model behind a Config's value, in a step."""
+    return settings.check(model, value.to_dict(), "config")
+
+
+def _given(name: str) -> str | None:
+    """The path after ``--config NAME`` on the command line, for error messages."""
+    words = sys.argv
+    for i, word in enumerate(words[:-2]):
+        if word == "--config" and words[i + 1] == name:
+            return str(Path(words[i + 2]))
+    return None
+
+
+def upstream_version(requested: str | None) -> str:
+    """The data version to train on: the one asked for, else the triggering DataFlow run's, else the newest successful one's."""
+    from metaflow import Flow
+    from metaflow.exception import MetaflowNotFound
+
+    if requested:
+        return requested
+    trigger = current.get("trigger")
+    if trigger is not None:
+        return trigger.run.data.data_version
+    try:
+        run = Flow("DataFlow").latest_successful_run
+    except MetaflowNotFound:
+        run = None
+    if run is None:
+        raise ChurnError("there is no data version yet; run `python flows/data_flow.py run`, or give --data-version")
+    return run.data.data_version
+
+
+def show(on: Any, parts: list[Any]) -> None:
+    """Put the parts of ``churn.cards`` on a Metaflow card."""
+    from churn import cards
+    from metaflow.cards import Image, Markdown, Table
+
+    for part in parts:
+        if isinstance(part, str):
+            on.append(Markdown(part))
+        elif isinstance(part, cards.Table):
+            on.append(Table([list(row) for row in part.rows], headers=list(part.headers)))
+        else:
+            on.append(Image.from_matplotlib(part))

@@ -1,0 +1,163 @@
+"""Strict, frozen settings read from TOML. An unknown key or a bad value is refused with file, key and reason."""
+
+import tomllib
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from churn.errors import ChurnError
+
+
+class Strict(BaseModel):
+    """Base of every settings model: frozen, no unknown keys, no silent conversion of types."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+Model = TypeVar("Model", bound=Strict)
+
+
+def parse(model: type[Model], text: str, file: str | Path) -> Model:
+    """Read TOML ``text`` as ``model``; ``file`` only names it in errors. Raises ChurnError naming file and key."""
+    try:
+        return check(model, tomllib.loads(text), file)
+    except tomllib.TOMLDecodeError as error:
+        raise ChurnError(f"{file}: not valid TOML: {error}") from None
+
+
+def load(model: type[Model], file: str | Path) -> Model:
+    """Read ``file`` as ``model``. Raises ChurnError if it is missing, not TOML, or not as the model wants it."""
+    path = Path(file)
+    if not path.is_file():
+        raise ChurnError(f"{path}: no such config file")
+    return parse(model, path.read_text(encoding="utf-8"), path)
+
+
+def check(model: type[Model], values: dict[str, Any], file: str | Path) -> Model:
+    """Build ``model`` from ``values``. Raises ChurnError with one line per bad key."""
+    try:
+        return model.model_validate_json(_json(values))
+    except ValidationError as error:
+        lines = [_reason(model, problem) for problem in error.errors(include_url=False)]
+        raise ChurnError("\n".join(f"{file}: {line}" for line in lines)) from None
+
+
+def _json(values: dict[str, Any]) -> str:
+    # JSON mode lets strict models take lists for tuples, as TOML has no tuples.
+    import json
+
+    return json.dumps(values, default=str)
+
+
+def _reason(model: type[BaseModel], problem: Any) -> str:
+    key = ".".join(str(part) for part in problem["loc"]) or "top level"
+    if problem["type"] == "extra_forbidden":
+        known = ", ".join(sorted(model.model_fields)) if len(problem["loc"]) == 1 else ""
+        return f"unknown key '{key}'" + (f"; known keys are: {known}" if known else "; check its spelling or remove it")
+    if problem["type"] == "missing":
+        return f"key '{key}' is missing"
+    reason = problem["msg"].removeprefix("Value error, ")
+    value = problem.get("input")
+    return f"{key}: {reason}" + (f" (got {value!r})" if isinstance(value, str | int | float | bool) else "")
+
+
+class Source(Strict):
+    """Where rows come from: ``kind`` 'generate' (``rows``, ``seed``) or 'file' (``path``: CSV or Parquet)."""
+
+    kind: Literal["generate", "file"]
+    path: str = ""
+    rows: int = Field(default=10_000, ge=10, le=100_000_000)
+    seed: int = Field(default=42, ge=0)
+
+    @property
+    def name(self) -> str:
+        return self.path if self.kind == "file" else f"generated ({self.rows} rows, seed {self.seed})"
+
+
+class Split(Strict):
+    """Share of rows held out, and the seed of the stratified split."""
+
+    holdout: float = Field(default=0.2, gt=0, lt=1)
+    seed: int = Field(default=42, ge=0)
+
+
+class Quality(Strict):
+    """Limits the whole table must keep: fewest rows and fewest rows of either class."""
+
+    min_rows: int = Field(default=100, ge=10)
+    min_class_rows: int = Field(default=20, ge=5)
+
+
+class DataConfig(Strict):
+    """config/data.toml."""
+
+    source: tuple[Source, ...] = Field(min_length=1)
+    split: Split = Split()
+    quality: Quality = Quality()
+
+
+class Range(Strict):
+    """A search range: ``low`` to ``high`` (inclusive for integers), on a log scale if ``log``."""
+
+    low: float
+    high: float
+    log: bool = False
+    integer: bool = False
+
+    @model_validator(mode="after")
+    def _ordered(self) -> "Range":
+        if not self.low < self.high or (self.log and self.low <= 0):
+            raise ValueError("a range needs low < high, and low > 0 on a log scale")
+        return self
+
+
+Choice = str | int | float | bool
+Value = Choice | None
+
+
+class Family(Strict):
+    """A model family: an estimator's import path, its fixed parameters, and the space that is searched."""
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
+    estimator: str = Field(pattern=r"^[\w.]+\.\w+$")
+    iterations: int = Field(default=10, ge=1)
+    impute: bool = False
+    scale: bool = False
+    fixed: dict[str, Value] = {}
+    search: dict[str, tuple[Value, ...] | Range] = {}
+
+
+class Search(Strict):
+    """What all families share: the folds (stratified, the same for all), the seed, and the metric that decides."""
+
+    folds: int = Field(default=5, ge=2)
+    seed: int = Field(default=42, ge=0)
+    metric: Literal["roc_auc", "average_precision", "neg_brier_score", "neg_log_loss"] = "roc_auc"
+
+
+class Promotion(Strict):
+    """The challenger replaces the champion if a paired bootstrap of their holdout ROC-AUC shows a gain above ``margin``
+    with at least ``confidence``."""
+
+    margin: float = Field(default=0.0, ge=0, lt=1)
+    confidence: float = Field(default=0.95, gt=0.5, lt=1)
+    resamples: int = Field(default=1000, ge=100)
+
+
+class TrainConfig(Strict):
+    """config/train.toml."""
+
+    experiment: str = "churn"
+    registered_model: str = "churn-classifier"
+    search: Search = Search()
+    gate: dict[str, float] = {}
+    promotion: Promotion = Promotion()
+    model: tuple[Family, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _distinct(self) -> "TrainConfig":
+        names = [family.name for family in self.model]
+        if len(set(names)) < len(names):
+            raise ValueError(f"two [[model]] tables have the same name: {', '.join(names)}")
+        return self

@@ -1,0 +1,45 @@
+"""Defaults of the environment, set before Metaflow, MLflow or BentoML are imported.
+
+Libraries read their settings when they are imported, so every entry point imports this module first. Nothing the user
+has set is overridden. The root is found from this file's place, never from the working directory.
+"""
+
+import os
+import sys
+from pathlib import Path
+
+FLOWS = Path(__file__).resolve().parents[1]
+ROOT = FLOWS.parent
+STATE = Path(os.environ.get("CHURNFLOW_HOME", ROOT / ".churnflow")).resolve()
+
+TELEMETRY_OFF = {
+    "BENTOML_DO_NOT_TRACK": "True",  # the value 1 does not switch it off
+    "DO_NOT_TRACK": "1",
+    "DVC_NO_ANALYTICS": "1",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "NML_DISABLE_USAGE_LOGGING": "1",
+}
+
+DEFAULTS = {
+    **TELEMETRY_OFF,
+    "BENTOML_HOME": str(STATE / "bentoml"),
+    "DVC_SITE_CACHE_DIR": str(STATE / "dvc-site"),
+    "GIT_PYTHON_REFRESH": "quiet",
+    "METAFLOW_DATASTORE_SYSROOT_LOCAL": str(STATE / "metaflow"),
+    "METAFLOW_USER": os.environ.get("USER") or "churnflow",  # root without a name is refused by Metaflow
+    "MLFLOW_ARTIFACTS": (STATE / "mlartifacts").as_uri(),
+    "MLFLOW_ENABLE_ASYNC_LOGGING": "false",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "1",
+    "MLFLOW_TRACKING_URI": f"sqlite:///{STATE / 'mlflow.db'}",
+}
+
+
+def set_defaults() -> None:
+    """Fill in what the environment leaves open, and make ``churn`` importable by child processes."""
+    for name, value in DEFAULTS.items():
+        os.environ.setdefault(name, value)
+    if str(FLOWS) not in sys.path:
+        sys.path.insert(0, str(FLOWS))
+
+
+set_defaults()

@@ -1,0 +1,113 @@
+"""Estimators and search spaces from config, and the pipeline that is registered: raw columns in, probability out."""
+
+import importlib
+import json
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from sklearn.base import BaseEstimator, TransformerMixin
+
+from churn import features
+from churn.config import Family, Range, TrainConfig
+from churn.dataset import Dataset, read
+from churn.errors import ChurnError
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from sklearn.pipeline import Pipeline
+
+
+class FeatureStep(TransformerMixin, BaseEstimator):
+    """First step of the registered pipeline: ``features.frame`` as a transformer. ``dataset`` is its JSON text."""
+
+    def __init__(self, dataset: str) -> None:
+        self.dataset = dataset
+
+    def fit(self, X: "pd.DataFrame", y: Any = None) -> "FeatureStep":
+        return self
+
+    def transform(self, X: "pd.DataFrame") -> "pd.DataFrame":
+        return features.frame(read(json.loads(self.dataset)), X)
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return True
+
+
+def check(config: TrainConfig, file: str) -> None:
+    """Refuse an estimator that cannot be imported, or a parameter it does not have, before any work."""
+    for family in config.model:
+        known = set(_estimator_class(family, file)().get_params())
+        for key in ("fixed", "search"):
+            for name in getattr(family, key):
+                if name not in known:
+                    raise ChurnError(
+                        f"{file}: model '{family.name}': {key}.{name} is not a parameter of {family.estimator}; "
+                        f"it has {', '.join(sorted(known))}"
+                    )
+
+
+def _estimator_class(family: Family, file: str = "config") -> Any:
+    module, name = family.estimator.rsplit(".", 1)
+    try:
+        return getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        raise ChurnError(f"{file}: model '{family.name}': cannot import {family.estimator} ({error})") from None
+
+
+def build(family: Family, dataset: Dataset, seed: int, params: dict[str, Any] | None = None) -> "Pipeline":
+    """The unfitted pipeline over model inputs (see ``features.frame``): prepare, then model.
+
+    Trees are not scaled: float32 scaling would move rows across split thresholds in ONNX.
+    """
+    from sklearn.compose import ColumnTransformer
+    from sklearn.impute import SimpleImputer
+    from sklearn.pipeline import Pipeline
+    from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+    numeric: list[tuple[str, Any]] = []
+    if family.impute:
+        numeric.append(("impute", SimpleImputer(strategy="median", keep_empty_features=True)))
+    if family.scale:
+        numeric.append(("scale", StandardScaler()))
+    encode = OneHotEncoder(handle_unknown="ignore", sparse_output=False, dtype=np.float32)
+    prepare = ColumnTransformer(
+        [
+            ("numeric", Pipeline(numeric) if numeric else "passthrough", list(dataset.numeric)),
+            ("categorical", encode, list(dataset.categorical)),
+        ],
+        sparse_threshold=0,
+    )
+    estimator = _estimator_class(family)()
+    seeded = {"random_state": seed} if "random_state" in estimator.get_params() else {}
+    return Pipeline([("prepare", prepare), ("model", estimator.set_params(**seeded, **family.fixed, **(params or {})))])
+
+
+def distributions(family: Family) -> dict[str, Any]:
+    """The search space as scipy distributions and lists, keyed for the pipeline of ``build``."""
+    return {
+        f"model__{name}": _distribution(space) if isinstance(space, Range) else list(space)
+        for name, space in family.search.items()
+    }
+
+
+def _distribution(space: Range) -> Any:
+    from scipy import stats
+
+    if space.integer:
+        low, high = int(space.low), int(space.high)
+        return stats.randint(low, high + 1)
+    return (
+        stats.loguniform(space.low, space.high) if space.log else stats.uniform(space.low, space.high - space.low)
+    )
+
+
+def whole(fitted: "Pipeline", dataset: Dataset) -> "Pipeline":
+    """The fitted pipeline with the feature step in front: raw columns in, probability out."""
+    from sklearn.pipeline import Pipeline
+
+    return Pipeline([("features", FeatureStep(json.dumps(dataset.model_dump(mode="json")))), *fitted.steps])
+
+
+def outcome(dataset: Dataset, table: "pd.DataFrame") -> np.ndarray:
+    """1 where the customer churned, else 0; shape (n,)."""
+    return (table[dataset.target] == dataset.positive).to_numpy(dtype=np.int64)

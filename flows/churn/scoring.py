@@ -1,0 +1,103 @@
+"""The model as it is served and scored: an ONNX graph behind the one feature function, described by a manifest."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from churn import features
+from churn.dataset import Dataset, read
+from churn.errors import ChurnError
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from sklearn.pipeline import Pipeline
+
+MODEL, MANIFEST = "model.onnx", "manifest.json"
+PARITY = 1e-5
+
+
+class Scorer:
+    """Raw columns in, probability out. ``manifest`` holds the data set, the threshold and where the model comes from."""
+
+    def __init__(self, folder: str | Path) -> None:
+        import onnxruntime
+
+        self.manifest: dict[str, Any] = json.loads(Path(folder, MANIFEST).read_text(encoding="utf-8"))
+        self.dataset: Dataset = read(self.manifest["dataset"])
+        self.threshold: float = self.manifest["threshold"]
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        self._session = onnxruntime.InferenceSession(str(Path(folder, MODEL)), options, ["CPUExecutionProvider"])
+
+    def probability(self, raw: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Churn probability of n customers, float32 of shape (n,); ``raw`` as ``features.from_rows`` makes it."""
+        inputs = {name: values.reshape(-1, 1) for name, values in features.build(self.dataset, raw).items()}
+        return self._session.run(["probabilities"], inputs)[0][:, 1]
+
+    def table(self, table: "pd.DataFrame") -> np.ndarray:
+        """``probability`` of a table's rows."""
+        return self.probability(features.from_frame(self.dataset, table))
+
+
+def write(folder: str | Path, pipeline: "Pipeline", manifest: Mapping[str, Any]) -> None:
+    """Write the model's folder (see ``Scorer``). ``pipeline`` starts at the model inputs (see ``models.build``)."""
+    target = Path(folder)
+    target.mkdir(parents=True, exist_ok=True)
+    (target / MODEL).write_bytes(_onnx(pipeline, read(manifest["dataset"])))
+    (target / MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
+
+
+def _onnx(pipeline: "Pipeline", dataset: Dataset) -> bytes:
+    from onnxmltools.convert.xgboost.operator_converters.XGBoost import convert_xgboost
+    from skl2onnx import to_onnx, update_registered_converter
+    from skl2onnx.common.data_types import FloatTensorType, StringTensorType
+    from skl2onnx.common.shape_calculator import calculate_linear_classifier_output_shapes
+    from xgboost import XGBClassifier
+
+    update_registered_converter(
+        XGBClassifier,
+        "XGBoostXGBClassifier",
+        calculate_linear_classifier_output_shapes,
+        convert_xgboost,
+        options={"nocl": [True, False], "zipmap": [True, False, "columns"]},
+    )
+    inputs = [(name, FloatTensorType([None, 1])) for name in dataset.numeric]
+    inputs += [(name, StringTensorType([None, 1])) for name in dataset.categorical]
+    graph = to_onnx(
+        pipeline,
+        initial_types=inputs,
+        options={id(pipeline): {"zipmap": False}},
+        target_opset={"": 17, "ai.onnx.ml": 3},  # what XGBoost's converter can write
+    )
+    return graph.SerializeToString()
+
+
+def check_parity(scorer: Scorer, whole: "Pipeline", table: "pd.DataFrame", seed: int) -> float:
+    """Largest difference between ONNX and the scikit-learn pipeline (see ``models.whole``) on the table's rows, and on
+    the same rows with missing and unseen values strewn in. Raises ChurnError above PARITY.
+    """
+    worst = 0.0
+    for rows in (table, _damaged(table, scorer.dataset, seed)):
+        expected = whole.predict_proba(rows)[:, 1]
+        worst = max(worst, float(np.abs(scorer.table(rows) - expected).max()))
+    if worst > PARITY:
+        raise ChurnError(
+            f"{MODEL}: differs from the scikit-learn pipeline by {worst:.1e} (allowed: {PARITY:.0e}); "
+            "it is not packaged. Impute missing values and do not scale trees for this model family."
+        )
+    return worst
+
+
+def _damaged(table: "pd.DataFrame", dataset: Dataset, seed: int) -> "pd.DataFrame":
+    rng = np.random.default_rng(seed)
+    damaged = table.copy()
+    for name, column in dataset.raw.items():
+        hit = rng.random(len(table)) < 0.05
+        if column.numeric:
+            damaged[name] = damaged[name].astype("float64").mask(hit)
+        else:
+            damaged[name] = damaged[name].mask(hit).mask(rng.random(len(table)) < 0.05, "never seen before")
+    return damaged

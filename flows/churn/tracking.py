@@ -1,0 +1,103 @@
+"""MLflow runs: one parent per TrainFlow run, one child per model family, one grandchild per trial."""
+
+import subprocess
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from churn.environment import ROOT, STATE
+from churn.errors import ChurnError
+from churn.tuning import Candidate
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+TRAINING = "churnflow.training"  # the training's id: the same before and after a resume
+FAMILY = "churnflow.family"
+
+
+def client() -> "MlflowClient":
+    """MLflow's client at MLFLOW_TRACKING_URI; ChurnError if nothing answers there."""
+    import logging
+    import os
+
+    import mlflow
+
+    STATE.mkdir(parents=True, exist_ok=True)  # SQLite does not make its folder
+    logging.getLogger("mlflow").setLevel(logging.WARNING)
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    found = mlflow.MlflowClient()
+    try:
+        found.search_experiments(max_results=1)
+    except mlflow.exceptions.MlflowException as error:
+        raise ChurnError(
+            f"MLflow does not answer at {os.environ['MLFLOW_TRACKING_URI']} ({error}); start it or change MLFLOW_TRACKING_URI"
+        ) from None
+    return found
+
+
+def git_state() -> dict[str, str]:
+    """The commit of the code, and whether files differ from it; 'unknown' outside a git checkout."""
+    try:
+        commit = _git("rev-parse", "HEAD")
+        return {"git_commit": commit, "git_dirty": str(bool(_git("status", "--porcelain"))).lower()}
+    except (OSError, subprocess.CalledProcessError):
+        return {"git_commit": "unknown", "git_dirty": "unknown"}
+
+
+def _git(*words: str) -> str:
+    return subprocess.run(["git", "-C", str(ROOT), *words], capture_output=True, text=True, check=True).stdout.strip()
+
+
+def open_run(experiment: str, training: str, tags: Mapping[str, str]) -> str:
+    """Id of the parent run of this training."""
+    import os
+
+    mlflow = client()
+    found = mlflow.get_experiment_by_name(experiment)
+    if found is None:
+        location = f"{os.environ['MLFLOW_ARTIFACTS']}/{experiment}" if _embedded() else None
+        number = mlflow.create_experiment(experiment, artifact_location=location)
+    else:
+        number = found.experiment_id
+    return mlflow.create_run(number, run_name=training, tags={TRAINING: training, **tags}).info.run_id
+
+
+def _embedded() -> bool:
+    import os
+
+    return os.environ["MLFLOW_TRACKING_URI"].startswith("sqlite:")
+
+
+def log_family(parent: str, candidate: Candidate, metric: str) -> None:
+    """Log a family and its trials under ``parent``, in place of what an interrupted attempt may have left there."""
+    mlflow = client()
+    run = mlflow.get_run(parent)
+    training, experiment = run.data.tags[TRAINING], run.info.experiment_id
+    name = candidate.family.name
+    for left in mlflow.search_runs([experiment], f"tags.`{TRAINING}` = '{training}' and tags.`{FAMILY}` = '{name}'"):
+        mlflow.delete_run(left.info.run_id)
+    tags = {TRAINING: training, FAMILY: name, **{k: v for k, v in run.data.tags.items() if k.startswith(("data_", "git_", "metaflow_"))}}
+    child = mlflow.create_run(experiment, run_name=name, tags={**tags, "mlflow.parentRunId": parent}).info.run_id
+    _log(mlflow, child, candidate.best.params, {**candidate.best.scores, f"{metric}_std": candidate.spread, "seconds": candidate.seconds})
+    for number, trial in enumerate(candidate.trials):
+        nested = {**tags, "mlflow.parentRunId": child}
+        grandchild = mlflow.create_run(experiment, run_name=f"{name}-{number}", tags=nested).info.run_id
+        _log(mlflow, grandchild, trial.params, trial.scores)
+
+
+def _log(mlflow: "MlflowClient", run: str, params: Mapping[str, Any], metrics: Mapping[str, float]) -> None:
+    from mlflow.entities import Metric, Param
+
+    now = int(time.time() * 1000)
+    mlflow.log_batch(
+        run,
+        [Metric(name, value, now, 0) for name, value in metrics.items()],
+        [Param(name, str(value)) for name, value in params.items()],
+    )
+    mlflow.set_terminated(run)
+
+
+def close_run(run: str, params: Mapping[str, Any], metrics: Mapping[str, float]) -> None:
+    """Log the chosen model's parameters and holdout scores on the parent run and end it."""
+    _log(client(), run, params, metrics)
