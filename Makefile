@@ -25,3 +25,28 @@ $(READY): uv.lock pyproject.toml
 	@touch $@
 
 install: $(READY) ## create .venv and install the locked packages (the other targets do it by themselves)
+
+run: $(READY) ## data to champion: make run [SOURCE=customers.csv] [DATASET=telco]
+	$(PY) flows/data_flow.py $(if $(DATASET),--config description config/datasets/$(DATASET).toml) run $(if $(SOURCE),--source "$(SOURCE)")
+	$(PY) flows/train_flow.py run
+	@$(PY) flows/summary.py
+
+serve: $(READY) ## serve the champion on PORT (3000)
+	@$(PY) flows/serve.py --port $(PORT) $(if $(DATASET),--dataset $(DATASET))
+
+lint: $(READY) ## ruff (lint and format) and mypy
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+
+test: $(READY) ## unit and integration tests
+	$(PY) -m pytest
+
+mlflow: $(READY) ## browse experiments and the registry at http://127.0.0.1:5000
+	@$(PY) flows/serve.py --mlflow
+
+clean: ## remove all local state (.churnflow), after asking
+	@read -r -p "Remove .churnflow with all runs, models and data versions? [y/N] " answer; \
+	  if [ "$$answer" = y ]; then rm -rf .churnflow; else echo "kept"; fi
+
+.PHONY: help install run serve lint test mlflow clean

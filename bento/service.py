@@ -3,18 +3,18 @@
 Inside a Bento this file lies at the top with the ``churn`` package beside it; the model's folder comes with the Bento.
 """
 
-import os
+from pathlib import Path
 from typing import Annotated, Any
 
 import bentoml
 from churn import features, request, scoring
 from pydantic import BaseModel, ConfigDict, Field
 
-MODEL = bentoml.models.BentoModel(os.environ.get("CHURNFLOW_MODEL", "churn_model:latest"))
+MODEL = bentoml.models.BentoModel(Path(__file__).with_name("model.txt").read_text(encoding="utf-8"))
 MOST_ROWS = 10_000
 
 scorer = scoring.Scorer(MODEL.resolve().path)
-Customer = request.model(scorer.dataset)
+Customer: Any = request.model(scorer.dataset)
 EXAMPLE = request.example(scorer.dataset)
 
 
@@ -58,15 +58,16 @@ class ChurnService:
     model = MODEL
 
     def __init__(self) -> None:
-        warm: Any = Customer.model_validate(EXAMPLE)
-        _predictions([warm])
+        _predictions([Customer.model_validate(EXAMPLE)])
 
     @bentoml.api
-    async def predict(self, customer: Customer, /) -> Prediction:  # type: ignore[valid-type]
+    async def predict(self, customer: Customer, /) -> Prediction:
         """One customer: the JSON body is the customer's columns."""
         return _predictions([customer])[0]
 
     @bentoml.api
-    async def predict_batch(self, rows: Annotated[list[Customer], Field(min_length=1, max_length=MOST_ROWS)]) -> list[Prediction]:  # type: ignore[valid-type]
+    async def predict_batch(
+        self, rows: Annotated[list[Customer], Field(min_length=1, max_length=MOST_ROWS)]
+    ) -> list[Prediction]:
         """A list of customers as {"rows": [...]}, answered in the same order."""
         return _predictions(rows)

@@ -34,7 +34,9 @@ class plain_errors(FlowMutator):
             step.add_decorator(_plain_errors)
 
 
-def config(name: str, file: str, model: type[settings.Strict], check: Callable[[Any, str], None] | None = None) -> Config:
+def config(
+    name: str, file: str, model: type[settings.Strict], check: Callable[[Any, str], None] | None = None
+) -> Config:
     """A Metaflow Config read strictly as ``model`` from ROOT/config/``file``, unless ``--config NAME PATH`` says otherwise.
 
     Its value is the validated settings as a plain dictionary; anything wrong stops the command before any work.
@@ -68,7 +70,7 @@ def _given(name: str) -> str | None:
     return None
 
 
-def upstream_version(requested: str | None) -> str:
+def upstream_version(requested: str) -> str:
     """The data version to train on: the one asked for, else the triggering DataFlow run's, else the newest successful one's."""
     from metaflow import Flow
     from metaflow.exception import MetaflowNotFound
@@ -76,13 +78,11 @@ def upstream_version(requested: str | None) -> str:
     if requested:
         return requested
     trigger = current.get("trigger")
-    if trigger is not None:
-        return trigger.run.data.data_version
     try:
-        run = Flow("DataFlow").latest_successful_run
+        run = trigger.run if trigger is not None else Flow("DataFlow").latest_successful_run
     except MetaflowNotFound:
         run = None
-    if run is None:
+    if run is None or run.data is None:
         raise ChurnError("there is no data version yet; run `python flows/data_flow.py run`, or give --data-version")
     return run.data.data_version
 
@@ -99,3 +99,9 @@ def show(on: Any, parts: list[Any]) -> None:
             on.append(Table([list(row) for row in part.rows], headers=list(part.headers)))
         else:
             on.append(Image.from_matplotlib(part))
+
+
+def python() -> str:
+    """The interpreter as a person would type it from the root."""
+    path = Path(sys.executable)
+    return str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else str(path)

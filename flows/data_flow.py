@@ -12,7 +12,9 @@ class DataFlow(FlowSpec):
 
     settings = base.config("settings", "data.toml", DataConfig)
     description = base.config("description", "datasets/telco.toml", Dataset)
-    source = Parameter("source", help="CSV or Parquet file to read instead of the sources in config/data.toml", default="")
+    source = Parameter(
+        "source", help="CSV or Parquet file to read instead of the sources in config/data.toml", default=""
+    )
 
     @step
     def start(self):
@@ -20,6 +22,7 @@ class DataFlow(FlowSpec):
         from churn.sources import choose
 
         self.sources = choose(base.read(DataConfig, self.settings), self.source)
+        self.made_up = any(source.kind == "generate" for source in self.sources)
         self.next(self.ingest, foreach="sources")
 
     @step
@@ -37,6 +40,7 @@ class DataFlow(FlowSpec):
         """All rows are in one table with the data set's columns and types, and no check of severity error failed."""
         from churn import cards, quality, sources
 
+        self.merge_artifacts(inputs, include=["made_up"])
         dataset, limits = base.read(Dataset, self.description), base.read(DataConfig, self.settings).quality
         self.origin = ", ".join(given.origin for given in inputs)
         frame = sources.concatenate([given.table for given in inputs])
@@ -51,7 +55,9 @@ class DataFlow(FlowSpec):
         """The table carries its derived features."""
         from churn import features, sources
 
-        self.table = sources.to_bytes(features.add(base.read(Dataset, self.description), sources.from_bytes(self.table)))
+        self.table = sources.to_bytes(
+            features.add(base.read(Dataset, self.description), sources.from_bytes(self.table))
+        )
         self.next(self.split)
 
     @step
@@ -70,7 +76,7 @@ class DataFlow(FlowSpec):
         """The snapshot is in the DVC remote; its hash is the data version."""
         from churn import versioning
 
-        self.saved = versioning.save(self.train, self.holdout, base.read(Dataset, self.description))
+        self.saved = versioning.save(self.train, self.holdout, base.read(Dataset, self.description), self.made_up)
         self.data_version = self.saved.version
         self.next(self.end)
 

@@ -27,7 +27,11 @@ class TrainFlow(FlowSpec):
         self.data_version = base.upstream_version(self.requested)
         self.rows = len(versioning.load(self.data_version).train)
         self.training = f"{current.flow_name}/{current.run_id}"  # kept by a resume: it names the training, not the run
-        self.lineage = {"data_version": self.data_version, "metaflow_run": self.training, **tracking.git_state()}
+        self.lineage = {
+            "data_version": self.data_version,
+            "metaflow_run": self.training,
+            **tracking.git_state(),
+        }
         self.mlflow_run = tracking.open_run(config.experiment, self.training, self.lineage)
         self.families = list(config.model)
         self.next(self.tune, foreach="families")
@@ -74,7 +78,10 @@ class TrainFlow(FlowSpec):
 
         config, data = base.read(TrainConfig, self.settings), versioning.load(self.data_version)
         self.verdict = promotion.judge(self.evaluation, data, config)
-        base.show(current.card["training"], cards.training(self.board, config, self.evaluation, self.verdict, self.data_version))
+        base.show(
+            current.card["training"],
+            cards.training(self.board, config, self.evaluation, self.verdict, self.data_version),
+        )
         self.next(self.register)
 
     @step
@@ -93,8 +100,7 @@ class TrainFlow(FlowSpec):
         """The champion is a Bento, and a served copy of it has answered as the model did."""
         from churn import promotion, versioning
 
-        config = base.read(TrainConfig, self.settings)
-        self.champion, self.bento, self.parity = promotion.package(config, versioning.load)
+        self.champion, self.bento, self.parity = promotion.package(versioning.load(self.data_version).dataset)
         self.next(self.end)
 
     @step

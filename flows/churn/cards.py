@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-
 from churn.config import TrainConfig
 from churn.dataset import Dataset
 from churn.evaluation import Evaluation, Gate
@@ -50,7 +49,14 @@ def data(frame: "pd.DataFrame", dataset: Dataset, report: Report, origin: str) -
 def _checks(report: Report) -> Table:
     ordered = sorted(report.checks, key=lambda c: (c.passed, c.severity != "error"))
     rows = [
-        ["ok" if c.passed else c.severity.upper(), c.column, c.rule, f"{c.failed:,}", ", ".join(c.examples), "" if c.passed else c.remedy]
+        [
+            "ok" if c.passed else c.severity.upper(),
+            c.column,
+            c.rule,
+            f"{c.failed:,}",
+            ", ".join(c.examples),
+            "" if c.passed else c.remedy,
+        ]
         for c in ordered
     ]
     return Table(["", "column", "rule", "failed", "examples", "what to do"], rows)
@@ -61,7 +67,16 @@ def _profile(frame: "pd.DataFrame", dataset: Dataset) -> Table:
     for name, column in dataset.columns.items():
         if name in frame:
             values = frame[name]
-            rows.append([name, column.role, column.type, f"{values.isna().mean():.2%}", f"{values.nunique():,}", _summary(values, column.numeric)])
+            rows.append(
+                [
+                    name,
+                    column.role,
+                    column.type,
+                    f"{values.isna().mean():.2%}",
+                    f"{values.nunique():,}",
+                    _summary(values, column.numeric),
+                ]
+            )
     return Table(["column", "role", "type", "missing", "distinct", "values"], rows)
 
 
@@ -104,7 +119,9 @@ def _bars(axis: Any, groups: "list[tuple[pd.Series, str]]") -> None:
     axis.set_xticks(range(len(order)), [str(value)[:12] for value in order], fontsize=7)
 
 
-def training(board: list[Candidate], config: TrainConfig, found: Evaluation, gate: Gate, data_version: str) -> list[Part]:
+def training(
+    board: list[Candidate], config: TrainConfig, found: Evaluation, gate: Gate, data_version: str
+) -> list[Part]:
     """The card of TrainFlow: the verdict first, then the evidence."""
     winner = board[0].family.name
     return [
@@ -128,10 +145,21 @@ def training(board: list[Candidate], config: TrainConfig, found: Evaluation, gat
 
 
 def _gate(gate: Gate) -> Table:
-    rows = [["ok" if v.passed else "FAILED", v.metric, f"{v.value:.4f}", f"at least {v.least:g}"] for v in gate.verdicts]
+    rows = [
+        ["ok" if v.passed else "FAILED", v.metric, f"{v.value:.4f}", f"at least {v.least:g}"] for v in gate.verdicts
+    ]
     if (c := gate.comparison) is not None:
-        value = f"{c.challenger_roc_auc:.4f} against {c.champion_roc_auc:.4f} of version {c.champion} on {c.rows:,} rows"
-        rows.append(["better" if c.promote else "not better", "ROC-AUC", value, f"{c.reason}; gain {c.gain_low:+.4f} to {c.gain_high:+.4f}"])
+        value = (
+            f"{c.challenger_roc_auc:.4f} against {c.champion_roc_auc:.4f} of version {c.champion} on {c.rows:,} rows"
+        )
+        rows.append(
+            [
+                "better" if c.promote else "not better",
+                "ROC-AUC",
+                value,
+                f"{c.reason}; gain {c.gain_low:+.4f} to {c.gain_high:+.4f}",
+            ]
+        )
     return Table(["verdict", "metric", "value", "rule"], rows)
 
 
@@ -139,8 +167,19 @@ def _leaderboard(board: list[Candidate], metric: str) -> Table:
     rows = []
     for place, candidate in enumerate(board, start=1):
         scores = [f"{value:.4f}" for value in candidate.best.scores.values()]
-        params = ", ".join(f"{k}={v:.4g}" if isinstance(v, float) else f"{k}={v}" for k, v in candidate.best.params.items())
-        rows.append([str(place), candidate.family.name, *scores, f"{candidate.spread:.4f}", f"{candidate.seconds:.0f} s", params])
+        params = ", ".join(
+            f"{k}={v:.4g}" if isinstance(v, float) else f"{k}={v}" for k, v in candidate.best.params.items()
+        )
+        rows.append(
+            [
+                str(place),
+                candidate.family.name,
+                *scores,
+                f"{candidate.spread:.4f}",
+                f"{candidate.seconds:.0f} s",
+                params,
+            ]
+        )
     return Table(["", "family", *board[0].best.scores, f"{metric} std", "search", "parameters"], rows)
 
 
@@ -149,13 +188,21 @@ def _curves(found: Evaluation) -> Any:
 
     drawn, axes = figure(11, 3.4, 1, 3)
     roc, pr, matrix = axes[0]
-    RocCurveDisplay.from_predictions(found.outcome, found.probability, ax=roc, curve_kwargs={"color": CHURNED}, plot_chance_level=True)
-    PrecisionRecallDisplay.from_predictions(found.outcome, found.probability, ax=pr, curve_kwargs={"color": CHURNED}, plot_chance_level=True)
+    RocCurveDisplay.from_predictions(
+        found.outcome, found.probability, ax=roc, curve_kwargs={"color": CHURNED}, plot_chance_level=True
+    )
+    PrecisionRecallDisplay.from_predictions(
+        found.outcome, found.probability, ax=pr, curve_kwargs={"color": CHURNED}, plot_chance_level=True
+    )
     decided = (found.probability >= found.threshold).astype(int)
     ConfusionMatrixDisplay.from_predictions(
         found.outcome, decided, display_labels=["stayed", "churned"], ax=matrix, colorbar=False, cmap="Blues"
     )
-    for axis, title in ((roc, "ROC curve"), (pr, "Precision-recall curve"), (matrix, "Decisions at the threshold")):
+    for axis, title in (
+        (roc, "ROC curve"),
+        (pr, "Precision-recall curve"),
+        (matrix, "Decisions at the threshold"),
+    ):
         axis.set_title(title)
     return drawn
 
@@ -170,7 +217,14 @@ def _reliability(found: Evaluation) -> Any:
     curve.plot(predicted, observed, marker="o", color=CHURNED)
     curve.set(title="Calibration", xlabel="predicted probability", ylabel="observed share", xlim=(0, 1), ylim=(0, 1))
     for outcome, colour, label in ((0, STAYED, "stayed"), (1, CHURNED, "churned")):
-        spread.hist(found.probability[found.outcome == outcome], bins=25, range=(0, 1), histtype="step", color=colour, label=label)
+        spread.hist(
+            found.probability[found.outcome == outcome],
+            bins=25,
+            range=(0, 1),
+            histtype="step",
+            color=colour,
+            label=label,
+        )
     spread.axvline(found.threshold, color=FAINT, linestyle="--")
     spread.set(title="Predicted probabilities", xlabel="probability of churn", ylabel="customers")
     spread.legend(frameon=False)

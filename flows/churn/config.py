@@ -4,9 +4,8 @@ import tomllib
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
-
 from churn.errors import ChurnError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 
 class Strict(BaseModel):
@@ -149,7 +148,6 @@ class TrainConfig(Strict):
     """config/train.toml."""
 
     experiment: str = "churn"
-    registered_model: str = "churn-classifier"
     search: Search = Search()
     gate: dict[str, float] = {}
     promotion: Promotion = Promotion()

@@ -7,11 +7,10 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import Any, Literal
 
-from pydantic import Field, model_validator
-
 from churn import expressions
 from churn.config import Strict
 from churn.errors import ChurnError
+from pydantic import Field, model_validator
 
 Kind = Literal["integer", "number", "category", "text"]
 Role = Literal["feature", "id", "target", "ignore"]
@@ -68,6 +67,7 @@ class Dataset(Strict):
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
     description: str = ""
+    registered_model: str = ""
     columns: dict[str, Column] = Field(min_length=2)
     features: dict[str, Feature] = {}
     gate: dict[str, float] = {}
@@ -98,6 +98,11 @@ class Dataset(Strict):
                 raise ValueError(f"generate.{name}: {error}") from None
             known.add(name)
         return self
+
+    @property
+    def model(self) -> str:
+        """Name in the model registry: models of different data sets never meet."""
+        return self.registered_model or f"churn-classifier-{self.name}"
 
     @cached_property
     def id(self) -> str | None:

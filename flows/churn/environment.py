@@ -28,7 +28,7 @@ DEFAULTS = {
     "METAFLOW_DATASTORE_SYSROOT_LOCAL": str(STATE / "metaflow"),
     "METAFLOW_USER": os.environ.get("USER") or "churnflow",  # root without a name is refused by Metaflow
     "MLFLOW_ARTIFACTS": (STATE / "mlartifacts").as_uri(),
-    "MLFLOW_ENABLE_ASYNC_LOGGING": "false",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "1",
     "MLFLOW_TRACKING_URI": f"sqlite:///{STATE / 'mlflow.db'}",
 }

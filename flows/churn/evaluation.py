@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-
 from churn import models
 from churn.config import Promotion
 from churn.dataset import Dataset
@@ -53,7 +52,9 @@ class Evaluation:
     importance: list[tuple[str, float]]
 
 
-def read_holdout(pipeline: "Pipeline", threshold: float, dataset: Dataset, holdout: "pd.DataFrame", seed: int) -> Evaluation:
+def read_holdout(
+    pipeline: "Pipeline", threshold: float, dataset: Dataset, holdout: "pd.DataFrame", seed: int
+) -> Evaluation:
     """Score the whole pipeline (raw columns in) on the holdout."""
     inputs, outcome = holdout[list(dataset.raw)], models.outcome(dataset, holdout)
     probability = pipeline.predict_proba(inputs)[:, 1]
@@ -108,7 +109,17 @@ def compare(
 
     if len(np.unique(outcome)) < 2:
         nan = float("nan")
-        return Comparison(name, len(outcome), nan, nan, nan, nan, nan, False, "no rows of both outcomes that neither model has seen")
+        return Comparison(
+            name,
+            len(outcome),
+            nan,
+            nan,
+            nan,
+            nan,
+            nan,
+            False,
+            "no rows of both outcomes that neither model has seen",
+        )
     rng = np.random.default_rng(seed)
     gains = []
     for _ in range(rule.resamples):
@@ -164,7 +175,22 @@ class Gate:
     def evidence(self) -> dict[str, str]:
         """The verdict as registry tags."""
         tags = {f"gate.{v.metric}": str(v) for v in self.verdicts}
-        return tags | {"gate.promotion": self.summary} | ({"gate.comparison": repr(self.comparison)} if self.comparison else {})
+        return (
+            tags
+            | {"gate.promotion": self.summary}
+            | ({"gate.comparison": repr(self.comparison)} if self.comparison else {})
+        )
+
+
+def not_comparable(champion: str, made_up: bool) -> Comparison:
+    """The verdict when one of the two learned from made-up customers: the model of real customers wins, untested."""
+    nan = float("nan")
+    reason = (
+        "the challenger learned from made-up customers, the champion from real ones"
+        if made_up
+        else "the champion learned from made-up customers, the challenger from real ones"
+    )
+    return Comparison(champion, 0, nan, nan, nan, nan, nan, not made_up, reason)
 
 
 def auc(outcome: np.ndarray, score: np.ndarray) -> float:
@@ -173,7 +199,9 @@ def auc(outcome: np.ndarray, score: np.ndarray) -> float:
 
     ranks = rankdata(score)
     positives = int(outcome.sum())
-    return float((ranks[outcome == 1].sum() - positives * (positives + 1) / 2) / (positives * (len(outcome) - positives)))
+    return float(
+        (ranks[outcome == 1].sum() - positives * (positives + 1) / 2) / (positives * (len(outcome) - positives))
+    )
 
 
 def unseen(holdout: "pd.DataFrame", others_train: "pd.DataFrame", key: str | None) -> np.ndarray:
@@ -193,5 +221,7 @@ def importance(pipeline: "Pipeline", inputs: "pd.DataFrame", outcome: np.ndarray
 
     sample = inputs.sample(min(len(inputs), 1000), random_state=seed)
     chosen = outcome[inputs.index.get_indexer(sample.index)]
-    found = permutation_importance(pipeline, sample, chosen, scoring="roc_auc", n_repeats=3, random_state=seed, n_jobs=1)
+    found = permutation_importance(
+        pipeline, sample, chosen, scoring="roc_auc", n_repeats=3, random_state=seed, n_jobs=1
+    )
     return sorted(zip(sample.columns, found.importances_mean.tolist(), strict=True), key=lambda pair: -pair[1])

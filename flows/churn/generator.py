@@ -3,7 +3,6 @@
 from typing import TYPE_CHECKING
 
 import numpy as np
-
 from churn import expressions
 from churn.dataset import Column, Dataset
 

@@ -5,12 +5,11 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from sklearn.base import BaseEstimator, TransformerMixin
-
 from churn import features
 from churn.config import Family, Range, TrainConfig
 from churn.dataset import Dataset, read
 from churn.errors import ChurnError
+from sklearn.base import BaseEstimator, TransformerMixin
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -96,9 +95,7 @@ def _distribution(space: Range) -> Any:
     if space.integer:
         low, high = int(space.low), int(space.high)
         return stats.randint(low, high + 1)
-    return (
-        stats.loguniform(space.low, space.high) if space.log else stats.uniform(space.low, space.high - space.low)
-    )
+    return stats.loguniform(space.low, space.high) if space.log else stats.uniform(space.low, space.high - space.low)
 
 
 def whole(fitted: "Pipeline", dataset: Dataset) -> "Pipeline":

@@ -32,7 +32,9 @@ class Check:
 
     def __str__(self) -> str:
         shown = f": {', '.join(self.examples)}" if self.examples else ""
-        return f"column '{self.column}': {self.rule}; {self.failed} of {self.total} failed{shown}. {self.remedy}".rstrip()
+        return (
+            f"column '{self.column}': {self.rule}; {self.failed} of {self.total} failed{shown}. {self.remedy}".rstrip()
+        )
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,11 @@ def validate(frame: "pd.DataFrame", dataset: Dataset, limits: Quality, source: s
     """
     _require_columns(frame, dataset, source)
     typed, unreadable = conform(frame, dataset)
-    checks = [*unreadable, *_schema_checks(typed, dataset, {c.column for c in unreadable}), *_table_checks(typed, dataset, limits)]
+    checks = [
+        *unreadable,
+        *_schema_checks(typed, dataset, {c.column for c in unreadable}),
+        *_table_checks(typed, dataset, limits),
+    ]
     if extra := sorted(set(frame.columns) - set(dataset.columns)):
         remedy = f"They are left out; describe them in config/datasets/{dataset.name}.toml to use them."
         checks.append(Check(", ".join(extra), "is described", len(extra), len(frame.columns), (), remedy, "warning"))
@@ -142,17 +148,34 @@ def _schema_checks(frame: "pd.DataFrame", dataset: Dataset, unreadable: set[str]
         where, checks = config.format(name), []
         if column.numeric and (column.min is not None or column.max is not None):
             low, high = column.min, column.max
-            checks.append(pa.Check.in_range(-float("inf") if low is None else low, float("inf") if high is None else high, name="range"))
-            rules[name, "range"] = (_range_rule(column), f"Correct these cells, or change min and max in {where}.")
+            checks.append(
+                pa.Check.in_range(
+                    -float("inf") if low is None else low,
+                    float("inf") if high is None else high,
+                    name="range",
+                )
+            )
+            rules[name, "range"] = (
+                _range_rule(column),
+                f"Correct these cells, or change min and max in {where}.",
+            )
         if column.values:
             checks.append(pa.Check.isin(column.values, name="values"))
-            rules[name, "values"] = (f"is one of {', '.join(map(repr, column.values))}", f"Correct these cells, or add the value to 'values' in {where}.")
+            rules[name, "values"] = (
+                f"is one of {', '.join(map(repr, column.values))}",
+                f"Correct these cells, or add the value to 'values' in {where}.",
+            )
         if not column.missing and name not in unreadable and column.role != "ignore":
-            rules[name, "not_nullable"] = ("is never missing", f"Fill these cells in, or set missing = true in {where}.")
+            rules[name, "not_nullable"] = (
+                "is never missing",
+                f"Fill these cells in, or set missing = true in {where}.",
+            )
         if column.role == "id":
             rules[name, "field_uniqueness"] = ("is unique", "Keep one row per customer.")
         nullable = (name, "not_nullable") not in rules
-        columns[name] = pa.Column(checks=checks, nullable=nullable, unique=column.role == "id", report_duplicates="exclude_first")
+        columns[name] = pa.Column(
+            checks=checks, nullable=nullable, unique=column.role == "id", report_duplicates="exclude_first"
+        )
     cases: dict[tuple[str, str], list[tuple[int, Any]]] = {}
     try:
         pa.DataFrameSchema(columns).validate(frame, lazy=True)
@@ -175,12 +198,14 @@ def _range_rule(column: Column) -> str:
 
 def _table_checks(frame: "pd.DataFrame", dataset: Dataset, limits: Quality) -> Iterable[Check]:
     """Enough rows, and enough of both classes."""
-    rows = len(frame)
-    yield Check("(table)", f"has at least {limits.min_rows} rows", max(limits.min_rows - rows, 0), limits.min_rows, (),
-                "Give more rows, or lower min_rows in config/data.toml [quality].")  # fmt: skip
-    counts = frame[dataset.target].value_counts()
+    remedy = "Give more rows, or lower min_rows in config/data.toml [quality]."
+    yield _at_least("(table)", "rows", len(frame), limits.min_rows, remedy)
+    remedy = "A model can only be trained when both outcomes occur: check the export."
     for value in (dataset.negative, dataset.positive):
-        found = int(counts.get(value, 0))
-        yield Check(dataset.target, f"has at least {limits.min_class_rows} rows of {value!r}",
-                    max(limits.min_class_rows - found, 0), limits.min_class_rows, (f"found {found}",) if found < limits.min_class_rows else (),
-                    "A model can only be trained when both outcomes occur: check the export.")  # fmt: skip
+        found = int((frame[dataset.target] == value).sum())
+        yield _at_least(dataset.target, f"rows of {value!r}", found, limits.min_class_rows, remedy)
+
+
+def _at_least(column: str, what: str, found: int, least: int, remedy: str) -> Check:
+    examples = () if found >= least else (f"found {found}",)
+    return Check(column, f"has at least {least} {what}", max(least - found, 0), least, examples, remedy)

@@ -29,7 +29,13 @@ class Registered:
 
 
 def register(
-    name: str, run: str, training: str, whole: "Pipeline", files: str, example: "pd.DataFrame", tags: Mapping[str, str]
+    name: str,
+    run: str,
+    training: str,
+    whole: "Pipeline",
+    files: str,
+    example: "pd.DataFrame",
+    tags: Mapping[str, str],
 ) -> Registered:
     """Log the model under ``run``, register it and give it the alias challenger; once per ``training``.
 
@@ -43,7 +49,9 @@ def register(
         mlflow.log_artifacts(run, files, FILES)
         if not mlflow.search_registered_models(f"name = '{name}'"):
             mlflow.create_registered_model(name)
-        found = [mlflow.create_model_version(name, source, run, tags={TRAINING: training, **tags}, await_creation_for=0)]
+        found = [
+            mlflow.create_model_version(name, source, run, tags={TRAINING: training, **tags}, await_creation_for=0)
+        ]
     made = found[0]
     mlflow.set_registered_model_alias(name, CHALLENGER, made.version)
     return Registered(name, str(made.version), run, dict(made.tags))
@@ -55,7 +63,7 @@ def _log_model(run: str, whole: "Pipeline", example: "pd.DataFrame") -> str:
     from mlflow.models import infer_signature
 
     # Integers go in as doubles: MLflow's integer columns cannot hold a missing value.
-    inputs = example.astype({name: "float64" for name in example.select_dtypes("number")})
+    inputs = example.astype(dict.fromkeys(example.select_dtypes("number"), "float64"))
     with mlflow.start_run(run_id=run):
         return mlflow.sklearn.log_model(
             whole,
@@ -77,7 +85,7 @@ def by_alias(name: str, alias: str) -> Registered | None:
     if alias not in aliases:
         return None
     found = mlflow.get_model_version(name, aliases[alias])
-    return Registered(name, str(found.version), found.run_id, dict(found.tags))
+    return Registered(name, str(found.version), str(found.run_id), dict(found.tags))
 
 
 def fetch(model: Registered, folder: str | Path) -> Path:
@@ -94,3 +102,10 @@ def promote(model: Registered, evidence: Mapping[str, str]) -> None:
     if former is not None and former.version != model.version:
         mlflow.set_registered_model_alias(model.name, PREVIOUS, former.version)
     mlflow.set_registered_model_alias(model.name, CHAMPION, model.version)
+
+
+def load(model: Registered) -> "Pipeline":
+    """The registered scikit-learn pipeline: raw columns in, probability out. Its skops file runs no code when it is read."""
+    import mlflow
+
+    return mlflow.sklearn.load_model(f"models:/{model.name}/{model.version}")

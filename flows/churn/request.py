@@ -2,9 +2,8 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, create_model
-
 from churn.dataset import Column, Dataset
+from pydantic import BaseModel, ConfigDict, Field, create_model
 
 
 class Customer(BaseModel):
@@ -28,7 +27,8 @@ def _field(column: Column, name: str) -> Any:
     kind: Any = str
     if column.numeric:
         bounds = Field(ge=column.min, le=column.max)
-        kind = Annotated[int if column.type == "integer" else float, bounds]
+        number = int if column.type == "integer" else float
+        kind = Annotated[number, bounds]
     elif column.values:
         kind = Literal[column.values]
     settings: dict[str, Any] = {"alias": name, "description": column.description or None}

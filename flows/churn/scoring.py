@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-
 from churn import features
 from churn.dataset import Dataset, read
 from churn.errors import ChurnError

@@ -1,7 +1,6 @@
 """Packaging the champion as a Bento, and proving that the Bento answers as the model did."""
 
 import json
-import os
 import shutil
 import socket
 import subprocess
@@ -12,11 +11,11 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-
 from churn import registry, scoring
 from churn.dataset import Dataset
 from churn.environment import FLOWS, ROOT
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MODEL, SERVICE = "churn_model", "churn_service"
+MODEL_TAG = "model.txt"  # in the Bento, beside service.py: which model it serves
 REQUIREMENTS = ("bentoml", "httptools", "numpy", "onnxruntime", "prometheus-client", "pydantic", "uvloop")
 
 
@@ -38,17 +38,18 @@ def package(champion: registry.Registered) -> str:
         return tag
     with tempfile.TemporaryDirectory() as folder:
         model_tag = _store_model(champion, Path(folder))
-        context = _context(Path(folder, "context"))
-        os.environ["CHURNFLOW_MODEL"] = model_tag
+        context = _context(Path(folder, "context"), model_tag)
         built = bentoml.build(
             "service:ChurnService",
             version=tag.split(":")[1],
             build_ctx=str(context),
-            include=["*.py", "churn/*.py"],
+            include=["*.py", "churn/*.py", MODEL_TAG],
             labels={"model_version": champion.version, "data_version": champion.tags["data_version"]},
             models=[model_tag],
-            envs=[{"name": "CHURNFLOW_MODEL", "value": model_tag}],
-            python={"requirements_txt": str(context / "requirements.txt"), "lock_packages": False},
+            python={
+                "packages": [f"{package}=={version(package)}" for package in REQUIREMENTS],
+                "lock_packages": False,
+            },
         )
     return str(built.tag)
 
@@ -79,13 +80,10 @@ def _stored(get: Callable[[str], Any], tag: str) -> bool:
     return True
 
 
-def _context(folder: Path) -> Path:
-    from importlib.metadata import version
-
+def _context(folder: Path, model_tag: str) -> Path:
     shutil.copytree(ROOT / "bento", folder, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copytree(FLOWS / "churn", folder / "churn", ignore=shutil.ignore_patterns("__pycache__"))
-    pins = "\n".join(f"{package}=={version(package)}" for package in REQUIREMENTS)
-    (folder / "requirements.txt").write_text(pins + "\n", encoding="utf-8")
+    (folder / MODEL_TAG).write_text(model_tag, encoding="utf-8")
     return folder
 
 

@@ -51,30 +51,27 @@ def _csv(path: Path) -> "pd.DataFrame":
     try:
         # Everything as text: a cell that does not fit its column's type is then reported as it was written.
         return pd.read_csv(path, dtype="str", keep_default_na=False, encoding="utf-8", encoding_errors="strict")
-    except UnicodeDecodeError as error:
-        raise ChurnError(_not_utf8(path, error)) from None
+    except UnicodeDecodeError:
+        raise ChurnError(_not_utf8(path)) from None
     except pd.errors.EmptyDataError:
         raise ChurnError(f"{path}: the file is empty; it needs a header line and one line per customer") from None
     except pd.errors.ParserError as error:
         raise ChurnError(f"{path}: not a readable CSV file: {error}; check its quotes and commas there") from None
 
 
-def _not_utf8(path: Path, error: UnicodeDecodeError) -> str:
-    column, line = "?", 0
-    for line, content in enumerate(path.read_bytes().splitlines(), start=1):
+def _not_utf8(path: Path) -> str:
+    lines = path.read_bytes().splitlines()
+    for number, line in enumerate(lines, start=1):
         try:
-            content.decode("utf-8")
+            line.decode("utf-8")
         except UnicodeDecodeError as bad:
-            header = path.read_bytes().split(b"\n", 1)[0].decode("latin-1").strip().split(",")
-            cell = content[: bad.start].count(b",")
-            column = header[cell] if cell < len(header) else "?"
-            error = bad
-            value = content.split(b",")[cell].decode("latin-1") if column != "?" else ""
-            break
-    return (
-        f"{path}: line {line}, column '{column}': {value!r} is not UTF-8 (byte 0x{error.object[error.start]:02x}); "
-        f"convert the file first: iconv -f LATIN1 -t UTF-8 {path.name} > utf8.csv"
-    )
+            cell = line[: bad.start].count(b",")
+            name, value = (row.decode("latin-1").split(",")[cell:][:1] for row in (lines[0], line))
+            return (
+                f"{path}: line {number}, column {', '.join(name)!r}: {', '.join(value)!r} is not UTF-8; convert the file "
+                f"first: iconv -f LATIN1 -t UTF-8 {path.name} > utf8.csv"
+            )
+    return f"{path}: is not UTF-8; convert it first: iconv -f LATIN1 -t UTF-8 {path.name} > utf8.csv"
 
 
 def _parquet(path: Path) -> "pd.DataFrame":

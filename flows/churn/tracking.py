@@ -77,9 +77,18 @@ def log_family(parent: str, candidate: Candidate, metric: str) -> None:
     name = candidate.family.name
     for left in mlflow.search_runs([experiment], f"tags.`{TRAINING}` = '{training}' and tags.`{FAMILY}` = '{name}'"):
         mlflow.delete_run(left.info.run_id)
-    tags = {TRAINING: training, FAMILY: name, **{k: v for k, v in run.data.tags.items() if k.startswith(("data_", "git_", "metaflow_"))}}
+    tags = {
+        TRAINING: training,
+        FAMILY: name,
+        **{k: v for k, v in run.data.tags.items() if k.startswith(("data_", "git_", "metaflow_"))},
+    }
     child = mlflow.create_run(experiment, run_name=name, tags={**tags, "mlflow.parentRunId": parent}).info.run_id
-    _log(mlflow, child, candidate.best.params, {**candidate.best.scores, f"{metric}_std": candidate.spread, "seconds": candidate.seconds})
+    _log(
+        mlflow,
+        child,
+        candidate.best.params,
+        {**candidate.best.scores, f"{metric}_std": candidate.spread, "seconds": candidate.seconds},
+    )
     for number, trial in enumerate(candidate.trials):
         nested = {**tags, "mlflow.parentRunId": child}
         grandchild = mlflow.create_run(experiment, run_name=f"{name}-{number}", tags=nested).info.run_id

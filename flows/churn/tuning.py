@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-
 from churn import features, models
 from churn.config import Family, Search
 from churn.dataset import Dataset

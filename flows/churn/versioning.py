@@ -25,10 +25,11 @@ FOLDER = "snapshot"
 
 @dataclass(frozen=True)
 class Snapshot:
-    """One data version, read back: its description and its two tables."""
+    """One data version, read back: its description, whether its customers come from the generator, and its two tables."""
 
     version: str
     dataset: Dataset
+    made_up: bool
     train: "pd.DataFrame"
     holdout: "pd.DataFrame"
 
@@ -57,7 +58,7 @@ def remote() -> str:
     return os.environ.get("CHURNFLOW_DVC_REMOTE") or str(STATE / "dvc-remote")
 
 
-def save(train: bytes, holdout: bytes, dataset: Dataset) -> Saved:
+def save(train: bytes, holdout: bytes, dataset: Dataset, made_up: bool) -> Saved:
     """Version the two Parquet tables with the data set's description and push them; idempotent.
 
     Works without git and leaves nothing behind but the remote's content: DVC works in a temporary folder.
@@ -68,8 +69,8 @@ def save(train: bytes, holdout: bytes, dataset: Dataset) -> Saved:
         snapshot.mkdir()
         (snapshot / "train.parquet").write_bytes(train)
         (snapshot / "holdout.parquet").write_bytes(holdout)
-        description = json.dumps(dataset.model_dump(mode="json"), indent=1)
-        (snapshot / "dataset.json").write_text(description, encoding="utf-8")
+        description = {"made_up": made_up, "dataset": dataset.model_dump(mode="json")}
+        (snapshot / "snapshot.json").write_text(json.dumps(description, indent=1), encoding="utf-8")
         stage = repo.add(str(snapshot))[0]
         pushed = repo.push([stage.addressing])
         pointer = Path(folder, f"{FOLDER}.dvc").read_text(encoding="utf-8")
@@ -92,9 +93,9 @@ def load(version: str) -> Snapshot:
                 "run DataFlow, or name a version it printed"
             ) from None
         snapshot = Path(folder, FOLDER)
-        description = json.loads((snapshot / "dataset.json").read_text(encoding="utf-8"))
+        description = json.loads((snapshot / "snapshot.json").read_text(encoding="utf-8"))
         tables = [sources.from_bytes((snapshot / f"{name}.parquet").read_bytes()) for name in ("train", "holdout")]
-        return Snapshot(version, read(description), *tables)
+        return Snapshot(version, read(description["dataset"]), description["made_up"], *tables)
 
 
 def _repo(folder: Path):  # type: ignore[no-untyped-def]  # DVC has no types

@@ -1,0 +1,89 @@
+"""One real run of both flows for the whole session, in a state folder of its own; many assertions look at its artifacts."""
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+TELCO = ROOT.parent / "shared" / "data" / "telco_churn.csv"
+
+# Before metaflow, mlflow or bentoml read their settings: nothing of a test may touch the user's own state.
+_STATE = tempfile.TemporaryDirectory(prefix="churnflow-tests-")
+os.environ["CHURNFLOW_HOME"] = _STATE.name
+for _name in (
+    "METAFLOW_DATASTORE_SYSROOT_LOCAL",
+    "MLFLOW_TRACKING_URI",
+    "BENTOML_HOME",
+    "CHURNFLOW_DVC_REMOTE",
+):
+    os.environ.pop(_name, None)
+
+from churn import config, dataset, environment, generator  # noqa: E402, F401
+
+Command = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def flow(name: str, *words: str, cwd: Path = ROOT, **environ: str) -> subprocess.CompletedProcess[str]:
+    """``python flows/NAME.py WORDS`` as a person types it; output and errors in ``stdout``."""
+    command = [sys.executable, str(ROOT / "flows" / f"{name}.py"), *words]
+    return subprocess.run(
+        command,
+        cwd=cwd,
+        env={**os.environ, **environ},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+@pytest.fixture(scope="session")
+def telco() -> dataset.Dataset:
+    """The description of the Telco data set."""
+    return config.load(dataset.Dataset, ROOT / "config" / "datasets" / "telco.toml")
+
+
+@pytest.fixture(scope="session")
+def telco_file() -> Path:
+    """The real Telco file; the test is skipped where it is not at hand."""
+    if not TELCO.is_file():
+        pytest.skip(f"{TELCO.name} is not at hand")
+    return TELCO
+
+
+@pytest.fixture(scope="session")
+def customers_csv(telco: dataset.Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """1,500 made-up customers as a CSV file."""
+    path = tmp_path_factory.mktemp("data") / "customers.csv"
+    generator.generate(telco, 1500, seed=7).to_csv(path, index=False)
+    return path
+
+
+@pytest.fixture(scope="session")
+def quick_settings() -> str:
+    """A train config with the four families and a short search."""
+    return str(ROOT / "tests" / "quick_train.toml")
+
+
+@pytest.fixture(scope="session")
+def trained(customers_csv: Path, quick_settings: str) -> Iterator[SimpleNamespace]:
+    """DataFlow and TrainFlow, really run on ``customers_csv``: ``data`` and ``train`` are the runs' artifacts."""
+    done = flow("data_flow", "run", "--source", str(customers_csv))
+    assert done.returncode == 0, done.stdout
+    done = flow("train_flow", "--config", "settings", quick_settings, "run")
+    assert done.returncode == 0, done.stdout
+    from metaflow import Flow, namespace
+
+    namespace(None)
+    runs = {name: Flow(name).latest_successful_run for name in ("DataFlow", "TrainFlow")}
+    return SimpleNamespace(
+        data_run=runs["DataFlow"],
+        train_run=runs["TrainFlow"],
+        data=runs["DataFlow"].data,
+        train=runs["TrainFlow"].data,
+    )

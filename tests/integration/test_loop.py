@@ -1,0 +1,80 @@
+"""The session's real run of DataFlow and TrainFlow, looked at from all sides."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from churn import evaluation, registry, scoring, serving, versioning
+
+
+def test_the_snapshot_is_what_the_run_says(trained: SimpleNamespace) -> None:
+    snapshot = versioning.load(trained.data.data_version)
+    assert (len(snapshot.train), len(snapshot.holdout)) == trained.data.rows == (1200, 300)
+    assert not set(snapshot.train.customerID) & set(snapshot.holdout.customerID)
+    assert not snapshot.made_up
+
+
+def test_the_same_data_is_the_same_version(trained: SimpleNamespace) -> None:
+    snapshot = versioning.load(trained.data.data_version)
+    again = versioning.save(trained.data.train, trained.data.holdout, snapshot.dataset, made_up=False)
+    assert (again.version, again.uploaded) == (trained.data.data_version, False)
+
+
+def test_every_family_is_on_the_leaderboard_best_first(trained: SimpleNamespace) -> None:
+    families = {c.family.name for c in trained.train.board}
+    assert families == {"logistic_regression", "random_forest", "gradient_boosting", "xgboost"}
+    scores = [c.best.scores["roc_auc"] for c in trained.train.board]
+    assert scores == sorted(scores, reverse=True)
+
+
+def test_holdout_scores_are_those_of_the_registered_pipeline(trained: SimpleNamespace) -> None:
+    data = versioning.load(trained.data.data_version)
+    pipeline = registry.load(trained.train.champion)
+    probability = pipeline.predict_proba(data.holdout[list(data.dataset.raw)])[:, 1]
+    found = trained.train.evaluation
+    outcome = (data.holdout.Churn == "Yes").to_numpy(int)
+    assert evaluation.evaluate(outcome, probability, found.threshold) == pytest.approx(found.scores, abs=1e-12)
+    assert found.scores["roc_auc"] > 0.75
+
+
+def test_mlflow_holds_the_tree_of_runs(trained: SimpleNamespace) -> None:
+    from churn.tracking import FAMILY, TRAINING, client
+
+    mlflow = client()
+    parent = mlflow.get_run(trained.train.mlflow_run)
+    assert parent.data.tags["data_version"] == trained.data.data_version
+    assert parent.data.tags["metaflow_run"] == f"TrainFlow/{trained.train_run.id}"
+    assert parent.data.metrics["roc_auc"] == trained.train.evaluation.scores["roc_auc"]
+    runs = mlflow.search_runs([parent.info.experiment_id], f"tags.`{TRAINING}` = '{trained.train.training}'")
+    families = [r for r in runs if r.data.tags.get("mlflow.parentRunId") == parent.info.run_id]
+    assert {r.data.tags[FAMILY] for r in families} == {c.family.name for c in trained.train.board}
+    for candidate in trained.train.board:
+        family = next(r for r in families if r.data.tags[FAMILY] == candidate.family.name)
+        trials = [r for r in runs if r.data.tags.get("mlflow.parentRunId") == family.info.run_id]
+        assert len(trials) == candidate.family.iterations
+        assert all("git_commit" in r.data.tags and "roc_auc" in r.data.metrics and r.data.params for r in trials)
+
+
+def test_the_first_model_is_challenger_and_champion(trained: SimpleNamespace) -> None:
+    by_alias = {alias: registry.by_alias("churn-classifier", alias) for alias in ("challenger", "champion", "previous")}
+    assert by_alias["challenger"].version == by_alias["champion"].version == "1"
+    assert by_alias["previous"] is None
+    assert "no champion yet" in by_alias["champion"].tags["gate.promotion"]
+
+
+def test_the_served_bento_answers_as_the_pipeline(trained: SimpleNamespace) -> None:
+    data = versioning.load(trained.data.data_version)
+    rows = data.holdout.sample(500, replace=True, random_state=0)
+    expected = registry.load(trained.train.champion).predict_proba(rows[list(data.dataset.raw)])[:, 1]
+    assert serving.prove(trained.train.bento, data.dataset, rows, expected) <= 1e-5
+
+
+def test_the_scorer_decides_at_the_threshold(trained: SimpleNamespace, tmp_path) -> None:
+    scorer = scoring.Scorer(registry.fetch(trained.train.champion, tmp_path))
+    assert scorer.threshold == trained.train.threshold
+    assert scorer.manifest["data_version"] == trained.data.data_version
+    data = versioning.load(trained.data.data_version)
+    decided = scorer.table(data.holdout) >= scorer.threshold
+    assert np.mean(decided == (data.holdout.Churn == "Yes")) == pytest.approx(
+        trained.train.evaluation.scores["accuracy"], abs=0.01
+    )
