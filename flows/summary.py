@@ -1,5 +1,7 @@
 """What ``make run`` ends with: the newest DataFlow and TrainFlow runs in a few lines."""
 
+import os
+
 import base
 from churn import tuning
 from metaflow import Flow, namespace
@@ -23,7 +25,7 @@ def lines() -> list[str]:
         f"Bento      {found.bento}, served and compared with the model on holdout rows: largest difference {found.parity:.0e}",
         f"Cards      {base.python()} flows/data_flow.py card view {data.id}/validate",
         f"           {base.python()} flows/train_flow.py card view {train.id}/gate",
-        f"Serve      make serve    # or: BENTOML_HOME={base.environment.DEFAULTS['BENTOML_HOME']} bentoml serve {found.bento}",
+        f"Serve      make serve    # or: BENTOML_HOME={os.environ['BENTOML_HOME']} bentoml serve {found.bento}",
         "",
     ]  # fmt: skip
 
