@@ -152,7 +152,7 @@ def _schema_checks(frame: "pd.DataFrame", dataset: Dataset, unreadable: set[str]
                 pa.Check.in_range(
                     -float("inf") if low is None else low,
                     float("inf") if high is None else high,
-                    name="range",
+                    error="range",
                 )
             )
             rules[name, "range"] = (
@@ -160,7 +160,7 @@ def _schema_checks(frame: "pd.DataFrame", dataset: Dataset, unreadable: set[str]
                 f"Correct these cells, or change min and max in {where}.",
             )
         if column.values:
-            checks.append(pa.Check.isin(column.values, name="values"))
+            checks.append(pa.Check.isin(column.values, error="values"))
             rules[name, "values"] = (
                 f"is one of {', '.join(map(repr, column.values))}",
                 f"Correct these cells, or add the value to 'values' in {where}.",
