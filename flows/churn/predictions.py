@@ -6,15 +6,25 @@ known later: prediction_id, time, outcome. ROOT is CHURNFLOW_PREDICTIONS (a fold
 """
 
 import os
-from typing import TYPE_CHECKING
+import re
+import time
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from churn.dataset import Dataset
 from churn.environment import STATE
+from churn.errors import ChurnError
 
 if TYPE_CHECKING:
+    import pandas as pd
     import pyarrow
+    from pyarrow.fs import FileSystem
 
 PREDICTIONS, FEEDBACK = "predictions", "feedback"
+COLUMNS = ("prediction_id", "time", "model_version", "data_version", "probability", "decision")
+_S3_SECONDS = {"connect_timeout": 3.0, "request_timeout": 15.0}  # a dead store must not hang writer or reader
 
 
 def root() -> str:
@@ -22,19 +32,23 @@ def root() -> str:
     return os.environ.get("CHURNFLOW_PREDICTIONS") or str(STATE / "log")
 
 
-def schema(dataset: Dataset) -> "pyarrow.Schema":
-    """Columns of the prediction log for ``dataset``."""
+def schema(dataset: Dataset, with_id: bool = False) -> "pyarrow.Schema":
+    """Columns of the prediction log for ``dataset``; ``with_id`` adds the column that names the customer.
+
+    Raises ChurnError if a column of the data set has the name of one of COLUMNS.
+    """
     import pyarrow as pa
 
-    fixed = [
-        ("prediction_id", pa.string()),
-        ("time", pa.timestamp("us", tz="UTC")),
-        ("model_version", pa.string()),
-        ("data_version", pa.string()),
-        ("probability", pa.float64()),
-        ("decision", pa.bool_()),
-    ]
-    return pa.schema(fixed + [(name, pa.float64() if c.numeric else pa.string()) for name, c in dataset.raw.items()])
+    taken = sorted(set(COLUMNS) & set(dataset.raw))
+    if taken:
+        raise ChurnError(
+            f"data set {dataset.name}: columns {', '.join(taken)} have names of the prediction log's own; rename them"
+        )
+    kinds = (pa.string(), pa.timestamp("us", tz="UTC"), pa.string(), pa.string(), pa.float64(), pa.bool_())
+    fields = list(zip(COLUMNS, kinds, strict=True))
+    if with_id and dataset.id is not None:
+        fields.append((dataset.id, pa.string()))
+    return pa.schema(fields + [(name, pa.float64() if c.numeric else pa.string()) for name, c in dataset.raw.items()])
 
 
 def feedback_schema() -> "pyarrow.Schema":
@@ -42,3 +56,88 @@ def feedback_schema() -> "pyarrow.Schema":
     import pyarrow as pa
 
     return pa.schema([("prediction_id", pa.string()), ("time", pa.timestamp("us", tz="UTC")), ("outcome", pa.bool_())])
+
+
+def read(dataset: Dataset, start: datetime, end: datetime, at: str | None = None) -> "pd.DataFrame":
+    """The predictions answered in ``start <= time < end`` (aware datetimes), oldest first; no rows if there are none.
+
+    Columns as in ``schema``; what an older part lacks is missing. ``at`` is another ROOT. Raises ChurnError if a part or
+    the store cannot be read.
+    """
+    return _read(PREDICTIONS, schema(dataset), start, end, at or root())
+
+
+def read_feedback(start: datetime, end: datetime, at: str | None = None) -> "pd.DataFrame":
+    """The outcomes reported in ``start <= time < end``, columns as in ``feedback_schema``; see ``read``."""
+    return _read(FEEDBACK, feedback_schema(), start, end, at or root())
+
+
+def _read(kind: str, wanted: "pyarrow.Schema", start: datetime, end: datetime, at: str) -> "pd.DataFrame":
+    import pyarrow as pa
+    from pyarrow import dataset, fs
+
+    store, folder = filesystem(at)
+    days = re.compile(r"/day=(\d{4}-\d\d-\d\d)/part-[^/]+\.parquet$")
+    first, last = (moment.astimezone(UTC).date().isoformat() for moment in (start, end))
+    try:
+        found = store.get_file_info(fs.FileSelector(f"{folder}/{kind}", recursive=True, allow_not_found=True))
+        parts = [info.path for info in found if (day := days.search(info.path)) and first <= day[1] <= last]
+        table = dataset.dataset(sorted(parts), schema=wanted, format="parquet", filesystem=store).to_table(
+            filter=(dataset.field("time") >= start) & (dataset.field("time") < end)
+        )
+    except (OSError, pa.ArrowException) as error:
+        raise ChurnError(
+            f"{at}/{kind}: the log cannot be read: {error}. Set CHURNFLOW_PREDICTIONS to the log's folder or s3:// "
+            "address; a damaged part can be moved away."
+        ) from None
+    return table.sort_by("time").to_pandas()
+
+
+def filesystem(at: str) -> tuple["FileSystem", str]:
+    """The store behind a folder or ``s3://bucket/prefix``, and the path in it. The S3 endpoint is AWS_ENDPOINT_URL_S3."""
+    from pyarrow import fs
+
+    if not at.startswith("s3://"):
+        return fs.LocalFileSystem(), str(Path(at).resolve())
+    endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+    options: dict[str, Any] = {"endpoint_override": endpoint} if endpoint else {}
+    retries = fs.AwsStandardS3RetryStrategy(max_attempts=2)
+    return fs.S3FileSystem(retry_strategy=retries, **_S3_SECONDS, **options), at.removeprefix("s3://").rstrip("/")
+
+
+def encode(wanted: "pyarrow.Schema", rows: Iterable[Mapping[str, Any]]) -> bytes:
+    """Parquet bytes of rows that map column names to values; ``time`` is in microseconds since 1970."""
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    rows = list(rows)
+    columns = [pa.array([row.get(field.name) for row in rows], field.type) for field in wanted]
+    out = pa.BufferOutputStream()
+    parquet.write_table(pa.Table.from_arrays(columns, schema=wanted), out, compression="zstd")
+    return out.getvalue().to_pybytes()
+
+
+def part_name(kind: str, microseconds: int) -> str:
+    """A new part's path below ROOT: no two writers, restarts or moments make the same one."""
+    moment = datetime.fromtimestamp(microseconds / 1e6, UTC)
+    return f"{kind}/day={moment:%Y-%m-%d}/part-{moment:%H%M%S%f}-{time.time_ns():x}-{os.urandom(4).hex()}.parquet"
+
+
+def store(at: str, name: str, content: bytes) -> None:
+    """Write one part below ROOT ``at``; a reader sees all of it or nothing. Raises OSError."""
+    if at.startswith("s3://"):
+        system, folder = filesystem(at)
+        with system.open_output_stream(f"{folder}/{name}") as out:  # an object appears when its upload is complete
+            out.write(content)
+        return
+    path = Path(at, name)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    half = path.with_suffix(".tmp")
+    try:
+        with half.open("wb") as out:
+            out.write(content)
+            out.flush()
+            os.fsync(out.fileno())
+        half.rename(path)
+    finally:
+        half.unlink(missing_ok=True)

@@ -1,0 +1,122 @@
+"""The writer of the prediction log: a bounded queue in front of a thread, so that no store can slow or fail a request."""
+
+import logging
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from churn import predictions
+from churn.config import Strict
+from pydantic import Field
+
+if TYPE_CHECKING:
+    import pyarrow
+
+MOST_BACKOFF = 60.0  # seconds between attempts on a store that does not answer
+
+logger = logging.getLogger("bentoml.churn")
+
+
+class LogSettings(Strict):
+    """[log] of config/serve.toml."""
+
+    enabled: bool = True
+    part_rows: int = Field(default=10_000, ge=1)
+    part_seconds: float = Field(default=10.0, gt=0)
+    queue_rows: int = Field(default=200_000, ge=1)
+    close_seconds: float = Field(default=15.0, gt=0)
+    customer_id: bool = False
+
+
+class Log:
+    """Rows of one kind on their way to ROOT. ``add`` neither blocks nor raises; what finds no room is given to ``dropped``.
+
+    A part is written after ``part_rows`` rows or ``part_seconds``, whichever is first. Parts that cannot be written wait
+    in memory, encoded, and are tried again.
+    """
+
+    def __init__(
+        self, kind: str, schema: "pyarrow.Schema", settings: LogSettings, at: str, dropped: Callable[[int], None]
+    ) -> None:
+        self._kind, self._schema, self._settings, self._at, self._dropped = kind, schema, settings, at, dropped
+        self._rows: list[Mapping[str, Any]] = []
+        self._parts: list[tuple[str, bytes, int]] = []  # name, content, rows
+        self._waiting = 0  # rows in both
+        self._lock = threading.Lock()
+        self._wake, self._closed = threading.Event(), False
+        self._thread = threading.Thread(target=self._work, name=f"{kind}-log", daemon=True)
+        self._thread.start()
+
+    @property
+    def waiting(self) -> int:
+        """Rows that are not in the store yet."""
+        return self._waiting
+
+    def add(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Queue rows (column name to value, ``time`` in microseconds since 1970)."""
+        with self._lock:
+            room = not self._closed and self._waiting + len(rows) <= self._settings.queue_rows
+            if room:
+                self._rows.extend(rows)
+                self._waiting += len(rows)
+        if not room:
+            self._dropped(len(rows))
+        elif len(self._rows) >= self._settings.part_rows:
+            self._wake.set()
+
+    def close(self) -> None:
+        """Write what is waiting, for at most ``close_seconds``; the rest is dropped and counted."""
+        with self._lock:
+            self._closed = True
+        self._wake.set()
+        self._thread.join(self._settings.close_seconds)
+        if self._waiting:
+            logger.error("%s log: %d rows could not be written to %s", self._kind, self._waiting, self._at)
+            self._dropped(self._waiting)
+
+    def _work(self) -> None:
+        failures = 0
+        while True:
+            self._wake.wait(self._settings.part_seconds)
+            self._wake.clear()
+            self._encode()
+            failures = 0 if self._write() else failures + 1
+            if self._closed and not self._rows and (not self._parts or failures):
+                return
+            if failures and not self._closed:
+                self._wait(min(MOST_BACKOFF, 0.5 * 2**failures))
+
+    def _wait(self, seconds: float) -> None:
+        until = time.monotonic() + seconds
+        while not self._closed and time.monotonic() < until:
+            self._wake.wait(until - time.monotonic())
+            self._wake.clear()
+            self._encode()  # encoded rows take a tenth of the memory
+
+    def _encode(self) -> None:
+        with self._lock:
+            taken, self._rows = self._rows, []
+        days: dict[int, list[Mapping[str, Any]]] = defaultdict(list)
+        for row in taken:
+            days[row["time"] // 86_400_000_000].append(row)
+        for rows in days.values():
+            for i in range(0, len(rows), self._settings.part_rows):
+                part = rows[i : i + self._settings.part_rows]
+                name = predictions.part_name(self._kind, part[0]["time"])
+                self._parts.append((name, predictions.encode(self._schema, part), len(part)))
+
+    def _write(self) -> bool:
+        """Write the waiting parts in order, up to the first that fails; whether none is left."""
+        while self._parts:
+            name, content, rows = self._parts[0]
+            try:
+                predictions.store(self._at, name, content)
+            except OSError as error:
+                logger.warning("%s log: %s cannot be written: %s", self._kind, self._at, error)
+                return False
+            self._parts.pop(0)
+            with self._lock:
+                self._waiting -= rows
+        return True

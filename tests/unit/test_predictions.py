@@ -1,0 +1,98 @@
+"""What the service writes is what monitoring reads: complete, by day, and never half a part."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from churn import predictions
+from churn.dataset import Dataset
+from churn.errors import ChurnError
+
+from bento.log import Log, LogSettings
+
+MIDNIGHT = datetime(2026, 3, 1, tzinfo=UTC)
+
+
+def row(moment: datetime, name: str = "a") -> dict[str, object]:
+    return {
+        "prediction_id": name, "time": int(moment.timestamp() * 1e6), "model_version": "3", "data_version": "d",
+        "probability": 0.25, "decision": False, "tenure": 5, "TotalCharges": None, "Contract": "One year",
+    }  # fmt: skip
+
+
+def log(dataset: Dataset, at: object, dropped: list[int], **settings: object) -> Log:
+    chosen = LogSettings.model_validate({"close_seconds": 2.0, **settings})
+    return Log(predictions.PREDICTIONS, predictions.schema(dataset), chosen, str(at), dropped.append)
+
+
+def test_rows_come_back_by_time_and_day(telco: Dataset, tmp_path: Path) -> None:
+    dropped: list[int] = []
+    writer = log(telco, tmp_path, dropped)
+    writer.add([row(MIDNIGHT, "second"), row(MIDNIGHT - timedelta(seconds=1), "first")])
+    writer.close()
+    assert dropped == []
+    assert sorted(p.name for p in (tmp_path / "predictions").iterdir()) == ["day=2026-02-28", "day=2026-03-01"]
+    found = predictions.read(telco, MIDNIGHT - timedelta(days=1), MIDNIGHT + timedelta(days=1), str(tmp_path))
+    assert found.prediction_id.tolist() == ["first", "second"]
+    assert found.tenure.tolist() == [5.0, 5.0]
+    assert found.TotalCharges.isna().all()
+    assert list(found.columns) == [*predictions.COLUMNS, *telco.raw]
+    before = predictions.read(telco, MIDNIGHT - timedelta(days=1), MIDNIGHT, str(tmp_path))
+    assert before.prediction_id.tolist() == ["first"]
+
+
+def test_an_empty_log_has_its_columns(telco: Dataset, tmp_path: Path) -> None:
+    found = predictions.read(telco, MIDNIGHT, MIDNIGHT, str(tmp_path / "nothing"))
+    assert (len(found), "probability" in found) == (0, True)
+    assert len(predictions.read_feedback(MIDNIGHT, MIDNIGHT, str(tmp_path))) == 0
+
+
+def test_half_written_parts_are_not_read_and_damaged_ones_are_named(telco: Dataset, tmp_path: Path) -> None:
+    day = tmp_path / "predictions" / "day=2026-03-01"
+    day.mkdir(parents=True)
+    (day / "part-1.tmp").write_bytes(b"half")
+    window = (MIDNIGHT, MIDNIGHT + timedelta(hours=1))
+    assert len(predictions.read(telco, *window, str(tmp_path))) == 0
+    (day / "part-2.parquet").write_bytes(b"not parquet")
+    with pytest.raises(ChurnError, match=r"part-2\.parquet"):
+        predictions.read(telco, *window, str(tmp_path))
+
+
+def test_a_full_queue_drops_counts_and_goes_on(telco: Dataset, tmp_path: Path) -> None:
+    blocked = tmp_path / "file"
+    blocked.write_text("a file where the folder should be")
+    dropped: list[int] = []
+    writer = log(telco, blocked, dropped, queue_rows=3, part_seconds=0.01, close_seconds=0.5)
+    writer.add([row(MIDNIGHT)] * 2)
+    writer.add([row(MIDNIGHT)] * 2)
+    assert dropped == [2]
+    assert writer.waiting == 2
+    blocked.unlink()  # the store comes back
+    writer.close()
+    assert dropped == [2]
+    assert len(predictions.read(telco, MIDNIGHT, MIDNIGHT + timedelta(hours=1), str(blocked))) == 2
+
+
+def test_what_cannot_be_written_at_the_end_is_counted(telco: Dataset, tmp_path: Path) -> None:
+    blocked = tmp_path / "file"
+    blocked.write_text("a file where the folder should be")
+    dropped: list[int] = []
+    writer = log(telco, blocked, dropped, close_seconds=0.5)
+    writer.add([row(MIDNIGHT)] * 7)
+    writer.close()
+    assert dropped == [7]
+
+
+def test_a_column_named_like_the_logs_own_is_refused(telco: Dataset) -> None:
+    columns = {"decision": telco.columns["tenure"], "Churn": telco.columns["Churn"]}
+    clash = Dataset(name="clash", columns=columns)
+    with pytest.raises(ChurnError, match="decision"):
+        predictions.schema(clash)
+
+
+def test_a_store_that_is_away_is_an_error_that_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "http://127.0.0.1:1")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "nobody")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "nothing")
+    with pytest.raises(ChurnError, match="s3://bucket/log/feedback"):
+        predictions.read_feedback(MIDNIGHT, MIDNIGHT, "s3://bucket/log")
