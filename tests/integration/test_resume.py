@@ -1,0 +1,77 @@
+"""A killed run, resumed, ends as an undisturbed one would; and the same data gives the same metrics to the last digit."""
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from churn import registry
+from churn.tracking import FAMILY, TRAINING, client
+from conftest import ROOT, flow
+
+
+def _kill_in_the_foreach(settings: str, log: Path) -> None:
+    """Start TrainFlow and SIGKILL it once a first branch has finished; the other branches' processes live on, as orphans."""
+    command = [sys.executable, str(ROOT / "flows" / "train_flow.py"), "--config", "settings", settings, "run"]
+    with log.open("wb") as output:
+        run = subprocess.Popen(command, cwd=ROOT, stdout=output, stderr=subprocess.STDOUT)
+    until = time.monotonic() + 120
+    while not _a_branch_has_finished(log):
+        assert run.poll() is None, log.read_text()
+        assert time.monotonic() < until, log.read_text()
+        time.sleep(0.05)
+    run.kill()
+    run.wait()
+
+
+def _a_branch_has_finished(log: Path) -> bool:
+    return any("/tune/" in line and "finished successfully" in line for line in log.read_text().splitlines())
+
+
+def test_a_run_killed_in_the_foreach_resumes_to_the_same_result(
+    trained: SimpleNamespace, quick_settings: str, tmp_path: Path
+) -> None:
+    before = _versions()
+    _kill_in_the_foreach(quick_settings, tmp_path / "log")
+    assert _versions() == before
+    done = flow("train_flow", "resume")
+    assert done.returncode == 0, done.stdout
+
+    from metaflow import Flow
+
+    resumed = Flow("TrainFlow").latest_successful_run.data
+    assert resumed.evaluation.scores == trained.train.evaluation.scores
+    assert resumed.threshold == trained.train.threshold
+    assert [(c.family.name, c.best) for c in resumed.board] == [(c.family.name, c.best) for c in trained.train.board]
+    assert resumed.champion.version == trained.train.champion.version
+    made = _versions() - before
+    assert len(made) == 1
+    assert resumed.training in next(iter(made))
+    assert _families_in_mlflow(resumed) == sorted(c.family.name for c in resumed.board)
+
+
+def _families_in_mlflow(last: Any) -> list[str]:
+    mlflow = client()
+    parent = mlflow.get_run(last.mlflow_run)
+    runs = mlflow.search_runs([parent.info.experiment_id], f"tags.`{TRAINING}` = '{last.training}'")
+    return sorted(r.data.tags[FAMILY] for r in runs if r.data.tags.get("mlflow.parentRunId") == last.mlflow_run)
+
+
+def _versions() -> set[tuple[str, str]]:
+    found = client().search_model_versions("name = 'churn-classifier'")
+    return {(version.version, version.tags[TRAINING]) for version in found}
+
+
+def test_a_second_registration_of_the_same_training_is_the_first_one(trained: SimpleNamespace) -> None:
+    from churn import models, scoring, versioning
+
+    data = versioning.load(trained.data.data_version)
+    whole = models.whole(trained.train.pipeline, data.dataset)
+    before = _versions()
+    again = registry.register(
+        "churn-classifier", trained.train.mlflow_run, trained.train.training, whole, scoring.MODEL, data.holdout, {}
+    )
+    assert again.version == trained.train.challenger.version
+    assert _versions() == before

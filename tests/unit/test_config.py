@@ -1,0 +1,73 @@
+"""Strict settings: what is wrong is named with file, key and reason; what ships is right."""
+
+import pytest
+from churn import config, models
+from churn.dataset import Dataset
+from churn.errors import ChurnError
+from conftest import ROOT
+
+COLUMNS = """
+name = "small"
+[columns.left]
+role = "target"
+values = ["no", "yes"]
+positive = "yes"
+[columns.age]
+type = "integer"
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("[[source]]\nkind = 'generate'\nrowz = 3", "f.toml: unknown key 'source.0.rowz'"),
+        ("[[source]]\nkind = 'ftp'", "f.toml: source.0.kind: Input should be"),
+        (
+            "[[source]]\nkind = 'generate'\nrows = '3'",
+            "f.toml: source.0.rows: Input should be a valid integer (got '3')",
+        ),
+        (
+            "[[source]]\nkind = 'generate'\n[split]\nholdout = 1.5",
+            "f.toml: split.holdout: Input should be less than 1 (got 1.5)",
+        ),
+        ("", "f.toml: key 'source' is missing"),
+        ("rows = = 3", "f.toml: not valid TOML"),
+    ],
+)
+def test_a_bad_data_config_is_refused(text: str, reason: str) -> None:
+    with pytest.raises(ChurnError) as error:
+        config.parse(config.DataConfig, text, "f.toml")
+    assert reason in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("[columns.x]\ntype = 'number'\nvalues = ['a']", "'values' goes with type 'category'"),
+        ("[columns.x]\ntype = 'number'\nmin = 3\nmax = 2", "min 3 is above max 2"),
+        ("[columns.x]\nmin = 3", "'min' and 'max' go with"),
+        (
+            "[columns.x]\nrole = 'target'\nvalues = ['a', 'b']\npositive = 'a'",
+            "one column may have the role 'target', not 2",
+        ),
+        ("[columns.x]\nrole = 'target'", "'positive' must be given for the target"),
+        ("[features.y]\nexpression = 'agge + 1'", "features.y: 'agge + 1': unknown column 'agge'"),
+        ("[features.y]\nexpression = 'left + 1'", "unknown column 'left'"),
+        ("[generate]\nage = 'open(3)'", "generate.age: 'open(3)': unknown function 'open'"),
+    ],
+)
+def test_a_bad_data_set_is_refused(text: str, reason: str) -> None:
+    with pytest.raises(ChurnError) as error:
+        config.parse(Dataset, COLUMNS + text, "f.toml")
+    assert reason in str(error.value)
+
+
+def test_a_missing_config_file_is_named() -> None:
+    with pytest.raises(ChurnError, match=r"nowhere\.toml: no such config file"):
+        config.load(config.DataConfig, "nowhere.toml")
+
+
+def test_what_ships_is_valid() -> None:
+    config.load(config.DataConfig, ROOT / "config" / "data.toml")
+    models.check(config.load(config.TrainConfig, ROOT / "config" / "train.toml"), "train.toml")
+    models.check(config.load(config.TrainConfig, ROOT / "tests" / "quick_train.toml"), "quick_train.toml")

@@ -1,0 +1,49 @@
+"""Made-up customers look like customers: the documented churn rate and dependencies, and the seed decides."""
+
+import pandas as pd
+import pytest
+from churn import config, generator, quality
+from churn.dataset import Dataset
+
+UNGUIDED = """
+name = "bank"
+[columns.Attrition]
+role = "target"
+values = ["Existing Customer", "Attrited Customer"]
+positive = "Attrited Customer"
+[columns.age]
+type = "integer"
+min = 18
+max = 90
+[columns."Total Amount"]
+type = "number"
+missing = true
+[columns.card]
+values = ["Blue", "Gold"]
+"""
+
+
+def test_telco_customers_are_realistic(telco: Dataset) -> None:
+    frame = generator.generate(telco, 10_000, seed=42)
+    churned = frame.Churn == "Yes"
+    assert list(frame.columns) == list(telco.columns)
+    assert churned.mean() == pytest.approx(0.26, abs=0.02)
+    by_contract = churned.groupby(frame.Contract).mean()
+    assert by_contract["Month-to-month"] > 2 * by_contract["One year"] > 4 * by_contract["Two year"]
+    assert frame.tenure[churned].mean() < 0.7 * frame.tenure[~churned].mean()
+    assert frame.MonthlyCharges[churned].mean() > frame.MonthlyCharges[~churned].mean()
+    assert (frame.TotalCharges.isna() == (frame.tenure == 0)).all()
+
+
+def test_the_seed_decides(telco: Dataset) -> None:
+    one, same, other = (generator.generate(telco, 200, seed) for seed in (1, 1, 2))
+    pd.testing.assert_frame_equal(one, same)
+    assert not one.equals(other)
+
+
+def test_a_data_set_without_expressions_gets_valid_rows_with_both_outcomes() -> None:
+    bank = config.parse(Dataset, UNGUIDED, "bank.toml")
+    frame = generator.generate(bank, 1000, seed=0)
+    _, report = quality.validate(frame, bank, config.Quality(), "generated")
+    assert not report.errors
+    assert 0.2 < (frame.Attrition == "Attrited Customer").mean() < 0.3

@@ -1,0 +1,39 @@
+"""The house rules that a reviewer would check by hand."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+
+CHURN = sorted((ROOT / "flows" / "churn").glob("*.py"))
+FLOWS = sorted((ROOT / "flows").glob("*_flow.py"))
+HEAVY = {"mlflow", "nannyml", "bentoml", "matplotlib", "dvc", "pandera", "onnxruntime", "skl2onnx", "xgboost"}
+
+
+def _imported(tree: ast.AST) -> set[str]:
+    names = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+    names |= {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    return {name.split(".")[0] for name in names}
+
+
+@pytest.mark.parametrize("path", CHURN, ids=lambda path: path.name)
+def test_churn_knows_nothing_of_metaflow(path: Path) -> None:
+    assert "metaflow" not in _imported(ast.parse(path.read_text()))
+
+
+def test_no_heavy_library_is_imported_with_the_modules() -> None:
+    modules = ", ".join(f"churn.{path.stem}" for path in CHURN if path.stem != "__init__")
+    code = f"import sys, {modules}; print(*sorted({HEAVY!r} & set(sys.modules)))"
+    said = subprocess.run([sys.executable, "-c", code], cwd=ROOT / "flows", capture_output=True, text=True, check=True)
+    assert said.stdout.split() == []
+
+
+@pytest.mark.parametrize("path", FLOWS, ids=lambda path: path.stem)
+def test_steps_are_thin_and_say_what_is_true_after_them(path: Path) -> None:
+    (flow,) = (node for node in ast.parse(path.read_text()).body if isinstance(node, ast.ClassDef))
+    for step in (node for node in flow.body if isinstance(node, ast.FunctionDef)):
+        assert ast.get_docstring(step), step.name
+        assert (step.end_lineno or 0) - step.lineno <= 16, f"{step.name} is not thin"
