@@ -31,6 +31,15 @@ run: $(READY) ## data to champion: make run [SOURCE=customers.csv] [DATASET=telc
 	$(PY) flows/train_flow.py run
 	@$(PY) flows/summary.py
 
+dataset: $(READY) ## describe a new file: make dataset SOURCE=bank.csv NAME=bank [TARGET=column]
+	@$(PY) flows/data.py describe "$(SOURCE)" "$(NAME)" $(if $(TARGET),--target "$(TARGET)")
+
+data-pull: $(READY) ## get a data version back: make data-pull VERSION=... [TO=folder]
+	@$(PY) flows/data.py pull "$(VERSION)" $(if $(TO),--to "$(TO)")
+
+data-diff: $(READY) ## rows and columns that changed: make data-diff A=version B=version
+	@$(PY) flows/data.py diff "$(A)" "$(B)"
+
 serve: $(READY) ## serve the champion on PORT (3000)
 	@$(PY) flows/serve.py --port $(PORT) $(if $(DATASET),--dataset $(DATASET))
 
@@ -49,4 +58,4 @@ clean: ## remove all local state (.churnflow), after asking
 	@read -r -p "Remove .churnflow with all runs, models and data versions? [y/N] " answer; \
 	  if [ "$$answer" = y ]; then rm -rf .churnflow; else echo "kept"; fi
 
-.PHONY: help install run serve lint test mlflow clean
+.PHONY: help install run dataset data-pull data-diff serve lint test mlflow clean

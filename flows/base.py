@@ -87,6 +87,20 @@ def upstream_version(requested: str) -> str:
     return run.data.data_version
 
 
+def previous_profile(dataset: str, made_up: bool) -> Any:
+    """The ``churn.profile.Profile`` of the newest successful DataFlow run on this data set, made up or not; None without one."""
+    from metaflow import Flow
+    from metaflow.exception import MetaflowNotFound
+
+    try:
+        for run in Flow("DataFlow"):
+            if run.successful and (run.data.description["name"], run.data.made_up) == (dataset, made_up):
+                return run.data.profile
+    except MetaflowNotFound:
+        pass
+    return None
+
+
 def show(on: Any, parts: list[Any]) -> None:
     """Put the parts of ``churn.cards`` on a Metaflow card."""
     from churn import cards

@@ -13,7 +13,9 @@ class DataFlow(FlowSpec):
     settings = base.config("settings", "data.toml", DataConfig)
     description = base.config("description", "datasets/telco.toml", Dataset)
     source = Parameter(
-        "source", help="CSV or Parquet file to read instead of the sources in config/data.toml", default=""
+        "source",
+        help="CSV or Parquet file, or a folder of them, to read instead of the sources in config/data.toml",
+        default="",
     )
 
     @step
@@ -27,56 +29,54 @@ class DataFlow(FlowSpec):
 
     @step
     def ingest(self):
-        """One source is read; its rows are as they were found."""
+        """One source is read whole; its cells are as they were found."""
         from churn import sources
 
-        self.origin = self.input.name
-        self.table = sources.to_bytes(sources.read(self.input, base.read(Dataset, self.description)))
+        self.table = sources.read(self.input, base.read(Dataset, self.description))
         self.next(self.validate)
 
     @card(type="blank", id="data")
     @step
     def validate(self, inputs):
         """All rows are in one table with the data set's columns and types, and no check of severity error failed."""
-        from churn import cards, quality, sources
+        from churn import data_card, intake
 
-        self.merge_artifacts(inputs, include=["made_up"])
+        self.merge_artifacts(inputs, include=["made_up", "sources"])
         dataset, limits = base.read(Dataset, self.description), base.read(DataConfig, self.settings).quality
-        self.origin = ", ".join(given.origin for given in inputs)
-        frame = sources.concatenate([given.table for given in inputs])
-        typed, self.quality = quality.validate(frame, dataset, limits, self.origin)
-        base.show(current.card["data"], cards.data(typed, dataset, self.quality, self.origin))
-        self.quality.require(self.origin)
-        self.table = sources.to_bytes(typed)
+        previous = base.previous_profile(dataset.name, self.made_up)
+        found = intake.check(self.sources, [given.table for given in inputs], dataset, limits, previous)
+        base.show(current.card["data"], data_card.data(found, dataset))
+        self.quality, self.profile, self.origin = found.report, found.profile, found.origin
+        self.quarantine = intake.set_aside(found, f"{dataset.name}-{current.run_id}")
+        self.table = found.require()
         self.next(self.features)
 
     @step
     def features(self):
-        """The table carries its derived features."""
-        from churn import features, sources
+        """The derived features of every customer are computed by the function that training and serving call."""
+        from churn import features, tables
 
-        self.table = sources.to_bytes(
-            features.add(base.read(Dataset, self.description), sources.from_bytes(self.table))
-        )
+        dataset = base.read(Dataset, self.description)
+        self.derived = tables.to_bytes(features.derived(dataset, tables.typed(self.table, dataset)))
         self.next(self.split)
 
     @step
     def split(self):
-        """Train and holdout are apart: nothing is ever fitted on the holdout."""
-        from churn import sources, versioning
+        """Each customer is in train or in the holdout: nothing is ever fitted on the holdout."""
+        from churn import split, tables
 
-        settings = base.read(DataConfig, self.settings).split
-        tables = versioning.split(sources.from_bytes(self.table), base.read(Dataset, self.description), settings)
-        self.train, self.holdout = map(sources.to_bytes, tables)
-        self.rows = tuple(map(len, tables))
+        dataset = base.read(Dataset, self.description)
+        self.sides = split.sides(tables.typed(self.table, dataset), dataset, base.read(DataConfig, self.settings).split)
+        self.rows = tuple(int((self.sides == side).sum()) for side in (split.TRAIN, split.HOLDOUT))
         self.next(self.version)
 
     @step
     def version(self):
         """The snapshot is in the DVC remote; its hash is the data version."""
-        from churn import versioning
+        from churn import intake
 
-        self.saved = versioning.save(self.train, self.holdout, base.read(Dataset, self.description), self.made_up)
+        dataset, settings = base.read(Dataset, self.description), base.read(DataConfig, self.settings).version
+        self.saved = intake.store(self.table, self.derived, self.sides, dataset, self.made_up, settings)
         self.data_version = self.saved.version
         self.next(self.end)
 

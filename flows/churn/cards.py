@@ -4,18 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from churn.config import TrainConfig
-from churn.dataset import Dataset
 from churn.evaluation import Evaluation, Gate
-from churn.quality import Report
 from churn.tuning import Candidate
 
 if TYPE_CHECKING:
-    import pandas as pd
+    pass
 
 CHURNED, STAYED, FAINT = "#c4472f", "#3f6f9f", "#aaaaaa"
-PLOT_COLUMNS = 4
 
 
 @dataclass(frozen=True)
@@ -27,96 +23,6 @@ class Table:
 
 
 Part = Any  # str (Markdown), Table, or a matplotlib Figure
-
-
-def data(frame: "pd.DataFrame", dataset: Dataset, report: Report, origin: str) -> list[Part]:
-    """The card of DataFlow: where the rows come from, what the checks say, and a profile of every column."""
-    share = (frame[dataset.target] == dataset.positive).mean()
-    verdict = "The data may be used." if not report.errors else "**The data is refused; see the failed checks.**"
-    return [
-        f"# Data: {dataset.name}",
-        f"{verdict} {report.rows:,} customers from {origin}; {share:.1%} churned; quality score {report.score:.4f} "
-        f"({len(report.checks)} checks, {len(report.errors)} failed, {len(report.warnings)} warnings).",
-        "## Checks",
-        _checks(report),
-        "## Columns",
-        "Red: customers who churned; blue: customers who stayed; each as a share of its own group.",
-        _distributions(frame, dataset),
-        _profile(frame, dataset),
-    ]
-
-
-def _checks(report: Report) -> Table:
-    ordered = sorted(report.checks, key=lambda c: (c.passed, c.severity != "error"))
-    rows = [
-        [
-            "ok" if c.passed else c.severity.upper(),
-            c.column,
-            c.rule,
-            f"{c.failed:,}",
-            ", ".join(c.examples),
-            "" if c.passed else c.remedy,
-        ]
-        for c in ordered
-    ]
-    return Table(["", "column", "rule", "failed", "examples", "what to do"], rows)
-
-
-def _profile(frame: "pd.DataFrame", dataset: Dataset) -> Table:
-    rows = []
-    for name, column in dataset.columns.items():
-        if name in frame:
-            values = frame[name]
-            rows.append(
-                [
-                    name,
-                    column.role,
-                    column.type,
-                    f"{values.isna().mean():.2%}",
-                    f"{values.nunique():,}",
-                    _summary(values, column.numeric),
-                ]
-            )
-    return Table(["column", "role", "type", "missing", "distinct", "values"], rows)
-
-
-def _summary(values: "pd.Series", numeric: bool) -> str:
-    if numeric:
-        low, middle, high = values.quantile([0, 0.5, 1])
-        return f"{low:g} to {high:g}, median {middle:g}"
-    counts = values.value_counts().head(3) / max(values.notna().sum(), 1)
-    return ", ".join(f"{value} {share:.0%}" for value, share in counts.items()) if counts.max() > 0.001 else ""
-
-
-def _distributions(frame: "pd.DataFrame", dataset: Dataset) -> Any:
-    names = [name for name in dataset.raw if name in frame]
-    lines = -(-len(names) // PLOT_COLUMNS)
-    drawn, axes = figure(11, 1.9 * lines, lines, PLOT_COLUMNS)
-    churned = (frame[dataset.target] == dataset.positive).to_numpy()
-    for axis, name in zip(axes.flat, names, strict=False):
-        groups = [(frame.loc[~churned, name].dropna(), STAYED), (frame.loc[churned, name].dropna(), CHURNED)]
-        _histograms(axis, groups) if dataset.raw[name].numeric else _bars(axis, groups)
-        axis.set_title(name)
-        axis.set_yticks([])
-    for axis in list(axes.flat)[len(names) :]:
-        axis.set_axis_off()
-    return drawn
-
-
-def _histograms(axis: Any, groups: "list[tuple[pd.Series, str]]") -> None:
-    values = np.concatenate([group.to_numpy(dtype=float) for group, _ in groups])
-    edges = np.histogram_bin_edges(values, bins=20) if len(values) else [0, 1]
-    for group, colour in groups:
-        weights = np.full(len(group), 1 / max(len(group), 1))
-        axis.hist(group.to_numpy(dtype=float), bins=edges, weights=weights, histtype="step", color=colour)
-
-
-def _bars(axis: Any, groups: "list[tuple[pd.Series, str]]") -> None:
-    order = groups[0][0].value_counts().index[:6]
-    for offset, (group, colour) in zip((-0.2, 0.2), groups, strict=True):
-        shares = group.value_counts(normalize=True).reindex(order, fill_value=0)
-        axis.bar(np.arange(len(order)) + offset, shares.to_numpy(), 0.4, color=colour)
-    axis.set_xticks(range(len(order)), [str(value)[:12] for value in order], fontsize=7)
 
 
 def training(

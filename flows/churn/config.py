@@ -1,11 +1,12 @@
 """Strict, frozen settings read from TOML. An unknown key or a bad value is refused with file, key and reason."""
 
+import re
 import tomllib
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from churn.errors import ChurnError
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 
 class Strict(BaseModel):
@@ -50,7 +51,9 @@ def _json(values: dict[str, Any]) -> str:
 
 
 def _reason(model: type[BaseModel], problem: Any) -> str:
-    key = ".".join(str(part) for part in problem["loc"]) or "top level"
+    # pydantic names the kind of a [[source]] after its number; in the file there is no such key.
+    parts = [str(part) for part in problem["loc"] if not (problem["loc"][0] == "source" and part in KINDS)]
+    key = ".".join(parts) or "top level"
     if problem["type"] == "extra_forbidden":
         known = ", ".join(sorted(model.model_fields)) if len(problem["loc"]) == 1 else ""
         return f"unknown key '{key}'" + (f"; known keys are: {known}" if known else "; check its spelling or remove it")
@@ -61,17 +64,83 @@ def _reason(model: type[BaseModel], problem: Any) -> str:
     return f"{key}: {reason}" + (f" (got {value!r})" if isinstance(value, str | int | float | bool) else "")
 
 
-class Source(Strict):
-    """Where rows come from: ``kind`` 'generate' (``rows``, ``seed``) or 'file' (``path``: CSV or Parquet)."""
+class Generate(Strict):
+    """Rows made up from the data set's [generate] table."""
 
-    kind: Literal["generate", "file"]
-    path: str = ""
+    kind: Literal["generate"]
     rows: int = Field(default=10_000, ge=10, le=100_000_000)
     seed: int = Field(default=42, ge=0)
 
     @property
     def name(self) -> str:
-        return self.path if self.kind == "file" else f"generated ({self.rows} rows, seed {self.seed})"
+        return f"generated ({self.rows} rows, seed {self.seed})"
+
+
+class _Place(Strict):
+    """What sources outside have in common: ``join`` adds their columns by id instead of their rows; ``retries`` after the
+    first attempt; ``timeout`` in seconds of one connection or pause."""
+
+    join: bool = False
+    retries: int = Field(default=3, ge=0, le=20)
+    timeout: float = Field(default=30, gt=0)
+
+
+class File(_Place):
+    """A CSV or Parquet file, gzipped or not, or a folder of them."""
+
+    kind: Literal["file"]
+    path: str = Field(min_length=1)
+
+    @property
+    def name(self) -> str:
+        return self.path
+
+
+class S3(_Place):
+    """An object, or with a trailing slash all objects below; endpoint and keys from AWS_* in the environment."""
+
+    kind: Literal["s3"]
+    url: str = Field(pattern=r"^s3://[^/]+/.+")
+
+    @property
+    def name(self) -> str:
+        return self.url
+
+
+class Http(_Place):
+    """A file on a web server. ``bearer`` names the environment variable that holds the token, if one is needed."""
+
+    kind: Literal["http"]
+    url: str = Field(pattern=r"^https?://[^/@]+(/|$)")
+    bearer: str = ""
+    max_megabytes: int = Field(default=2048, ge=1)
+
+    @property
+    def name(self) -> str:
+        return self.url
+
+
+class Sql(_Place):
+    """A query to a database. ``${NAME}`` in the SQLAlchemy ``url`` is read from the environment: no password in a file."""
+
+    kind: Literal["sql"]
+    url: str = Field(pattern=r"^[a-z0-9+]+://")
+    query: str = Field(min_length=1)
+
+    @property
+    def name(self) -> str:
+        return f"{self.url} ({' '.join(self.query.split())[:60]})"
+
+    @field_validator("url")
+    @classmethod
+    def _no_secret(cls, url: str) -> str:
+        if re.search(r"://[^/@]*:(?!\$\{\w+\}@)[^/@]+@", url):
+            raise ValueError("the password does not belong into a file; write ${NAME} and set NAME in the environment")
+        return url
+
+
+KINDS = ("generate", "file", "s3", "http", "sql")
+Source = Annotated[Generate | File | S3 | Http | Sql, Field(discriminator="kind")]
 
 
 class Split(Strict):
@@ -82,18 +151,44 @@ class Split(Strict):
 
 
 class Quality(Strict):
-    """Limits the whole table must keep: fewest rows and fewest rows of either class."""
+    """Limits the whole table must keep: fewest rows, fewest rows of either class, the usual share of churn (a warning),
+    the largest age of the newest row in days, the largest share of rows that may go to quarantine, and the largest
+    Jensen-Shannon distance of a column from the previous data version. ``stale``, ``leakage`` and ``drifted`` say
+    whether such a finding stops the run.
+    """
 
     min_rows: int = Field(default=100, ge=10)
     min_class_rows: int = Field(default=20, ge=5)
+    churn_share: tuple[float, float] = (0.01, 0.6)
+    max_age_days: int | None = Field(default=None, ge=0)
+    stale: Literal["error", "warning"] = "warning"
+    leakage: Literal["error", "warning"] = "warning"
+    quarantine: float = Field(default=0.0, ge=0, lt=1)
+    drift: float = Field(default=0.1, gt=0, le=1)
+    drifted: Literal["error", "warning"] = "warning"
+
+
+class Versioning(Strict):
+    """``pointer``: where to write the .dvc file of the newest version, relative to the root (empty: nowhere)."""
+
+    pointer: str = ""
 
 
 class DataConfig(Strict):
     """config/data.toml."""
 
-    source: tuple[Source, ...] = Field(min_length=1)
+    source: tuple[Source, ...]
     split: Split = Split()
     quality: Quality = Quality()
+    version: Versioning = Versioning()
+
+    @model_validator(mode="after")
+    def _has_rows(self) -> "DataConfig":
+        if not self.source:
+            raise ValueError("there is no [[source]]")
+        if all(getattr(source, "join", False) for source in self.source):
+            raise ValueError("every [[source]] has join = true; one must give the rows that the others are joined to")
+        return self
 
 
 class Range(Strict):

@@ -12,15 +12,17 @@ from churn.config import Strict
 from churn.errors import ChurnError
 from pydantic import Field, model_validator
 
-Kind = Literal["integer", "number", "category", "text"]
-Role = Literal["feature", "id", "target", "ignore"]
+Kind = Literal["integer", "number", "category", "text", "timestamp"]
+Role = Literal["feature", "id", "target", "time", "ignore"]
 
 
 class Column(Strict):
     """One column of the file: its role, its type, and the values it may take.
 
     ``min`` and ``max`` (inclusive) go with numbers, ``values`` with categories (empty: anything is allowed).
-    ``positive`` goes with the target: the value that means the customer left.
+    ``positive`` goes with the target: the value that means the customer left. ``max_missing`` is the largest share of
+    missing cells that is accepted where ``missing`` is true; ``severity`` says whether values out of range stop the run.
+    The role 'time' is the moment a row describes.
     """
 
     role: Role = "feature"
@@ -30,6 +32,8 @@ class Column(Strict):
     values: tuple[str, ...] = ()
     positive: str | None = None
     missing: bool = False
+    max_missing: float = Field(default=1.0, gt=0, le=1)
+    severity: Literal["error", "warning"] = "error"
     description: str = ""
 
     @property
@@ -48,8 +52,12 @@ class Column(Strict):
             raise ValueError("'positive' must be given for the target, and only there")
         if self.role == "target" and (len(self.values) != 2 or self.positive not in self.values):
             raise ValueError("the target needs two 'values', and 'positive' must be one of them")
-        if self.role == "feature" and self.type == "text":
-            raise ValueError("a feature is 'integer', 'number' or 'category'; text is for ids and ignored columns")
+        if self.role == "feature" and self.type in ("text", "timestamp"):
+            raise ValueError(
+                "a feature is 'integer', 'number' or 'category'; make features of other types numbers first"
+            )
+        if self.role == "time" and self.type != "timestamp":
+            raise ValueError("a column with the role 'time' has the type 'timestamp'")
         return self
 
 
@@ -63,11 +71,13 @@ class Feature(Strict):
 
 class Dataset(Strict):
     """config/datasets/NAME.toml. ``generate`` maps names to expressions, evaluated in order, for made-up rows;
-    ``gate`` maps metric names to the least a model must reach on the holdout."""
+    ``gate`` maps metric names to the least a model must reach on the holdout; ``missing_values`` are texts that mean a
+    missing cell, besides the empty one."""
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
     description: str = ""
     registered_model: str = ""
+    missing_values: tuple[str, ...] = ()
     columns: dict[str, Column] = Field(min_length=2)
     features: dict[str, Feature] = {}
     gate: dict[str, float] = {}
@@ -75,9 +85,9 @@ class Dataset(Strict):
 
     @model_validator(mode="after")
     def _whole(self) -> "Dataset":
-        for role, most in (("id", 1), ("target", 1)):
+        for role in ("id", "target", "time"):
             found = [name for name, column in self.columns.items() if column.role == role]
-            if len(found) > most:
+            if len(found) > 1:
                 raise ValueError(f"one column may have the role '{role}', not {len(found)}: {', '.join(found)}")
         if not any(column.role == "target" for column in self.columns.values()):
             raise ValueError("no column has the role 'target'")
@@ -108,6 +118,11 @@ class Dataset(Strict):
     def id(self) -> str | None:
         """The column that names a customer, if there is one."""
         return next((name for name, column in self.columns.items() if column.role == "id"), None)
+
+    @cached_property
+    def time(self) -> str | None:
+        """The column that says which moment a row describes, if there is one."""
+        return next((name for name, column in self.columns.items() if column.role == "time"), None)
 
     @cached_property
     def target(self) -> str:

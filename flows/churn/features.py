@@ -61,12 +61,9 @@ def frame(dataset: Dataset, table: "pd.DataFrame") -> "pd.DataFrame":
     return pd.DataFrame(series)
 
 
-def add(dataset: Dataset, table: "pd.DataFrame") -> "pd.DataFrame":
-    """The table with its derived features as further columns, for people and for the profile."""
-    if not dataset.features:
-        return table
-    derived = frame(dataset, table)[list(dataset.features)]
-    for name, feature in dataset.features.items():
-        if feature.type == "category":
-            derived[name] = derived[name].astype("str").where(derived[name] != "")
-    return table.join(derived)
+def derived(dataset: Dataset, table: "pd.DataFrame") -> "pd.DataFrame":
+    """The derived features of a table (rows in order, "" made missing), for people and for the profile."""
+    found = frame(dataset, table)[list(dataset.features)].reset_index(drop=True)
+    texts = {name: found[name].astype("category") for name, f in dataset.features.items() if f.type == "category"}
+    return found.assign(**{name: text.cat.remove_categories([""]) if "" in text.cat.categories else text
+                           for name, text in texts.items()})  # fmt: skip

@@ -1,98 +1,140 @@
-"""Reading customers: from CSV and Parquet files, or from the generator. Tables travel between steps as Parquet bytes."""
+"""Reading customers from anywhere: files, S3, HTTP, SQL, or the generator. Every source ends as one table of Parquet bytes."""
 
-import io
-from collections.abc import Iterable
+import os
+import re
+import tempfile
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
-from churn.config import DataConfig, Source
+from churn import conform, download, tables
+from churn.config import S3, DataConfig, File, Generate, Http, Source, Sql
 from churn.dataset import Dataset
 from churn.errors import ChurnError
 
 if TYPE_CHECKING:
     import pandas as pd
 
+Result = TypeVar("Result")
+
 
 def choose(config: DataConfig, path: str) -> list[Source]:
-    """The sources of config, or the one file at ``path`` if that is given."""
-    return [Source(kind="file", path=path)] if path else list(config.source)
+    """The sources of config, or the one file or folder at ``path`` if that is given."""
+    return [File(kind="file", path=path)] if path else list(config.source)
 
 
-def concatenate(tables: Iterable[bytes]) -> "pd.DataFrame":
-    """The rows of several sources under one another."""
-    import pandas as pd
+def read(source: Source, dataset: Dataset) -> bytes:
+    """All rows of one source as Parquet bytes, cells as they were found.
 
-    return pd.concat([from_bytes(table) for table in tables], ignore_index=True)
-
-
-def read(source: Source, dataset: Dataset) -> "pd.DataFrame":
-    """The rows of one source. Raises ChurnError naming the source if it cannot be read or holds no rows.
-
-    CSV cells arrive as text (checked and typed by ``quality.conform``); Parquet keeps its types.
+    Raises ChurnError naming the source if it cannot be read, also after its retries; a partial download is never used.
     """
-    if source.kind == "generate":
+    if isinstance(source, Generate):
         from churn.generator import generate
 
-        return generate(dataset, source.rows, source.seed)
-    path = Path(source.path).expanduser()
-    if not path.is_file():
-        raise ChurnError(f"{path}: no such file; give an existing CSV or Parquet file with --source")
-    if path.stat().st_size == 0:
-        raise ChurnError(f"{path}: the file is empty; it needs a header line and one line per customer")
-    frame = _parquet(path) if path.suffix == ".parquet" else _csv(path)
-    if frame.empty:
-        raise ChurnError(f"{path}: has a header ({len(frame.columns)} columns) but no rows; export it again")
-    return frame
-
-
-def _csv(path: Path) -> "pd.DataFrame":
-    import pandas as pd
-
-    try:
-        # Everything as text: a cell that does not fit its column's type is then reported as it was written.
-        return pd.read_csv(path, dtype="str", keep_default_na=False, encoding="utf-8", encoding_errors="strict")
-    except UnicodeDecodeError:
-        raise ChurnError(_not_utf8(path)) from None
-    except pd.errors.EmptyDataError:
-        raise ChurnError(f"{path}: the file is empty; it needs a header line and one line per customer") from None
-    except pd.errors.ParserError as error:
-        raise ChurnError(f"{path}: not a readable CSV file: {error}; check its quotes and commas there") from None
-
-
-def _not_utf8(path: Path) -> str:
-    lines = path.read_bytes().splitlines()
-    for number, line in enumerate(lines, start=1):
+        return tables.to_bytes(generate(dataset, source.rows, source.seed))
+    if isinstance(source, File):
+        path = Path(source.path).expanduser()
+        return _whole(tables.files(path), dataset)
+    if isinstance(source, Sql):
+        return persist(source, lambda: tables.to_bytes(tables.object_to_text(_query(source))))
+    with tempfile.TemporaryDirectory() as folder:
+        found = persist(source, lambda: _fetch(source, Path(folder)))
         try:
-            line.decode("utf-8")
-        except UnicodeDecodeError as bad:
-            cell = line[: bad.start].count(b",")
-            name, value = (row.decode("latin-1").split(",")[cell:][:1] for row in (lines[0], line))
-            return (
-                f"{path}: line {number}, column {', '.join(name)!r}: {', '.join(value)!r} is not UTF-8; convert the file "
-                f"first: iconv -f LATIN1 -t UTF-8 {path.name} > utf8.csv"
-            )
-    return f"{path}: is not UTF-8; convert it first: iconv -f LATIN1 -t UTF-8 {path.name} > utf8.csv"
+            return _whole(found, dataset)
+        except ChurnError as error:
+            raise ChurnError(f"{source.name}: {str(error).replace(f'{folder}/', '')}") from None
 
 
-def _parquet(path: Path) -> "pd.DataFrame":
+def _fetch(source: S3 | Http, folder: Path) -> list[Path]:
+    return download.from_s3(source, folder) if isinstance(source, S3) else download.from_http(source, folder)
+
+
+def _whole(files: Sequence[Path], dataset: Dataset) -> bytes:
+    if len(files) == 1:
+        return tables.read(files[0])
+    return tables.to_bytes(tables.concatenate(map(tables.read, files), map(str, files), dataset))
+
+
+def persist(source: S3 | Http | Sql, attempt: Callable[[], Result]) -> Result:
+    """The result of ``attempt``, tried again after each ``download.Unreachable``; ChurnError when the retries are used up."""
+    for number in range(source.retries + 1):
+        try:
+            return attempt()
+        except download.Unreachable as error:
+            reason = error
+        if number < source.retries:
+            time.sleep(min(0.5 * 2**number, 20))
+    raise ChurnError(
+        f"{source.name}: gave up after {source.retries + 1} attempts: {reason}; check that it is up, and its address"
+    )
+
+
+def _query(source: Sql) -> "pd.DataFrame":
     import pandas as pd
-    import pyarrow
+    import sqlalchemy
 
     try:
-        return pd.read_parquet(path)
-    except (pyarrow.ArrowInvalid, OSError) as error:
-        raise ChurnError(f"{path}: not a readable Parquet file, perhaps cut short ({error}); copy it again") from None
+        url = sqlalchemy.make_url(expand(source.url, source.name))
+        if url.get_backend_name() == "sqlite" and not Path(url.database or "").is_file():
+            raise ChurnError(f"{source.name}: no such database file")  # SQLite would make an empty one
+        limits = {"connect_timeout": int(source.timeout)} if url.get_backend_name() == "postgresql" else {}
+        engine = sqlalchemy.create_engine(url, connect_args=limits)
+        with engine.connect() as connection:
+            found = pd.read_sql_query(sqlalchemy.text(source.query), connection)
+    except (sqlalchemy.exc.OperationalError, sqlalchemy.exc.InterfaceError) as error:
+        raise download.Unreachable(_first_line(error)) from None
+    except (sqlalchemy.exc.SQLAlchemyError, ModuleNotFoundError) as error:
+        raise ChurnError(f"{source.name}: {_first_line(error)}; correct url or query in config/data.toml") from None
+    engine.dispose()
+    if found.empty:
+        raise ChurnError(f"{source.name}: the query found no rows")
+    return found
 
 
-def to_bytes(frame: "pd.DataFrame") -> bytes:
-    """The table as Parquet (zstd): the same table gives the same bytes with the same library versions."""
-    buffer = io.BytesIO()
-    frame.to_parquet(buffer, index=False, compression="zstd")
-    return buffer.getvalue()
+def _first_line(error: Exception) -> str:
+    return str(getattr(error, "orig", None) or error).strip().splitlines()[0]
 
 
-def from_bytes(data: bytes) -> "pd.DataFrame":
-    """The table that ``to_bytes`` wrote."""
-    import pandas as pd
+def expand(text: str, name: str) -> str:
+    """``text`` with each ${NAME} replaced from the environment; ChurnError if one is not set."""
 
-    return pd.read_parquet(io.BytesIO(data))
+    def value(found: re.Match[str]) -> str:
+        if (secret := os.environ.get(found[1])) is None:
+            raise ChurnError(f"{name}: the environment variable {found[1]} is not set")
+        return secret
+
+    return re.sub(r"\$\{(\w+)\}", value, text)
+
+
+def combine(sources: Sequence[Source], parts: Sequence[bytes], dataset: Dataset) -> "pd.DataFrame":
+    """One table: the sources' rows under one another, then the columns of those with ``join`` added by id.
+
+    Raises ChurnError if a joined source repeats an id or brings a column that is there already.
+    """
+    joins = [getattr(source, "join", False) for source in sources]
+    stacked = [(s.name, p) for s, p, join in zip(sources, parts, joins, strict=True) if not join]
+    whole = tables.concatenate([p for _, p in stacked], [name for name, _ in stacked], dataset)
+    for source, part, join in zip(sources, parts, joins, strict=True):
+        if join:
+            whole = _join(whole, tables.concatenate([part], [source.name], dataset), source, dataset)
+    return whole
+
+
+def _join(left: "pd.DataFrame", right: "pd.DataFrame", source: Source, dataset: Dataset) -> "pd.DataFrame":
+    key = dataset.id
+    if key is None or key not in left or key not in right:
+        raise ChurnError(
+            f"{source.name}: cannot be joined: the id column {key!r} must be in it and in the other sources"
+        )
+    if shared := sorted(map(str, (set(left) & set(right)) - {key})):
+        raise ChurnError(
+            f"{source.name}: column {', '.join(map(repr, shared))} comes from another source too; drop it in one"
+        )
+    keys = conform.as_text(right[key])
+    if keys.duplicated().any():
+        raise ChurnError(
+            f"{source.name}: {key} {keys[keys.duplicated()].iloc[0]!r} occurs twice; a joined source needs one row per id"
+        )
+    matched = right.set_index(keys).drop(columns=key).reindex(conform.as_text(left[key]))
+    return left.join(matched.reset_index(drop=True))

@@ -1,18 +1,20 @@
 """Data versions: a snapshot of train and holdout, content-addressed by DVC, pushed to a remote.
 
-The version is DVC's directory hash (ends in ``.dir``): the same tables and description give the same version.
+The version is DVC's directory hash (ends in ``.dir``): the same tables and description give the same version. DVC sends
+the files first, each under its hash when it is complete, and the ``.dir`` last: a version exists whole or not at all.
 """
 
 import json
 import logging
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from churn import sources
-from churn.config import Split
+from churn import tables
 from churn.dataset import Dataset, read
 from churn.environment import STATE
 from churn.errors import ChurnError
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 FOLDER = "snapshot"
+TRAIN, HOLDOUT, DESCRIPTION = "train.parquet", "holdout.parquet", "snapshot.json"
 
 
 @dataclass(frozen=True)
@@ -43,68 +46,118 @@ class Saved:
     uploaded: bool
 
 
-def split(frame: "pd.DataFrame", dataset: Dataset, settings: Split) -> tuple["pd.DataFrame", "pd.DataFrame"]:
-    """Train and holdout, stratified by the target with scikit-learn's ``train_test_split``."""
-    from sklearn.model_selection import train_test_split
-
-    train, holdout = train_test_split(
-        frame, test_size=settings.holdout, random_state=settings.seed, stratify=frame[dataset.target]
-    )
-    return train.reset_index(drop=True), holdout.reset_index(drop=True)
-
-
 def remote() -> str:
     """Where snapshots are kept: CHURNFLOW_DVC_REMOTE (a folder or s3://...), else a folder of the local state."""
     return os.environ.get("CHURNFLOW_DVC_REMOTE") or str(STATE / "dvc-remote")
 
 
+def whole_name(version: str) -> str:
+    """The version as DVC writes it: a person may leave out the ending."""
+    return version if version.endswith(".dir") else f"{version}.dir"
+
+
 def save(train: bytes, holdout: bytes, dataset: Dataset, made_up: bool) -> Saved:
     """Version the two Parquet tables with the data set's description and push them; idempotent.
 
-    Works without git and leaves nothing behind but the remote's content: DVC works in a temporary folder.
+    Works without git and leaves nothing behind but the remote's content: DVC works in a temporary folder. Raises
+    ChurnError naming the remote if it cannot be written.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        repo = _repo(Path(folder))
-        snapshot = Path(folder, FOLDER)
+    with _repository() as repo:
+        snapshot = Path(repo.root_dir, FOLDER)
         snapshot.mkdir()
-        (snapshot / "train.parquet").write_bytes(train)
-        (snapshot / "holdout.parquet").write_bytes(holdout)
+        (snapshot / TRAIN).write_bytes(train)
+        (snapshot / HOLDOUT).write_bytes(holdout)
         description = {"made_up": made_up, "dataset": dataset.model_dump(mode="json")}
-        (snapshot / "snapshot.json").write_text(json.dumps(description, indent=1), encoding="utf-8")
+        (snapshot / DESCRIPTION).write_text(json.dumps(description, indent=1), encoding="utf-8")
         stage = repo.add(str(snapshot))[0]
-        pushed = repo.push([stage.addressing])
-        pointer = Path(folder, f"{FOLDER}.dvc").read_text(encoding="utf-8")
+        with _plain("write the data version to"):
+            pushed = repo.push([stage.addressing])
+        pointer = Path(repo.root_dir, f"{FOLDER}.dvc").read_text(encoding="utf-8")
         return Saved(stage.outs[0].hash_info.value, pointer, pushed > 0)
+
+
+def write_pointer(saved: Saved, path: Path) -> None:
+    """Write the .dvc file of a version for git; the data then goes to ``path`` without its suffix on ``dvc pull``."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(saved.pointer.replace(f"path: {FOLDER}", f"path: {path.stem}"), encoding="utf-8")
+
+
+def restore(version: str, folder: Path) -> Path:
+    """Write the files of ``version`` into ``folder``, byte for byte, checked against their hashes.
+
+    Raises ChurnError if the remote does not hold it, or not unharmed, or if the folder is there already.
+    """
+    from dvc.exceptions import DvcException
+
+    if folder.exists():
+        raise ChurnError(f"{folder}: exists already; remove it or name another folder")
+    with _repository() as repo:
+        pointer = Path(repo.root_dir, f"{FOLDER}.dvc")
+        pointer.write_text(f"outs:\n- md5: {version}\n  hash: md5\n  path: {FOLDER}\n", encoding="utf-8")
+        try:
+            with _plain("read the data version from"):
+                repo.pull([str(pointer)])
+        except DvcException as error:
+            raise ChurnError(
+                f"data version {version!r} is not in {remote()}, or damaged there ({type(error).__name__}); "
+                "run DataFlow, or name a version it printed"
+            ) from None
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        return Path(_move(Path(repo.root_dir, FOLDER), folder))
+
+
+def _move(found: Path, folder: Path) -> str:
+    import shutil
+
+    return shutil.move(str(found), str(folder))
 
 
 def load(version: str) -> Snapshot:
     """The snapshot of ``version`` from the remote. Raises ChurnError if the remote does not hold it."""
-    from dvc.exceptions import DvcException
-
     with tempfile.TemporaryDirectory() as folder:
-        repo = _repo(Path(folder))
-        pointer = Path(folder, f"{FOLDER}.dvc")
-        pointer.write_text(f"outs:\n- md5: {version}\n  hash: md5\n  path: {FOLDER}\n", encoding="utf-8")
-        try:
-            repo.pull([str(pointer)])
-        except DvcException as error:
-            raise ChurnError(
-                f"data version {version!r} is not in {remote()} ({type(error).__name__}); "
-                "run DataFlow, or name a version it printed"
-            ) from None
-        snapshot = Path(folder, FOLDER)
-        description = json.loads((snapshot / "snapshot.json").read_text(encoding="utf-8"))
-        tables = [sources.from_bytes((snapshot / f"{name}.parquet").read_bytes()) for name in ("train", "holdout")]
-        return Snapshot(version, read(description["dataset"]), description["made_up"], *tables)
+        snapshot = restore(version, Path(folder, FOLDER))
+        description = json.loads((snapshot / DESCRIPTION).read_text(encoding="utf-8"))
+        parts = [tables.from_bytes((snapshot / name).read_bytes()) for name in (TRAIN, HOLDOUT)]
+        return Snapshot(version, read(description["dataset"]), description["made_up"], *parts)
 
 
-def _repo(folder: Path):  # type: ignore[no-untyped-def]  # DVC has no types
-    """A DVC repository without git whose only remote is ``remote()``."""
+@contextmanager
+def _plain(doing: str) -> Iterator[None]:
+    """A remote that is full, gone or refuses as a ChurnError; DVC logs the reason instead of raising it."""
+    from botocore.exceptions import BotoCoreError, ClientError
+    from dvc.exceptions import UploadError
+
+    reasons: list[str] = []
+    handler = logging.Handler(logging.ERROR)
+    handler.emit = lambda record: reasons.append(str(record.exc_info[1] if record.exc_info else record.getMessage()))  # type: ignore[method-assign]
+    loggers = [logging.getLogger(name) for name in ("dvc", "dvc_data", "dvc_objects")]
+    for logger in loggers:
+        logger.addHandler(handler)
+    try:
+        yield
+    except (UploadError, OSError, BotoCoreError, ClientError) as error:
+        why = "; ".join(dict.fromkeys((*reasons, str(error))))
+        raise ChurnError(f"cannot {doing} {remote()}: {why}; free space or check the address, then run again") from None
+    finally:
+        for logger in loggers:
+            logger.removeHandler(handler)
+
+
+@contextmanager
+def _repository() -> Iterator[Any]:
+    """A DVC repository without git in a temporary folder, whose only remote is ``remote()``."""
     from dvc.repo import Repo
 
-    logging.getLogger("dvc").setLevel(logging.ERROR)
-    repo = Repo.init(str(folder), no_scm=True)
-    with repo.config.edit() as config:
-        config["remote"] = {"store": {"url": remote()}}
-        config["core"] = {"remote": "store", "analytics": False, "no_scm": True}
-    return Repo(str(folder))
+    for name in ("dvc", "dvc_data", "dvc_objects"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+        logging.getLogger(name).propagate = False
+    with tempfile.TemporaryDirectory() as folder:
+        Repo.init(folder, no_scm=True).close()
+        repo = Repo(folder)
+        with repo.config.edit() as config:
+            config["remote"] = {"store": {"url": remote(), "verify": True}}
+            # Its own index of what the remote holds: one kept between runs would believe in files that are gone.
+            config["core"] = {"remote": "store", "analytics": False, "no_scm": True, "site_cache_dir": f"{folder}/site"}
+        repo.close()
+        with Repo(folder) as repo:
+            yield repo

@@ -1,5 +1,6 @@
 """The session's real run of DataFlow and TrainFlow, looked at from all sides."""
 
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -14,9 +15,11 @@ def test_the_snapshot_is_what_the_run_says(trained: SimpleNamespace) -> None:
     assert not snapshot.made_up
 
 
-def test_the_same_data_is_the_same_version(trained: SimpleNamespace) -> None:
+def test_the_same_data_is_the_same_version(trained: SimpleNamespace, tmp_path: Path) -> None:
+    folder = versioning.restore(trained.data.data_version, tmp_path / "version")
     snapshot = versioning.load(trained.data.data_version)
-    again = versioning.save(trained.data.train, trained.data.holdout, snapshot.dataset, made_up=False)
+    parts = [(folder / name).read_bytes() for name in (versioning.TRAIN, versioning.HOLDOUT)]
+    again = versioning.save(*parts, snapshot.dataset, made_up=False)
     assert (again.version, again.uploaded) == (trained.data.data_version, False)
 
 

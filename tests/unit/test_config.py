@@ -21,7 +21,7 @@ type = "integer"
     ("text", "reason"),
     [
         ("[[source]]\nkind = 'generate'\nrowz = 3", "f.toml: unknown key 'source.0.rowz'"),
-        ("[[source]]\nkind = 'ftp'", "f.toml: source.0.kind: Input should be"),
+        ("[[source]]\nkind = 'ftp'", "f.toml: source.0: Input tag 'ftp' found using 'kind'"),
         (
             "[[source]]\nkind = 'generate'\nrows = '3'",
             "f.toml: source.0.rows: Input should be a valid integer (got '3')",

@@ -1,0 +1,78 @@
+"""Cells as they were found, in the data set's types. Nothing is guessed: what does not fit is reported as it was written."""
+
+from typing import TYPE_CHECKING
+
+from churn.dataset import Column, Dataset
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+
+def as_text(values: "pd.Series", missing: tuple[str, ...] = ()) -> "pd.Series":
+    """Cells as stripped text of dtype str, or of dtype category if they were so; blank cells and ``missing`` become missing.
+
+    Whole numbers are written without a point (1.0 is '1'), because a column of integers with a gap arrives as floats.
+    """
+    import pandas as pd
+
+    if isinstance(values.dtype, pd.CategoricalDtype):
+        labels = as_text(pd.Series(values.cat.categories), missing)
+        codes, distinct = pd.factorize(labels)  # labels may have become equal, or missing (-1)
+        found = values.cat.codes.to_numpy()
+        mapped = codes[found] if len(codes) else found
+        mapped = pd.Series(mapped).where(pd.Series(found) >= 0, -1).to_numpy()
+        return pd.Series(pd.Categorical.from_codes(mapped, distinct), index=values.index)
+    if values.dtype.kind == "f":
+        whole = values.dropna() % 1 == 0
+        values = values.astype("Int64") if whole.all() else values
+    text = values.astype("str").str.strip()
+    return text.where(values.notna() & (text != "") & ~text.isin(missing))
+
+
+def conform(frame: "pd.DataFrame", dataset: Dataset) -> tuple["pd.DataFrame", "dict[str, np.ndarray]"]:
+    """The described columns of ``frame`` in their types, and for each column with unreadable cells where they are, (n,).
+
+    Numbers become float64, or int64 where whole and complete; categories category; timestamps datetime64 in UTC without a
+    zone; anything else str. Unreadable cells are missing in the result.
+    """
+    import pandas as pd
+
+    typed: dict[str, pd.Series] = {}
+    unreadable: dict[str, np.ndarray] = {}
+    for name, column in dataset.columns.items():
+        if name in frame.columns:
+            typed[name], bad = _conform(frame[name], column, dataset.missing_values)
+            if bad is not None and bad.any():
+                unreadable[name] = bad
+    return pd.DataFrame(typed), unreadable
+
+
+def _conform(values: "pd.Series", column: Column, missing: tuple[str, ...]) -> "tuple[pd.Series, np.ndarray | None]":
+    import pandas as pd
+
+    if column.numeric:
+        return _number(values, column.type == "integer", missing)
+    if column.type == "timestamp":
+        if values.dtype.kind != "M":
+            values = as_text(values, missing)
+        found = pd.to_datetime(values, errors="coerce", format="ISO8601", utc=True)
+        return found.dt.tz_localize(None).astype("datetime64[us]"), (found.isna() & values.notna()).to_numpy()
+    text = as_text(values, missing)
+    return (text.astype("category") if column.type == "category" else text.astype("str")), None
+
+
+def _number(values: "pd.Series", integer: bool, missing: tuple[str, ...]) -> "tuple[pd.Series, np.ndarray | None]":
+    import pandas as pd
+
+    if integer and values.dtype.kind == "i":
+        return values.astype("int64"), None
+    if not pd.api.types.is_numeric_dtype(values):
+        values = as_text(values, missing).astype("str")
+    number = pd.to_numeric(values, errors="coerce").astype("float64")
+    number = number.where(number.abs() != float("inf"))
+    bad = number.isna() & values.notna()
+    if integer:
+        bad |= number.notna() & (number % 1 != 0)
+    whole = integer and not number.isna().any() and not bad.any()
+    return (number.astype("int64") if whole else number.where(~bad)), bad.to_numpy()

@@ -1,0 +1,74 @@
+"""What DataFlow does with its sources, put together: combine, check, compare with the last version, set aside, store."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from churn import profile, quality, sources, tables, versioning
+from churn.config import Quality, Source, Versioning
+from churn.dataset import Dataset
+from churn.environment import ROOT, STATE
+from churn.errors import ChurnError
+from churn.profile import Profile
+from churn.split import HOLDOUT, TRAIN
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class Intake:
+    """The checked customers; ``distances`` says how far each column is from the previous version, if there is one."""
+
+    table: "pd.DataFrame"
+    quarantine: "pd.DataFrame"
+    report: quality.Report
+    profile: Profile
+    distances: dict[str, float]
+    previous: Profile | None
+    origin: str
+
+    def require(self) -> bytes:
+        """The table, if no check of severity error failed; else ChurnError (see ``quality.Report.require``)."""
+        self.report.require(self.origin)
+        return tables.to_bytes(self.table)
+
+
+def check(
+    origins: Sequence[Source], parts: Sequence[bytes], dataset: Dataset, limits: Quality, previous: Profile | None
+) -> Intake:
+    """One table of all sources, typed and checked, also against the profile of the previous data version."""
+    origin = ", ".join(source.name for source in origins)
+    found = quality.validate(sources.combine(origins, parts, dataset), dataset, limits, origin)
+    distances = profile.distances(previous, found.table) if previous else {}
+    report = replace(found.report, checks=(*found.report.checks, *profile.drift_checks(distances, limits)))
+    now = profile.profile(found.table, dataset)
+    return Intake(found.table, found.quarantine, report, now, distances, previous, origin)
+
+
+def set_aside(found: Intake, name: str) -> str:
+    """The rows in quarantine as CSV text (empty: none), also written to the local state as quarantine/NAME.csv."""
+    if found.quarantine.empty or found.report.errors:
+        return ""
+    text = found.quarantine.to_csv(index=False)
+    path = STATE / "quarantine" / f"{name}.csv"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    return text
+
+
+def store(
+    table: bytes, derived: bytes, sides: "np.ndarray", dataset: Dataset, made_up: bool, settings: Versioning
+) -> versioning.Saved:
+    """Version the table and its derived features, split in two; write the .dvc pointer if ``settings`` say where."""
+    whole = tables.typed(table, dataset).join(tables.typed(derived, dataset))
+    train, holdout = (tables.to_bytes(whole[sides == side]) for side in (TRAIN, HOLDOUT))
+    saved = versioning.save(train, holdout, dataset, made_up)
+    if settings.pointer:
+        try:
+            versioning.write_pointer(saved, Path(ROOT, settings.pointer))
+        except OSError as error:
+            raise ChurnError(f"cannot write the pointer {settings.pointer} of config/data.toml: {error}") from None
+    return saved

@@ -1,0 +1,95 @@
+"""A small description of a table's columns, kept with each run: the card shows it and the next version is compared with it."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from churn.config import Quality
+from churn.dataset import Dataset
+from churn.quality import Check
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+BINS, LEVELS = 20, 100
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column: ``edges`` (numbers) or ``levels`` (categories) with the share of all rows in each bin; then the share
+    in any other level and the share that is missing. The shares add up to 1."""
+
+    missing: float
+    distinct: int
+    edges: tuple[float, ...]
+    levels: tuple[str, ...]
+    shares: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Profile:
+    """The features and the target of one table."""
+
+    rows: int
+    columns: dict[str, Column]
+
+
+def profile(frame: "pd.DataFrame", dataset: Dataset) -> Profile:
+    """Profile the features and the target of a typed table."""
+    names = [name for name in (*dataset.raw, dataset.target) if name in frame]
+    return Profile(len(frame), {name: _column(frame[name]) for name in names})
+
+
+def _column(values: "pd.Series") -> Column:
+    missing = float(values.isna().mean())
+    if values.dtype.kind in "iuf":
+        present = values.dropna().to_numpy(dtype=np.float64)
+        edges = tuple(np.unique(np.quantile(present, np.linspace(0, 1, BINS + 1))).tolist()) if len(present) else (0.0,)
+        return Column(missing, int(values.nunique()), edges, (), _shares(values, edges, ()))
+    counts = values.value_counts()
+    counts = counts[counts > 0]
+    levels = tuple(str(level) for level in counts.index[:LEVELS])
+    return Column(missing, len(counts), (), levels, _shares(values, (), levels))
+
+
+def _shares(values: "pd.Series", edges: tuple[float, ...], levels: tuple[str, ...]) -> tuple[float, ...]:
+    rows = max(len(values), 1)
+    missing = int(values.isna().sum())
+    if edges:
+        present = values.dropna().to_numpy(dtype=np.float64)
+        counts = np.bincount(
+            np.searchsorted(edges[1:-1], present, side="left"), minlength=max(len(edges) - 1, 1)
+        ).tolist()
+    else:
+        found = values.value_counts()
+        counts = [int(found.get(level, 0)) for level in levels]
+    return tuple(count / rows for count in (*counts, len(values) - missing - sum(counts), missing))
+
+
+def distances(before: Profile, frame: "pd.DataFrame") -> dict[str, float]:
+    """Jensen-Shannon distance (base 2, 0..1; Lin 1991) of each column from how it was, missing cells counted as a value."""
+    return {
+        name: _distance(np.array(column.shares), np.array(_shares(frame[name], column.edges, column.levels)))
+        for name, column in before.columns.items()
+        if name in frame and (frame[name].dtype.kind in "iuf") == bool(column.edges)
+    }
+
+
+def _distance(p: np.ndarray, q: np.ndarray) -> float:
+    middle = (p + q) / 2
+    with np.errstate(divide="ignore", invalid="ignore"):
+        terms = [np.where(side > 0, side * np.log2(side / middle), 0.0).sum() for side in (p, q)]
+    return float(np.sqrt(max(sum(terms) / 2, 0.0)))
+
+
+def drift_checks(found: dict[str, float], limits: Quality) -> Iterable[Check]:
+    """One check per column against the previous data version; ``found`` as ``distances`` gives it."""
+    for name, distance in found.items():
+        kept = distance <= limits.drift
+        rule = f"is distributed as in the previous version (Jensen-Shannon distance at most {limits.drift:g})"
+        remedy = (
+            "Expected? Then train again. Otherwise look at the export, or change drift in config/data.toml [quality]."
+        )
+        examples = () if kept else (f"found {distance:.3f}",)
+        yield Check(name, rule, int(not kept), 1, examples, remedy, limits.drifted)

@@ -1,0 +1,73 @@
+"""``make dataset``, ``make data-pull`` and ``make data-diff``: describe a new file, get a version back, compare two."""
+
+import argparse
+import sys
+from pathlib import Path
+
+import base
+from churn.errors import ChurnError
+
+
+def describe(options: argparse.Namespace) -> str:
+    """Write config/datasets/NAME.toml from a file; say what a person has to decide and how to go on."""
+    from churn import describe, tables
+
+    path = base.ROOT / "config" / "datasets" / f"{options.name}.toml"
+    if path.exists():
+        raise ChurnError(f"{path}: exists already; remove it first, or give another NAME")
+    files = tables.files(Path(options.source).expanduser())
+    found = describe.describe(tables.from_bytes(tables.read(files[0])), options.name, options.source, options.target)
+    path.write_text(found.text, encoding="utf-8")
+    dataset = found.dataset
+    return "\n".join(
+        [
+            f"Wrote {path.relative_to(base.ROOT)}: target '{dataset.target}' ({dataset.positive!r} means left), "
+            f"id {dataset.id or 'none'}, {len(dataset.raw)} features of {len(dataset.columns)} columns.",
+            *(["Decide, there:"] if found.decisions else []),
+            *(f"  {note}" for note in found.decisions),
+            f"Then: make run DATASET={options.name} SOURCE={options.source}",
+        ]
+    )
+
+
+def pull(options: argparse.Namespace) -> str:
+    """Restore a version into a folder, byte for byte."""
+    from churn import versioning
+
+    folder = Path(options.to or base.ROOT / "data" / options.version.removesuffix(".dir"))
+    return f"Restored to {versioning.restore(versioning.whole_name(options.version), folder)}"
+
+
+def diff(options: argparse.Namespace) -> str:
+    """Rows added, removed and changed from version A to version B, and how far each column moved."""
+    from churn import difference, versioning
+
+    before, after = (versioning.load(versioning.whole_name(version)) for version in (options.a, options.b))
+    return difference.text(difference.compare(before, after))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    commands = parser.add_subparsers(required=True)
+    add = commands.add_parser("describe", help=describe.__doc__)
+    add.add_argument("source", help="CSV or Parquet file")
+    add.add_argument("name", help="of the data set: small letters, digits and _")
+    add.add_argument("--target", default="", help="the column that says who left, where it cannot be told")
+    add.set_defaults(run=describe)
+    add = commands.add_parser("pull", help=pull.__doc__)
+    add.add_argument("version")
+    add.add_argument("--to", help="folder to make (default: data/VERSION)")
+    add.set_defaults(run=pull)
+    add = commands.add_parser("diff", help=diff.__doc__)
+    add.add_argument("a")
+    add.add_argument("b")
+    add.set_defaults(run=diff)
+    options = parser.parse_args()
+    try:
+        print(options.run(options))
+    except ChurnError as error:
+        sys.exit(str(error))
+
+
+if __name__ == "__main__":
+    main()
