@@ -26,6 +26,17 @@ def _plain_errors(step_name: str, flow: Any, inputs: Any = None, attributes: Any
         raise Stopped(str(error)) from None
 
 
+@user_step_decorator
+def skippable(step_name: str, flow: Any, inputs: Any = None, attributes: Any = None) -> Iterator[Any]:
+    """Decorator of a step that does nothing when an earlier one set ``nothing_to_do``; a join then keeps its inputs."""
+    if not (next(iter(inputs)) if inputs is not None else flow).nothing_to_do:
+        yield
+        return
+    if inputs is not None:
+        flow.merge_artifacts(inputs)
+    yield {}
+
+
 class plain_errors(FlowMutator):
     """Class decorator of a flow: a ChurnError in any step is shown as its message alone."""
 

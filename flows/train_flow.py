@@ -4,6 +4,8 @@ import base
 from churn.config import TrainConfig
 from metaflow import FlowSpec, Parameter, card, current, step
 
+KEPT = ["nothing_to_do", "data_version", "rows", "training", "lineage", "mlflow_run"]
+
 
 def _checked(config: TrainConfig, file: str) -> None:
     from churn import models
@@ -17,82 +19,87 @@ class TrainFlow(FlowSpec):
 
     settings = base.config("settings", "train.toml", TrainConfig, _checked)
     requested = Parameter("data-version", help="data version to train on (default: the newest of DataFlow)", default="")
+    force = Parameter("force", help="train even if the champion has this data and config", is_flag=True, default=False)
 
     @step
     def start(self):
-        """The data version is chosen and read back, and the training has its MLflow run."""
-        from churn import tracking, versioning
+        """The data version is read back and checked, and the training has its MLflow run - if there is anything to train."""
+        from churn import leakage, promotion, tracking, versioning
 
         config = base.read(TrainConfig, self.settings)
         self.data_version = base.upstream_version(self.requested)
-        self.rows = len(versioning.load(self.data_version).train)
+        data = versioning.load(self.data_version)
+        leakage.require_none(data.dataset, data.train, config.leakage)
+        self.rows, self.families = len(data.train), list(config.model)
         self.training = f"{current.flow_name}/{current.run_id}"  # kept by a resume: it names the training, not the run
-        self.lineage = {
-            "data_version": self.data_version,
-            "metaflow_run": self.training,
-            **tracking.git_state(),
-        }
-        self.mlflow_run = tracking.open_run(config.experiment, self.training, self.lineage)
-        self.families = list(config.model)
+        self.lineage = promotion.lineage(self.data_version, self.training, config)
+        self.nothing_to_do = not self.force and promotion.unchanged(data.dataset, self.lineage) is not None
+        self.mlflow_run = (
+            "" if self.nothing_to_do else tracking.open_run(config.experiment, self.training, self.lineage)
+        )
         self.next(self.tune, foreach="families")
 
+    @base.skippable
     @step
     def tune(self):
-        """One family is searched and its trials are in MLflow."""
-        from churn import tracking, tuning, versioning
-
-        search = base.read(TrainConfig, self.settings).search
-        data = versioning.load(self.data_version)
-        self.candidate = tuning.tune(self.input, search, data.dataset, data.train)
-        tracking.log_family(self.mlflow_run, self.candidate, search.metric)
-        self.next(self.select)
-
-    @step
-    def select(self, inputs):
-        """The best family is fitted on all training rows; its threshold comes from out-of-fold predictions."""
+        """One family is searched."""
         from churn import tuning, versioning
 
-        self.merge_artifacts(inputs, include=["data_version", "rows", "training", "lineage", "mlflow_run"])
-        search = base.read(TrainConfig, self.settings).search
-        data = versioning.load(self.data_version)
-        self.board = tuning.leaderboard([branch.candidate for branch in inputs], search.metric)
-        self.pipeline, self.threshold = tuning.fit(self.board[0], search, data.dataset, data.train)
+        search, data = base.read(TrainConfig, self.settings).search, versioning.load(self.data_version)
+        jobs = tuning.jobs(search, len(self.families))
+        self.candidate = tuning.tune(self.input, search, data.dataset, data.train, jobs)
+        self.next(self.select)
+
+    @base.skippable
+    @step
+    def select(self, inputs):
+        """The best family is fitted on all training rows; calibration and threshold come from out-of-fold predictions."""
+        from churn import selection, tuning, versioning
+
+        self.merge_artifacts(inputs, include=KEPT)
+        config, data = base.read(TrainConfig, self.settings), versioning.load(self.data_version)
+        self.board = tuning.leaderboard([branch.candidate for branch in inputs], config.search.metric)
+        worth = config.value or data.dataset.value
+        self.chosen = selection.choose(self.board[0], config.search, data.dataset, data.train, worth)
+        self.pipeline, self.threshold = self.chosen.pipeline, self.chosen.threshold
         self.next(self.evaluate)
 
+    @base.skippable
     @step
     def evaluate(self):
         """The holdout has been read, once."""
         from churn import evaluation, models, versioning
 
-        data = versioning.load(self.data_version)
-        seed = base.read(TrainConfig, self.settings).search.seed
+        config, data = base.read(TrainConfig, self.settings), versioning.load(self.data_version)
         whole = models.whole(self.pipeline, data.dataset)
-        self.evaluation = evaluation.read_holdout(whole, self.threshold, data.dataset, data.holdout, seed)
+        worth = config.value or data.dataset.value
+        self.evaluation = evaluation.read_holdout(whole, self.threshold, data, config.search.seed, config.slices, worth)
         self.next(self.gate)
 
     @card(type="blank", id="training")
+    @base.skippable
     @step
     def gate(self):
-        """The least scores are checked and the champion, if there is one, is compared on rows unseen by both."""
-        from churn import cards, promotion, versioning
+        """The trials are in MLflow; the bounds are checked and the champion is compared on rows unseen by both."""
+        from churn import promotion, tracking, training_card, versioning
 
         config, data = base.read(TrainConfig, self.settings), versioning.load(self.data_version)
+        tracking.log_board(self.mlflow_run, self.board, config.search.metric)
         self.verdict = promotion.judge(self.evaluation, data, config)
-        base.show(
-            current.card["training"],
-            cards.training(self.board, config, self.evaluation, self.verdict, self.data_version),
-        )
+        base.show(current.card["training"], training_card.parts(self._training(data)))
         self.next(self.register)
 
+    @card(type="blank", id="model")
+    @base.skippable
     @step
     def register(self):
-        """The model is in the registry as challenger, and champion if the verdict says so."""
-        from churn import promotion, versioning
+        """The model is in the registry as challenger with its card, and champion if the verdict says so."""
+        from churn import modelcard, promotion, versioning
 
-        config, data = base.read(TrainConfig, self.settings), versioning.load(self.data_version)
         self.verdict.require()
-        manifest = promotion.manifest(self.board[0], self.evaluation, self.lineage, data.dataset)
-        self.challenger = promotion.register(config, self.mlflow_run, self.pipeline, manifest, data, self.verdict)
+        data = versioning.load(self.data_version)
+        self.challenger, self.verdict = promotion.register(self._training(data), self.mlflow_run)
+        base.show(current.card["model"], modelcard.keep(self._training(data), self.challenger))
         self.next(self.package)
 
     @step
@@ -106,7 +113,18 @@ class TrainFlow(FlowSpec):
     @step
     def end(self):
         """There is a champion to serve."""
-        print(f"Champion: version {self.champion.version} as {self.bento}; {self.verdict.summary}")
+        said = (
+            "nothing to train: same data and config (--force trains anyway)"
+            if self.nothing_to_do
+            else self.verdict.summary
+        )
+        print(f"Champion: version {self.champion.version} as {self.bento}; {said}")
+
+    def _training(self, data):
+        from churn.training import Training
+
+        config = base.read(TrainConfig, self.settings)
+        return Training(data, config, self.lineage, self.board, self.chosen, self.evaluation, self.verdict)
 
 
 if __name__ == "__main__":

@@ -223,11 +223,50 @@ class Family(Strict):
 
 
 class Search(Strict):
-    """What all families share: the folds (stratified, the same for all), the seed, and the metric that decides."""
+    """What all families share: the folds (stratified, the same for all), the seed, the metric that decides, and how
+    the search runs. ``seconds`` is each family's time budget; ``cpus`` what one family's step may use (0: the machine's
+    share); ``backend`` is joblib's."""
 
     folds: int = Field(default=5, ge=2)
     seed: int = Field(default=42, ge=0)
     metric: Literal["roc_auc", "average_precision", "neg_brier_score", "neg_log_loss"] = "roc_auc"
+    strategy: Literal["random", "halving"] = "random"
+    factor: int = Field(default=3, ge=2)
+    seconds: float | None = Field(default=None, gt=0)
+    cpus: int = Field(default=0, ge=0)
+    backend: Literal["loky", "threading", "ray"] = "loky"
+
+
+class Worth(Strict):
+    """What keeping a customer is worth: ``margin`` in money, or ``margin_column`` (money a month) times ``horizon`` (months).
+
+    ``contact_cost`` is paid for everyone contacted, ``offer_cost`` for everyone who takes the offer, ``success_rate`` is
+    the share of contacted churners who stay. ``budget`` is the share of customers that can be contacted, for the report.
+    """
+
+    contact_cost: float = Field(ge=0)
+    offer_cost: float = Field(default=0.0, ge=0)
+    success_rate: float = Field(gt=0, le=1)
+    margin: float | None = Field(default=None, gt=0)
+    margin_column: str | None = None
+    horizon: float = Field(default=12.0, gt=0)
+    budget: float = Field(default=0.1, gt=0, le=1)
+
+    @model_validator(mode="after")
+    def _one_margin(self) -> "Worth":
+        if (self.margin is None) == (self.margin_column is None):
+            raise ValueError("[value] needs either 'margin' or 'margin_column'")
+        return self
+
+
+class Slices(Strict):
+    """Groups are judged on their own from ``min_rows`` customers and ``min_class_rows`` of each outcome. A score that is
+    worse than the whole's by more than ``gap`` is a warning; one below ``least`` closes the gate."""
+
+    min_rows: int = Field(default=50, ge=1)
+    min_class_rows: int = Field(default=20, ge=1)
+    gap: dict[str, float] = {"roc_auc": 0.1, "ece": 0.1}
+    least: dict[str, float] = {"roc_auc": 0.55}
 
 
 class Promotion(Strict):
@@ -240,11 +279,14 @@ class Promotion(Strict):
 
 
 class TrainConfig(Strict):
-    """config/train.toml."""
+    """config/train.toml. ``leakage`` is the ROC-AUC that no column alone may exceed."""
 
     experiment: str = "churn"
+    leakage: float = Field(default=0.98, gt=0.5, le=1)
     search: Search = Search()
     gate: dict[str, float] = {}
+    slices: Slices = Slices()
+    value: Worth | None = None
     promotion: Promotion = Promotion()
     model: tuple[Family, ...] = Field(min_length=1)
 

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any, Literal
 
 from churn import expressions
-from churn.config import Strict
+from churn.config import Strict, Worth
 from churn.errors import ChurnError
 from pydantic import Field, model_validator
 
@@ -71,8 +71,9 @@ class Feature(Strict):
 
 class Dataset(Strict):
     """config/datasets/NAME.toml. ``generate`` maps names to expressions, evaluated in order, for made-up rows;
-    ``gate`` maps metric names to the least a model must reach on the holdout; ``missing_values`` are texts that mean a
-    missing cell, besides the empty one."""
+    ``gate`` maps metric names to the least a model must reach on the holdout (the most, for errors); ``slices`` names the
+    columns whose groups are judged on their own, ``value`` what a kept customer is worth; ``missing_values`` are texts
+    that mean a missing cell, besides the empty one."""
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
     description: str = ""
@@ -81,6 +82,8 @@ class Dataset(Strict):
     columns: dict[str, Column] = Field(min_length=2)
     features: dict[str, Feature] = {}
     gate: dict[str, float] = {}
+    slices: tuple[str, ...] = ()
+    value: Worth | None = None
     generate: dict[str, str] = {}
 
     @model_validator(mode="after")
@@ -93,6 +96,9 @@ class Dataset(Strict):
             raise ValueError("no column has the role 'target'")
         if not any(column.role == "feature" for column in self.columns.values()):
             raise ValueError("no column has the role 'feature'")
+        for name in self.slices:
+            if name not in self.raw and name not in self.features:
+                raise ValueError(f"slices: '{name}' is not a feature")
         for name, feature in self.features.items():
             if name in self.columns:
                 raise ValueError(f"features.{name}: a column has that name")

@@ -3,11 +3,26 @@
 from typing import TYPE_CHECKING
 
 import numpy as np
+from churn.errors import ChurnError
 
 if TYPE_CHECKING:
     import pandas as pd
+    from churn.dataset import Dataset
 
 SUSPECT = 0.98
+
+
+def require_none(dataset: "Dataset", train: "pd.DataFrame", most: float) -> None:
+    """ChurnError naming every feature column whose separation of the outcomes exceeds ``most``."""
+    churned = (train[dataset.target] == dataset.positive).to_numpy()
+    found = {name: separation(train[name], churned) for name in dataset.raw}
+    if guilty := {name: value for name, value in found.items() if value > most}:
+        named = ", ".join(f"'{name}' (ROC-AUC {value:.4f} alone)" for name, value in guilty.items())
+        raise ChurnError(
+            f"leakage check: column {named} gives the outcome '{dataset.target}' away. If it is known only after the "
+            f"customer left, give it the role 'ignore' in the data set's file; else raise 'leakage' ({most:g}) in "
+            "config/train.toml"
+        )
 
 
 def separation(values: "pd.Series", churned: np.ndarray) -> float:

@@ -2,17 +2,19 @@
 
 import importlib
 import json
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from churn import features
+from churn import calibration, features
 from churn.config import Family, Range, TrainConfig
 from churn.dataset import Dataset, read
 from churn.errors import ChurnError
-from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin
 
 if TYPE_CHECKING:
     import pandas as pd
+    from sklearn.compose import ColumnTransformer
     from sklearn.pipeline import Pipeline
 
 
@@ -30,6 +32,43 @@ class FeatureStep(TransformerMixin, BaseEstimator):
 
     def __sklearn_is_fitted__(self) -> bool:
         return True
+
+
+class Calibrated(ClassifierMixin, BaseEstimator):
+    """A fitted classifier whose probabilities are recalibrated (see ``calibration.recalibrate``)."""
+
+    def __init__(self, estimator: Any, slope: float, intercept: float) -> None:
+        self.estimator = estimator
+        self.slope = slope
+        self.intercept = intercept
+
+    def fit(self, X: Any, y: Any) -> "Calibrated":
+        self.estimator.fit(X, y)
+        return self
+
+    def predict_proba(self, X: Any) -> np.ndarray:
+        p = calibration.recalibrate(self.estimator.predict_proba(X)[:, 1], self.slope, self.intercept)
+        return np.column_stack([1 - p, p])
+
+    def predict(self, X: Any) -> np.ndarray:
+        return (self.predict_proba(X)[:, 1] >= 0.5).astype(np.int64)
+
+    @property
+    def classes_(self) -> np.ndarray:
+        return self.estimator.classes_
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return True
+
+
+def calibrate(fitted: "Pipeline", found: calibration.Calibration) -> "Pipeline":
+    """The fitted pipeline with its last step calibrated, if ``found`` is used."""
+    from sklearn.pipeline import Pipeline
+
+    if not found.used:
+        return fitted
+    name, last = fitted.steps[-1]
+    return Pipeline([*fitted.steps[:-1], (name, Calibrated(last, found.slope, found.intercept))])
 
 
 def check(config: TrainConfig, file: str) -> None:
@@ -53,8 +92,8 @@ def _estimator_class(family: Family, file: str = "config") -> Any:
         raise ChurnError(f"{file}: model '{family.name}': cannot import {family.estimator} ({error})") from None
 
 
-def build(family: Family, dataset: Dataset, seed: int, params: dict[str, Any] | None = None) -> "Pipeline":
-    """The unfitted pipeline over model inputs (see ``features.frame``): prepare, then model.
+def preparation(family: Family, dataset: Dataset) -> "ColumnTransformer":
+    """The unfitted preprocessing of model inputs (see ``features.frame``): a matrix out, numbers before categories.
 
     Trees are not scaled: float32 scaling would move rows across split thresholds in ONNX.
     """
@@ -69,23 +108,33 @@ def build(family: Family, dataset: Dataset, seed: int, params: dict[str, Any] | 
     if family.scale:
         numeric.append(("scale", StandardScaler()))
     encode = OneHotEncoder(handle_unknown="ignore", sparse_output=False, dtype=np.float32)
-    prepare = ColumnTransformer(
+    return ColumnTransformer(
         [
             ("numeric", Pipeline(numeric) if numeric else "passthrough", list(dataset.numeric)),
             ("categorical", encode, list(dataset.categorical)),
         ],
         sparse_threshold=0,
     )
-    estimator = _estimator_class(family)()
-    seeded = {"random_state": seed} if "random_state" in estimator.get_params() else {}
-    return Pipeline([("prepare", prepare), ("model", estimator.set_params(**seeded, **family.fixed, **(params or {})))])
+
+
+def estimator(family: Family, seed: int, params: Mapping[str, Any]) -> Any:
+    """The unfitted estimator with its fixed and its searched parameters, seeded where it can be."""
+    made = _estimator_class(family)()
+    seeded = {"random_state": seed} if "random_state" in made.get_params() else {}
+    return made.set_params(**seeded, **family.fixed, **params)
+
+
+def build(family: Family, dataset: Dataset, seed: int, params: Mapping[str, Any]) -> "Pipeline":
+    """The unfitted pipeline over model inputs: ``preparation``, then ``estimator``."""
+    from sklearn.pipeline import Pipeline
+
+    return Pipeline([("prepare", preparation(family, dataset)), ("model", estimator(family, seed, params))])
 
 
 def distributions(family: Family) -> dict[str, Any]:
-    """The search space as scipy distributions and lists, keyed for the pipeline of ``build``."""
+    """The search space as scipy distributions and lists."""
     return {
-        f"model__{name}": _distribution(space) if isinstance(space, Range) else list(space)
-        for name, space in family.search.items()
+        name: _distribution(space) if isinstance(space, Range) else list(space) for name, space in family.search.items()
     }
 
 

@@ -1,35 +1,69 @@
 """From a judged model to a served champion: gate, registry and Bento, put together."""
 
+import hashlib
+import json
 import tempfile
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from churn import evaluation, models, registry, scoring, serving, tracking
-from churn.config import TrainConfig
+from churn import comparison, explain, gate, models, registry, scoring, serving, tracking
+from churn.config import Strict, TrainConfig
 from churn.dataset import Dataset
 from churn.errors import ChurnError
-from churn.evaluation import Evaluation, Gate
-from churn.tuning import Candidate
+from churn.evaluation import Evaluation
+from churn.gate import Gate
+from churn.training import Training
 from churn.versioning import Snapshot, load
 
-if TYPE_CHECKING:
-    from sklearn.pipeline import Pipeline
-
 PROOF_ROWS = 500
+RECORD = "promotion.json"
+
+
+def fingerprint(*settings: Strict) -> str:
+    """Twelve hexadecimal digits that change with any setting."""
+    text = json.dumps([one.model_dump(mode="json") for one in settings], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def lineage(data_version: str, training: str, config: TrainConfig) -> dict[str, str]:
+    """Where a model comes from: data, config, code, run and packages."""
+    return {
+        "data_version": data_version,
+        "metaflow_run": training,
+        "config_hash": fingerprint(config),
+        **tracking.git_state(),
+        "packages": " ".join(registry.packages()),
+    }
+
+
+def unchanged(dataset: Dataset, lineage: Mapping[str, str]) -> registry.Registered | None:
+    """The champion, if it was trained on the same data version with the same config: then there is nothing to train."""
+    current = registry.by_alias(dataset.model, registry.CHAMPION)
+    if current is None:
+        return None
+    return current if all(current.tags.get(k) == lineage[k] for k in ("data_version", "config_hash")) else None
 
 
 def judge(found: Evaluation, data: Snapshot, config: TrainConfig) -> Gate:
-    """Hold the scores against config's least scores (the data set's own on top), then against the champion's."""
-    verdicts = evaluation.gate(found.scores, {**config.gate, **data.dataset.gate})
+    """Hold the scores against config's bounds (the data set's own on top, then the environment's), the groups against
+    theirs, and all against the champion."""
+    verdicts = gate.verdicts(found.scores, gate.bounds(config.gate, data.dataset.gate))
+    verdicts += gate.slice_verdicts(found.slices, config.slices.least)
+    warnings = tuple(f"{s.column}={s.group}: {text}" for s in found.slices for text in s.warnings)
+    return Gate(verdicts, against_champion(found, data, config), warnings)
+
+
+def against_champion(found: Evaluation, data: Snapshot, config: TrainConfig) -> comparison.Comparison | None:
+    """The comparison with the champion on the rows that neither model has seen; None if there is no champion."""
     current = registry.by_alias(data.dataset.model, registry.CHAMPION)
     if current is None:
-        return Gate(verdicts, None)
+        return None
     if data.made_up != (current.tags["made_up"] == "True"):
-        return Gate(verdicts, evaluation.not_comparable(current.version, data.made_up))
-    fair = evaluation.unseen(data.holdout, load(current.tags["data_version"]).train, data.dataset.id)
+        return comparison.not_comparable(current.version, data.made_up)
+    fair = comparison.unseen(data.holdout, load(current.tags["data_version"]).train, data.dataset.id)
     with tempfile.TemporaryDirectory() as folder:
         theirs = scoring.Scorer(registry.fetch(current, folder)).table(data.holdout)
-    comparison = evaluation.compare(
+    return comparison.compare(
         found.outcome[fair],
         found.probability[fair],
         theirs[fair],
@@ -37,44 +71,60 @@ def judge(found: Evaluation, data: Snapshot, config: TrainConfig) -> Gate:
         config.promotion,
         config.search.seed,
     )
-    return Gate(verdicts, comparison)
 
 
-def manifest(winner: Candidate, found: Evaluation, lineage: Mapping[str, str], dataset: Dataset) -> dict[str, Any]:
+def manifest(training: Training) -> dict[str, Any]:
     """What travels with the model (see ``scoring.Scorer``)."""
+    data, found = training.data, training.found
     return {
-        **lineage,
-        "family": winner.family.name,
-        "params": winner.best.params,
+        **training.lineage,
+        "family": training.winner.family.name,
+        "params": training.winner.best.params,
+        "calibrated": training.chosen.calibration.used,
         "threshold": found.threshold,
         "scores": found.scores,
-        "dataset": dataset.model_dump(mode="json"),
+        "intervals": found.intervals,
+        "value": training.value.model_dump(mode="json") if training.value is not None else None,
+        "training_seconds": round(training.seconds, 1),
+        "dataset": data.dataset.model_dump(mode="json"),
+        explain.BACKGROUND: explain.background(data.dataset, data.train, training.config.search.seed),
     }
 
 
-def register(
-    config: TrainConfig,
-    run: str,
-    pipeline: "Pipeline",
-    described: Mapping[str, Any],
-    data: Snapshot,
-    verdict: Gate,
-) -> registry.Registered:
-    """Register the model as challenger, prove its ONNX form on the holdout, and promote it if the verdict says so."""
+def register(training: Training, run: str) -> tuple[registry.Registered, Gate]:
+    """Prove the model's ONNX form on the holdout, register it as challenger, and promote it if the verdict says so.
+
+    If another training made a champion since the verdict, the model is judged against that one first: the verdict
+    returned is the one that counted, and it is kept as RECORD beside the model.
+    """
+    data, config, found, verdict = training.data, training.config, training.found, training.verdict
+    pipeline, described = training.chosen.pipeline, manifest(training)
     whole = models.whole(pipeline, data.dataset)
     with tempfile.TemporaryDirectory() as folder:
         scoring.write(folder, pipeline, described)
         scoring.check_parity(scoring.Scorer(folder), whole, data.holdout, config.search.seed)
-        tags = {
-            key: str(described[key]) for key in ("data_version", "git_commit", "git_dirty", "metaflow_run", "family")
-        }
-        tags["made_up"] = str(data.made_up)
         example = data.holdout[list(data.dataset.raw)].head(100)
-        made = registry.register(data.dataset.model, run, described["metaflow_run"], whole, folder, example, tags)
+        made = registry.register(
+            data.dataset.model, run, described["metaflow_run"], whole, folder, example, _tags(described, data)
+        )
+    while True:
+        if not verdict.promote:
+            registry.annotate(made, verdict.evidence())
+            break
+        expected = verdict.comparison.champion if verdict.comparison is not None else None
+        if registry.promote(made, verdict.evidence(), expected):
+            break
+        verdict = Gate(verdict.verdicts, against_champion(found, data, config), verdict.warnings)
+    record = json.dumps({"version": made.version, **verdict.record()}, indent=1)
+    tracking.log_texts(run, {RECORD: record})
     tracking.close_run(run, described["params"], described["scores"])
-    if verdict.promote:
-        registry.promote(made, verdict.evidence())
-    return made
+    return made, verdict
+
+
+def _tags(described: Mapping[str, Any], data: Snapshot) -> dict[str, str]:
+    keys = ("data_version", "git_commit", "git_dirty", "metaflow_run", "config_hash", "packages", "family", "threshold")
+    tags = {key: str(described[key]) for key in (*keys, "training_seconds")} | {"made_up": str(data.made_up)}
+    return tags | {f"score.{name}": f"{value:.6f}" for name, value in described["scores"].items()}
 
 
 def champion(dataset: Dataset) -> registry.Registered:

@@ -1,21 +1,29 @@
-"""The MLflow model registry: register, find the champion, promote."""
+"""The MLflow model registry: register, find, promote, roll back."""
 
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from importlib.metadata import version as installed
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from churn.environment import FLOWS
+from churn.errors import ChurnError
 from churn.tracking import TRAINING, client
 
 if TYPE_CHECKING:
     import pandas as pd
+    from mlflow import MlflowClient
     from sklearn.pipeline import Pipeline
 
 CHALLENGER, CHAMPION, PREVIOUS = "challenger", "champion", "previous"
+STAGES = {CHALLENGER: "Staging", CHAMPION: "Production", PREVIOUS: "Archived"}  # for people who read stages
+REPLACED = "replaced"  # tag of a champion: the version it took over from
 FILES = "scorer"  # artifact folder of the ONNX model and its manifest, beside MLflow's own model
 REQUIREMENTS = ("scikit-learn", "xgboost", "pandas", "numpy", "pydantic", "skops")
+LOCK_SECONDS = 60.0  # a lock older than this was left behind by a process that died
 
 
 @dataclass(frozen=True)
@@ -26,6 +34,11 @@ class Registered:
     version: str
     run: str
     tags: dict[str, str]
+
+
+def packages() -> list[str]:
+    """The packages a model needs, pinned as they are installed."""
+    return [f"{package}=={installed(package)}" for package in REQUIREMENTS]
 
 
 def register(
@@ -47,14 +60,29 @@ def register(
     if not found:
         source = _log_model(run, whole, example)
         mlflow.log_artifacts(run, files, FILES)
-        if not mlflow.search_registered_models(f"name = '{name}'"):
-            mlflow.create_registered_model(name)
+        _create(mlflow, name)
         found = [
             mlflow.create_model_version(name, source, run, tags={TRAINING: training, **tags}, await_creation_for=0)
         ]
-    made = found[0]
-    mlflow.set_registered_model_alias(name, CHALLENGER, made.version)
-    return Registered(name, str(made.version), run, dict(made.tags))
+    made = _registered(found[0])
+    with _locked(mlflow, name):
+        current = by_alias(name, CHAMPION)
+        if current is None or current.version != made.version:  # a resumed training's may be the champion already
+            _point(mlflow, made, CHALLENGER)
+    return made
+
+
+def _create(mlflow: "MlflowClient", name: str) -> bool:
+    """Whether this call made the registered model; false if it was there already."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        mlflow.create_registered_model(name)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+        return False
+    return True
 
 
 def _log_model(run: str, whole: "Pipeline", example: "pd.DataFrame") -> str:
@@ -71,10 +99,14 @@ def _log_model(run: str, whole: "Pipeline", example: "pd.DataFrame") -> str:
             serialization_format=mlflow.sklearn.SERIALIZATION_FORMAT_SKOPS,
             skops_trusted_types=skops.io.get_untrusted_types(data=skops.io.dumps(whole)),  # we have just made it
             code_paths=[str(FLOWS / "churn")],
-            pip_requirements=[f"{package}=={installed(package)}" for package in REQUIREMENTS],
+            pip_requirements=packages(),
             signature=infer_signature(inputs, whole.predict_proba(inputs)),
             pyfunc_predict_fn="predict_proba",
         ).model_uri
+
+
+def _registered(found: Any) -> Registered:
+    return Registered(found.name, str(found.version), str(found.run_id), dict(found.tags))
 
 
 def by_alias(name: str, alias: str) -> Registered | None:
@@ -84,8 +116,17 @@ def by_alias(name: str, alias: str) -> Registered | None:
     aliases = mlflow.get_registered_model(name).aliases if models else {}
     if alias not in aliases:
         return None
-    found = mlflow.get_model_version(name, aliases[alias])
-    return Registered(name, str(found.version), str(found.run_id), dict(found.tags))
+    return _registered(mlflow.get_model_version(name, aliases[alias]))
+
+
+def by_version(name: str, version: str) -> Registered:
+    """The version; ChurnError naming those there are."""
+    known = client().search_model_versions(f"name = '{name}'")
+    for found in known:
+        if str(found.version) == version:
+            return _registered(found)
+    there = ", ".join(sorted((str(v.version) for v in known), key=int)) or "none"
+    raise ChurnError(f"{name} has no version {version!r}; there is: {there}")
 
 
 def fetch(model: Registered, folder: str | Path) -> Path:
@@ -93,19 +134,102 @@ def fetch(model: Registered, folder: str | Path) -> Path:
     return Path(client().download_artifacts(model.run, FILES, str(folder)))
 
 
-def promote(model: Registered, evidence: Mapping[str, str]) -> None:
-    """Make ``model`` the champion, the former one ``previous``, and write the evidence on the version."""
-    mlflow = client()
-    former = by_alias(model.name, CHAMPION)
-    for key, value in evidence.items():
-        mlflow.set_model_version_tag(model.name, model.version, key, value)
-    if former is not None and former.version != model.version:
-        mlflow.set_registered_model_alias(model.name, PREVIOUS, former.version)
-    mlflow.set_registered_model_alias(model.name, CHAMPION, model.version)
-
-
 def load(model: Registered) -> "Pipeline":
     """The registered scikit-learn pipeline: raw columns in, probability out. Its skops file runs no code when it is read."""
     import mlflow
 
     return mlflow.sklearn.load_model(f"models:/{model.name}/{model.version}")
+
+
+def annotate(model: Registered, tags: Mapping[str, str]) -> None:
+    """Write tags on the version; text beyond what MLflow can hold is cut."""
+    mlflow = client()
+    for key, value in tags.items():
+        mlflow.set_model_version_tag(model.name, model.version, key, value[:5000])
+
+
+def promote(model: Registered, evidence: Mapping[str, str], expected: str | None) -> bool:
+    """Make ``model`` the champion and the former one ``previous``; the evidence is written on the version.
+
+    False, and nothing changed, if the champion is not version ``expected`` (None: no champion) any more: the decision was
+    made against another one. Of several processes at once, one after the other goes through.
+    """
+    mlflow = client()
+    with _locked(mlflow, model.name):
+        former = by_alias(model.name, CHAMPION)
+        if (former.version if former is not None else None) not in (expected, model.version):
+            return False
+        annotate(model, {**evidence, "promoted_at": _now()})
+        if former is not None and former.version != model.version:
+            annotate(model, {REPLACED: former.version})
+            _point(mlflow, former, PREVIOUS)
+        _point(mlflow, model, CHAMPION)
+    return True
+
+
+def rollback(name: str, reason: str) -> tuple[Registered, Registered]:
+    """Make ``previous`` the champion again: the version left and the version that is back.
+
+    The reason is recorded on both. ``previous`` then names what the restored champion had once replaced, if anything.
+    """
+    mlflow = client()
+    with _locked(mlflow, name):
+        bad, good = by_alias(name, CHAMPION), by_alias(name, PREVIOUS)
+        if bad is None or good is None:
+            raise ChurnError(
+                f"{name} has no previous champion to go back to; see the versions in MLflow, and promote one"
+            )
+        text = f"{_now()}: from version {bad.version} back to version {good.version}: {reason}"
+        _point(mlflow, good, CHAMPION)
+        _stage(mlflow, bad, "Archived")
+        for model in (bad, good):
+            annotate(model, {"rollback": text})
+        if before := good.tags.get(REPLACED):
+            _point(mlflow, by_version(name, before), PREVIOUS)
+        else:
+            mlflow.delete_registered_model_alias(name, PREVIOUS)
+    return bad, good
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _point(mlflow: "MlflowClient", model: Registered, alias: str) -> None:
+    mlflow.set_registered_model_alias(model.name, alias, model.version)
+    _stage(mlflow, model, STAGES[alias])
+
+
+def _stage(mlflow: "MlflowClient", model: Registered, stage: str) -> None:
+    import warnings
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # stages are deprecated; they only mirror the aliases here
+        mlflow.transition_model_version_stage(model.name, model.version, stage, stage == STAGES[CHAMPION])
+
+
+@contextmanager
+def _locked(mlflow: "MlflowClient", name: str) -> Iterator[None]:
+    """Only one process at a time, on any tracking store: the one that could create the registered model NAME.lock.
+
+    MLflow has no compare-and-set for aliases; the uniqueness of a model's name is what it does guarantee.
+    """
+    from mlflow.exceptions import MlflowException
+
+    lock, until = f"{name}.lock", time.monotonic() + 2 * LOCK_SECONDS
+    while not _create(mlflow, lock):
+        if time.monotonic() > until:
+            raise ChurnError(
+                f"{name}: the registry stays locked; if no training runs, delete the model '{lock}' in MLflow"
+            )
+        try:
+            if time.time() - mlflow.get_registered_model(lock).creation_timestamp / 1000 > LOCK_SECONDS:
+                mlflow.delete_registered_model(lock)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_DOES_NOT_EXIST":  # released meanwhile
+                raise
+        time.sleep(0.2)
+    try:
+        yield
+    finally:
+        mlflow.delete_registered_model(lock)

@@ -43,35 +43,12 @@ class Scorer:
 
 def write(folder: str | Path, pipeline: "Pipeline", manifest: Mapping[str, Any]) -> None:
     """Write the model's folder (see ``Scorer``). ``pipeline`` starts at the model inputs (see ``models.build``)."""
+    from churn import onnx_graph
+
     target = Path(folder)
     target.mkdir(parents=True, exist_ok=True)
-    (target / MODEL).write_bytes(_onnx(pipeline, read(manifest["dataset"])))
+    (target / MODEL).write_bytes(onnx_graph.convert(pipeline, read(manifest["dataset"])))
     (target / MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
-
-
-def _onnx(pipeline: "Pipeline", dataset: Dataset) -> bytes:
-    from onnxmltools.convert.xgboost.operator_converters.XGBoost import convert_xgboost
-    from skl2onnx import to_onnx, update_registered_converter
-    from skl2onnx.common.data_types import FloatTensorType, StringTensorType
-    from skl2onnx.common.shape_calculator import calculate_linear_classifier_output_shapes
-    from xgboost import XGBClassifier
-
-    update_registered_converter(
-        XGBClassifier,
-        "XGBoostXGBClassifier",
-        calculate_linear_classifier_output_shapes,
-        convert_xgboost,
-        options={"nocl": [True, False], "zipmap": [True, False, "columns"]},
-    )
-    inputs = [(name, FloatTensorType([None, 1])) for name in dataset.numeric]
-    inputs += [(name, StringTensorType([None, 1])) for name in dataset.categorical]
-    graph = to_onnx(
-        pipeline,
-        initial_types=inputs,
-        options={id(pipeline): {"zipmap": False}},
-        target_opset={"": 17, "ai.onnx.ml": 3},  # what XGBoost's converter can write
-    )
-    return graph.SerializeToString()
 
 
 def check_parity(scorer: Scorer, whole: "Pipeline", table: "pd.DataFrame", seed: int) -> float:

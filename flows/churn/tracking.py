@@ -2,7 +2,7 @@
 
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from churn.environment import ROOT, STATE
@@ -69,6 +69,12 @@ def _embedded() -> bool:
     return os.environ["MLFLOW_TRACKING_URI"].startswith("sqlite:")
 
 
+def log_board(parent: str, board: Iterable[Candidate], metric: str) -> None:
+    """Log every family and its trials under ``parent``. After all training: a store that is down loses no work then."""
+    for candidate in board:
+        log_family(parent, candidate, metric)
+
+
 def log_family(parent: str, candidate: Candidate, metric: str) -> None:
     """Log a family and its trials under ``parent``, in place of what an interrupted attempt may have left there."""
     mlflow = client()
@@ -83,16 +89,17 @@ def log_family(parent: str, candidate: Candidate, metric: str) -> None:
         **{k: v for k, v in run.data.tags.items() if k.startswith(("data_", "git_", "metaflow_"))},
     }
     child = mlflow.create_run(experiment, run_name=name, tags={**tags, "mlflow.parentRunId": parent}).info.run_id
+    low, high = candidate.interval
     _log(
         mlflow,
         child,
         candidate.best.params,
-        {**candidate.best.scores, f"{metric}_std": candidate.spread, "seconds": candidate.seconds},
+        {**candidate.best.scores, f"{metric}_low": low, f"{metric}_high": high, "seconds": candidate.seconds},
     )
     for number, trial in enumerate(candidate.trials):
         nested = {**tags, "mlflow.parentRunId": child}
         grandchild = mlflow.create_run(experiment, run_name=f"{name}-{number}", tags=nested).info.run_id
-        _log(mlflow, grandchild, trial.params, trial.scores)
+        _log(mlflow, grandchild, trial.params, {**trial.scores, "share_of_rows": trial.share})
 
 
 def _log(mlflow: "MlflowClient", run: str, params: Mapping[str, Any], metrics: Mapping[str, float]) -> None:
@@ -105,6 +112,13 @@ def _log(mlflow: "MlflowClient", run: str, params: Mapping[str, Any], metrics: M
         [Param(name, str(value)) for name, value in params.items()],
     )
     mlflow.set_terminated(run)
+
+
+def log_texts(run: str, texts: Mapping[str, str]) -> None:
+    """Keep each text as an artifact of the run under its name."""
+    mlflow = client()
+    for name, text in texts.items():
+        mlflow.log_text(run, text, name)
 
 
 def close_run(run: str, params: Mapping[str, Any], metrics: Mapping[str, float]) -> None:

@@ -1,0 +1,78 @@
+"""The fitted pipeline as one ONNX graph: a column per input (n, 1), "probabilities" (n, 2) out."""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from churn.calibration import EDGE
+from churn.dataset import Dataset
+
+if TYPE_CHECKING:
+    from sklearn.pipeline import Pipeline
+
+OPSET = {"": 17, "ai.onnx.ml": 3}  # what XGBoost's converter can write
+
+
+def convert(pipeline: "Pipeline", dataset: Dataset) -> bytes:
+    """The graph's bytes. ``pipeline`` starts at the model inputs and may end in a ``models.Calibrated``."""
+    from churn.models import Calibrated
+    from skl2onnx import to_onnx
+    from skl2onnx.common.data_types import FloatTensorType, StringTensorType
+    from sklearn.pipeline import Pipeline
+
+    _know_boosters()
+    last = pipeline.steps[-1][1]
+    if isinstance(last, Calibrated):
+        pipeline = Pipeline([*pipeline.steps[:-1], ("model", last.estimator)])
+    inputs = [(name, FloatTensorType([None, 1])) for name in dataset.numeric]
+    inputs += [(name, StringTensorType([None, 1])) for name in dataset.categorical]
+    graph = to_onnx(pipeline, initial_types=inputs, options={id(pipeline): {"zipmap": False}}, target_opset=OPSET)
+    if isinstance(last, Calibrated):
+        _recalibrate(graph, last.slope, last.intercept)
+    return graph.SerializeToString()
+
+
+def _know_boosters() -> None:
+    """Register the converters of XGBoost and, where it is installed, of LightGBM."""
+    import importlib.util
+
+    from onnxmltools.convert.xgboost.operator_converters.XGBoost import convert_xgboost
+    from skl2onnx import update_registered_converter
+    from skl2onnx.common.shape_calculator import calculate_linear_classifier_output_shapes
+    from xgboost import XGBClassifier
+
+    options: Any = {"nocl": [True, False], "zipmap": [True, False, "columns"]}
+    shapes = calculate_linear_classifier_output_shapes
+    update_registered_converter(XGBClassifier, "XGBoostXGBClassifier", shapes, convert_xgboost, options=options)
+    if importlib.util.find_spec("lightgbm"):
+        from lightgbm import LGBMClassifier
+        from onnxmltools.convert.lightgbm.operator_converters.LightGbm import convert_lightgbm
+
+        update_registered_converter(LGBMClassifier, "LightGbmLGBMClassifier", shapes, convert_lightgbm, options=options)
+
+
+def _recalibrate(model: Any, slope: float, intercept: float) -> None:
+    """Append ``calibration.recalibrate`` behind the graph's output "probabilities", which keeps its name."""
+    from onnx import helper, numpy_helper
+
+    graph = model.graph
+    for node in graph.node:
+        for i, name in enumerate(node.output):
+            if name == "probabilities":
+                node.output[i] = "uncalibrated"
+    constants = {"one": [1.0], "low": EDGE, "high": 1 - EDGE, "slope": [slope], "intercept": [intercept]}
+    for name, value in constants.items():
+        graph.initializer.append(numpy_helper.from_array(np.array(value, dtype=np.float32), f"calibration_{name}"))
+    graph.initializer.append(numpy_helper.from_array(np.array([1], dtype=np.int64), "calibration_column"))
+    steps: list[tuple[str, list[str], str, Any]] = [
+        ("Gather", ["uncalibrated", "calibration_column"], "cal_p", {"axis": 1}),
+        ("Clip", ["cal_p", "calibration_low", "calibration_high"], "cal_clipped", {}),
+        ("Sub", ["calibration_one", "cal_clipped"], "cal_rest", {}),
+        ("Div", ["cal_clipped", "cal_rest"], "cal_odds", {}),
+        ("Log", ["cal_odds"], "cal_logit", {}),
+        ("Mul", ["cal_logit", "calibration_slope"], "cal_sloped", {}),
+        ("Add", ["cal_sloped", "calibration_intercept"], "cal_moved", {}),
+        ("Sigmoid", ["cal_moved"], "cal_churned", {}),
+        ("Sub", ["calibration_one", "cal_churned"], "cal_stayed", {}),
+        ("Concat", ["cal_stayed", "cal_churned"], "probabilities", {"axis": 1}),
+    ]
+    graph.node.extend(helper.make_node(kind, into, [out], **given) for kind, into, out, given in steps)

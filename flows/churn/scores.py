@@ -1,0 +1,131 @@
+"""What is measured: scores of probabilities against outcomes, and how sure they are. Arrays have the shape (n,)."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+DECIDING = (
+    "roc_auc",
+    "average_precision",
+    "neg_brier_score",
+    "neg_log_loss",
+)  # higher is better, as scikit-learn has it
+
+METRICS = ("accuracy", "precision", "recall", "f1", "roc_auc", "pr_auc", "brier", "log_loss", "ece", "ks", "lift_10")
+LOWER_IS_BETTER = ("brier", "log_loss", "ece")
+
+
+def deciding(outcome: np.ndarray, probability: np.ndarray) -> dict[str, float]:
+    """DECIDING: the scores a search may be decided by."""
+    return {
+        "roc_auc": auc(outcome, probability),
+        "average_precision": average_precision(outcome, probability),
+        "neg_brier_score": -brier(outcome, probability),
+        "neg_log_loss": -log_loss(outcome, probability),
+    }
+
+
+def evaluate(outcome: np.ndarray, probability: np.ndarray, threshold: float) -> dict[str, float]:
+    """The holdout's scores: ``outcome`` 0 or 1, ``probability`` in 0..1, decided at ``probability >= threshold``."""
+    decision = probability >= threshold
+    hits = float(np.sum(decision & (outcome == 1)))
+    return {
+        "accuracy": float(np.mean(decision == outcome)),
+        "precision": hits / max(float(decision.sum()), 1.0),
+        "recall": hits / max(float(outcome.sum()), 1.0),
+        "f1": 2 * hits / max(float(decision.sum() + outcome.sum()), 1.0),
+        "roc_auc": auc(outcome, probability),
+        "pr_auc": average_precision(outcome, probability),
+        "brier": brier(outcome, probability),
+        "log_loss": log_loss(outcome, probability),
+        "ece": ece(outcome, probability),
+        "ks": ks(outcome, probability),
+        "lift_10": lift(outcome, probability, 0.1),
+    }
+
+
+def auc(outcome: np.ndarray, score: np.ndarray) -> float:
+    """ROC-AUC as the Mann-Whitney statistic with average ranks: a bootstrap calls it thousands of times."""
+    from scipy.stats import rankdata
+
+    ranks = rankdata(score)
+    positives = int(outcome.sum())
+    return float(
+        (ranks[outcome == 1].sum() - positives * (positives + 1) / 2) / (positives * (len(outcome) - positives))
+    )
+
+
+def average_precision(outcome: np.ndarray, score: np.ndarray) -> float:
+    """Area under the precision-recall curve as scikit-learn's ``average_precision_score`` has it: tied scores are one step."""
+    order = np.argsort(-score, kind="stable")
+    last = np.flatnonzero(np.append(np.diff(score[order]) != 0, True))  # where each group of ties ends
+    hits = np.cumsum(outcome[order])[last]
+    return float(np.sum(np.diff(hits, prepend=0) * hits / (last + 1)) / outcome.sum())
+
+
+def brier(outcome: np.ndarray, probability: np.ndarray) -> float:
+    """Mean squared difference between probability and outcome (Brier 1950)."""
+    return float(np.mean((probability - outcome) ** 2))
+
+
+def log_loss(outcome: np.ndarray, probability: np.ndarray) -> float:
+    """Mean negative log likelihood, in nats; probabilities are clipped as scikit-learn clips them."""
+    edge = np.finfo(float).eps
+    p = np.clip(np.asarray(probability, dtype=float), edge, 1 - edge)
+    return -float(np.mean(np.where(outcome == 1, np.log(p), np.log1p(-p))))
+
+
+def ece(outcome: np.ndarray, probability: np.ndarray, bins: int = 10) -> float:
+    """Expected calibration error (Naeini et al. 2015): the mean over ``bins`` equally wide bins, weighted by their rows,
+    of the difference between the mean probability and the share of positives."""
+    place = np.minimum((np.asarray(probability, dtype=float) * bins).astype(int), bins - 1)
+    gaps = np.bincount(place, weights=probability - outcome, minlength=bins)
+    return float(np.abs(gaps).sum() / len(outcome))
+
+
+def ks(outcome: np.ndarray, probability: np.ndarray) -> float:
+    """Kolmogorov-Smirnov distance between the probabilities of churned and of retained customers."""
+    groups = [np.sort(probability[outcome == value]) for value in (0, 1)]
+    stayed, churned = (np.searchsorted(group, probability, side="right") / len(group) for group in groups)
+    return float(np.abs(stayed - churned).max())
+
+
+def lift(outcome: np.ndarray, probability: np.ndarray, share: float) -> float:
+    """How many times more churners are among the ``share`` of customers with the highest probability than on average."""
+    top = np.argsort(-probability, kind="stable")[: max(1, round(share * len(outcome)))]
+    return float(outcome[top].mean() / outcome.mean())
+
+
+def best_f1_threshold(outcome: np.ndarray, probability: np.ndarray) -> float:
+    """The threshold with the highest F1 score. Give it out-of-fold probabilities, never the holdout's."""
+    from sklearn.metrics import precision_recall_curve
+
+    precision, recall, thresholds = precision_recall_curve(outcome, probability)
+    f1 = 2 * precision * recall / np.maximum(precision + recall, 1e-12)
+    return float(thresholds[np.argmax(f1[: len(thresholds)])])
+
+
+def fold_interval(by_fold: Sequence[float]) -> tuple[float, float]:
+    """95 % interval of a cross-validated mean: Student's t with the variance corrected for the overlap of the training
+    parts (Nadeau & Bengio 2003)."""
+    from scipy.stats import t
+
+    k = len(by_fold)
+    half = float(t.ppf(0.975, k - 1) * np.std(by_fold, ddof=1) * np.sqrt(1 / k + 1 / (k - 1)))
+    middle = float(np.mean(by_fold))
+    return middle - half, middle + half
+
+
+def bootstrap(
+    outcome: np.ndarray, measure: Callable[[np.ndarray], dict[str, float]], resamples: int, seed: int
+) -> dict[str, tuple[float, float]]:
+    """95 % percentile bootstrap intervals (Efron & Tibshirani 1993, ch. 13) of ``measure(rows)``, drawn within each
+    outcome so that every resample has both."""
+    rng = np.random.default_rng(seed)
+    classes = [np.flatnonzero(outcome == value) for value in (0, 1)]
+    drawn = [
+        measure(np.concatenate([rng.choice(rows, len(rows)) for rows in classes if len(rows)]))
+        for _ in range(resamples)
+    ]
+    low, high = np.quantile([list(found.values()) for found in drawn], [0.025, 0.975], axis=0)
+    return {name: (float(low[i]), float(high[i])) for i, name in enumerate(drawn[0])}

@@ -1,0 +1,192 @@
+"""What TrainFlow's card shows: the verdict first, then the evidence."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from churn.cards import CHURNED, STAYED, Part, Table, figure
+from churn.evaluation import Evaluation, Slice
+from churn.gate import Gate
+from churn.selection import Chosen
+from churn.training import Training
+from churn.tuning import Candidate
+
+FAINT = "#aaaaaa"
+
+
+def parts(training: Training) -> list[Part]:
+    """The card's parts."""
+    found, chosen, metric = training.found, training.chosen, training.config.search.metric
+    return [
+        f"# Challenger: {training.winner.family.name}",
+        f"**{training.verdict.summary}** Trained on data version `{training.data.version}`; holdout of {len(found.outcome):,} "
+        "customers, read once.",
+        *([f"**Warnings:** {'; '.join(training.verdict.warnings)}"] if training.verdict.warnings else []),
+        "## Gate",
+        _gate(training.verdict),
+        "## Leaderboard",
+        f"Cross-validated on the training rows ({training.config.search.folds} folds, decided by {metric}).",
+        _leaderboard(training.board, metric),
+        "## Holdout",
+        holdout(found),
+        decision(chosen),
+        _curves(found),
+        calibration(chosen),
+        _reliability(found),
+        *([_profit(chosen, found)] if chosen.curve is not None else []),
+        *(["## Groups", groups(found.slices)] if found.slices else []),
+        "## What the model looks at",
+        "Red: the loss of ROC-AUC when the column is shuffled (permutation importance on holdout rows). Blue: by how much "
+        "the column moves a customer's probability on average (mean absolute Shapley value).",
+        _importance(found),
+    ]
+
+
+def holdout(found: Evaluation) -> Table:
+    """Scores with their 95 % bootstrap intervals."""
+    rows = [
+        [name, f"{value:.4f}", *(f"{edge:.4f}" for edge in found.intervals[name])]
+        for name, value in found.scores.items()
+    ]
+    return Table(["score", "holdout", "95 % from", "to"], rows)
+
+
+def decision(chosen: Chosen) -> str:
+    """How the threshold came about."""
+    said = f"A customer counts as churning at a probability of {chosen.threshold:.3f} or more: "
+    if chosen.curve is None:
+        return said + "the threshold with the best F1 score on out-of-fold predictions."
+    return said + (
+        f"the most profitable threshold on out-of-fold predictions. It contacts {chosen.curve.best_share:.1%} of the "
+        f"customers and earns {chosen.curve.best_profit:.2f} per customer of all."
+    )
+
+
+def calibration(chosen: Chosen) -> str:
+    """What recalibration would do, and whether it is used."""
+    c = chosen.calibration
+    verdict = "It is used." if c.used else "It is not used: it does not lower the Brier score."
+    return (
+        f"Logistic recalibration, out of fold: Brier {c.brier[0]:.4f} to {c.brier[1]:.4f}, expected calibration error "
+        f"{c.ece[0]:.4f} to {c.ece[1]:.4f}. {verdict}"
+    )
+
+
+def groups(slices: Sequence[Slice]) -> Table:
+    """Scores of each group of customers."""
+    shown = ("roc_auc", "recall", "precision", "brier", "ece")
+    rows = [
+        [
+            f"{s.column} = {s.group}",
+            f"{s.rows:,}",
+            f"{s.churned:,}",
+            *(f"{s.scores[name]:.3f}" if s.scores else "too few" for name in shown),
+            "; ".join(s.warnings),
+        ]
+        for s in slices
+    ]
+    return Table(["group", "customers", "churned", *shown, "warnings"], rows)
+
+
+def _gate(gate: Gate) -> Table:
+    rows = [["ok" if v.passed else "FAILED", v.metric, v.slice or "all", str(v)] for v in gate.verdicts]
+    if (c := gate.comparison) is not None:
+        value = (
+            f"{c.challenger_roc_auc:.4f} against {c.champion_roc_auc:.4f} of version {c.champion} on {c.rows:,} rows, "
+            f"gain {c.gain_low:+.4f} to {c.gain_high:+.4f}: {c.reason}"
+        )
+        rows.append(["better" if c.promote else "not better", "roc_auc", "all", value])
+    return Table(["verdict", "metric", "customers", "evidence"], rows)
+
+
+def _leaderboard(board: list[Candidate], metric: str) -> Table:
+    rows = []
+    for place, candidate in enumerate(board, start=1):
+        scores = [f"{value:.4f}" for value in candidate.best.scores.values()]
+        params = ", ".join(
+            f"{k}={v:.4g}" if isinstance(v, float) else f"{k}={v}" for k, v in candidate.best.params.items()
+        )
+        low, high = candidate.interval
+        budget = " (time budget)" if candidate.stopped else ""
+        rows.append(
+            [
+                str(place),
+                candidate.family.name,
+                *scores,
+                f"{low:.4f} to {high:.4f}",
+                f"{candidate.seconds:.0f} s{budget}",
+                params,
+            ]
+        )
+    return Table(["", "family", *board[0].best.scores, f"{metric} 95 %", "search", "parameters"], rows)
+
+
+def _curves(found: Evaluation) -> Any:
+    from sklearn.metrics import ConfusionMatrixDisplay, PrecisionRecallDisplay, RocCurveDisplay
+
+    drawn, axes = figure(11, 3.4, 1, 3)
+    roc, pr, matrix = axes[0]
+    RocCurveDisplay.from_predictions(
+        found.outcome, found.probability, ax=roc, curve_kwargs={"color": CHURNED}, plot_chance_level=True
+    )
+    PrecisionRecallDisplay.from_predictions(
+        found.outcome, found.probability, ax=pr, curve_kwargs={"color": CHURNED}, plot_chance_level=True
+    )
+    decided = (found.probability >= found.threshold).astype(int)
+    ConfusionMatrixDisplay.from_predictions(
+        found.outcome, decided, display_labels=["stayed", "churned"], ax=matrix, colorbar=False, cmap="Blues"
+    )
+    for axis, title in (
+        (roc, "ROC curve"),
+        (pr, "Precision-recall curve"),
+        (matrix, "Decisions at the threshold"),
+    ):
+        axis.set_title(title)
+    return drawn
+
+
+def _reliability(found: Evaluation) -> Any:
+    from sklearn.calibration import calibration_curve
+
+    drawn, axes = figure(11, 3.0, 1, 2)
+    curve, spread = axes[0]
+    observed, predicted = calibration_curve(found.outcome, found.probability, n_bins=10, strategy="quantile")
+    curve.plot([0, 1], [0, 1], color=FAINT, linestyle="--")
+    curve.plot(predicted, observed, marker="o", color=CHURNED)
+    curve.set(title="Calibration", xlabel="predicted probability", ylabel="observed share", xlim=(0, 1), ylim=(0, 1))
+    for outcome, colour, label in ((0, STAYED, "stayed"), (1, CHURNED, "churned")):
+        spread.hist(
+            found.probability[found.outcome == outcome],
+            bins=25,
+            range=(0, 1),
+            histtype="step",
+            color=colour,
+            label=label,
+        )
+    spread.axvline(found.threshold, color=FAINT, linestyle="--")
+    spread.set(title="Predicted probabilities", xlabel="probability of churn", ylabel="customers")
+    spread.legend(frameon=False)
+    return drawn
+
+
+def _profit(chosen: Chosen, found: Evaluation) -> Any:
+    assert chosen.curve is not None
+    drawn, axes = figure(11, 3.0)
+    axis = axes[0, 0]
+    axis.plot(
+        chosen.curve.share, chosen.curve.profit, color=STAYED, label="out of fold (the threshold comes from here)"
+    )
+    if found.curve is not None:
+        axis.plot(found.curve.share, found.curve.profit, color=CHURNED, label="holdout")
+    axis.axvline(chosen.curve.best_share, color=FAINT, linestyle="--")
+    axis.axhline(0, color=FAINT)
+    axis.set(title="Profit per customer", xlabel="share of customers contacted, likeliest to churn first")
+    axis.legend(frameon=False)
+    return drawn
+
+
+def _importance(found: Evaluation) -> Any:
+    drawn, axes = figure(11, 3.4, 1, 2)
+    for axis, ranking, colour in zip(axes[0], (found.importance, found.reasons), (CHURNED, STAYED), strict=True):
+        top = ranking[:12][::-1]
+        axis.barh([name for name, _ in top], [value for _, value in top], color=colour)
+    return drawn
