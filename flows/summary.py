@@ -1,33 +1,42 @@
 """What ``make run`` ends with: the newest DataFlow and TrainFlow runs in a few lines."""
 
 import os
+from typing import Any
 
 import base
-from churn import tuning
 from metaflow import Flow, namespace
 
 
 def lines() -> list[str]:
     """The summary, line by line. Raises MetaflowNotFound if a flow has not run yet."""
     namespace(None)
-    data, train = (Flow(name).latest_successful_run for name in ("DataFlow", "TrainFlow"))
-    found, metric = train.data, "roc_auc"
-    board = tuning.leaderboard(found.board, metric)
+    data, last = (Flow(name).latest_successful_run for name in ("DataFlow", "TrainFlow"))
+    train = next(run for run in Flow("TrainFlow") if run.successful and not run.data.nothing_to_do)
+    found, served = train.data, last.data
+    held_out = len(found.evaluation.outcome)
     scores = "  ".join(f"{name} {value:.4f}" for name, value in found.evaluation.scores.items())
+    skipped = "Nothing to train: the champion has this data and config already."
     return [
         "",
-        f"Data       {found.data_version}  ({found.rows:,} rows to train, {len(found.evaluation.outcome):,} held out)",
-        *(f"{'Families' if i == 0 else '':<10} {c.family.name:<22} {metric} {c.best.scores[metric]:.4f} +- {c.spread:.4f}  "
-          f"brier {-c.best.scores['neg_brier_score']:.4f}  {c.seconds:.0f} s" for i, c in enumerate(board)),
+        f"Data       {found.data_version}  ({found.rows:,} rows to train, {held_out:,} held out)",
+        *(f"{'Families' if i == 0 else '':<10} {_family(candidate)}" for i, candidate in enumerate(found.board)),
         f"Holdout    {scores}",
-        f"Verdict    {found.verdict.summary}",
-        f"Champion   version {found.champion.version} ({found.champion.tags['family']})",
-        f"Bento      {found.bento}, served and compared with the model on holdout rows: largest difference {found.parity:.0e}",
+        f"Verdict    {skipped if served.nothing_to_do else found.verdict.summary}",
+        f"Champion   version {served.champion.version} ({served.champion.tags['family']})",
+        f"Bento      {served.bento}, served and compared with the model on holdout rows: largest difference {served.parity:.0e}",
         f"Cards      {base.python()} flows/data_flow.py card view {data.id}/validate",
         f"           {base.python()} flows/train_flow.py card view {train.id}/gate",
-        f"Serve      make serve    # or: BENTOML_HOME={os.environ['BENTOML_HOME']} bentoml serve {found.bento}",
+        f"Serve      make serve    # or: BENTOML_HOME={os.environ['BENTOML_HOME']} bentoml serve {served.bento}",
         "",
-    ]  # fmt: skip
+    ]
+
+
+def _family(candidate: Any) -> str:
+    best, (low, high) = candidate.best.scores, candidate.interval
+    return (
+        f"{candidate.family.name:<22} roc_auc {best['roc_auc']:.4f} ({low:.4f} to {high:.4f})  "
+        f"brier {-best['neg_brier_score']:.4f}  {candidate.seconds:.0f} s"
+    )
 
 
 if __name__ == "__main__":

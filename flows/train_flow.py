@@ -121,6 +121,7 @@ class TrainFlow(FlowSpec):
         print(f"Champion: version {self.champion.version} as {self.bento}; {said}")
 
     def _training(self, data):
+        """The training so far, as cards and registry take it."""
         from churn.training import Training
 
         config = base.read(TrainConfig, self.settings)

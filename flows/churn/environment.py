@@ -30,6 +30,7 @@ DEFAULTS = {
     "METAFLOW_USER": os.environ.get("USER") or "churnflow",  # root without a name is refused by Metaflow
     "MLFLOW_ARTIFACTS": (STATE / "mlartifacts").as_uri(),
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",  # a server that is down is reported in seconds, not in minutes
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "1",
     "MLFLOW_TRACKING_URI": f"sqlite:///{STATE / 'mlflow.db'}",
 }

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from churn import evaluation, registry, scoring, serving, versioning
+from churn import registry, scores, scoring, serving, versioning
 
 
 def test_the_snapshot_is_what_the_run_says(trained: SimpleNamespace) -> None:
@@ -36,7 +36,7 @@ def test_holdout_scores_are_those_of_the_registered_pipeline(trained: SimpleName
     probability = pipeline.predict_proba(data.holdout[list(data.dataset.raw)])[:, 1]
     found = trained.train.evaluation
     outcome = (data.holdout.Churn == "Yes").to_numpy(int)
-    assert evaluation.evaluate(outcome, probability, found.threshold) == pytest.approx(found.scores, abs=1e-12)
+    assert scores.evaluate(outcome, probability, found.threshold) == pytest.approx(found.scores, abs=1e-12)
     assert found.scores["roc_auc"] > 0.75
 
 

@@ -14,7 +14,15 @@ from conftest import ROOT, flow
 
 def _kill_in_the_foreach(settings: str, log: Path) -> None:
     """Start TrainFlow and SIGKILL it once a first branch has finished; the other branches' processes live on, as orphans."""
-    command = [sys.executable, str(ROOT / "flows" / "train_flow.py"), "--config", "settings", settings, "run"]
+    command = [
+        sys.executable,
+        str(ROOT / "flows" / "train_flow.py"),
+        "--config",
+        "settings",
+        settings,
+        "run",
+        "--force",
+    ]
     with log.open("wb") as output:
         run = subprocess.Popen(command, cwd=ROOT, stdout=output, stderr=subprocess.STDOUT)
     until = time.monotonic() + 120
