@@ -5,11 +5,18 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from churn import config as settings
-from churn.environment import ROOT
 from churn.errors import ChurnError
-from metaflow import Config, FlowMutator, current, user_step_decorator
+
+try:
+    from churn.environment import ROOT
+except ChurnError as error:  # a profile that does not exist
+    sys.exit(str(error))
+from churn import config as settings
+from churn import stores
+from churn.deploy import Deploy
+from metaflow import Config, FlowMutator, FlowSpec, current, user_step_decorator
 from metaflow.exception import MetaflowException
+from metaflow.packaging_sys import ContentType
 
 
 class Stopped(MetaflowException):
@@ -45,6 +52,32 @@ class plain_errors(FlowMutator):
             step.add_decorator(_plain_errors)
 
 
+class deployed(FlowMutator):
+    """Class decorator of a flow: decorators as its Config ``deploy`` says (see ``churn.deploy``), and the S3 buckets are
+    checked before a run. What a pod needs beside the flows, config/profiles and bento/, goes into the code package."""
+
+    def pre_mutate(self, mutable_flow: Any) -> None:
+        if {"run", "resume", "argo-workflows"} & set(sys.argv):
+            try:
+                stores.check()
+            except ChurnError as error:
+                raise Stopped(str(error)) from None
+        found = read(Deploy, dict(mutable_flow.configs)["deploy"])
+        mutable_flow.add_decorator("project", deco_kwargs={"name": found.project})
+        for name, options in found.starters(self._flow_cls.__name__):
+            mutable_flow.add_decorator(name, deco_kwargs=options)
+        for name, step in mutable_flow.steps:
+            for decorator, options in found.decorators(name, on_cluster="argo-workflows" in sys.argv):
+                step.add_decorator(decorator, deco_kwargs=options)
+
+    def add_to_package(self) -> Iterator[tuple[str, str, ContentType]]:
+        for file in sorted(
+            (*ROOT.glob("config/profiles/*.toml"), *(p for p in ROOT.glob("bento/**/*") if p.is_file()))
+        ):
+            if "__pycache__" not in file.parts:
+                yield str(file), str(file.relative_to(ROOT)), ContentType.USER_CONTENT
+
+
 def config(
     name: str, file: str, model: type[settings.Strict], check: Callable[[Any, str], None] | None = None
 ) -> Config:
@@ -70,6 +103,14 @@ def config(
 def read(model: type[settings.Model], value: Any) -> settings.Model:
     """The settings model behind a Config's value, in a step."""
     return settings.check(model, value.to_dict(), "config")
+
+
+@plain_errors
+@deployed
+class Flow(FlowSpec):
+    """Base of the flows."""
+
+    deploy = config("deploy", "deploy.toml", Deploy)
 
 
 def _given(name: str) -> str | None:

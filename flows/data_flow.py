@@ -3,11 +3,10 @@
 import base
 from churn.config import DataConfig
 from churn.dataset import Dataset
-from metaflow import FlowSpec, Parameter, card, current, step
+from metaflow import Parameter, card, current, step
 
 
-@base.plain_errors
-class DataFlow(FlowSpec):
+class DataFlow(base.Flow):
     """Ingest customers, check them, derive features, split off a holdout, and version the snapshot."""
 
     settings = base.config("settings", "data.toml", DataConfig)

@@ -2,7 +2,7 @@
 
 import base
 from churn.config import TrainConfig
-from metaflow import FlowSpec, Parameter, card, current, step
+from metaflow import Parameter, card, current, step
 
 KEPT = ["nothing_to_do", "data_version", "rows", "training", "lineage", "mlflow_run"]
 
@@ -13,8 +13,7 @@ def _checked(config: TrainConfig, file: str) -> None:
     models.check(config, file)
 
 
-@base.plain_errors
-class TrainFlow(FlowSpec):
+class TrainFlow(base.Flow):
     """Tune the model families side by side, choose one, judge it on the holdout, register and package it."""
 
     settings = base.config("settings", "train.toml", TrainConfig, _checked)

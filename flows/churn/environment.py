@@ -6,10 +6,13 @@ has set is overridden. The root is found from this file's place, never from the 
 
 import os
 import sys
+import tomllib
 from pathlib import Path
 
+from churn.errors import ChurnError
+
 FLOWS = Path(__file__).resolve().parents[1]
-ROOT = FLOWS.parent
+ROOT = FLOWS.parent if (FLOWS.parent / "config").is_dir() else FLOWS  # in a pod, config/ lies beside the flow files
 STATE = Path(os.environ.get("CHURNFLOW_HOME", ROOT / ".churnflow")).resolve()
 
 TELEMETRY_OFF = {
@@ -28,17 +31,40 @@ DEFAULTS = {
     "METAFLOW_CARD_LOCALROOT": str(STATE / "cards"),  # else ./.metaflow, whatever the datastore's root is
     "METAFLOW_DATASTORE_SYSROOT_LOCAL": str(STATE / "metaflow"),
     "METAFLOW_USER": os.environ.get("USER") or "churnflow",  # root without a name is refused by Metaflow
-    "MLFLOW_ARTIFACTS": (STATE / "mlartifacts").as_uri(),
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",  # a server that is down is reported in seconds, not in minutes
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "1",
-    "MLFLOW_TRACKING_URI": f"sqlite:///{STATE / 'mlflow.db'}",
 }
+
+
+PROFILES = ROOT / "config" / "profiles"
+
+
+def profile() -> dict[str, str]:
+    """The variables of config/profiles/CHURNFLOW_PROFILE.toml (default: local). Raises ChurnError if there is no such file.
+
+    A Bento has no profiles: its service needs none of their variables.
+    """
+    if not PROFILES.is_dir():
+        return {}
+    name = os.environ.get("CHURNFLOW_PROFILE") or "local"
+    file = PROFILES / f"{name}.toml"
+    if not file.is_file():
+        known = ", ".join(sorted(path.stem for path in PROFILES.glob("*.toml")))
+        raise ChurnError(f"CHURNFLOW_PROFILE={name}: there is no such profile; profiles are: {known}")
+    names = {
+        "state": str(STATE),
+        "state_uri": STATE.as_uri(),
+        "bucket": os.environ.get("CHURNFLOW_BUCKET") or "churnflow",
+        "namespace": os.environ.get("CHURNFLOW_NAMESPACE") or "churnflow",
+        "image": os.environ.get("CHURNFLOW_IMAGE") or "churnflow/flows:0.1.0",
+    }
+    return {key: value.format(**names) for key, value in tomllib.loads(file.read_text(encoding="utf-8")).items()}
 
 
 def set_defaults() -> None:
     """Fill in what the environment leaves open, and make ``churn`` importable by child processes."""
-    for name, value in DEFAULTS.items():
+    for name, value in {**DEFAULTS, **profile()}.items():
         os.environ.setdefault(name, value)
     if str(FLOWS) not in sys.path:
         sys.path.insert(0, str(FLOWS))

@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Mapping
 from typing import Any
 
-from churn import comparison, explain, gate, models, registry, scoring, serving, tracking
+from churn import bentos, comparison, explain, gate, models, registry, scoring, serving, tracking
 from churn.config import Strict, TrainConfig
 from churn.dataset import Dataset
 from churn.errors import ChurnError
@@ -143,4 +143,8 @@ def package(dataset: Dataset) -> tuple[registry.Registered, str, float]:
     data = load(model.tags["data_version"])
     rows = data.holdout.head(PROOF_ROWS)
     expected = registry.load(model).predict_proba(rows[list(data.dataset.raw)])[:, 1]
-    return model, tag, serving.prove(tag, data.dataset, rows, expected)
+    worst = serving.prove(tag, data.dataset, rows, expected)
+    address = bentos.publish(tag)
+    if address is not None:
+        registry.client().set_model_version_tag(model.name, model.version, bentos.TAG, address)
+    return model, tag, worst

@@ -1,0 +1,49 @@
+# syntax=docker/dockerfile:1
+# Two images: `docker build --target flows .` for the pods of Argo Workflows, `--target serving .` for the service.
+# Override PYTHON_IMAGE with a digest (python:3.11.14-slim-bookworm@sha256:...) where builds must be reproducible.
+ARG PYTHON_IMAGE=python:3.11.14-slim-bookworm
+
+FROM ${PYTHON_IMAGE} AS uv
+RUN pip install --no-cache-dir uv==0.13.9
+ENV UV_LINK_MODE=copy UV_COMPILE_BYTECODE=1 UV_PYTHON_DOWNLOADS=never UV_PROJECT_ENVIRONMENT=/opt/venv
+WORKDIR /build
+COPY pyproject.toml uv.lock ./
+
+FROM uv AS flows-packages
+RUN uv sync --frozen --no-dev --no-install-project
+
+# What the service needs: the lock file's versions of the packages that a Bento asks for, and boto3 to fetch the Bento.
+FROM uv AS serving-packages
+COPY flows flows
+RUN uv export --frozen --no-dev --no-emit-project --no-hashes --output-file locked.txt > /dev/null \
+    && PYTHONPATH=flows python -c "import ast; \
+tree = ast.parse(open('flows/churn/serving.py').read()); \
+names = next(ast.literal_eval(n.value) for n in tree.body if isinstance(n, ast.Assign) and n.targets[0].id == 'REQUIREMENTS'); \
+print('\n'.join([*names, 'boto3', 'pyarrow']))" > wanted.txt \
+    && uv venv /opt/venv \
+    && uv pip install --python /opt/venv/bin/python --constraint locked.txt --requirement wanted.txt
+
+FROM ${PYTHON_IMAGE} AS base
+# No account name is looked up and nothing but /work and /tmp is written.
+RUN groupadd --gid 10001 churnflow \
+    && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /work churnflow \
+    && install -d -o 10001 -g 10001 /work
+ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1 HOME=/work USER=churnflow CHURNFLOW_PROFILE=cluster
+WORKDIR /work
+
+FROM base AS flows
+# git is absent on purpose: the code package carries the commit. Metaflow must not run pip when a pod starts.
+ENV METAFLOW_SKIP_INSTALL_DEPENDENCIES=1 METAFLOW_USER=churnflow
+COPY --from=flows-packages /opt/venv /opt/venv
+USER 10001:10001
+
+FROM base AS serving
+ENV BENTOML_HOME=/bento BENTOML_DO_NOT_TRACK=True
+COPY --from=serving-packages /opt/venv /opt/venv
+COPY flows/churn /opt/churnflow/churn
+ENV PYTHONPATH=/opt/churnflow
+RUN python -m compileall -q /opt/churnflow && install -d -o 10001 -g 10001 /bento
+USER 10001:10001
+EXPOSE 3000
+HEALTHCHECK CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:3000/readyz', timeout=2)"]
+CMD ["bentoml", "serve", "churn_service", "--host", "0.0.0.0", "--port", "3000"]

@@ -1,0 +1,85 @@
+"""Bentos in S3: an archive a version, named with its checksum, so that one address says exactly what is served."""
+
+import hashlib
+import os
+import re
+import sys
+import tempfile
+from pathlib import Path
+
+from churn import environment, stores
+from churn.errors import ChurnError
+
+ADDRESS = re.compile(r"^(s3://[^@]+)@sha256:([0-9a-f]{64})$")
+TAG = "bento"  # of a registry version: the address of its Bento
+_CHECKSUM = "sha256"  # key of the object's metadata
+
+
+def publish(tag: str) -> str | None:
+    """Archive the Bento under CHURNFLOW_BENTOS: its address ``s3://.../NAME-VERSION.bento@sha256:...``, or None if
+    CHURNFLOW_BENTOS is not set. A version that is there already is kept: its address never changes.
+    """
+    import bentoml
+
+    root = os.environ.get("CHURNFLOW_BENTOS")
+    if not root:
+        return None
+    place = f"{root.rstrip('/')}/{tag.replace(':', '-')}.bento"
+    known = _checksum(place)
+    if known is None:
+        with tempfile.TemporaryDirectory() as folder:
+            content = Path(bentoml.export_bento(tag, str(Path(folder, "bento.bento")))).read_bytes()
+        known = hashlib.sha256(content).hexdigest()
+        bucket, key = stores.split(place)
+        stores.client().put_object(Bucket=bucket, Key=key, Body=content, Metadata={_CHECKSUM: known})
+    return f"{place}@sha256:{known}"
+
+
+def _checksum(place: str) -> str | None:
+    from botocore.exceptions import ClientError
+
+    bucket, key = stores.split(place)
+    try:
+        return stores.client().head_object(Bucket=bucket, Key=key)["Metadata"].get(_CHECKSUM)
+    except ClientError as error:
+        if error.response["Error"]["Code"] in ("404", "NoSuchKey"):
+            return None
+        raise
+
+
+def fetch(address: str, folder: str | Path) -> Path:
+    """Download the archive at ``address`` to ``folder``/bento.bento and verify its checksum; its path.
+
+    Raises ChurnError if the address is malformed, the store refuses, or the checksum differs (no file is left then).
+    """
+    found = ADDRESS.match(address)
+    if found is None:
+        raise ChurnError(f"CHURNFLOW_BENTO={address!r}: write s3://bucket/NAME-VERSION.bento@sha256:CHECKSUM")
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    bucket, key = stores.split(found[1])
+    try:
+        content = stores.client().get_object(Bucket=bucket, Key=key)["Body"].read()
+    except (BotoCoreError, ClientError) as error:
+        raise ChurnError(f"{found[1]} cannot be fetched: {error}") from None
+    if hashlib.sha256(content).hexdigest() != found[2]:
+        raise ChurnError(f"{found[1]}: its checksum is not {found[2]}; it is not served")
+    path = Path(folder, "bento.bento")
+    path.write_bytes(content)
+    return path
+
+
+def install(address: str) -> str:
+    """Fetch the archive at ``address`` into BentoML's store: the Bento's tag. Raises ChurnError as ``fetch`` does."""
+    import bentoml
+
+    with tempfile.TemporaryDirectory() as folder:
+        return str(bentoml.import_bento(str(fetch(address, folder))).tag)
+
+
+if __name__ == "__main__":  # the serving pod's init container
+    environment.set_defaults()
+    try:
+        install(os.environ.get("CHURNFLOW_BENTO", ""))
+    except ChurnError as error:
+        sys.exit(str(error))

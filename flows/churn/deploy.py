@@ -1,0 +1,66 @@
+"""How the flows run on a cluster: config/deploy.toml, turned into decorators by ``base``."""
+
+from typing import Any
+
+from churn.config import Strict
+from pydantic import Field, model_validator
+
+
+class Step(Strict):
+    """What a step gets: CPUs, memory (MB), the minutes after which it is stopped, and how often it is repeated."""
+
+    cpu: float = Field(default=1, gt=0)
+    memory: int = Field(default=2048, ge=256)
+    minutes: int = Field(default=30, ge=1)
+    retries: int = Field(default=2, ge=0, le=5)
+
+
+class Start(Strict):
+    """What starts a flow: ``schedule`` (cron, in ``timezone``), the ``event`` of that name, or the flows it comes ``after``."""
+
+    schedule: str = Field(default="", pattern=r"^$|^\S+( \S+){4}$")
+    timezone: str = "Etc/UTC"
+    event: str = Field(default="", pattern=r"^[A-Za-z0-9_.-]*$")
+    after: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _one_kind_of_event(self) -> "Start":
+        if self.event and self.after:
+            raise ValueError("a flow starts on an event or after flows, not both")  # Metaflow refuses it on Argo
+        return self
+
+
+class Deploy(Strict):
+    """config/deploy.toml: ``default`` for every step, ``step`` for those that need something else, ``start`` by flow."""
+
+    project: str = Field(default="churnflow", pattern=r"^[a-z][a-z0-9_]{0,44}$")
+    retry_minutes: int = Field(default=1, ge=0)
+    default: Step = Step()
+    step: dict[str, Step] = {}
+    start: dict[str, Start] = {}
+
+    def decorators(self, step: str, on_cluster: bool) -> list[tuple[str, dict[str, Any]]]:
+        """Metaflow's decorators for a step, with their options: its own table over the default, key by key.
+
+        Only a cluster repeats steps: on a laptop a message about your data would just come three times.
+        """
+        own = self.step.get(step)
+        found = self.default.model_copy(update=own.model_dump(exclude_unset=True)) if own else self.default
+        retry = ("retry", {"times": found.retries, "minutes_between_retries": self.retry_minutes})
+        return [
+            ("resources", {"cpu": found.cpu, "memory": found.memory}),
+            ("timeout", {"minutes": found.minutes}),
+            *([retry] if on_cluster else []),
+        ]
+
+    def starters(self, flow: str) -> list[tuple[str, dict[str, Any]]]:
+        """Metaflow's decorators for what starts a flow, with their options."""
+        own = self.start.get(flow, Start())
+        found: list[tuple[str, dict[str, Any]]] = []
+        if own.schedule:
+            found.append(("schedule", {"cron": own.schedule, "timezone": own.timezone}))
+        if own.event:
+            found.append(("trigger", {"event": own.event}))
+        if own.after:
+            found.append(("trigger_on_finish", {"flows": list(own.after)}))
+        return found

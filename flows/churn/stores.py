@@ -1,0 +1,73 @@
+"""S3: the one client, and the check that every bucket the environment names can be used, before any work."""
+
+import os
+from typing import Any
+from urllib.parse import urlsplit
+
+from churn.errors import ChurnError
+
+SETTINGS = ("CHURNFLOW_DVC_REMOTE", "CHURNFLOW_PREDICTIONS", "CHURNFLOW_BENTOS", "MLFLOW_ARTIFACTS")
+_KEYS = {"InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidToken", "ExpiredToken", "403", "AccessDenied"}
+
+
+def client() -> Any:
+    """boto3's S3 client: 3 s to connect, 5 s to answer, one attempt more. Endpoint and keys as boto3 finds them."""
+    import boto3
+    from botocore.config import Config
+
+    limits = Config(connect_timeout=3, read_timeout=5, retries={"total_max_attempts": 1, "mode": "standard"})
+    return boto3.client("s3", config=limits)
+
+
+def split(address: str) -> tuple[str, str]:
+    """Bucket and key of ``s3://bucket/key``. Raises ChurnError for any other address."""
+    parts = urlsplit(address)
+    if parts.scheme != "s3" or not parts.netloc:
+        raise ChurnError(f"{address!r} is no S3 address; write s3://bucket/path")
+    return parts.netloc, parts.path.lstrip("/")
+
+
+def check() -> None:
+    """Ask each bucket that the environment names for one key. Raises ChurnError, within 10 s, that says which setting is
+    wrong and how: keys, bucket, permission or endpoint."""
+    buckets: dict[str, str] = {}
+    for setting in _in_use():
+        if os.environ.get(setting, "").startswith("s3://"):
+            buckets.setdefault(split(os.environ[setting])[0], setting)
+    for bucket, setting in buckets.items():
+        _check(bucket, setting)
+
+
+def _in_use() -> tuple[str, ...]:
+    metaflow = ("METAFLOW_DATASTORE_SYSROOT_S3",) if os.environ.get("METAFLOW_DEFAULT_DATASTORE") == "s3" else ()
+    return metaflow + SETTINGS
+
+
+def _check(bucket: str, setting: str) -> None:
+    from botocore import exceptions
+
+    endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or "AWS (no endpoint is set)"
+    place = f"{setting}={os.environ[setting]}"
+    try:
+        client().list_objects_v2(Bucket=bucket, MaxKeys=1)
+    except exceptions.ClientError as error:
+        raise ChurnError(_refused(error.response.get("Error", {}), bucket, place, endpoint)) from None
+    except (exceptions.NoCredentialsError, exceptions.PartialCredentialsError) as error:
+        raise ChurnError(f"{place}: no S3 keys ({error}); set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY") from None
+    except (exceptions.BotoCoreError, ValueError) as error:  # ValueError: the endpoint is no URL
+        raise ChurnError(
+            f"{place}: no S3 server answers at {endpoint} ({error}); start it or change AWS_ENDPOINT_URL_S3"
+        ) from None
+
+
+def _refused(error: dict[str, str], bucket: str, place: str, endpoint: str) -> str:
+    code = error.get("Code", "")
+    said = f"{code}: {error.get('Message', '')}"
+    if code in ("NoSuchBucket", "404"):
+        return f"{place}: there is no bucket {bucket!r} at {endpoint}; create it, or set CHURNFLOW_BUCKET"
+    if code in _KEYS:
+        return (
+            f"{place}: {endpoint} refuses the keys for bucket {bucket!r} ({said}); check AWS_ACCESS_KEY_ID and "
+            "AWS_SECRET_ACCESS_KEY, and that they may list, read and write there"
+        )
+    return f"{place}: {endpoint} answers for bucket {bucket!r}: {said}"

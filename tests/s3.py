@@ -1,0 +1,88 @@
+"""A real S3 server (SeaweedFS) on loopback, that tests can kill and bring back on the same port."""
+
+import json
+import secrets
+import socket
+import subprocess
+import sys
+import time
+from contextlib import closing
+from pathlib import Path
+
+BUCKET = "churnflow"
+_PORTS = ("master.port", "volume.port", "filer.port", "s3.port", "admin.port")
+
+
+class Server:
+    """``environ`` is what a client needs. The data lives in ``folder``; keys are made up for each server."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._ports = {name: _free() for name in _PORTS} | {f"{name}.grpc": _free() for name in _PORTS}
+        self._process: subprocess.Popen[bytes] | None = None
+        access, secret = secrets.token_hex(8), secrets.token_hex(16)
+        self.endpoint = f"http://127.0.0.1:{self._ports['s3.port']}"
+        self.environ = {
+            "AWS_ACCESS_KEY_ID": access,
+            "AWS_SECRET_ACCESS_KEY": secret,
+            "AWS_ENDPOINT_URL_S3": self.endpoint,
+            "CHURNFLOW_BUCKET": BUCKET,
+            "CHURNFLOW_PROFILE": "cluster",
+        }
+        folder.mkdir(parents=True, exist_ok=True)
+        keys = {"accessKey": access, "secretKey": secret}
+        who = {"name": "tests", "credentials": [keys], "actions": ["Admin", "Read", "Write", "List", "Tagging"]}
+        (folder / "s3.json").write_text(json.dumps({"identities": [who]}))
+
+    def start(self) -> "Server":
+        """Start it, or bring it back; ready when this returns."""
+        command = [str(Path(sys.executable).with_name("weed")), "mini", f"-dir={self._folder}", f"-bucket={BUCKET}"]
+        command += ["-ip=127.0.0.1", "-ip.bind=127.0.0.1", f"-s3.config={self._folder / 's3.json'}", "-webdav=false"]
+        command += ["-admin.ui=false", "-master.telemetry=false", "-s3.port.iceberg=0", "-s3.port.lance=0"]
+        command += [f"-{name}={port}" for name, port in self._ports.items()]
+        with (self._folder / "log").open("ab") as log:
+            self._process = subprocess.Popen(command, stdout=log, stderr=log, cwd=self._folder)
+        until = time.monotonic() + 30
+        while not self._ready():
+            if self._process.poll() is not None or time.monotonic() > until:
+                raise RuntimeError((self._folder / "log").read_text()[-2000:])
+            time.sleep(0.2)
+        return self
+
+    def kill(self) -> None:
+        """SIGKILL: clients get connection refused from now on."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+
+    def client(self):
+        """boto3's client for a test's own look into the bucket."""
+        import boto3
+
+        return boto3.client(
+            "s3",
+            endpoint_url=self.endpoint,
+            aws_access_key_id=self.environ["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=self.environ["AWS_SECRET_ACCESS_KEY"],
+            region_name="us-east-1",
+        )
+
+    def keys(self, prefix: str) -> list[str]:
+        """All keys below a prefix of the bucket."""
+        pages = self.client().get_paginator("list_objects_v2").paginate(Bucket=BUCKET, Prefix=prefix)
+        return [entry["Key"] for page in pages for entry in page.get("Contents", [])]
+
+    def _ready(self) -> bool:
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        try:
+            self.client().put_object(Bucket=BUCKET, Key="ready", Body=b"")
+        except (BotoCoreError, ClientError):
+            return False
+        return True
+
+
+def _free() -> int:
+    with closing(socket.socket()) as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
