@@ -21,6 +21,7 @@ for _name in (
     "MLFLOW_TRACKING_URI",
     "BENTOML_HOME",
     "CHURNFLOW_DVC_REMOTE",
+    "CHURNFLOW_PROFILE",
 ):
     os.environ.pop(_name, None)
 
