@@ -18,7 +18,7 @@ def as_text(values: "pd.Series", missing: tuple[str, ...] = ()) -> "pd.Series":
 
     if isinstance(values.dtype, pd.CategoricalDtype):
         labels = as_text(pd.Series(values.cat.categories), missing)
-        codes, distinct = pd.factorize(labels)  # labels may have become equal, or missing (-1)
+        codes, distinct = pd.factorize(labels, sort=True)  # labels may have become equal, or missing (-1)
         found = values.cat.codes.to_numpy()
         mapped = codes[found] if len(codes) else found
         mapped = pd.Series(mapped).where(pd.Series(found) >= 0, -1).to_numpy()
@@ -59,7 +59,10 @@ def _conform(values: "pd.Series", column: Column, missing: tuple[str, ...]) -> "
         found = pd.to_datetime(values, errors="coerce", format="ISO8601", utc=True)
         return found.dt.tz_localize(None).astype("datetime64[us]"), (found.isna() & values.notna()).to_numpy()
     text = as_text(values, missing)
-    return (text.astype("category") if column.type == "category" else text.astype("str")), None
+    if column.type != "category":
+        return text.astype("str"), None
+    # Sorted and only those that occur: equal columns are then equal bytes, wherever they come from.
+    return text.astype("category").cat.remove_unused_categories(), None
 
 
 def _number(values: "pd.Series", integer: bool, missing: tuple[str, ...]) -> "tuple[pd.Series, np.ndarray | None]":

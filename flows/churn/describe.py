@@ -235,7 +235,7 @@ def _set_suspects_aside(frame: "pd.DataFrame", guesses: dict[str, Guess], target
 def _toml(name: str, source: str, guesses: dict[str, Guess], tokens: list[str]) -> str:
     lines = [
         f"# Described by `make dataset` from {source} ({next(iter(guesses.values())).rows:,} rows). Read it once: lines",
-        f"# marked {DECIDE} need a person. Roles: feature (the default), id, target, time, ignore. Types: integer, number,",
+        f"# marked {DECIDE.removesuffix(':')} need a person. Roles: feature (the default), id, target, time, ignore. Types: integer, number,",
         "# category (the default), text, timestamp.",
         f"name = {_value(name)}",
         f"missing_values = {_value(tokens)}   # texts that mean an empty cell" if tokens else "",

@@ -73,20 +73,23 @@ def persist(source: S3 | Http | Sql, attempt: Callable[[], Result]) -> Result:
 def _query(source: Sql) -> "pd.DataFrame":
     import pandas as pd
     import sqlalchemy
+    from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
 
     try:
         url = sqlalchemy.make_url(expand(source.url, source.name))
-        if url.get_backend_name() == "sqlite" and not Path(url.database or "").is_file():
+        sqlite = url.get_backend_name() == "sqlite"
+        if sqlite and not Path(url.database or "").is_file():
             raise ChurnError(f"{source.name}: no such database file")  # SQLite would make an empty one
         limits = {"connect_timeout": int(source.timeout)} if url.get_backend_name() == "postgresql" else {}
-        engine = sqlalchemy.create_engine(url, connect_args=limits)
+        engine = sqlalchemy.create_engine(url, connect_args=limits, poolclass=sqlalchemy.NullPool)
         with engine.connect() as connection:
-            found = pd.read_sql_query(sqlalchemy.text(source.query), connection)
-    except (sqlalchemy.exc.OperationalError, sqlalchemy.exc.InterfaceError) as error:
-        raise download.Unreachable(_first_line(error)) from None
-    except (sqlalchemy.exc.SQLAlchemyError, ModuleNotFoundError) as error:
+            answer = connection.exec_driver_sql(source.query)
+            found = pd.DataFrame(answer.fetchall(), columns=list(answer.keys()))
+    except (SQLAlchemyError, ModuleNotFoundError) as error:
+        # To SQLite a wrong query is an operational error too; only a locked file is worth another attempt.
+        if isinstance(error, OperationalError | InterfaceError) and (not sqlite or "locked" in str(error)):
+            raise download.Unreachable(_first_line(error)) from None
         raise ChurnError(f"{source.name}: {_first_line(error)}; correct url or query in config/data.toml") from None
-    engine.dispose()
     if found.empty:
         raise ChurnError(f"{source.name}: the query found no rows")
     return found
