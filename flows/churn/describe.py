@@ -234,17 +234,17 @@ def _set_suspects_aside(frame: "pd.DataFrame", guesses: dict[str, Guess], target
 
 def _toml(name: str, source: str, guesses: dict[str, Guess], tokens: list[str]) -> str:
     lines = [
-        f"# Described by `make dataset` from {source} ({next(iter(guesses.values())).rows:,} rows). Read it once: lines",
-        f"# marked {DECIDE.removesuffix(':')} need a person. Roles: feature (the default), id, target, time, ignore. Types: integer, number,",
-        "# category (the default), text, timestamp.",
+        f"# Described by `make dataset` from {source} ({next(iter(guesses.values())).rows:,} rows). Read it once;",
+        f"# lines with {DECIDE.removesuffix(':')} need a person.",
+        "# Roles: feature (the default), id, target, time, ignore. Types: integer, number, category (the default),",
+        "# text, timestamp.",
         f"name = {_value(name)}",
-        f"missing_values = {_value(tokens)}   # texts that mean an empty cell" if tokens else "",
+        *([f"missing_values = {_value(tokens)}   # texts that mean an empty cell"] if tokens else []),
     ]
     for column, guess in guesses.items():
         lines += ["", f"[columns.{_key(column)}]", *(f"# {note}" for note in guess.notes)]
-        lines += [
-            f"{key} = {_value(value)}" for key, value in guess.keys.items() if (key, value) != ("type", "category")
-        ]
+        keys = sorted(guess.keys, key=("role", "type", "min", "max", "values", "positive", "missing").index)
+        lines += [f"{key} = {_value(guess.keys[key])}" for key in keys if guess.keys[key] != "category"]
     lines += [
         "",
         "# The least a model must reach on the holdout, besides [gate] of config/train.toml:",
@@ -255,7 +255,7 @@ def _toml(name: str, source: str, guesses: dict[str, Guess], tokens: list[str]) 
         "# [features.ratio]",
         "# expression = \"col('first column') / max(col('second column'), 1)\"",
     ]
-    return "\n".join(line for i, line in enumerate(lines) if line or i > 4) + "\n"
+    return "\n".join(lines) + "\n"
 
 
 def _key(name: str) -> str:

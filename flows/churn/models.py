@@ -107,7 +107,9 @@ def preparation(family: Family, dataset: Dataset) -> "ColumnTransformer":
         numeric.append(("impute", SimpleImputer(strategy="median", keep_empty_features=True)))
     if family.scale:
         numeric.append(("scale", StandardScaler()))
-    encode = OneHotEncoder(handle_unknown="ignore", sparse_output=False, dtype=np.float32)
+    encode = OneHotEncoder(
+        handle_unknown="ignore", sparse_output=False, dtype=np.float32, max_categories=dataset.most_levels
+    )
     return ColumnTransformer(
         [
             ("numeric", Pipeline(numeric) if numeric else "passthrough", list(dataset.numeric)),

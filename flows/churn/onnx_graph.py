@@ -20,6 +20,7 @@ def convert(pipeline: "Pipeline", dataset: Dataset) -> bytes:
     from sklearn.pipeline import Pipeline
 
     _know_boosters()
+    _know_one_hot()
     last = pipeline.steps[-1][1]
     if isinstance(last, Calibrated):
         pipeline = Pipeline([*pipeline.steps[:-1], ("model", last.estimator)])
@@ -48,6 +49,46 @@ def _know_boosters() -> None:
         from onnxmltools.convert.lightgbm.operator_converters.LightGbm import convert_lightgbm
 
         update_registered_converter(LGBMClassifier, "LightGbmLGBMClassifier", shapes, convert_lightgbm, options=options)
+
+
+def _know_one_hot() -> None:
+    """Register a converter of OneHotEncoder for text: skl2onnx's own cannot group the rare levels of a single column, and
+    declares too wide an output where it groups.
+
+    Each column is looked up in a table (level to place in the output, rare ones sharing the last) and the place encoded;
+    a level that the table does not hold has no place, so all zeros.
+    """
+    from skl2onnx import update_registered_converter
+    from skl2onnx.common.data_types import FloatTensorType
+    from sklearn.preprocessing import OneHotEncoder
+
+    def shape(operator: Any) -> None:
+        width = len(operator.raw_operator.get_feature_names_out())
+        operator.outputs[0].type = FloatTensorType([operator.inputs[0].get_first_dimension(), width])
+
+    def convert(scope: Any, operator: Any, container: Any) -> None:
+        encoder, parts = operator.raw_operator, []
+        for i, (given, levels) in enumerate(zip(operator.inputs, encoder.categories_, strict=True)):
+            rare = set() if encoder.infrequent_categories_[i] is None else set(encoder.infrequent_categories_[i])
+            common = [level for level in levels if level not in rare]
+            places = {level: n for n, level in enumerate(common)} | dict.fromkeys(rare, len(common))
+            place, part = (scope.get_unique_variable_name(f"{name}_{i}") for name in ("place", "one_hot"))
+            # Sorted: the order of a set of texts differs from process to process, and the bytes with it.
+            texts = sorted(places)
+            table = {"keys_strings": texts, "values_int64s": [places[t] for t in texts], "default_int64": -1}
+            width = len(common) + bool(rare)
+            container.add_node("LabelEncoder", given.full_name, place, op_domain="ai.onnx.ml", op_version=2, **table)
+            container.add_node(
+                "OneHotEncoder", place, part, op_domain="ai.onnx.ml", cats_int64s=list(range(width)), zeros=1
+            )
+            flat = scope.get_unique_variable_name(f"flat_{i}")
+            rows = scope.get_unique_variable_name(f"shape_{i}")
+            container.add_initializer(rows, 7, [2], [-1, width])  # 7: int64
+            container.add_node("Reshape", [part, rows], flat)
+            parts.append(flat)
+        container.add_node("Concat", parts, operator.outputs[0].full_name, axis=1)
+
+    update_registered_converter(OneHotEncoder, "ChurnflowOneHotEncoder", shape, convert)
 
 
 def _recalibrate(model: Any, slope: float, intercept: float) -> None:

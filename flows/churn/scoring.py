@@ -30,10 +30,13 @@ class Scorer:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         self._session = onnxruntime.InferenceSession(str(Path(folder, MODEL)), options, ["CPUExecutionProvider"])
+        # In the order of ``features.build``; their names are not always the columns' (ONNX allows no blanks, for one).
+        self._inputs = [given.name for given in self._session.get_inputs()]
 
     def probability(self, raw: Mapping[str, np.ndarray]) -> np.ndarray:
         """Churn probability of n customers, float32 of shape (n,); ``raw`` as ``features.from_rows`` makes it."""
-        inputs = {name: values.reshape(-1, 1) for name, values in features.build(self.dataset, raw).items()}
+        columns = features.build(self.dataset, raw).values()
+        inputs = {name: values.reshape(-1, 1) for name, values in zip(self._inputs, columns, strict=True)}
         return self._session.run(["probabilities"], inputs)[0][:, 1]
 
     def table(self, table: "pd.DataFrame") -> np.ndarray:

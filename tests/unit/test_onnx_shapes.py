@@ -1,0 +1,58 @@
+"""The ONNX form of the pipeline on data sets shaped unlike Telco: names, many levels, one category, none at all."""
+
+from pathlib import Path
+
+import other_data
+import pandas as pd
+import pytest
+from churn import conform, describe, features, models, onnx_graph, scoring, tables
+from churn.config import Family
+from churn.dataset import Dataset
+
+FAMILIES = [
+    Family(name="linear", estimator="sklearn.linear_model.LogisticRegression", impute=True, scale=True),
+    Family(name="boosted", estimator="xgboost.XGBClassifier", fixed={"n_estimators": 20}),
+]
+
+
+def _described(frame: pd.DataFrame) -> tuple[Dataset, pd.DataFrame]:
+    dataset = describe.describe(frame, "other", "other.csv").dataset
+    return dataset, tables.from_bytes(tables.to_bytes(conform.conform(frame, dataset)[0]))
+
+
+def _without(kind: str) -> pd.DataFrame:
+    frame = other_data.narrow(400, seed=1)
+    dataset = describe.describe(frame, "other", "other.csv").dataset
+    return frame.drop(columns=[name for name, column in dataset.raw.items() if column.type == kind])
+
+
+SHAPES = {
+    "names with blanks": lambda: other_data.narrow(400, seed=1),
+    "numbers only": lambda: _without("category"),
+    "one category of many levels": lambda: other_data.wide(4500, seed=1)[["v000", "v001", "branch", "exited"]],
+}
+
+
+@pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
+@pytest.mark.parametrize("shape", SHAPES)
+def test_onnx_answers_as_scikit_learn(shape: str, family: Family, tmp_path: Path) -> None:
+    dataset, table = _described(SHAPES[shape]())
+    pipeline = models.build(family, dataset, 0, {}).fit(features.frame(dataset, table), models.outcome(dataset, table))
+    manifest = {"dataset": dataset.model_dump(mode="json"), "threshold": 0.5}
+    scoring.write(tmp_path, pipeline, manifest)
+    assert scoring.check_parity(scoring.Scorer(tmp_path), models.whole(pipeline, dataset), table, seed=0) < 1e-5
+    assert onnx_graph.convert(pipeline, dataset) == (tmp_path / scoring.MODEL).read_bytes()
+
+
+def test_rare_levels_share_a_column_and_unseen_ones_have_none() -> None:
+    dataset, table = _described(SHAPES["one category of many levels"]())
+    assert table.branch.nunique() == 2000
+    encoder = (
+        models.preparation(FAMILIES[0], dataset).fit(features.frame(dataset, table)).named_transformers_["categorical"]
+    )
+    rare = table[table.branch == table.branch.value_counts().index[-1]].head(1)
+    rows = pd.concat([table.head(1).assign(branch="never seen"), rare])
+    found = encoder.transform(features.frame(dataset, rows)[["branch"]])
+    assert found.shape == (2, dataset.most_levels)
+    assert found[0].sum() == 0
+    assert found[1].tolist() == [0] * (dataset.most_levels - 1) + [1]
