@@ -95,7 +95,7 @@ def validate(frame: "pd.DataFrame", dataset: Dataset, limits: Quality, source: s
     if not bad.any() or bad.mean() > limits.quarantine:
         set_aside = typed.iloc[:0].assign(reasons="")
         return Validated(typed, set_aside, _report(checks, typed, frame, dataset, limits, 0))
-    kept = typed[~bad].reset_index(drop=True)
+    kept = conform(frame[~bad].reset_index(drop=True), dataset)[0]  # anew: integers are integers again
     checks = [_pardoned(check) for check in checks]
     return Validated(kept, _set_aside(frame, bad, found), _report(checks, kept, frame, dataset, limits, int(bad.sum())))
 

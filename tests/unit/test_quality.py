@@ -1,0 +1,175 @@
+"""The checks: each finds what it is for, says where and how severe, and quarantine keeps the rest usable."""
+
+import dataclasses
+
+import numpy as np
+import pandas as pd
+import pytest
+from churn import config, conform, generator, intake, leakage, profile, quality, tables
+from churn.dataset import Dataset
+from churn.errors import ChurnError
+
+LIMITS = config.Quality()
+
+
+@pytest.fixture
+def customers(telco: Dataset) -> pd.DataFrame:
+    return generator.generate(telco, 1000, seed=5)
+
+
+def checks(found: quality.Validated, severity: str) -> list[tuple[str, str, int]]:
+    of = found.report.errors if severity == "error" else found.report.warnings
+    return [(c.column, c.rule, c.failed) for c in of]
+
+
+def test_all_failures_are_found_at_once(customers: pd.DataFrame, telco: Dataset) -> None:
+    bad = customers.astype({"tenure": object})
+    bad.loc[3, "tenure"] = "many"
+    bad.loc[[7, 9], "MonthlyCharges"] = [-1.0, 2000.0]
+    bad.loc[11, "Contract"] = "Weekly"
+    bad.loc[13, "gender"] = None
+    bad.loc[15, "customerID"] = bad.loc[14, "customerID"]
+    found = quality.validate(bad, telco, LIMITS, "x")
+    assert {(c.column, c.failed, c.examples) for c in found.report.errors} == {
+        ("tenure", 1, ("'many' in row 4",)),
+        ("MonthlyCharges", 2, ("-1.0 in row 8", "2000.0 in row 10")),
+        ("Contract", 1, ("'Weekly' in row 12",)),
+        ("gender", 1, ("nan in row 14",)),
+        ("customerID", 1, (f"{bad.loc[14, 'customerID']!r} in row 16",)),
+    }
+    assert 0.9 < found.report.score < 1
+    with pytest.raises(ChurnError, match=r"5 of .* checks failed"):
+        found.report.require("x")
+
+
+def test_the_score_is_the_mean_share_of_values_that_keep_the_rules() -> None:
+    report = quality.Report((quality.Check("a", "r", 10, 100), quality.Check("b", "r", 0, 100)), 100)
+    assert report.score == pytest.approx(0.95)
+
+
+def test_a_few_bad_rows_go_to_quarantine_with_all_their_reasons(customers: pd.DataFrame, telco: Dataset) -> None:
+    bad = customers.astype({"tenure": object})
+    bad.loc[3, "tenure"] = "many"
+    bad.loc[3, "Contract"] = "Weekly"
+    bad.loc[5, "gender"] = None
+    limits = config.Quality(quarantine=0.01)
+    found = quality.validate(bad, telco, limits, "x")
+    assert not found.report.errors
+    assert found.report.set_aside == 2
+    assert len(found.table) == 998
+    assert found.quarantine.row.tolist() == [4, 6]
+    assert found.quarantine.reasons.iloc[0].startswith("tenure is an integer; Contract is one of")
+    assert found.quarantine.tenure.iloc[0] == "many"  # as it came
+    expected = conform.conform(customers.drop(index=[3, 5]).reset_index(drop=True), telco)[0]
+    pd.testing.assert_frame_equal(found.table, expected)
+    assert quality.validate(bad, telco, config.Quality(quarantine=0.001), "x").report.errors
+
+
+def test_a_warning_column_does_not_stop(customers: pd.DataFrame, telco: Dataset) -> None:
+    column = telco.columns["MonthlyCharges"].model_copy(update={"max": 50.0, "severity": "warning"})
+    lenient = Dataset.model_validate(telco.model_copy(update={"columns": {**telco.columns, "MonthlyCharges": column}}))
+    found = quality.validate(customers, lenient, LIMITS, "x")
+    assert not found.report.errors
+    assert ("MonthlyCharges", "is between 0 and 50") in [c[:2] for c in checks(found, "warning")]
+
+
+def test_missing_share_and_class_balance(customers: pd.DataFrame, telco: Dataset) -> None:
+    column = telco.columns["TotalCharges"].model_copy(update={"max_missing": 0.05})
+    strict = telco.model_copy(update={"columns": {**telco.columns, "TotalCharges": column}})
+    gaps = customers.assign(TotalCharges=customers.TotalCharges.mask(np.arange(1000) < 100))
+    assert ("TotalCharges", "is missing in at most 5.0% of the rows", 1) in checks(
+        quality.validate(gaps, strict, LIMITS, "x"), "error"
+    )
+    rare = quality.validate(customers, telco, config.Quality(churn_share=(0.5, 0.9)), "x")
+    assert ("Churn", "churn share is 50.0% to 90.0%", 1) in checks(rare, "warning")
+
+
+def test_a_column_that_gives_the_outcome_away_is_a_suspect(customers: pd.DataFrame, telco: Dataset) -> None:
+    told = customers.assign(MonthlyCharges=np.where(customers.Churn == "Yes", 90.0, 20.0))
+    assert [c.column for c in quality.validate(told, telco, LIMITS, "x").report.warnings] == ["MonthlyCharges"]
+    stop = quality.validate(told, telco, config.Quality(leakage="error"), "x")
+    assert [c.column for c in stop.report.errors] == ["MonthlyCharges"]
+
+
+def test_separation_is_the_auc_and_is_not_fooled_by_many_levels() -> None:
+    from sklearn.metrics import roc_auc_score
+
+    rng = np.random.default_rng(0)
+    churned = rng.random(3000) < 0.3
+    score = pd.Series(np.round(rng.normal(0, 1, 3000) + churned, 1))
+    assert leakage.separation(score, churned) == pytest.approx(roc_auc_score(churned, score))
+    assert leakage.separation(-score, churned) == pytest.approx(roc_auc_score(churned, score))
+    assert leakage.separation(pd.Series([f"name {i}" for i in range(3000)]), churned) == pytest.approx(0.5)
+    assert leakage.separation(pd.Series(np.where(churned, "price", None)), churned) == 1  # missing says it all
+    assert leakage.separation(pd.Series(np.where(churned, "a", "b")), churned) == 1
+
+
+TIMED = """
+name = "timed"
+[columns.customer]
+role = "id"
+[columns.at]
+role = "time"
+type = "timestamp"
+[columns.x]
+type = "number"
+[columns.left]
+role = "target"
+values = ["0", "1"]
+positive = "1"
+"""
+
+
+@pytest.fixture
+def timed() -> Dataset:
+    return config.parse(Dataset, TIMED, "timed.toml")
+
+
+def _rows(rows: int) -> pd.DataFrame:
+    rng = np.random.default_rng(0)
+    at = pd.Timestamp("2020-01-01") + pd.to_timedelta(np.arange(rows), unit="D")
+    return pd.DataFrame({"customer": [f"c{i % (rows * 3 // 4)}" for i in range(rows)], "at": at.astype(str),
+                         "x": rng.normal(size=rows), "left": rng.integers(0, 2, rows)})  # fmt: skip
+
+
+def test_stale_and_unreadable_moments(timed: Dataset) -> None:
+    rows = _rows(400)
+    found = quality.validate(rows, timed, config.Quality(max_age_days=30, stale="error"), "x")
+    assert [c[:2] for c in checks(found, "error")] == [("at", "newest row is at most 30 days old")]
+    rows.loc[3, "at"] = "soon"
+    assert [c.examples for c in quality.validate(rows, timed, LIMITS, "x").report.errors] == [("'soon' in row 4",)]
+
+
+def test_a_customer_may_come_back_but_not_at_the_same_moment(timed: Dataset) -> None:
+    rows = _rows(400)
+    assert not quality.validate(rows, timed, LIMITS, "x").report.errors
+    twice = pd.concat([rows, rows.head(2)], ignore_index=True)
+    (check,) = quality.validate(twice, timed, LIMITS, "x").report.errors
+    assert (check.rule, check.failed) == ("is unique at each at", 2)
+
+
+def test_drift_is_measured_from_the_previous_version(customers: pd.DataFrame, telco: Dataset) -> None:
+    before = profile.profile(conform.conform(customers, telco)[0], telco)
+    assert all(sum(column.shares) == pytest.approx(1) for column in before.columns.values())
+    same = generator.generate(telco, 1000, seed=6)
+    moved = same.assign(MonthlyCharges=same.MonthlyCharges * 1.5, Contract="Two year")
+    moved.loc[:300, "TotalCharges"] = np.nan
+    source = config.Generate(kind="generate")
+    for frame, expected in ((same, set()), (moved, {"MonthlyCharges", "Contract", "TotalCharges"})):
+        found = intake.check([source], [tables.to_bytes(frame)], telco, LIMITS, before)
+        drifted = {c.column for c in found.report.warnings if "Jensen-Shannon" in c.rule}
+        assert drifted == expected
+
+
+def test_a_profile_of_the_same_table_is_at_no_distance(customers: pd.DataFrame, telco: Dataset) -> None:
+    typed = conform.conform(customers, telco)[0]
+    assert set(profile.distances(profile.profile(typed, telco), typed).values()) == {0.0}
+
+
+def test_bad_rows_do_not_slow_a_large_table(telco: Dataset) -> None:
+    """A hundred thousand failures are counted, not listed."""
+    frame = generator.generate(telco, 100_000, seed=1).assign(Contract="Weekly")
+    found = quality.validate(frame, telco, LIMITS, "x")
+    (check,) = (c for c in found.report.errors if c.column == "Contract")
+    assert (check.failed, len(check.examples)) == (100_000, 3)
+    assert dataclasses.asdict(check)["severity"] == "error"
