@@ -4,7 +4,7 @@ import logging
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from churn import predictions
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     import pyarrow
 
 MOST_BACKOFF = 60.0  # seconds between attempts on a store that does not answer
+
+Row = tuple[Any, ...]  # in the order of the log's schema; the second value is the time in microseconds since 1970
 
 logger = logging.getLogger("bentoml.churn")
 
@@ -31,17 +33,25 @@ class LogSettings(Strict):
 
 
 class Log:
-    """Rows of one kind on their way to ROOT. ``add`` neither blocks nor raises; what finds no room is given to ``dropped``.
+    """Rows of one kind on their way to ROOT. ``add`` neither blocks nor raises; what finds no room is given to ``dropped``;
+    ``waits`` is told how many rows wait.
 
     A part is written after ``part_rows`` rows or ``part_seconds``, whichever is first. Parts that cannot be written wait
     in memory, encoded, and are tried again.
     """
 
     def __init__(
-        self, kind: str, schema: "pyarrow.Schema", settings: LogSettings, at: str, dropped: Callable[[int], None]
+        self,
+        kind: str,
+        schema: "pyarrow.Schema",
+        settings: LogSettings,
+        at: str,
+        dropped: Callable[[int], None],
+        waits: Callable[[int], None],
     ) -> None:
-        self._kind, self._schema, self._settings, self._at, self._dropped = kind, schema, settings, at, dropped
-        self._rows: list[Mapping[str, Any]] = []
+        self._kind, self._schema, self._settings, self._at = kind, schema, settings, at
+        self._dropped, self._waits = dropped, waits
+        self._rows: list[Row] = []
         self._parts: list[tuple[str, bytes, int]] = []  # name, content, rows
         self._waiting = 0  # rows in both
         self._lock = threading.Lock()
@@ -54,13 +64,14 @@ class Log:
         """Rows that are not in the store yet."""
         return self._waiting
 
-    def add(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Queue rows (column name to value, ``time`` in microseconds since 1970)."""
+    def add(self, rows: Sequence[Row]) -> None:
+        """Queue rows."""
         with self._lock:
             room = not self._closed and self._waiting + len(rows) <= self._settings.queue_rows
             if room:
                 self._rows.extend(rows)
                 self._waiting += len(rows)
+        self._waits(self._waiting)
         if not room:
             self._dropped(len(rows))
         elif len(self._rows) >= self._settings.part_rows:
@@ -98,13 +109,13 @@ class Log:
     def _encode(self) -> None:
         with self._lock:
             taken, self._rows = self._rows, []
-        days: dict[int, list[Mapping[str, Any]]] = defaultdict(list)
+        days: dict[int, list[Row]] = defaultdict(list)
         for row in taken:
-            days[row["time"] // 86_400_000_000].append(row)
+            days[row[1] // 86_400_000_000].append(row)
         for rows in days.values():
             for i in range(0, len(rows), self._settings.part_rows):
                 part = rows[i : i + self._settings.part_rows]
-                name = predictions.part_name(self._kind, part[0]["time"])
+                name = predictions.part_name(self._kind, part[0][1])
                 self._parts.append((name, predictions.encode(self._schema, part), len(part)))
 
     def _write(self) -> bool:
@@ -119,4 +130,5 @@ class Log:
             self._parts.pop(0)
             with self._lock:
                 self._waiting -= rows
+            self._waits(self._waiting)
         return True

@@ -1,6 +1,8 @@
 """Packaging the champion as a Bento, and proving that the Bento answers as the model did."""
 
+import hashlib
 import json
+import os
 import shutil
 import socket
 import subprocess
@@ -16,8 +18,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from churn import registry, scoring
-from churn.dataset import Dataset
+from churn import generator, registry, scoring
+from churn.dataset import Dataset, read
 from churn.environment import FLOWS, ROOT
 from churn.errors import ChurnError
 
@@ -26,24 +28,31 @@ if TYPE_CHECKING:
 
 MODEL, SERVICE = "churn_model", "churn_service"
 MODEL_TAG = "model.txt"  # in the Bento, beside service.py: which model it serves
-REQUIREMENTS = ("bentoml", "httptools", "numpy", "onnxruntime", "prometheus-client", "pydantic", "uvloop")
+REQUIREMENTS = ("bentoml", "httptools", "numpy", "onnxruntime", "prometheus-client", "pyarrow", "pydantic", "uvloop")
+MODULES = ("config", "dataset", "environment", "errors", "explain", "expressions", "features", "metrics", "predictions",
+           "request", "scoring", "value")  # fmt: skip
+EXAMPLES, SEED = 5, 0  # made-up customers in the documentation and on the page
 
 
 def package(champion: registry.Registered) -> str:
-    """Build the Bento of a registered model; its tag. One that exists already is kept: a version's files never change."""
+    """Build the Bento of a registered model; its tag, which names the model version and the service's files.
+
+    One that exists already is kept.
+    """
     import bentoml
 
-    tag = f"{SERVICE}:v{champion.version}-{champion.run[:8]}"
-    if _stored(bentoml.get, tag):
-        return tag
     with tempfile.TemporaryDirectory() as folder:
-        model_tag = _store_model(champion, Path(folder))
+        model_tag = f"{MODEL}:v{champion.version}-{champion.run[:8]}"
         context = _context(Path(folder, "context"), model_tag)
+        tag = f"{SERVICE}:{model_tag.split(':')[1]}-{_digest(context)}"
+        if _stored(bentoml.get, tag):
+            return tag
+        _store_model(champion, model_tag, Path(folder))
         built = bentoml.build(
-            "service:ChurnService",
+            "bento.service:ChurnService",
             version=tag.split(":")[1],
             build_ctx=str(context),
-            include=["*.py", "churn/*.py", MODEL_TAG],
+            include=["bento/", "churn/"],
             labels={"model_version": champion.version, "data_version": champion.tags["data_version"]},
             models=[model_tag],
             python={
@@ -54,20 +63,28 @@ def package(champion: registry.Registered) -> str:
     return str(built.tag)
 
 
-def _store_model(champion: registry.Registered, folder: Path) -> str:
-    """The scorer's files in BentoML's model store, with the registry version written into the manifest."""
+def _digest(folder: Path) -> str:
+    """Eight hex digits that stand for the folder's files."""
+    found = hashlib.sha256()
+    for file in sorted(path for path in folder.rglob("*") if path.is_file()):
+        found.update(str(file.relative_to(folder)).encode() + b"\0" + file.read_bytes())
+    return found.hexdigest()[:8]
+
+
+def _store_model(champion: registry.Registered, tag: str, folder: Path) -> None:
+    """Keep the scorer's files in BentoML's model store, with the registry version and made-up example customers."""
     import bentoml
 
+    if _stored(bentoml.models.get, tag):
+        return
     files = registry.fetch(champion, folder)
     manifest = json.loads((files / scoring.MANIFEST).read_text(encoding="utf-8"))
+    described = read(manifest["dataset"])
     manifest["model_version"] = champion.version
-    tag = f"{MODEL}:v{champion.version}-{champion.run[:8]}"
-    if _stored(bentoml.models.get, tag):
-        return tag
+    manifest["examples"] = json_rows(described, generator.generate(described, EXAMPLES, SEED))
     with bentoml.models.create(tag, labels={"model_version": champion.version}) as model:
         shutil.copy(files / scoring.MODEL, model.path_of(scoring.MODEL))
         Path(model.path_of(scoring.MANIFEST)).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
-    return tag
 
 
 def _stored(get: Callable[[str], Any], tag: str) -> bool:
@@ -81,17 +98,21 @@ def _stored(get: Callable[[str], Any], tag: str) -> bool:
 
 
 def _context(folder: Path, model_tag: str) -> Path:
-    shutil.copytree(ROOT / "bento", folder, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copytree(FLOWS / "churn", folder / "churn", ignore=shutil.ignore_patterns("__pycache__"))
-    (folder / MODEL_TAG).write_text(model_tag, encoding="utf-8")
+    """What goes into the Bento: the service, its settings, and the few modules of ``churn`` that it imports."""
+    shutil.copytree(ROOT / "bento", folder / "bento", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "config" / "serve.toml", folder / "bento")
+    (folder / "bento" / MODEL_TAG).write_text(model_tag, encoding="utf-8")
+    (folder / "churn").mkdir()
+    for module in ("__init__", *MODULES):
+        shutil.copy(FLOWS / "churn" / f"{module}.py", folder / "churn")
     return folder
 
 
 @contextmanager
-def served(tag: str, seconds: float = 60) -> Iterator[str]:
+def served(tag: str, seconds: float = 60, **environ: str) -> Iterator[str]:
     """A real ``bentoml serve`` of the Bento on a free loopback port: its URL once it is ready. Stopped at the end.
 
-    Raises ChurnError with the server's own output if it is not ready within ``seconds``.
+    ``environ`` comes on top of this process's environment. Raises ChurnError with the server's own output if it is not ready within ``seconds``.
     """
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -99,7 +120,7 @@ def served(tag: str, seconds: float = 60) -> Iterator[str]:
     url = f"http://127.0.0.1:{port}"
     command = [sys.executable, "-m", "bentoml", "serve", tag, "--host", "127.0.0.1", "--port", str(port)]
     with tempfile.TemporaryFile() as output:
-        process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
+        process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, env={**os.environ, **environ})
         try:
             until = time.monotonic() + seconds
             while not _ready(url):
@@ -135,7 +156,7 @@ def prove(tag: str, dataset: Dataset, table: "pd.DataFrame", expected: np.ndarra
     Raises ChurnError above ``scoring.PARITY``.
     """
     rows = json_rows(dataset, table)
-    with served(tag) as url:
+    with tempfile.TemporaryDirectory() as log, served(tag, CHURNFLOW_PREDICTIONS=log) as url:  # these are no customers
         answers = post(f"{url}/predict_batch", {"rows": rows})
         single = post(f"{url}/predict", rows[0])
     found = np.array([answer["probability"] for answer in answers])

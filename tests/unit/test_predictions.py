@@ -4,25 +4,25 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from churn import predictions
+from churn import environment, predictions
+from churn.config import load
 from churn.dataset import Dataset
 from churn.errors import ChurnError
 
 from bento.log import Log, LogSettings
 
+TELCO = load(Dataset, environment.ROOT / "config" / "datasets" / "telco.toml")
 MIDNIGHT = datetime(2026, 3, 1, tzinfo=UTC)
 
 
-def row(moment: datetime, name: str = "a") -> dict[str, object]:
-    return {
-        "prediction_id": name, "time": int(moment.timestamp() * 1e6), "model_version": "3", "data_version": "d",
-        "probability": 0.25, "decision": False, "tenure": 5, "TotalCharges": None, "Contract": "One year",
-    }  # fmt: skip
+def row(moment: datetime, name: str = "a") -> tuple[object, ...]:
+    given = {"tenure": 5.0, "Contract": "One year"}
+    return (name, int(moment.timestamp() * 1e6), "3", "d", 0.25, False, *(given.get(c) for c in TELCO.raw))
 
 
 def log(dataset: Dataset, at: object, dropped: list[int], **settings: object) -> Log:
     chosen = LogSettings.model_validate({"close_seconds": 2.0, **settings})
-    return Log(predictions.PREDICTIONS, predictions.schema(dataset), chosen, str(at), dropped.append)
+    return Log(predictions.PREDICTIONS, predictions.schema(dataset), chosen, str(at), dropped.append, [].append)
 
 
 def test_rows_come_back_by_time_and_day(telco: Dataset, tmp_path: Path) -> None:

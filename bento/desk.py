@@ -1,0 +1,192 @@
+"""What each endpoint does: bytes in, answer out. Knows the model, the reader, the log and the metrics, but no HTTP."""
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from churn import explain, features, predictions, request, value
+from churn.config import Worth, check
+from churn.request import Row
+from churn.scoring import Scorer
+from pydantic_core import to_json
+
+from bento import openapi
+from bento.app import Answer, App, Route
+from bento.instruments import CONTENT_TYPE, Instruments
+from bento.log import Log
+from bento.settings import ServeConfig
+
+STATIC = Path(__file__).parent / "static"
+KEYS = "CHURNFLOW_API_KEYS"  # comma-separated; unset or empty: no key is asked for
+_KINDS = {
+    ".html": b"text/html; charset=utf-8",
+    ".js": b"text/javascript",
+    ".css": b"text/css",
+    ".svg": b"image/svg+xml",
+}
+
+
+class Desk:
+    """The service's work, one method an endpoint."""
+
+    def __init__(self, scorer: Scorer, settings: ServeConfig) -> None:
+        self._scorer, self._settings = scorer, settings
+        self._versions = {name: scorer.manifest[name] for name in ("model_version", "data_version")}
+        self._reader = request.Reader(
+            scorer.dataset, settings.input, settings.limits.rows, settings.log.enabled and settings.log.customer_id
+        )
+        self._explainer = explain.Explainer.of(scorer)
+        worth = scorer.manifest.get("value")
+        self._worth = check(Worth, worth, "manifest") if worth else None
+        self._instruments = Instruments(scorer.manifest)
+        schemas = {
+            predictions.PREDICTIONS: predictions.schema(scorer.dataset, settings.log.customer_id),
+            predictions.FEEDBACK: predictions.feedback_schema(),
+        }
+        self._logs = {kind: self._open_log(kind, schema) for kind, schema in schemas.items() if settings.log.enabled}
+        self._logged = schemas[predictions.PREDICTIONS].names[len(predictions.COLUMNS) :]
+        example = scorer.manifest["examples"][0]
+        self.predict(to_json(example))  # the first run of a session is slow
+        self.explain(to_json(example))
+
+    def app(self) -> App:
+        """The ASGI application over these endpoints."""
+        limits = self._settings.limits
+        single = partial(Route, post=True, limit=limits.customer_bytes)
+        routes = {
+            "/predict": single(self.predict),
+            "/predict_batch": Route(self.predict_batch, post=True, limit=limits.batch_bytes, long=True),
+            "/explain": single(self.explain, long=True),
+            "/model": _fixed(self._model(), open=False),
+            "/livez": _fixed({"status": "alive"}),
+            "/readyz": _fixed({"status": "ready"}),
+            "/metrics": Route(self._metrics, open=True, long=True),
+            "/docs.json": _fixed(openapi.document(self._scorer, self._settings)),
+            "/schema.json": _fixed(openapi.bentoml_schema(self._scorer, self._settings)),
+        }
+        if self._logs:
+            routes["/feedback"] = single(self.feedback)
+        for file in sorted(STATIC.iterdir()):
+            answer = Answer(file.read_bytes(), kind=_KINDS[file.suffix])
+            routes[_PAGES.get(file.name, f"/{file.name}")] = Route(partial(_same, answer), open=True)
+        keys = [key.strip().encode() for key in os.environ.get(KEYS, "").split(",") if key.strip()]
+        return App(routes, self._instruments, limits.seconds, keys)
+
+    def close(self) -> None:
+        """Write what is left of the logs."""
+        for log in self._logs.values():
+            log.close()
+
+    def predict(self, body: bytes) -> Answer:
+        """One customer: probability, decision, versions and prediction id."""
+        row = self._reader.customer(body)
+        answers = self._answers([row])
+        return Answer(to_json(answers[0]), after=self._record([row], answers))
+
+    def predict_batch(self, body: bytes) -> Answer:
+        """``{"rows": [...]}``: a list of what ``predict`` answers, in the same order."""
+        rows = self._reader.customers(body)
+        answers = self._answers(rows)
+        return Answer(to_json(answers), after=self._record(rows, answers))
+
+    def explain(self, body: bytes) -> Answer:
+        """One customer: each column's contribution to the probability (see ``churn.explain``). It is not logged."""
+        row = self._reader.customer(body)
+        columns = features.from_rows(self._scorer.dataset, [row])
+        (gains,) = self._explainer.reasons(columns, top=len(row))
+        content = {
+            "probability": float(self._scorer.probability(columns)[0]),
+            "base_value": self._explainer.base,
+            "reasons": [{"field": name, "value": row[name], "contribution": gain} for name, _, gain in gains],
+            **self._versions,
+        }
+        return Answer(to_json(content))
+
+    def feedback(self, body: bytes) -> Answer:
+        """What became of a customer, for realised performance."""
+        outcome = self._reader.feedback(body)
+        row = (outcome["prediction_id"], time.time_ns() // 1000, outcome["outcome"])
+        record = partial(self._logs[predictions.FEEDBACK].add, [row])
+        return Answer(to_json({**outcome, "accepted": True}), status=202, after=record)
+
+    def _answers(self, rows: list[Row]) -> list[dict[str, Any]]:
+        scorer, threshold = self._scorer, self._scorer.threshold
+        columns = features.from_rows(scorer.dataset, rows)
+        found = scorer.probability(columns)
+        profit = value.expected(self._worth, columns, found).tolist() if self._worth else [None] * len(rows)
+        ids = os.urandom(16 * len(rows)).hex()
+        return [
+            {
+                "prediction_id": ids[32 * i : 32 * i + 32],
+                "probability": probability,
+                "decision": probability >= threshold,
+                "threshold": threshold,
+                "expected_value": worth,
+                **self._versions,
+                "warnings": [problem.as_json() for problem in self._warnings(row)],
+            }
+            for i, (row, probability, worth) in enumerate(zip(rows, found.tolist(), profit, strict=True))
+        ]
+
+    def _warnings(self, row: Row) -> Sequence[request.Problem]:
+        warnings = self._reader.warnings(row)
+        if warnings:
+            self._instruments.warned(warnings)
+        return warnings
+
+    def _record(self, rows: list[Row], answers: list[dict[str, Any]]) -> Callable[[], None]:
+        """Count and log the answers, once they have been sent."""
+        now = time.time_ns() // 1000
+
+        def record() -> None:
+            self._instruments.predicted([a["probability"] for a in answers], self._scorer.threshold)
+            if self._logs:
+                fixed = [
+                    (a["prediction_id"], now, *self._versions.values(), a["probability"], a["decision"])
+                    for a in answers
+                ]
+                raw = [tuple(map(row.get, self._logged)) for row in rows]
+                self._logs[predictions.PREDICTIONS].add([a + b for a, b in zip(fixed, raw, strict=True)])
+
+        return record
+
+    def _open_log(self, kind: str, schema: Any) -> Log:
+        counts = self._instruments
+        return Log(
+            kind,
+            schema,
+            self._settings.log,
+            predictions.root(),
+            partial(counts.dropped, kind),
+            partial(counts.waiting, kind),
+        )
+
+    def _model(self) -> dict[str, Any]:
+        manifest, dataset = self._scorer.manifest, self._scorer.dataset
+        told = ("model_version", "data_version", "family", "threshold", "scores", "params")
+        return {
+            **{name: manifest[name] for name in told},
+            "dataset": {"name": dataset.name, "description": dataset.description},
+            "lineage": {name: value for name, value in manifest.items() if name not in _UNTOLD},
+            "schema": openapi.customer(self._scorer, self._settings),
+            "examples": manifest["examples"],
+            "limits": self._settings.limits.model_dump(),
+        }
+
+    def _metrics(self, _: bytes) -> Answer:
+        return Answer(self._instruments.exposition(), kind=CONTENT_TYPE.encode())
+
+
+_UNTOLD = {"model_version", "data_version", "family", "threshold", "scores", "params", "dataset", "examples", "background"}
+_PAGES = {"index.html": "/", "docs.html": "/docs"}
+
+
+def _same(answer: Answer, _: bytes) -> Answer:
+    return answer
+
+
+def _fixed(content: Any, open: bool = True) -> Route:
+    return Route(partial(_same, Answer(to_json(content))), open=open)

@@ -1,0 +1,108 @@
+"""The service's Prometheus metrics (names: ``churn.metrics``). Right with several workers: BentoML sets the folder in
+which prometheus-client keeps every worker's values, and any worker answers for all."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import prometheus_client
+from churn import metrics
+from churn.metrics import Metric
+from churn.request import Problem
+from prometheus_client import multiprocess
+
+CONTENT_TYPE = prometheus_client.CONTENT_TYPE_LATEST
+_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
+_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+_TENTHS = tuple(i / 10 for i in range(1, 11))
+
+
+class Instruments:
+    """What the service counts. Label values come from the data set and the list of endpoints, never from requests."""
+
+    def __init__(self, manifest: dict[str, Any]) -> None:
+        self._registry = prometheus_client.CollectorRegistry()
+        self._version = manifest["model_version"]
+        self._requests = self._counter(metrics.REQUESTS)
+        self._seconds = self._histogram(metrics.REQUEST_SECONDS, _SECONDS)
+        self._rejections = self._counter(metrics.REJECTIONS)
+        self._warnings = self._counter(metrics.WARNINGS)
+        self._dropped = self._counter(metrics.LOG_DROPPED)
+        self._waiting = self._gauge(metrics.LOG_QUEUE, "livesum")
+        predictions = self._counter(metrics.PREDICTIONS)
+        self._decided = [predictions.labels(self._version, decision) for decision in ("false", "true")]
+        self._probability = self._histogram(metrics.PROBABILITY, _TENTHS).labels(self._version)
+        info = {name: str(manifest.get(name, "")) for name in metrics.MODEL_INFO.labels}
+        self._gauge(metrics.MODEL_INFO, "livemax").labels(**info).set(1)
+        self._children: dict[tuple[str, int], tuple[Any, Any]] = {}
+        _forget_the_dead()
+
+    def answered(self, endpoint: str, status: int, seconds: float) -> None:
+        """One request, answered."""
+        children = self._children.get((endpoint, status))
+        if children is None:  # finding a child by its labels costs as much as counting
+            children = self._requests.labels(endpoint, str(status)), self._seconds.labels(endpoint)
+            self._children[endpoint, status] = children
+        children[0].inc()
+        children[1].observe(seconds)
+
+    def predicted(self, probabilities: list[float], threshold: float) -> None:
+        """Customers, answered."""
+        churning = sum(p >= threshold for p in probabilities)
+        for decision, number in ((0, len(probabilities) - churning), (1, churning)):
+            if number:
+                self._decided[decision].inc(number)
+        for probability in probabilities:
+            self._probability.observe(probability)
+
+    def rejected(self, problems: list[Problem]) -> None:
+        """A request refused for these reasons."""
+        for problem in problems:
+            self._rejections.labels(*_label(problem)).inc()
+
+    def warned(self, problems: list[Problem]) -> None:
+        """Values that were let through."""
+        for problem in problems:
+            self._warnings.labels(*_label(problem)).inc()
+
+    def dropped(self, kind: str, rows: int) -> None:
+        """Rows of a log that found no room."""
+        self._dropped.labels(kind).inc(rows)
+
+    def waiting(self, kind: str, rows: int) -> None:
+        """Rows of a log that wait to be written."""
+        self._waiting.labels(kind).set(rows)
+
+    def exposition(self) -> bytes:
+        """All workers' metrics in Prometheus' text format."""
+        if not os.environ.get(_FOLDER):
+            return prometheus_client.generate_latest(self._registry)
+        everything = prometheus_client.CollectorRegistry()
+        multiprocess.MultiProcessCollector(everything)
+        return prometheus_client.generate_latest(everything)
+
+    def _counter(self, metric: Metric) -> prometheus_client.Counter:
+        return prometheus_client.Counter(metric.name, metric.help, metric.labels, registry=self._registry)
+
+    def _gauge(self, metric: Metric, mode: Any) -> prometheus_client.Gauge:
+        return prometheus_client.Gauge(
+            metric.name, metric.help, metric.labels, registry=self._registry, multiprocess_mode=mode
+        )
+
+    def _histogram(self, metric: Metric, buckets: tuple[float, ...]) -> prometheus_client.Histogram:
+        return prometheus_client.Histogram(
+            metric.name, metric.help, metric.labels, registry=self._registry, buckets=buckets
+        )
+
+
+def _label(problem: Problem) -> tuple[str, str]:
+    # An unknown field's name is the caller's invention: as a label it would make a new series each time.
+    return ("(unknown)" if problem.reason == "unknown_field" else problem.field, problem.reason)
+
+
+def _forget_the_dead() -> None:
+    """Gauges of workers that were killed count no longer."""
+    for file in Path(os.environ.get(_FOLDER) or os.devnull).glob("gauge_live*_*.db"):
+        pid = file.stem.rsplit("_", 1)[1]
+        if not Path("/proc", pid).exists():
+            multiprocess.mark_process_dead(pid)

@@ -1,0 +1,35 @@
+"""The service's settings, config/serve.toml."""
+
+import os
+from pathlib import Path
+
+from churn.config import Strict, load
+from churn.request import InputSettings
+from pydantic import Field
+
+from bento.log import LogSettings
+
+FILE = "serve.toml"  # in a Bento, beside this module
+
+
+class Limits(Strict):
+    """Of one request: rows, bytes and seconds."""
+
+    rows: int = Field(default=10_000, ge=1)
+    customer_bytes: int = Field(default=65_536, ge=1024)
+    batch_bytes: int = Field(default=16_777_216, ge=1024)
+    seconds: int = Field(default=10, ge=1)
+
+
+class ServeConfig(Strict):
+    """config/serve.toml."""
+
+    workers: int = Field(default=1, ge=1)
+    limits: Limits = Limits()
+    input: InputSettings = InputSettings()
+    log: LogSettings = LogSettings()
+
+
+def settings() -> ServeConfig:
+    """The file that CHURNFLOW_SERVE_CONFIG names, else the one packed into the Bento. Raises ChurnError."""
+    return load(ServeConfig, os.environ.get("CHURNFLOW_SERVE_CONFIG") or Path(__file__).with_name(FILE))

@@ -1,0 +1,145 @@
+"""What the service lets in: exactly what the JSON Schema says, and every refusal names field, value and what is allowed."""
+
+import json
+from typing import Any
+
+import pytest
+from churn import generator, request, serving
+from churn.dataset import Dataset
+from churn.request import InputSettings, Reader, Rejected
+
+
+@pytest.fixture(scope="module")
+def reader(telco: Dataset) -> Reader:
+    return Reader(telco, InputSettings(), most_rows=3)
+
+
+@pytest.fixture
+def customer(telco: Dataset) -> dict[str, Any]:
+    return request.example(telco)
+
+
+def refusal(reader: Reader, body: bytes) -> Rejected:
+    with pytest.raises(Rejected) as caught:
+        reader.customer(body)
+    json.dumps([problem.as_json() for problem in caught.value.problems], allow_nan=False)
+    return caught.value
+
+
+def test_generated_customers_are_accepted(telco: Dataset) -> None:
+    rows = serving.json_rows(telco, generator.generate(telco, 500, seed=1))
+    found = Reader(telco, InputSettings(), most_rows=500).customers(json.dumps({"rows": rows}).encode())
+    assert found == rows
+
+
+@pytest.mark.parametrize(
+    ("change", "field", "reason", "allowed"),
+    [
+        ({"tenure": -1}, "tenure", "range", "a whole number at least 0 and at most 240"),
+        ({"tenure": 1.5}, "tenure", "type", "a whole number at least 0 and at most 240"),
+        ({"tenure": "12"}, "tenure", "type", "a whole number at least 0 and at most 240"),
+        ({"tenure": True}, "tenure", "type", "a whole number at least 0 and at most 240"),
+        ({"tenure": None}, "tenure", "type", "a whole number at least 0 and at most 240"),
+        ({"tenure": [1]}, "tenure", "type", "a whole number at least 0 and at most 240"),
+        ({"tenure": float("nan")}, "tenure", "range", "a whole number at least 0 and at most 240"),
+        ({"MonthlyCharges": float("inf")}, "MonthlyCharges", "range", "a number at least 0 and at most 1000"),
+        ({"MonthlyCharges": 10**400}, "MonthlyCharges", "range", "a number at least 0 and at most 1000"),
+        ({"TotalCharges": "x"}, "TotalCharges", "type", "a number at least 0 and at most 100000, or null"),
+        ({"Contract": "Weekly"}, "Contract", "category", "one of: Month-to-month, One year, Two year"),
+        ({"Contract": ""}, "Contract", "category", "one of: Month-to-month, One year, Two year"),
+        ({"Contract": 5}, "Contract", "category", "one of: Month-to-month, One year, Two year"),
+        ({"colour": "red"}, "colour", "unknown_field", "the fields are: gender, "),
+    ],
+)
+def test_a_bad_value_is_named(
+    reader: Reader, customer: dict[str, Any], change: dict[str, Any], field: str, reason: str, allowed: str
+) -> None:
+    error = refusal(reader, json.dumps({**customer, **change}).encode())
+    (problem,) = error.problems
+    assert (error.status, problem.field, problem.reason) == (422, field, reason)
+    assert problem.allowed.startswith(allowed)
+
+
+def test_missing_misspelt_and_wrong_fields_are_named_together(reader: Reader, customer: dict[str, Any]) -> None:
+    customer["tenur"] = customer.pop("tenure")
+    customer["gender"] = "x" * 1000
+    problems = {p.field: p for p in refusal(reader, json.dumps(customer).encode()).problems}
+    assert {name: p.reason for name, p in problems.items()} == {
+        "tenure": "missing", "tenur": "unknown_field", "gender": "category",
+    }  # fmt: skip
+    assert len(problems["gender"].as_json()["value"]) < 300
+
+
+def test_a_column_that_may_be_missing_may_be_left_out(reader: Reader, customer: dict[str, Any]) -> None:
+    del customer["TotalCharges"]
+    assert reader.customer(json.dumps(customer).encode())["TotalCharges"] is None
+
+
+def test_whole_numbers_may_have_a_point(reader: Reader, customer: dict[str, Any]) -> None:
+    assert reader.customer(json.dumps({**customer, "tenure": 12.0}).encode())["tenure"] == 12
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{",
+        b"\xff\xfe",
+        b'{"tenure": 1' + b"0" * 10_000 + b"}",
+        b"[" * 100_000,
+        b'{"gender": "\xc3"}',
+        b'"\\ud800"',
+    ],
+)
+def test_what_is_not_json_is_a_400(reader: Reader, body: bytes) -> None:
+    assert refusal(reader, body).status == 400
+
+
+@pytest.mark.parametrize("body", [b"null", b"[]", b"3", b'"text"', b"{}"])
+def test_other_json_is_a_422(reader: Reader, body: bytes) -> None:
+    assert refusal(reader, body).status == 422
+
+
+@pytest.mark.parametrize(
+    ("rows", "reason"), [([], "rows"), (None, "type"), ([1], "type"), ({"a": 1}, "type"), ("x", "type")]
+)
+def test_a_batch_needs_a_list_of_customers(reader: Reader, rows: Any, reason: str) -> None:
+    with pytest.raises(Rejected) as caught:
+        reader.customers(json.dumps({"rows": rows}).encode())
+    assert (caught.value.status, caught.value.problems[0].reason) == (422, reason)
+
+
+def test_a_batch_has_a_limit_and_names_the_bad_row(reader: Reader, customer: dict[str, Any]) -> None:
+    with pytest.raises(Rejected) as caught:
+        reader.customers(json.dumps({"rows": [customer] * 4}).encode())
+    assert caught.value.problems[0].reason == "rows"
+    for bad, field in (({**customer, "tenure": 999}, "tenure"), ({**customer, "colour": 1}, "colour")):
+        with pytest.raises(Rejected) as caught:
+            reader.customers(json.dumps({"rows": [customer, bad, bad]}).encode())
+        (problem,) = caught.value.problems
+        assert (problem.field, problem.row) == (field, 1)
+
+
+def test_unseen_values_pass_with_a_warning_if_the_settings_say_so(telco: Dataset, customer: dict[str, Any]) -> None:
+    lenient = Reader(telco, InputSettings(unknown_category="unseen", out_of_range="flag"), most_rows=3)
+    row = lenient.customer(json.dumps({**customer, "Contract": "Weekly", "tenure": 999}).encode())
+    assert [(p.field, p.reason, p.value) for p in lenient.warnings(row)] == [
+        ("tenure", "range", 999), ("Contract", "category", "Weekly"),
+    ]  # fmt: skip
+    assert lenient.warnings(lenient.customer(json.dumps(customer).encode())) == []
+    with pytest.raises(Rejected):
+        lenient.customer(json.dumps({**customer, "tenure": 1e39}).encode())
+
+
+def test_feedback_is_an_id_and_a_boolean(reader: Reader) -> None:
+    good = {"prediction_id": "0" * 32, "outcome": True}
+    assert reader.feedback(json.dumps(good).encode()) == good
+    for bad in ({**good, "outcome": "yes"}, {**good, "prediction_id": "x"}, {**good, "more": 1}, {"outcome": True}, []):
+        with pytest.raises(Rejected):
+            reader.feedback(json.dumps(bad).encode())
+
+
+def test_the_customers_id_is_refused_unless_it_is_configured(telco: Dataset, customer: dict[str, Any]) -> None:
+    body = json.dumps({**customer, "customerID": "7590-VHVEG"}).encode()
+    refusal(Reader(telco, InputSettings(), most_rows=3), body)
+    assert Reader(telco, InputSettings(), most_rows=3, with_id=True).customer(body)["customerID"] == "7590-VHVEG"
