@@ -180,7 +180,17 @@ class Desk:
         return Answer(self._instruments.exposition(), kind=CONTENT_TYPE.encode())
 
 
-_UNTOLD = {"model_version", "data_version", "family", "threshold", "scores", "params", "dataset", "examples", "background"}
+_UNTOLD = {
+    "model_version",
+    "data_version",
+    "family",
+    "threshold",
+    "scores",
+    "params",
+    "dataset",
+    "examples",
+    "background",
+}
 _PAGES = {"index.html": "/", "docs.html": "/docs"}
 
 

@@ -1,5 +1,6 @@
 """What a decision is worth: the profit of contacting customers, and the threshold that earns most."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -35,10 +36,15 @@ def gains(value: Worth, table: "pd.DataFrame", outcome: np.ndarray) -> np.ndarra
     return np.where(outcome == 1, saved, -value.offer_cost) - value.contact_cost
 
 
-def expected(value: Worth, table: "pd.DataFrame", probability: np.ndarray) -> np.ndarray:
-    """Expected profit of contacting each customer, shape (n,): ``gains`` weighted by the probability."""
-    kept, left = (gains(value, table, np.full(len(table), outcome)) for outcome in (0, 1))
-    return probability * left + (1 - probability) * kept
+def expected(value: Worth, raw: Mapping[str, np.ndarray], probability: np.ndarray) -> np.ndarray:
+    """Expected profit of contacting each customer, shape (n,): both outcomes of ``gains``, weighted by the probability.
+
+    ``raw`` as ``features.from_rows`` makes it; a customer whose margin is missing has a missing (NaN) profit.
+    """
+    column = value.margin_column
+    margin = raw[column] * value.horizon if column is not None else float(value.margin or 0)
+    saved = value.success_rate * (margin - value.offer_cost)
+    return probability * saved - (1 - probability) * value.offer_cost - value.contact_cost
 
 
 def _margin(value: Worth, table: "pd.DataFrame") -> np.ndarray:
