@@ -112,7 +112,8 @@ def _context(folder: Path, model_tag: str) -> Path:
 def served(tag: str, seconds: float = 60, **environ: str) -> Iterator[str]:
     """A real ``bentoml serve`` of the Bento on a free loopback port: its URL once it is ready. Stopped at the end.
 
-    ``environ`` comes on top of this process's environment. Raises ChurnError with the server's own output if it is not ready within ``seconds``.
+    ``environ`` comes on top of this process's environment. Raises ChurnError with the server's own output if it is not
+    ready within ``seconds``.
     """
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

@@ -1,0 +1,56 @@
+"use strict";
+// The page at /docs: the OpenAPI document, readable, with every request ready to be sent.
+
+const pretty = (value) => JSON.stringify(value, null, 2);
+
+function element(tag, properties = {}, ...children) {
+  const made = Object.assign(document.createElement(tag), properties);
+  made.append(...children);
+  return made;
+}
+
+function resolve(api, schema) {
+  return schema?.$ref ? api.components.schemas[schema.$ref.split("/").at(-1)] : schema;
+}
+
+function curl(method, path, body) {
+  const send = body ? ` -H 'Content-Type: application/json' -d '${JSON.stringify(body).replaceAll("'", "'\\''")}'` : "";
+  return `curl${method === "post" ? send : ""} ${new URL(path.slice(1), location.href)}`;
+}
+
+function operation(api, path, method, described) {
+  const takes = resolve(api, described.requestBody?.content["application/json"].schema);
+  const example = takes?.examples?.[0];
+  const body = element("textarea", { value: takes ? pretty(example) : "", ariaLabel: `Body of ${path}` });
+  const answer = element("pre", { ariaLive: "polite" });
+  const send = element("button", { type: "button", textContent: "Send" });
+  send.addEventListener("click", async () => {
+    const key = document.getElementById("key").value;
+    const headers = { ...(takes && { "Content-Type": "application/json" }), ...(key && { "X-API-Key": key }) };
+    const found = await fetch(path.slice(1), { method: method.toUpperCase(), headers, body: takes && body.value });
+    const text = await found.text();
+    const json = found.headers.get("Content-Type").includes("json");
+    answer.textContent = `${found.status}\n${json ? pretty(JSON.parse(text)) : text}`;
+  });
+  const answers = Object.entries(described.responses).map(([status, { description, content }]) => {
+    const schema = Object.values(content)[0].schema;
+    return element("details", {}, element("summary", { textContent: `${status} ${description}` }),
+      element("pre", { textContent: pretty(resolve(api, schema)) }));
+  });
+  return element("details", {},
+    element("summary", {}, element("strong", { textContent: `${method.toUpperCase()} ${path}` }), ` ${described.summary}`),
+    element("pre", { textContent: curl(method, path, example) }),
+    ...(takes ? [body, element("details", {}, element("summary", { textContent: "Schema of the body" }),
+      element("pre", { textContent: pretty(takes) }))] : []),
+    element("p", {}, send), answer, element("h3", { textContent: "Answers" }), ...answers);
+}
+
+async function start() {
+  const api = await (await fetch("docs.json")).json();
+  document.getElementById("model").textContent = `${api.info.title}, model ${api.info.version}`;
+  const parts = Object.entries(api.paths).flatMap(([path, methods]) =>
+    Object.entries(methods).map(([method, described]) => operation(api, path, method, described)));
+  document.getElementById("paths").replaceChildren(element("section", {}, ...parts));
+}
+
+start();

@@ -1,0 +1,215 @@
+"use strict";
+// The page at /: everything it shows comes from /model, /explain, /predict and /predict_batch of the same service.
+
+const $ = (id) => document.getElementById(id);
+const CHUNK = 2000; // rows of a file in one request
+const SHOWN = 10; // reasons, and rows of a ranked file
+const share = (p) => (100 * p).toFixed(1) + " %";
+let model, key = "", latest = 0;
+
+class Refused extends Error {
+  constructor(answer) {
+    super([answer.error, ...answer.problems.map(describe)].join("\n"));
+    Object.assign(this, answer);
+  }
+}
+
+function describe(problem) {
+  const row = problem.row === null ? "" : `row ${problem.row + 1}, `;
+  return `${row}${problem.field}: ${problem.reason}, got ${JSON.stringify(problem.value)}; allowed: ${problem.allowed}`;
+}
+
+async function call(path, body) {
+  const headers = { ...(key && { "X-API-Key": key }), ...(body && { "Content-Type": "application/json" }) };
+  const answer = await fetch(path, { method: body ? "POST" : "GET", headers, body: body && JSON.stringify(body) });
+  const content = await answer.json();
+  if (!answer.ok) throw new Refused(content);
+  return content;
+}
+
+function element(tag, properties = {}, ...children) {
+  const made = Object.assign(document.createElement(tag), properties);
+  made.append(...children);
+  return made;
+}
+
+function notice(error) {
+  $("notice").hidden = !error;
+  $("notice").textContent = error ? error.message : "";
+  const bad = new Set(error?.problems?.map((problem) => problem.field));
+  for (const input of document.querySelectorAll("#customer [name]")) input.setAttribute("aria-invalid", bad.has(input.name));
+}
+
+// The form, from the JSON Schema of a customer.
+
+const types = (field) => [].concat(field.type);
+const isNumber = (field) => types(field).some((type) => type === "number" || type === "integer");
+
+function range(name) {
+  // A slider needs an end: twice the largest value of the examples where the schema has none to speak of.
+  const { minimum, maximum } = model.schema.properties[name];
+  const seen = Math.max(1, ...model.examples.map((example) => Math.abs(example[name] ?? 0)));
+  return [minimum < -1e9 ? -2 * seen : minimum, Math.min(maximum, 2 * seen)];
+}
+
+function field(name, schema) {
+  const id = `field-${name}`;
+  const label = element("label", { htmlFor: id, textContent: name, title: schema.description ?? "" });
+  if (schema.enum) {
+    const options = schema.enum.map((value) => element("option", { value: value ?? "", textContent: value ?? "(missing)" }));
+    return element("div", { className: "field" }, label, element("select", { id, name }, ...options));
+  }
+  if (!isNumber(schema)) {
+    return element("div", { className: "field" }, label, element("input", { id, name, maxLength: schema.maxLength }));
+  }
+  const step = types(schema).includes("integer") ? "1" : "any";
+  const [min, max] = range(name);
+  const exact = element("input", { id, name, type: "number", step });
+  const slider = element("input", { type: "range", min, max, step: step === "1" ? 1 : (max - min) / 1000 });
+  slider.setAttribute("aria-label", `What if: ${name}`);
+  slider.addEventListener("input", () => { exact.value = String(+(+slider.value).toFixed(2)); });
+  exact.addEventListener("input", () => { slider.value = exact.value; });
+  return element("div", { className: "field" }, label, element("div", { className: "pair" }, exact, slider));
+}
+
+function fill(customer) {
+  for (const input of document.querySelectorAll("#customer [name]")) {
+    input.value = customer[input.name] ?? "";
+    if (input.type === "number") input.nextElementSibling.value = input.value;
+  }
+  explain();
+}
+
+function value(text, schema) {
+  const trimmed = text.trim();
+  if (trimmed === "") return null;
+  return isNumber(schema) && isFinite(trimmed) ? Number(trimmed) : text;
+}
+
+function customer() {
+  const inputs = [...document.querySelectorAll("#customer [name]")];
+  return Object.fromEntries(inputs.map((input) => [input.name, value(input.value, model.schema.properties[input.name])]));
+}
+
+// The answer. What-if questions go to /explain, which is not logged: the log holds decisions, not play.
+
+async function explain() {
+  const mine = ++latest;
+  try {
+    const found = await call("explain", customer());
+    if (mine !== latest) return; // a newer question is on its way
+    notice(null);
+    $("recorded").textContent = "";
+    $("probability").textContent = share(found.probability);
+    $("meter").value = found.probability;
+    const churns = found.probability >= model.threshold;
+    $("decision").textContent = `Counts as ${churns ? "churning" : "staying"}: the threshold is ${share(model.threshold)}.`;
+    $("base").textContent = share(found.base_value);
+    const largest = Math.max(...found.reasons.map((reason) => Math.abs(reason.contribution)), 1e-9);
+    $("reasons").tBodies[0].replaceChildren(...found.reasons.slice(0, SHOWN).map((reason) => reasonRow(reason, largest)));
+  } catch (error) {
+    if (mine === latest) notice(error);
+  }
+}
+
+function reasonRow(reason, largest) {
+  const up = reason.contribution >= 0;
+  const bar = element("span", { className: up ? "up" : "down" });
+  bar.style.width = `${(50 * Math.abs(reason.contribution)) / largest}%`;
+  const points = `${up ? "+" : "−"}${(100 * Math.abs(reason.contribution)).toFixed(1)}`;
+  return element("tr", {},
+    element("td", { textContent: reason.field }),
+    element("td", { textContent: reason.value ?? "(missing)" }),
+    element("td", { className: "number", textContent: points }),
+    element("td", {}, element("div", { className: "bar", ariaHidden: "true" }, bar)));
+}
+
+async function predict() {
+  try {
+    const found = await call("predict", customer());
+    notice(null);
+    const worth = found.expected_value === null ? "" : `, expected profit of a contact ${found.expected_value.toFixed(2)}`;
+    $("recorded").textContent = `Recorded as ${found.prediction_id}${worth}.`;
+  } catch (error) {
+    notice(error);
+  }
+}
+
+// A file: CSV in, ranked CSV out.
+
+function parse(text) {
+  const rows = [[]];
+  const cells = /("(?:[^"]|"")*"|[^",\r\n]*)(,|\r?\n|$)/gy;
+  for (let match; (match = cells.exec(text)) && (match[0] !== "" || cells.lastIndex < text.length);) {
+    rows.at(-1).push(match[1].startsWith('"') ? match[1].slice(1, -1).replaceAll('""', '"') : match[1]);
+    if (match[2] !== ",") rows.push([]);
+    if (cells.lastIndex >= text.length) break;
+  }
+  return rows.filter((row) => row.length > 1 || row[0]);
+}
+
+const quoted = (cell) => (/[",\r\n]/.test(cell) ? `"${cell.replaceAll('"', '""')}"` : cell);
+
+async function rank(file) {
+  $("download").hidden = $("ranked").hidden = true;
+  const [header, ...rows] = parse((await file.text()).replace(/^\uFEFF/, ""));
+  const fields = Object.entries(model.schema.properties);
+  const missing = model.schema.required.filter((name) => !header?.includes(name));
+  if (missing.length) throw new Error(`${file.name} has no column ${missing.join(", ")}.`);
+  const customers = rows.map((row) => Object.fromEntries(
+    fields.filter(([name]) => header.includes(name)).map(([name, schema]) => [name, value(row[header.indexOf(name)] ?? "", schema)])));
+  const size = Math.min(CHUNK, model.limits.rows);
+  const answers = [];
+  for (let i = 0; i < customers.length; i += size) {
+    $("file-state").textContent = `${i} of ${customers.length} customers …`;
+    try {
+      answers.push(...await call("predict_batch", { rows: customers.slice(i, i + size) }));
+    } catch (error) {
+      error.problems?.forEach((problem) => { if (problem.row !== null) problem.row += i; });
+      throw error.problems ? new Refused(error) : error;
+    }
+  }
+  const ranked = rows.map((row, i) => [row, answers[i]]).sort((a, b) => b[1].probability - a[1].probability);
+  const lines = ranked.map(([row, found], i) => [i + 1, found.probability, found.decision, found.prediction_id, ...row]);
+  show(["rank", "probability", "decision", "prediction_id", ...header], lines);
+  $("file-state").textContent = `${rows.length} customers, ${answers.filter((found) => found.decision).length} count as churning.`;
+}
+
+function show(header, lines) {
+  URL.revokeObjectURL($("download").href);
+  const csv = [header, ...lines].map((line) => line.map((cell) => quoted(String(cell))).join(",")).join("\r\n") + "\r\n";
+  $("download").href = URL.createObjectURL(new Blob([csv], { type: "text/csv" }));
+  const shown = (line) => [line[0], share(line[1]), ...line.slice(4, 10)];
+  const row = (tag, cells) => element("tr", {}, ...cells.map((textContent) => element(tag, { textContent })));
+  $("ranked").tHead.replaceChildren(row("th", ["rank", "probability", ...header.slice(4, 10)]));
+  $("ranked").tBodies[0].replaceChildren(...lines.slice(0, SHOWN).map((line) => row("td", shown(line))));
+  $("download").hidden = $("ranked").hidden = false;
+}
+
+async function start() {
+  try {
+    model = await call("model");
+  } catch (error) {
+    $("key").hidden = error.status !== 401;
+    $("model").textContent = "";
+    return notice(error);
+  }
+  notice(null);
+  $("key").hidden = true;
+  $("main").hidden = false;
+  $("model").textContent = `${model.dataset.name}: model ${model.model_version} (${model.family}), data ${model.data_version}`;
+  $("customer").replaceChildren(...Object.entries(model.schema.properties).map(([name, schema]) => field(name, schema)));
+  $("example").replaceChildren(...model.examples.map((_, i) => element("option", { value: i, textContent: `Customer ${i + 1}` })));
+  fill(model.examples[0]);
+}
+
+$("example").addEventListener("change", (event) => fill(model.examples[event.target.value]));
+$("customer").addEventListener("input", explain);
+$("customer").addEventListener("submit", (event) => event.preventDefault());
+$("predict").addEventListener("click", predict);
+$("file").addEventListener("change", (event) => rank(event.target.files[0]).then(() => notice(null), (error) => {
+  $("file-state").textContent = "";
+  notice(error);
+}));
+$("key").addEventListener("submit", (event) => { event.preventDefault(); key = $("key-text").value; start(); });
+start();
