@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from churn import registry, scores, scoring, serving, versioning
+from conftest import ROOT, flow
 
 
 def test_the_snapshot_is_what_the_run_says(trained: SimpleNamespace) -> None:
@@ -81,3 +82,11 @@ def test_the_scorer_decides_at_the_threshold(trained: SimpleNamespace, tmp_path)
     assert np.mean(decided == (data.holdout.Churn == "Yes")) == pytest.approx(
         trained.train.evaluation.scores["accuracy"], abs=0.01
     )
+
+
+def test_from_inside_flows_the_same_runs_and_versions_are_seen(trained: SimpleNamespace, customers_csv: Path) -> None:
+    done = flow("data_flow", "run", "--source", str(customers_csv), cwd=ROOT / "flows")
+    assert f"Data version {trained.data.data_version} (already stored: nothing uploaded)" in done.stdout
+    from metaflow import Flow
+
+    assert Flow("DataFlow").latest_successful_run.data.data_version == trained.data.data_version
