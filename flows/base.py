@@ -16,7 +16,29 @@ from churn import stores
 from churn.deploy import Deploy
 from metaflow import Config, FlowMutator, FlowSpec, current, user_step_decorator
 from metaflow.exception import MetaflowException
+from metaflow.metaflow_config import CARD_SUFFIX
 from metaflow.packaging_sys import ContentType
+from metaflow.plugins.cards.card_datastore import CardDatastore
+from metaflow.plugins.datastores.local_storage import LocalStorage
+
+
+def _keep_cards_with_their_runs() -> None:
+    """Local cards go into the datastore, where Metaflow's client looks for them.
+
+    Metaflow 2.19's command line looks for a .metaflow near the working directory instead, and finds no card at all with
+    METAFLOW_CARD_LOCALROOT (metaflow/plugins/cards/card_datastore.py, get_storage_root).
+    """
+    elsewhere = CardDatastore.get_storage_root
+
+    def root(storage_type: str) -> str | None:
+        if storage_type != "local":
+            return elsewhere(storage_type)
+        return str(Path(LocalStorage.get_datastore_root_from_config(lambda text: None), CARD_SUFFIX))
+
+    CardDatastore.get_storage_root = staticmethod(root)  # type: ignore[method-assign]
+
+
+_keep_cards_with_their_runs()
 
 
 class Stopped(MetaflowException):

@@ -1,7 +1,10 @@
 """The session's real run of DataFlow and TrainFlow, looked at from all sides."""
 
+import base64
+import re
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -90,3 +93,21 @@ def test_from_inside_flows_the_same_runs_and_versions_are_seen(trained: SimpleNa
     from metaflow import Flow
 
     assert Flow("DataFlow").latest_successful_run.data.data_version == trained.data.data_version
+
+
+def test_the_cards_lie_with_their_runs_and_nothing_beside_them(trained: SimpleNamespace) -> None:
+    from metaflow.cards import get_cards
+
+    (data,) = get_cards(trained.data_run["validate"].task)
+    assert "quality score" in _shown(data)
+    (training,) = get_cards(trained.train_run["gate"].task)
+    for words in ("Leaderboard", "## Gate", "## Holdout", "Top features", trained.train.verdict.summary):
+        assert words in _shown(training)
+    assert _shown(training).count("data:image/png") >= 3
+    assert not (ROOT / ".metaflow").exists()
+    assert not (ROOT / "flows" / ".metaflow").exists()
+
+
+def _shown(card: Any) -> str:
+    (content,) = re.findall(r'__MF_DATA__\["[^"]+"\] = "([^"]+)"', card.get())
+    return base64.b64decode(content).decode()
