@@ -28,7 +28,6 @@ DEFAULTS = {
     "BENTOML_HOME": str(STATE / "bentoml"),
     "DVC_SITE_CACHE_DIR": str(STATE / "dvc-site"),
     "GIT_PYTHON_REFRESH": "quiet",
-    "METAFLOW_CARD_LOCALROOT": str(STATE / "cards"),  # else ./.metaflow, whatever the datastore's root is
     "METAFLOW_DATASTORE_SYSROOT_LOCAL": str(STATE / "metaflow"),
     "METAFLOW_USER": os.environ.get("USER") or "churnflow",  # root without a name is refused by Metaflow
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
