@@ -43,6 +43,18 @@ data-diff: $(READY) ## rows and columns that changed: make data-diff A=version B
 serve: $(READY) ## serve the champion on PORT (3000)
 	@$(PY) flows/serve.py --port $(PORT) $(if $(DATASET),--dataset $(DATASET))
 
+promote: $(READY) ## make a version champion: make promote VERSION=3 [TO=Staging] [REASON="..."]
+	@$(PY) flows/lifecycle.py $(if $(DATASET),--dataset $(DATASET)) promote "$(VERSION)" $(if $(TO),--to $(TO)) $(if $(REASON),--reason "$(REASON)")
+
+rollback: $(READY) ## back to the previous champion: make rollback REASON="..."
+	@$(PY) flows/lifecycle.py $(if $(DATASET),--dataset $(DATASET)) rollback --reason "$(or $(REASON),no reason given)"
+
+compare: $(READY) ## two versions on rows neither has seen: make compare A=2 B=3
+	@$(PY) flows/lifecycle.py $(if $(DATASET),--dataset $(DATASET)) compare "$(A)" "$(B)"
+
+lineage: $(READY) ## where a version comes from: make lineage VERSION=3
+	@$(PY) flows/lifecycle.py $(if $(DATASET),--dataset $(DATASET)) lineage "$(VERSION)"
+
 lint: $(READY) ## ruff (lint and format) and mypy
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
@@ -58,4 +70,4 @@ clean: ## remove all local state (.churnflow), after asking
 	@read -r -p "Remove .churnflow with all runs, models and data versions? [y/N] " answer; \
 	  if [ "$$answer" = y ]; then rm -rf .churnflow; else echo "kept"; fi
 
-.PHONY: help install run dataset data-pull data-diff serve lint test mlflow clean
+.PHONY: help install run dataset data-pull data-diff serve promote rollback compare lineage lint test mlflow clean

@@ -123,7 +123,9 @@ def estimator(family: Family, seed: int, params: Mapping[str, Any]) -> Any:
     """The unfitted estimator with its fixed and its searched parameters, seeded where it can be."""
     made = _estimator_class(family)()
     seeded = {"random_state": seed} if "random_state" in made.get_params() else {}
-    return made.set_params(**seeded, **family.fixed, **params)
+    # As the search drew them: a Python float would let scikit-learn solve float32 inputs in float32, less exactly.
+    drawn = {name: np.float64(value) if isinstance(value, float) else value for name, value in params.items()}
+    return made.set_params(**seeded, **family.fixed, **drawn)
 
 
 def build(family: Family, dataset: Dataset, seed: int, params: Mapping[str, Any]) -> "Pipeline":

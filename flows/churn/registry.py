@@ -65,11 +65,18 @@ def register(
             mlflow.create_model_version(name, source, run, tags={TRAINING: training, **tags}, await_creation_for=0)
         ]
     made = _registered(found[0])
-    with _locked(mlflow, name):
-        current = by_alias(name, CHAMPION)
-        if current is None or current.version != made.version:  # a resumed training's may be the champion already
-            _point(mlflow, made, CHALLENGER)
+    challenge(made)
     return made
+
+
+def challenge(model: Registered) -> None:
+    """Give the version the alias challenger."""
+    mlflow = client()
+    with _locked(mlflow, model.name):
+        mlflow.set_registered_model_alias(model.name, CHALLENGER, model.version)
+        current = by_alias(model.name, CHAMPION)
+        if current is None or current.version != model.version:  # the champion's stage says more
+            _stage(mlflow, model, STAGES[CHALLENGER])
 
 
 def _create(mlflow: "MlflowClient", name: str) -> bool:

@@ -177,7 +177,8 @@ def _predict(estimator: Any, fold: Fold, share: float, seed: int, deadline: floa
     rows = slice(None) if share == 1 else _sample(fold.outcome, share, seed)
     # Fits run side by side: more threads than one each would only fight over the cores.
     with threadpool_limits(1):
-        return estimator.fit(fold.inputs[rows], fold.outcome[rows]).predict_proba(fold.test_inputs)[:, 1]
+        fitted = estimator.fit(fold.inputs[rows], fold.outcome[rows])
+        return fitted.predict_proba(fold.test_inputs)[:, 1].astype(np.float64)
 
 
 def _sample(outcome: np.ndarray, share: float, seed: int) -> np.ndarray:

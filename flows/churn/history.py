@@ -1,0 +1,73 @@
+"""What a person asks of the registry: promote by hand, compare two versions, walk back from a version to its data."""
+
+import tempfile
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+from churn import comparison, models, registry, scores, scoring, versioning
+from churn.config import Promotion
+from churn.errors import ChurnError
+from churn.registry import CHALLENGER, CHAMPION, Registered
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+TARGETS = {CHALLENGER: CHALLENGER, "Staging": CHALLENGER, CHAMPION: CHAMPION, "Production": CHAMPION}
+
+
+def promote(name: str, version: str, target: str, reason: str) -> list[str]:
+    """Give the version the alias of ``target`` (an alias or a stage name of TARGETS); what happened, in words."""
+    model = registry.by_version(name, version)
+    if TARGETS[target] == CHALLENGER:
+        registry.challenge(model)
+        return [f"Challenger: version {version}"]
+    former = registry.by_alias(name, CHAMPION)
+    if former is not None and former.version == version:
+        return [f"Champion: version {version} already"]
+    if not registry.promote(model, {"promotion": reason}, former.version if former is not None else None):
+        raise ChurnError(
+            f"{name}: another process made a champion just now; look at it, and say again if you still want to"
+        )
+    instead = f", instead of version {former.version}" if former is not None else ""
+    return [f"Champion: version {version}{instead}"]
+
+
+def compare(a: Registered, b: Registered, rule: Promotion) -> Iterator[str]:
+    """Both versions' scores on the holdout rows of b's data that neither has trained on, and the gain of b over a."""
+    ours, theirs = (versioning.load(model.tags["data_version"]) for model in (b, a))
+    key = ours.dataset.id
+    fair = comparison.unseen(ours.holdout, theirs.train, key) & comparison.unseen(ours.holdout, ours.train, key)
+    rows = ours.holdout[fair]
+    outcome = models.outcome(ours.dataset, rows)
+    if len(np.unique(outcome)) < 2:
+        raise ChurnError(f"versions {a.version} and {b.version}: no rows of both outcomes that neither has trained on")
+    (first, cut_a), (second, cut_b) = (_score(model, rows) for model in (a, b))
+    yield f"{len(rows):,} customers of data version {ours.version} that neither has trained on"
+    yield f"{'':<10} {f'version {a.version}':>12} {f'version {b.version}':>12} {'difference':>12}"
+    left, right = scores.evaluate(outcome, first, cut_a), scores.evaluate(outcome, second, cut_b)
+    for metric in left:
+        yield f"{metric:<10} {left[metric]:>12.4f} {right[metric]:>12.4f} {right[metric] - left[metric]:>+12.4f}"
+    found = comparison.compare(outcome, second, first, a.version, rule, seed=0)
+    yield f"Gain in ROC-AUC: {found.gain_low:+.4f} to {found.gain_high:+.4f} (95 %, paired bootstrap)"
+
+
+def _score(model: Registered, rows: "pd.DataFrame") -> tuple[np.ndarray, float]:
+    with tempfile.TemporaryDirectory() as folder:
+        scorer = scoring.Scorer(registry.fetch(model, folder))
+        return scorer.table(rows).astype(np.float64), scorer.threshold
+
+
+def lineage(model: Registered) -> Iterator[str]:
+    """The version's tags, and the commands that lead back to its code, its run and its rows."""
+    aliases = [alias for alias in registry.STAGES if (found := registry.by_alias(model.name, alias)) and found == model]
+    yield f"{model.name} version {model.version}" + (f" ({', '.join(aliases)})" if aliases else "")
+    for key, value in sorted(model.tags.items()):
+        yield f"  {key:<22} {value}"
+    yield f"  {'mlflow_run':<22} {model.run}"
+    yield "Back to where it came from:"
+    yield f"  code   git show {model.tags['git_commit']}" + (
+        "   (files differed from this commit)" if model.tags["git_dirty"] == "true" else ""
+    )
+    yield f"  rows   make data-pull VERSION={model.tags['data_version']}"
+    yield f"  again  python flows/train_flow.py run --force --data-version {model.tags['data_version']}"

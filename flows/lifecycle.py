@@ -1,0 +1,56 @@
+"""``make promote | rollback | compare | lineage``: what a person may do with the versions in the registry."""
+
+import argparse
+import sys
+from collections.abc import Iterable
+
+import base
+from churn import history, registry
+from churn.config import TrainConfig, load
+from churn.dataset import Dataset
+
+
+def main() -> None:
+    options = _options()
+    try:
+        description = load(Dataset, base.ROOT / "config" / "datasets" / f"{options.dataset}.toml")
+        _print(_run(options, description.model))
+    except base.ChurnError as error:
+        sys.exit(str(error))
+
+
+def _run(options: argparse.Namespace, model: str) -> Iterable[str]:
+    if options.command == "promote":
+        return history.promote(model, options.version, options.to, options.reason)
+    if options.command == "rollback":
+        bad, good = registry.rollback(model, options.reason)
+        return [f"Champion: version {good.version} again, instead of version {bad.version}"]
+    if options.command == "compare":
+        rule = load(TrainConfig, base.ROOT / "config" / "train.toml").promotion
+        return history.compare(registry.by_version(model, options.a), registry.by_version(model, options.b), rule)
+    return history.lineage(registry.by_version(model, options.version))
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--dataset", default="telco")
+    commands = parser.add_subparsers(dest="command", required=True)
+    promote = commands.add_parser("promote", help="make a version champion (Production) or challenger (Staging)")
+    promote.add_argument("version")
+    promote.add_argument("--to", default=registry.CHAMPION, choices=sorted(history.TARGETS))
+    promote.add_argument("--reason", default="by hand")
+    rollback = commands.add_parser("rollback", help="make the previous champion the champion again")
+    rollback.add_argument("--reason", required=True)
+    compare = commands.add_parser("compare", help="two versions on rows that neither has seen")
+    compare.add_argument("a")
+    compare.add_argument("b")
+    commands.add_parser("lineage", help="where a version comes from").add_argument("version")
+    return parser.parse_args()
+
+
+def _print(lines: Iterable[str]) -> None:
+    print("\n".join(lines))
+
+
+if __name__ == "__main__":
+    main()

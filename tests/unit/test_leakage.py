@@ -1,0 +1,75 @@
+"""The outcome must not get into the inputs: not from a column, and not from the holdout."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from churn import config, evaluation, features, generator, leakage, models, selection, tuning, versioning
+from churn.config import Search, Slices, TrainConfig
+from churn.dataset import Dataset, read
+from churn.errors import ChurnError
+from conftest import ROOT
+
+SEARCH = Search(folds=3)
+
+
+@pytest.fixture(scope="module")
+def table(telco: Dataset) -> pd.DataFrame:
+    return generator.generate(telco, 1500, seed=11)
+
+
+def _with_extra(telco: Dataset) -> Dataset:
+    description = telco.model_dump(mode="json")
+    description["columns"]["extra"] = {"type": "number"}
+    return read(description)
+
+
+def _trained(
+    dataset: Dataset, train: pd.DataFrame, holdout: pd.DataFrame
+) -> tuple[list[tuning.Candidate], selection.Chosen, evaluation.Evaluation]:
+    families = config.load(TrainConfig, ROOT / "tests" / "quick_train.toml").model[::2]
+    board = tuning.leaderboard([tuning.tune(f, SEARCH, dataset, train) for f in families], SEARCH.metric)
+    chosen = selection.choose(board[0], SEARCH, dataset, train, None)
+    data = versioning.Snapshot("v", dataset, True, train, holdout)
+    found = evaluation.read_holdout(
+        models.whole(chosen.pipeline, dataset), chosen.threshold, data, SEARCH.seed, Slices(), None
+    )
+    return board, chosen, found
+
+
+def test_a_column_that_equals_the_target_stops_the_run(telco: Dataset, table: pd.DataFrame) -> None:
+    dataset = _with_extra(telco)
+    for extra in (models.outcome(telco, table).astype(float), 7.5 - models.outcome(telco, table)):
+        with pytest.raises(ChurnError, match=r"leakage check: column 'extra' \(ROC-AUC 1\.0000 alone\).*'ignore'"):
+            leakage.require_none(dataset, table.assign(extra=extra), most=0.98)
+
+
+def test_honest_columns_pass(telco: Dataset, table: pd.DataFrame) -> None:
+    leakage.require_none(telco, table, most=0.98)
+
+
+def test_the_target_in_a_column_of_the_holdout_only_raises_no_score(telco: Dataset, table: pd.DataFrame) -> None:
+    dataset = _with_extra(telco)
+    train, holdout = table.iloc[:1000], table.iloc[1000:]
+    noise = pd.Series(
+        np.random.default_rng(0).permutation(models.outcome(telco, train)), index=train.index, dtype=float
+    )
+    told = models.outcome(telco, holdout).astype(float)
+    constant, random = (train.assign(extra=values) for values in (0.0, noise))
+    plain, leaking = (holdout.assign(extra=values) for values in (0.0, told))
+    assert _trained(dataset, constant, leaking)[2].scores == _trained(dataset, constant, plain)[2].scores
+    # Where the model could have taken up the column, it is worth no more than the noise it was in training.
+    untold = holdout.assign(extra=np.random.default_rng(1).permutation(told))
+    assert _trained(dataset, random, leaking)[2].scores["roc_auc"] < (
+        _trained(dataset, random, untold)[2].scores["roc_auc"] + 0.02
+    )
+
+
+def test_shuffling_the_holdouts_target_changes_no_choice(telco: Dataset, table: pd.DataFrame) -> None:
+    train, holdout = table.iloc[:1000], table.iloc[1000:]
+    shuffled = holdout.assign(Churn=holdout.Churn.sample(frac=1, random_state=0).to_numpy())
+    (board, chosen, found), (other_board, other, other_found) = (_trained(telco, train, h) for h in (holdout, shuffled))
+    assert found.scores["roc_auc"] > 0.7 > other_found.scores["roc_auc"], "the holdout really was shuffled"
+    assert [(c.family.name, c.best) for c in board] == [(c.family.name, c.best) for c in other_board]
+    assert (chosen.threshold, chosen.calibration) == (other.threshold, other.calibration)
+    inputs = features.frame(telco, train)
+    np.testing.assert_array_equal(chosen.pipeline.predict_proba(inputs), other.pipeline.predict_proba(inputs))
