@@ -55,6 +55,12 @@ compare: $(READY) ## two versions on rows neither has seen: make compare A=2 B=3
 lineage: $(READY) ## where a version comes from: make lineage VERSION=3
 	@$(PY) flows/lifecycle.py $(if $(DATASET),--dataset $(DATASET)) lineage "$(VERSION)"
 
+bench-train: $(READY) ## TrainFlow beside the same fits in one process: make bench-train [ROWS=10000]
+	@$(PY) tests/bench/train.py $(if $(ROWS),--rows $(ROWS))
+
+bench-quality: $(READY) ## our models beside FLAML's: make bench-quality [SOURCE=telco.csv]
+	@$(PY) tests/bench/quality.py $(if $(SOURCE),--telco "$(SOURCE)")
+
 lint: $(READY) ## ruff (lint and format) and mypy
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
@@ -70,4 +76,4 @@ clean: ## remove all local state (.churnflow), after asking
 	@read -r -p "Remove .churnflow with all runs, models and data versions? [y/N] " answer; \
 	  if [ "$$answer" = y ]; then rm -rf .churnflow; else echo "kept"; fi
 
-.PHONY: help install run dataset data-pull data-diff serve promote rollback compare lineage lint test mlflow clean
+.PHONY: help install run dataset data-pull data-diff serve promote rollback compare lineage bench-train bench-quality lint test mlflow clean

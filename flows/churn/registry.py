@@ -62,7 +62,14 @@ def register(
         mlflow.log_artifacts(run, files, FILES)
         _create(mlflow, name)
         found = [
-            mlflow.create_model_version(name, source, run, tags={TRAINING: training, **tags}, await_creation_for=0)
+            mlflow.create_model_version(
+                name,
+                source,
+                run,
+                tags={TRAINING: training, **tags},
+                await_creation_for=0,
+                model_id=source.removeprefix("models:/"),  # a server refuses the source without it
+            )
         ]
     made = _registered(found[0])
     challenge(made)
