@@ -36,7 +36,8 @@ def generate(dataset: Dataset, rows: int, seed: int) -> "pd.DataFrame":
 
 def _independent(column: Column, rows: int, rng: np.random.Generator) -> np.ndarray:
     if column.role == "id" or (column.type == "text"):
-        return np.char.add("C", np.char.zfill(np.arange(1, rows + 1).astype(str), 9)).astype(object)
+        numbers = np.arange(1, rows + 1)
+        return numbers if column.numeric else np.char.add("C", np.char.zfill(numbers.astype(str), 9)).astype(object)
     if column.numeric:
         low = column.min if column.min is not None else 0.0
         high = column.max if column.max is not None else low + 100.0

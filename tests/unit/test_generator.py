@@ -47,3 +47,8 @@ def test_a_data_set_without_expressions_gets_valid_rows_with_both_outcomes() -> 
     report = quality.validate(frame, bank, config.Quality(), "generated").report
     assert not report.errors
     assert 0.2 < (frame.Attrition == "Attrited Customer").mean() < 0.3
+
+
+def test_an_integer_id_is_numbered() -> None:
+    numbered = config.parse(Dataset, UNGUIDED + '[columns.account]\nrole = "id"\ntype = "integer"\n', "bank.toml")
+    assert generator.generate(numbered, 50, seed=0).account.tolist() == list(range(1, 51))
