@@ -32,7 +32,7 @@ ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1 HOME=/work USER=churnflow CHURNF
 WORKDIR /work
 
 FROM base AS flows
-# git is absent on purpose: the code package carries the commit. Metaflow must not run pip when a pod starts.
+# Metaflow must not run pip when a pod starts.
 ENV METAFLOW_SKIP_INSTALL_DEPENDENCIES=1 METAFLOW_USER=churnflow
 COPY --from=flows-packages /opt/venv /opt/venv
 USER 10001:10001

@@ -72,8 +72,11 @@ test: $(READY) ## unit and integration tests
 mlflow: $(READY) ## browse experiments and the registry at http://127.0.0.1:5000
 	@$(PY) flows/serve.py --mlflow
 
+argo-export: $(READY) ## write argo/flows/: what the cluster gets (needs the S3 store of profile cluster, no cluster)
+	@CHURNFLOW_PROFILE=cluster $(PY) flows/export.py --production
+
 clean: ## remove all local state (.churnflow), after asking
 	@read -r -p "Remove .churnflow with all runs, models and data versions? [y/N] " answer; \
 	  if [ "$$answer" = y ]; then rm -rf .churnflow; else echo "kept"; fi
 
-.PHONY: help install run dataset data-pull data-diff serve promote rollback compare lineage bench-train bench-quality lint test mlflow clean
+.PHONY: help install run dataset data-pull data-diff serve promote rollback compare lineage bench-train bench-quality lint test mlflow argo-export clean

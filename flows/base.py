@@ -8,12 +8,15 @@ from typing import Any
 from churn.errors import ChurnError
 
 try:
+    from churn import config as settings
+    from churn.deploy import Deploy
     from churn.environment import ROOT
-except ChurnError as error:  # a profile that does not exist
+
+    DEPLOY = settings.load(Deploy, ROOT / "config" / "deploy.toml")
+except ChurnError as error:  # no such profile, or a mistake in deploy.toml
     sys.exit(str(error))
-from churn import config as settings
+import metaflow
 from churn import stores
-from churn.deploy import Deploy
 from metaflow import Config, FlowMutator, FlowSpec, current, user_step_decorator
 from metaflow.exception import MetaflowException
 from metaflow.metaflow_config import CARD_SUFFIX
@@ -74,9 +77,9 @@ class plain_errors(FlowMutator):
             step.add_decorator(_plain_errors)
 
 
-class deployed(FlowMutator):
-    """Class decorator of a flow: decorators as its Config ``deploy`` says (see ``churn.deploy``), and the S3 buckets are
-    checked before a run. What a pod needs beside the flows, config/profiles and bento/, goes into the code package."""
+class _cluster_ready(FlowMutator):
+    """The S3 buckets are checked before a run, steps get what config/deploy.toml says, and what a pod needs beside the
+    flows - profiles, deploy.toml, bento/ - goes into the code package."""
 
     def pre_mutate(self, mutable_flow: Any) -> None:
         if {"run", "resume", "argo-workflows"} & set(sys.argv):
@@ -84,20 +87,26 @@ class deployed(FlowMutator):
                 stores.check()
             except ChurnError as error:
                 raise Stopped(str(error)) from None
-        found = read(Deploy, dict(mutable_flow.configs)["deploy"])
-        mutable_flow.add_decorator("project", deco_kwargs={"name": found.project})
-        for name, options in found.starters(self._flow_cls.__name__):
-            mutable_flow.add_decorator(name, deco_kwargs=options)
         for name, step in mutable_flow.steps:
-            for decorator, options in found.decorators(name, on_cluster="argo-workflows" in sys.argv):
+            for decorator, options in DEPLOY.decorators(name, on_cluster="argo-workflows" in sys.argv):
                 step.add_decorator(decorator, deco_kwargs=options)
 
     def add_to_package(self) -> Iterator[tuple[str, str, ContentType]]:
         for file in sorted(
-            (*ROOT.glob("config/profiles/*.toml"), *(p for p in ROOT.glob("bento/**/*") if p.is_file()))
+            (ROOT / "config" / "deploy.toml", *ROOT.glob("config/profiles/*.toml"), *ROOT.glob("bento/**/*"))
         ):
-            if "__pycache__" not in file.parts:
+            if file.is_file() and "__pycache__" not in file.parts:
                 yield str(file), str(file.relative_to(ROOT)), ContentType.USER_CONTENT
+
+
+def deployed(flow: type[FlowSpec]) -> type[FlowSpec]:
+    """Class decorator of a flow: its project, schedule and triggers, as config/deploy.toml says.
+
+    Not in a FlowMutator, which runs too late: these decorators bring options of the command line (--production).
+    """
+    for name, options in DEPLOY.starters(flow.__name__):
+        flow = getattr(metaflow, name)(**options)(flow)
+    return flow
 
 
 def config(
@@ -128,11 +137,9 @@ def read(model: type[settings.Model], value: Any) -> settings.Model:
 
 
 @plain_errors
-@deployed
+@_cluster_ready
 class Flow(FlowSpec):
     """Base of the flows."""
-
-    deploy = config("deploy", "deploy.toml", Deploy)
 
 
 def _given(name: str) -> str | None:

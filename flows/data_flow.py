@@ -6,6 +6,7 @@ from churn.dataset import Dataset
 from metaflow import Parameter, card, current, step
 
 
+@base.deployed
 class DataFlow(base.Flow):
     """Ingest customers, check them, derive features, split off a holdout, and version the snapshot."""
 

@@ -13,6 +13,7 @@ def _checked(config: TrainConfig, file: str) -> None:
     models.check(config, file)
 
 
+@base.deployed
 class TrainFlow(base.Flow):
     """Tune the model families side by side, choose one, judge it on the holdout, register and package it."""
 

@@ -54,9 +54,9 @@ class Deploy(Strict):
         ]
 
     def starters(self, flow: str) -> list[tuple[str, dict[str, Any]]]:
-        """Metaflow's decorators for what starts a flow, with their options."""
+        """Metaflow's decorators for a flow's project and what starts it, with their options."""
         own = self.start.get(flow, Start())
-        found: list[tuple[str, dict[str, Any]]] = []
+        found: list[tuple[str, dict[str, Any]]] = [("project", {"name": self.project})]
         if own.schedule:
             found.append(("schedule", {"cron": own.schedule, "timezone": own.timezone}))
         if own.event:
