@@ -15,9 +15,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("file")
     parser.add_argument("--url", default="http://127.0.0.1:3000")
-    parser.add_argument("--out", help="the ranked CSV (default: FILE.ranked.csv)")
+    parser.add_argument("--out", help="the ranked CSV (default: FILE.ranked.csv, here)")
     options = parser.parse_args()
-    out = Path(options.out or Path(options.file).with_suffix(".ranked.csv"))
+    out = Path(options.out or f"{Path(options.file).stem}.ranked.csv")
     try:
         ranked = client.rank(options.file, options.url.rstrip("/"), os.environ.get("CHURNFLOW_API_KEY", ""))
         ranked.to_csv(out, index=False)

@@ -21,9 +21,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--port", type=int, default=3000)
     parser.add_argument("--dataset", default="telco")
+    parser.add_argument("--build", action="store_true", help="build the Bento, print its tag, and stop")
     parser.add_argument("--mlflow", action="store_true", help="serve MLflow's pages instead")
     options = parser.parse_args()
     try:
+        if options.build:
+            print(champion_tag(options.dataset))
+            return
         words = (
             _mlflow()
             if options.mlflow

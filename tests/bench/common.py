@@ -1,0 +1,50 @@
+"""What the service's load tests share: the champion's Bento, its example customers, and a look at its workers."""
+
+import json
+import sys
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "flows"))
+
+from churn import environment, promotion, serving  # noqa: E402, F401
+from churn.config import load  # noqa: E402
+from churn.dataset import Dataset  # noqa: E402
+
+TELCO = ROOT / "config" / "datasets" / "telco.toml"
+
+
+def champion_tag() -> str:
+    """The champion's Bento, built if it is not there yet."""
+    return serving.package(promotion.champion(load(Dataset, TELCO)))
+
+
+def get(url: str) -> Any:
+    """The JSON answer to a GET."""
+    with urllib.request.urlopen(url, timeout=30) as answer:
+        return json.load(answer)
+
+
+def workers(url: str) -> list[Any]:
+    """The processes (psutil) that hold a connection of the server at ``url``: BentoML's workers, without their parent."""
+    import psutil
+
+    port = int(url.rsplit(":", 1)[1])
+    parents = [
+        p
+        for p in psutil.process_iter(["cmdline"])
+        if (p.info["cmdline"] or [])[1:4] == ["-m", "bentoml", "serve"] and str(port) in p.info["cmdline"]
+    ]
+    return [
+        c
+        for parent in parents
+        for c in parent.children(recursive=True)
+        if "_bentoml_impl.worker.service" in c.cmdline()
+    ]
+
+
+def megabytes(url: str) -> float:
+    """Resident memory of the largest worker."""
+    return max(worker.memory_info().rss for worker in workers(url)) / 1e6
