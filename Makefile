@@ -14,7 +14,6 @@ PORT ?= 3000
 URL ?= http://127.0.0.1:$(PORT)
 FILE ?=
 BODIES ?= 100000
-MINUTES ?= 30
 
 help: ## list every target
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -74,12 +73,6 @@ predict: $(READY) ## rank a file with the running service: make predict FILE=cus
 fuzz: $(READY) ## 100,000 damaged requests against the champion's service: make fuzz [BODIES=...]
 	$(PY) -m tests.bench.fuzz $(BODIES)
 
-soak: $(READY) ## load for 30 minutes, and memory before and after: make soak [MINUTES=...]
-	$(PY) -m tests.bench.soak $(MINUTES)
-
-bench-serve: $(READY) ## the service beside mlflow models serve, FastAPI and a constant
-	$(PY) -m tests.bench.serving
-
 lint: $(READY) ## ruff (lint and format) and mypy
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
@@ -98,4 +91,4 @@ clean: ## remove all local state (.churnflow), after asking
 	@read -r -p "Remove .churnflow with all runs, models and data versions? [y/N] " answer; \
 	  if [ "$$answer" = y ]; then rm -rf .churnflow; else echo "kept"; fi
 
-.PHONY: help install run dataset data-pull data-diff serve promote rollback compare lineage bench-train bench-quality lint test mlflow argo-export clean bento predict fuzz soak bench-serve
+.PHONY: help install run dataset data-pull data-diff serve promote rollback compare lineage bench-train bench-quality lint test mlflow argo-export clean bento predict fuzz

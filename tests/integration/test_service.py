@@ -280,9 +280,8 @@ def test_a_store_that_is_away_fails_no_prediction(
     blocked.write_text("a file where the folder should be")
     settings = Path(service.environ["CHURNFLOW_SERVE_CONFIG"]).read_text()
     small = tmp_path / "serve.toml"
-    small.write_text(
-        settings.replace("queue_rows = 200000", "queue_rows = 5").replace("close_seconds = 15.0", "close_seconds = 1.0")
-    )
+    few = settings.replace("queue_rows = 200000", "queue_rows = 5")
+    small.write_text(few.replace("close_seconds = 15.0", "close_seconds = 1.0"))
     environ = {"CHURNFLOW_PREDICTIONS": str(blocked), "CHURNFLOW_SERVE_CONFIG": str(small)}
     with serving.served(trained.train.bento, **environ) as url:
         for _ in range(20):
