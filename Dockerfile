@@ -16,10 +16,10 @@ RUN uv sync --frozen --no-dev --no-install-project
 FROM uv AS serving-packages
 COPY flows flows
 RUN uv export --frozen --no-dev --no-emit-project --no-hashes --output-file locked.txt > /dev/null \
-    && PYTHONPATH=flows python -c "import ast; \
+    && python -c "import ast; \
 tree = ast.parse(open('flows/churn/serving.py').read()); \
-names = next(ast.literal_eval(n.value) for n in tree.body if isinstance(n, ast.Assign) and n.targets[0].id == 'REQUIREMENTS'); \
-print('\n'.join([*names, 'boto3', 'pyarrow']))" > wanted.txt \
+names = next(ast.literal_eval(n.value) for n in tree.body if isinstance(n, ast.Assign) and getattr(n.targets[0], 'id', '') == 'REQUIREMENTS'); \
+print('\n'.join([*names, 'boto3']))" > wanted.txt \
     && uv venv /opt/venv \
     && uv pip install --python /opt/venv/bin/python --constraint locked.txt --requirement wanted.txt
 
@@ -40,8 +40,8 @@ USER 10001:10001
 FROM base AS serving
 ENV BENTOML_HOME=/bento BENTOML_DO_NOT_TRACK=True
 COPY --from=serving-packages /opt/venv /opt/venv
+# For the init container alone (PYTHONPATH=/opt/churnflow): a Bento brings its own copy.
 COPY flows/churn /opt/churnflow/churn
-ENV PYTHONPATH=/opt/churnflow
 RUN python -m compileall -q /opt/churnflow && install -d -o 10001 -g 10001 /bento
 USER 10001:10001
 EXPOSE 3000

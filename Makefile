@@ -87,8 +87,12 @@ mlflow: $(READY) ## browse experiments and the registry at http://127.0.0.1:5000
 argo-export: $(READY) ## write argo/flows/: what the cluster gets (needs the S3 store of profile cluster, no cluster)
 	@CHURNFLOW_PROFILE=cluster $(PY) flows/export.py --production
 
+argo-deploy: $(READY) ## apply argo/overlays/prod and deploy every flow (needs kubectl, the cluster and the S3 store)
+	kubectl apply -k argo/overlays/prod
+	for flow in flows/*_flow.py; do CHURNFLOW_PROFILE=cluster $(PY) $$flow --production argo-workflows create || exit 1; done
+
 clean: ## remove all local state (.churnflow), after asking
 	@read -r -p "Remove .churnflow with all runs, models and data versions? [y/N] " answer; \
 	  if [ "$$answer" = y ]; then rm -rf .churnflow; else echo "kept"; fi
 
-.PHONY: help install run dataset data-pull data-diff serve promote rollback compare lineage bench-train bench-quality lint test mlflow argo-export clean bento predict fuzz
+.PHONY: help install run dataset data-pull data-diff serve promote rollback compare lineage bench-train bench-quality lint test mlflow argo-export argo-deploy clean bento predict fuzz
