@@ -5,8 +5,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import warm
 from churn.errors import ChurnError
 
+warm.start()
 try:
     from churn import config as settings
     from churn.deploy import Deploy
@@ -42,6 +44,7 @@ def _keep_cards_with_their_runs() -> None:
 
 
 _keep_cards_with_their_runs()
+warm.use()
 
 
 class Stopped(MetaflowException):
