@@ -58,6 +58,9 @@ compare: $(READY) ## two versions on rows neither has seen: make compare A=2 B=3
 lineage: $(READY) ## where a version comes from: make lineage VERSION=3
 	@$(PY) flows/lifecycle.py $(if $(DATASET),--dataset $(DATASET)) lineage "$(VERSION)"
 
+bench-data: $(READY) ## DataFlow beside one process that does the same by hand: make bench-data [ROWS=1000000]
+	@$(PY) tests/bench/data.py $(if $(ROWS),--rows $(ROWS))
+
 bench-train: $(READY) ## TrainFlow beside the same fits in one process: make bench-train [ROWS=10000]
 	@$(PY) tests/bench/train.py $(if $(ROWS),--rows $(ROWS))
 
@@ -95,4 +98,4 @@ clean: ## remove all local state (.churnflow), after asking
 	@read -r -p "Remove .churnflow with all runs, models and data versions? [y/N] " answer; \
 	  if [ "$$answer" = y ]; then rm -rf .churnflow; else echo "kept"; fi
 
-.PHONY: help install run dataset data-pull data-diff serve promote rollback compare lineage bench-train bench-quality lint test mlflow argo-export argo-deploy clean bento predict fuzz
+.PHONY: help install run dataset data-pull data-diff serve promote rollback compare lineage bench-data bench-train bench-quality lint test mlflow argo-export argo-deploy clean bento predict fuzz

@@ -188,13 +188,15 @@ def previous_profile(dataset: str, made_up: bool) -> Any:
 def show(on: Any, parts: list[Any]) -> None:
     """Put the parts of ``churn.cards`` on a Metaflow card."""
     from churn import cards
-    from metaflow.cards import Image, Markdown, Table
+    from metaflow.cards import Image, Markdown, Table, VegaChart
 
     for part in parts:
         if isinstance(part, str):
             on.append(Markdown(part))
         elif isinstance(part, cards.Table):
             on.append(Table([list(row) for row in part.rows], headers=list(part.headers)))
+        elif isinstance(part, cards.Chart):
+            on.append(VegaChart(part.spec))
         else:
             on.append(Image.from_matplotlib(part))
 

@@ -38,8 +38,8 @@ class DataFlow(base.Flow):
     @card(type="blank", id="data")
     @step
     def validate(self, inputs):
-        """All rows are in one table with the data set's columns and types, and no check of severity error failed."""
-        from churn import data_card, intake
+        """All rows are in one table with the data set's columns and types, and the card says what the checks found."""
+        from churn import data_card, intake, tables
 
         self.merge_artifacts(inputs, include=["made_up", "sources"])
         dataset, limits = base.read(Dataset, self.description), base.read(DataConfig, self.settings).quality
@@ -48,16 +48,18 @@ class DataFlow(base.Flow):
         base.show(current.card["data"], data_card.data(found, dataset))
         self.quality, self.profile, self.origin = found.report, found.profile, found.origin
         self.quarantine = intake.set_aside(found, f"{dataset.name}-{current.run_id}")
-        self.table = found.require()
+        self.table = tables.to_bytes(found.table)
         self.next(self.features)
 
     @step
     def features(self):
-        """The derived features of every customer are computed by the function that training and serving call."""
+        """No check of severity error failed, and every customer has the derived features of training and serving."""
         from churn import features, tables
 
+        self.quality.require(self.origin)  # here, because a step that fails leaves no card
         dataset = base.read(Dataset, self.description)
-        self.derived = tables.to_bytes(features.derived(dataset, tables.typed(self.table, dataset)))
+        self.derived = tables.to_bytes(features.derived(dataset, tables.typed(self.table, dataset, dataset.used)))
+        del self.table  # only read: as in the next step, it is passed on and not saved again
         self.next(self.split)
 
     @step
@@ -68,6 +70,7 @@ class DataFlow(base.Flow):
         dataset = base.read(Dataset, self.description)
         self.sides = split.sides(tables.typed(self.table, dataset), dataset, base.read(DataConfig, self.settings).split)
         self.rows = tuple(int((self.sides == side).sum()) for side in (split.TRAIN, split.HOLDOUT))
+        del self.table
         self.next(self.version)
 
     @step

@@ -1,4 +1,4 @@
-"""What the flows' cards show. A card is a list of parts: Markdown text, a Table, or a matplotlib figure."""
+"""What the flows' cards show. A card is a list of parts: Markdown text, a Table, a Chart, or a matplotlib figure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +15,14 @@ class Table:
     rows: Sequence[Sequence[str]]
 
 
-Part = Any  # str (Markdown), Table, or a matplotlib Figure
+@dataclass(frozen=True)
+class Chart:
+    """A chart that the reader's browser draws: a Vega-Lite specification with its data, counted beforehand."""
+
+    spec: dict[str, Any]
+
+
+Part = Any  # str (Markdown), Table, Chart, or a matplotlib Figure
 
 
 def figure(width: float, height: float, rows: int = 1, columns: int = 1) -> tuple[Any, Any]:

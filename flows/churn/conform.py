@@ -2,10 +2,10 @@
 
 from typing import TYPE_CHECKING
 
+import numpy as np
 from churn.dataset import Column, Dataset
 
 if TYPE_CHECKING:
-    import numpy as np
     import pandas as pd
 
 
@@ -30,7 +30,7 @@ def as_text(values: "pd.Series", missing: tuple[str, ...] = ()) -> "pd.Series":
     return text.where(values.notna() & (text != "") & ~text.isin(missing))
 
 
-def conform(frame: "pd.DataFrame", dataset: Dataset) -> tuple["pd.DataFrame", "dict[str, np.ndarray]"]:
+def conform(frame: "pd.DataFrame", dataset: Dataset) -> tuple["pd.DataFrame", dict[str, np.ndarray]]:
     """The described columns of ``frame`` in their types, and for each column with unreadable cells where they are, (n,).
 
     Numbers become float64, or int64 where whole and complete; categories category; timestamps datetime64 in UTC without a
@@ -61,8 +61,15 @@ def _conform(values: "pd.Series", column: Column, missing: tuple[str, ...]) -> "
     text = as_text(values, missing)
     if column.type != "category":
         return text.astype("str"), None
-    # Sorted and only those that occur: equal columns are then equal bytes, wherever they come from.
-    return text.astype("category").cat.remove_unused_categories(), None
+    return _levels(text), None
+
+
+def _levels(text: "pd.Series") -> "pd.Series":
+    """Sorted and only those that occur: equal columns are then equal bytes, wherever they come from."""
+    found = text.astype("category")
+    codes = found.cat.codes.to_numpy().astype(np.int64)
+    occurs = np.bincount(codes + 1, minlength=len(found.cat.categories) + 1)[1:] > 0  # the code -1 is a missing cell
+    return found if occurs.all() else found.cat.remove_unused_categories()
 
 
 def _number(values: "pd.Series", integer: bool, missing: tuple[str, ...]) -> "tuple[pd.Series, np.ndarray | None]":

@@ -3,10 +3,11 @@
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from churn.cards import CHURNED, STAYED, Part, Table, figure
+from churn.cards import CHURNED, STAYED, Chart, Part, Table
 from churn.dataset import Dataset
 from churn.intake import Intake
-from churn.quality import Report
+from churn.profile import BINS, counted, ordered, quantiles
+from churn.quality import UNIQUE, Report
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,32 +24,34 @@ def data(found: Intake, dataset: Dataset) -> list[Part]:
         f"# Data: {dataset.name}",
         f"{verdict} {report.rows:,} customers from {found.origin}; {share:.1%} churned; quality score {report.score:.4f} "
         f"({len(report.checks)} checks, {len(report.errors)} failed, {len(report.warnings)} warnings).{aside}",
-        "## Checks",
-        _checks(report),
+        *_failed(report),
         *_quarantine(found),
         *_changes(found),
         "## Columns",
         f"Red: customers who churned; blue: customers who stayed; each as a share of its own group. The first {PLOTS} features.",
         _distributions(found.table, dataset),
-        _profile(found.table, dataset),
+        _profile(found, dataset),
+        *_passed(report),
     ]
 
 
-def _checks(report: Report) -> Table:
-    ordered = sorted(report.checks, key=lambda c: (c.passed, c.severity != "error"))
+def _failed(report: Report) -> list[Part]:
     rows = [
-        [
-            "ok" if c.passed else c.severity.upper(),
-            c.severity,
-            c.column,
-            c.rule,
-            f"{c.failed:,}",
-            ", ".join(c.examples),
-            "" if c.passed else c.remedy,
-        ]
-        for c in ordered
+        [c.severity.upper(), c.column, c.rule, f"{c.failed:,} of {c.total:,}", ", ".join(c.examples), c.remedy]
+        for c in (*report.errors, *report.warnings)
     ]
-    return Table(["", "severity", "column", "rule", "failed", "examples", "what to do"], rows)
+    if not rows:
+        return ["## Checks\nAll passed; they are listed below."]
+    return ["## Checks that failed", Table(["", "column", "rule", "failed", "examples", "what to do"], rows)]
+
+
+def _passed(report: Report) -> list[Part]:
+    columns: dict[tuple[str, str], list[str]] = {}
+    for check in report.checks:
+        if check.passed:
+            columns.setdefault((check.rule, check.severity), []).append(check.column)
+    rows = [[rule, severity, ", ".join(names)] for (rule, severity), names in columns.items()]
+    return ["## Checks that passed", Table(["rule", "severity", "columns"], rows)]
 
 
 def _quarantine(found: Intake) -> list[Part]:
@@ -82,14 +85,24 @@ def _moved(before: float, now: float, form: str) -> tuple[str, str]:
     return format(before, form), format(now, form)
 
 
-def _profile(frame: "pd.DataFrame", dataset: Dataset) -> Table:
-    rows = []
+def _profile(found: Intake, dataset: Dataset) -> Table:
+    frame, rows = found.table, []
     for name, column in dataset.columns.items():
-        if name in frame:
-            values = frame[name]
-            seen = [f"{values.isna().mean():.2%}", f"{values.nunique():,}", _summary(values)]
-            rows.append([name, column.role, column.type, *seen])
+        if name not in frame:
+            continue
+        values, known = frame[name], found.profile.columns.get(name)
+        distinct = known.distinct if known else _distinct(found, name)
+        seen = [f"{values.isna().mean():.2%}", f"{distinct:,}", _summary(values)]
+        rows.append([name, column.role, column.type, *seen])
     return Table(["column", "role", "type", "missing", "distinct", "values"], rows)
+
+
+def _distinct(found: Intake, name: str) -> int:
+    """Of a column that the profile leaves out; an id has been counted by its check."""
+    repeated = [c.failed for c in found.report.checks if (c.column, c.rule) == (name, UNIQUE)]
+    if not repeated:
+        return int(found.table[name].nunique())
+    return len(found.table) - (0 if found.report.set_aside else repeated[0])
 
 
 def _summary(values: "pd.Series") -> str:
@@ -98,7 +111,7 @@ def _summary(values: "pd.Series") -> str:
     if values.dtype.kind == "M":
         return f"{values.min()} to {values.max()}"
     if values.dtype.kind in "iuf":
-        low, middle, high = values.quantile([0, 0.5, 1])
+        low, middle, high = quantiles(ordered(values), np.array([0, 0.5, 1]))
         return f"{low:g} to {high:g}, median {middle:g}"
     if values.dtype != "category":
         return ""
@@ -106,38 +119,51 @@ def _summary(values: "pd.Series") -> str:
     return ", ".join(f"{value} {share:.0%}" for value, share in counts.items())
 
 
-def _distributions(frame: "pd.DataFrame", dataset: Dataset) -> Any:
-    names = [name for name in dataset.raw if name in frame][:PLOTS]
-    lines = -(-len(names) // PLOT_COLUMNS)
-    drawn, axes = figure(11, 1.9 * lines, lines, PLOT_COLUMNS)
+def _distributions(frame: "pd.DataFrame", dataset: Dataset) -> Chart:
     churned = (frame[dataset.target] == dataset.positive).to_numpy()
-    for axis, name in zip(axes.flat, names, strict=False):
-        numeric = dataset.raw[name].numeric
-        (_histograms if numeric else _bars)(axis, frame[name], churned)
-        axis.set_title(name[:40])
-        axis.set_yticks([])
-    for axis in list(axes.flat)[len(names) :]:
-        axis.set_axis_off()
-    return drawn
+    names = [name for name in dataset.raw if name in frame][:PLOTS]
+    plots = [(_histograms if dataset.raw[name].numeric else _bars)(name, frame[name], churned) for name in names]
+    scale = {"domain": ["stayed", "churned"], "range": [STAYED, CHURNED]}
+    colour = {"field": "outcome", "type": "nominal", "legend": None, "scale": scale}
+    hint = [{"field": "outcome"}, {"field": "x", "title": "value"}, {"field": "y", "title": "share", "format": ".1%"}]
+    y = {"field": "y", "type": "quantitative", "axis": None}
+    for plot in plots:
+        plot["encoding"] |= {"y": {**y, **plot["encoding"].get("y", {})}, "color": colour, "tooltip": hint}
+    spec = {"$schema": "https://vega.github.io/schema/vega-lite/v5.json", "columns": PLOT_COLUMNS, "concat": plots}
+    return Chart({**spec, "config": {"view": {"stroke": None}, "axis": {"grid": False}}})
 
 
-def _histograms(axis: Any, values: "pd.Series", churned: np.ndarray) -> None:
-    numbers = values.to_numpy(dtype=np.float64)
-    present = ~np.isnan(numbers)
-    if not present.any():
-        return
+def _plot(name: str, mark: dict[str, Any], x: dict[str, Any], points: list[dict[str, Any]]) -> dict[str, Any]:
+    size = {"width": 180, "height": 90, "title": {"text": name[:40], "fontSize": 11}}
+    return {**size, "mark": mark, "data": {"values": points}, "encoding": {"x": {"field": "x", "title": None, **x}}}
+
+
+def _histograms(name: str, values: "pd.Series", churned: np.ndarray) -> dict[str, Any]:
     # As wide as the middle 99 % and a bit: one absurd value must not flatten the rest.
-    low, high = np.quantile(numbers[present], [0.005, 0.995])
-    edges = np.linspace(low, high if high > low else low + 1, 21)
-    for group, colour in ((present & ~churned, STAYED), (present & churned, CHURNED)):
-        counts = np.histogram(np.clip(numbers[group], edges[0], edges[-1]), edges)[0]
-        axis.stairs(counts / max(counts.sum(), 1), edges, color=colour)
+    numbers = ordered(values)
+    low, high = quantiles(numbers, np.array([0.005, 0.995])) if len(numbers) else (0.0, 0.0)
+    edges = np.linspace(low, high if high > low else low + 1, BINS + 1)
+    points = []
+    for group, outcome in ((~churned, "stayed"), (churned, "churned")):
+        counts = counted(ordered(values[group]), edges)
+        shares = [*(counts / max(counts.sum(), 1)).tolist(), 0.0]  # the last step is drawn up to its edge
+        points += [{"x": x, "y": round(y, 5), "outcome": outcome} for x, y in zip(edges.tolist(), shares, strict=True)]
+    x = {"type": "quantitative", "axis": {"tickCount": 3, "format": "~s"}, "scale": {"zero": False, "nice": False}}
+    return _plot(name, {"type": "line", "interpolate": "step-after", "strokeWidth": 1.5}, x, points)
 
 
-def _bars(axis: Any, values: "pd.Series", churned: np.ndarray) -> None:
-    groups = [(values[~churned].value_counts(), STAYED), (values[churned].value_counts(), CHURNED)]
-    order = groups[0][0].index[:LEVELS]
-    for offset, (counts, colour) in zip((-0.2, 0.2), groups, strict=True):
-        shares = counts.reindex(order, fill_value=0).to_numpy() / max(counts.sum(), 1)
-        axis.bar(np.arange(len(order)) + offset, shares, 0.4, color=colour)
-    axis.set_xticks(range(len(order)), [str(value)[:12] for value in order], fontsize=7)
+def _bars(name: str, values: "pd.Series", churned: np.ndarray) -> dict[str, Any]:
+    levels = values.cat.categories
+    codes = values.cat.codes.to_numpy().astype(np.int64)
+    counts = np.bincount((codes + 1) * 2 + churned, minlength=2 * len(levels) + 2).reshape(-1, 2)[1:]
+    shares = counts / np.maximum(counts.sum(axis=0), 1)
+    order = np.argsort(-counts[:, 0], kind="stable")[:LEVELS]
+    points = [
+        {"x": str(levels[level])[:20], "y": round(float(shares[level, column]), 5), "outcome": outcome}
+        for level in order
+        for column, outcome in enumerate(("stayed", "churned"))
+    ]
+    axis = {"labelAngle": 0, "labelLimit": 180 // max(len(order), 1), "labelFontSize": 9, "ticks": False}
+    found = _plot(name, {"type": "bar"}, {"type": "nominal", "sort": None, "axis": axis}, points)
+    found["encoding"]["xOffset"] = {"field": "outcome", "sort": ["stayed", "churned"]}
+    return found

@@ -152,6 +152,12 @@ class Dataset(Strict):
         return {name: column for name, column in self.columns.items() if column.role == "feature"}
 
     @cached_property
+    def used(self) -> frozenset[str]:
+        """The raw columns that the derived features are computed from; all if none names any."""
+        found = frozenset().union(*(expressions.columns(feature.expression) for feature in self.features.values()))
+        return found or frozenset(self.raw)
+
+    @cached_property
     def numeric(self) -> tuple[str, ...]:
         """Numeric model inputs: raw columns, then derived features."""
         derived = tuple(name for name, feature in self.features.items() if feature.type == "number")

@@ -117,6 +117,16 @@ def check(text: str, columns: set[str], random: bool = False) -> None:
             raise ChurnError(f"{text!r}: {type(node).__name__} is not part of the expression language")
 
 
+def columns(text: str) -> frozenset[str]:
+    """The columns that a checked expression over columns reads."""
+    nodes = list(ast.walk(ast.parse(text, mode="eval")))
+    called = {id(node.func) for node in nodes if isinstance(node, ast.Call)}
+    named = {node.id for node in nodes if isinstance(node, ast.Name) and id(node) not in called} - set(CONSTANTS)
+    quoted = {node.args[0].value for node in nodes  # type: ignore[attr-defined]
+              if isinstance(node, ast.Call) and node.func.id == "col"}  # type: ignore[attr-defined]  # fmt: skip
+    return frozenset(named | quoted)
+
+
 @lru_cache(maxsize=1024)
 def _compiled(text: str) -> CodeType:
     tree = _WholeColumns().visit(ast.parse(text, mode="eval"))

@@ -1,6 +1,6 @@
 """The one feature function: raw columns in, model inputs out. Training, scoring and serving all call ``build``."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,12 +19,14 @@ def build(dataset: Dataset, raw: Mapping[str, np.ndarray]) -> Columns:
     ``raw`` holds float64 (NaN: missing) and text arrays ("": missing). Numbers leave as float32, the precision that
     ONNX Runtime and XGBoost compute in, so that every path sees the same bits; text leaves as object arrays.
     """
-    columns: Columns = dict(raw)
-    for name, feature in dataset.features.items():
-        columns[name] = expressions.evaluate(feature.expression, raw)
+    columns = {**raw, **_derived(dataset, raw)}
     return {name: columns[name].astype(np.float32) for name in dataset.numeric} | {
         name: columns[name].astype(object) for name in dataset.categorical
     }
+
+
+def _derived(dataset: Dataset, raw: Mapping[str, np.ndarray]) -> Columns:
+    return {name: expressions.evaluate(feature.expression, raw) for name, feature in dataset.features.items()}
 
 
 def from_rows(dataset: Dataset, rows: Iterable[Mapping[str, Any]]) -> Columns:
@@ -40,14 +42,19 @@ def from_rows(dataset: Dataset, rows: Iterable[Mapping[str, Any]]) -> Columns:
     return columns
 
 
-def from_frame(dataset: Dataset, frame: "pd.DataFrame") -> Columns:
-    """Raw columns of a table (rows in order), ready for ``build``."""
+def from_frame(dataset: Dataset, frame: "pd.DataFrame", only: Container[str] | None = None) -> Columns:
+    """Raw columns of a table (rows in order), or those of ``only``, ready for ``build``."""
     columns: Columns = {}
     for name, column in dataset.raw.items():
+        if only is not None and name not in only:
+            continue
         if column.numeric:
             columns[name] = frame[name].to_numpy(dtype=np.float64, na_value=np.nan)
         else:
-            columns[name] = frame[name].astype(object).where(frame[name].notna(), "").to_numpy(dtype=object)
+            text = (
+                frame[name].astype("category").cat
+            )  # each level is made an object once; a missing cell has the code -1
+            columns[name] = np.append(text.categories.to_numpy(dtype=object), "")[text.codes.to_numpy()]
     return columns
 
 
@@ -62,8 +69,15 @@ def frame(dataset: Dataset, table: "pd.DataFrame") -> "pd.DataFrame":
 
 
 def derived(dataset: Dataset, table: "pd.DataFrame") -> "pd.DataFrame":
-    """The derived features of a table (rows in order, "" made missing), for people and for the profile."""
-    found = frame(dataset, table)[list(dataset.features)].reset_index(drop=True)
-    texts = {name: found[name].astype("category") for name, f in dataset.features.items() if f.type == "category"}
-    return found.assign(**{name: text.cat.remove_categories([""]) if "" in text.cat.categories else text
-                           for name, text in texts.items()})  # fmt: skip
+    """The derived features of a table (rows in order, "" made missing), as ``build`` computes them, for people and for
+    the profile. ``table`` needs the columns ``dataset.used``."""
+    import pandas as pd
+
+    found: dict[str, pd.Series] = {}
+    for name, values in _derived(dataset, from_frame(dataset, table, dataset.used)).items():
+        if dataset.features[name].type == "number":
+            found[name] = pd.Series(values.astype(np.float32))
+            continue
+        text = pd.Series(values.astype(object)).astype("category")
+        found[name] = text.cat.remove_categories([""]) if "" in text.cat.categories else text
+    return pd.DataFrame(found, index=range(len(table)))

@@ -30,11 +30,6 @@ class Intake:
     previous: Profile | None
     origin: str
 
-    def require(self) -> bytes:
-        """The table, if no check of severity error failed; else ChurnError (see ``quality.Report.require``)."""
-        self.report.require(self.origin)
-        return tables.to_bytes(self.table)
-
 
 def check(
     origins: Sequence[Source], parts: Sequence[bytes], dataset: Dataset, limits: Quality, previous: Profile | None
@@ -63,8 +58,7 @@ def store(
     table: bytes, derived: bytes, sides: "np.ndarray", dataset: Dataset, made_up: bool, settings: Versioning
 ) -> versioning.Saved:
     """Version the table and its derived features, split in two; write the .dvc pointer if ``settings`` say where."""
-    whole = tables.typed(table, dataset).join(tables.typed(derived, dataset))
-    train, holdout = (tables.to_bytes(whole[sides == side]) for side in (TRAIN, HOLDOUT))
+    train, holdout = tables.side_by_side([table, derived], [sides == side for side in (TRAIN, HOLDOUT)], dataset)
     saved = versioning.save(train, holdout, dataset, made_up)
     if settings.pointer:
         try:

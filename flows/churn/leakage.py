@@ -35,7 +35,7 @@ def separation(values: "pd.Series", churned: np.ndarray) -> float:
     missing = values.isna().to_numpy()
     rates = [missing[churned].mean(), missing[~churned].mean()] if 0 < churned.sum() < len(churned) else [0.0, 0.0]
     best = 0.5 + abs(rates[0] - rates[1]) / 2
-    present, outcome = values[~missing], churned[~missing]
+    present, outcome = (values[~missing], churned[~missing]) if missing.any() else (values, churned)
     if outcome.all() or not outcome.any():
         return float(best)
     own = _of_numbers(present, outcome) if present.dtype.kind in "biuf" else _of_levels(present, outcome)
@@ -54,10 +54,10 @@ def _of_numbers(values: "pd.Series", churned: np.ndarray) -> float:
 def _of_levels(values: "pd.Series", churned: np.ndarray) -> float:
     codes = values.astype("category").cat.codes.to_numpy()
     half = np.random.default_rng(SEED).random(len(codes)) < 0.5
-    levels = int(codes.max()) + 1
-    counts = [np.bincount(codes[part], minlength=levels).astype(float)
-              for part in (half & churned, half, ~half & churned, ~half & ~churned)]  # fmt: skip
-    learned, seen, left, stayed = counts
+    # Counted at once: by level, by half, by outcome.
+    counts = np.bincount(codes.astype(np.int64) * 4 + half * 2 + churned, minlength=4 * (int(codes.max()) + 1))
+    counts = counts.reshape(-1, 2, 2).astype(float)
+    learned, seen, left, stayed = counts[:, 1, 1], counts[:, 1].sum(axis=1), counts[:, 0, 1], counts[:, 0, 0]
     if not left.sum() or not stayed.sum():
         return 0.5
     rate = np.where(seen > 0, learned / np.maximum(seen, 1), learned.sum() / max(seen.sum(), 1))

@@ -1,6 +1,6 @@
 """A small description of a table's columns, kept with each run: the card shows it and the next version is compared with it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -44,33 +44,54 @@ def profile(frame: "pd.DataFrame", dataset: Dataset) -> Profile:
 def _column(values: "pd.Series") -> Column:
     missing = float(values.isna().mean())
     if values.dtype.kind in "iuf":
-        present = values.dropna().to_numpy(dtype=np.float64)
-        edges = tuple(np.unique(np.quantile(present, np.linspace(0, 1, BINS + 1))).tolist()) if len(present) else (0.0,)
-        return Column(missing, int(values.nunique()), edges, (), _shares(values, edges, ()))
+        present = ordered(values)
+        edges = tuple(np.unique(quantiles(present, np.linspace(0, 1, BINS + 1))).tolist()) if len(present) else (0.0,)
+        distinct = int(np.count_nonzero(np.diff(present))) + bool(len(present))
+        return Column(missing, distinct, edges, (), _shares_of_numbers(present, len(values), edges))
     counts = values.value_counts()
     counts = counts[counts > 0]
     levels = tuple(str(level) for level in counts.index[:LEVELS])
-    return Column(missing, len(counts), (), levels, _shares(values, (), levels))
+    return Column(missing, len(counts), (), levels, _shares_of_levels(counts, len(values), levels))
 
 
-def _shares(values: "pd.Series", edges: tuple[float, ...], levels: tuple[str, ...]) -> tuple[float, ...]:
-    rows = max(len(values), 1)
-    missing = int(values.isna().sum())
-    if edges:
-        present = values.dropna().to_numpy(dtype=np.float64)
-        counts = np.bincount(
-            np.searchsorted(edges[1:-1], present, side="left"), minlength=max(len(edges) - 1, 1)
-        ).tolist()
-    else:
-        found = values.value_counts()
-        counts = [int(found.get(level, 0)) for level in levels]
-    return tuple(count / rows for count in (*counts, len(values) - missing - sum(counts), missing))
+def ordered(values: "pd.Series") -> np.ndarray:
+    """The numbers of a column that are there, ascending, float64: quantiles and counts are then looked up, not searched."""
+    numbers = values.to_numpy(dtype=np.float64, na_value=np.nan)
+    numbers = np.sort(numbers)  # NaN last
+    return numbers[: np.searchsorted(numbers, np.nan)]
+
+
+def quantiles(present: np.ndarray, shares: np.ndarray) -> np.ndarray:
+    """Quantiles of ``ordered`` numbers (at least one), interpolated between neighbours."""
+    return np.interp(shares * (len(present) - 1), np.arange(len(present)), present)
+
+
+def counted(present: np.ndarray, edges: Sequence[float] | np.ndarray) -> np.ndarray:
+    """How many of ``ordered`` numbers lie in each bin; a bin holds its upper edge, the outer bins all beyond them."""
+    below = np.searchsorted(present, edges[1:-1], side="right")
+    return np.diff(below, prepend=0, append=len(present))
+
+
+def _shares(values: "pd.Series", column: Column) -> tuple[float, ...]:
+    if column.edges:
+        return _shares_of_numbers(ordered(values), len(values), column.edges)
+    return _shares_of_levels(values.value_counts(), len(values), column.levels)
+
+
+def _shares_of_numbers(present: np.ndarray, rows: int, edges: tuple[float, ...]) -> tuple[float, ...]:
+    counts = (*counted(present, edges).tolist(), 0, rows - len(present))
+    return tuple(count / max(rows, 1) for count in counts)
+
+
+def _shares_of_levels(found: "pd.Series", rows: int, levels: tuple[str, ...]) -> tuple[float, ...]:
+    counts, present = [int(found.get(level, 0)) for level in levels], int(found.sum())
+    return tuple(count / max(rows, 1) for count in (*counts, present - sum(counts), rows - present))
 
 
 def distances(before: Profile, frame: "pd.DataFrame") -> dict[str, float]:
     """Jensen-Shannon distance (base 2, 0..1; Lin 1991) of each column from how it was, missing cells counted as a value."""
     return {
-        name: _distance(np.array(column.shares), np.array(_shares(frame[name], column.edges, column.levels)))
+        name: _distance(np.array(column.shares), np.array(_shares(frame[name], column)))
         for name, column in before.columns.items()
         if name in frame and (frame[name].dtype.kind in "iuf") == bool(column.edges)
     }

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 EXAMPLES = 3
+UNIQUE = "is unique"  # the rule of an id
 Severity = Literal["error", "warning"]
 
 
@@ -175,7 +176,7 @@ def _schema_checks(frame: "pd.DataFrame", dataset: Dataset, unreadable: dict[str
             rules[name, "not_nullable"] = ("is never missing", remedy, "error")
         unique = column.role == "id" and dataset.time is None
         if unique:
-            rules[name, "field_uniqueness"] = ("is unique", "Keep one row per customer.", "error")
+            rules[name, "field_uniqueness"] = (UNIQUE, "Keep one row per customer.", "error")
         nullable = (name, "not_nullable") not in rules
         columns[name] = pa.Column(checks=checks, nullable=nullable, unique=unique, report_duplicates="exclude_first")
     together = [dataset.id, dataset.time] if dataset.id and dataset.time else None

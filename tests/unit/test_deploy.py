@@ -18,7 +18,7 @@ def test_only_a_cluster_repeats_and_never_a_verdict() -> None:
     deploy = load(Deploy, ROOT / "config" / "deploy.toml")
     assert "retry" not in dict(deploy.decorators("tune", on_cluster=False))
     assert dict(deploy.decorators("tune", on_cluster=True))["retry"]["times"] > 0
-    for step in ("validate", "gate", "register"):
+    for step in ("features", "gate", "register"):
         assert dict(deploy.decorators(step, on_cluster=True))["retry"]["times"] == 0
 
 

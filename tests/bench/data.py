@@ -1,0 +1,65 @@
+"""``make bench-data``: DataFlow on a Parquet file beside its floor, one process that does the same by hand in polars.
+Prints, never asserts. ``python tests/bench/data.py [--rows 1000000] [--rounds 3]``
+
+The floor (``tests/bench/data_floor.py``) reads the file, makes the very same checks, computes the same features, splits
+and writes the same two tables and hashes them; it has no steps to resume at, no profile, no card and no store.
+"""
+
+import argparse
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+GENERATE = """
+import sys
+sys.path.insert(0, "flows")
+from churn import config, generator
+from churn.dataset import Dataset
+telco = config.load(Dataset, "config/datasets/telco.toml")
+generator.generate(telco, int(sys.argv[1]), seed=int(sys.argv[3])).to_parquet(sys.argv[2], index=False)
+"""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rows", type=int, default=1_000_000)
+    parser.add_argument("--rounds", type=int, default=3)
+    options = parser.parse_args()
+    flow, floor = [], []
+    with tempfile.TemporaryDirectory() as folder:
+        environ = {**os.environ, "CHURNFLOW_HOME": f"{folder}/state"}
+        for seed in range(options.rounds):  # other rows each time: a version that exists is not written again
+            source = f"{folder}/customers.parquet"
+            _run(environ, "-c", GENERATE, str(options.rows), source, str(seed))
+            floor.append(_run(environ, "tests/bench/data_floor.py", source, folder))
+            flow.append(_run(environ, "flows/data_flow.py", "run", "--source", source))
+            print(f"round {seed + 1}: DataFlow {_said(flow[-1])}; floor {_said(floor[-1])}", flush=True)
+    ours, least = (statistics.median(seconds for seconds, _ in found) for found in (flow, floor))
+    print(f"{options.rows:,} rows, medians: DataFlow {ours:.1f} s, floor {least:.1f} s, ratio {ours / least:.2f}; "
+          f"largest process {max(megabytes for _, megabytes in flow):.0f} MB")  # fmt: skip
+
+
+def _run(environ: dict[str, str], *words: str) -> tuple[float, float]:
+    """Wall seconds of a command, and the peak memory in MB of its largest process."""
+    with tempfile.TemporaryFile("w+") as output:
+        started = time.monotonic()
+        process = subprocess.Popen([sys.executable, *words], cwd=ROOT, env=environ, stdout=output, stderr=output)
+        _, status, used = os.wait4(process.pid, 0)  # the usage covers its children too
+        seconds, process.returncode = time.monotonic() - started, os.waitstatus_to_exitcode(status)
+        if process.returncode:
+            output.seek(0)
+            sys.exit(output.read())
+    return seconds, used.ru_maxrss / 1024
+
+
+def _said(found: tuple[float, float]) -> str:
+    return f"{found[0]:.1f} s, {found[1]:.0f} MB"
+
+
+if __name__ == "__main__":
+    main()
