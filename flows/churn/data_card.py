@@ -130,7 +130,9 @@ def _distributions(frame: "pd.DataFrame", dataset: Dataset) -> Chart:
     for plot in plots:
         plot["encoding"] |= {"y": {**y, **plot["encoding"].get("y", {})}, "color": colour, "tooltip": hint}
     spec = {"$schema": "https://vega.github.io/schema/vega-lite/v5.json", "columns": PLOT_COLUMNS, "concat": plots}
-    return Chart({**spec, "config": {"view": {"stroke": None}, "axis": {"grid": False}}})
+    # Each plot has its own bar width: a shared one is that of the plot with the fewest levels.
+    own = {"scale": {"xOffset": "independent"}}
+    return Chart({**spec, "resolve": own, "config": {"view": {"stroke": None}, "axis": {"grid": False}}})
 
 
 def _plot(name: str, mark: dict[str, Any], x: dict[str, Any], points: list[dict[str, Any]]) -> dict[str, Any]:
