@@ -24,8 +24,9 @@ def parts(training: Training) -> list[Part]:
         "## Gate",
         _gate(training.verdict),
         "## Leaderboard",
-        f"Cross-validated on the training rows ({training.config.search.folds} folds, decided by {metric}).",
+        f"Cross-validated on the training rows ({training.config.search.folds} folds, decided by {_plain(metric)}).",
         _leaderboard(training.board, metric),
+        _parameters(training.board),
         "## Holdout",
         holdout(found),
         decision(chosen),
@@ -101,23 +102,26 @@ def _gate(gate: Gate) -> Table:
 def _leaderboard(board: list[Candidate], metric: str) -> Table:
     rows = []
     for place, candidate in enumerate(board, start=1):
-        scores = [f"{value:.4f}" for value in candidate.best.scores.values()]
-        params = ", ".join(
-            f"{k}={v:.4g}" if isinstance(v, float) else f"{k}={v}" for k, v in candidate.best.params.items()
-        )
-        low, high = candidate.interval
+        low, high = sorted(abs(edge) for edge in candidate.interval)
         budget = " (time budget)" if candidate.stopped else ""
-        rows.append(
-            [
-                str(place),
-                candidate.family.name,
-                *scores,
-                f"{low:.4f} to {high:.4f}",
-                f"{candidate.seconds:.0f} s{budget}",
-                params,
-            ]
-        )
-    return Table(["", "family", *board[0].best.scores, f"{metric} 95 %", "search", "parameters"], rows)
+        scores = [f"{abs(value):.4f}" for value in candidate.best.scores.values()]
+        spent = f"{candidate.seconds:.0f} s{budget}"
+        rows.append([str(place), candidate.family.name, *scores, f"{low:.4f} to {high:.4f}", spent])
+    return Table(["", "family", *map(_plain, board[0].best.scores), f"{_plain(metric)} 95 %", "search"], rows)
+
+
+def _plain(metric: str) -> str:
+    """An error's name without scikit-learn's sign: its values are shown as they are, lower being better."""
+    return metric.removeprefix("neg_").removesuffix("_score")
+
+
+def _parameters(board: list[Candidate]) -> Table:
+    rows = []
+    for candidate in board:
+        found = candidate.best.params.items()
+        shown = ", ".join(f"{k}={v:.4g}" if isinstance(v, float) else f"{k}={v}" for k, v in found)
+        rows.append([candidate.family.name, shown])
+    return Table(["family", "best parameters"], rows)
 
 
 def _curves(found: Evaluation) -> Any:
