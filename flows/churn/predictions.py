@@ -3,6 +3,7 @@
 ``ROOT/predictions/day=2026-11-23/part-*.parquet`` holds one row per answered customer: COLUMNS, then the raw feature
 columns under their own names (float64, or text). ``ROOT/feedback/day=.../part-*.parquet`` holds outcomes that became
 known later: prediction_id, time, outcome. ROOT is CHURNFLOW_PREDICTIONS (a folder or s3://bucket/prefix).
+HOLDOUT, beside a model in the registry, holds its answers for the holdout in the same columns: what monitoring refers to.
 """
 
 import os
@@ -20,9 +21,11 @@ from churn.errors import ChurnError
 if TYPE_CHECKING:
     import pandas as pd
     import pyarrow
+    from churn.scoring import Scorer
     from pyarrow.fs import FileSystem
 
 PREDICTIONS, FEEDBACK = "predictions", "feedback"
+HOLDOUT = "holdout.parquet"
 COLUMNS = ("prediction_id", "time", "model_version", "data_version", "probability", "decision")
 _S3_SECONDS = {"connect_timeout": 3.0, "request_timeout": 15.0}  # a dead store must not hang writer or reader
 
@@ -49,6 +52,26 @@ def schema(dataset: Dataset, with_id: bool = False) -> "pyarrow.Schema":
     if with_id and dataset.id is not None:
         fields.append((dataset.id, pa.string()))
     return pa.schema(fields + [(name, pa.float64() if c.numeric else pa.string()) for name, c in dataset.raw.items()])
+
+
+def holdout(scorer: "Scorer", table: "pd.DataFrame") -> "pyarrow.Table":
+    """The scorer's answers for a table with known outcomes, rows in order: probability (float64), decision and outcome
+    (bool), then the raw feature columns as in ``schema``. Raises ChurnError as ``schema`` does."""
+    import pyarrow as pa
+    from churn import features
+
+    dataset, wanted = scorer.dataset, schema(scorer.dataset)
+    raw = features.from_frame(dataset, table)
+    probability = scorer.probability(raw).astype("float64")
+    columns = {
+        "probability": pa.array(probability),
+        "decision": pa.array(probability >= scorer.threshold),
+        "outcome": pa.array((table[dataset.target] == dataset.positive).to_numpy(dtype=bool)),
+    }
+    for name, values in raw.items():
+        missing = values == "" if values.dtype == object else values != values
+        columns[name] = pa.array(values, wanted.field(name).type, mask=missing)
+    return pa.table(columns)
 
 
 def feedback_schema() -> "pyarrow.Schema":

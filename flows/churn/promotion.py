@@ -4,9 +4,10 @@ import hashlib
 import json
 import tempfile
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
-from churn import bentos, comparison, explain, gate, models, registry, scoring, serving, tracking
+from churn import bentos, comparison, explain, gate, models, predictions, registry, scoring, serving, tracking
 from churn.config import Strict, TrainConfig
 from churn.dataset import Dataset
 from churn.errors import ChurnError
@@ -97,12 +98,16 @@ def register(training: Training, run: str) -> tuple[registry.Registered, Gate]:
     If another training made a champion since the verdict, the model is judged against that one first: the verdict
     returned is the one that counted, and it is kept as RECORD beside the model.
     """
+    from pyarrow import parquet
+
     data, config, found, verdict = training.data, training.config, training.found, training.verdict
     pipeline, described = training.chosen.pipeline, manifest(training)
     whole = models.whole(pipeline, data.dataset)
     with tempfile.TemporaryDirectory() as folder:
         scoring.write(folder, pipeline, described)
-        scoring.check_parity(scoring.Scorer(folder), whole, data.holdout, config.search.seed)
+        scorer = scoring.Scorer(folder)
+        scoring.check_parity(scorer, whole, data.holdout, config.search.seed)
+        parquet.write_table(predictions.holdout(scorer, data.holdout), Path(folder, predictions.HOLDOUT))
         example = data.holdout[list(data.dataset.raw)].head(100)
         made = registry.register(
             data.dataset.model, run, described["metaflow_run"], whole, folder, example, _tags(described, data)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 CHALLENGER, CHAMPION, PREVIOUS = "challenger", "champion", "previous"
 STAGES = {CHALLENGER: "Staging", CHAMPION: "Production", PREVIOUS: "Archived"}  # for people who read stages
 REPLACED = "replaced"  # tag of a champion: the version it took over from
-FILES = "scorer"  # artifact folder of the ONNX model and its manifest, beside MLflow's own model
+FILES = "scorer"  # artifact folder of the ONNX model, its manifest and its holdout answers, beside MLflow's own model
 REQUIREMENTS = ("scikit-learn", "xgboost", "pandas", "numpy", "pydantic", "skops")
 LOCK_SECONDS = 60.0  # a lock older than this was left behind by a process that died
 

@@ -87,6 +87,20 @@ def test_the_scorer_decides_at_the_threshold(trained: SimpleNamespace, tmp_path)
     )
 
 
+def test_the_answers_for_the_holdout_lie_beside_the_model(trained: SimpleNamespace, tmp_path: Path) -> None:
+    import pandas as pd
+    from churn import predictions
+
+    kept = pd.read_parquet(registry.fetch(trained.train.champion, tmp_path) / predictions.HOLDOUT)
+    data, found = versioning.load(trained.data.data_version), trained.train.evaluation
+    assert list(kept) == ["probability", "decision", "outcome", *data.dataset.raw]
+    np.testing.assert_allclose(kept.probability, found.probability, atol=1e-5)
+    assert (kept.outcome == (found.outcome == 1)).all()
+    assert (kept.decision == (kept.probability >= found.threshold)).all()
+    for name in ("tenure", "Contract", "TotalCharges"):
+        pd.testing.assert_series_equal(kept[name], data.holdout[name].reset_index(drop=True), check_dtype=False)
+
+
 def test_from_inside_flows_the_same_runs_and_versions_are_seen(trained: SimpleNamespace, customers_csv: Path) -> None:
     done = flow("data_flow", "run", "--source", str(customers_csv), cwd=ROOT / "flows")
     assert f"Data version {trained.data.data_version} (already stored: nothing uploaded)" in done.stdout
