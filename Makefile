@@ -67,6 +67,9 @@ bench-train: $(READY) ## TrainFlow beside the same fits in one process: make ben
 bench-quality: $(READY) ## our models beside FLAML's: make bench-quality [SOURCE=telco.csv]
 	@$(PY) tests/bench/quality.py $(if $(SOURCE),--telco "$(SOURCE)")
 
+score: $(READY) ## a ranked list with reasons, without a service: make score SOURCE=customers.csv
+	$(PY) flows/score_flow.py $(if $(DATASET),--config description config/datasets/$(DATASET).toml) run $(if $(SOURCE),--source "$(SOURCE)")
+
 bento: $(READY) ## build the champion's Bento, as TrainFlow's last step does; prints its tag
 	@$(PY) flows/serve.py --build $(if $(DATASET),--dataset $(DATASET))
 
@@ -98,4 +101,4 @@ clean: ## remove all local state (.churnflow), after asking
 	@read -r -p "Remove .churnflow with all runs, models and data versions? [y/N] " answer; \
 	  if [ "$$answer" = y ]; then rm -rf .churnflow; else echo "kept"; fi
 
-.PHONY: help install run dataset data-pull data-diff serve promote rollback compare lineage bench-data bench-train bench-quality lint test mlflow argo-export argo-deploy clean bento predict fuzz
+.PHONY: help install run score dataset data-pull data-diff serve promote rollback compare lineage bench-data bench-train bench-quality lint test mlflow argo-export argo-deploy clean bento predict fuzz

@@ -23,7 +23,7 @@ class DataFlow(base.Flow):
         """The sources are known and the settings are valid."""
         from churn.sources import choose
 
-        self.sources = choose(base.read(DataConfig, self.settings), self.source)
+        self.sources = choose(base.read(DataConfig, self.settings).source, self.source)
         self.made_up = any(source.kind == "generate" for source in self.sources)
         self.next(self.ingest, foreach="sources")
 

@@ -35,6 +35,7 @@ IMPORTS = {
         "scipy.stats",
         "dvc.repo",
     ),
+    "score_flow.py": (*_ALL, "pandera.pandas", "mlflow"),
     "train_flow.py": (
         *_ALL,
         *("dvc.repo", "sklearn.ensemble", "sklearn.linear_model", "sklearn.model_selection", "mlflow", "xgboost"),

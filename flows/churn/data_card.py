@@ -25,7 +25,7 @@ def data(found: Intake, dataset: Dataset) -> list[Part]:
         f"{verdict} {report.rows:,} customers from {found.origin}; {share:.1%} churned; quality score {report.score:.4f} "
         f"({len(report.checks)} checks, {len(report.errors)} failed, {len(report.warnings)} warnings).{aside}",
         *_failed(report),
-        *_quarantine(found),
+        *quarantine(found.quarantine),
         *_changes(found),
         "## Columns",
         f"Red: customers who churned; blue: customers who stayed; each as a share of its own group. The first {PLOTS} features.",
@@ -54,14 +54,13 @@ def _passed(report: Report) -> list[Part]:
     return ["## Checks that passed", Table(["rule", "severity", "columns"], rows)]
 
 
-def _quarantine(found: Intake) -> list[Part]:
-    if found.quarantine.empty:
+def quarantine(rows: "pd.DataFrame") -> list[Part]:
+    """The first rows that were set aside, with their reasons; nothing if there are none."""
+    if rows.empty:
         return []
-    sample = found.quarantine.head(SAMPLE)
+    sample = rows.head(SAMPLE)
     shown = ["row", "reasons", *[name for name in sample.columns if name not in ("row", "reasons")]]
-    title = (
-        f"## Quarantine\nThe first {len(sample)} of {len(found.quarantine):,} rows that were set aside, as they came."
-    )
+    title = f"## Quarantine\nThe first {len(sample)} of {len(rows):,} rows that were set aside, as they came."
     return [title, Table(shown, [[str(value) for value in row] for row in sample[shown].itertuples(index=False)])]
 
 

@@ -44,10 +44,15 @@ def check(
 
 
 def set_aside(found: Intake, name: str) -> str:
-    """The rows in quarantine as CSV text (empty: none), also written to the local state as quarantine/NAME.csv."""
-    if found.quarantine.empty or found.report.errors:
+    """The ``quarantine`` of rows that passed as a whole; nothing if the run stops anyway."""
+    return "" if found.report.errors else quarantine(found.quarantine, name)
+
+
+def quarantine(rows: "pd.DataFrame", name: str) -> str:
+    """``rows`` as CSV text (empty: none), also written to the local state as quarantine/NAME.csv."""
+    if rows.empty:
         return ""
-    text = found.quarantine.to_csv(index=False)
+    text = rows.to_csv(index=False)
     path = STATE / "quarantine" / f"{name}.csv"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text, encoding="utf-8")

@@ -158,10 +158,11 @@ def _array(values: Sequence[Any], kind: "pyarrow.DataType") -> "pyarrow.Array":
     return pa.Array.from_buffers(kind, len(values), [there, pa.py_buffer(content)])
 
 
-def part_name(kind: str, microseconds: int) -> str:
-    """A new part's path below ROOT: no two writers, restarts or moments make the same one."""
+def part_name(kind: str, microseconds: int, name: str = "") -> str:
+    """A part's path below ROOT: without a ``name``, no two writers, restarts or moments make the same one."""
     moment = datetime.fromtimestamp(microseconds / 1e6, UTC)
-    return f"{kind}/day={moment:%Y-%m-%d}/part-{moment:%H%M%S%f}-{time.time_ns():x}-{os.urandom(4).hex()}.parquet"
+    name = name or f"{time.time_ns():x}-{os.urandom(4).hex()}"
+    return f"{kind}/day={moment:%Y-%m-%d}/part-{moment:%H%M%S%f}-{name}.parquet"
 
 
 def store(at: str, name: str, content: bytes) -> None:

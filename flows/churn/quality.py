@@ -89,16 +89,32 @@ def validate(frame: "pd.DataFrame", dataset: Dataset, limits: Quality, source: s
     Raises ChurnError at once if a column is missing, because nothing after that would make sense.
     """
     _require_columns(frame, dataset, source)
+    kept, aside, checks = _rows(frame, dataset, limits.quarantine)
+    return Validated(kept, aside, _report(checks, kept, frame, dataset, limits, len(aside)))
+
+
+def screen(frame: "pd.DataFrame", dataset: Dataset, quarantine: float, source: str) -> Validated:
+    """``validate`` for customers whose outcome is not known: what a row can fail by itself, and no target is needed.
+
+    ``quarantine`` is the largest share of rows that may be set aside. Raises ChurnError at once if a column is missing.
+    """
+    _require_columns(frame, dataset, source, but=dataset.target)
+    kept, aside, checks = _rows(frame.drop(columns=dataset.target, errors="ignore"), dataset, quarantine)
+    return Validated(kept, aside, Report(tuple(checks), len(frame), len(aside)))
+
+
+def _rows(
+    frame: "pd.DataFrame", dataset: Dataset, quarantine: float
+) -> "tuple[pd.DataFrame, pd.DataFrame, list[Check]]":
+    """The typed rows to go on with, those set aside, and the checks that a row fails by itself."""
     typed, unreadable = conform(frame, dataset)
     found = _cell_checks(frame, typed, unreadable, dataset)
     bad = _union([rows for check, rows in found if check.severity == "error"], len(typed))
     checks = [check for check, _ in found]
-    if not bad.any() or bad.mean() > limits.quarantine:
-        set_aside = typed.iloc[:0].assign(reasons="")
-        return Validated(typed, set_aside, _report(checks, typed, frame, dataset, limits, 0))
+    if not bad.any() or bad.mean() > quarantine:
+        return typed, typed.iloc[:0].assign(reasons=""), checks
     kept = conform(frame[~bad].reset_index(drop=True), dataset)[0]  # anew: integers are integers again
-    checks = [_pardoned(check) for check in checks]
-    return Validated(kept, _set_aside(frame, bad, found), _report(checks, kept, frame, dataset, limits, int(bad.sum())))
+    return kept, _set_aside(frame, bad, found), [_pardoned(check) for check in checks]
 
 
 def _report(
@@ -113,8 +129,8 @@ def _report(
     return Report((*checks, *_table_checks(kept, dataset, limits)), len(frame), set_aside)
 
 
-def _require_columns(frame: "pd.DataFrame", dataset: Dataset, source: str) -> None:
-    wanted = [name for name, column in dataset.columns.items() if column.role != "ignore"]
+def _require_columns(frame: "pd.DataFrame", dataset: Dataset, source: str, but: str = "") -> None:
+    wanted = [name for name, column in dataset.columns.items() if column.role != "ignore" and name != but]
     if missing := [name for name in wanted if name not in frame.columns]:
         raise ChurnError(
             f"{source}: column {', '.join(map(repr, missing))} is missing; the file has: {', '.join(map(str, frame.columns))}. "

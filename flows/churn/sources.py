@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from churn import conform, download, tables
-from churn.config import S3, DataConfig, File, Generate, Http, Source, Sql
+from churn.config import S3, File, Generate, Http, Source, Sql
 from churn.dataset import Dataset
 from churn.errors import ChurnError
 
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 Result = TypeVar("Result")
 
 
-def choose(config: DataConfig, path: str) -> list[Source]:
-    """The sources of config, or the one file or folder at ``path`` if that is given."""
-    return [File(kind="file", path=path)] if path else list(config.source)
+def choose(configured: Sequence[Source], path: str) -> list[Source]:
+    """The configured sources, or the one file or folder at ``path`` if that is given."""
+    return [File(kind="file", path=path)] if path else list(configured)
 
 
 def read(source: Source, dataset: Dataset) -> bytes:

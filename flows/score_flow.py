@@ -1,0 +1,80 @@
+"""ScoreFlow: from customers to a ranked list with reasons. ``python flows/score_flow.py run --source customers.csv``"""
+
+import base
+from churn.dataset import Dataset
+from churn.ranking import ScoreConfig
+from metaflow import Parameter, card, current, step
+
+KEPT = ["model", "made_up", "moment", "table", "aside"]
+
+
+@base.deployed
+class ScoreFlow(base.Flow):
+    """Rank customers by the champion's probability, or by what contacting them is worth, and say why."""
+
+    settings = base.config("settings", "score.toml", ScoreConfig)
+    description = base.config("description", "datasets/telco.toml", Dataset)
+    source = Parameter(
+        "source",
+        help="CSV or Parquet file, or a folder of them, instead of the sources in config/score.toml",
+        default="",
+    )
+
+    @step
+    def start(self):
+        """There is a champion, and the sources are known."""
+        import time
+
+        from churn import promotion, sources
+
+        self.model = promotion.champion(base.read(Dataset, self.description))
+        self.sources = sources.choose(base.read(ScoreConfig, self.settings).source, self.source)
+        self.made_up = any(source.kind == "generate" for source in self.sources)
+        self.moment = time.time_ns() // 1000  # a step that is repeated logs the same predictions at the same moment
+        self.next(self.screen)
+
+    @step
+    def screen(self):
+        """The customers that fit the champion's data set are in one table, cut into shards; rows with errors are set aside."""
+        from churn import intake, ranking, tables
+
+        dataset, rule = ranking.scorer(self.model).dataset, base.read(ScoreConfig, self.settings).score
+        table, self.aside = ranking.screen(self.sources, dataset, rule)
+        intake.quarantine(self.aside, f"{dataset.name}-{current.run_id}")
+        self.table, self.shards = tables.to_bytes(table), ranking.shards(len(table), rule.shard_rows)
+        self.next(self.score, foreach="shards")
+
+    @step
+    def score(self):
+        """The customers of one shard have their probability, and are in the prediction log."""
+        from churn import ranking, tables
+
+        scorer, (first, end) = ranking.scorer(self.model), self.input
+        customers = tables.typed(self.table, scorer.dataset).iloc[first:end]
+        self.scored = ranking.score(scorer, customers, current.run_id)
+        if base.read(ScoreConfig, self.settings).score.log and not self.made_up:
+            ranking.log(scorer, self.model, customers, self.scored, self.moment, f"score-{current.run_id}-{first}")
+        self.next(self.rank)
+
+    @card(type="blank", id="list")
+    @step
+    def rank(self, inputs):
+        """The list is written, likeliest or most profitable first, and the first customers have their reasons."""
+        from churn import ranking, ranking_card, tables
+
+        self.merge_artifacts(inputs, include=KEPT)
+        scorer, rule = ranking.scorer(self.model), base.read(ScoreConfig, self.settings).score
+        scored, name = [shard.scored for shard in inputs], f"{scorer.dataset.name}-{current.run_id}"
+        self.ranked = ranking.rank(scorer, tables.typed(self.table, scorer.dataset), scored, rule, name)
+        base.show(current.card["list"], ranking_card.parts(self.ranked, self.model, self.aside))
+        self.next(self.end)
+
+    @step
+    def end(self):
+        """The list is there."""
+        found = self.ranked
+        print(f"{found.churning} of {found.customers} customers are likely to leave: {found.place}")
+
+
+if __name__ == "__main__":
+    ScoreFlow()
