@@ -1,5 +1,6 @@
 """What the flow files share. Import it before metaflow: it sets the environment's defaults first."""
 
+import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -54,11 +55,18 @@ class Stopped(MetaflowException):
 
 
 @user_step_decorator
-def _plain_errors(step_name: str, flow: Any, inputs: Any = None, attributes: Any = None) -> Iterator[None]:
+def _reported(step_name: str, flow: Any, inputs: Any = None, attributes: Any = None) -> Iterator[None]:
+    """A ChurnError is shown as its message alone; how the run ended is published (``churn.publish``)."""
     try:
         yield
-    except ChurnError as error:
-        raise Stopped(str(error)) from None
+    except Exception as error:
+        if "METAFLOW_KUBERNETES_WORKLOAD" not in os.environ or current.retry_count >= DEPLOY.at(step_name).retries:
+            _ended(False)
+        if isinstance(error, ChurnError):
+            raise Stopped(str(error)) from None
+        raise
+    if step_name == "end":
+        _ended(True)
 
 
 @user_step_decorator
@@ -72,12 +80,12 @@ def skippable(step_name: str, flow: Any, inputs: Any = None, attributes: Any = N
     yield {}
 
 
-class plain_errors(FlowMutator):
-    """Class decorator of a flow: a ChurnError in any step is shown as its message alone."""
+class reported(FlowMutator):
+    """Class decorator of a flow: ``_reported`` for every step."""
 
     def pre_mutate(self, mutable_flow: Any) -> None:
         for _, step in mutable_flow.steps:
-            step.add_decorator(_plain_errors)
+            step.add_decorator(_reported)
 
 
 class _cluster_ready(FlowMutator):
@@ -139,7 +147,7 @@ def read(model: type[settings.Model], value: Any) -> settings.Model:
     return settings.check(model, value.to_dict(), "config")
 
 
-@plain_errors
+@reported
 @_cluster_ready
 class Flow(FlowSpec):
     """Base of the flows."""
@@ -183,6 +191,43 @@ def previous_profile(dataset: str, made_up: bool) -> Any:
     except MetaflowNotFound:
         pass
     return None
+
+
+OUTCOMES = {True: "succeeded", False: "failed"}
+
+
+def _ended(well: bool) -> None:
+    """Tag the run with its outcome, and publish the flow's totals - counted by these tags - and times."""
+    import time
+
+    from churn import metrics, publish
+
+    now, name = time.time(), str(current.flow_name)
+    found = [metrics.LAST_SUCCESS.of(now) if well else metrics.LAST_FAILURE.of(now)]
+    own = metaflow.get_namespace()
+    metaflow.namespace(None)  # the runs of all users are counted
+    try:
+        runs = metaflow.Flow(name)
+        run = runs[str(current.run_id)]
+        run.add_tag(f"outcome:{OUTCOMES[well]}")
+        if well:
+            found.append(metrics.DURATION.of(now - run.created_at.timestamp()))
+        for outcome in OUTCOMES.values():
+            found.append(metrics.RUNS.of(sum(1 for _ in runs.runs(f"outcome:{outcome}")), status=outcome))
+    except MetaflowException as error:  # the run's own outcome must not depend on the run store's mood
+        print(f"The runs are not counted: {error}")
+    finally:
+        metaflow.namespace(own)
+    for problem in publish.publish({"flow": name}, found):
+        print(problem)
+
+
+def report(dataset: str, samples: list[Any]) -> None:
+    """Publish what a step found out about ``dataset``: ``churn.metrics.Sample``s (see ``churn.publish``)."""
+    from churn import publish
+
+    for problem in publish.publish({"flow": str(current.flow_name), "dataset": dataset}, samples):
+        print(problem)
 
 
 def show(on: Any, parts: list[Any]) -> None:

@@ -39,13 +39,14 @@ class DataFlow(base.Flow):
     @step
     def validate(self, inputs):
         """All rows are in one table with the data set's columns and types, and the card says what the checks found."""
-        from churn import data_card, intake, tables
+        from churn import data_card, intake, publish, tables
 
         self.merge_artifacts(inputs, include=["made_up", "sources"])
         dataset, limits = base.read(Dataset, self.description), base.read(DataConfig, self.settings).quality
         previous = base.previous_profile(dataset.name, self.made_up)
         found = intake.check(self.sources, [given.table for given in inputs], dataset, limits, previous)
         base.show(current.card["data"], data_card.data(found, dataset))
+        base.report(dataset.name, publish.quality(found.report))
         self.quality, self.profile, self.origin = found.report, found.profile, found.origin
         self.quarantine = intake.set_aside(found, f"{dataset.name}-{current.run_id}")
         self.table = tables.to_bytes(found.table)

@@ -105,9 +105,11 @@ class TrainFlow(base.Flow):
     @step
     def package(self):
         """The champion is a Bento, and a served copy of it has answered as the model did."""
-        from churn import promotion, versioning
+        from churn import promotion, publish, versioning
 
-        self.champion, self.bento, self.parity = promotion.package(versioning.load(self.data_version).dataset)
+        dataset = versioning.load(self.data_version).dataset
+        self.champion, self.bento, self.parity = promotion.package(dataset)
+        base.report(dataset.name, publish.champion(self.champion))
         self.next(self.end)
 
     @step

@@ -39,13 +39,17 @@ class Deploy(Strict):
     step: dict[str, Step] = {}
     start: dict[str, Start] = {}
 
+    def at(self, step: str) -> Step:
+        """What a step gets: its own table over the default, key by key."""
+        own = self.step.get(step)
+        return self.default.model_copy(update=own.model_dump(exclude_unset=True)) if own else self.default
+
     def decorators(self, step: str, on_cluster: bool) -> list[tuple[str, dict[str, Any]]]:
-        """Metaflow's decorators for a step, with their options: its own table over the default, key by key.
+        """Metaflow's decorators for a step, with their options.
 
         Only a cluster repeats steps: on a laptop a message about your data would just come three times.
         """
-        own = self.step.get(step)
-        found = self.default.model_copy(update=own.model_dump(exclude_unset=True)) if own else self.default
+        found = self.at(step)
         retry = ("retry", {"times": found.retries, "minutes_between_retries": self.retry_minutes})
         return [
             ("resources", {"cpu": found.cpu, "memory": found.memory}),
