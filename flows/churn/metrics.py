@@ -76,24 +76,27 @@ SCORES = {
 }
 MODEL = (VERSION_INFO, PROMOTED, *SCORES.values())
 
-# MonitorFlow: the newest window of the prediction log against the champion's holdout.
-SEVERITY = Metric("monitoring_severity", "verdict on the newest window: 0 ok, 1 warn, 2 alert", ("question",))
-WINDOW_ROWS = Metric("monitoring_window_rows", "rows of the newest window")
+# MonitorFlow: the newest window of the prediction log against the champion's holdout. What could not be measured is NaN,
+# which no rule fires on; the thresholds are those that MonitorFlow judged by, so that no rule needs a second set.
+SEVERITY = Metric("monitoring_severity", "verdict of the last MonitorFlow: 0 ok, 1 warn, 2 alert")
+WINDOW_ROWS = Metric("monitoring_window_rows", "predictions in the newest window")
 FEATURE_DRIFT = Metric("feature_drift_score", "distance of a feature from the reference", ("feature", "method"))
 FEATURE_LIMIT = Metric("feature_drift_threshold", "distance from which a feature has drifted", ("feature", "method"))
 PREDICTION_DRIFT = Metric("prediction_drift_score", "distance of the probabilities from the reference's", ("method",))
-MULTIVARIATE_DRIFT = Metric("multivariate_drift_score", "reconstruction error of all features together (PCA)")
+PREDICTION_LIMIT = Metric("prediction_drift_threshold", "distance from which they have drifted", ("method",))
 ESTIMATED_ROC_AUC = Metric("estimated_roc_auc", "ROC-AUC of the newest window, estimated without labels (CBPE)")
-REALIZED_ROC_AUC = Metric("realized_roc_auc", "ROC-AUC of the newest window that has labels")
-REFERENCE_ROC_AUC = Metric("reference_roc_auc", "ROC-AUC of the reference")
+ESTIMATED_LIMIT = Metric("estimated_roc_auc_threshold", "estimate below which the model has become worse")
+REALIZED_ROC_AUC = Metric("realized_roc_auc", "ROC-AUC of the predictions whose outcome is known by now")
+REALIZED_LIMIT = Metric("realized_roc_auc_threshold", "realised ROC-AUC below which the model has become worse")
 MONITORING = (
     SEVERITY,
     WINDOW_ROWS,
     FEATURE_DRIFT,
     FEATURE_LIMIT,
     PREDICTION_DRIFT,
-    MULTIVARIATE_DRIFT,
+    PREDICTION_LIMIT,
     ESTIMATED_ROC_AUC,
+    ESTIMATED_LIMIT,
     REALIZED_ROC_AUC,
-    REFERENCE_ROC_AUC,
+    REALIZED_LIMIT,
 )
