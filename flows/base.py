@@ -130,7 +130,7 @@ def config(
     default = ROOT / "config" / file
 
     def parser(text: str) -> dict[str, Any]:
-        source = _given(name) or str(default)
+        source = given(name) or str(default)
         try:
             found = settings.parse(model, text, source)
             if check is not None:
@@ -153,7 +153,7 @@ class Flow(FlowSpec):
     """Base of the flows."""
 
 
-def _given(name: str) -> str | None:
+def given(name: str) -> str | None:
     """The path after ``--config NAME`` on the command line, for error messages."""
     words = sys.argv
     for i, word in enumerate(words[:-2]):

@@ -36,6 +36,7 @@ IMPORTS = {
         "dvc.repo",
     ),
     "score_flow.py": (*_ALL, "pandera.pandas", "mlflow"),
+    "monitor_flow.py": (*_ALL, "mlflow", "nannyml"),
     "train_flow.py": (
         *_ALL,
         *("dvc.repo", "sklearn.ensemble", "sklearn.linear_model", "sklearn.model_selection", "mlflow", "xgboost"),

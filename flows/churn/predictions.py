@@ -9,8 +9,10 @@ HOLDOUT, beside a model in the registry, holds its answers for the holdout in th
 import os
 import re
 import time
-from collections.abc import Sequence
-from datetime import UTC, datetime
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 PREDICTIONS, FEEDBACK = "predictions", "feedback"
 HOLDOUT = "holdout.parquet"
 COLUMNS = ("prediction_id", "time", "model_version", "data_version", "probability", "decision")
+_PART = re.compile(r"/day=(\d{4}-\d\d-\d\d)/part-[^/]+\.parquet$")
 _S3_SECONDS = {"connect_timeout": 3.0, "request_timeout": 15.0}  # a dead store must not hang writer or reader
 
 
@@ -47,8 +50,7 @@ def schema(dataset: Dataset, with_id: bool = False) -> "pyarrow.Schema":
         raise ChurnError(
             f"data set {dataset.name}: columns {', '.join(taken)} have names of the prediction log's own; rename them"
         )
-    kinds = (pa.string(), pa.timestamp("us", tz="UTC"), pa.string(), pa.string(), pa.float64(), pa.bool_())
-    fields = list(zip(COLUMNS, kinds, strict=True))
+    fields = list(zip(COLUMNS, _kinds(), strict=True))
     if with_id and dataset.id is not None:
         fields.append((dataset.id, pa.string()))
     return pa.schema(fields + [(name, pa.float64() if c.numeric else pa.string()) for name, c in dataset.raw.items()])
@@ -74,6 +76,13 @@ def holdout(scorer: "Scorer", table: "pd.DataFrame") -> "pyarrow.Table":
     return pa.table(columns)
 
 
+def _kinds() -> "tuple[pyarrow.DataType, ...]":
+    """The types of COLUMNS."""
+    import pyarrow as pa
+
+    return (pa.string(), pa.timestamp("us", tz="UTC"), pa.string(), pa.string(), pa.float64(), pa.bool_())
+
+
 def feedback_schema() -> "pyarrow.Schema":
     """Columns of the outcomes that became known later; ``outcome`` is true if the customer churned."""
     import pyarrow as pa
@@ -95,25 +104,84 @@ def read_feedback(start: datetime, end: datetime, at: str | None = None) -> "pd.
     return _read(FEEDBACK, feedback_schema(), start, end, at or root())
 
 
-def _read(kind: str, wanted: "pyarrow.Schema", start: datetime, end: datetime, at: str) -> "pd.DataFrame":
+def newest(dataset: Dataset, rows: int, version: str, end: datetime, at: str | None = None) -> "pd.DataFrame":
+    """The last ``rows`` predictions by model ``version`` before ``end``, oldest first; fewer if there are no more. See ``read``.
+
+    Whole days are read, the newest first, until there are enough.
+    """
+    import pandas as pd
+
+    found: list[pd.DataFrame] = []
+    for day in sorted(_days(PREDICTIONS, at or root()), reverse=True):
+        start = datetime.fromisoformat(day).replace(tzinfo=UTC)
+        if start >= end or sum(map(len, found)) >= rows:
+            continue
+        table = read(dataset, start, min(end, start + timedelta(days=1)), at)
+        found.insert(0, table[table.model_version == version])
+    return pd.concat(found).tail(rows) if found else read(dataset, end, end, at)
+
+
+def answers(ids: Sequence[str], start: datetime, end: datetime, at: str | None = None) -> "pd.DataFrame":
+    """COLUMNS of the predictions named ``ids`` that were answered in ``start <= time < end``."""
     import pyarrow as pa
-    from pyarrow import dataset, fs
+    from pyarrow import dataset
+
+    wanted = pa.schema(list(zip(COLUMNS, _kinds(), strict=True)))
+    return _read(PREDICTIONS, wanted, start, end, at or root(), dataset.field("prediction_id").isin(list(ids)))
+
+
+def versions(start: datetime, end: datetime, at: str | None = None) -> dict[str, int]:
+    """How many predictions each model version answered in ``start <= time < end``."""
+    import pyarrow as pa
+
+    wanted = pa.schema([("time", _kinds()[1]), ("model_version", pa.string())])
+    found = _read(PREDICTIONS, wanted, start, end, at or root()).model_version.value_counts()
+    return {str(version): int(rows) for version, rows in found.items()}
+
+
+def _days(kind: str, at: str) -> dict[str, list[str]]:
+    """The parts below ROOT ``at``, by day. Raises ChurnError if the store cannot be read."""
+    from pyarrow import fs
 
     store, folder = filesystem(at)
-    days = re.compile(r"/day=(\d{4}-\d\d-\d\d)/part-[^/]+\.parquet$")
-    first, last = (moment.astimezone(UTC).date().isoformat() for moment in (start, end))
-    try:
+    days: dict[str, list[str]] = defaultdict(list)
+    with _readable(at, kind):
         found = store.get_file_info(fs.FileSelector(f"{folder}/{kind}", recursive=True, allow_not_found=True))
-        parts = [info.path for info in found if (day := days.search(info.path)) and first <= day[1] <= last]
-        table = dataset.dataset(sorted(parts), schema=wanted, format="parquet", filesystem=store).to_table(
-            filter=(dataset.field("time") >= start) & (dataset.field("time") < end)
+    for info in found:
+        if day := _PART.search(info.path):
+            days[day[1]].append(info.path)
+    return days
+
+
+def _read(
+    kind: str, wanted: "pyarrow.Schema", start: datetime, end: datetime, at: str, only: Any = None
+) -> "pd.DataFrame":
+    import pyarrow as pa
+    from pyarrow import dataset
+
+    first, last = (moment.astimezone(UTC).date().isoformat() for moment in (start, end))
+    parts = [part for day, paths in _days(kind, at).items() if first <= day <= last for part in paths]
+    rows = (dataset.field("time") >= start) & (dataset.field("time") < end)
+    with _readable(at, kind):
+        table = dataset.dataset(sorted(parts), schema=wanted, format="parquet", filesystem=filesystem(at)[0]).to_table(
+            filter=rows if only is None else rows & only
         )
+    # A tenth of the memory of text, and of the time.
+    levels = [f.name for f in wanted if f.name not in COLUMNS and pa.types.is_string(f.type)]
+    return table.sort_by("time").to_pandas(categories=levels)
+
+
+@contextmanager
+def _readable(at: str, kind: str) -> Iterator[None]:
+    import pyarrow as pa
+
+    try:
+        yield
     except (OSError, pa.ArrowException) as error:
         raise ChurnError(
             f"{at}/{kind}: the log cannot be read: {error}. Set CHURNFLOW_PREDICTIONS to the log's folder or s3:// "
             "address; a damaged part can be moved away."
         ) from None
-    return table.sort_by("time").to_pandas()
 
 
 def filesystem(at: str) -> tuple["FileSystem", str]:

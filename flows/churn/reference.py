@@ -1,0 +1,39 @@
+"""What monitoring compares with: the champion's holdout with its predictions, kept beside the model when it is trained."""
+
+import json
+import tempfile
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from churn import predictions, registry, scoring, tables
+from churn.dataset import Dataset, read
+from churn.errors import ChurnError
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from churn.registry import Registered
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A registered model's holdout: ``table`` has the raw columns, ``probability``, ``decision`` and ``outcome`` (both bool)."""
+
+    model: "Registered"
+    dataset: Dataset
+    threshold: float
+    table: "pd.DataFrame"
+
+
+def load(model: "Registered") -> Reference:
+    """The reference of a registry version. Raises ChurnError if the version was trained before references were kept."""
+    with tempfile.TemporaryDirectory() as folder:
+        files = registry.fetch(model, folder)
+        if not (files / predictions.HOLDOUT).is_file():
+            raise ChurnError(
+                f"{model.name} version {model.version} keeps no holdout to compare with: it was trained by an older "
+                "release; train again with: python flows/train_flow.py run --force"
+            )
+        manifest = json.loads((files / scoring.MANIFEST).read_text(encoding="utf-8"))
+        dataset = read(manifest["dataset"])
+        table = tables.typed((files / predictions.HOLDOUT).read_bytes(), dataset)
+    return Reference(model, dataset, manifest["threshold"], table)

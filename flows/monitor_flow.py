@@ -1,0 +1,86 @@
+"""MonitorFlow: see decay before the labels do, and act. ``python flows/monitor_flow.py run [--analysis customers.csv]``"""
+
+import base
+import retraining
+from churn.dataset import Dataset
+from churn.monitor_config import MonitorConfig
+from metaflow import Parameter, card, current, step
+
+
+@base.deployed
+class MonitorFlow(base.Flow):
+    """Compare the champion's predictions with its holdout: drift, estimated and realised performance, and what to do."""
+
+    settings = base.config("settings", "monitor.toml", MonitorConfig)
+    description = base.config("description", "datasets/telco.toml", Dataset)
+    analysis = Parameter("analysis", help="CSV or Parquet file of customers to look at instead of the log", default="")
+    labels = Parameter("labels", help="file of prediction_id and outcome, besides the service's feedback", default="")
+    rows = Parameter("rows", help="cut the log into windows of so many rows, whatever the settings say", default=0)
+    until = Parameter("until", help="look at the log as it was at this time (2026-11-25T06:00, UTC)", default="")
+    retrain = Parameter("retrain", help="on an alert run DataFlow and TrainFlow", is_flag=True, default=False)
+    source = Parameter("source", help="what DataFlow is to read then: a file, instead of its settings'", default="")
+
+    @step
+    def start(self):
+        """The champion's reference is known, and so are the windows to compare with it."""
+        from churn import monitoring
+
+        self.config = monitoring.cut(base.read(MonitorConfig, self.settings), self.rows)
+        self.reference = monitoring.compared(base.read(Dataset, self.description))
+        self.windows = monitoring.collect(self.reference, self.config, self.analysis, self.labels, self.until)
+        self.next(self.drift, self.performance)
+
+    @step
+    def drift(self):
+        """Each window's columns and predictions have been measured against the reference."""
+        from churn import monitoring
+
+        self.distances = monitoring.drift(self.reference, self.windows, self.config)
+        self.next(self.decide)
+
+    @step
+    def performance(self):
+        """The scores are estimated, and realised where outcomes are known."""
+        from churn import monitoring
+
+        self.scores, self.realised, self.before = monitoring.performance(self.reference, self.windows, self.config)
+        self.next(self.decide)
+
+    @card(type="blank", id="monitoring")
+    @step
+    def decide(self, inputs):
+        """There is a verdict, and the card says why."""
+        from churn import alerts, monitor_card, monitoring
+
+        self.merge_artifacts(inputs)
+        self.judged, self.verdict = monitoring.judge(
+            self.windows, self.distances, self.scores, self.realised, self.before, self.config, bool(self.analysis)
+        )
+        self.todo = retraining.typed(self.source)
+        found = (self.judged, self.realised, self.before, self.verdict, self.todo)
+        base.show(current.card["monitoring"], monitor_card.parts(self.reference, self.windows, *found))
+        base.report(self.reference.dataset.name, alerts.samples(self.judged[-1], self.realised, self.verdict))
+        self.next(self.act)
+
+    @step
+    def act(self):
+        """Whoever is to know of an alert knows: the webhook, and the flows that wait for the event."""
+        from churn import notify
+
+        self.told = notify.tell(self.verdict, self.reference.model, self.todo)
+        if self.verdict.severity == "alert":
+            retraining.announce({"columns": ",".join(self.verdict.columns)})
+        self.next(self.end)
+
+    @step
+    def end(self):
+        """The verdict is said; after an alert with --retrain there is a newer model, if it is better."""
+        print(f"{self.verdict.severity.upper()}: {self.verdict.summary}", self.told, sep="\n")
+        if self.verdict.severity == "alert" and self.retrain:
+            retraining.run(self.source)
+        elif self.verdict.severity == "alert":
+            print(f"Train on newer customers: {self.todo}")
+
+
+if __name__ == "__main__":
+    MonitorFlow()
