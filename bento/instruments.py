@@ -2,14 +2,16 @@
 which prometheus-client keeps every worker's values, and any worker answers for all."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import prometheus_client
-from churn import metrics
+from churn import metrics, predictions
 from churn.metrics import Metric
 from churn.request import Problem
 from prometheus_client import multiprocess
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
 CONTENT_TYPE = prometheus_client.CONTENT_TYPE_LATEST
 _FOLDER = "PROMETHEUS_MULTIPROC_DIR"
@@ -28,9 +30,11 @@ class Instruments:
         self._rejections = self._counter(metrics.REJECTIONS)
         self._warnings = self._counter(metrics.WARNINGS)
         self._dropped = self._counter(metrics.LOG_DROPPED)
+        for kind in (predictions.PREDICTIONS, predictions.FEEDBACK):
+            self._dropped.labels(kind)  # 0 from the start: increase() does not see a series' first value
         self._waiting = self._gauge(metrics.LOG_QUEUE, "livesum")
-        predictions = self._counter(metrics.PREDICTIONS)
-        self._decided = [predictions.labels(self._version, decision) for decision in ("false", "true")]
+        answers = self._counter(metrics.PREDICTIONS)
+        self._decided = [answers.labels(self._version, decision) for decision in ("false", "true")]
         self._probability = self._histogram(metrics.PROBABILITY, _TENTHS).labels(self._version)
         info = {name: str(manifest.get(name, "")) for name in metrics.MODEL_INFO.labels}
         self._gauge(metrics.MODEL_INFO, "livemax").labels(**info).set(1)
@@ -75,11 +79,12 @@ class Instruments:
 
     def exposition(self) -> bytes:
         """All workers' metrics in Prometheus' text format."""
-        if not os.environ.get(_FOLDER):
-            return prometheus_client.generate_latest(self._registry)
-        everything = prometheus_client.CollectorRegistry()
-        multiprocess.MultiProcessCollector(everything)
-        return prometheus_client.generate_latest(everything)
+        if os.environ.get(_FOLDER):
+            everything = prometheus_client.CollectorRegistry()
+            multiprocess.MultiProcessCollector(everything)
+        else:
+            everything = self._registry
+        return prometheus_client.generate_latest(everything) + prometheus_client.generate_latest(_Workers())
 
     def _counter(self, metric: Metric) -> prometheus_client.Counter:
         return prometheus_client.Counter(metric.name, metric.help, metric.labels, registry=self._registry)
@@ -93,6 +98,29 @@ class Instruments:
         return prometheus_client.Histogram(
             metric.name, metric.help, metric.labels, registry=self._registry, buckets=buckets
         )
+
+
+class _Workers(prometheus_client.registry.Collector):
+    """Memory and CPU time of the worker processes, as Linux tells them; nothing elsewhere. prometheus-client has them for a
+    single process alone."""
+
+    def collect(self) -> Iterator[Any]:
+        memory = GaugeMetricFamily(metrics.WORKER_MEMORY.name, metrics.WORKER_MEMORY.help, labels=["worker"])
+        seconds = CounterMetricFamily(metrics.WORKER_CPU.name, metrics.WORKER_CPU.help, labels=["worker"])
+        for pid in sorted(_workers()):
+            try:
+                fields = Path("/proc", pid, "stat").read_text().rpartition(")")[2].split()  # proc(5), from the third on
+            except OSError:  # not Linux, or it has just ended
+                continue
+            memory.add_metric([pid], int(fields[21]) * os.sysconf("SC_PAGE_SIZE"))
+            seconds.add_metric([pid], (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK"))
+        yield from (memory, seconds)
+
+
+def _workers() -> set[str]:
+    """The process ids of the workers: each keeps files of its own."""
+    files = Path(os.environ.get(_FOLDER) or os.devnull).glob("gauge_live*_*.db")
+    return {file.stem.rsplit("_", 1)[1] for file in files} or {str(os.getpid())}
 
 
 def _label(problem: Problem) -> tuple[str, str]:

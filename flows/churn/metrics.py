@@ -41,6 +41,8 @@ WARNINGS = Metric("input_warnings_total", "inputs answered with a warning, by fi
 LOG_QUEUE = Metric("prediction_log_queue_rows", "rows that wait to be written to the log", ("kind",))
 LOG_DROPPED = Metric("prediction_log_dropped_total", "rows that found no room in the log's queue", ("kind",))
 MODEL_INFO = Metric("service_model_info", "always 1; what is served", ("model_version", "data_version", "family"))
+WORKER_MEMORY = Metric("service_worker_memory_bytes", "resident memory of a worker process", ("worker",))
+WORKER_CPU = Metric("service_worker_cpu_seconds_total", "CPU seconds of a worker process", ("worker",))
 
 # Every flow (flows/base.py publishes these after the last step and after a failed one). Times are in seconds since 1970.
 RUNS = Metric("pipeline_runs_total", "runs in Metaflow's run store that ended so: succeeded or failed", ("status",))
