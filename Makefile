@@ -70,6 +70,9 @@ bench-quality: $(READY) ## our models beside FLAML's: make bench-quality [SOURCE
 score: $(READY) ## a ranked list with reasons, without a service: make score SOURCE=customers.csv
 	$(PY) flows/score_flow.py $(if $(DATASET),--config description config/datasets/$(DATASET).toml) run $(if $(SOURCE),--source "$(SOURCE)")
 
+bench-serve: $(READY) ## the service beside mlflow, FastAPI and an empty service: make bench-serve [FAMILIES=xgboost]
+	@$(PY) -m tests.bench.serve $(if $(FAMILIES),--families $(FAMILIES))
+
 bento: $(READY) ## build the champion's Bento, as TrainFlow's last step does; prints its tag
 	@$(PY) flows/serve.py --build $(if $(DATASET),--dataset $(DATASET))
 
@@ -78,6 +81,9 @@ predict: $(READY) ## rank a file with the running service: make predict FILE=cus
 
 fuzz: $(READY) ## 100,000 damaged requests against the champion's service: make fuzz [BODIES=...]
 	$(PY) -m tests.bench.fuzz $(BODIES)
+
+contract: $(READY) ## schemathesis on the champion's service and its own OpenAPI document: make contract [CASES=2000]
+	@$(PY) -m tests.bench.contract $(or $(CASES),2000)
 
 lint: $(READY) ## ruff (lint and format) and mypy
 	$(VENV)/bin/ruff check .
@@ -102,3 +108,4 @@ clean: ## remove all local state (.churnflow), after asking
 	  if [ "$$answer" = y ]; then rm -rf .churnflow; else echo "kept"; fi
 
 .PHONY: help install run score dataset data-pull data-diff serve promote rollback compare lineage bench-data bench-train bench-quality lint test mlflow argo-export argo-deploy clean bento predict fuzz
+.PHONY: bench-serve contract

@@ -52,6 +52,10 @@ def _schemas(scorer: Scorer, settings: ServeConfig) -> dict[str, Schema]:
         **_VERSIONS,
         "warnings": {"type": "array", "items": _ref("Problem"), "description": "values that training has not seen"},
     }
+    outcome: dict[str, Schema] = {
+        "prediction_id": _ID,
+        "outcome": {"type": "boolean", "description": "true: the customer churned"},
+    }
     reason: dict[str, Schema] = {"field": {"type": "string"}, "value": {}, "contribution": {"type": "number"}}
     return {
         "Customer": customer(scorer, settings),
@@ -72,10 +76,9 @@ def _schemas(scorer: Scorer, settings: ServeConfig) -> dict[str, Schema]:
             }
         ),
         "Feedback": _object(
-            {"prediction_id": _ID, "outcome": {"type": "boolean", "description": "true: the customer churned"}},
-            additionalProperties=False,
-            examples=[{"prediction_id": "0" * 32, "outcome": True}],
+            outcome, additionalProperties=False, examples=[{"prediction_id": "0" * 32, "outcome": True}]
         ),
+        "Accepted": _object({**outcome, "accepted": {"type": "boolean"}}),
         "Problem": _object(problem),
         "Error": _object(
             {
@@ -123,7 +126,7 @@ def document(scorer: Scorer, settings: ServeConfig) -> Schema:
         "/predict": {"post": _operation("Score one customer", _ref("Prediction"), _ref("Customer"))},
         "/predict_batch": {"post": _operation("Score customers, in order", predictions, _ref("Customers"))},
         "/explain": {"post": _operation("Why this probability", _ref("Explanation"), _ref("Customer"))},
-        "/feedback": {"post": _operation("Report what became of a customer", _ref("Feedback"), _ref("Feedback"), 202)},
+        "/feedback": {"post": _operation("Report what became of a customer", _ref("Accepted"), _ref("Feedback"), 202)},
         "/model": {"get": _operation("What is served: versions, scores, schema, lineage", plain)},
         "/livez": {"get": _operation("The process answers", plain, keyed=False)},
         "/readyz": {"get": _operation("The model is loaded", plain, keyed=False)},

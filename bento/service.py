@@ -14,7 +14,7 @@ from typing import Any
 os.environ.setdefault("CHURNFLOW_HOME", str(Path(os.environ.get("BENTOML_HOME", "bentoml")).resolve().parent))
 
 import bentoml
-from churn.scoring import Scorer
+from churn.scoring import Scorer, cores
 
 from bento.settings import settings
 
@@ -50,7 +50,7 @@ class ChurnService:
     def __init__(self) -> None:
         from bento.desk import Desk
 
-        self._desk = Desk(Scorer(MODEL.resolve().path), SETTINGS)
+        self._desk = Desk(Scorer(MODEL.resolve().path, max(1, cores() // SETTINGS.workers)), SETTINGS)
         _started["app"] = self._desk.app()
         sys.setswitchinterval(0.0005)  # the log's thread gives way to requests ten times sooner than by default
         gc.freeze()  # what is loaded now stays: full collections would only look at it again and again

@@ -1,6 +1,8 @@
 """What the service's load tests share: the champion's Bento, its example customers, and a look at its workers."""
 
 import json
+import socket
+import subprocess
 import sys
 import urllib.request
 from pathlib import Path
@@ -9,7 +11,16 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "flows"))
 
-from churn import environment, promotion, serving  # noqa: E402, F401
+from churn import (  # noqa: E402, F401
+    environment,
+    features,
+    generator,
+    promotion,
+    registry,
+    request,
+    scoring,
+    serving,
+)
 from churn.config import load  # noqa: E402
 from churn.dataset import Dataset  # noqa: E402
 
@@ -19,6 +30,30 @@ TELCO = ROOT / "config" / "datasets" / "telco.toml"
 def champion_tag() -> str:
     """The champion's Bento, built if it is not there yet."""
     return serving.package(promotion.champion(load(Dataset, TELCO)))
+
+
+def flow(name: str, *words: str) -> None:
+    """Run a flow; its output ends this process if it fails."""
+    command = [sys.executable, str(ROOT / "flows" / f"{name}.py"), *words]
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+    if done.returncode:
+        sys.exit(done.stdout)
+
+
+def free_port() -> int:
+    """A port of the loopback that nobody listens on."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+def answers(url: str) -> bool:
+    """Whether a GET is answered 200."""
+    try:
+        with urllib.request.urlopen(url, timeout=2):
+            return True
+    except OSError:
+        return False
 
 
 def get(url: str) -> Any:

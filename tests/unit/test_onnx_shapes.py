@@ -2,10 +2,11 @@
 
 from pathlib import Path
 
+import onnx
 import other_data
 import pandas as pd
 import pytest
-from churn import conform, describe, features, models, onnx_graph, scoring, tables
+from churn import conform, describe, features, generator, models, onnx_graph, scoring, tables
 from churn.config import Family
 from churn.dataset import Dataset
 
@@ -56,3 +57,20 @@ def test_rare_levels_share_a_column_and_unseen_ones_have_none() -> None:
     assert found.shape == (2, dataset.most_levels)
     assert found[0].sum() == 0
     assert found[1].tolist() == [0] * (dataset.most_levels - 1) + [1]
+
+
+def test_a_large_forest_in_parts_answers_as_the_whole(
+    telco: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(onnx_graph, "PART_NODES", 500)
+    table = generator.generate(telco, 1500, seed=3)
+    forest = Family(
+        name="forest", estimator="sklearn.ensemble.RandomForestClassifier", impute=True, fixed={"n_estimators": 30}
+    )
+    pipeline = models.build(forest, telco, 0, {}).fit(features.frame(telco, table), models.outcome(telco, table))
+    scoring.write(tmp_path, pipeline, {"dataset": telco.model_dump(mode="json"), "threshold": 0.5})
+    graph = onnx.load(tmp_path / scoring.MODEL).graph
+    assert sum(node.op_type == "TreeEnsembleRegressor" for node in graph.node) == 30
+    for threads in (1, 2):  # two: the rows are shared out
+        scorer = scoring.Scorer(tmp_path, threads)
+        assert scoring.check_parity(scorer, models.whole(pipeline, telco), table, seed=0) < 1e-5

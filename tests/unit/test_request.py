@@ -37,6 +37,8 @@ def test_generated_customers_are_accepted(telco: Dataset) -> None:
     [
         ({"tenure": -1}, "tenure", "range", "a whole number at least 0 and at most 240"),
         ({"tenure": 1.5}, "tenure", "type", "a whole number at least 0 and at most 240"),
+        ({"tenure": 12.000000001}, "tenure", "type", "a whole number at least 0 and at most 240"),
+        ({"tenure": 2.6e-42}, "tenure", "type", "a whole number at least 0 and at most 240"),
         ({"tenure": "12"}, "tenure", "type", "a whole number at least 0 and at most 240"),
         ({"tenure": True}, "tenure", "type", "a whole number at least 0 and at most 240"),
         ({"tenure": None}, "tenure", "type", "a whole number at least 0 and at most 240"),

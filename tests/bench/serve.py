@@ -1,0 +1,189 @@
+"""``make bench-serve``: the champion's service beside its rivals, for every model family of config/train.toml at the
+largest size that its search allows. Prints, never asserts.
+
+``python -m tests.bench.serve [--families xgboost ...] [--rounds 3] [--seconds 4]``. Each service has one worker; all of
+them are up at once and are loaded in turn, so that a noisy machine is as noisy for each. The load comes from this process.
+"""
+
+import argparse
+import json
+import os
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+_STATE = tempfile.TemporaryDirectory(prefix="churnflow-bench-")
+os.environ["CHURNFLOW_HOME"] = _STATE.name  # before churn is imported: nothing of this may touch the user's own state
+
+from tests.bench import common, load  # noqa: E402
+from tests.bench.common import ROOT  # noqa: E402
+
+CONCURRENCY, BATCH = 16, 1000
+RIVALS = {"mlflow": 20.0, "fastapi": 15.0, "constant": 0.8}  # our rate over theirs, at least
+
+
+@dataclass
+class Target:
+    """A service under load: where it answers, what it is sent, and what came of each round."""
+
+    url: str
+    bodies: list[bytes]
+    ready: float
+    rounds: list[load.Load] = field(default_factory=list)
+
+    @property
+    def rate(self) -> float:
+        """Median requests a second."""
+        return statistics.median(one.rate for one in self.rounds)
+
+
+def family_settings() -> dict[str, str]:
+    """A train.toml for each family: one trial at the slow end of its search space."""
+    head, *families = (ROOT / "config" / "train.toml").read_text().replace("folds = 5", "folds = 2").split("[[model]]")
+    slow = {}
+    for text in families:
+        text = re.sub(r"iterations = \d+", "iterations = 1", text)
+        text = re.sub(r"^(min_\w+) = \{ low = ([\d.]+),.*\}", r"\1 = [\2]", text, flags=re.MULTILINE)
+        text = re.sub(r"^(\w+) = \{ low = .*high = ([\d.]+).*\}", r"\1 = [\2]", text, flags=re.MULTILINE)
+        slow[re.findall(r'name = "(\w+)"', text)[0]] = f"{head}[[model]]{text}"
+    return slow
+
+
+def train(name: str, settings: str) -> Any:
+    """A registered version of one family, through TrainFlow."""
+    file = Path(_STATE.name, f"{name}.toml")
+    file.write_text(settings)
+    common.flow("train_flow", "--config", "settings", str(file), "run", "--force")
+    telco = common.load(common.Dataset, common.TELCO)
+    return common.registry.by_alias(telco.model, common.registry.CHALLENGER)
+
+
+@contextmanager
+def started(command: list[str], port: int, path: str) -> Iterator[tuple[str, float]]:
+    """A server's URL, and the seconds until it answered at ``path``."""
+    url, begun = f"http://127.0.0.1:{port}", time.monotonic()
+    environ = {
+        **os.environ,
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+    }  # mlflow calls uvicorn by name
+    with tempfile.TemporaryFile("w+") as output:
+        process = subprocess.Popen([sys.executable, *command], cwd=ROOT, env=environ, stdout=output, stderr=output)
+        try:
+            while not common.answers(url + path):
+                if process.poll() is not None or time.monotonic() - begun > 90:
+                    output.seek(0)
+                    sys.exit(output.read()[-3000:])
+                time.sleep(0.05)
+            yield url, time.monotonic() - begun
+        finally:
+            process.terminate()
+            process.wait(30)
+
+
+def targets(stack: ExitStack, model: Any) -> dict[str, Target]:
+    """Ours and the rivals, started one after the other."""
+    registered, log = f"models:/{model.name}/{model.version}", stack.enter_context(tempfile.TemporaryDirectory())
+    begun = time.monotonic()
+    ours = stack.enter_context(common.serving.served(common.serving.package(model), CHURNFLOW_PREDICTIONS=log))
+    ready = time.monotonic() - begun
+    customers = common.get(f"{ours}/model")["examples"]
+    flat = [json.dumps(customer).encode() for customer in customers]
+    records = [json.dumps({"dataframe_records": [customer]}).encode() for customer in customers]
+    serve = ["-m", "mlflow", "models", "serve", "--env-manager", "local", "-m", registered, "-h", "127.0.0.1", "-p"]
+    commands: dict[str, tuple[Callable[[int], list[str]], str, str, list[bytes]]] = {
+        "mlflow": (lambda port: [*serve, str(port)], "/ping", "/invocations", records),
+        "fastapi": (lambda port: ["-m", "tests.bench.rivals", "fastapi", registered, str(port)], "/readyz", "/predict", flat),
+        "constant": (
+            lambda port: ["-m", "bentoml", "serve", "tests.bench.rivals:Constant", "--host", "127.0.0.1", "--port", str(port)],
+            "/readyz", "/predict", flat,
+        ),
+    }  # fmt: skip
+    found = {"ours": Target(f"{ours}/predict", flat, ready)}
+    for name, (command, probe, path, bodies) in commands.items():
+        port = common.free_port()
+        url, ready = stack.enter_context(started(command(port), port, probe))
+        found[name] = Target(url + path, bodies, ready)
+    return found
+
+
+def measure(name: str, model: Any, rounds: int, seconds: float) -> None:
+    """Print what one family's service reaches beside its rivals."""
+    common.serving.package(model)  # built here, so that the start is only a start
+    with ExitStack() as stack:
+        found = targets(stack, model)
+        ours = found["ours"]
+        for target in found.values():
+            load.run(target.url, target.bodies, CONCURRENCY, 1)
+        own = time.process_time()
+        for _ in range(rounds):
+            for target in found.values():
+                target.rounds.append(load.run(target.url, target.bodies, CONCURRENCY, seconds))
+        own = (time.process_time() - own) / sum(one.seconds for t in found.values() for one in t.rounds)
+        assert not [error for t in found.values() for one in t.rounds for error in one.errors]
+        print(f"{name}: " + ", ".join(f"{rival} {t.rate:.0f}" for rival, t in found.items()) + " requests/s")
+        ratios = [f"{ours.rate / found[rival].rate:.2f}x {rival} (>= {least:g}x)" for rival, least in RIVALS.items()]
+        print("  " + ", ".join(ratios))
+        tails = [one.quantile(0.99) / one.quantile(0.5) for one in ours.rounds]
+        p50, p99 = (1000 * statistics.median(one.quantile(q) for one in ours.rounds) for q in (0.5, 0.99))
+        megabytes = common.megabytes(ours.url.removesuffix("/predict"))
+        print(f"  p50 {p50:.1f} ms, p99 {p99:.1f} ms: {statistics.median(tails):.1f}x (<= 3x); "
+              f"ready after {ours.ready:.1f} s (<= 6 s), worker {megabytes:.0f} MB (<= 250 MB); "
+              f"the load itself took {100 * own:.0f} % of a core")  # fmt: skip
+        batch(ours.url.removesuffix("/predict"), model)
+
+
+def batch(url: str, model: Any) -> None:
+    """Print what 1,000 rows cost: in process, part by part, and through HTTP."""
+    with tempfile.TemporaryDirectory() as folder:
+        scorer = common.scoring.Scorer(common.registry.fetch(model, folder), common.scoring.cores())
+    table = common.generator.generate(scorer.dataset, BATCH, seed=1)
+    body = json.dumps({"rows": common.serving.json_rows(scorer.dataset, table)}).encode()
+    reader = common.request.Reader(scorer.dataset, common.request.InputSettings(), BATCH)
+    rows = reader.customers(body)
+    columns = common.features.from_rows(scorer.dataset, rows)
+    parts = best({
+        "parse": lambda: reader.customers(body),
+        "columns": lambda: common.features.from_rows(scorer.dataset, rows),
+        "model": lambda: scorer.probability(columns),
+    })  # fmt: skip
+    http = load.run(f"{url}/predict_batch", [body], 1, 2)
+    model_part = parts["columns"] + parts["model"]
+    print(f"  {BATCH} rows: parsing and validation {1000 * parts['parse']:.1f} ms, model {1000 * model_part:.1f} ms "
+          f"(columns {1000 * parts['columns']:.1f}): {BATCH / model_part:,.0f} rows/s (>= 100,000), "
+          f"parsing {parts['parse'] / model_part:.2f}x the model (<= 3x); by HTTP {BATCH * http.rate:,.0f} rows/s")  # fmt: skip
+
+
+def best(parts: Mapping[str, Callable[[], Any]], rounds: int = 30) -> dict[str, float]:
+    """The least seconds of each part; they take turns."""
+    least = dict.fromkeys(parts, float("inf"))
+    for _ in range(rounds):
+        for name, part in parts.items():
+            begun = time.perf_counter()
+            part()
+            least[name] = min(least[name], time.perf_counter() - begun)
+    return least
+
+
+def main() -> None:
+    settings = family_settings()
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--families", nargs="*", choices=list(settings), default=list(settings))
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seconds", type=float, default=4)
+    options = parser.parse_args()
+    common.flow("data_flow", "run")
+    models = {name: train(name, settings[name]) for name in options.families}
+    for name, model in models.items():
+        measure(name, model, options.rounds, options.seconds)
+
+
+if __name__ == "__main__":
+    main()
