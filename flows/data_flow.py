@@ -69,7 +69,8 @@ class DataFlow(base.Flow):
         from churn import split, tables
 
         dataset = base.read(Dataset, self.description)
-        self.sides = split.sides(tables.typed(self.table, dataset), dataset, base.read(DataConfig, self.settings).split)
+        table = tables.typed(self.table, dataset, split.columns(dataset))
+        self.sides = split.sides(table, dataset, base.read(DataConfig, self.settings).split)
         self.rows = tuple(int((self.sides == side).sum()) for side in (split.TRAIN, split.HOLDOUT))
         del self.table
         self.next(self.version)

@@ -30,9 +30,6 @@ IMPORTS = {
     "data_flow.py": (
         *_ALL,
         "pandera.pandas",
-        "matplotlib.pyplot",
-        "sklearn.model_selection",
-        "scipy.stats",
         "dvc.repo",
     ),
     "score_flow.py": (*_ALL, "pandera.pandas", "mlflow"),

@@ -27,7 +27,8 @@ def as_text(values: "pd.Series", missing: tuple[str, ...] = ()) -> "pd.Series":
         whole = values.dropna() % 1 == 0
         values = values.astype("Int64") if whole.all() else values
     text = values.astype("str").str.strip()
-    return text.where(values.notna() & (text != "") & ~text.isin(missing))
+    present = values.notna() & (text != "")
+    return text.where(present & ~text.isin(missing) if missing else present)
 
 
 def conform(frame: "pd.DataFrame", dataset: Dataset) -> tuple["pd.DataFrame", dict[str, np.ndarray]]:

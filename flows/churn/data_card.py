@@ -6,7 +6,8 @@ import numpy as np
 from churn.cards import CHURNED, STAYED, Chart, Part, Table
 from churn.dataset import Dataset
 from churn.intake import Intake
-from churn.profile import BINS, counted, ordered, quantiles
+from churn.ordered import Numbers, counted, quantiles
+from churn.profile import BINS
 from churn.quality import UNIQUE, Report
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ def data(found: Intake, dataset: Dataset) -> list[Part]:
         *_changes(found),
         "## Columns",
         f"Red: customers who churned; blue: customers who stayed; each as a share of its own group. The first {PLOTS} features.",
-        _distributions(found.table, dataset),
+        _distributions(found, dataset),
         _profile(found, dataset),
         *_passed(report),
     ]
@@ -91,7 +92,7 @@ def _profile(found: Intake, dataset: Dataset) -> Table:
             continue
         values, known = frame[name], found.profile.columns.get(name)
         distinct = known.distinct if known else _distinct(found, name)
-        seen = [f"{values.isna().mean():.2%}", f"{distinct:,}", _summary(values)]
+        seen = [f"{values.isna().mean():.2%}", f"{distinct:,}", _summary(name, found)]
         rows.append([name, column.role, column.type, *seen])
     return Table(["column", "role", "type", "missing", "distinct", "values"], rows)
 
@@ -104,13 +105,14 @@ def _distinct(found: Intake, name: str) -> int:
     return len(found.table) - (0 if found.report.set_aside else repeated[0])
 
 
-def _summary(values: "pd.Series") -> str:
+def _summary(name: str, found: Intake) -> str:
+    values = found.table[name]
     if not values.notna().any():
         return ""
     if values.dtype.kind == "M":
         return f"{values.min()} to {values.max()}"
     if values.dtype.kind in "iuf":
-        low, middle, high = quantiles(ordered(values), np.array([0, 0.5, 1]))
+        low, middle, high = quantiles(found.numbers[name].both, np.array([0, 0.5, 1]))
         return f"{low:g} to {high:g}, median {middle:g}"
     if values.dtype != "category":
         return ""
@@ -118,10 +120,14 @@ def _summary(values: "pd.Series") -> str:
     return ", ".join(f"{value} {share:.0%}" for value, share in counts.items())
 
 
-def _distributions(frame: "pd.DataFrame", dataset: Dataset) -> Chart:
+def _distributions(found: Intake, dataset: Dataset) -> Chart:
+    frame = found.table
     churned = (frame[dataset.target] == dataset.positive).to_numpy()
     names = [name for name in dataset.raw if name in frame][:PLOTS]
-    plots = [(_histograms if dataset.raw[name].numeric else _bars)(name, frame[name], churned) for name in names]
+    plots = [
+        _histograms(name, found.numbers) if dataset.raw[name].numeric else _bars(name, frame[name], churned)
+        for name in names
+    ]
     scale = {"domain": ["stayed", "churned"], "range": [STAYED, CHURNED]}
     colour = {"field": "outcome", "type": "nominal", "legend": None, "scale": scale}
     hint = [{"field": "outcome"}, {"field": "x", "title": "value"}, {"field": "y", "title": "share", "format": ".1%"}]
@@ -139,14 +145,14 @@ def _plot(name: str, mark: dict[str, Any], x: dict[str, Any], points: list[dict[
     return {**size, "mark": mark, "data": {"values": points}, "encoding": {"x": {"field": "x", "title": None, **x}}}
 
 
-def _histograms(name: str, values: "pd.Series", churned: np.ndarray) -> dict[str, Any]:
+def _histograms(name: str, numbers: Numbers) -> dict[str, Any]:
     # As wide as the middle 99 % and a bit: one absurd value must not flatten the rest.
-    numbers = ordered(values)
-    low, high = quantiles(numbers, np.array([0.005, 0.995])) if len(numbers) else (0.0, 0.0)
+    found = numbers[name]
+    low, high = quantiles(found.both, np.array([0.005, 0.995])) if len(found.both) else (0.0, 0.0)
     edges = np.linspace(low, high if high > low else low + 1, BINS + 1)
     points = []
-    for group, outcome in ((~churned, "stayed"), (churned, "churned")):
-        counts = counted(ordered(values[group]), edges)
+    for group, outcome in ((found.stayed, "stayed"), (found.churned, "churned")):
+        counts = counted(group, edges)
         shares = [*(counts / max(counts.sum(), 1)).tolist(), 0.0]  # the last step is drawn up to its edge
         points += [{"x": x, "y": round(y, 5), "outcome": outcome} for x, y in zip(edges.tolist(), shares, strict=True)]
     x = {"type": "quantitative", "axis": {"tickCount": 3, "format": "~s"}, "scale": {"zero": False, "nice": False}}

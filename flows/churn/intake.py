@@ -10,6 +10,7 @@ from churn.config import Quality, Source, Versioning
 from churn.dataset import Dataset
 from churn.environment import ROOT, STATE
 from churn.errors import ChurnError
+from churn.ordered import Numbers
 from churn.profile import Profile
 from churn.split import HOLDOUT, TRAIN
 
@@ -24,6 +25,7 @@ class Intake:
 
     table: "pd.DataFrame"
     quarantine: "pd.DataFrame"
+    numbers: Numbers
     report: quality.Report
     profile: Profile
     distances: dict[str, float]
@@ -37,10 +39,10 @@ def check(
     """One table of all sources, typed and checked, also against the profile of the previous data version."""
     origin = ", ".join(source.name for source in origins)
     found = quality.validate(sources.combine(origins, parts, dataset), dataset, limits, origin)
-    distances = profile.distances(previous, found.table) if previous else {}
+    distances = profile.distances(previous, found.table, found.numbers) if previous else {}
     report = replace(found.report, checks=(*found.report.checks, *profile.drift_checks(distances, limits)))
-    now = profile.profile(found.table, dataset)
-    return Intake(found.table, found.quarantine, report, now, distances, previous, origin)
+    now = profile.profile(found.table, dataset, found.numbers)
+    return Intake(found.table, found.quarantine, found.numbers, report, now, distances, previous, origin)
 
 
 def set_aside(found: Intake, name: str) -> str:

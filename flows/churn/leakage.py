@@ -1,9 +1,11 @@
 """How well one column alone tells who churned: a column that does so too well was probably filled in afterwards."""
 
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
 from churn.errors import ChurnError
+from churn.ordered import Ordered, order
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,34 +28,41 @@ def require_none(dataset: "Dataset", train: "pd.DataFrame", most: float) -> None
         )
 
 
-def separation(values: "pd.Series", churned: np.ndarray) -> float:
+def separation(values: "pd.Series", churned: np.ndarray, known: Ordered | None = None) -> float:
     """ROC-AUC (0.5..1) of the column alone, the better of its values (where present) and of whether it is missing.
 
     Levels of a text column are scored by their churn rate in one half of the rows and judged on the other half, so that
-    many rare levels do not look like knowledge.
+    many rare levels do not look like knowledge. ``known`` are the numbers of a column in order, if somebody has them.
     """
-    missing = values.isna().to_numpy()
-    rates = [missing[churned].mean(), missing[~churned].mean()] if 0 < churned.sum() < len(churned) else [0.0, 0.0]
-    best = 0.5 + abs(rates[0] - rates[1]) / 2
+    missing, left = values.isna().to_numpy(), int(churned.sum())
+    best = 0.5
+    if missing.any() and 0 < left < len(churned):
+        gone = int(missing[churned].sum())
+        best += abs(gone / left - (int(missing.sum()) - gone) / (len(churned) - left)) / 2
+    if values.dtype.kind in "biuf":
+        return max(best, _of_numbers(known or order(values, churned)))
     present, outcome = (values[~missing], churned[~missing]) if missing.any() else (values, churned)
-    if outcome.all() or not outcome.any():
-        return float(best)
-    own = _of_numbers(present, outcome) if present.dtype.kind in "biuf" else _of_levels(present, outcome)
-    return float(max(best, own))
+    return best if outcome.all() or not outcome.any() else max(best, _of_levels(present, outcome))
 
 
-def _of_numbers(values: "pd.Series", churned: np.ndarray) -> float:
-    """The Mann-Whitney statistic by two sorts: pairs won by the churned, ties counted half."""
-    numbers = values.to_numpy(dtype=np.float64)
-    stayed, left = np.sort(numbers[~churned]), np.sort(numbers[churned])
-    won = np.searchsorted(stayed, left, "left") + np.searchsorted(stayed, left, "right")
-    auc = won.sum() / (2 * len(left) * len(stayed))
+def _of_numbers(found: Ordered) -> float:
+    """The Mann-Whitney statistic: pairs won by the churned, ties counted half."""
+    stayed, left = found.stayed, found.churned
+    if not len(stayed) or not len(left):
+        return 0.5
+    won = np.searchsorted(stayed, left, "left").sum() + np.searchsorted(stayed, left, "right").sum()
+    auc = float(won / (2 * len(left) * len(stayed)))
     return max(auc, 1 - auc)
+
+
+@lru_cache(maxsize=1)
+def _half(rows: int) -> np.ndarray:
+    return np.random.default_rng(SEED).random(rows) < 0.5
 
 
 def _of_levels(values: "pd.Series", churned: np.ndarray) -> float:
     codes = values.astype("category").cat.codes.to_numpy()
-    half = np.random.default_rng(SEED).random(len(codes)) < 0.5
+    half = _half(len(codes))
     # Counted at once: by level, by half, by outcome.
     counts = np.bincount(codes.astype(np.int64) * 4 + half * 2 + churned, minlength=4 * (int(codes.max()) + 1))
     counts = counts.reshape(-1, 2, 2).astype(float)
@@ -61,7 +70,7 @@ def _of_levels(values: "pd.Series", churned: np.ndarray) -> float:
     if not left.sum() or not stayed.sum():
         return 0.5
     rate = np.where(seen > 0, learned / np.maximum(seen, 1), learned.sum() / max(seen.sum(), 1))
-    order = np.unique(rate, return_inverse=True)[1]  # levels of the same rate are tied
-    left, stayed = np.bincount(order, left), np.bincount(order, stayed)
+    tied = np.unique(rate, return_inverse=True)[1]  # levels of the same rate are one
+    left, stayed = np.bincount(tied, left), np.bincount(tied, stayed)
     below = np.cumsum(stayed) - stayed
     return float((left * (below + stayed / 2)).sum() / (left.sum() * stayed.sum()))

@@ -1,12 +1,13 @@
 """A small description of a table's columns, kept with each run: the card shows it and the next version is compared with it."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 from churn.config import Quality
 from churn.dataset import Dataset
+from churn.ordered import Numbers, counted, quantiles
 from churn.quality import Check
 
 if TYPE_CHECKING:
@@ -35,16 +36,16 @@ class Profile:
     columns: dict[str, Column]
 
 
-def profile(frame: "pd.DataFrame", dataset: Dataset) -> Profile:
-    """Profile the features and the target of a typed table."""
+def profile(frame: "pd.DataFrame", dataset: Dataset, numbers: Numbers) -> Profile:
+    """Profile the features and the target of a typed table; ``numbers`` are its own."""
     names = [name for name in (*dataset.raw, dataset.target) if name in frame]
-    return Profile(len(frame), {name: _column(frame[name]) for name in names})
+    return Profile(len(frame), {name: _column(name, frame[name], numbers) for name in names})
 
 
-def _column(values: "pd.Series") -> Column:
+def _column(name: str, values: "pd.Series", numbers: Numbers) -> Column:
     missing = float(values.isna().mean())
     if values.dtype.kind in "iuf":
-        present = ordered(values)
+        present = numbers[name].both
         edges = tuple(np.unique(quantiles(present, np.linspace(0, 1, BINS + 1))).tolist()) if len(present) else (0.0,)
         distinct = int(np.count_nonzero(np.diff(present))) + bool(len(present))
         return Column(missing, distinct, edges, (), _shares_of_numbers(present, len(values), edges))
@@ -52,30 +53,6 @@ def _column(values: "pd.Series") -> Column:
     counts = counts[counts > 0]
     levels = tuple(str(level) for level in counts.index[:LEVELS])
     return Column(missing, len(counts), (), levels, _shares_of_levels(counts, len(values), levels))
-
-
-def ordered(values: "pd.Series") -> np.ndarray:
-    """The numbers of a column that are there, ascending, float64: quantiles and counts are then looked up, not searched."""
-    numbers = values.to_numpy(dtype=np.float64, na_value=np.nan)
-    numbers = np.sort(numbers)  # NaN last
-    return numbers[: np.searchsorted(numbers, np.nan)]
-
-
-def quantiles(present: np.ndarray, shares: np.ndarray) -> np.ndarray:
-    """Quantiles of ``ordered`` numbers (at least one), interpolated between neighbours."""
-    return np.interp(shares * (len(present) - 1), np.arange(len(present)), present)
-
-
-def counted(present: np.ndarray, edges: Sequence[float] | np.ndarray) -> np.ndarray:
-    """How many of ``ordered`` numbers lie in each bin; a bin holds its upper edge, the outer bins all beyond them."""
-    below = np.searchsorted(present, edges[1:-1], side="right")
-    return np.diff(below, prepend=0, append=len(present))
-
-
-def _shares(values: "pd.Series", column: Column) -> tuple[float, ...]:
-    if column.edges:
-        return _shares_of_numbers(ordered(values), len(values), column.edges)
-    return _shares_of_levels(values.value_counts(), len(values), column.levels)
 
 
 def _shares_of_numbers(present: np.ndarray, rows: int, edges: tuple[float, ...]) -> tuple[float, ...]:
@@ -88,10 +65,16 @@ def _shares_of_levels(found: "pd.Series", rows: int, levels: tuple[str, ...]) ->
     return tuple(count / max(rows, 1) for count in (*counts, present - sum(counts), rows - present))
 
 
-def distances(before: Profile, frame: "pd.DataFrame") -> dict[str, float]:
+def distances(before: Profile, frame: "pd.DataFrame", numbers: Numbers) -> dict[str, float]:
     """Jensen-Shannon distance (base 2, 0..1; Lin 1991) of each column from how it was, missing cells counted as a value."""
+
+    def shares(name: str, column: Column) -> tuple[float, ...]:
+        if column.edges:
+            return _shares_of_numbers(numbers[name].both, len(frame), column.edges)
+        return _shares_of_levels(frame[name].value_counts(), len(frame), column.levels)
+
     return {
-        name: _distance(np.array(column.shares), np.array(_shares(frame[name], column)))
+        name: _distance(np.array(column.shares), np.array(shares(name, column)))
         for name, column in before.columns.items()
         if name in frame and (frame[name].dtype.kind in "iuf") == bool(column.edges)
     }

@@ -10,6 +10,7 @@ from churn.config import Quality
 from churn.conform import conform
 from churn.dataset import Column, Dataset
 from churn.errors import ChurnError
+from churn.ordered import Numbers
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -76,10 +77,12 @@ class Report:
 
 @dataclass(frozen=True)
 class Validated:
-    """The typed rows that may be used, the rows set aside (with a column ``reasons``), and the report of all checks."""
+    """The typed rows that may be used and their numbers in order, the rows set aside (with a column ``reasons``), and the
+    report of all checks."""
 
     table: "pd.DataFrame"
     quarantine: "pd.DataFrame"
+    numbers: Numbers
     report: Report
 
 
@@ -90,7 +93,9 @@ def validate(frame: "pd.DataFrame", dataset: Dataset, limits: Quality, source: s
     """
     _require_columns(frame, dataset, source)
     kept, aside, checks = _rows(frame, dataset, limits.quarantine)
-    return Validated(kept, aside, _report(checks, kept, frame, dataset, limits, len(aside)))
+    numbers = Numbers(kept, (kept[dataset.target] == dataset.positive).to_numpy())
+    checks += [*_described(frame, dataset), *_table_checks(kept, numbers, dataset, limits)]
+    return Validated(kept, aside, numbers, Report(tuple(checks), len(frame), len(aside)))
 
 
 def screen(frame: "pd.DataFrame", dataset: Dataset, quarantine: float, source: str) -> Validated:
@@ -100,7 +105,8 @@ def screen(frame: "pd.DataFrame", dataset: Dataset, quarantine: float, source: s
     """
     _require_columns(frame, dataset, source, but=dataset.target)
     kept, aside, checks = _rows(frame.drop(columns=dataset.target, errors="ignore"), dataset, quarantine)
-    return Validated(kept, aside, Report(tuple(checks), len(frame), len(aside)))
+    numbers = Numbers(kept, np.zeros(len(kept), dtype=bool))  # of all customers alike
+    return Validated(kept, aside, numbers, Report(tuple(checks), len(frame), len(aside)))
 
 
 def _rows(
@@ -117,16 +123,10 @@ def _rows(
     return kept, _set_aside(frame, bad, found), [_pardoned(check) for check in checks]
 
 
-def _report(
-    checks: list[Check], kept: "pd.DataFrame", frame: "pd.DataFrame", dataset: Dataset, limits: Quality, set_aside: int
-) -> Report:
+def _described(frame: "pd.DataFrame", dataset: Dataset) -> Iterable[Check]:
     if extra := sorted(set(frame.columns) - set(dataset.columns)):
         remedy = f"They are left out; describe them in config/datasets/{dataset.name}.toml to use them."
-        checks = [
-            *checks,
-            Check(", ".join(extra), "is described", len(extra), len(frame.columns), (), remedy, "warning"),
-        ]
-    return Report((*checks, *_table_checks(kept, dataset, limits)), len(frame), set_aside)
+        yield Check(", ".join(extra), "is described", len(extra), len(frame.columns), (), remedy, "warning")
 
 
 def _require_columns(frame: "pd.DataFrame", dataset: Dataset, source: str, but: str = "") -> None:
@@ -260,7 +260,7 @@ def _set_aside(frame: "pd.DataFrame", bad: np.ndarray, found: Found) -> "pd.Data
     return aside.assign(reasons=reasons.str.removesuffix("; ").to_numpy(), row=np.flatnonzero(bad) + 1)
 
 
-def _table_checks(frame: "pd.DataFrame", dataset: Dataset, limits: Quality) -> Iterable[Check]:
+def _table_checks(frame: "pd.DataFrame", numbers: Numbers, dataset: Dataset, limits: Quality) -> Iterable[Check]:
     """Enough rows, enough of both classes, not too much missing, fresh, no column that gives the outcome away."""
     remedy = "Give more rows, or lower min_rows in config/data.toml [quality]."
     yield _at_least("(table)", "rows", len(frame), limits.min_rows, remedy)
@@ -280,7 +280,7 @@ def _table_checks(frame: "pd.DataFrame", dataset: Dataset, limits: Quality) -> I
             yield _flag(name, rule, gone <= column.max_missing, f"{gone:.1%}", remedy, "error")
     yield from _duplicates(frame, dataset)
     yield from _freshness(frame, dataset, limits)
-    yield from _suspects(frame, dataset, limits)
+    yield from _suspects(frame, numbers, dataset, limits)
 
 
 def _at_least(column: str, what: str, found: int, least: int, remedy: str) -> Check:
@@ -308,12 +308,12 @@ def _freshness(frame: "pd.DataFrame", dataset: Dataset, limits: Quality) -> Iter
         yield _flag(dataset.time, rule, age <= limits.max_age_days, f"{age} days", remedy, limits.stale)
 
 
-def _suspects(frame: "pd.DataFrame", dataset: Dataset, limits: Quality) -> Iterable[Check]:
+def _suspects(frame: "pd.DataFrame", numbers: Numbers, dataset: Dataset, limits: Quality) -> Iterable[Check]:
     churned = (frame[dataset.target] == dataset.positive).to_numpy()
     if churned.all() or not churned.any():
         return
-    for name in dataset.raw:
-        found = leakage.separation(frame[name], churned)
+    for name, column in dataset.raw.items():
+        found = leakage.separation(frame[name], churned, numbers[name] if column.numeric else None)
         rule = f"does not alone tell who churned (ROC-AUC at most {leakage.SUSPECT})"
         remedy = f'Filled in afterwards? Then role = "ignore" in config/datasets/{dataset.name}.toml [columns.{name}].'
         yield _flag(name, rule, found <= leakage.SUSPECT, f"{found:.4f}", remedy, limits.leakage)

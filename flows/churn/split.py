@@ -14,6 +14,13 @@ TRAIN, HOLDOUT, NEITHER = 0, 1, 2
 LEAST = 20
 
 
+def columns(dataset: Dataset) -> list[str]:
+    """What ``sides`` reads of a table: without an id, rows are told apart by all their values."""
+    return (
+        [name for name in (dataset.id, dataset.time, dataset.target) if name] if dataset.id else list(dataset.columns)
+    )
+
+
 def sides(frame: "pd.DataFrame", dataset: Dataset, settings: Split) -> np.ndarray:
     """TRAIN, HOLDOUT or NEITHER for each row, int8 of shape (n,).
 

@@ -102,13 +102,18 @@ def to_bytes(frame: "pd.DataFrame") -> bytes:
 
 
 def _write(table: "pa.Table") -> bytes:
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
     buffer = io.BytesIO()
     # Without pandas' and Arrow's own notes the bytes depend on the values alone, and categories are read back as text.
     table = table.replace_schema_metadata(None)
-    # Nobody reads single rows out of it, and statistics of columns would double the time.
-    pq.write_table(table, buffer, compression="zstd", store_schema=False, write_statistics=False)
+    # Nobody reads single rows out of it, and statistics of columns would double the time; so would dictionaries tried on
+    # columns whose values hardly repeat, where it is known which do.
+    few = [field.name for field in table.schema if pa.types.is_dictionary(field.type)]
+    pq.write_table(
+        table, buffer, compression="zstd", store_schema=False, write_statistics=False, use_dictionary=few or True
+    )
     return buffer.getvalue()
 
 

@@ -45,16 +45,33 @@ def main() -> None:
 
 
 def _run(environ: dict[str, str], *words: str) -> tuple[float, float]:
-    """Wall seconds of a command, and the peak memory in MB of its largest process."""
+    """Wall seconds of a command, and the peak memory in MB of the largest process of its session."""
     with tempfile.TemporaryFile("w+") as output:
-        started = time.monotonic()
-        process = subprocess.Popen([sys.executable, *words], cwd=ROOT, env=environ, stdout=output, stderr=output)
-        _, status, used = os.wait4(process.pid, 0)  # the usage covers its children too
-        seconds, process.returncode = time.monotonic() - started, os.waitstatus_to_exitcode(status)
+        started, peak = time.monotonic(), 0.0
+        process = subprocess.Popen(
+            [sys.executable, *words], cwd=ROOT, env=environ, stdout=output, stderr=output, start_new_session=True
+        )
+        while process.poll() is None:
+            peak = max(peak, _largest(process.pid))
+            time.sleep(0.05)
+        seconds = time.monotonic() - started
         if process.returncode:
             output.seek(0)
             sys.exit(output.read())
-    return seconds, used.ru_maxrss / 1024
+    return seconds, peak
+
+
+def _largest(session: int) -> float:
+    """The largest peak so far, in MB, among the processes of a session: steps are no children of the command."""
+    found = [0]
+    for entry in Path("/proc").iterdir():
+        try:
+            if entry.name.isdigit() and os.getsid(int(entry.name)) == session:
+                lines = (entry / "status").read_text().splitlines()
+                found += [int(line.split()[1]) for line in lines if line.startswith("VmHWM:")]
+        except (FileNotFoundError, ProcessLookupError):
+            continue  # it has ended meanwhile
+    return max(found) / 1024
 
 
 def _said(found: tuple[float, float]) -> str:
