@@ -24,12 +24,12 @@ class TrainFlow(base.Flow):
     @step
     def start(self):
         """The data version is read back and checked, and the training has its MLflow run - if there is anything to train."""
-        from churn import leakage, promotion, tracking, versioning
+        from churn import promotion, tracking, versioning
 
         config = base.read(TrainConfig, self.settings)
         self.data_version = base.upstream_version(self.requested)
         data = versioning.load(self.data_version)
-        leakage.require_none(data.dataset, data.train, config.leakage)
+        promotion.check(data, config)
         self.rows, self.families = len(data.train), list(config.model)
         self.training = f"{current.flow_name}/{current.run_id}"  # kept by a resume: it names the training, not the run
         self.lineage = promotion.lineage(self.data_version, self.training, config)
@@ -53,12 +53,13 @@ class TrainFlow(base.Flow):
     @base.skippable
     @step
     def select(self, inputs):
-        """The best family is fitted on all training rows; calibration and threshold come from out-of-fold predictions."""
-        from churn import selection, tuning, versioning
+        """The best family, or blend of families, is fitted on all training rows; calibration and threshold come from
+        out-of-fold predictions."""
+        from churn import selection, versioning
 
         self.merge_artifacts(inputs, include=KEPT)
         config, data = base.read(TrainConfig, self.settings), versioning.load(self.data_version)
-        self.board = tuning.leaderboard([branch.candidate for branch in inputs], config.search.metric)
+        self.board = selection.board([one.candidate for one in inputs], config.search, data.dataset, data.train)
         worth = config.value or data.dataset.value
         self.chosen = selection.choose(self.board[0], config.search, data.dataset, data.train, worth)
         self.pipeline, self.threshold = self.chosen.pipeline, self.chosen.threshold

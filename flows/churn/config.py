@@ -210,6 +210,9 @@ Choice = str | int | float | bool
 Value = Choice | None
 
 
+BLEND = "blend"  # the name of the mean of several families on the leaderboard
+
+
 class Family(Strict):
     """A model family: an estimator's import path, its fixed parameters, and the space that is searched."""
 
@@ -225,7 +228,7 @@ class Family(Strict):
 class Search(Strict):
     """What all families share: the folds (stratified, the same for all), the seed, the metric that decides, and how
     the search runs. ``seconds`` is each family's time budget; ``cpus`` what one family's step may use (0: the machine's
-    share); ``backend`` is joblib's."""
+    share); ``backend`` is joblib's. With ``blend`` the mean of several families may win (see ``selection.blend``)."""
 
     folds: int = Field(default=5, ge=2)
     seed: int = Field(default=42, ge=0)
@@ -235,6 +238,7 @@ class Search(Strict):
     seconds: float | None = Field(default=None, gt=0)
     cpus: int = Field(default=0, ge=0)
     backend: Literal["loky", "threading", "ray"] = "loky"
+    blend: bool = True
 
 
 class Worth(Strict):
@@ -295,4 +299,6 @@ class TrainConfig(Strict):
         names = [family.name for family in self.model]
         if len(set(names)) < len(names):
             raise ValueError(f"two [[model]] tables have the same name: {', '.join(names)}")
+        if BLEND in names:
+            raise ValueError(f"no [[model]] may be named {BLEND!r}: the mean of several families has that name")
         return self

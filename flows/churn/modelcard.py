@@ -8,6 +8,7 @@ from churn import training_card as card
 from churn.cards import Part, Table
 from churn.registry import Registered
 from churn.training import Training
+from churn.tuning import Candidate
 
 MARKDOWN, HTML = "model_card.md", "model_card.html"
 
@@ -27,7 +28,7 @@ def parts(training: Training, version: str) -> list[Part]:
         f"{len(found.outcome):,} held out, {found.outcome.mean():.1%} of them churned. Inputs: {', '.join(dataset.raw)}"
         + (f"; derived: {', '.join(dataset.features)}." if dataset.features else "."),
         "## Model",
-        f"{winner.family.estimator} with {', '.join(f'{k}={_short(v)}' for k, v in winner.best.params.items())}, chosen among "
+        f"{_named(winner)} with {', '.join(f'{k}={_short(v)}' for k, v in winner.best.params.items())}, chosen among "
         f"{', '.join(c.family.name for c in training.board)} by cross-validated {training.config.search.metric}.",
         card.calibration(training.chosen),
         "## Scores on the holdout",
@@ -50,6 +51,12 @@ def keep(training: Training, model: Registered) -> list[Part]:
     made = parts(training, model.version)
     tracking.log_texts(model.run, {MARKDOWN: markdown(made), HTML: page(made)})
     return made
+
+
+def _named(winner: Candidate) -> str:
+    if not winner.members:
+        return winner.family.estimator
+    return f"The mean of the probabilities of {' and '.join(m.family.estimator for m in winner.members)},"
 
 
 def _short(value: Any) -> str:

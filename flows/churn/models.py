@@ -6,11 +6,10 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from churn import calibration, features
+from churn import calibration
 from churn.config import Family, Range, TrainConfig
-from churn.dataset import Dataset, read
+from churn.dataset import Dataset
 from churn.errors import ChurnError
-from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -18,51 +17,9 @@ if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
 
 
-class FeatureStep(TransformerMixin, BaseEstimator):
-    """First step of the registered pipeline: ``features.frame`` as a transformer. ``dataset`` is its JSON text."""
-
-    def __init__(self, dataset: str) -> None:
-        self.dataset = dataset
-
-    def fit(self, X: "pd.DataFrame", y: Any = None) -> "FeatureStep":
-        return self
-
-    def transform(self, X: "pd.DataFrame") -> "pd.DataFrame":
-        return features.frame(read(json.loads(self.dataset)), X)
-
-    def __sklearn_is_fitted__(self) -> bool:
-        return True
-
-
-class Calibrated(ClassifierMixin, BaseEstimator):
-    """A fitted classifier whose probabilities are recalibrated (see ``calibration.recalibrate``)."""
-
-    def __init__(self, estimator: Any, slope: float, intercept: float) -> None:
-        self.estimator = estimator
-        self.slope = slope
-        self.intercept = intercept
-
-    def fit(self, X: Any, y: Any) -> "Calibrated":
-        self.estimator.fit(X, y)
-        return self
-
-    def predict_proba(self, X: Any) -> np.ndarray:
-        p = calibration.recalibrate(self.estimator.predict_proba(X)[:, 1], self.slope, self.intercept)
-        return np.column_stack([1 - p, p])
-
-    def predict(self, X: Any) -> np.ndarray:
-        return (self.predict_proba(X)[:, 1] >= 0.5).astype(np.int64)
-
-    @property
-    def classes_(self) -> np.ndarray:
-        return self.estimator.classes_
-
-    def __sklearn_is_fitted__(self) -> bool:
-        return True
-
-
 def calibrate(fitted: "Pipeline", found: calibration.Calibration) -> "Pipeline":
     """The fitted pipeline with its last step calibrated, if ``found`` is used."""
+    from churn.pipeline import Calibrated
     from sklearn.pipeline import Pipeline
 
     if not found.used:
@@ -72,9 +29,15 @@ def calibrate(fitted: "Pipeline", found: calibration.Calibration) -> "Pipeline":
 
 
 def check(config: TrainConfig, file: str) -> None:
-    """Refuse an estimator that cannot be imported, or a parameter it does not have, before any work."""
+    """Refuse an estimator that cannot be imported or gives no probabilities, or a parameter it does not have, before any
+    work."""
     for family in config.model:
-        known = set(_estimator_class(family, file)().get_params())
+        made = _estimator_class(family, file)
+        if not (isinstance(made, type) and hasattr(made, "predict_proba") and hasattr(made, "get_params")):
+            raise ChurnError(
+                f"{file}: model '{family.name}': {family.estimator} is not a classifier with predict_proba"
+            )
+        known = set(made().get_params())
         for key in ("fixed", "search"):
             for name in getattr(family, key):
                 if name not in known:
@@ -82,6 +45,8 @@ def check(config: TrainConfig, file: str) -> None:
                         f"{file}: model '{family.name}': {key}.{name} is not a parameter of {family.estimator}; "
                         f"it has {', '.join(sorted(known))}"
                     )
+        if twice := sorted(set(family.fixed) & set(family.search)):
+            raise ChurnError(f"{file}: model '{family.name}': {', '.join(twice)} is both fixed and searched; keep one")
 
 
 def _estimator_class(family: Family, file: str = "config") -> Any:
@@ -153,6 +118,7 @@ def _distribution(space: Range) -> Any:
 
 def whole(fitted: "Pipeline", dataset: Dataset) -> "Pipeline":
     """The fitted pipeline with the feature step in front: raw columns in, probability out."""
+    from churn.pipeline import FeatureStep
     from sklearn.pipeline import Pipeline
 
     return Pipeline([("features", FeatureStep(json.dumps(dataset.model_dump(mode="json")))), *fitted.steps])

@@ -15,43 +15,74 @@ PART_NODES, MOST_PARTS = 16_384, 32  # of a tree ensemble: about 400 kB, which s
 
 
 def convert(pipeline: "Pipeline", dataset: Dataset) -> bytes:
-    """The graph's bytes. ``pipeline`` starts at the model inputs and may end in a ``models.Calibrated``."""
-    from churn.models import Calibrated
-    from skl2onnx import to_onnx
-    from skl2onnx.common.data_types import FloatTensorType, StringTensorType
+    """The graph's bytes. ``pipeline`` starts at the model inputs; its model may be a ``pipeline.Blend`` of other pipelines,
+    and a ``pipeline.Calibrated`` one."""
+    from churn.pipeline import Blend, Calibrated
     from sklearn.pipeline import Pipeline
 
-    _know_boosters()
-    _know_one_hot()
     last = pipeline.steps[-1][1]
-    if isinstance(last, Calibrated):
-        pipeline = Pipeline([*pipeline.steps[:-1], ("model", last.estimator)])
-    inputs = [(name, FloatTensorType([None, 1])) for name in dataset.numeric]
-    inputs += [(name, StringTensorType([None, 1])) for name in dataset.categorical]
-    graph = to_onnx(pipeline, initial_types=inputs, options={id(pipeline): {"zipmap": False}}, target_opset=OPSET)
-    _part_trees(graph)
+    core = last.estimator if isinstance(last, Calibrated) else last
+    if isinstance(core, Blend):
+        graph = _mean([_one(member, dataset) for _, member in core.members])
+    else:
+        graph = _one(Pipeline([*pipeline.steps[:-1], ("model", core)]), dataset)
     if isinstance(last, Calibrated):
         _recalibrate(graph, last.slope, last.intercept)
     return graph.SerializeToString()
 
 
-def _know_boosters() -> None:
-    """Register the converters of XGBoost and, where it is installed, of LightGBM."""
-    import importlib.util
+def _one(pipeline: "Pipeline", dataset: Dataset) -> Any:
+    """The graph of preprocessing and one estimator."""
+    from skl2onnx import to_onnx
+    from skl2onnx.common.data_types import FloatTensorType, StringTensorType
 
-    from onnxmltools.convert.xgboost.operator_converters.XGBoost import convert_xgboost
+    _know_booster(pipeline.steps[-1][1])
+    _know_one_hot()
+    inputs = [(name, FloatTensorType([None, 1])) for name in dataset.numeric]
+    inputs += [(name, StringTensorType([None, 1])) for name in dataset.categorical]
+    graph = to_onnx(pipeline, initial_types=inputs, options={id(pipeline): {"zipmap": False}}, target_opset=OPSET)
+    _part_trees(graph)
+    return graph
+
+
+def _mean(graphs: list[Any]) -> Any:
+    """One graph whose probabilities are the mean of the graphs'. They have the same inputs, in the same order."""
+    from onnx import checker, compose, helper
+
+    first = graphs[0].graph
+    nodes, constants, outputs = [], [], []
+    for number, model in enumerate(graphs):
+        # The inputs keep their names, and so are shared; everything else is told apart by its prefix.
+        one = compose.add_prefix(model, f"m{number}_", rename_inputs=False).graph
+        nodes += one.node
+        constants += one.initializer
+        outputs.append(next(output.name for output in one.output if output.name.endswith("probabilities")))
+    nodes.append(helper.make_node("Mean", outputs, ["probabilities"]))
+    probabilities = next(output for output in first.output if output.name == "probabilities")
+    graph = helper.make_graph(nodes, "blend", first.input, [probabilities], constants)
+    opsets = [helper.make_opsetid(domain, version) for domain, version in OPSET.items()]
+    made = helper.make_model(graph, opset_imports=opsets, ir_version=graphs[0].ir_version)
+    checker.check_model(made)
+    return made
+
+
+def _know_booster(estimator: Any) -> None:
+    """Register the converter of XGBoost's or LightGBM's classifier, if ``estimator`` is one."""
     from skl2onnx import update_registered_converter
-    from skl2onnx.common.shape_calculator import calculate_linear_classifier_output_shapes
-    from xgboost import XGBClassifier
+    from skl2onnx.common.shape_calculator import calculate_linear_classifier_output_shapes as shapes
 
     options: Any = {"nocl": [True, False], "zipmap": [True, False, "columns"]}
-    shapes = calculate_linear_classifier_output_shapes
-    update_registered_converter(XGBClassifier, "XGBoostXGBClassifier", shapes, convert_xgboost, options=options)
-    if importlib.util.find_spec("lightgbm"):
-        from lightgbm import LGBMClassifier
+    library = type(estimator).__module__.split(".")[0]
+    if library == "xgboost":
+        from onnxmltools.convert.xgboost.operator_converters.XGBoost import convert_xgboost
+
+        update_registered_converter(type(estimator), "XGBoostXGBClassifier", shapes, convert_xgboost, options=options)
+    elif library == "lightgbm":
         from onnxmltools.convert.lightgbm.operator_converters.LightGbm import convert_lightgbm
 
-        update_registered_converter(LGBMClassifier, "LightGbmLGBMClassifier", shapes, convert_lightgbm, options=options)
+        update_registered_converter(
+            type(estimator), "LightGbmLGBMClassifier", shapes, convert_lightgbm, options=options
+        )
 
 
 def _know_one_hot() -> None:

@@ -41,11 +41,11 @@ def root() -> str:
 def schema(dataset: Dataset, with_id: bool = False) -> "pyarrow.Schema":
     """Columns of the prediction log for ``dataset``; ``with_id`` adds the column that names the customer.
 
-    Raises ChurnError if a column of the data set has the name of one of COLUMNS.
+    Raises ChurnError if a feature has the name of one of COLUMNS, or of the outcome that monitoring puts beside them.
     """
     import pyarrow as pa
 
-    taken = sorted(set(COLUMNS) & set(dataset.raw))
+    taken = sorted({*COLUMNS, "outcome"} & set(dataset.raw))
     if taken:
         raise ChurnError(
             f"data set {dataset.name}: columns {', '.join(taken)} have names of the prediction log's own; rename them"

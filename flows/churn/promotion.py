@@ -7,7 +7,20 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from churn import bentos, comparison, explain, gate, models, predictions, registry, scoring, serving, tracking
+from churn import (
+    bentos,
+    comparison,
+    explain,
+    gate,
+    leakage,
+    models,
+    predictions,
+    registry,
+    scoring,
+    serving,
+    tracking,
+    value,
+)
 from churn.config import Strict, TrainConfig
 from churn.dataset import Dataset
 from churn.errors import ChurnError
@@ -43,6 +56,18 @@ def unchanged(dataset: Dataset, lineage: Mapping[str, str]) -> registry.Register
     if current is None:
         return None
     return current if all(current.tags.get(k) == lineage[k] for k in ("data_version", "config_hash")) else None
+
+
+def check(data: Snapshot, config: TrainConfig) -> None:
+    """ChurnError for what would else stop the training at its end, or spoil it: a bound on a metric that does not exist, a
+    margin that is no column, a column that gives the outcome away, one with a name of the prediction log's own."""
+    dataset = data.dataset
+    for table in (config.gate, dataset.gate, config.slices.least, config.slices.gap):
+        gate.bounds(table)
+    numbers = tuple(name for name, column in dataset.raw.items() if column.numeric)
+    value.check(config.value or dataset.value, numbers, dataset.name)
+    predictions.schema(dataset)
+    leakage.require_none(dataset, data.train, config.leakage)
 
 
 def judge(found: Evaluation, data: Snapshot, config: TrainConfig) -> Gate:

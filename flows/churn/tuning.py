@@ -30,7 +30,8 @@ class Trial:
 class Candidate:
     """A family's best trial, and its out-of-fold probability for every training row, in the table's order.
 
-    ``stopped`` says that the time budget ended the search before all trials were done.
+    ``stopped`` says that the time budget ended the search before all trials were done; ``members`` are the candidates
+    that a blend is the mean of.
     """
 
     family: Family
@@ -39,6 +40,7 @@ class Candidate:
     unseen: np.ndarray
     seconds: float
     stopped: bool = False
+    members: "tuple[Candidate, ...]" = ()
 
     @property
     def interval(self) -> tuple[float, float]:

@@ -1,9 +1,10 @@
 """``make bench-quality``: our search beside FLAML for the same wall time, on the same splits. Prints, never asserts.
 
-``python tests/bench/quality.py [--telco FILE] [--seeds 0 1 2 3 4]``
+``python tests/bench/quality.py [--telco FILE] [--seeds 0 1 2 3 4] [--only NAME]``
 """
 
 import argparse
+import io
 import sys
 import time
 from pathlib import Path
@@ -12,11 +13,15 @@ import numpy as np
 import pandas as pd
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "flows"))
+sys.path[:0] = [str(ROOT / "flows"), str(ROOT / "tests")]
 
-from churn import config, features, generator, models, quality, scores, selection, tuning  # noqa: E402
+import other_data  # noqa: E402
+from churn import config, describe, features, models, quality, scores, selection, tuning  # noqa: E402
 from churn.config import DataConfig, TrainConfig  # noqa: E402
-from churn.dataset import Dataset, read  # noqa: E402
+from churn.dataset import Dataset  # noqa: E402
+
+TELCO = ROOT.parent / "shared" / "data" / "telco_churn.csv"
+ROWS = 6000
 
 
 def ours(
@@ -24,12 +29,10 @@ def ours(
 ) -> tuple[np.ndarray, float]:
     """Holdout probabilities of the shipped config's winner, and the seconds it took."""
     started = time.monotonic()
-    board = [
-        tuning.tune(family, settings.search, dataset, train, tuning.jobs(settings.search, 1))
-        for family in settings.model
-    ]
-    winner = tuning.leaderboard(board, settings.search.metric)[0]
-    chosen = selection.choose(winner, settings.search, dataset, train, None)
+    search = settings.search
+    tuned = [tuning.tune(family, search, dataset, train, tuning.jobs(search, 1)) for family in settings.model]
+    winner = selection.board(tuned, search, dataset, train)[0]
+    chosen = selection.choose(winner, search, dataset, train, None)
     return chosen.pipeline.predict_proba(features.frame(dataset, holdout))[:, 1], time.monotonic() - started
 
 
@@ -51,34 +54,35 @@ def flaml(
     return found.predict_proba(unseen)[:, 1], time.monotonic() - started
 
 
-def data_sets(telco_file: str) -> dict[str, tuple[Dataset, pd.DataFrame]]:
-    """Telco (the file, if given), the generator's Telco, and one that the generator makes up from types alone."""
-    telco = config.load(Dataset, ROOT / "config" / "datasets" / "telco.toml")
-    columns = {f"n{i}": {"type": "number", "min": 0, "max": 10} for i in range(6)}
-    columns |= {f"c{i}": {"values": ["a", "b", "c", "d"]} for i in range(4)}
-    columns["left"] = {"role": "target", "values": ["no", "yes"], "positive": "yes"}
-    plain = read({"name": "plain", "columns": columns})
-    made = {
-        "generated telco": (telco, generator.generate(telco, 7000, seed=1)),
-        "generated plain": (plain, generator.generate(plain, 7000, seed=2)),
-    }
-    if telco_file:
-        raw = pd.read_csv(telco_file, dtype="str", keep_default_na=False)
-        limits = config.load(DataConfig, ROOT / "config" / "data.toml").quality
-        made = {"telco": (telco, quality.validate(raw, telco, limits, telco_file).table), **made}
-    return made
+def data_sets(telco_file: Path) -> dict[str, tuple[Dataset, pd.DataFrame]]:
+    """Telco, if its file is there, and two made-up companies' customers, described and checked as `make dataset` would."""
+    made = {name: getattr(other_data, name)(ROWS, seed=1) for name in ("narrow", "wide")}
+    texts = {name: table.to_csv(index=False) for name, table in made.items()}
+    if telco_file.is_file():
+        texts = {"telco": telco_file.read_text(encoding="utf-8"), **texts}
+    limits = config.load(DataConfig, ROOT / "config" / "data.toml").quality
+    found = {}
+    for name, text in texts.items():
+        raw = pd.read_csv(io.StringIO(text), dtype="str", keep_default_na=False)
+        known = ROOT / "config" / "datasets" / f"{name}.toml"
+        dataset = config.load(Dataset, known) if known.exists() else describe.describe(raw, name, name).dataset
+        found[name] = dataset, quality.validate(raw, dataset, limits, name).table
+    return found
 
 
 def main() -> None:
     from sklearn.model_selection import train_test_split
 
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--telco", default="")
+    parser.add_argument("--telco", type=Path, default=TELCO)
+    parser.add_argument("--only", default="", help="one data set: telco, narrow or wide")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
     options = parser.parse_args()
     settings = config.load(TrainConfig, ROOT / "config" / "train.toml")
-    print(f"{'data':<16} {'seed':>4}  {'ours':^36}   {'FLAML':^28}")
+    print(f"{'data':<8} {'seed':>4}  {'ours':^36}   {'FLAML':^28}")
     for name, (dataset, table) in data_sets(options.telco).items():
+        if options.only not in ("", name):
+            continue
         rows = []
         for seed in options.seeds:
             train, holdout = train_test_split(table, test_size=0.2, random_state=seed, stratify=table[dataset.target])
@@ -93,7 +97,7 @@ def main() -> None:
 
 def _line(name: str, seed: str, row: list[float]) -> str:
     ours_said, theirs_said = (f"auc {a:.4f} brier {b:.4f} ece {e:.4f}" for a, b, e in (row[:3], row[3:]))
-    return f"{name:<16} {seed:>4}  {ours_said:<36}   {theirs_said}"
+    return f"{name:<8} {seed:>4}  {ours_said:<36}   {theirs_said}"
 
 
 if __name__ == "__main__":

@@ -12,6 +12,13 @@ from conftest import ROOT
 SEARCH = Search(folds=3)
 
 
+@pytest.fixture(autouse=True)
+def _short_evaluation(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Intervals and Shapley values are not looked at here, and take most of the time."""
+    monkeypatch.setattr(evaluation, "RESAMPLES", 5)
+    monkeypatch.setattr(evaluation, "REASON_ROWS", 2)
+
+
 @pytest.fixture(scope="module")
 def table(telco: Dataset) -> pd.DataFrame:
     return generator.generate(telco, 1500, seed=11)

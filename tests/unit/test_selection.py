@@ -1,0 +1,75 @@
+"""Families are blended where their out-of-fold predictions say so, and the blend is one model like any other."""
+
+import dataclasses
+import tempfile
+
+import numpy as np
+import pandas as pd
+import pytest
+from churn import config, features, generator, models, scores, scoring, selection, tuning
+from churn.config import Family, Search, TrainConfig
+from churn.dataset import Dataset
+from churn.errors import ChurnError
+from churn.tuning import Candidate, Trial
+from conftest import ROOT
+
+SEARCH = Search(folds=3)
+
+
+@pytest.fixture(scope="module")
+def train(telco: Dataset) -> pd.DataFrame:
+    return generator.generate(telco, 900, seed=5)
+
+
+def _candidate(name: str, unseen: np.ndarray, train: pd.DataFrame, dataset: Dataset) -> Candidate:
+    outcome = models.outcome(dataset, train)
+    folds = [tested_on for _, tested_on in tuning.splitter(SEARCH).split(outcome, outcome)]
+    by_fold = tuple(scores.auc(outcome[places], unseen[places]) for places in folds)
+    best = Trial({"C": 1.0}, {"roc_auc": float(np.mean(by_fold))}, by_fold)
+    family = Family(name=name, estimator="sklearn.linear_model.LogisticRegression")
+    return Candidate(family, (best,), best, unseen, 1.0)
+
+
+def _independent(train: pd.DataFrame, dataset: Dataset) -> list[Candidate]:
+    """Two candidates that know different things, one that knows what the first does, and one that knows nothing."""
+    rng = np.random.default_rng(0)
+    outcome = models.outcome(dataset, train)
+    signal = [np.clip(0.3 * outcome + rng.random(len(outcome)) * 0.7, 0, 1) for _ in range(2)]
+    made = {"a": signal[0], "b": signal[1], "like_a": signal[0] * 0.999, "noise": rng.random(len(outcome))}
+    return [_candidate(name, unseen, train, dataset) for name, unseen in made.items()]
+
+
+def test_only_families_that_add_something_are_blended(telco: Dataset, train: pd.DataFrame) -> None:
+    candidates = _independent(train, telco)
+    board = selection.board(candidates, SEARCH, telco, train)
+    assert board[0].family.name == "blend"
+    assert len(board[0].members) == 2
+    assert "noise" not in {member.family.name for member in board[0].members}
+    np.testing.assert_allclose(board[0].unseen, np.mean([m.unseen for m in board[0].members], axis=0))
+    alone = selection.board(candidates, SEARCH.model_copy(update={"blend": False}), telco, train)
+    assert {c.family.name for c in alone} == {"a", "b", "like_a", "noise"}
+    assert len(selection.board(candidates[::2], SEARCH, telco, train)) == 2, "two that know the same gain nothing"
+
+
+def test_a_blend_is_the_mean_of_its_members_also_in_onnx(telco: Dataset, train: pd.DataFrame) -> None:
+    families = config.load(TrainConfig, ROOT / "tests" / "quick_train.toml").model
+    tuned = [tuning.tune(family.model_copy(update={"iterations": 1}), SEARCH, telco, train) for family in families]
+    mixed = dataclasses.replace(tuned[0], members=tuple(tuned), unseen=np.mean([c.unseen for c in tuned], axis=0))
+    chosen = selection.choose(mixed, SEARCH, telco, train, None)
+    inputs, outcome = features.frame(telco, train), models.outcome(telco, train)
+    alone = [models.build(c.family, telco, SEARCH.seed, c.best.params).fit(inputs, outcome) for c in tuned]
+    last = chosen.pipeline.steps[-1][1]
+    np.testing.assert_allclose(
+        getattr(last, "estimator", last).predict_proba(inputs),
+        np.mean([one.predict_proba(inputs) for one in alone], axis=0),
+        atol=1e-12,
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        scoring.write(folder, chosen.pipeline, {"dataset": telco.model_dump(mode="json"), "threshold": 0.5})
+        assert scoring.check_parity(scoring.Scorer(folder), models.whole(chosen.pipeline, telco), train, 0) <= 1e-5
+
+
+def test_a_family_cannot_have_the_blends_name() -> None:
+    text = "[[model]]\nname = 'blend'\nestimator = 'sklearn.linear_model.LogisticRegression'"
+    with pytest.raises(ChurnError, match="no \\[\\[model\\]\\] may be named 'blend'"):
+        config.parse(TrainConfig, text, "train.toml")
