@@ -49,6 +49,11 @@ def check(config: TrainConfig, file: str) -> None:
             raise ChurnError(f"{file}: model '{family.name}': {', '.join(twice)} is both fixed and searched; keep one")
 
 
+def libraries(config: TrainConfig) -> tuple[str, ...]:
+    """The top-level modules of the families' estimators."""
+    return tuple(sorted({family.estimator.split(".")[0] for family in config.model}))
+
+
 def _estimator_class(family: Family, file: str = "config") -> Any:
     module, name = family.estimator.rsplit(".", 1)
     try:
@@ -127,3 +132,12 @@ def whole(fitted: "Pipeline", dataset: Dataset) -> "Pipeline":
 def outcome(dataset: Dataset, table: "pd.DataFrame") -> np.ndarray:
     """1 where the customer churned, else 0; shape (n,)."""
     return (table[dataset.target] == dataset.positive).to_numpy(dtype=np.int64)
+
+
+def __getattr__(name: str) -> Any:
+    """The steps of the registered pipeline by their former place: models registered then are loaded by it."""
+    if name not in ("FeatureStep", "Calibrated"):
+        raise AttributeError(f"module 'churn.models' has no attribute {name!r}")
+    from churn import pipeline
+
+    return getattr(pipeline, name)

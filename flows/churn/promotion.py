@@ -46,7 +46,7 @@ def lineage(data_version: str, training: str, config: TrainConfig) -> dict[str, 
         "metaflow_run": training,
         "config_hash": fingerprint(config),
         **tracking.git_state(),
-        "packages": " ".join(registry.packages()),
+        "packages": " ".join(registry.packages(*models.libraries(config))),
     }
 
 

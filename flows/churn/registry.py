@@ -1,10 +1,12 @@
 """The MLflow model registry: register, find, promote, roll back."""
 
+import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, distribution, packages_distributions
 from importlib.metadata import version as installed
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,9 +38,20 @@ class Registered:
     tags: dict[str, str]
 
 
-def packages() -> list[str]:
-    """The packages a model needs, pinned as they are installed."""
-    return [f"{package}=={installed(package)}" for package in REQUIREMENTS]
+def packages(*modules: str) -> list[str]:
+    """The packages a model needs, pinned as they are installed: REQUIREMENTS, and those that the top-level ``modules``
+    come from."""
+    needed = dict.fromkeys(REQUIREMENTS)
+    for module in sorted(set(modules) - {"churn", "sklearn"} - sys.stdlib_module_names):
+        needed[_distribution(module)] = None
+    return [f"{package}=={installed(package)}" for package in needed]
+
+
+def _distribution(module: str) -> str:
+    try:
+        return distribution(module).metadata["Name"]
+    except PackageNotFoundError:  # the package has another name
+        return packages_distributions()[module][0]
 
 
 def register(
@@ -106,14 +119,15 @@ def _log_model(run: str, whole: "Pipeline", example: "pd.DataFrame") -> str:
 
     # Integers go in as doubles: MLflow's integer columns cannot hold a missing value.
     inputs = example.astype(dict.fromkeys(example.select_dtypes("number"), "float64"))
+    trusted = skops.io.get_untrusted_types(data=skops.io.dumps(whole))  # we have just made it
     with mlflow.start_run(run_id=run):
         return mlflow.sklearn.log_model(
             whole,
             name="model",
             serialization_format=mlflow.sklearn.SERIALIZATION_FORMAT_SKOPS,
-            skops_trusted_types=skops.io.get_untrusted_types(data=skops.io.dumps(whole)),  # we have just made it
+            skops_trusted_types=trusted,
             code_paths=[str(FLOWS / "churn")],
-            pip_requirements=packages(),
+            pip_requirements=packages(*(name.split(".")[0] for name in trusted)),
             signature=infer_signature(inputs, whole.predict_proba(inputs)),
             pyfunc_predict_fn="predict_proba",
         ).model_uri
