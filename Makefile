@@ -103,9 +103,19 @@ argo-deploy: $(READY) ## apply argo/overlays/prod and deploy every flow (needs k
 	kubectl apply -k argo/overlays/prod
 	for flow in flows/*_flow.py; do CHURNFLOW_PROFILE=cluster $(PY) $$flow --production argo-workflows create || exit 1; done
 
+up: ## start MinIO, PostgreSQL, MLflow, Metaflow's service and UI, Prometheus, Grafana (needs Docker with Compose)
+	@$(PYTHON) flows/credentials.py .env
+	@docker compose version > /dev/null 2>&1 || { echo "make up needs Docker with Compose 2.24 or newer"; exit 1; }
+	docker compose up --detach --wait
+	@echo "MLflow http://127.0.0.1:5000  Metaflow http://127.0.0.1:8083  MinIO http://127.0.0.1:9001  Prometheus http://127.0.0.1:9090  Grafana http://127.0.0.1:3001"
+	@echo "Run the flows on them: set -a; . ./.env; set +a; make run"
+
+down: ## stop what make up started; its data stays
+	docker compose down
+
 clean: ## remove all local state (.churnflow), after asking
 	@read -r -p "Remove .churnflow with all runs, models and data versions? [y/N] " answer; \
 	  if [ "$$answer" = y ]; then rm -rf .churnflow; else echo "kept"; fi
 
 .PHONY: help install run score dataset data-pull data-diff serve promote rollback compare lineage bench-data bench-train bench-quality lint test mlflow argo-export argo-deploy clean bento predict fuzz
-.PHONY: bench-serve contract
+.PHONY: bench-serve contract up down

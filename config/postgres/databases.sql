@@ -1,0 +1,3 @@
+-- Run once, when PostgreSQL starts on an empty volume.
+CREATE DATABASE mlflow;
+CREATE DATABASE metaflow;
