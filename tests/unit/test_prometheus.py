@@ -11,10 +11,11 @@ from churn.config import load
 from churn.deploy import Deploy
 from conftest import ROOT
 
+from tests import promql
+
 FOLDER = ROOT / "config" / "prometheus"
 SERIES = ROOT / "tests" / "prometheus.yml"
-RULES = [rule for group in yaml.safe_load((FOLDER / "rules.yml").read_text())["groups"] for rule in group["rules"]]
-ALERTS = {rule["alert"]: rule for rule in RULES if "alert" in rule}
+ALERTS = {rule["alert"]: rule for rule in promql.rules() if "alert" in rule}
 
 
 def promtool(*words: str | Path) -> None:
