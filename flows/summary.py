@@ -11,14 +11,21 @@ def lines() -> list[str]:
     """The summary, line by line. Raises MetaflowNotFound if a flow has not run yet."""
     namespace(None)
     data, last = (Flow(name).latest_successful_run for name in ("DataFlow", "TrainFlow"))
-    train = next(run for run in Flow("TrainFlow") if run.successful and not run.data.nothing_to_do)
+    model = last.data.champion.name  # of this data set: the newest training may be of another one
+    train = next(
+        run
+        for run in Flow("TrainFlow")
+        if run.successful and not run.data.nothing_to_do and run.data.champion.name == model
+    )
     found, served = train.data, last.data
     held_out = len(found.evaluation.outcome)
     scores = "  ".join(f"{name} {value:.4f}" for name, value in found.evaluation.scores.items())
+    stored = "" if data.data.saved.uploaded else "; stored already, nothing uploaded"
+    serve = f"make serve DATASET={data.data.description['name']}"
     skipped = "Nothing to train: the champion has this data and config already."
     return [
         "",
-        f"Data       {found.data_version}  ({found.rows:,} rows to train, {held_out:,} held out)",
+        f"Data       {found.data_version}  ({found.rows:,} rows to train, {held_out:,} held out{stored})",
         *(f"{'Families' if i == 0 else '':<10} {_family(candidate)}" for i, candidate in enumerate(found.board)),
         f"Holdout    {scores}",
         f"Verdict    {skipped if served.nothing_to_do else found.verdict.summary}",
@@ -26,7 +33,7 @@ def lines() -> list[str]:
         f"Bento      {served.bento}, served and compared with the model on holdout rows: largest difference {served.parity:.0e}",
         f"Cards      {base.python()} flows/data_flow.py card view {data.id}/validate",
         f"           {base.python()} flows/train_flow.py card view {train.id}/gate",
-        f"Serve      make serve    # or: BENTOML_HOME={os.environ['BENTOML_HOME']} bentoml serve {served.bento}",
+        f"Serve      {serve}    # or: BENTOML_HOME={os.environ['BENTOML_HOME']} bentoml serve {served.bento}",
         "",
     ]
 

@@ -43,17 +43,18 @@ def conform(frame: "pd.DataFrame", dataset: Dataset) -> tuple["pd.DataFrame", di
     unreadable: dict[str, np.ndarray] = {}
     for name, column in dataset.columns.items():
         if name in frame.columns:
-            typed[name], bad = _conform(frame[name], column, dataset.missing_values)
+            typed[name], bad = _conform(frame[name], column, dataset)
             if bad is not None and bad.any():
                 unreadable[name] = bad
     return pd.DataFrame(typed), unreadable
 
 
-def _conform(values: "pd.Series", column: Column, missing: tuple[str, ...]) -> "tuple[pd.Series, np.ndarray | None]":
+def _conform(values: "pd.Series", column: Column, dataset: Dataset) -> "tuple[pd.Series, np.ndarray | None]":
     import pandas as pd
 
+    missing = dataset.missing_values
     if column.numeric:
-        return _number(values, column.type == "integer", missing)
+        return _number(values, column.type == "integer", missing, dataset.decimal)
     if column.type == "timestamp":
         if values.dtype.kind != "M":
             values = as_text(values, missing)
@@ -73,13 +74,16 @@ def _levels(text: "pd.Series") -> "pd.Series":
     return found if occurs.all() else found.cat.remove_unused_categories()
 
 
-def _number(values: "pd.Series", integer: bool, missing: tuple[str, ...]) -> "tuple[pd.Series, np.ndarray | None]":
+def _number(
+    values: "pd.Series", integer: bool, missing: tuple[str, ...], decimal: str
+) -> "tuple[pd.Series, np.ndarray | None]":
     import pandas as pd
 
     if integer and values.dtype.kind == "i":
         return values.astype("int64"), None
     if not pd.api.types.is_numeric_dtype(values):
         values = as_text(values, missing).astype("str")
+        values = values.str.replace(decimal, ".") if decimal != "." else values
     number = pd.to_numeric(values, errors="coerce").astype("float64")
     number = number.where(number.abs() != float("inf"))
     bad = number.isna() & values.notna()

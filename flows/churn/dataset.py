@@ -73,13 +73,14 @@ class Dataset(Strict):
     """config/datasets/NAME.toml. ``generate`` maps names to expressions, evaluated in order, for made-up rows;
     ``gate`` maps metric names to the least a model must reach on the holdout (the most, for errors); ``slices`` names the
     columns whose groups are judged on their own, ``value`` what a kept customer is worth; ``missing_values`` are texts
-    that mean a missing cell, besides the empty one; models tell the ``most_levels - 1`` most frequent levels of a category
-    apart and treat the others as one."""
+    that mean a missing cell, besides the empty one; ``decimal`` is the mark in numbers written as text; models tell the
+    ``most_levels - 1`` most frequent levels of a category apart and treat the others as one."""
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
     description: str = ""
     registered_model: str = ""
     missing_values: tuple[str, ...] = ()
+    decimal: Literal[".", ","] = "."
     columns: dict[str, Column] = Field(min_length=2)
     features: dict[str, Feature] = {}
     most_levels: int = Field(default=50, ge=2)

@@ -15,11 +15,21 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MISSING = ("NA", "N/A", "#N/A", "NaN", "nan", "null", "NULL", "?")
-TARGET = re.compile(r"churn|attrit|exited|cancel|lapsed|left|target|label|outcome|closed|inactive", re.I)
-POSITIVE = re.compile(r"^(1|y|yes|t|true)$|churn|attrit|exit|cancel|lapsed|left|lost|closed|gone|leav|inactive", re.I)
-NEGATIVE = re.compile(r"^(0|n|no|f|false)\b|\bnot?\b|non|exist|active|stay|retain|current|loyal", re.I)
+# The names of targets, the clearest first, and the words by which a value says that somebody left.
+TARGETS = (
+    *("churn", "attrit", "exited", "cancel", "lapsed", "left", "kündig", "kuendig", "résili", "resili", "abwander"),
+    *("target", "label", "outcome", "closed", "inactive"),
+)
+TARGET = re.compile("|".join(TARGETS), re.I)
+LEFT = r"churn|attrit|exit|cancel|lapsed|left|lost|closed|gone|leav|inactive|abandon|kündig|kuendig|résili|resili"
+POSITIVE = re.compile(rf"^(1|y|yes|t|true|ja|oui|si|sí)$|{LEFT}", re.I)
+NEGATIVE = re.compile(r"^(0|n|no|nein|f|false)\b|\bnot?\b|non|exist|(?<!in)active|stay|retain|current|loyal", re.I)
 CUSTOMER = re.compile(r"customer|client|account|subscriber|member|user|phone|msisdn|policy", re.I)
 MOMENT = re.compile(r"snapshot|observ|report|period|as.?of|timestamp|month|event|record", re.I)
+COMMA = re.compile(r"[-+]?\d+(,\d+)?")
+DRESSED = re.compile(r"[€$£¥]?\s?[-+]?[€$£¥]?\d[\d.,' ]*\s?(%|€|\$|£|[A-Z]{3})?")  # a number with its unit or thousands
+DIGITS, CODE = re.compile(r"\d+"), re.compile(r"0\d+")  # the leading zeros of a postcode mean something
+DATE = re.compile(r"\d{1,4}[-./]\d{1,2}[-./]\d{2,4}\b.*")
 LISTED = 30  # more levels than this are not written out: any value is allowed then
 DECIDE = "DECIDE:"
 
@@ -51,14 +61,18 @@ def describe(frame: "pd.DataFrame", name: str, source: str, target: str = "") ->
     """Describe ``frame`` (as ``sources.read`` gives it). Raises ChurnError if no column can be the target."""
     guesses = {str(column): Guess(_counts(frame[column]), len(frame)) for column in frame.columns}
     tokens = sorted({t for g in guesses.values() for t in _missing_tokens(g)})
-    for column, guess in guesses.items():
+    for guess in guesses.values():
         guess.counts = guess.counts.drop(tokens, errors="ignore")
+    decimal = "," if any(_commas(guess.counts) for guess in guesses.values()) else "."
+    for column, guess in guesses.items():
+        if decimal == "," and _commas(guess.counts):
+            guess.counts.index = guess.counts.index.str.replace(",", ".")
         _guess_type(column, guess)
     chosen = _choose_target(guesses, target, source)
     _choose_id({column: g for column, g in guesses.items() if column != chosen})
     _choose_time(guesses)
-    _set_suspects_aside(frame, guesses, chosen, tokens)
-    text = _toml(name, source, guesses, tokens)
+    _set_suspects_aside(frame, guesses, chosen, tokens, decimal)
+    text = _toml(name, source, guesses, tokens, decimal)
     notes = tuple(f"{c}: {n.removeprefix(DECIDE).strip()}" for c, g in guesses.items() for n in g.notes if DECIDE in n)
     return Description(text, parse(Dataset, text, f"config/datasets/{name}.toml"), notes)
 
@@ -74,14 +88,27 @@ def _missing_tokens(guess: Guess) -> set[str]:
     """Words for 'missing' in a column that otherwise holds numbers."""
     found = {token for token in MISSING if token in guess.counts.index}
     rest = guess.counts.drop(list(found))
-    return found if found and len(rest) and _numbers(rest) is not None else set()
+    return found if found and len(rest) and (_numbers(rest) is not None or _commas(rest)) else set()
+
+
+def _commas(counts: "pd.Series") -> bool:
+    """Numbers written with a decimal comma."""
+    return _all(COMMA, counts) and any("," in text for text in counts.index)
+
+
+def _all(pattern: re.Pattern[str], counts: "pd.Series") -> bool:
+    texts = counts.index.tolist()
+    return bool(texts) and all(pattern.fullmatch(text) for text in texts)
 
 
 def _numbers(counts: "pd.Series") -> np.ndarray | None:
     import pandas as pd
 
     found = pd.to_numeric(counts.index.to_series(), errors="coerce").to_numpy(dtype=float)
-    return found if len(found) and np.isfinite(found).all() else None
+    if not len(found) or not np.isfinite(found).all():
+        return None
+    codes = any(CODE.fullmatch(text) for text in counts.index.tolist())
+    return None if codes else found
 
 
 def _guess_type(column: str, guess: Guess) -> None:
@@ -100,6 +127,9 @@ def _guess_type(column: str, guess: Guess) -> None:
     elif _timestamps(guess.counts):
         guess.keys |= {"role": "ignore", "type": "timestamp"}
         guess.notes.append(f"seen: {guess.counts.index.min()} to {guess.counts.index.max()}")
+    elif distinct > LISTED and (said := _unused(guess.counts)):
+        guess.keys |= {"role": "ignore", "type": "text"}
+        guess.notes.append(f"{DECIDE} {said}; until then it is left out")
     elif distinct > max(LISTED, present / 2):
         guess.keys |= {"role": "ignore", "type": "text"}
         guess.notes.append(f"{distinct:,} different values in {present:,} rows: no model can learn from them")
@@ -112,6 +142,15 @@ def _guess_type(column: str, guess: Guess) -> None:
     if missing:
         guess.keys["missing"] = True
         guess.notes.append(f"missing in {missing / guess.rows:.1%} of the rows")
+
+
+def _unused(counts: "pd.Series") -> str:
+    """What to do about numbers and dates in a dress that the export put on; empty for other texts."""
+    if _all(DATE, counts):
+        return f"dates like {counts.index[0]!r}: export them as 2026-11-23 to use them as the time of a row"
+    if _all(DRESSED, counts) and not _all(DIGITS, counts):
+        return f"numbers like {counts.index[0]!r}: export them plainly (1234.5) to learn from them"
+    return ""
 
 
 def _timestamps(counts: "pd.Series") -> bool:
@@ -145,15 +184,13 @@ def _choose_target(guesses: dict[str, Guess], asked: str, source: str) -> str:
             f"it holds {len(guesses[asked].counts)} different values" if asked in guesses else "there is no such column"
         )
         raise ChurnError(f"{source}: column '{asked}' cannot be the target, which has two values: {held}")
-    named = [column for column in two if TARGET.search(column)]
+    named = [column for column in two if TARGET.search(column)] or _by_values(guesses, two)
     if not two or not (asked or named):
         raise ChurnError(
             f"{source}: cannot tell which column says who churned. Name one with TARGET=...; "
             f"these have two values: {', '.join(two) or 'none'}"
         )
-    # 'churn' in the name beats the vaguer words, which come later in the pattern.
-    words = TARGET.pattern.split("|")
-    chosen = asked or min(named, key=lambda c: next(i for i, word in enumerate(words) if re.search(word, c, re.I)))
+    chosen = asked or min(named, key=lambda c: next((i for i, word in enumerate(TARGETS) if word in c.lower()), 0))
     guess = guesses[chosen]
     values = sorted(guess.counts.index)
     likely = [v for v in values if POSITIVE.search(v) and not NEGATIVE.search(v)]
@@ -169,6 +206,16 @@ def _choose_target(guesses: dict[str, Guess], asked: str, source: str) -> str:
             f"{DECIDE} some rows do not say whether the customer left; they stop the run. Fill them in or drop them."
         )
     return chosen
+
+
+def _leaves(value: str) -> bool:
+    return bool(re.search(LEFT, value, re.I)) and not NEGATIVE.search(value)
+
+
+def _by_values(guesses: dict[str, Guess], two: list[str]) -> list[str]:
+    """The one column of two values of which one means that somebody left: 'active' and 'churned'."""
+    found = [c for c in two if sum(_leaves(str(v)) for v in guesses[c].counts.index) == 1]
+    return found if len(found) == 1 else []
 
 
 def _choose_id(guesses: dict[str, Guess]) -> None:
@@ -212,7 +259,9 @@ def _choose_time(guesses: dict[str, Guess]) -> None:
             )
 
 
-def _set_suspects_aside(frame: "pd.DataFrame", guesses: dict[str, Guess], target: str, tokens: list[str]) -> None:
+def _set_suspects_aside(
+    frame: "pd.DataFrame", guesses: dict[str, Guess], target: str, tokens: list[str], decimal: str
+) -> None:
     import pandas as pd
     from churn.conform import as_text
 
@@ -223,7 +272,7 @@ def _set_suspects_aside(frame: "pd.DataFrame", guesses: dict[str, Guess], target
         values = as_text(frame[column])
         values = values.mask(values.isin(tokens))
         if guess.keys["type"] in ("integer", "number"):
-            values = pd.to_numeric(values, errors="coerce")
+            values = pd.to_numeric(values.astype("str").str.replace(decimal, "."), errors="coerce")
         if (found := leakage.separation(values, churned)) > leakage.SUSPECT:
             guess.keys["role"] = "ignore"
             guess.notes.append(
@@ -232,7 +281,7 @@ def _set_suspects_aside(frame: "pd.DataFrame", guesses: dict[str, Guess], target
             )
 
 
-def _toml(name: str, source: str, guesses: dict[str, Guess], tokens: list[str]) -> str:
+def _toml(name: str, source: str, guesses: dict[str, Guess], tokens: list[str], decimal: str) -> str:
     lines = [
         f"# Described by `make dataset` from {source} ({next(iter(guesses.values())).rows:,} rows). Read it once;",
         f"# lines with {DECIDE.removesuffix(':')} need a person.",
@@ -240,6 +289,7 @@ def _toml(name: str, source: str, guesses: dict[str, Guess], tokens: list[str]) 
         "# text, timestamp.",
         f"name = {_value(name)}",
         *([f"missing_values = {_value(tokens)}   # texts that mean an empty cell"] if tokens else []),
+        *([f"decimal = {_value(decimal)}   # numbers are written with a comma"] if decimal == "," else []),
     ]
     for column, guess in guesses.items():
         lines += ["", f"[columns.{_key(column)}]", *(f"# {note}" for note in guess.notes)]

@@ -66,6 +66,8 @@ def _shape(data: bytes, path: Path) -> tuple[int, int]:
 def _csv(data: bytes, path: Path) -> "pd.DataFrame":
     import pandas as pd
 
+    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):  # UTF-16, as spreadsheets call Unicode
+        data = data.decode("utf-16", errors="replace").encode()
     header = data.split(b"\n", 1)[0]
     separator = max((b",", b";", b"\t", b"|"), key=header.count).decode()
     try:

@@ -5,6 +5,7 @@ import other_data
 import pandas as pd
 import pytest
 from churn import config, conform, describe, quality
+from churn.dataset import read
 from churn.errors import ChurnError
 
 
@@ -55,6 +56,7 @@ def test_the_wide_set_is_understood() -> None:
         ("CHURN", ("no", "yes"), "yes"),
         ("Customer Churn", ("Not churned", "Churned"), "Churned"),
         ("is_churn", (False, True), "True"),
+        ("gekündigt", ("nein", "ja"), "ja"),
     ],
 )
 def test_the_outcome_is_recognised(name: str, values: tuple, positive: str) -> None:
@@ -97,3 +99,35 @@ def test_ids_are_told_from_numbers_and_repeated_codes() -> None:
         "RowNumber": "ignore", "CustomerId": "id", "Surname": "ignore", "branch_id": "feature", "balance": "feature",
         "Exited": "target",
     }  # fmt: skip
+
+
+def test_what_an_export_dresses_up_is_read_or_asked_about() -> None:
+    rng = np.random.default_rng(0)
+    rows, left = 400, np.arange(400) % 4 == 0
+    frame = pd.DataFrame(
+        {
+            "Umsatz": [f"{value:.2f}".replace(".", ",") for value in rng.gamma(2, 30, rows)],
+            "Beginn": [f"{1 + i % 28:02d}.{1 + i % 12:02d}.2024" for i in range(rows)],
+            "revenue": [f"${value:,.2f}" for value in rng.gamma(2, 3000, rows)],
+            "zip": rng.choice([f"0{n}" for n in range(1200, 1260)], rows),
+            "plan": rng.choice(["a", "b"], rows),
+            "status": np.where(left, "churned", "active"),
+        }
+    )
+    found = of(frame)
+    columns = found.dataset.columns
+    assert (found.dataset.target, found.dataset.decimal) == ("status", ",")
+    assert [columns[name].type for name in ("Umsatz", "zip")] == ["number", "category"]
+    assert {name for name in columns if columns[name].role == "ignore"} == {"Beginn", "revenue"}
+    assert any("dates like" in note for note in found.decisions)
+    assert any("numbers like '$" in note for note in found.decisions)
+    table, unreadable = conform.conform(frame, found.dataset)
+    assert not unreadable
+    assert table["Umsatz"].tolist() == [float(text.replace(",", ".")) for text in frame["Umsatz"]]
+
+
+def test_a_cell_with_the_other_decimal_mark_is_reported() -> None:
+    frame = pd.DataFrame({"x": ["1,5", "1.234,5", "2"], "y": ["a", "b", "a"]})
+    columns = {"x": {"type": "number"}, "y": {"role": "target", "values": ["a", "b"], "positive": "a"}}
+    found = read({"name": "bank", "decimal": ",", "columns": columns})
+    assert conform.conform(frame, found)[1]["x"].tolist() == [False, True, False]

@@ -46,6 +46,8 @@ def test_every_format_gives_the_same_table(
     customers.to_csv(tmp_path / "b.csv.gz", index=False)
     customers.to_csv(tmp_path / "c.txt", index=False, sep=";")
     customers.to_parquet(tmp_path / "d.parquet")
+    customers.to_csv(tmp_path / "e.csv", index=False, sep=";", encoding="utf-8-sig")
+    customers.to_csv(tmp_path / "f.csv", index=False, sep="\t", encoding="utf-16")
     for path in sorted(tmp_path.iterdir()):
         pd.testing.assert_frame_equal(table(telco, kind="file", path=str(path)), expected, obj=path.name)
 
