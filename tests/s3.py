@@ -1,10 +1,12 @@
 """A real S3 server (SeaweedFS) on loopback, that tests can kill and bring back on the same port."""
 
 import json
+import os
 import secrets
 import socket
 import subprocess
 import sys
+import threading
 import time
 from contextlib import closing
 from pathlib import Path
@@ -46,8 +48,13 @@ class Server:
         while not self._ready():
             if self._process.poll() is not None or time.monotonic() > until:
                 raise RuntimeError((self._folder / "log").read_text()[-2000:])
-            time.sleep(0.2)
+            threading.Event().wait(0.2)  # not time.sleep, which a test may replace
         return self
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
 
     def kill(self) -> None:
         """SIGKILL: clients get connection refused from now on."""
@@ -80,6 +87,26 @@ class Server:
         except (BotoCoreError, ClientError):
             return False
         return True
+
+
+class Given(Server):
+    """The server at CHURNFLOW_TEST_S3 (MinIO, say) with the keys of AWS_*; it has the bucket, and is never stopped."""
+
+    def __init__(self) -> None:
+        self.endpoint = os.environ["CHURNFLOW_TEST_S3"]
+        keys = {name: os.environ[name] for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")}
+        self.environ = {**keys, "AWS_ENDPOINT_URL_S3": self.endpoint}
+
+    def start(self) -> "Server":
+        return self
+
+    def kill(self) -> None:
+        pass
+
+
+def running(folder: Path) -> Server:
+    """The server that the environment names, else one of our own in ``folder``."""
+    return Given() if "CHURNFLOW_TEST_S3" in os.environ else Server(folder).start()
 
 
 def _free() -> int:

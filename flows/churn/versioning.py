@@ -8,6 +8,7 @@ import json
 import logging
 import os
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -62,6 +63,7 @@ def save(train: bytes, holdout: bytes, dataset: Dataset, made_up: bool) -> Saved
     Works without git and leaves nothing behind but the remote's content: DVC works in a temporary folder. Raises
     ChurnError naming the remote if it cannot be written.
     """
+    _sweep(remote())
     with _repository() as repo:
         snapshot = Path(repo.root_dir, FOLDER)
         snapshot.mkdir()
@@ -74,6 +76,13 @@ def save(train: bytes, holdout: bytes, dataset: Dataset, made_up: bool) -> Saved
             pushed = repo.push([stage.addressing])
         pointer = Path(repo.root_dir, f"{FOLDER}.dvc").read_text(encoding="utf-8")
         return Saved(stage.outs[0].hash_info.value, pointer, pushed > 0)
+
+
+def _sweep(place: str) -> None:
+    """Remove what copies into a local remote left behind when they were killed or the disk was full, a day ago or longer."""
+    for left in Path(place).glob("files/md5/??/.*.tmp"):
+        if time.time() - left.stat().st_mtime > 86_400:
+            left.unlink(missing_ok=True)
 
 
 def write_pointer(saved: Saved, path: Path) -> None:
@@ -102,14 +111,22 @@ def restore(version: str, folder: Path) -> Path:
                 f"data version {version!r} is not in {remote()}, or damaged there ({type(error).__name__}); "
                 "run DataFlow, or name a version it printed"
             ) from None
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        return Path(_move(Path(repo.root_dir, FOLDER), folder))
+        return _move(Path(repo.root_dir, FOLDER), folder)
 
 
-def _move(found: Path, folder: Path) -> str:
+def _move(found: Path, folder: Path) -> Path:
+    """``found`` is at ``folder`` whole, or nothing is there and ChurnError was raised."""
     import shutil
 
-    return shutil.move(str(found), str(folder))
+    partial = folder.with_name(f".{folder.name}.partial")
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        shutil.move(found, partial)
+        return partial.rename(folder)
+    except OSError as error:
+        why = error.args[0][0][2] if isinstance(error, shutil.Error) else error  # its files' errors in a list
+        shutil.rmtree(partial, ignore_errors=True)
+        raise ChurnError(f"cannot write {folder}: {why}; free space or name another folder") from None
 
 
 def load(version: str) -> Snapshot:
