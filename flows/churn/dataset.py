@@ -21,7 +21,8 @@ class Column(Strict):
 
     ``min`` and ``max`` (inclusive) go with numbers, ``values`` with categories (empty: anything is allowed).
     ``positive`` goes with the target: the value that means the customer left. ``max_missing`` is the largest share of
-    missing cells that is accepted where ``missing`` is true; ``severity`` says whether values out of range stop the run.
+    missing cells that is accepted where ``missing`` is true; ``drift`` the largest Jensen-Shannon distance from the previous
+    version, where it is not that of config/data.toml; ``severity`` says whether values out of range stop the run.
     The role 'time' is the moment a row describes.
     """
 
@@ -33,6 +34,7 @@ class Column(Strict):
     positive: str | None = None
     missing: bool = False
     max_missing: float = Field(default=1.0, gt=0, le=1)
+    drift: float | None = Field(default=None, gt=0, le=1)
     severity: Literal["error", "warning"] = "error"
     description: str = ""
 

@@ -40,7 +40,7 @@ def check(
     origin = ", ".join(source.name for source in origins)
     found = quality.validate(sources.combine(origins, parts, dataset), dataset, limits, origin)
     distances = profile.distances(previous, found.table, found.numbers) if previous else {}
-    report = replace(found.report, checks=(*found.report.checks, *profile.drift_checks(distances, limits)))
+    report = replace(found.report, checks=(*found.report.checks, *profile.drift_checks(distances, dataset, limits)))
     now = profile.profile(found.table, dataset, found.numbers)
     return Intake(found.table, found.quarantine, found.numbers, report, now, distances, previous, origin)
 

@@ -87,13 +87,16 @@ def _distance(p: np.ndarray, q: np.ndarray) -> float:
     return float(np.sqrt(max(sum(terms) / 2, 0.0)))
 
 
-def drift_checks(found: dict[str, float], limits: Quality) -> Iterable[Check]:
+def drift_checks(found: dict[str, float], dataset: Dataset, limits: Quality) -> Iterable[Check]:
     """One check per column against the previous data version; ``found`` as ``distances`` gives it."""
     for name, distance in found.items():
-        kept = distance <= limits.drift
-        rule = f"is distributed as in the previous version (Jensen-Shannon distance at most {limits.drift:g})"
+        own = dataset.columns[name].drift
+        most = limits.drift if own is None else own
+        kept = distance <= most
+        rule = f"is distributed as in the previous version (Jensen-Shannon distance at most {most:g})"
         remedy = (
-            "Expected? Then train again. Otherwise look at the export, or change drift in config/data.toml [quality]."
+            "Expected? Then train again. Otherwise look at the export, or change drift in config/data.toml [quality] or "
+            f"in config/datasets/{dataset.name}.toml [columns.{name}]."
         )
         examples = () if kept else (f"found {distance:.3f}",)
         yield Check(name, rule, int(not kept), 1, examples, remedy, limits.drifted)

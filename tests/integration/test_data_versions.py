@@ -29,6 +29,9 @@ def test_another_companys_data_needs_a_toml_only(make, rows: int, quick_settings
     champion = registry.by_alias(f"churn-classifier-{name}", registry.CHAMPION)
     assert champion is not None
     assert versioning.load(champion.tags["data_version"]).dataset.name == name
+    said = flow("summary").stdout
+    assert f"make serve DATASET={name}" in said
+    assert champion.tags["data_version"] in said
 
 
 def test_training_scoring_and_serving_see_the_same_features(trained: SimpleNamespace, tmp_path: Path) -> None:
