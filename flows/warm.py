@@ -26,17 +26,14 @@ from typing import IO, Any
 
 # What a flow's steps import, in the order of need.
 _ALL = ("base", "metaflow.runtime", "pandas", "pyarrow.parquet")  # base first: it sets the defaults metaflow reads
+_DVC = ("dvc.repo", "networkx", "ruamel.yaml", "scmrepo.git")  # the latter when it first opens a repository
 IMPORTS = {
-    "data_flow.py": (
-        *_ALL,
-        "pandera.pandas",
-        "dvc.repo",
-    ),
+    "data_flow.py": (*_ALL, "pandera.pandas", *_DVC),
     "score_flow.py": (*_ALL, "pandera.pandas", "mlflow"),
     "monitor_flow.py": (*_ALL, "mlflow", "nannyml"),
     "train_flow.py": (
         *_ALL,
-        *("dvc.repo", "sklearn.ensemble", "sklearn.linear_model", "sklearn.model_selection", "mlflow", "xgboost"),
+        *(*_DVC, "sklearn.ensemble", "sklearn.linear_model", "sklearn.model_selection", "mlflow", "xgboost"),
         *("matplotlib.pyplot", "sklearn.inspection", "skl2onnx", "onnxmltools"),  # not onnxruntime: it starts a thread
     ),
 }
