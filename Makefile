@@ -79,6 +79,15 @@ bento: $(READY) ## build the champion's Bento, as TrainFlow's last step does; pr
 predict: $(READY) ## rank a file with the running service: make predict FILE=customers.csv [URL=...]
 	@$(PY) flows/predict.py "$(FILE)" --url "$(URL)"
 
+monitor: $(READY) ## compare the champion's predictions with its holdout: make monitor [ANALYSIS=file] [LABELS=file] [ROWS=1000]
+	@$(PY) flows/monitor_flow.py $(if $(DATASET),--config description config/datasets/$(DATASET).toml) run $(if $(ANALYSIS),--analysis "$(ANALYSIS)") $(if $(LABELS),--labels "$(LABELS)") $(if $(ROWS),--rows $(ROWS))
+
+drift-demo: $(READY) ## ordinary, then shifted customers, and what MonitorFlow says: make drift-demo [RETRAIN=1]
+	@$(PY) flows/drift_demo.py $(if $(RETRAIN),--retrain)
+
+bench-drift: $(READY) ## false alarms, power, estimate against truth, and 1,000,000 rows beside scipy
+	@$(PY) -m tests.bench.drift
+
 fuzz: $(READY) ## 100,000 damaged requests against the champion's service: make fuzz [BODIES=...]
 	$(PY) -m tests.bench.fuzz $(BODIES)
 
@@ -119,3 +128,4 @@ clean: ## remove all local state (.churnflow), after asking
 
 .PHONY: help install run score dataset data-pull data-diff serve promote rollback compare lineage bench-data bench-train bench-quality lint test mlflow argo-export argo-deploy clean bento predict fuzz
 .PHONY: bench-serve contract up down
+.PHONY: monitor drift-demo bench-drift

@@ -130,7 +130,9 @@ def config(
     default = ROOT / "config" / file
 
     def parser(text: str) -> dict[str, Any]:
-        source = given(name) or str(default)
+        source = _given(name) or str(default)
+        if _given(name):
+            os.environ[f"{GIVEN}{name}"] = str(Path(source).resolve())  # the steps' command lines do not have it
         try:
             found = settings.parse(model, text, source)
             if check is not None:
@@ -153,7 +155,10 @@ class Flow(FlowSpec):
     """Base of the flows."""
 
 
-def given(name: str) -> str | None:
+GIVEN = "CHURNFLOW_GIVEN_"  # and a Config's name: the variable by which a run's steps know the file
+
+
+def _given(name: str) -> str | None:
     """The path after ``--config NAME`` on the command line, for error messages."""
     words = sys.argv
     for i, word in enumerate(words[:-2]):
@@ -244,6 +249,11 @@ def show(on: Any, parts: list[Any]) -> None:
             on.append(VegaChart(part.spec))
         else:
             on.append(Image.from_matplotlib(part))
+
+
+def card(step: str) -> str:
+    """The command that shows the card of a step of this run."""
+    return f"{python()} {Path(sys.argv[0]).resolve().relative_to(ROOT)} card view {current.run_id}/{step}"
 
 
 def python() -> str:

@@ -75,7 +75,7 @@ class MonitorFlow(base.Flow):
     @step
     def end(self):
         """The verdict is said; after an alert with --retrain there is a newer model, if it is better."""
-        print(f"{self.verdict.severity.upper()}: {self.verdict.summary}", self.told, sep="\n")
+        print(self.verdict, *filter(None, [self.told]), f"Card: {base.card('decide')}", sep="\n")
         if self.verdict.severity == "alert" and self.retrain:
             retraining.run(self.source)
         elif self.verdict.severity == "alert":

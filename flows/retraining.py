@@ -11,7 +11,7 @@ from churn.errors import ChurnError
 
 def commands(source: str) -> list[list[str]]:
     """DataFlow and TrainFlow as this run's data set needs them; ``source`` is what DataFlow is to read, "" for its settings'."""
-    description = base.given("description")
+    description = os.environ.get(f"{base.GIVEN}description")
     data = [*(["--config", "description", description] if description else []), "run"]
     return [["flows/data_flow.py", *data, *(["--source", source] if source else [])], ["flows/train_flow.py", "run"]]
 
@@ -22,12 +22,29 @@ def typed(source: str) -> str:
 
 
 def run(source: str) -> None:
-    """Run DataFlow, then TrainFlow. Raises ChurnError if one fails; it has said why."""
-    # The settings of this flow's run must not become those of the others.
-    environ = {k: v for k, v in os.environ.items() if not k.startswith("METAFLOW_FLOW_CONFIG")}
+    """Run DataFlow, then TrainFlow. Raises ChurnError if one fails."""
     for words in commands(source):
-        if subprocess.run([sys.executable, *words], cwd=base.ROOT, env=environ).returncode:
-            raise ChurnError(f"retraining: {shlex.join(words)} failed; see above")
+        flow(words)
+
+
+def flow(words: list[str], **environ: str) -> None:
+    """Run a flow and print what its last step says. Raises ChurnError with the end of its output if it fails."""
+    # The settings of the flow that this one is run by must not become its own.
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("METAFLOW_FLOW_CONFIG", base.GIVEN))}
+    done = subprocess.run(
+        [sys.executable, *words],
+        cwd=base.ROOT,
+        env={**kept, **environ},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    if done.returncode:
+        raise ChurnError(f"{shlex.join(words)} failed; its output ends:\n{done.stdout[-3000:]}")
+    for line in done.stdout.splitlines():
+        head, _, text = line.partition("] ")
+        if "/end/" in head and not text.startswith("Task "):
+            print(f"  {text}", flush=True)
 
 
 def announce(payload: dict[str, str]) -> None:

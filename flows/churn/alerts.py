@@ -80,6 +80,10 @@ class Verdict:
     lights: tuple[Light, ...]
     columns: tuple[str, ...] = ()
 
+    def __str__(self) -> str:
+        answers = [f"  {light.colour:<5}  {light.question} {light.answer}" for light in self.lights]
+        return "\n".join([f"{self.severity.upper()}: {self.summary}", *answers])
+
 
 def decide(
     windows: Sequence[Judged],
@@ -138,7 +142,7 @@ def _summary(
     if fell:
         found.append("realised performance fell")
     if not found:
-        return "Nothing has changed." if severity == "ok" else "Nothing has changed, but see the amber answers."
+        return "Nothing has changed." if severity == "ok" else "Nothing has changed, but not everything is well known."
     counted = "" if file else f" ({violating} of {judged} windows; an alert needs {needed} with the newest)"
     text = "; ".join(found)
     return f"{text[0].upper()}{text[1:]}{counted}."
@@ -214,7 +218,7 @@ def _knowledge(
         now, estimate = realised.score("roc_auc"), realised.estimated["roc_auc"]
         off = abs(estimate - now.value)
         told = f"For those {realised.rows:,} customers the estimate was {estimate:.3f}: {off:.3f} from the truth."
-        if off > CERTAIN * now.error:
+        if off > max(CERTAIN * now.error, config.performance.drop.get("roc_auc", 0.0)):
             colour = "red"
             told += (
                 " That is more than chance: customers behave otherwise than in the reference (concept drift). Do not "

@@ -80,7 +80,7 @@ def test_realised_performance_counts_at_once() -> None:
 
 
 def test_an_estimate_that_missed_what_happened_is_called_concept_drift() -> None:
-    found = decided(window(), realised=known(0.81, 0.85))
+    found = decided(window(), realised=known(0.81, 0.86))
     assert (found.severity, found.lights[3].colour) == ("warn", "red")
     assert "concept drift" in found.lights[3].answer
     assert decided(window(), realised=known(0.84, 0.85)).severity == "ok"

@@ -1,0 +1,128 @@
+"""``make drift-demo``: the champion is served, gets ordinary and then shifted customers, and MonitorFlow looks at both.
+
+Prices rise by 30 % and more customers have a month-to-month contract. The predictions go to a log of their own, so that
+made-up customers never reach yours; with --retrain a model is trained on customers like the shifted ones, and becomes
+champion if it is better. The champion must itself have learned from made-up customers then.
+"""
+
+import argparse
+import os
+import sys
+import tempfile
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import base
+import retraining
+from churn import client, generator, promotion, registry, serving
+from churn.config import load
+from churn.dataset import Dataset
+from churn.errors import ChurnError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+ROWS, BATCH, SEEDS = 3000, 1000, (1001, 1002)
+DESCRIPTION = base.ROOT / "config" / "datasets" / "telco.toml"
+PRICE, CONTRACT = "MonthlyCharges", "Contract"
+RAISE, MOVED, MONTHLY = 1.3, 0.6, "Month-to-month"
+
+
+def shifted(text: str) -> str:
+    """The description of the Telco data set with its [generate] expressions for price and contract changed."""
+    lines = []
+    for line in text.splitlines():
+        name, _, value = line.partition(" = ")
+        if name == PRICE and value.startswith('"'):
+            line = f'{name} = "round({RAISE} * ({value[1:-1]}), 2)"'
+        elif name == CONTRACT and value.startswith('"'):
+            line = f"{name} = \"where(bernoulli({MOVED}), '{MONTHLY}', {value[1:-1]})\""
+        lines.append(line)
+    return "\n".join(lines) + "\n"
+
+
+def customers(champion: registry.Registered, folder: Path) -> "tuple[pd.DataFrame, pd.DataFrame]":
+    """Ordinary and shifted customers: made up, or for a champion of real ones drawn from its holdout."""
+    described = load(Dataset, DESCRIPTION)
+    if champion.tags["made_up"] == "True":
+        return generator.generate(described, ROWS, SEEDS[0]), generator.generate(
+            load(Dataset, folder / "shifted.toml"), ROWS, SEEDS[1]
+        )
+    from churn import monitoring
+
+    ordinary, changed = (
+        monitoring.compared(described).table[list(described.raw)].sample(ROWS, replace=True, random_state=seed)
+        for seed in SEEDS
+    )
+    monthly = changed[CONTRACT].mask(changed.index.to_series().sample(frac=MOVED, random_state=0).index, MONTHLY)
+    return ordinary, changed.assign(**{PRICE: (changed[PRICE] * RAISE).round(2), CONTRACT: monthly})
+
+
+def send(tag: str, log: str, groups: "tuple[pd.DataFrame, ...]") -> list[str]:
+    """Serve the Bento and ask it for each group's customers; after each group the time (UTC) at which it was answered."""
+    described, moments = load(Dataset, DESCRIPTION), []
+    with serving.served(tag, CHURNFLOW_PREDICTIONS=log) as url:  # its log is complete once it has stopped
+        for group in groups:
+            rows = serving.json_rows(described, group)
+            for start in range(0, len(rows), BATCH):
+                client.ask(
+                    f"{url}/predict_batch",
+                    {"rows": rows[start : start + BATCH]},
+                    os.environ.get("CHURNFLOW_API_KEY", ""),
+                )
+            moments.append(datetime.now(UTC).isoformat())
+            time.sleep(0.1)
+    return moments
+
+
+def monitor(log: str, description: Path, *words: str) -> None:
+    """Run MonitorFlow on windows of a third of a group, and print what its last step says."""
+    cut = ["run", "--rows", str(ROWS // 3), *words]
+    retraining.flow(
+        ["flows/monitor_flow.py", "--config", "description", str(description), *cut], CHURNFLOW_PREDICTIONS=log
+    )
+
+
+def demo(retrain: bool) -> None:
+    """The whole demonstration. Raises ChurnError."""
+    described = load(Dataset, DESCRIPTION)
+    if registry.by_alias(described.model, registry.CHAMPION) is None:
+        print("There is no champion yet: DataFlow and TrainFlow run first.", flush=True)
+        for flow in ("data", "train"):
+            retraining.flow([f"flows/{flow}_flow.py", "run"])
+    champion = promotion.champion(described)
+    if retrain and champion.tags["made_up"] != "True":
+        raise ChurnError(
+            f"version {champion.version} learned from real customers, and made-up ones must not replace it; try the "
+            "retraining in a folder of its own: CHURNFLOW_HOME=/tmp/drift make run drift-demo RETRAIN=1"
+        )
+    with tempfile.TemporaryDirectory(prefix="drift-demo-") as name:
+        folder, log = Path(name), str(Path(name, "log"))
+        description = folder / "shifted.toml"
+        description.write_text(shifted(DESCRIPTION.read_text(encoding="utf-8")), encoding="utf-8")
+        print(
+            f"Version {champion.version} is served and asked for {ROWS:,} ordinary and {ROWS:,} shifted customers.",
+            flush=True,
+        )
+        between, _ = send(serving.package(champion), log, customers(champion, folder))
+        print(f"\nMonitorFlow after the ordinary customers ({ROWS // 3:,} to a window):", flush=True)
+        monitor(log, DESCRIPTION, "--until", between)
+        print("\nMonitorFlow after the shifted customers:", flush=True)
+        monitor(log, description, *(["--retrain"] if retrain else []))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--retrain", action="store_true", help="train on shifted customers after the alert")
+    started = time.monotonic()
+    try:
+        demo(parser.parse_args().retrain)
+    except ChurnError as error:
+        sys.exit(str(error))
+    print(f"\n{time.monotonic() - started:.0f} seconds")
+
+
+if __name__ == "__main__":
+    main()

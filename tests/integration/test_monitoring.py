@@ -1,0 +1,76 @@
+"""MonitorFlow, really run on what a served champion has logged: ``make drift-demo``, and what a wrong file leads to."""
+
+import re
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from churn import generator
+from churn.dataset import Dataset
+from churn.publish import FOLDER
+from conftest import flow
+
+
+@pytest.fixture(scope="module")
+def demo(trained: SimpleNamespace) -> SimpleNamespace:
+    """The demonstration's two parts as it printed them, and the two runs."""
+    done = flow("drift_demo")
+    assert done.returncode == 0, done.stdout
+    from metaflow import Flow
+
+    shifted, ordinary = list(Flow("MonitorFlow"))[:2]
+    calm, alarmed = done.stdout.split("MonitorFlow after")[1:]
+    return SimpleNamespace(calm=calm, alarmed=alarmed, ordinary=ordinary, shifted=shifted)
+
+
+def test_ordinary_customers_are_ok(demo: SimpleNamespace) -> None:
+    assert "OK: Nothing has changed." in demo.calm
+    assert demo.ordinary.data.verdict.severity == "ok"
+    assert [window.rows for window in demo.ordinary.data.windows.windows] == [1000, 1000, 1000]
+
+
+def test_shifted_customers_alert_and_the_changed_columns_are_named_first(demo: SimpleNamespace) -> None:
+    assert "ALERT: Changed: " in demo.alarmed
+    assert set(demo.shifted.data.verdict.columns[:2]) == {"MonthlyCharges", "Contract"}
+    assert re.search(
+        r"Train on newer customers: \S+ flows/data_flow\.py .*run && \S+ flows/train_flow\.py run", demo.alarmed
+    )
+    assert "--config description" in demo.alarmed
+
+
+def test_the_estimated_roc_auc_falls(demo: SimpleNamespace) -> None:
+    calm, alarmed = (run.data.judged[-1].score("roc_auc").value for run in (demo.ordinary, demo.shifted))
+    assert alarmed < calm
+
+
+def test_the_card_answers_four_questions_first(demo: SimpleNamespace) -> None:
+    from churn import monitor_card
+
+    found: Any = demo.shifted.data
+    card = monitor_card.parts(
+        found.reference, found.windows, found.judged, found.realised, found.before, found.verdict, found.todo
+    )
+    assert card[0] == "# ALERT: churn-classifier, version 1"
+    questions = [row["question"] for row in card[2].spec["data"]["values"]]
+    assert questions == [light.question for light in found.verdict.lights]
+    titles = [plot["title"]["text"] for part in card for plot in getattr(part, "spec", {}).get("concat", [])]
+    assert titles[0].startswith("probability")
+    assert {title.split(":")[0] for title in titles[1:3]} == {"MonthlyCharges", "Contract"}
+
+
+def test_prometheus_can_read_what_it_found(demo: SimpleNamespace) -> None:
+    text = "".join(path.read_text() for path in FOLDER.glob("*.prom"))
+    (severity,) = re.findall(r"^monitoring_severity\{.*\} (\S+)$", text, re.MULTILINE)
+    assert float(severity) == 2
+    assert re.search(r'^feature_drift_score\{.*feature="Contract".*method="chi2".*\}', text, re.MULTILINE)
+
+
+def test_a_file_without_a_column_is_refused_in_plain_words(
+    demo: SimpleNamespace, telco: Dataset, tmp_path: Path
+) -> None:
+    generator.generate(telco, 50, seed=1).drop(columns="tenure").to_csv(tmp_path / "customers.csv", index=False)
+    done = flow("monitor_flow", "run", "--analysis", str(tmp_path / "customers.csv"))
+    assert done.returncode != 0
+    assert "customers.csv: no column tenure; the model was trained with it" in done.stdout
+    assert "Traceback" not in done.stdout
