@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import base
+import numpy as np
 import retraining
 from churn import client, generator, promotion, registry, serving
 from churn.config import load
@@ -52,11 +53,9 @@ def customers(champion: registry.Registered, folder: Path) -> "tuple[pd.DataFram
         )
     from churn import monitoring
 
-    ordinary, changed = (
-        monitoring.compared(described).table[list(described.raw)].sample(ROWS, replace=True, random_state=seed)
-        for seed in SEEDS
-    )
-    monthly = changed[CONTRACT].mask(changed.index.to_series().sample(frac=MOVED, random_state=0).index, MONTHLY)
+    holdout = monitoring.compared(described).table[list(described.raw)]
+    ordinary, changed = (holdout.sample(ROWS, replace=True, random_state=seed, ignore_index=True) for seed in SEEDS)
+    monthly = changed[CONTRACT].mask(np.random.default_rng(SEEDS[1]).random(ROWS) < MOVED, MONTHLY)
     return ordinary, changed.assign(**{PRICE: (changed[PRICE] * RAISE).round(2), CONTRACT: monthly})
 
 
