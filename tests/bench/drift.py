@@ -12,19 +12,25 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
-from churn import alerts, config, features, generator, models, quality, scores, tables, windows
-from churn.config import DataConfig, TrainConfig
-from churn.dataset import Dataset
-from churn.drift import Detector
-from churn.monitor_config import MonitorConfig
-from churn.performance import Estimator
-from churn.reference import Reference
 
-from tests.bench.common import ROOT, TELCO
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "flows"))
+
+from churn import alerts, config, features, generator, models, quality, scores, tables, windows  # noqa: E402
+from churn.config import DataConfig, TrainConfig  # noqa: E402
+from churn.dataset import Dataset  # noqa: E402
+from churn.drift import Detector  # noqa: E402
+from churn.monitor_config import MonitorConfig  # noqa: E402
+from churn.performance import Estimator  # noqa: E402
+from churn.reference import Reference  # noqa: E402
+
+TELCO = ROOT / "config" / "datasets" / "telco.toml"
+
 
 CONFIG = config.load(MonitorConfig, ROOT / "config" / "monitor.toml")
 THRESHOLD = 0.3

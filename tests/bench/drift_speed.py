@@ -7,10 +7,15 @@ from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
-from churn import config, generator, tables
-from churn.dataset import Dataset
 
-from tests.bench.common import ROOT, TELCO
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "flows"))
+
+from churn import config, generator, tables  # noqa: E402
+from churn.dataset import Dataset  # noqa: E402
+
+TELCO = ROOT / "config" / "datasets" / "telco.toml"
+
 
 REFERENCE, ANALYSIS = "reference.parquet", "analysis.parquet"
 
