@@ -109,7 +109,10 @@ def demo(retrain: bool) -> None:
         print(f"\nMonitorFlow after the ordinary customers ({ROWS // 3:,} to a window):", flush=True)
         monitor(log, DESCRIPTION, "--until", between)
         print("\nMonitorFlow after the shifted customers:", flush=True)
-        monitor(log, description, *(["--retrain"] if retrain else []))
+        if retrain:
+            monitor(log, description, "--retrain")
+        else:
+            monitor(log, DESCRIPTION)
 
 
 def main() -> None:

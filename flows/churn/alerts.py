@@ -166,7 +166,7 @@ def _data(newest: Judged, config: MonitorConfig) -> Light:
 def _of(d: Distance) -> str:
     if d.method in (MISSING, UNSEEN):
         return f"{d.column} ({d.value:.1%} {'more or fewer missing' if d.method == MISSING else 'unseen'} values)"
-    return f"{d.column} ({d.excess:.1f} times the threshold)"
+    return f"{d.column}{' together' if d.column == ALL else ''} ({d.excess:.1f} times the threshold)"
 
 
 def _too_few(newest: Judged, config: MonitorConfig) -> str:

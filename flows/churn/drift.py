@@ -1,6 +1,7 @@
 """How one window differs from the reference: NannyML's distances beside the thresholds of ``churn.variation``."""
 
 import warnings
+import zlib
 from dataclasses import dataclass
 from functools import cached_property
 from statistics import NormalDist
@@ -8,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from churn import variation
-from churn.dataset import Dataset
 from churn.monitor_config import Drift
 from churn.reference import Reference
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 PROBABILITY, ALL = "probability", "all columns"
 MISSING, UNSEEN, RECONSTRUCTION = variation.MISSING, "unseen", "pca_reconstruction"
 Thresholds = dict[variation.Key, float]
-JOINT = 0.1  # the reconstruction's false alarms, as a share of those of the columns
+SINGLE = 0.1  # false alarms of a statistic that is not among those of `variation`, as a share of theirs
 ONE_CHUNK = 10**9  # rows: a window is compared as a whole
 ROWS = 20_000  # rows that the reconstruction is fitted on and calculated for
 FEWEST_COLUMNS = 3  # for a reconstruction from their principal components
@@ -51,8 +51,11 @@ class Detector:
         self._rule, self._dataset = rule, reference.dataset
         self._names = list(reference.dataset.raw)
         self._categories = frozenset(name for name, column in reference.dataset.raw.items() if not column.numeric)
-        self._levels = {name: _levels(reference.dataset, reference.table[name]) for name in sorted(self._categories)}
-        self._table, self._reference = reference.table, self._coded(reference.table)
+        self._table = reference.table
+        self._levels = {name: _levels(reference.table[name]) for name in sorted(self._categories)}
+        self._reference = self._coded(reference.table)
+        # What the reference has no value of can only be found to be no longer missing.
+        self._measured = [name for name in map(str, self._reference) if self._reference[name].notna().any()]
         self._thresholds: dict[int, Thresholds] = {}
 
     def _coded(self, table: "pd.DataFrame") -> "pd.DataFrame":
@@ -64,12 +67,18 @@ class Detector:
             if name not in self._categories:
                 found[name] = table[name].to_numpy(np.float64, na_value=np.nan)
                 continue
-            levels = self._levels[name]
             column = table[name].astype("category").cat
-            known = np.append([levels.get(str(level), len(levels)) for level in column.categories], np.nan)
+            known = np.append([self._code(name, str(level)) for level in column.categories], np.nan)
             found[name] = known[column.codes.to_numpy()]
         found[PROBABILITY] = table[PROBABILITY].to_numpy(np.float64)
         return pd.DataFrame(found)
+
+    def _code(self, column: str, level: str) -> int:
+        """The levels of the reference are told apart, and from any other. Where there are more than models tell apart, all
+        are shared out by their names: a choice by frequency would pick those that happen to be frequent in the reference.
+        """
+        levels, most = self._levels[column], self._dataset.most_levels
+        return levels.get(level, len(levels)) if len(levels) <= most else zlib.crc32(level.encode()) % most
 
     def distances(self, window: "pd.DataFrame") -> list[Distance]:
         """Every statistic of a window: of the columns, of the predictions (PROBABILITY), missing and unseen values, and of
@@ -93,8 +102,8 @@ class Detector:
         from nannyml.drift.univariate import UnivariateDriftCalculator
 
         return UnivariateDriftCalculator(
-            column_names=list(self._reference),
-            treat_as_categorical=sorted(self._categories),
+            column_names=self._measured,
+            treat_as_categorical=sorted(self._categories & set(self._measured)),
             continuous_methods=list(self._rule.numeric),
             categorical_methods=list(self._rule.categorical),
             chunker=SizeBasedChunker(ONE_CHUNK),
@@ -103,10 +112,10 @@ class Detector:
     def _univariate(self, coded: "pd.DataFrame", thresholds: Thresholds) -> list[Distance]:
         calculated = self._fitted.calculate(coded).filter(period="analysis").data.iloc[-1]
         found = []
-        for name in map(str, coded):
+        for name in self._measured:
             for method in self._rule.categorical if name in self._categories else self._rule.numeric:
                 value = float(calculated[name, method, "value"])
-                if np.isfinite(value) and (name, method) in thresholds:  # not where a side has no value at all
+                if np.isfinite(value):  # not where the window has no value at all
                     found.append(Distance(name, method, value, thresholds[name, method]))
         return found
 
@@ -119,8 +128,7 @@ class Detector:
         found = []
         for name in self._names:
             before, now = (float(shares[name, "value"].iloc[i]) for i in (0, -1))
-            least = thresholds.get((name, MISSING), self._rule.missing)
-            found.append(Distance(name, MISSING, abs(now - before), least))
+            found.append(Distance(name, MISSING, abs(now - before), thresholds[name, MISSING]))
         return found
 
     def _unseen(self, window: "pd.DataFrame") -> list[Distance]:
@@ -132,7 +140,23 @@ class Detector:
             return []
         counter = UnseenValuesCalculator(column_names=names, chunker=SizeBasedChunker(ONE_CHUNK))
         shares = counter.fit(self._table[names]).calculate(window[names]).data
-        return [Distance(name, UNSEEN, float(shares[name, "value"].iloc[-1]), self._rule.unseen) for name in names]
+        return [
+            Distance(name, UNSEEN, float(shares[name, "value"].iloc[-1]), self._new(name, len(window)))
+            for name in names
+        ]
+
+    def _new(self, name: str, rows: int) -> float:
+        """The share of unseen values from which on they are news. That of the levels which occur once in the reference is
+        the expected one (Good 1953)."""
+        counts, m = self._table[name].value_counts(), len(self._table)
+        expected = float((counts == 1).sum()) / m
+        chance = self._z * float(np.sqrt(expected / variation.effective(m, rows)))
+        return expected + max(self._rule.unseen, chance)
+
+    @property
+    def _z(self) -> float:
+        """How many standard errors a single statistic may be off, beside those of ``variation``."""
+        return NormalDist().inv_cdf(1 - self._rule.false_alarms * SINGLE / 2)
 
     @cached_property
     def _reconstruction(self) -> tuple[Any, float, float]:
@@ -143,15 +167,15 @@ class Detector:
 
         rows = self._reference.sample(min(len(self._reference), 2 * ROWS), random_state=self._rule.seed)
         fitted, other = rows.iloc[: len(rows) // 2], rows.iloc[len(rows) // 2 :]
-        calculator = DataReconstructionDriftCalculator(column_names=self._names, chunker=SizeBasedChunker(ONE_CHUNK))
+        names = [name for name in self._names if fitted[name].notna().any()]
+        calculator = DataReconstructionDriftCalculator(column_names=names, chunker=SizeBasedChunker(ONE_CHUNK))
         return calculator.fit(self._texts(fitted)), *_error(calculator, self._texts(other))
 
     def _multivariate(self, coded: "pd.DataFrame") -> Distance:
         calculator, before, error = self._reconstruction
         rows = coded.sample(min(len(coded), ROWS), random_state=self._rule.seed)
         now, own_error = _error(calculator, self._texts(rows))
-        z = NormalDist().inv_cdf(1 - self._rule.false_alarms * JOINT / 2)
-        return Distance(ALL, RECONSTRUCTION, abs(now - before), z * float(np.hypot(error, own_error)))
+        return Distance(ALL, RECONSTRUCTION, abs(now - before), self._z * float(np.hypot(error, own_error)))
 
     def _texts(self, coded: "pd.DataFrame") -> "pd.DataFrame":
         names = sorted(self._categories)
@@ -164,11 +188,9 @@ def _error(calculator: Any, rows: "pd.DataFrame") -> tuple[float, float]:
     return float(last["value"]), float(last["sampling_error"])
 
 
-def _levels(dataset: Dataset, values: "pd.Series") -> dict[str, int]:
-    """Codes of the levels that are told apart, the most frequent first."""
-    counts = values.value_counts()
-    kept = [str(level) for level, count in counts.items() if count > 0][: dataset.most_levels - 1]
-    return {level: code for code, level in enumerate(kept)}
+def _levels(values: "pd.Series") -> dict[str, int]:
+    """A code for each level that occurs."""
+    return {str(level): code for code, level in enumerate(sorted(values.dropna().unique()))}
 
 
 class quiet(warnings.catch_warnings):

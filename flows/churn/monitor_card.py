@@ -111,7 +111,9 @@ def _worst(reference: Reference, analysis: Analysis, newest: Judged) -> list[Par
 
 def _plot(title: str, points: list[dict[str, Any]], numeric: bool, drifted: bool) -> dict[str, Any]:
     axis: dict[str, Any] = (
-        {"tickCount": 3, "format": "~s"} if numeric else {"labelAngle": -30, "labelLimit": 80, "ticks": False}
+        {"tickCount": 3, "format": "~s" if points[-1]["x"] >= 1000 else "~g"}
+        if numeric
+        else {"labelAngle": -30, "labelLimit": 80, "ticks": False}
     )
     x = {"field": "x", "title": None, "axis": axis, **({"type": "quantitative", "scale": {"zero": False, "nice": False}}
                                                        if numeric else {"type": "nominal", "sort": None})}  # fmt: skip

@@ -55,7 +55,7 @@ def _categorical(values: np.ndarray, pair: Pair, rule: Drift) -> dict[str, np.nd
     p, q = (c[:, :levels] / np.maximum(c[:, :levels].sum(axis=1, keepdims=True), 1) for c in counts)
     m, n = (c[:, :levels].sum(axis=1, keepdims=True) for c in counts)
     missing = np.abs(np.subtract(*(c[:, -1] / c.sum(axis=1) for c in counts)))
-    return {MISSING: missing, **_of_shares(p, q, m, n, rule.categorical)}
+    return {MISSING: missing, **(_of_shares(p, q, m, n, rule.categorical) if levels else {})}
 
 
 def _of_shares(

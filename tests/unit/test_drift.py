@@ -130,6 +130,32 @@ def test_a_column_without_a_single_value_is_missing_and_no_error(detector: Detec
     assert drifted(found) >= {"normal", "plan"}
 
 
+def test_a_column_of_very_many_levels_is_not_flagged_for_that() -> None:
+    """1,500 cities, most of them in the reference once or not at all: new ones are expected, and no drift."""
+
+    def shops(seed: int, rows: int) -> pd.DataFrame:
+        rng = np.random.default_rng(seed)
+        cities = pd.Series(rng.integers(0, 1500, rows)).astype("str").astype("category")
+        return pd.DataFrame({"city": cities, "size": rng.normal(0, 1, rows), PROBABILITY: rng.random(rows)})
+
+    columns = {"city": {}, "size": {"type": "number"}, "left": COLUMNS["left"]}
+    described = check(Dataset, {"name": "shops", "columns": columns}, "test")
+    detector = Detector(Reference(SimpleNamespace(), described, 0.5, shops(0, 1500)), RULE)
+    for seed in range(1, 6):
+        assert drifted(detector.distances(shops(seed, 1000))) == set()
+    moved = shops(9, 1000)
+    moved["city"] = moved.city.astype(str).mask(np.arange(1000) % 10 == 0, "7")
+    assert drifted(detector.distances(moved)) == {"city"}
+
+
+def test_a_column_that_the_reference_has_no_value_of_is_found_when_it_has(reference: Reference) -> None:
+    empty = reference.table.assign(normal=np.nan, plan=pd.Categorical([None] * 2000, categories=["a"]))
+    detector = Detector(Reference(reference.model, reference.dataset, 0.5, empty), RULE)
+    assert drifted(detector.distances(customers(1000, 302))) >= {"normal", "plan"}
+    kept = {"normal": np.nan, "plan": pd.Categorical([None] * 1000)}
+    assert drifted(detector.distances(customers(1000, 303).assign(**kept))) == set()
+
+
 def test_thresholds_shrink_with_the_window_down_to_what_matters(reference: Reference) -> None:
     coded = reference.table[["normal", "skewed"]]
     key = ("normal", "kolmogorov_smirnov")
