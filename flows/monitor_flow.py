@@ -54,7 +54,7 @@ class MonitorFlow(base.Flow):
 
         self.merge_artifacts(inputs)
         self.judged, self.verdict = monitoring.judge(
-            self.windows, self.distances, self.scores, self.realised, self.before, self.config, bool(self.analysis)
+            self.windows, self.distances, self.scores, self.realised, self.before, self.config
         )
         self.todo = retraining.typed(self.source)
         found = (self.judged, self.realised, self.before, self.verdict, self.todo)

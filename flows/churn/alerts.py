@@ -1,7 +1,7 @@
 """From what was measured to what is said: one judgement per window, then ok, warn or alert."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 from churn import metrics
@@ -64,6 +64,18 @@ class Judged:
 
 
 @dataclass(frozen=True)
+class Circumstances:
+    """What a verdict depends on besides: the scores on the reference; whether the window is a ``file``, judged by itself; how
+    many ``outcomes`` are known, how many are of ``unknown`` predictions; rows of ``others``, by model version, left out."""
+
+    before: Mapping[str, float]
+    file: bool = False
+    outcomes: int = 0
+    unknown: int = 0
+    others: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Light:
     """One question with its answer."""
 
@@ -90,46 +102,33 @@ def decide(
     windows: Sequence[Judged],
     realised: Realised | None,
     config: MonitorConfig,
-    before: dict[str, float],
-    others: dict[str, int],
-    unknown: int,
-    file: bool,
+    around: Circumstances,
 ) -> Verdict:
-    """The verdict on windows, oldest first. A ``file`` is one window and judged by itself; ``before`` are the scores on the
-    reference; ``others`` and ``unknown`` as in ``windows.Analysis``.
+    """The verdict on windows, oldest first.
 
     Alert: ``violations`` of the windows violate, the newest among them; or realised performance has fallen.
     """
     newest = windows[-1]
     violating = sum(window.violates for window in windows)
-    needed = 1 if file else config.alert.violations
+    needed = 1 if around.file else config.alert.violations
     fell = realised is not None and bool(realised.fallen)
     lights = (
         _data(newest, config),
         _predictions(newest),
-        _model(newest, realised, before),
-        _knowledge(newest, realised, config, others, unknown),
+        _model(newest, realised, around.before),
+        _knowledge(newest, realised, config, around),
     )
     severity: Severity = "ok"
     if fell or (newest.violates and violating >= needed):
         severity = "alert"
     elif newest.violates or not newest.judged or any(light.colour in ("amber", "red") for light in lights):
         severity = "warn"
-    return Verdict(
-        severity, _summary(severity, windows, before, violating, needed, fell, file), lights, tuple(newest.columns)
-    )
+    counted = f" ({violating} of {sum(w.judged for w in windows)} windows; an alert needs {needed} with the newest)"
+    said = _summary(severity, newest, around.before, fell, "" if around.file else counted)
+    return Verdict(severity, said, lights, tuple(newest.columns))
 
 
-def _summary(
-    severity: Severity,
-    windows: Sequence[Judged],
-    before: dict[str, float],
-    violating: int,
-    needed: int,
-    fell: bool,
-    file: bool,
-) -> str:
-    newest, judged = windows[-1], sum(window.judged for window in windows)
+def _summary(severity: Severity, newest: Judged, before: Mapping[str, float], fell: bool, counted: str) -> str:
     if not newest.judged:
         return f"Not enough to judge: {newest.window.rows:,} predictions in the newest window."
     found = []
@@ -144,7 +143,6 @@ def _summary(
         found.append("realised performance fell")
     if not found:
         return "Nothing has changed." if severity == "ok" else "Nothing has changed, but not everything is well known."
-    counted = "" if file else f" ({violating} of {judged} windows; an alert needs {needed} with the newest)"
     text = "; ".join(found)
     return f"{text[0].upper()}{text[1:]}{counted}."
 
@@ -185,7 +183,7 @@ def _predictions(newest: Judged) -> Light:
     return Light(question, "green", f"Their distribution is the reference's: {told}")
 
 
-def _model(newest: Judged, realised: Realised | None, before: dict[str, float]) -> Light:
+def _model(newest: Judged, realised: Realised | None, before: Mapping[str, float]) -> Light:
     question, was = "Is the model still good?", f"{before['roc_auc']:.3f} on the holdout"
     if realised is not None:
         told = f"ROC-AUC {realised.score('roc_auc').value:.3f} on {realised.rows:,} customers whose outcome is known, {was}."
@@ -197,23 +195,23 @@ def _model(newest: Judged, realised: Realised | None, before: dict[str, float]) 
     return Light(question, "red" if newest.fallen else "green", told)
 
 
-def _knowledge(
-    newest: Judged, realised: Realised | None, config: MonitorConfig, others: dict[str, int], unknown: int
-) -> Light:
+def _knowledge(newest: Judged, realised: Realised | None, config: MonitorConfig, around: Circumstances) -> Light:
     notes = []
-    if others:
-        listed = ", ".join(f"{rows:,} by version {version}" for version, rows in sorted(others.items()))
+    if around.others:
+        listed = ", ".join(f"{rows:,} by version {version}" for version, rows in sorted(around.others.items()))
         notes.append(f"Answers of other models were left out: {listed}.")
-    if unknown:
-        notes.append(f"{unknown:,} outcomes belong to no prediction of the last {config.performance.label_days} days.")
+    if around.unknown:
+        notes.append(
+            f"{around.unknown:,} outcomes belong to no prediction of the last {config.performance.label_days} days."
+        )
     colour: Colour = "amber" if notes else "green"
     if not newest.judged:
         colour, told = "amber", _too_few(newest, config)
     elif realised is None:
         colour = "amber" if notes else "grey"
         told = (
-            f"Only an estimate: fewer than {config.performance.min_labels} outcomes are known. An estimate cannot see "
-            "that the same customers have begun to behave otherwise."
+            f"Only an estimate: {around.outcomes:,} outcomes are known, and {config.performance.min_labels} of both kinds are "
+            "needed. An estimate cannot see that the same customers have begun to behave otherwise."
         )
     else:
         now, estimate = realised.score("roc_auc"), realised.estimated["roc_auc"]

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 from churn import alerts, promotion, reference, tables, windows
 from churn import config as settings
-from churn.alerts import Judged, Verdict
+from churn.alerts import Circumstances, Judged, Verdict
 from churn.dataset import Dataset
 from churn.drift import Detector, Distance
 from churn.errors import ChurnError
@@ -74,8 +74,8 @@ def judge(
     realised: Realised | None,
     before: dict[str, float],
     config: MonitorConfig,
-    file: bool,
 ) -> tuple[list[Judged], Verdict]:
     """The windows with what was measured, and the verdict."""
     judged = [Judged(*found) for found in zip(analysis.windows, distances, scores, strict=True)]
-    return judged, alerts.decide(judged, realised, config, before, analysis.others, analysis.unknown, file)
+    around = Circumstances(before, analysis.file, analysis.outcomes, analysis.unknown, analysis.others)
+    return judged, alerts.decide(judged, realised, config, around)

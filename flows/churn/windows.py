@@ -1,7 +1,7 @@
 """What monitoring looks at: the prediction log cut into windows, or any file of customers as one window."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -30,15 +30,18 @@ class Window:
 @dataclass(frozen=True)
 class Analysis:
     """Windows, oldest first, and their rows one after another in ``table`` (Parquet; raw columns, ``probability`` and
-    ``decision``). ``others`` counts rows of other model versions, which were left out. ``labelled`` are the rows whose
-    outcome is known (Parquet; ``probability``, ``decision``, ``outcome``), ``unknown`` outcomes of no known prediction."""
+    ``decision``). ``others`` counts rows of other model versions, which were left out. ``labelled`` are the ``outcomes`` rows
+    whose outcome is known (Parquet; ``probability``, ``decision``, ``outcome``), ``unknown`` counts outcomes of no known
+    prediction. ``file``: one window, not the log's."""
 
     origin: str
     windows: tuple[Window, ...]
     table: bytes
     labelled: bytes
-    others: dict[str, int] = field(default_factory=dict)
-    unknown: int = 0
+    others: dict[str, int]
+    outcomes: int
+    unknown: int
+    file: bool
 
     def each(self, reference: Reference) -> Iterator[tuple[Window, "pd.DataFrame"]]:
         """The windows with their rows."""
@@ -100,10 +103,11 @@ def _analysis(
     reference: Reference,
     others: dict[str, int],
     told: Labels,
+    file: bool = False,
 ) -> Analysis:
     rows = tables.to_bytes(table[[*reference.dataset.raw, "probability", "decision"]])
     labelled = tables.to_bytes(told.table[["probability", "decision", "outcome"]])
-    return Analysis(origin, windows, rows, labelled, others, told.unknown)
+    return Analysis(origin, windows, rows, labelled, others, len(told.table), told.unknown, file)
 
 
 def from_file(reference: Reference, path: str, file: str = "") -> Analysis:
@@ -124,7 +128,7 @@ def from_file(reference: Reference, path: str, file: str = "") -> Analysis:
     table = _typed(found, reference, path)
     table = _predicted(table, found, reference, path)
     told = _told(table, found, reference, path, file)
-    return _analysis(path, (Window(Path(path).name, len(table)),), table, reference, others, told)
+    return _analysis(path, (Window(Path(path).name, len(table)),), table, reference, others, told, file=True)
 
 
 def _typed(found: "pd.DataFrame", reference: Reference, path: str) -> "pd.DataFrame":

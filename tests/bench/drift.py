@@ -68,7 +68,7 @@ class Judge:
         measured = tuple(self._detector.distances(window)), tuple(self._estimator.estimate(window))
         judged = alerts.Judged(windows.Window("", len(window)), *measured)
         known = self._estimator.realised(window) if labelled else None
-        return judged, alerts.decide([judged], known, CONFIG, self._before, {}, 0, file=True)
+        return judged, alerts.decide([judged], known, CONFIG, alerts.Circumstances(self._before, file=True))
 
 
 def false_alarms(judge: Judge, drawn: Iterator[pd.DataFrame], name: str) -> None:

@@ -73,7 +73,7 @@ def monitor(folder: Path, dataset: Dataset) -> str:
     lap("drift")
     measured = monitoring.performance(known, found, settings)
     lap("performance")
-    judged, verdict = monitoring.judge(found, distances, *measured, settings, file=True)
+    judged, verdict = monitoring.judge(found, distances, *measured, settings)
     monitor_card.parts(known, found, judged, measured[1], measured[2], verdict, "")
     lap("card")
     return f"{verdict.severity}; seconds: {', '.join(laps)}"

@@ -1,15 +1,19 @@
 """MonitorFlow, really run on what a served champion has logged: ``make drift-demo``, and what a wrong file leads to."""
 
 import re
+import time
+from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from churn import generator
+from churn import generator, predictions, windows
 from churn.dataset import Dataset
 from churn.publish import FOLDER
 from conftest import flow
+
+from tests.s3 import BUCKET, Server
 
 
 @pytest.fixture(scope="module")
@@ -74,3 +78,19 @@ def test_a_file_without_a_column_is_refused_in_plain_words(
     assert done.returncode != 0
     assert "customers.csv: no column tenure; the model was trained with it" in done.stdout
     assert "Traceback" not in done.stdout
+
+
+def test_the_log_is_read_from_s3(demo: SimpleNamespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    server = Server(tmp_path / "s3").start()
+    try:
+        for name, value in server.environ.items():
+            monkeypatch.setenv(name, value)
+        found = demo.shifted.data
+        at, micros = f"s3://{BUCKET}/log", int(time.time() * 1e6) - 10**6
+        rows = [("id", micros, "1", "d", 0.5, True, *(None for _ in found.reference.dataset.raw))] * 400
+        content = predictions.encode(predictions.schema(found.reference.dataset), rows)
+        predictions.store(at, predictions.part_name(predictions.PREDICTIONS, micros), content)
+        seen = windows.from_log(found.reference, found.config, datetime.now(UTC), at=at)
+        assert [window.rows for window in seen.windows] == [400]
+    finally:
+        server.kill()

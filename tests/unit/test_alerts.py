@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from churn import alerts, metrics, notify
-from churn.alerts import Judged, Verdict
+from churn.alerts import Circumstances, Judged, Verdict
 from churn.config import check
 from churn.drift import PROBABILITY, Distance
 from churn.errors import ChurnError
@@ -32,7 +32,7 @@ def window(*drifted: str, auc: float = 0.84, rows: int = 1000) -> Judged:
 
 
 def decided(*windows: Judged, realised: Realised | None = None, file: bool = False, unknown: int = 0) -> Verdict:
-    return alerts.decide(windows, realised, CONFIG, BEFORE, {}, unknown, file)
+    return alerts.decide(windows, realised, CONFIG, Circumstances(BEFORE, file, 0, unknown))
 
 
 @pytest.mark.parametrize(

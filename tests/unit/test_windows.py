@@ -95,9 +95,7 @@ def test_an_empty_log_is_one_window_without_rows(reference: Reference, config: M
 
 def judged(reference: Reference, found: windows.Analysis, config: MonitorConfig) -> Any:
     distances = monitoring.drift(reference, found, config)
-    _, verdict = monitoring.judge(
-        found, distances, *monitoring.performance(reference, found, config), config, file=False
-    )
+    _, verdict = monitoring.judge(found, distances, *monitoring.performance(reference, found, config), config)
     return verdict
 
 
