@@ -100,7 +100,9 @@ def _worst(reference: Reference, analysis: Analysis, newest: Judged) -> list[Par
         title = f"{name[:28]}: {worst.excess:.1f} x threshold"
         points = (_histogram if numeric else _bars)(reference.table[name], rows[name])
         plots.append(_plot(title, points, numeric, worst.drifted))
-    spec = {"columns": PLOT_COLUMNS, "concat": plots, "spacing": {"row": 24, "column": 24}}
+    # Each plot has its own bar width: a shared one is that of the plot with the fewest levels.
+    own = {"scale": {"xOffset": "independent"}}
+    spec = {"columns": PLOT_COLUMNS, "concat": plots, "spacing": {"row": 24, "column": 24}, "resolve": own}
     title = (
         "## Predictions and columns, the worst first"
         if newest.columns
@@ -111,7 +113,7 @@ def _worst(reference: Reference, analysis: Analysis, newest: Judged) -> list[Par
 
 def _plot(title: str, points: list[dict[str, Any]], numeric: bool, drifted: bool) -> dict[str, Any]:
     axis: dict[str, Any] = (
-        {"tickCount": 3, "format": "~s" if points[-1]["x"] >= 1000 else "~g"}
+        {"tickCount": 3, "format": "~s" if points[-1]["x"] >= 1000 else ".3~r"}
         if numeric
         else {"labelAngle": -30, "labelLimit": 80, "ticks": False}
     )
