@@ -111,7 +111,7 @@ def decide(
     newest = windows[-1]
     violating = sum(window.violates for window in windows)
     needed = 1 if around.file else config.alert.violations
-    fell = realised is not None and bool(realised.fallen)
+    fallen = realised.fallen if realised is not None else []
     lights = (
         _data(newest, config),
         _predictions(newest),
@@ -119,16 +119,16 @@ def decide(
         _knowledge(newest, realised, config, around),
     )
     severity: Severity = "ok"
-    if fell or (newest.violates and violating >= needed):
+    if fallen or (newest.violates and violating >= needed):
         severity = "alert"
     elif newest.violates or not newest.judged or any(light.colour in ("amber", "red") for light in lights):
         severity = "warn"
     counted = f" ({violating} of {sum(w.judged for w in windows)} windows; an alert needs {needed} with the newest)"
-    said = _summary(severity, newest, around.before, fell, "" if around.file else counted)
+    said = _summary(severity, newest, around.before, fallen, "" if around.file else counted)
     return Verdict(severity, said, lights, tuple(newest.columns))
 
 
-def _summary(severity: Severity, newest: Judged, before: Mapping[str, float], fell: bool, counted: str) -> str:
+def _summary(severity: Severity, newest: Judged, before: Mapping[str, float], fallen: list[Score], counted: str) -> str:
     if not newest.judged:
         return f"Not enough to judge: {newest.window.rows:,} predictions in the newest window."
     found = []
@@ -139,8 +139,7 @@ def _summary(severity: Severity, newest: Judged, before: Mapping[str, float], fe
     if any(d.drifted for d in newest.prediction):
         found.append("predictions have moved")
     found += [f"estimated {s.metric} fell to {s.value:.3f} from {before[s.metric]:.3f}" for s in newest.fallen]
-    if fell:
-        found.append("realised performance fell")
+    found += [f"realised {s.metric} fell to {s.value:.3f} from {before[s.metric]:.3f}" for s in fallen]
     if not found:
         return "Nothing has changed." if severity == "ok" else "Nothing has changed, but not everything is well known."
     text = "; ".join(found)
