@@ -24,6 +24,11 @@ print('\n'.join([*names, 'boto3']))" > wanted.txt \
     && uv pip install --python /opt/venv/bin/python --constraint locked.txt --requirement wanted.txt
 
 FROM ${PYTHON_IMAGE} AS base
+# LightGBM, which NannyML imports, brings no OpenMP of its own. Debian keeps one version of it for each release.
+# hadolint ignore=DL3008
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends libgomp1 \
+    && rm -rf /var/lib/apt/lists/*
 # No account name is looked up and nothing but /work and /tmp is written.
 RUN groupadd --gid 10001 churnflow \
     && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /work churnflow \

@@ -4,6 +4,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3)
 UV_VERSION := 0.13.9
+CHECKOV_VERSION := 3.3.30
 VENV := .venv
 PY := $(VENV)/bin/python
 READY := $(VENV)/.ready
@@ -14,9 +15,12 @@ PORT ?= 3000
 URL ?= http://127.0.0.1:$(PORT)
 FILE ?=
 BODIES ?= 100000
+OVERLAY ?= prod
+NAMESPACE = $(if $(filter prod,$(OVERLAY)),churnflow,churnflow-$(OVERLAY))
+BRANCH = $(if $(filter prod,$(OVERLAY)),--production,--branch $(OVERLAY))
 
 help: ## list every target
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 # The lock file decides: it is newer than the stamp, or nothing is to be done.
 $(READY): uv.lock pyproject.toml
@@ -64,6 +68,9 @@ bench-data: $(READY) ## DataFlow beside one process that does the same by hand: 
 bench-train: $(READY) ## TrainFlow beside the same fits in one process: make bench-train [ROWS=10000]
 	@$(PY) tests/bench/train.py $(if $(ROWS),--rows $(ROWS))
 
+bench-s3: $(READY) ## TrainFlow with everything in S3 beside the same on local disk: make bench-s3 [ROWS=10000]
+	@$(PY) -m tests.bench.s3 $(if $(ROWS),--rows $(ROWS))
+
 bench-quality: $(READY) ## our models beside FLAML's: make bench-quality [SOURCE=telco.csv]
 	@$(PY) tests/bench/quality.py $(if $(SOURCE),--telco "$(SOURCE)")
 
@@ -99,6 +106,9 @@ lint: $(READY) ## ruff (lint and format) and mypy
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 
+checkov: $(READY) ## manifests and Dockerfile against checkov's rules, in an environment of its own (100 packages)
+	$(PY) -m uv tool run checkov==$(CHECKOV_VERSION) --config-file .checkov.yaml
+
 test: $(READY) ## unit and integration tests
 	$(PY) -m pytest
 
@@ -108,9 +118,14 @@ mlflow: $(READY) ## browse experiments and the registry at http://127.0.0.1:5000
 argo-export: $(READY) ## write argo/flows/: what the cluster gets (needs the S3 store of profile cluster, no cluster)
 	@CHURNFLOW_PROFILE=cluster $(PY) flows/export.py --production
 
-argo-deploy: $(READY) ## apply argo/overlays/prod and deploy every flow (needs kubectl, the cluster and the S3 store)
-	kubectl apply -k argo/overlays/prod
-	for flow in flows/*_flow.py; do CHURNFLOW_PROFILE=cluster $(PY) $$flow --production argo-workflows create || exit 1; done
+argo-golden: $(READY) ## the same into argo/flows/ with a throw-away S3 server: what a test compares with
+	@$(PY) -m tests.golden
+
+argo-deploy: $(READY) ## apply argo/overlays/OVERLAY (prod) and deploy every flow (needs kubectl, the cluster and the S3 store)
+	kubectl apply -k argo/overlays/$(OVERLAY)
+	for flow in flows/*_flow.py; do \
+	  CHURNFLOW_PROFILE=cluster CHURNFLOW_NAMESPACE=$(NAMESPACE) $(PY) $$flow $(BRANCH) argo-workflows create || exit 1; \
+	done
 
 up: ## start MinIO, PostgreSQL, MLflow, Metaflow's service and UI, Prometheus, Grafana (needs Docker with Compose)
 	@$(PYTHON) flows/credentials.py .env
@@ -126,6 +141,6 @@ clean: ## remove all local state (.churnflow), after asking
 	@read -r -p "Remove .churnflow with all runs, models and data versions? [y/N] " answer; \
 	  if [ "$$answer" = y ]; then rm -rf .churnflow; else echo "kept"; fi
 
-.PHONY: help install run score dataset data-pull data-diff serve promote rollback compare lineage bench-data bench-train bench-quality lint test mlflow argo-export argo-deploy clean bento predict fuzz
-.PHONY: bench-serve contract up down
+.PHONY: help install run score dataset data-pull data-diff serve promote rollback compare lineage bench-data bench-train bench-quality lint test mlflow argo-export argo-golden argo-deploy clean bento predict fuzz
+.PHONY: checkov bench-s3 bench-serve contract up down
 .PHONY: monitor drift-demo bench-drift

@@ -19,7 +19,7 @@ try:
 except ChurnError as error:  # no such profile, or a mistake in deploy.toml
     sys.exit(str(error))
 import metaflow
-from churn import stores
+from churn import deploy, stores
 from metaflow import Config, FlowMutator, FlowSpec, current, user_step_decorator
 from metaflow.exception import MetaflowException
 from metaflow.metaflow_config import CARD_SUFFIX
@@ -44,7 +44,21 @@ def _keep_cards_with_their_runs() -> None:
     CardDatastore.get_storage_root = staticmethod(root)  # type: ignore[method-assign]
 
 
+def close_pods() -> None:
+    """What is deployed to Argo goes through ``churn.deploy.closed``: Metaflow 2.19 has no setting for a whole pod."""
+    from metaflow.plugins.argo.argo_client import ArgoClient
+
+    register = ArgoClient.register_workflow_template
+
+    def closed(self: ArgoClient, name: str, workflow_template: dict[str, Any]) -> Any:
+        return register(self, name, deploy.closed(workflow_template))
+
+    ArgoClient.register_workflow_template = closed  # type: ignore[method-assign]
+
+
 _keep_cards_with_their_runs()
+if "argo-workflows" in sys.argv:
+    close_pods()
 warm.use()
 
 
@@ -93,11 +107,12 @@ class _cluster_ready(FlowMutator):
     flows - profiles, deploy.toml, bento/ - goes into the code package."""
 
     def pre_mutate(self, mutable_flow: Any) -> None:
-        if {"run", "resume", "argo-workflows"} & set(sys.argv):
-            try:
+        try:
+            if {"run", "resume", "argo-workflows"} & set(sys.argv):
                 stores.check()
-            except ChurnError as error:
-                raise Stopped(str(error)) from None
+            stores.require_shared()
+        except ChurnError as error:
+            raise Stopped(str(error)) from None
         for name, step in mutable_flow.steps:
             for decorator, options in DEPLOY.decorators(name, on_cluster="argo-workflows" in sys.argv):
                 step.add_decorator(decorator, deco_kwargs=options)

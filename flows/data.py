@@ -32,16 +32,18 @@ def describe(options: argparse.Namespace) -> str:
 
 def pull(options: argparse.Namespace) -> str:
     """Restore a version into a folder, byte for byte."""
-    from churn import versioning
+    from churn import stores, versioning
 
+    stores.check()
     folder = Path(options.to or base.ROOT / "data" / options.version.removesuffix(".dir"))
     return f"Restored to {versioning.restore(versioning.whole_name(options.version), folder)}"
 
 
 def diff(options: argparse.Namespace) -> str:
     """Rows added, removed and changed from version A to version B, and how far each column moved."""
-    from churn import difference, versioning
+    from churn import difference, stores, versioning
 
+    stores.check()
     before, after = (versioning.load(versioning.whole_name(version)) for version in (options.a, options.b))
     return difference.text(difference.compare(before, after))
 

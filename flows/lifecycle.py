@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterable
 
 import base
-from churn import history, registry
+from churn import history, registry, stores
 from churn.config import TrainConfig, load
 from churn.dataset import Dataset
 
@@ -13,6 +13,7 @@ from churn.dataset import Dataset
 def main() -> None:
     options = _options()
     try:
+        stores.check()
         description = load(Dataset, base.ROOT / "config" / "datasets" / f"{options.dataset}.toml")
         _print(_run(options, description.model))
     except base.ChurnError as error:

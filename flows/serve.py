@@ -5,7 +5,7 @@ import os
 import sys
 
 import base
-from churn import promotion
+from churn import promotion, stores
 from churn.config import load
 from churn.dataset import Dataset
 
@@ -25,6 +25,7 @@ def main() -> None:
     parser.add_argument("--mlflow", action="store_true", help="serve MLflow's pages instead")
     options = parser.parse_args()
     try:
+        stores.check()
         if options.build:
             print(champion_tag(options.dataset))
             return

@@ -26,6 +26,7 @@ for _name in (
     os.environ.pop(_name, None)
 
 from churn import config, dataset, environment, generator  # noqa: E402, F401
+from s3 import Server  # noqa: E402
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -63,6 +64,14 @@ def customers_csv(telco: dataset.Dataset, tmp_path_factory: pytest.TempPathFacto
     path = tmp_path_factory.mktemp("data") / "customers.csv"
     generator.generate(telco, 1500, seed=7).to_csv(path, index=False)
     return path
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A real S3 server."""
+    started = Server(tmp_path_factory.mktemp("s3")).start()
+    yield started
+    started.kill()
 
 
 @pytest.fixture(scope="session")

@@ -10,8 +10,35 @@ import threading
 import time
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
+ROOT = Path(__file__).resolve().parents[1]
 BUCKET = "churnflow"
+DATA = """
+[[source]]
+kind = "generate"
+rows = 1000
+seed = 42
+"""
+TRAIN = """
+[search]
+folds = 3
+cpus = 1
+[[model]]
+name = "logistic_regression"
+estimator = "sklearn.linear_model.LogisticRegression"
+iterations = 2
+impute = true
+scale = true
+[model.search]
+C = { low = 0.001, high = 10.0, log = true }
+[[model]]
+name = "gradient_boosting"
+estimator = "sklearn.ensemble.HistGradientBoostingClassifier"
+iterations = 2
+[model.search]
+max_iter = { low = 20, high = 40, integer = true }
+"""
 _PORTS = ("master.port", "volume.port", "filer.port", "s3.port", "admin.port")
 
 
@@ -61,6 +88,22 @@ class Server:
         if self._process is not None:
             self._process.kill()
             self._process.wait()
+
+    def run(self, home: Path, *words: str, **environ: str) -> subprocess.CompletedProcess[str]:
+        """``python WORDS`` with nothing in its environment but what a user of the cluster profile sets."""
+        return subprocess.run(**self.command(home, *words, **environ))
+
+    def command(self, home: Path, *words: str, **environ: str) -> dict[str, Any]:
+        """The same, as the arguments of ``subprocess.run`` or ``Popen``."""
+        kept = {"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin", "HOME": str(home), "CHURNFLOW_HOME": str(home)}
+        return {
+            "args": [sys.executable, *words],
+            "cwd": ROOT,
+            "env": {**kept, **self.environ, **environ},
+            "stdout": subprocess.PIPE,
+            "stderr": subprocess.STDOUT,
+            "text": True,
+        }
 
     def client(self):
         """boto3's client for a test's own look into the bucket."""

@@ -31,7 +31,8 @@ def publish(tag: str) -> str | None:
             content = Path(bentoml.export_bento(tag, str(Path(folder, "bento.bento")))).read_bytes()
         known = hashlib.sha256(content).hexdigest()
         bucket, key = stores.split(place)
-        stores.client().put_object(Bucket=bucket, Key=key, Body=content, Metadata={_CHECKSUM: known})
+        with stores.explained(bucket, place):
+            stores.client().put_object(Bucket=bucket, Key=key, Body=content, Metadata={_CHECKSUM: known})
     return f"{place}@sha256:{known}"
 
 
@@ -39,12 +40,13 @@ def _checksum(place: str) -> str | None:
     from botocore.exceptions import ClientError
 
     bucket, key = stores.split(place)
-    try:
-        return stores.client().head_object(Bucket=bucket, Key=key)["Metadata"].get(_CHECKSUM)
-    except ClientError as error:
-        if error.response["Error"]["Code"] in ("404", "NoSuchKey"):
-            return None
-        raise
+    with stores.explained(bucket, place):
+        try:
+            return stores.client().head_object(Bucket=bucket, Key=key)["Metadata"].get(_CHECKSUM)
+        except ClientError as error:
+            if error.response["Error"]["Code"] in ("404", "NoSuchKey"):
+                return None
+            raise
 
 
 def fetch(address: str, folder: str | Path) -> Path:
@@ -55,13 +57,9 @@ def fetch(address: str, folder: str | Path) -> Path:
     found = ADDRESS.match(address)
     if found is None:
         raise ChurnError(f"CHURNFLOW_BENTO={address!r}: write s3://bucket/NAME-VERSION.bento@sha256:CHECKSUM")
-    from botocore.exceptions import BotoCoreError, ClientError
-
     bucket, key = stores.split(found[1])
-    try:
-        content = stores.client().get_object(Bucket=bucket, Key=key)["Body"].read()
-    except (BotoCoreError, ClientError) as error:
-        raise ChurnError(f"{found[1]} cannot be fetched: {error}") from None
+    with stores.explained(bucket, f"CHURNFLOW_BENTO={found[1]}"):
+        content = stores.client(attempts=2).get_object(Bucket=bucket, Key=key)["Body"].read()
     if hashlib.sha256(content).hexdigest() != found[2]:
         raise ChurnError(f"{found[1]}: its checksum is not {found[2]}; it is not served")
     path = Path(folder, "bento.bento")

@@ -5,6 +5,21 @@ from typing import Any
 from churn.config import Strict
 from pydantic import Field, model_validator
 
+_POD = {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
+_CONTAINER = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
+
+
+def closed(template: dict[str, Any]) -> dict[str, Any]:
+    """A WorkflowTemplate whose pods, Argo's own containers in them too, are not root and may not become it."""
+    spec = template["spec"]
+    accounts = {one["serviceAccountName"] for one in spec["templates"] if one.get("serviceAccountName")}
+    templates = [
+        {**one, "container": {**one["container"], "securityContext": _CONTAINER}} if one.get("container") else one
+        for one in spec["templates"]
+    ]
+    more = {"serviceAccountName": accounts.pop()} if len(accounts) == 1 else {}
+    return {**template, "spec": {**spec, "templates": templates, "securityContext": _POD, **more}}
+
 
 class Step(Strict):
     """What a step gets: CPUs, memory (MB), the minutes after which it is stopped, and how often it is repeated."""

@@ -6,6 +6,7 @@ has set is overridden. The root is found from this file's place, never from the 
 
 import os
 import sys
+import tempfile
 import tomllib
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from churn.errors import ChurnError
 FLOWS = Path(__file__).resolve().parents[1]
 ROOT = FLOWS.parent if (FLOWS.parent / "config").is_dir() else FLOWS  # in a pod, config/ lies beside the flow files
 STATE = Path(os.environ.get("CHURNFLOW_HOME", ROOT / ".churnflow")).resolve()
+
+IN_POD = bool(os.environ.get("METAFLOW_KUBERNETES_WORKLOAD"))  # a step on Kubernetes: nothing on its disk outlives it
 
 TELEMETRY_OFF = {
     "BENTOML_DO_NOT_TRACK": "True",  # the value 1 does not switch it off
@@ -29,6 +32,7 @@ DEFAULTS = {
     "DVC_SITE_CACHE_DIR": str(STATE / "dvc-site"),
     "GIT_PYTHON_REFRESH": "quiet",
     "METAFLOW_DATASTORE_SYSROOT_LOCAL": str(STATE / "metaflow"),
+    "METAFLOW_TEMPDIR": tempfile.gettempdir(),  # S3 transfers; otherwise they lie in the working directory
     "METAFLOW_USER": os.environ.get("USER") or "churnflow",  # root without a name is refused by Metaflow
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",  # a server that is down is reported in seconds, not in minutes

@@ -1,22 +1,26 @@
 """S3: the one client, and the check that every bucket the environment names can be used, before any work."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
+from churn.environment import IN_POD, STATE
 from churn.errors import ChurnError
 
 SETTINGS = ("CHURNFLOW_DVC_REMOTE", "CHURNFLOW_PREDICTIONS", "CHURNFLOW_SCORES", "CHURNFLOW_BENTOS", "MLFLOW_ARTIFACTS")
 _KEYS = {"InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidToken", "ExpiredToken", "403", "AccessDenied"}
 
 
-def client() -> Any:
-    """boto3's S3 client: 3 s to connect, 5 s to answer, one attempt more. Endpoint and keys as boto3 finds them."""
+def client(attempts: int | None = None) -> Any:
+    """boto3's S3 client: 3 s to connect, 5 s to answer, ``attempts`` or as often as AWS_MAX_ATTEMPTS says. Endpoint and
+    keys as boto3 finds them."""
     import boto3
     from botocore.config import Config
 
-    limits = Config(connect_timeout=3, read_timeout=5, retries={"total_max_attempts": 1, "mode": "standard"})
-    return boto3.client("s3", config=limits)
+    retries = {"retries": {"total_max_attempts": attempts, "mode": "standard"}} if attempts else {}
+    return boto3.client("s3", config=Config(connect_timeout=3, read_timeout=5, **retries))
 
 
 def split(address: str) -> tuple[str, str]:
@@ -38,18 +42,35 @@ def check() -> None:
         _check(bucket, setting)
 
 
+def require_shared() -> None:
+    """Raises ChurnError in a pod whose registry would be lost with the pod."""
+    tracking = os.environ.get("MLFLOW_TRACKING_URI", "")
+    if IN_POD and str(STATE) in tracking:
+        raise ChurnError(
+            f"MLFLOW_TRACKING_URI={tracking} would be lost with this pod; give the MLflow server's address in the secret "
+            "churnflow-flows (argo/secrets/flows.env.example)"
+        )
+
+
 def _in_use() -> tuple[str, ...]:
     metaflow = ("METAFLOW_DATASTORE_SYSROOT_S3",) if os.environ.get("METAFLOW_DEFAULT_DATASTORE") == "s3" else ()
     return metaflow + SETTINGS
 
 
 def _check(bucket: str, setting: str) -> None:
+    place = f"{setting}={os.environ[setting]}"
+    with explained(bucket, place):
+        client(attempts=1).list_objects_v2(Bucket=bucket, MaxKeys=1)
+
+
+@contextmanager
+def explained(bucket: str, place: str) -> Iterator[None]:
+    """What boto3 raises inside becomes a ChurnError that says what is wrong with ``place``: keys, bucket or endpoint."""
     from botocore import exceptions
 
     endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or "AWS (no endpoint is set)"
-    place = f"{setting}={os.environ[setting]}"
     try:
-        client().list_objects_v2(Bucket=bucket, MaxKeys=1)
+        yield
     except exceptions.ClientError as error:
         raise ChurnError(_refused(error.response.get("Error", {}), bucket, place, endpoint)) from None
     except (exceptions.NoCredentialsError, exceptions.PartialCredentialsError) as error:
@@ -65,6 +86,8 @@ def _refused(error: dict[str, str], bucket: str, place: str, endpoint: str) -> s
     said = f"{code}: {error.get('Message', '')}"
     if code in ("NoSuchBucket", "404"):
         return f"{place}: there is no bucket {bucket!r} at {endpoint}; create it, or set CHURNFLOW_BUCKET"
+    if code == "NoSuchKey":
+        return f"{place}: there is no such object at {endpoint}"
     if code in _KEYS:
         return (
             f"{place}: {endpoint} refuses the keys for bucket {bucket!r} ({said}); check AWS_ACCESS_KEY_ID and "

@@ -1,5 +1,7 @@
 """MLflow runs: one parent per TrainFlow run, one child per model family, one grandchild per trial."""
 
+import json
+import os
 import subprocess
 import time
 from collections.abc import Iterable, Mapping
@@ -19,7 +21,6 @@ FAMILY = "churnflow.family"
 def client() -> "MlflowClient":
     """MLflow's client at MLFLOW_TRACKING_URI; ChurnError if nothing answers there."""
     import logging
-    import os
 
     import mlflow
 
@@ -37,12 +38,17 @@ def client() -> "MlflowClient":
 
 
 def git_state() -> dict[str, str]:
-    """The commit of the code, and whether files differ from it; 'unknown' outside a git checkout."""
+    """The commit of the code, and whether files differ from it; 'unknown' outside a git checkout.
+
+    In a pod they are those of the checkout that was deployed, which Metaflow passes on as METAFLOW_VERSION.
+    """
     try:
         commit = _git("rev-parse", "HEAD")
         return {"git_commit": commit, "git_dirty": str(bool(_git("status", "--porcelain"))).lower()}
     except (OSError, subprocess.CalledProcessError):
-        return {"git_commit": "unknown", "git_dirty": "unknown"}
+        deployed = json.loads(os.environ.get("METAFLOW_VERSION", "{}"))
+        commit, dirty = deployed.get("commit_sha", "unknown"), deployed.get("has_uncommitted_changes", "unknown")
+        return {"git_commit": commit, "git_dirty": str(dirty).lower()}
 
 
 def _git(*words: str) -> str:
@@ -51,8 +57,6 @@ def _git(*words: str) -> str:
 
 def open_run(experiment: str, training: str, tags: Mapping[str, str]) -> str:
     """Id of the parent run of this training."""
-    import os
-
     mlflow = client()
     found = mlflow.get_experiment_by_name(experiment)
     if found is None:
@@ -64,8 +68,6 @@ def open_run(experiment: str, training: str, tags: Mapping[str, str]) -> str:
 
 
 def _embedded() -> bool:
-    import os
-
     return os.environ["MLFLOW_TRACKING_URI"].startswith("sqlite:")
 
 

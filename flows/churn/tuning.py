@@ -10,6 +10,7 @@ import numpy as np
 from churn import features, models, scores
 from churn.config import Family, Search
 from churn.dataset import Dataset
+from churn.environment import IN_POD
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -118,10 +119,10 @@ def tune(family: Family, search: Search, dataset: Dataset, train: "pd.DataFrame"
 
 def jobs(search: Search, families: int) -> int:
     """Fits that one family's step may run at once: the CPUs it was given, else its share of this machine's, so that
-    families tuned side by side never want more than there is (containers' limits count)."""
+    families tuned side by side never want more than there is (containers' limits count; a pod has its CPUs alone)."""
     from joblib import cpu_count
 
-    return search.cpus or max(1, cpu_count() // families)
+    return search.cpus or max(1, cpu_count() // (1 if IN_POD else families))
 
 
 def shares(search: Search, trials: int) -> list[float]:

@@ -1,58 +1,21 @@
-"""Everything in a real S3 server, and what would be sent to Argo Workflows, without a cluster."""
+"""Everything in a real S3 server."""
 
-import filecmp
+import re
 import subprocess
-import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
+import s3
 import yaml
+from churn import dataset, generator, predictions, serving
 from conftest import ROOT
 from s3 import Server
 
-SMALL = """
-[[source]]
-kind = "generate"
-rows = 1000
-seed = 42
-"""
-QUICK = """
-[search]
-folds = 3
-[[model]]
-name = "logistic_regression"
-estimator = "sklearn.linear_model.LogisticRegression"
-iterations = 2
-impute = true
-scale = true
-[model.search]
-C = { low = 0.001, high = 10.0, log = true }
-[[model]]
-name = "gradient_boosting"
-estimator = "sklearn.ensemble.HistGradientBoostingClassifier"
-iterations = 2
-[model.search]
-max_iter = { low = 20, high = 40, integer = true }
-"""
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """An S3 server for this module."""
-    started = Server(tmp_path_factory.mktemp("s3")).start()
-    yield started
-    started.kill()
-
-
-def _run(server: Server, home: Path, *words: str, **environ: str) -> subprocess.CompletedProcess[str]:
-    """A command of the flows with nothing in its environment but what a user of the cluster profile sets."""
-    kept = {"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin", "HOME": str(home), "CHURNFLOW_HOME": str(home)}
-    env = {**kept, **server.environ, **environ}
-    command = [sys.executable, *words]
-    return subprocess.run(command, cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-
+SERVING = ROOT / "argo" / "base" / "serving.yaml"
 
 WRONG = {
     "secret": ({"AWS_SECRET_ACCESS_KEY": "wrong"}, "refuses the keys"),
@@ -66,21 +29,58 @@ WRONG = {
 def test_a_wrong_setting_is_named_within_ten_seconds(server: Server, tmp_path: Path, case: str) -> None:
     environ, said = WRONG[case]
     start = time.monotonic()
-    done = _run(server, tmp_path, "flows/data_flow.py", "run", **environ)
+    done = server.run(tmp_path, "flows/data_flow.py", "run", **environ)
     assert time.monotonic() - start < 10
     assert done.returncode != 0
     assert said in done.stdout
     assert "Traceback" not in done.stdout
 
 
+COMMANDS = {
+    "train": ["flows/train_flow.py", "run"],
+    "score": ["flows/score_flow.py", "run"],
+    "monitor": ["flows/monitor_flow.py", "run"],
+    "deploy": ["flows/train_flow.py", "argo-workflows", "create", "--only-json"],
+    "serve": ["flows/serve.py"],
+    "rollback": ["flows/lifecycle.py", "rollback", "--reason", "complaints"],
+    "pull": ["flows/data.py", "pull", "0" * 32],
+    "fetch": ["-m", "churn.bentos"],
+}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_names_a_dead_endpoint_within_ten_seconds(server: Server, tmp_path: Path, command: str) -> None:
+    environ, said = WRONG["endpoint"]
+    bento = {"CHURNFLOW_BENTO": f"s3://churnflow/bentos/x.bento@sha256:{'0' * 64}", "PYTHONPATH": str(ROOT / "flows")}
+    start = time.monotonic()
+    done = server.run(tmp_path, *COMMANDS[command], **environ, **bento)
+    assert time.monotonic() - start < 10
+    assert done.returncode != 0
+    assert said in done.stdout
+    assert "Traceback" not in done.stdout
+
+
+@pytest.mark.parametrize(("case", "said"), [("secret", "SIGNATURE|ACCESS_DENIED"), ("endpoint", "NETWORK_CONNECTION")])
+def test_the_prediction_log_says_what_is_wrong_within_ten_seconds(
+    server: Server, monkeypatch: pytest.MonkeyPatch, case: str, said: str
+) -> None:
+    """The service must not stop for its log: it goes on, and this is what its own log says."""
+    for name, value in {**server.environ, **WRONG[case][0]}.items():
+        monkeypatch.setenv(name, value)
+    start = time.monotonic()
+    with pytest.raises(OSError, match=said):
+        predictions.store("s3://churnflow/log", "predictions/day=2026-11-25/part-1.parquet", b"")
+    assert time.monotonic() - start < 10
+
+
 @pytest.fixture(scope="module")
 def in_s3(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The state folder of a DataFlow and a TrainFlow that kept everything in S3."""
     home = tmp_path_factory.mktemp("home")
-    for flow, text in (("data", SMALL), ("train", QUICK)):
+    for flow, text in (("data", s3.DATA), ("train", s3.TRAIN)):
         settings = home / f"{flow}.toml"
         settings.write_text(text)
-        done = _run(server, home, f"flows/{flow}_flow.py", "--config", "settings", str(settings), "run")
+        done = server.run(home, f"flows/{flow}_flow.py", "--config", "settings", str(settings), "run")
         assert done.returncode == 0, done.stdout
     return home
 
@@ -92,51 +92,92 @@ def test_artifacts_cards_snapshots_models_and_bentos_are_in_the_bucket(server: S
         assert not (in_s3 / left).exists(), left
 
 
-def test_the_bento_of_an_empty_pod_is_the_published_one(server: Server, in_s3: Path, tmp_path: Path) -> None:
-    (key,) = server.keys("bentos/")
-    checksum = server.client().head_object(Bucket="churnflow", Key=key)["Metadata"]["sha256"]
-    address = f"s3://churnflow/{key}@sha256:{checksum}"
+def _champion(home: Path) -> Any:
+    from mlflow import MlflowClient
+
+    found = MlflowClient(f"sqlite:///{home}/mlflow.db", f"sqlite:///{home}/mlflow.db")
+    (model,) = found.search_registered_models()
+    return found.get_model_version_by_alias(model.name, "champion")
+
+
+def test_what_the_manifest_fetches_is_served(
+    server: Server, in_s3: Path, tmp_path: Path, telco: dataset.Dataset
+) -> None:
+    """The init container's command and the image's, as argo/base/serving.yaml has them, in an empty home; twice, as after
+    a restart of the node. The prediction log comes to the bucket."""
+    (deployment,) = (one for one in yaml.safe_load_all(SERVING.read_text()) if one["kind"] == "Deployment")
+    (fetch,) = deployment["spec"]["template"]["spec"]["initContainers"]
+    environ = {
+        "PYTHONPATH": str(ROOT / "flows"),
+        "BENTOML_HOME": str(tmp_path / "bentoml"),
+        "CHURNFLOW_BENTO": _champion(in_s3).tags["bento"],
+        "CHURNFLOW_PREDICTIONS": "s3://churnflow/served",
+    }
+    for _ in range(2):
+        done = server.run(tmp_path, *fetch["command"][1:], **environ)
+        assert done.returncode == 0, done.stdout
+    customers = serving.json_rows(telco, generator.generate(telco, 3, seed=1))
+    with serving.served("churn_service", **server.environ, **environ, PYTHONPATH="") as url:
+        answers = serving.post(f"{url}/predict_batch", {"rows": customers})
+    assert len(answers) == 3
+    assert server.keys("served/predictions/day=")
+
+
+@pytest.mark.parametrize("change", ["address", "archive"])
+def test_a_bento_with_another_checksum_is_refused(server: Server, in_s3: Path, tmp_path: Path, change: str) -> None:
+    address = _champion(in_s3).tags["bento"]
+    place, checksum = address.removeprefix("s3://churnflow/").split("@sha256:")
+    if change == "address":
+        checksum = checksum[::-1]
+    else:
+        content = bytearray(server.client().get_object(Bucket=s3.BUCKET, Key=place)["Body"].read())
+        content[len(content) // 2] ^= 1
+        place = "bentos/damaged.bento"
+        server.client().put_object(Bucket=s3.BUCKET, Key=place, Body=bytes(content))
     environ = {"PYTHONPATH": str(ROOT / "flows"), "BENTOML_HOME": str(tmp_path / "bentoml")}
-    done = _run(server, tmp_path, "-m", "churn.bentos", **environ, CHURNFLOW_BENTO=address)
-    assert done.returncode == 0, done.stdout
-    assert list((tmp_path / "bentoml" / "bentos" / "churn_service").glob("v1-*/bento.yaml"))
-    forged = address[:-1] + ("0" if address[-1] != "0" else "1")
-    done = _run(server, tmp_path, "-m", "churn.bentos", **environ, CHURNFLOW_BENTO=forged)
+    forged = f"s3://churnflow/{place}@sha256:{checksum}"
+    done = server.run(tmp_path, "-m", "churn.bentos", **environ, CHURNFLOW_BENTO=forged)
     assert done.returncode != 0
-    assert "checksum" in done.stdout
+    assert "its checksum is not" in done.stdout
+    assert not list(tmp_path.glob("bentoml/bentos/*"))
 
 
-@pytest.fixture(scope="module")
-def exported(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The export of every flow."""
-    home = tmp_path_factory.mktemp("export")
-    done = _run(server, home, "flows/export.py", "--production", "--out", str(home / "one"))
+@contextmanager
+def _interrupted(server: Server, home: Path, **environ: str) -> Iterator[Callable[[], tuple[int, str]]]:
+    """A TrainFlow whose S3 server is killed once a first branch has finished; called, the end and what was said."""
+    settings, log = str(home / "train.toml"), home / "interrupted.log"
+    words = ("flows/train_flow.py", "--config", "settings", settings, "run", "--force")
+    with log.open("w") as output:
+        run = subprocess.Popen(**{**server.command(home, *words, **environ), "stdout": output})
+    until = time.monotonic() + 120
+    while not re.search(r"/tune/.*finished successfully", log.read_text()):
+        assert run.poll() is None, log.read_text()
+        assert time.monotonic() < until, log.read_text()
+        time.sleep(0.05)
+    server.kill()
+    try:
+        yield lambda: (run.wait(300), log.read_text())
+    finally:
+        run.kill()
+
+
+def test_a_store_that_is_away_for_twenty_seconds_is_waited_for(server: Server, in_s3: Path) -> None:
+    before = int(_champion(in_s3).version)
+    with _interrupted(server, in_s3) as end:
+        time.sleep(20)
+        server.start()
+        code, said = end()
+    assert code == 0, said
+    assert int(_champion(in_s3).version) >= before
+
+
+def test_a_store_that_stays_away_is_named_and_resume_finishes_when_it_is_back(server: Server, in_s3: Path) -> None:
+    soon = {"AWS_MAX_ATTEMPTS": "2", "METAFLOW_S3_RETRY_COUNT": "1", "METAFLOW_S3_TRANSIENT_RETRY_COUNT": "1"}
+    with _interrupted(server, in_s3, **soon) as end:
+        code, said = end()
+    server.start()
+    assert code != 0
+    assert server.endpoint in said, said
+    done = server.run(in_s3, "flows/train_flow.py", "resume")
     assert done.returncode == 0, done.stdout
-    return home
-
-
-def test_a_second_export_is_the_first_one(server: Server, exported: Path) -> None:
-    done = _run(server, exported, "flows/export.py", "--production", "--out", str(exported / "two"))
-    assert done.returncode == 0, done.stdout
-    names = sorted(path.name for path in (exported / "one").iterdir())
-    assert filecmp.cmpfiles(exported / "one", exported / "two", names, shallow=False) == (names, [], [])
-
-
-def test_what_starts_a_flow_is_exported(exported: Path) -> None:
-    one = exported / "one"
-    cron = yaml.safe_load((one / "data.cronworkflow.yaml").read_text())
-    assert cron["spec"]["schedules"] == ["0 2 * * *"]
-    assert "churn-drift" in (one / "data.sensor.yaml").read_text()
-    assert "metaflow.churnflow.prod.DataFlow.end" in (one / "train.sensor.yaml").read_text()
-
-
-def test_exported_pods_ask_for_what_deploy_toml_says(exported: Path) -> None:
-    template = yaml.safe_load((exported / "one" / "train.workflowtemplate.yaml").read_text())
-    pods = {t["name"]: t for t in template["spec"]["templates"] if "container" in t}
-    assert pods["tune"]["container"]["resources"]["requests"]["memory"] == "4096.0M"
-    assert pods["tune"]["retryStrategy"]["limit"] == 2
-    assert pods["gate"].get("retryStrategy", {}).get("limit", 0) == 0
-    assert all(pod["container"]["image"] == "churnflow/flows:0.1.0" for pod in pods.values())
-    text = (exported / "one" / "train.workflowtemplate.yaml").read_text()
-    assert str(ROOT) not in text
-    assert str(exported) not in text
+    assert "Champion: version" in done.stdout

@@ -1,9 +1,9 @@
 """config/deploy.toml becomes decorators that Metaflow accepts; profiles and S3 addresses are read strictly."""
 
 import pytest
-from churn import bentos, environment, stores
+from churn import bentos, environment, stores, tracking
 from churn.config import check, load
-from churn.deploy import Deploy
+from churn.deploy import Deploy, closed
 from churn.errors import ChurnError
 from conftest import ROOT
 
@@ -47,3 +47,41 @@ def test_every_store_of_the_cluster_profile_is_in_the_bucket(monkeypatch: pytest
 def test_a_bento_without_a_checksum_is_not_fetched(address: str, tmp_path) -> None:
     with pytest.raises(ChurnError, match="sha256:CHECKSUM"):
         bentos.fetch(address, tmp_path)
+
+
+def test_the_registry_of_a_pod_is_not_on_its_own_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stores, "IN_POD", True)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{environment.STATE}/mlflow.db")
+    with pytest.raises(ChurnError, match="would be lost with this pod"):
+        stores.require_shared()
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://mlflow.mlops.svc:5000")
+    stores.require_shared()
+
+
+def test_in_a_pod_the_commit_is_that_of_the_deployed_checkout(monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
+    monkeypatch.setattr(tracking, "ROOT", tmp_path)
+    monkeypatch.setenv("METAFLOW_VERSION", '{"commit_sha": "abc123", "has_uncommitted_changes": true}')
+    assert tracking.git_state() == {"git_commit": "abc123", "git_dirty": "true"}
+    monkeypatch.delenv("METAFLOW_VERSION")
+    assert tracking.git_state() == {"git_commit": "unknown", "git_dirty": "unknown"}
+
+
+def test_pods_of_a_template_are_not_root() -> None:
+    step = {"name": "start", "container": {"image": "x"}, "serviceAccountName": "flows"}
+    spec = closed({"kind": "WorkflowTemplate", "spec": {"templates": [{"name": "dag", "dag": {}}, step]}})["spec"]
+    assert spec["securityContext"]["runAsNonRoot"]
+    assert spec["serviceAccountName"] == "flows"
+    assert spec["templates"][0] == {"name": "dag", "dag": {}}
+    assert not spec["templates"][1]["container"]["securityContext"]["allowPrivilegeEscalation"]
+
+
+def test_no_endpoint_no_keys_and_no_bucket_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    from botocore.exceptions import ClientError
+
+    for code, said in (
+        ("NoSuchBucket", "there is no bucket 'b'"),
+        ("AccessDenied", "refuses the keys"),
+        ("NoSuchKey", "no such object"),
+    ):
+        with pytest.raises(ChurnError, match=said), stores.explained("b", "CHURNFLOW_BENTO=s3://b/x"):
+            raise ClientError({"Error": {"Code": code}}, "GetObject")

@@ -10,8 +10,8 @@ from conftest import ROOT
 @pytest.mark.parametrize("path", sorted((ROOT / "docs").glob("*.md")), ids=lambda path: path.name)
 def test_every_make_target_and_file_in_the_docs_exists(path: Path) -> None:
     text = path.read_text()
-    targets = set(re.findall(r"^([a-z-]+):.*## ", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    assert set(re.findall(r"(?:^|`)make ([a-z-]+)", text, re.MULTILINE)) <= targets
+    targets = set(re.findall(r"^([a-z0-9-]+):.*## ", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    assert set(re.findall(r"(?:^|`)make ([a-z0-9-]+)", text, re.MULTILINE)) <= targets
     for name in re.findall(r"\b(?:argo|config|flows|tests)/[\w/.-]*\.(?:toml|ya?ml|py)\b", text):
         assert "NAME" in name or (ROOT / name).is_file(), name
     for name in re.findall(r"\]\(([\w./-]+\.md)\)", text):

@@ -59,6 +59,15 @@ def test_the_service_may_do_nothing_but_serve() -> None:
         assert not closed["allowPrivilegeEscalation"]
 
 
+def test_deploying_again_keeps_what_a_rollout_and_the_autoscaler_have_set() -> None:
+    deployment = next(
+        one for one in _objects((ROOT / "argo/base/serving.yaml").read_text()) if one["kind"] == "Deployment"
+    )
+    (fetch,) = deployment["spec"]["template"]["spec"]["initContainers"]
+    assert {"name": "CHURNFLOW_BENTO"} in fetch["env"]
+    assert "replicas" not in deployment["spec"]
+
+
 def test_the_dockerfile_passes_hadolint() -> None:
     lint = Path(sys.executable).with_name("hadolint")
     done = subprocess.run([str(lint), str(ROOT / "Dockerfile")], capture_output=True, text=True)
