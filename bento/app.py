@@ -10,6 +10,7 @@ import time
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from churn.request import Problem, Rejected
@@ -77,7 +78,7 @@ class App:
         await send({"type": "http.response.start", "status": answer.status, "headers": _headers(answer)})
         await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else answer.body})
         if answer.after is not None:
-            answer.after()
+            await self._run(scope["path"], answer.after)
         self.instruments.answered(
             path if path in self.routes else "other", answer.status, time.perf_counter() - started
         )
@@ -93,9 +94,12 @@ class App:
         if scope["method"] not in allowed:
             raise _refused(405, "the method is wrong", "method", scope["method"], " or ".join(allowed))
         body = await self._body(headers, receive, route.limit) if route.post else b""
-        if route.long:
-            return await asyncio.get_running_loop().run_in_executor(self._pool, route.work, body)
-        return route.work(body)
+        return await self._run(scope["path"], partial(route.work, body))
+
+    async def _run(self, path: str, work: Callable[[], Any]) -> Any:
+        if self.routes[path].long:
+            return await asyncio.get_running_loop().run_in_executor(self._pool, work)
+        return work()
 
     def _require_key(self, headers: dict[bytes, bytes]) -> None:
         scheme, _, token = headers.get(b"authorization", b"").partition(b" ")

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import prometheus_client
 from churn import metrics, predictions
 from churn.metrics import Metric
@@ -56,8 +57,12 @@ class Instruments:
         for decision, number in ((0, len(probabilities) - churning), (1, churning)):
             if number:
                 self._decided[decision].inc(number)
-        for probability in probabilities:
-            self._probability.observe(probability)
+        # Each bucket once: observe() for every row of a large batch would keep other requests waiting.
+        places = np.searchsorted(_TENTHS, probabilities)
+        for bucket, number in enumerate(np.bincount(places).tolist()):
+            if number:
+                self._probability._buckets[bucket].inc(number)
+        self._probability._sum.inc(sum(probabilities))
 
     def rejected(self, problems: list[Problem]) -> None:
         """A request refused for these reasons."""

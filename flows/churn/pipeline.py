@@ -1,16 +1,22 @@
 """The steps of our own in the registered scikit-learn pipeline. Apart from ``models``: importing this imports scikit-learn."""
 
 import json
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from churn import calibration, features
-from churn.dataset import read
+from churn.dataset import Dataset, read
 from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin
 
 if TYPE_CHECKING:
     import pandas as pd
     from sklearn.pipeline import Pipeline
+
+
+@lru_cache(maxsize=16)
+def _described(text: str) -> Dataset:
+    return read(json.loads(text))
 
 
 class FeatureStep(TransformerMixin, BaseEstimator):
@@ -23,7 +29,7 @@ class FeatureStep(TransformerMixin, BaseEstimator):
         return self
 
     def transform(self, X: "pd.DataFrame") -> "pd.DataFrame":
-        return features.frame(read(json.loads(self.dataset)), X)
+        return features.frame(_described(self.dataset), X)
 
     def __sklearn_is_fitted__(self) -> bool:
         return True

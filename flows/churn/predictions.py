@@ -213,17 +213,21 @@ def _array(values: Sequence[Any], kind: "pyarrow.DataType") -> "pyarrow.Array":
     import numpy as np
     import pyarrow as pa
 
-    there = pa.py_buffer(np.packbits([value is not None for value in values], bitorder="little"))
+    gaps = None in values
+    there = pa.py_buffer(np.packbits([value is not None for value in values], bitorder="little")) if gaps else None
     if pa.types.is_string(kind):
-        texts = [b"" if value is None else value.encode() for value in values]
-        offsets = np.cumsum([0, *map(len, texts)], dtype=np.int32)
-        return pa.Array.from_buffers(kind, len(values), [there, pa.py_buffer(offsets), pa.py_buffer(b"".join(texts))])
-    filled = [0 if value is None else value for value in values]
+        texts = ["" if value is None else value for value in values] if gaps else values
+        content = "".join(texts).encode()
+        # A byte a character means that the lengths are known already.
+        parts = texts if content.isascii() else [text.encode() for text in texts]
+        offsets = np.cumsum([0, *map(len, parts)], dtype=np.int32)
+        return pa.Array.from_buffers(kind, len(values), [there, pa.py_buffer(offsets), pa.py_buffer(content)])
+    filled = [0 if value is None else value for value in values] if gaps else values
     if pa.types.is_boolean(kind):
-        content = np.packbits(np.array(filled, dtype=bool), bitorder="little")
+        bits = np.packbits(np.array(filled, dtype=bool), bitorder="little")
     else:
-        content = np.array(filled, dtype=np.float64 if pa.types.is_floating(kind) else np.int64)
-    return pa.Array.from_buffers(kind, len(values), [there, pa.py_buffer(content)])
+        bits = np.array(filled, dtype=np.float64 if pa.types.is_floating(kind) else np.int64)
+    return pa.Array.from_buffers(kind, len(values), [there, pa.py_buffer(bits)])
 
 
 def part_name(kind: str, microseconds: int, name: str = "") -> str:

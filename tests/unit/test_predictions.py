@@ -3,11 +3,13 @@
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from churn import environment, predictions
 from churn.config import load
 from churn.dataset import Dataset
 from churn.errors import ChurnError
+from pyarrow import parquet
 
 from bento.log import Log, LogSettings
 
@@ -96,3 +98,11 @@ def test_a_store_that_is_away_is_an_error_that_names_it(monkeypatch: pytest.Monk
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "nothing")
     with pytest.raises(ChurnError, match="s3://bucket/log/feedback"):
         predictions.read_feedback(MIDNIGHT, MIDNIGHT, "s3://bucket/log")
+
+
+def test_texts_gaps_and_numbers_come_back_as_they_were() -> None:
+    schema = pa.schema([("text", pa.string()), ("number", pa.float64()), ("flag", pa.bool_())])
+    for texts in (["a", None, "bc"], ["Österreich", None, "x"], ["é", "ab", "日本"], ["", "a", "b"]):
+        rows = list(zip(texts, [1.5, None, -2.0], [True, False, None], strict=True))
+        found = parquet.read_table(pa.BufferReader(predictions.encode(schema, rows))).to_pydict()
+        assert list(zip(*found.values(), strict=True)) == rows
