@@ -97,3 +97,12 @@ def trained(customers_csv: Path, quick_settings: str) -> Iterator[SimpleNamespac
         data=runs["DataFlow"].data,
         train=runs["TrainFlow"].data,
     )
+
+
+@pytest.fixture(scope="session")
+def other(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimpleNamespace]:
+    """A service on a data set unlike Telco (see ``other_service``)."""
+    import other_service
+
+    with other_service.served(tmp_path_factory.mktemp("other")) as service:
+        yield service

@@ -7,6 +7,14 @@ const SHOWN = 10; // reasons, and rows of a ranked file
 const share = (p) => (100 * p).toFixed(1) + " %";
 let model, key = "", latest = 0;
 
+// A column's name in words: MonthlyCharges, monthly_charges and "Monthly charges" read alike; what is in words stays.
+function words(name) {
+  if (/[^A-Za-z0-9_]/.test(name)) return name;
+  const split = name.replaceAll("_", " ").replace(/([a-z0-9])([A-Z])/g, "$1 $2").trim();
+  const lower = split.split(" ").map((word) => (/^[A-Z][a-z]/.test(word) ? word.toLowerCase() : word)).join(" ");
+  return lower.charAt(0).toUpperCase() + lower.slice(1);
+}
+
 class Refused extends Error {
   constructor(answer) {
     super([answer.error, ...answer.problems.map(describe)].join("\n"));
@@ -54,7 +62,7 @@ function range(name) {
 
 function field(name, schema) {
   const id = `field-${name}`;
-  const label = element("label", { htmlFor: id, textContent: name, title: schema.description ?? "" });
+  const label = element("label", { htmlFor: id, textContent: words(name), title: schema.description ?? name });
   if (schema.enum) {
     const options = schema.enum.map((value) => element("option", { value: value ?? "", textContent: value ?? "(missing)" }));
     return element("div", { className: "field" }, label, element("select", { id, name }, ...options));
@@ -66,7 +74,7 @@ function field(name, schema) {
   const [min, max] = range(name);
   const exact = element("input", { id, name, type: "number", step });
   const slider = element("input", { type: "range", min, max, step: step === "1" ? 1 : (max - min) / 1000 });
-  slider.setAttribute("aria-label", `What if: ${name}`);
+  slider.setAttribute("aria-label", `What if: ${words(name)}`);
   slider.addEventListener("input", () => { exact.value = String(+(+slider.value).toFixed(2)); });
   exact.addEventListener("input", () => { slider.value = exact.value; });
   return element("div", { className: "field" }, label, element("div", { className: "pair" }, exact, slider));
@@ -100,10 +108,12 @@ async function explain() {
     if (mine !== latest) return; // a newer question is on its way
     notice(null);
     $("recorded").textContent = "";
-    $("probability").textContent = share(found.probability);
-    $("meter").value = found.probability;
     const churns = found.probability >= model.threshold;
-    $("decision").textContent = `Counts as ${churns ? "churning" : "staying"}: the threshold is ${share(model.threshold)}.`;
+    $("probability").textContent = share(found.probability);
+    $("gauge").setAttribute("aria-valuenow", found.probability.toFixed(3));
+    $("gauge").className = $("decision").className = churns ? "churn" : "";
+    $("gauge").firstElementChild.style.width = share(found.probability).replace(" ", "");
+    $("decision").textContent = churns ? "Likely to leave" : "Likely to stay";
     $("base").textContent = share(found.base_value);
     const largest = Math.max(...found.reasons.map((reason) => Math.abs(reason.contribution)), 1e-9);
     $("reasons").tBodies[0].replaceChildren(...found.reasons.slice(0, SHOWN).map((reason) => reasonRow(reason, largest)));
@@ -118,7 +128,7 @@ function reasonRow(reason, largest) {
   bar.style.width = `${(50 * Math.abs(reason.contribution)) / largest}%`;
   const points = `${up ? "+" : "−"}${(100 * Math.abs(reason.contribution)).toFixed(1)}`;
   return element("tr", {},
-    element("td", { textContent: reason.field }),
+    element("td", { textContent: words(reason.field) }),
     element("td", { textContent: reason.value ?? "(missing)" }),
     element("td", { className: "number", textContent: points }),
     element("td", {}, element("div", { className: "bar", ariaHidden: "true" }, bar)));
@@ -172,18 +182,27 @@ async function rank(file) {
   const ranked = rows.map((row, i) => [row, answers[i]]).sort((a, b) => b[1].probability - a[1].probability);
   const lines = ranked.map(([row, found], i) => [i + 1, found.probability, found.decision, found.prediction_id, ...row]);
   show(["rank", "probability", "decision", "prediction_id", ...header], lines);
-  $("file-state").textContent = `${rows.length} customers, ${answers.filter((found) => found.decision).length} count as churning.`;
+  $("file-state").textContent = `${rows.length} customers, ${answers.filter((found) => found.decision).length} likely to leave.`
+    + (rows.length > SHOWN ? ` The first ${SHOWN}:` : "");
 }
 
 function show(header, lines) {
   URL.revokeObjectURL($("download").href);
   const csv = [header, ...lines].map((line) => line.map((cell) => quoted(String(cell))).join(",")).join("\r\n") + "\r\n";
   $("download").href = URL.createObjectURL(new Blob([csv], { type: "text/csv" }));
-  const shown = (line) => [line[0], share(line[1]), ...line.slice(4, 10)];
-  const row = (tag, cells) => element("tr", {}, ...cells.map((textContent) => element(tag, { textContent })));
-  $("ranked").tHead.replaceChildren(row("th", ["rank", "probability", ...header.slice(4, 10)]));
-  $("ranked").tBodies[0].replaceChildren(...lines.slice(0, SHOWN).map((line) => row("td", shown(line))));
+  const cells = (tag, values) => values.map((textContent) => element(tag, { textContent }));
+  const shown = (line) => element("tr", {}, ...cells("td", [line[0]]), probabilityCell(line), ...cells("td", line.slice(4, 10)));
+  const titles = cells("th", ["Rank", "Probability", ...header.slice(4, 10).map(words)]);
+  titles.forEach((title) => { title.scope = "col"; });
+  $("ranked").tHead.replaceChildren(element("tr", {}, ...titles));
+  $("ranked").tBodies[0].replaceChildren(...lines.slice(0, SHOWN).map(shown));
   $("download").hidden = $("ranked").hidden = false;
+}
+
+function probabilityCell([, probability, churns]) {
+  const bar = element("span", { className: churns ? "churn" : "", ariaHidden: "true" });
+  bar.style.width = `${Math.max(1, 70 * probability)}%`;
+  return element("td", { className: "share" }, element("b", { textContent: share(probability) }), bar);
 }
 
 async function start() {
@@ -197,10 +216,16 @@ async function start() {
   notice(null);
   $("key").hidden = true;
   $("main").hidden = false;
-  $("model").textContent = `${model.dataset.name}: model ${model.model_version} (${model.family}), data ${model.data_version}`;
+  $("model").textContent = `${model.dataset.name}, model ${model.model_version} (${words(model.family).toLowerCase()})`;
+  $("model").title = `data version ${model.data_version}`;
+  $("threshold").textContent = `From ${share(model.threshold)} (the mark) a customer counts as leaving.`;
+  $("gauge").lastElementChild.style.left = share(model.threshold).replace(" ", "");
   $("customer").replaceChildren(...Object.entries(model.schema.properties).map(([name, schema]) => field(name, schema)));
-  $("example").replaceChildren(...model.examples.map((_, i) => element("option", { value: i, textContent: `Customer ${i + 1}` })));
-  fill(model.examples[0]);
+  const found = await Promise.all(model.examples.map((example) => call("explain", example)));
+  const order = found.map((_, i) => i).sort((a, b) => found[b].probability - found[a].probability);
+  $("example").replaceChildren(...order.map((i, place) =>
+    element("option", { value: i, textContent: `Customer ${place + 1} (${share(found[i].probability)})` })));
+  fill(model.examples[order[0]]);
 }
 
 $("example").addEventListener("change", (event) => fill(model.examples[event.target.value]));
