@@ -98,6 +98,9 @@ bench-drift: $(READY) ## false alarms, power, estimate against truth, and 1,000,
 fuzz: $(READY) ## 100,000 damaged requests against the champion's service: make fuzz [BODIES=...]
 	$(PY) -m tests.bench.fuzz $(BODIES)
 
+soak: $(READY) ## half an hour of mixed traffic: what grows, what fails: make soak [MINUTES=30] [RATE=200]
+	@$(PY) -m tests.bench.soak $(if $(MINUTES),--minutes $(MINUTES)) $(if $(RATE),--rate $(RATE))
+
 contract: $(READY) ## schemathesis on the champion's service and its own OpenAPI document: make contract [CASES=2000]
 	@$(PY) -m tests.bench.contract $(or $(CASES),2000)
 
@@ -144,3 +147,4 @@ clean: ## remove all local state (.churnflow), after asking
 .PHONY: help install run score dataset data-pull data-diff serve promote rollback compare lineage bench-data bench-train bench-quality lint test mlflow argo-export argo-golden argo-deploy clean bento predict fuzz
 .PHONY: checkov bench-s3 bench-serve contract up down
 .PHONY: monitor drift-demo bench-drift
+.PHONY: soak

@@ -50,6 +50,7 @@ class Log:
         waits: Callable[[int], None],
     ) -> None:
         self._kind, self._schema, self._settings, self._at = kind, schema, settings, at
+        predictions.encode(schema, [(None,) * len(schema)])  # Parquet's code is loaded now, not under a request
         self._dropped, self._waits = dropped, waits
         self._rows: list[Row] = []
         self._parts: list[tuple[str, bytes, int]] = []  # name, content, rows

@@ -13,6 +13,9 @@ from typing import Any
 # There is no checkout around a Bento: local state (the log) lies beside BentoML's own.
 os.environ.setdefault("CHURNFLOW_HOME", str(Path(os.environ.get("BENTOML_HOME", "bentoml")).resolve().parent))
 
+# Arrow's own pools keep what a part of the log once took.
+os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
+
 import bentoml
 from churn.scoring import Scorer, cores
 

@@ -41,6 +41,7 @@ class Scorer:
         self.threshold: float = self.manifest["threshold"]
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
+        options.enable_mem_pattern = False  # it would remember one for every number of rows it has seen
         self._session = onnxruntime.InferenceSession(str(Path(folder, MODEL)), options, ["CPUExecutionProvider"])
         # In the order of ``features.build``; their names are not always the columns' (ONNX allows no blanks, for one).
         self._inputs = [given.name for given in self._session.get_inputs()]
