@@ -26,9 +26,9 @@ def test_another_data_set_keeps_its_contract(other: SimpleNamespace, tmp_path: P
     document = common.get(f"{other.url}/docs.json")
     validate(document)
     assert set(document["components"]["schemas"]["Customer"]["properties"]) == set(other.dataset.raw)
-    cases, report = contract(other.url, 0, str(tmp_path))
+    cases, report = contract(other.url, 0, str(tmp_path), "--phases", "examples,fuzzing", "-n", "15")
     assert report == ""
-    assert cases > 200
+    assert cases > 50
 
 
 def test_another_data_set_answers_as_its_pipeline(other: SimpleNamespace) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from churn import serving
 from selenium import webdriver
+from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver.chrome.options import Options
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
@@ -64,7 +65,9 @@ def _opened(browser: Any, url: str) -> SimpleNamespace:
 
 
 def _until(browser: Any, done: Callable[[], Any], seconds: float = 15) -> Any:
-    return WebDriverWait(browser, seconds, poll_frequency=0.05).until(lambda _: done())
+    # The page replaces its rows when an answer comes: one that was just found may be gone.
+    wait = WebDriverWait(browser, seconds, 0.05, ignored_exceptions=[StaleElementReferenceException])
+    return wait.until(lambda _: done())
 
 
 def test_an_example_shows_its_probability_and_reasons(page: SimpleNamespace) -> None:
