@@ -10,8 +10,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-# There is no checkout around a Bento: local state (the log) lies beside BentoML's own.
-os.environ.setdefault("CHURNFLOW_HOME", str(Path(os.environ.get("BENTOML_HOME", "bentoml")).resolve().parent))
+# There is no checkout around a Bento: local state (the log) lies beside BentoML's own; in a container, within it.
+_HOME = Path(os.environ.get("BENTOML_HOME", "bentoml")).resolve()
+os.environ.setdefault("CHURNFLOW_HOME", str(_HOME if "BENTOML_CONTAINERIZED" in os.environ else _HOME.parent))
 
 # Arrow's own pools keep what a part of the log once took.
 os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")

@@ -13,7 +13,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from importlib.metadata import version
+from importlib.metadata import distribution
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -56,11 +56,31 @@ def package(champion: registry.Registered) -> str:
             labels={"model_version": champion.version, "data_version": champion.tags["data_version"]},
             models=[model_tag],
             python={
-                "packages": [f"{package}=={version(package)}" for package in REQUIREMENTS],
+                "packages": locked(),
                 "lock_packages": False,
             },
         )
     return str(built.tag)
+
+
+def locked() -> list[str]:
+    """REQUIREMENTS and all that they need in turn, each pinned to the version that is installed here."""
+    from packaging.requirements import Requirement
+    from packaging.utils import canonicalize_name
+
+    waiting, seen, pins = [Requirement(name) for name in REQUIREMENTS], set(), set()
+    while waiting:
+        wanted = waiting.pop()
+        name, extras = canonicalize_name(wanted.name), frozenset(wanted.extras) or frozenset({""})
+        if (name, extras) in seen:
+            continue
+        seen.add((name, extras))
+        found = distribution(name)
+        pins.add(f"{name}=={found.version}")
+        for need in map(Requirement, found.requires or ()):
+            if need.marker is None or any(need.marker.evaluate({"extra": extra}) for extra in extras):
+                waiting.append(need)
+    return sorted(pins)
 
 
 def _digest(folder: Path) -> str:

@@ -192,9 +192,13 @@ def test_the_clients_of_the_documentation(service: SimpleNamespace, tmp_path: Pa
 
 
 def _examples() -> list[str]:
-    """The code blocks of docs/serving.md that call the service."""
-    blocks = (ROOT / "docs" / "serving.md").read_text().split("```")[1::2]
-    return [block.partition("\n")[2] for block in blocks if "/predict" in block or "SyncHTTPClient" in block]
+    """The code blocks of README.md and docs/serving.md that ask for ``customer.json``."""
+    texts = [(ROOT / name).read_text() for name in ("README.md", "docs/serving.md")]
+    found = [
+        block.partition("\n")[2] for text in texts for block in text.split("```")[1::2] if "customer.json" in block
+    ]
+    assert len(found) == 3
+    return found
 
 
 def test_make_predict_ranks_a_file_and_names_a_bad_line(

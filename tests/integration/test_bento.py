@@ -1,0 +1,27 @@
+"""What is in the Bento: the same whoever builds it, few packages, each of them locked, and an image definition."""
+
+import re
+from pathlib import Path
+from types import SimpleNamespace
+
+from conftest import flow
+
+
+def test_make_bento_and_the_flow_build_the_same(trained: SimpleNamespace) -> None:
+    built = flow("serve", "--build")
+    assert built.stdout.split() == [trained.train.bento]
+
+
+def test_it_asks_for_few_packages_all_locked_and_no_training(trained: SimpleNamespace) -> None:
+    import bentoml
+
+    env = Path(bentoml.get(trained.train.bento).path, "env")
+    pins = (env / "python" / "requirements.txt").read_text().split()
+    assert all(re.fullmatch(r"[a-z0-9-]+==[\w.+!]+", pin) for pin in pins)
+    packages = {pin.partition("==")[0] for pin in pins}
+    assert {"bentoml", "onnxruntime", "pyarrow", "starlette", "uvicorn"} <= packages  # what they need is locked too
+    assert packages.isdisjoint({"mlflow", "nannyml", "xgboost", "scikit-learn", "pandas", "metaflow", "boto3"})
+    assert len(packages) < 80
+    image = (env / "docker" / "Dockerfile").read_text()
+    assert "USER bentoml" in image
+    assert "uv venv --python 3.1" in image
