@@ -110,14 +110,17 @@ def newest(dataset: Dataset, rows: int, version: str, end: datetime, at: str | N
     Whole days are read, the newest first, until there are enough.
     """
     import pandas as pd
+    import pyarrow.dataset
 
     found: list[pd.DataFrame] = []
     for day in sorted(_days(PREDICTIONS, at or root()), reverse=True):
         start = datetime.fromisoformat(day).replace(tzinfo=UTC)
         if start >= end or sum(map(len, found)) >= rows:
             continue
-        table = read(dataset, start, min(end, start + timedelta(days=1)), at)
-        found.insert(0, table[table.model_version == version])
+        # Parts of other versions are passed over by their statistics: a new champion's rows may be few and recent.
+        own = pyarrow.dataset.field("model_version") == version
+        stop = min(end, start + timedelta(days=1))
+        found.insert(0, _read(PREDICTIONS, schema(dataset), start, stop, at or root(), own))
     return pd.concat(found).tail(rows) if found else read(dataset, end, end, at)
 
 
