@@ -157,7 +157,11 @@ class Reader:
         reason = _REASONS.get(detail["type"], "type")
         value = None if reason == "missing" else detail["input"]
         column = self.dataset.raw.get(name)
-        return Problem(name, reason, value, allowed(column, self.settings) if column else _expected(detail), row)  # type: ignore[arg-type]
+        if column is not None:
+            may = allowed(column, self.settings)
+        else:
+            may = f"1 to {self.most_rows} rows" if reason == "rows" else _expected(detail)
+        return Problem(name, reason, value, may, row)  # type: ignore[arg-type]
 
 
 PREDICTION_ID = "^[0-9a-f]{32}$"

@@ -114,7 +114,7 @@ def test_a_batch_needs_a_list_of_customers(reader: Reader, rows: Any, reason: st
 def test_a_batch_has_a_limit_and_names_the_bad_row(reader: Reader, customer: dict[str, Any]) -> None:
     with pytest.raises(Rejected) as caught:
         reader.customers(json.dumps({"rows": [customer] * 4}).encode())
-    assert caught.value.problems[0].reason == "rows"
+    assert (caught.value.problems[0].reason, caught.value.problems[0].allowed) == ("rows", "1 to 3 rows")
     for bad, field in (({**customer, "tenure": 999}, "tenure"), ({**customer, "colour": 1}, "colour")):
         with pytest.raises(Rejected) as caught:
             reader.customers(json.dumps({"rows": [customer, bad, bad]}).encode())
