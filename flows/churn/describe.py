@@ -31,6 +31,7 @@ DRESSED = re.compile(r"[€$£¥]?\s?[-+]?[€$£¥]?\d[\d.,' ]*\s?(%|€|\$|£|
 DIGITS, CODE = re.compile(r"\d+"), re.compile(r"0\d+")  # the leading zeros of a postcode mean something
 DATE = re.compile(r"\d{1,4}[-./]\d{1,2}[-./]\d{2,4}\b.*")
 LISTED = 30  # more levels than this are not written out: any value is allowed then
+SMALL = 500  # fewer rows than this are said to be few
 DECIDE = "DECIDE:"
 
 
@@ -295,11 +296,13 @@ def _toml(name: str, source: str, guesses: dict[str, Guess], tokens: list[str], 
         lines += ["", f"[columns.{_key(column)}]", *(f"# {note}" for note in guess.notes)]
         keys = sorted(guess.keys, key=("role", "type", "min", "max", "values", "positive", "missing").index)
         lines += [f"{key} = {_value(guess.keys[key])}" for key in keys if guess.keys[key] != "category"]
+    few = ["# ece = 0.2   # a few dozen rows in the holdout: their calibration error is mostly chance"]
     lines += [
         "",
         "# The least a model must reach on the holdout, besides [gate] of config/train.toml:",
         "# [gate]",
         "# roc_auc = 0.7",
+        *(few if next(iter(guesses.values())).rows < SMALL else []),
         "",
         "# Derived features: expressions over the columns above; see config/datasets/telco.toml for the language.",
         "# [features.ratio]",
