@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from churn import leakage
+from churn import cells, leakage
 from churn.config import parse
 from churn.dataset import Dataset
 from churn.errors import ChurnError
@@ -14,7 +14,6 @@ from churn.errors import ChurnError
 if TYPE_CHECKING:
     import pandas as pd
 
-MISSING = ("NA", "N/A", "#N/A", "NaN", "nan", "null", "NULL", "?")
 # The names of targets, the clearest first, and the words by which a value says that somebody left.
 TARGETS = (
     *("churn", "attrit", "exited", "cancel", "lapsed", "left", "kündig", "kuendig", "résili", "resili", "abwander"),
@@ -26,10 +25,6 @@ POSITIVE = re.compile(rf"^(1|y|yes|t|true|ja|oui|si|sí)$|{LEFT}", re.I)
 NEGATIVE = re.compile(r"^(0|n|no|nein|f|false)\b|\bnot?\b|non|exist|(?<!in)active|stay|retain|current|loyal", re.I)
 CUSTOMER = re.compile(r"customer|client|account|subscriber|member|user|phone|msisdn|policy", re.I)
 MOMENT = re.compile(r"snapshot|observ|report|period|as.?of|timestamp|month|event|record", re.I)
-COMMA = re.compile(r"[-+]?\d+(,\d+)?")
-DRESSED = re.compile(r"[€$£¥]?\s?[-+]?[€$£¥]?\d[\d.,' ]*\s?(%|€|\$|£|[A-Z]{3})?")  # a number with its unit or thousands
-DIGITS, CODE = re.compile(r"\d+"), re.compile(r"0\d+")  # the leading zeros of a postcode mean something
-DATE = re.compile(r"\d{1,4}[-./]\d{1,2}[-./]\d{2,4}\b.*")
 LISTED = 30  # more levels than this are not written out: any value is allowed then
 SMALL = 500  # fewer rows than this are said to be few
 DECIDE = "DECIDE:"
@@ -60,13 +55,13 @@ class Description:
 
 def describe(frame: "pd.DataFrame", name: str, source: str, target: str = "") -> Description:
     """Describe ``frame`` (as ``sources.read`` gives it). Raises ChurnError if no column can be the target."""
-    guesses = {str(column): Guess(_counts(frame[column]), len(frame)) for column in frame.columns}
-    tokens = sorted({t for g in guesses.values() for t in _missing_tokens(g)})
+    guesses = {str(column): Guess(cells.counted(frame[column]), len(frame)) for column in frame.columns}
+    tokens = sorted({t for g in guesses.values() for t in cells.missing_words(g.counts)})
     for guess in guesses.values():
         guess.counts = guess.counts.drop(tokens, errors="ignore")
-    decimal = "," if any(_commas(guess.counts) for guess in guesses.values()) else "."
+    decimal = "," if any(cells.commas(guess.counts) for guess in guesses.values()) else "."
     for column, guess in guesses.items():
-        if decimal == "," and _commas(guess.counts):
+        if decimal == "," and cells.commas(guess.counts):
             guess.counts.index = guess.counts.index.str.replace(",", ".")
         _guess_type(column, guess)
     chosen = _choose_target(guesses, target, source)
@@ -78,43 +73,9 @@ def describe(frame: "pd.DataFrame", name: str, source: str, target: str = "") ->
     return Description(text, parse(Dataset, text, f"config/datasets/{name}.toml"), notes)
 
 
-def _counts(values: "pd.Series") -> "pd.Series":
-    """Distinct values as text with their counts; blank cells are missing."""
-    from churn.conform import as_text
-
-    return as_text(values).value_counts()
-
-
-def _missing_tokens(guess: Guess) -> set[str]:
-    """Words for 'missing' in a column that otherwise holds numbers."""
-    found = {token for token in MISSING if token in guess.counts.index}
-    rest = guess.counts.drop(list(found))
-    return found if found and len(rest) and (_numbers(rest) is not None or _commas(rest)) else set()
-
-
-def _commas(counts: "pd.Series") -> bool:
-    """Numbers written with a decimal comma."""
-    return _all(COMMA, counts) and any("," in text for text in counts.index)
-
-
-def _all(pattern: re.Pattern[str], counts: "pd.Series") -> bool:
-    texts = counts.index.tolist()
-    return bool(texts) and all(pattern.fullmatch(text) for text in texts)
-
-
-def _numbers(counts: "pd.Series") -> np.ndarray | None:
-    import pandas as pd
-
-    found = pd.to_numeric(counts.index.to_series(), errors="coerce").to_numpy(dtype=float)
-    if not len(found) or not np.isfinite(found).all():
-        return None
-    codes = any(CODE.fullmatch(text) for text in counts.index.tolist())
-    return None if codes else found
-
-
 def _guess_type(column: str, guess: Guess) -> None:
     distinct, present = len(guess.counts), int(guess.counts.sum())
-    numbers = _numbers(guess.counts)
+    numbers = cells.numbers(guess.counts)
     missing = guess.rows - present
     if distinct < 2:
         guess.keys |= {"role": "ignore", "type": "text"}
@@ -125,10 +86,10 @@ def _guess_type(column: str, guess: Guess) -> None:
         low, high = _roomy(float(numbers.min()), float(numbers.max()))
         guess.keys |= {"type": "integer" if whole else "number", "min": low, "max": high}
         guess.notes.append(f"seen: {numbers.min():g} to {numbers.max():g}")
-    elif _timestamps(guess.counts):
+    elif cells.timestamps(guess.counts):
         guess.keys |= {"role": "ignore", "type": "timestamp"}
         guess.notes.append(f"seen: {guess.counts.index.min()} to {guess.counts.index.max()}")
-    elif distinct > LISTED and (said := _unused(guess.counts)):
+    elif distinct > LISTED and (said := cells.dressed(guess.counts)):
         guess.keys |= {"role": "ignore", "type": "text"}
         guess.notes.append(f"{DECIDE} {said}; until then it is left out")
     elif distinct > max(LISTED, present / 2):
@@ -143,26 +104,6 @@ def _guess_type(column: str, guess: Guess) -> None:
     if missing:
         guess.keys["missing"] = True
         guess.notes.append(f"missing in {missing / guess.rows:.1%} of the rows")
-
-
-def _unused(counts: "pd.Series") -> str:
-    """What to do about numbers and dates in a dress that the export put on; empty for other texts."""
-    if _all(DATE, counts):
-        return f"dates like {counts.index[0]!r}: export them as 2026-11-23 to use them as the time of a row"
-    if _all(DRESSED, counts) and not _all(DIGITS, counts):
-        return f"numbers like {counts.index[0]!r}: export them plainly (1234.5) to learn from them"
-    return ""
-
-
-def _timestamps(counts: "pd.Series") -> bool:
-    import pandas as pd
-
-    if not counts.index.str.contains(r"\d[-/:.]\d").all():
-        return False
-    try:
-        return bool(pd.to_datetime(counts.index.to_series(), errors="coerce", format="ISO8601").notna().all())
-    except ValueError:  # dates with and without a time zone in one column
-        return False
 
 
 def _roomy(low: float, high: float) -> tuple[float, float]:
@@ -241,7 +182,7 @@ def _choose_id(guesses: dict[str, Guess]) -> None:
 
 
 def _row_number(guess: Guess) -> bool:
-    numbers = _numbers(guess.counts)
+    numbers = cells.numbers(guess.counts)
     return numbers is not None and bool(np.ptp(numbers) == guess.rows - 1) and bool((numbers % 1 == 0).all())
 
 
