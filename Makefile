@@ -9,6 +9,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 READY := $(VENV)/.ready
 
+EXTRA ?=
 SOURCE ?=
 DATASET ?=
 PORT ?= 3000
@@ -28,10 +29,14 @@ $(READY): uv.lock pyproject.toml
 	  { echo "Churnflow needs Python 3.11 or 3.12; say which with: make $(MAKECMDGOALS) PYTHON=/path/to/python3.11"; exit 1; }
 	@test -x $(PY) || $(PYTHON) -m venv $(VENV)
 	$(PY) -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
-	$(PY) -m uv sync --frozen --inexact --compile-bytecode --quiet
+	$(PY) -m uv sync --frozen --inexact --compile-bytecode --quiet $(if $(EXTRA),--extra $(EXTRA))
 	@touch $@
 
-install: $(READY) ## create .venv and install the locked packages (the other targets do it by themselves)
+ifneq ($(EXTRA),)
+.PHONY: $(READY)
+endif
+
+install: $(READY) ## create .venv and install the locked packages, as every target does first: make install [EXTRA=ray]
 
 run: $(READY) ## data to champion: make run [SOURCE=customers.csv] [DATASET=telco]
 	$(PY) flows/data_flow.py $(if $(DATASET),--config description config/datasets/$(DATASET).toml) run $(if $(SOURCE),--source "$(SOURCE)")

@@ -1,6 +1,6 @@
 """Estimators and search spaces from config, and the pipeline that is registered: raw columns in, probability out."""
 
-import importlib
+import importlib.util
 import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -29,8 +29,12 @@ def calibrate(fitted: "Pipeline", found: calibration.Calibration) -> "Pipeline":
 
 
 def check(config: TrainConfig, file: str) -> None:
-    """Refuse an estimator that cannot be imported or gives no probabilities, or a parameter it does not have, before any
-    work."""
+    """Refuse an estimator that cannot be imported or gives no probabilities, a parameter it does not have, or a backend that
+    is not installed, before any work."""
+    if config.search.backend == "ray" and importlib.util.find_spec("ray") is None:
+        raise ChurnError(
+            f"{file}: search.backend 'ray' needs the package ray; install it with `make install EXTRA=ray`, or take 'loky'"
+        )
     for family in config.model:
         made = _estimator_class(family, file)
         if not (isinstance(made, type) and hasattr(made, "predict_proba") and hasattr(made, "get_params")):

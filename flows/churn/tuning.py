@@ -10,7 +10,7 @@ import numpy as np
 from churn import features, models, scores
 from churn.config import Family, Search
 from churn.dataset import Dataset
-from churn.environment import IN_POD
+from churn.environment import FLOWS, IN_POD
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -158,12 +158,26 @@ def _try(
 
 
 def _backend(name: str, jobs: int) -> Any:
-    """joblib's backend with ``jobs`` workers. Raises ImportError's plain form if Ray is asked for but not installed."""
+    """joblib's backend with ``jobs`` workers. Ray is the cluster at RAY_ADDRESS, else one on this machine alone."""
     from joblib import parallel_config
 
     if name == "ray":
+        import os
+
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing phones home
+        import ray
         from ray.util.joblib import register_ray
 
+        here: dict[str, Any] = (
+            {} if "RAY_ADDRESS" in os.environ else {"num_cpus": jobs, "_node_ip_address": "127.0.0.1"}
+        )
+        ray.init(
+            **here,
+            ignore_reinit_error=True,
+            include_dashboard=False,
+            log_to_driver=False,
+            runtime_env={"py_modules": [str(FLOWS / "churn")]},
+        )
         register_ray()
     return parallel_config(backend=name, n_jobs=jobs)
 

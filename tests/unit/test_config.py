@@ -71,3 +71,14 @@ def test_what_ships_is_valid() -> None:
     config.load(config.DataConfig, ROOT / "config" / "data.toml")
     models.check(config.load(config.TrainConfig, ROOT / "config" / "train.toml"), "train.toml")
     models.check(config.load(config.TrainConfig, ROOT / "tests" / "quick_train.toml"), "quick_train.toml")
+
+
+def test_what_the_comments_offer_is_valid() -> None:
+    text = (ROOT / "config" / "train.toml").read_text(encoding="utf-8")
+    head, block = text.split("# [value]\n")
+    offered = "".join(line.removeprefix("# ") for line in block.partition("\n\n")[0].splitlines(keepends=True))
+    settings = config.parse(config.TrainConfig, head.replace("# seconds", "seconds") + "[value]\n" + offered + "\n"
+                            + block.partition("\n\n")[2], "train.toml")  # fmt: skip
+    assert settings.value is not None
+    assert settings.value.margin_column == "MonthlyCharges"
+    assert settings.search.seconds == 600

@@ -8,6 +8,7 @@ import pytest
 from churn import config, features, generator, models, tuning
 from churn.config import Family, Search, TrainConfig
 from churn.dataset import Dataset
+from churn.errors import ChurnError
 from conftest import ROOT
 
 
@@ -71,6 +72,14 @@ def test_several_workers_find_the_same(telco: Dataset, train: pd.DataFrame, fami
     family = families["logistic_regression"]
     one, two = (tuning.tune(family, Search(folds=3, backend="threading"), telco, train, jobs) for jobs in (1, 2))
     assert one.trials == two.trials
+
+
+def test_a_backend_that_is_not_installed_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    settings = config.load(TrainConfig, ROOT / "config" / "train.toml")
+    asked = settings.model_copy(update={"search": Search(backend="ray")})
+    with pytest.raises(ChurnError, match="'ray' needs the package ray; install it with `make install EXTRA=ray`"):
+        models.check(asked, "train.toml")
 
 
 def test_the_time_budget_stops_cleanly_with_the_best_so_far(
