@@ -35,16 +35,16 @@ def main() -> None:
         environ = {**os.environ, "CHURNFLOW_HOME": f"{folder}/state"}
         for seed in range(options.rounds):  # other rows each time: a version that exists is not written again
             source = f"{folder}/customers.parquet"
-            _run(environ, "-c", GENERATE, str(options.rows), source, str(seed))
-            floor.append(_run(environ, "tests/bench/data_floor.py", source, folder))
-            flow.append(_run(environ, "flows/data_flow.py", "run", "--source", source))
+            timed(environ, "-c", GENERATE, str(options.rows), source, str(seed))
+            floor.append(timed(environ, "tests/bench/data_floor.py", source, folder))
+            flow.append(timed(environ, "flows/data_flow.py", "run", "--source", source))
             print(f"round {seed + 1}: DataFlow {_said(flow[-1])}; floor {_said(floor[-1])}", flush=True)
     ours, least = (statistics.median(seconds for seconds, _ in found) for found in (flow, floor))
     print(f"{options.rows:,} rows, medians: DataFlow {ours:.1f} s, floor {least:.1f} s, ratio {ours / least:.2f}; "
           f"largest process {max(megabytes for _, megabytes in flow):.0f} MB")  # fmt: skip
 
 
-def _run(environ: dict[str, str], *words: str) -> tuple[float, float]:
+def timed(environ: dict[str, str], *words: str) -> tuple[float, float]:
     """Wall seconds of a command, and the peak memory in MB of the largest process of its session."""
     with tempfile.TemporaryFile("w+") as output:
         started, peak = time.monotonic(), 0.0

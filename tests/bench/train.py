@@ -1,33 +1,56 @@
-"""``make bench-train``: TrainFlow beside the same fits in one plain process with the same cores.
-Prints, never asserts. ``python tests/bench/train.py [--rows 10000] [--iterations 10]``
+"""``make bench-train``: TrainFlow beside the same fits in one plain process with the same cores, and what preprocessing once
+per fold saves. Prints, never asserts. ``python tests/bench/train.py [--rows 10000] [--iterations 10]``
 """
 
 import argparse
 import json
 import os
-import resource
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
+
+from data import timed
 
 ROOT = Path(__file__).resolve().parents[2]
 PLAIN = """
 import json, sys, time
+started = time.monotonic()
 sys.path.insert(0, "flows")
-from churn import config, features, models, selection, tuning, versioning
+from churn import config, selection, tuning, versioning
 from churn.config import TrainConfig
 from joblib import Parallel, cpu_count, delayed
 settings = config.load(TrainConfig, sys.argv[1])
 data = versioning.load(sys.argv[2])
-started = time.monotonic()
 board = Parallel(cpu_count())(
     delayed(tuning.tune)(family, settings.search, data.dataset, data.train) for family in settings.model
 )
-best = tuning.leaderboard(board, settings.search.metric)[0]
+best = selection.board(board, settings.search, data.dataset, data.train)[0]
 selection.choose(best, settings.search, data.dataset, data.train, None)
 print(json.dumps(time.monotonic() - started))
+"""
+# One family's search as it is, and by scikit-learn over the whole pipeline: the same trials, folds and scores.
+SAVING = """
+import json, sys, time
+sys.path.insert(0, "flows")
+from churn import config, features, models, tuning, versioning
+from churn.config import TrainConfig
+from sklearn.model_selection import RandomizedSearchCV
+settings = config.load(TrainConfig, sys.argv[1])
+data = versioning.load(sys.argv[2])
+family = next(family for family in settings.model if family.name == "xgboost")
+started = time.monotonic()
+tuning.tune(family, settings.search, data.dataset, data.train)
+once = time.monotonic() - started
+space = {f"model__{name}": values for name, values in models.distributions(family).items()}
+search = RandomizedSearchCV(
+    models.build(family, data.dataset, settings.search.seed, {}), space, n_iter=family.iterations, refit=False,
+    cv=tuning.splitter(settings.search), random_state=settings.search.seed,
+    scoring=["roc_auc", "average_precision", "neg_brier_score", "neg_log_loss"],
+)
+started = time.monotonic()
+search.fit(features.frame(data.dataset, data.train), models.outcome(data.dataset, data.train))
+print(json.dumps([once, time.monotonic() - started]))
 """
 
 
@@ -46,12 +69,12 @@ def main() -> None:
         _flow(environ, "data_flow", "--config", "settings", str(data), "run")
         version = _latest(environ)
         plain = json.loads(_run(environ, "-c", PLAIN, str(train), version))
-        started = time.monotonic()
-        _flow(environ, "train_flow", "--config", "settings", str(train), "run", "--force", "--data-version", version)
-        flow = time.monotonic() - started
-        peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+        words = ("--config", "settings", str(train), "run", "--force", "--data-version", version)
+        flow, peak = timed(environ, "flows/train_flow.py", *words)
         print(f"{options.rows:,} rows, {options.iterations} trials a family: TrainFlow {flow:.0f} s, plain {plain:.0f} s, "
-              f"ratio {flow / plain:.2f}, overhead {flow - plain:.0f} s, largest process {peak:.0f} MB")  # fmt: skip
+              f"ratio {flow / plain:.2f}, overhead {flow - plain:.0f} s, largest process {peak:.0f} MB", flush=True)  # fmt: skip
+        once, each = json.loads(_run(environ, "-c", SAVING, str(train), version))
+        print(f"xgboost, preprocessing once per fold: {once:.1f} s; once per trial and fold: {each:.1f} s")
 
 
 def _latest(environ: dict[str, str]) -> str:
