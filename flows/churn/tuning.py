@@ -11,6 +11,7 @@ from churn import features, models, scores
 from churn.config import Family, Search
 from churn.dataset import Dataset
 from churn.environment import FLOWS, IN_POD
+from churn.errors import ChurnError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -95,7 +96,7 @@ def tune(family: Family, search: Search, dataset: Dataset, train: "pd.DataFrame"
     from sklearn.model_selection import ParameterSampler
 
     started = time.monotonic()
-    deadline = started + (search.seconds or math.inf)
+    deadline = time.time() + (search.seconds or math.inf)  # not the monotonic clock: workers may be other machines
     prepared = prepare(family, search, dataset, train)
     settings = list(ParameterSampler(models.distributions(family), family.iterations, random_state=search.seed))
     finished: dict[int, tuple[Trial, list[np.ndarray]]] = {}
@@ -149,7 +150,12 @@ def _try(
         for fold in prepared
     ]
     with _backend(search.backend, jobs):
-        predicted = Parallel()(tasks)
+        try:
+            predicted = Parallel()(tasks)
+        except (TypeError, ValueError) as error:  # a parameter of a kind or value that the estimator does not take
+            raise ChurnError(
+                f"model '{family.name}': a fit failed: {error}; correct it in config/train.toml"
+            ) from error
     found: list[tuple[Trial, list[np.ndarray]] | None] = []
     for number, params in enumerate(settings):
         mine = predicted[number * len(prepared) : (number + 1) * len(prepared)]
@@ -189,7 +195,7 @@ def _predict(estimator: Any, fold: Fold, share: float, seed: int, deadline: floa
     """
     from threadpoolctl import threadpool_limits
 
-    if deadline and time.monotonic() > deadline:
+    if deadline and time.time() > deadline:
         return None
     rows = slice(None) if share == 1 else _sample(fold.outcome, share, seed)
     # Fits run side by side: more threads than one each would only fight over the cores.

@@ -1,10 +1,12 @@
 """The outcome must not get into the inputs: not from a column, and not from the holdout."""
 
+import dataclasses
+
 import numpy as np
 import pandas as pd
 import pytest
-from churn import config, evaluation, features, generator, leakage, models, selection, tuning, versioning
-from churn.config import Search, Slices, TrainConfig
+from churn import config, evaluation, features, generator, leakage, models, promotion, selection, tuning, versioning
+from churn.config import Search, Slices, TrainConfig, Worth
 from churn.dataset import Dataset, read
 from churn.errors import ChurnError
 from conftest import ROOT
@@ -48,6 +50,23 @@ def test_a_column_that_equals_the_target_stops_the_run(telco: Dataset, table: pd
     for extra in (models.outcome(telco, table).astype(float), 7.5 - models.outcome(telco, table)):
         with pytest.raises(ChurnError, match=r"leakage check: column 'extra' \(ROC-AUC 1\.0000 alone\).*'ignore'"):
             leakage.require_none(dataset, table.assign(extra=extra), most=0.98)
+
+
+def test_what_would_stop_a_training_at_its_end_stops_it_at_its_start(telco: Dataset, table: pd.DataFrame) -> None:
+    settings = config.load(TrainConfig, ROOT / "tests" / "quick_train.toml")
+    data = versioning.Snapshot("v", telco, True, table, table)
+    promotion.check(data, settings)
+    worth = Worth(contact_cost=1.0, success_rate=0.5, margin_column="tenura")
+    for changed, reason in (
+        ({"value": worth}, "margin_column 'tenura' is not a numeric feature"),
+        ({"gate": {"f2": 0.5}}, "f2: not a metric"),
+        ({"slices": Slices(least={"aucc": 0.5})}, "aucc: not a metric"),
+    ):
+        with pytest.raises(ChurnError, match=reason):
+            promotion.check(data, settings.model_copy(update=changed))
+    told = dataclasses.replace(data, dataset=_with_extra(telco), train=table.assign(extra=table.Churn == "Yes"))
+    with pytest.raises(ChurnError, match="leakage check: column 'extra'"):
+        promotion.check(told, settings)
 
 
 def test_honest_columns_pass(telco: Dataset, table: pd.DataFrame) -> None:

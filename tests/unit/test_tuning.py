@@ -82,6 +82,30 @@ def test_a_backend_that_is_not_installed_is_refused(monkeypatch: pytest.MonkeyPa
         models.check(asked, "train.toml")
 
 
+def test_a_value_that_the_estimator_refuses_is_named(
+    telco: Dataset, train: pd.DataFrame, families: dict[str, Family]
+) -> None:
+    wrong = families["logistic_regression"].model_copy(update={"fixed": {"solver": "fast"}})
+    with pytest.raises(ChurnError, match=r"model 'logistic_regression': a fit failed: The 'solver' parameter .*'fast'"):
+        tuning.tune(wrong, Search(folds=3), telco, train)
+
+
+def test_an_estimator_without_probabilities_or_a_parameter_twice_is_refused() -> None:
+    table = "[[model]]\nname = 'x'\nestimator = '{}'\n{}"
+    for text, reason in (
+        (table.format("sklearn.svm.LinearSVC", ""), "is not a classifier with predict_proba"),
+        (table.format("json.dumps", ""), "is not a classifier with predict_proba"),
+        (table.format("sklearn.nowhere.Model", ""), "cannot import sklearn.nowhere.Model"),
+        (
+            table.format("sklearn.linear_model.LogisticRegression", "fixed = {C = 1}\nsearch = {C = [1, 2]}"),
+            "C is both fixed and searched",
+        ),
+        (table.format("sklearn.linear_model.LogisticRegression", "fixed = {D = 1}"), "fixed.D is not a parameter"),
+    ):
+        with pytest.raises(ChurnError, match=reason):
+            models.check(config.parse(TrainConfig, text, "train.toml"), "train.toml")
+
+
 def test_the_time_budget_stops_cleanly_with_the_best_so_far(
     telco: Dataset, train: pd.DataFrame, families: dict[str, Family]
 ) -> None:
