@@ -44,6 +44,15 @@ def test_lift_by_hand() -> None:
     assert scores.lift(outcome, np.linspace(1, 0, 20), 0.1) == pytest.approx(1 / (6 / 20))
 
 
+def test_of_equally_good_thresholds_the_one_that_contacts_fewest() -> None:
+    thresholds = np.unique(TIED)
+    f1 = np.array([scores.evaluate(OUTCOME, TIED, t)["f1"] for t in thresholds])
+    chosen = scores.best_f1_threshold(OUTCOME, TIED)
+    assert chosen in thresholds
+    assert scores.evaluate(OUTCOME, TIED, chosen)["f1"] >= f1.max() - scores.F1_TIE
+    assert (f1[thresholds > chosen] < f1.max() - scores.F1_TIE).all()
+
+
 def test_a_bootstrap_interval_holds_the_score_and_narrows_with_rows() -> None:
     def interval(rows: int) -> tuple[float, float]:
         measure = lambda drawn: {"roc_auc": scores.auc(OUTCOME[:rows][drawn], TRUE[:rows][drawn])}  # noqa: E731
