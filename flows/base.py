@@ -219,6 +219,7 @@ OUTCOMES = {True: "succeeded", False: "failed"}
 def _ended(well: bool) -> None:
     """Tag the run with its outcome, and publish the flow's totals - counted by these tags - and times."""
     import time
+    from collections import Counter
 
     from churn import metrics, publish
 
@@ -227,14 +228,13 @@ def _ended(well: bool) -> None:
     own = metaflow.get_namespace()
     metaflow.namespace(None)  # the runs of all users are counted
     try:
-        runs = metaflow.Flow(name)
-        run = runs[str(current.run_id)]
+        run = metaflow.Run(f"{name}/{current.run_id}")
         run.add_tag(f"outcome:{OUTCOMES[well]}")
         if well:
             found.append(metrics.DURATION.of(now - run.created_at.timestamp()))
-        for outcome in OUTCOMES.values():
-            found.append(metrics.RUNS.of(sum(1 for _ in runs.runs(f"outcome:{outcome}")), status=outcome))
-    except MetaflowException as error:  # the run's own outcome must not depend on the run store's mood
+        ended = Counter(tag for run in metaflow.Flow(name) for tag in run.user_tags)
+        found += [metrics.RUNS.of(ended[f"outcome:{outcome}"], status=outcome) for outcome in OUTCOMES.values()]
+    except (MetaflowException, OSError) as error:  # the run's own outcome must not depend on the run store's mood
         print(f"The runs are not counted: {error}")
     finally:
         metaflow.namespace(own)

@@ -1,9 +1,11 @@
 """The documents name what exists."""
 
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 from conftest import ROOT
 
 
@@ -16,3 +18,11 @@ def test_every_make_target_and_file_in_the_docs_exists(path: Path) -> None:
         assert "NAME" in name or (ROOT / name).is_file(), name
     for name in re.findall(r"\]\(([\w./-]+\.md)\)", text):
         assert (path.parent / name).is_file(), name
+
+
+def test_the_operator_gets_the_rules_that_are_tested() -> None:
+    (command,) = re.findall(r"^\{ printf .*?\}(?= \| kubectl)", (ROOT / "docs/deployment.md").read_text(), re.M | re.S)
+    said = subprocess.run(["bash", "-c", command], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    made = yaml.safe_load(said)
+    assert made["kind"] == "PrometheusRule"
+    assert made["spec"] == yaml.safe_load((ROOT / "config/prometheus/rules.yml").read_text())
