@@ -26,6 +26,7 @@ from metaflow.metaflow_config import CARD_SUFFIX
 from metaflow.packaging_sys import ContentType
 from metaflow.plugins.cards.card_datastore import CardDatastore
 from metaflow.plugins.datastores.local_storage import LocalStorage
+from metaflow.plugins.datastores.s3_storage import S3Storage
 
 
 def _keep_cards_with_their_runs() -> None:
@@ -56,7 +57,19 @@ def close_pods() -> None:
     ArgoClient.register_workflow_template = closed  # type: ignore[method-assign]
 
 
+def _save_from_this_process() -> None:
+    """A step's artifacts go to S3 one after the other: beyond 10, Metaflow starts an interpreter and workers to send them
+    in parallel, which takes longer than sending a few dozen small ones (metaflow/plugins/datastores/s3_storage.py)."""
+    save = S3Storage.save_bytes
+
+    def in_turn(self: S3Storage, parts: Any, overwrite: bool = False, len_hint: int = 0) -> Any:
+        return save(self, parts, overwrite, 0 if len_hint <= 50 else len_hint)
+
+    S3Storage.save_bytes = in_turn  # type: ignore[method-assign]
+
+
 _keep_cards_with_their_runs()
+_save_from_this_process()
 if "argo-workflows" in sys.argv:
     close_pods()
 warm.use()

@@ -38,6 +38,8 @@ IMPORTS = {
     ),
 }
 
+_S3 = ("boto3", "metaflow.plugins.datatools.s3.s3", "s3fs", "dvc_s3")  # where things are not kept on this disk
+
 _nursery: socket.socket | None = None  # this process's line to the nursery, if there is one
 
 
@@ -127,7 +129,9 @@ def start() -> None:
         return
     _nursery, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     entry = f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); import warm; warm.nursery()"
-    command = [sys.executable, "-c", entry, str(theirs.fileno()), sys.argv[0], *IMPORTS[Path(sys.argv[0]).name]]
+    first, *others = IMPORTS[Path(sys.argv[0]).name]
+    s3 = _S3 if os.environ.get("CHURNFLOW_PROFILE", "local") != "local" else ()
+    command = [sys.executable, "-c", entry, str(theirs.fileno()), sys.argv[0], first, *s3, *others]
     subprocess.Popen(command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
     theirs.close()
 

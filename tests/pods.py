@@ -63,7 +63,11 @@ class Workflow:
         self._cache = folder.parent / "cache"
         self._cache.mkdir(exist_ok=True)
         self.name, self.pods = name, list[tuple[str, int, int]]()
-        self._globals = {"workflow.name": name, "workflow.creationTimestamp": "2026-01-01T00:00:00Z"}
+        self._globals = {
+            "workflow.name": name,
+            "workflow.namespace": template["metadata"]["namespace"],
+            "workflow.creationTimestamp": "2026-01-01T00:00:00Z",
+        }
 
     def run(self, **arguments: str) -> str:
         """Succeeded or Failed, after the exit handler. ``arguments`` replace the template's own."""
