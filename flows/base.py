@@ -65,7 +65,7 @@ def _save_from_this_process() -> None:
     def in_turn(self: S3Storage, parts: Any, overwrite: bool = False, len_hint: int = 0) -> Any:
         return save(self, parts, overwrite, 0 if len_hint <= 50 else len_hint)
 
-    S3Storage.save_bytes = in_turn  # type: ignore[method-assign]
+    S3Storage.save_bytes = in_turn
 
 
 _keep_cards_with_their_runs()
@@ -117,7 +117,7 @@ class reported(FlowMutator):
 
 class _cluster_ready(FlowMutator):
     """The S3 buckets are checked before a run, steps get what config/deploy.toml says, and what a pod needs beside the
-    flows - profiles, deploy.toml, bento/ - goes into the code package."""
+    flows - profiles, deploy.toml, serve.toml, bento/ - goes into the code package."""
 
     def pre_mutate(self, mutable_flow: Any) -> None:
         try:
@@ -131,9 +131,8 @@ class _cluster_ready(FlowMutator):
                 step.add_decorator(decorator, deco_kwargs=options)
 
     def add_to_package(self) -> Iterator[tuple[str, str, ContentType]]:
-        for file in sorted(
-            (ROOT / "config" / "deploy.toml", *ROOT.glob("config/profiles/*.toml"), *ROOT.glob("bento/**/*"))
-        ):
+        settings = [ROOT / "config" / name for name in ("deploy.toml", "serve.toml")]
+        for file in sorted((*settings, *ROOT.glob("config/profiles/*.toml"), *ROOT.glob("bento/**/*"))):
             if file.is_file() and "__pycache__" not in file.parts:
                 yield str(file), str(file.relative_to(ROOT)), ContentType.USER_CONTENT
 

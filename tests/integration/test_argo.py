@@ -3,6 +3,7 @@
 import filecmp
 import json
 import re
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -185,7 +186,7 @@ def executed(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Simple
 
 
 def test_a_pod_that_is_lost_is_repeated(executed: SimpleNamespace) -> None:
-    assert [pod for pod in executed.data.pods if pod[0] == "split"] == [("split", 0, 137), ("split", 1, 0)]
+    assert [pod for pod in executed.data.pods if pod[0] == "split"] == [("split", 0, -signal.SIGKILL), ("split", 1, 0)]
 
 
 def test_the_fan_out_has_a_pod_for_each_model(executed: SimpleNamespace) -> None:
