@@ -68,11 +68,19 @@ def fetch(address: str, folder: str | Path) -> Path:
 
 
 def install(address: str) -> str:
-    """Fetch the archive at ``address`` into BentoML's store: the Bento's tag. Raises ChurnError as ``fetch`` does."""
+    """Fetch the archive at ``address`` into BentoML's store: the Bento's tag. Raises ChurnError as ``fetch`` does.
+
+    One that is there already is kept: an init container may run again in the same pod.
+    """
     import bentoml
 
     with tempfile.TemporaryDirectory() as folder:
-        return str(bentoml.import_bento(str(fetch(address, folder))).tag)
+        archive = fetch(address, folder)
+        tag = Path(address.split("@")[0]).stem.replace("-", ":", 1)  # as ``publish`` named it
+        try:
+            return str(bentoml.get(tag).tag)
+        except bentoml.exceptions.NotFound:
+            return str(bentoml.import_bento(str(archive)).tag)
 
 
 if __name__ == "__main__":  # the serving pod's init container

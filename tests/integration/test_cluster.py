@@ -117,7 +117,7 @@ def test_what_the_manifest_fetches_is_served(
         done = server.run(tmp_path, *fetch["command"][1:], **environ)
         assert done.returncode == 0, done.stdout
     customers = serving.json_rows(telco, generator.generate(telco, 3, seed=1))
-    with serving.served("churn_service", **server.environ, **environ, PYTHONPATH="") as url:
+    with serving.served("churn_service", **{**server.environ, **environ, "PYTHONPATH": ""}) as url:
         answers = serving.post(f"{url}/predict_batch", {"rows": customers})
     assert len(answers) == 3
     assert server.keys("served/predictions/day=")
