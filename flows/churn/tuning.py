@@ -174,11 +174,10 @@ def _backend(name: str, jobs: int) -> Any:
         import ray
         from ray.util.joblib import register_ray
 
-        here: dict[str, Any] = (
-            {} if "RAY_ADDRESS" in os.environ else {"num_cpus": jobs, "_node_ip_address": "127.0.0.1"}
-        )
+        # Loopback, so that nobody else can reach it; 127.0.0.1 itself Ray would replace by the machine's outer address.
+        alone: dict[str, Any] = {"num_cpus": jobs, "_node_ip_address": "127.0.0.2"}
         ray.init(
-            **here,
+            **({} if "RAY_ADDRESS" in os.environ else alone),
             ignore_reinit_error=True,
             include_dashboard=False,
             log_to_driver=False,

@@ -196,7 +196,8 @@ def test_a_failed_run_fires_its_alert_and_nothing_else_is_lost(prometheus: Simpl
 
 def test_the_champions_scores_are_those_of_its_training(prometheus: SimpleNamespace, trained: SimpleNamespace) -> None:
     for score in ("accuracy", "roc_auc", "brier"):
-        (found,) = query(prometheus.url, f'model_{score}{{model_version="{trained.train.champion.version}"}}')
+        (found,) = query(prometheus.url, f'model_{score}{{dataset="telco"}}')
+        assert found["metric"]["model_version"] == trained.train.champion.version
         assert float(found["value"][1]) == pytest.approx(trained.train.evaluation.scores[score], abs=1e-6)
 
 

@@ -15,7 +15,7 @@ def test_a_local_ray_finds_what_threads_find(telco: Dataset) -> None:
     try:
         there = tuning.tune(family, Search(folds=3, backend="ray"), telco, train, jobs=2)
         assert ray.is_initialized()
-        assert {node["NodeManagerAddress"] for node in ray.nodes()} == {"127.0.0.1"}, "nobody else can reach it"
+        assert {node["NodeManagerAddress"] for node in ray.nodes()} == {"127.0.0.2"}, "nobody else can reach it"
     finally:
         ray.shutdown()
     assert there.trials == here.trials
