@@ -1,12 +1,16 @@
 """One real run of both flows for the whole session, in a state folder of its own; many assertions look at its artifacts."""
 
+import json
 import os
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -56,6 +60,26 @@ def telco_file() -> Path:
     if not TELCO.is_file():
         pytest.skip(f"{TELCO.name} is not at hand")
     return TELCO
+
+
+@pytest.fixture
+def hook() -> Iterator[SimpleNamespace]:
+    """A web server at ``url`` that takes every POST; their JSON ``bodies``."""
+    bodies: list[Any] = []
+
+    class Hook(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            bodies.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Hook) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield SimpleNamespace(url=f"http://127.0.0.1:{server.server_port}", bodies=bodies)
+        server.shutdown()
 
 
 @pytest.fixture(scope="session")

@@ -1,8 +1,5 @@
 """Ok, warn or alert: hysteresis, too few rows, what outcomes say, and the message that goes out."""
 
-import json
-import threading
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from types import SimpleNamespace
 
 import numpy as np
@@ -107,27 +104,11 @@ def test_settings_that_cannot_be_meant_are_refused(change: dict[str, object], sa
         check(MonitorConfig, {"window": {"days": 1.0}, **change}, "monitor.toml")
 
 
-def test_the_webhook_gets_slack_json_on_alerts_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    bodies: list[dict[str, str]] = []
-
-    class Hook(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            bodies.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-            self.send_response(200)
-            self.end_headers()
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = HTTPServer(("127.0.0.1", 0), Hook)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    monkeypatch.setenv(notify.WEBHOOK, f"http://127.0.0.1:{server.server_port}/secret")
+def test_the_webhook_gets_slack_json_on_alerts_only(hook: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(notify.WEBHOOK, f"{hook.url}/secret")
     assert notify.tell(decided(window()), MODEL, "make run") == ""
-    said = notify.tell(decided(window("a"), file=True), MODEL, "make run")
-    server.shutdown()
-    server.server_close()
-    assert said == f"told http://127.0.0.1:{server.server_port}"
-    (body,) = bodies
+    assert notify.tell(decided(window("a"), file=True), MODEL, "make run") == f"told {hook.url}"
+    (body,) = hook.bodies
     assert set(body) == {"text"}
     for words in ("ALERT: churn version 3", "Changed: a", "`make run`"):
         assert words in body["text"]
