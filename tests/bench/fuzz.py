@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from tests.bench import common
 
+PARTS = 5  # the memory is looked at after each: what grows at first and stays then is no leak
 PATHS = ("/predict", "/predict_batch", "/explain", "/feedback")
 VALUES = (
     b"1e999", b"-1e999", b"NaN", b"Infinity", b"-0.0", b"1e-400", b"9" * 400, b"9" * 5000, b"18446744073709551616",
@@ -100,14 +101,15 @@ def main() -> None:
         tempfile.TemporaryDirectory() as log,
         common.serving.served(common.champion_tag(), CHURNFLOW_PREDICTIONS=log) as url,
     ):
-        fuzz(url, 5000, seed=1)  # buffers and caches have their size after that
-        before, alive = common.megabytes(url), {worker.pid for worker in common.workers(url)}
-        counts = fuzz(url, int(sys.argv[1]))
-        after, still = common.megabytes(url), {worker.pid for worker in common.workers(url)}
+        fuzz(url, 5000, seed=1)
+        alive, memory, counts = {worker.pid for worker in common.workers(url)}, [common.megabytes(url)], Counter[str]()
+        for part in range(PARTS):
+            counts += fuzz(url, int(sys.argv[1]) // PARTS, seed=2 + part)
+            memory.append(common.megabytes(url))
+        still = {worker.pid for worker in common.workers(url)}
     print(dict(sorted(counts.items())))
-    print(
-        f"worker {'the same' if alive == still else 'ANOTHER ONE'}, memory {before:.0f} MB before, {after:.0f} MB after"
-    )
+    print(f"worker {'the same' if alive == still else 'ANOTHER ONE'}, memory in MB along the way: "
+          f"{', '.join(f'{megabytes:.0f}' for megabytes in memory)}")  # fmt: skip
     sys.exit(alive != still or any(status[0] not in "24" for status in counts))
 
 
