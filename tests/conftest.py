@@ -29,6 +29,7 @@ for _name in (
 ):
     os.environ.pop(_name, None)
 
+import s3  # noqa: E402
 from churn import config, dataset, environment, generator  # noqa: E402, F401
 from s3 import Server  # noqa: E402
 
@@ -92,10 +93,10 @@ def customers_csv(telco: dataset.Dataset, tmp_path_factory: pytest.TempPathFacto
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A real S3 server."""
-    started = Server(tmp_path_factory.mktemp("s3")).start()
+    """A real S3 server: the one that the environment names, else one of our own."""
+    started = s3.running(tmp_path_factory.mktemp("s3"))
     yield started
-    started.kill()
+    started.stop()
 
 
 @pytest.fixture(scope="session")

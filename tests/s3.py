@@ -13,6 +13,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[1]
 BUCKET = "churnflow"
 DATA = """
@@ -88,6 +90,10 @@ class Server:
 
     def kill(self) -> None:
         """SIGKILL: clients get connection refused from now on."""
+        self.stop()
+
+    def stop(self) -> None:
+        """The end of it."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()
@@ -136,18 +142,31 @@ class Server:
 
 
 class Given(Server):
-    """The server at CHURNFLOW_TEST_S3 (MinIO, say) with the keys of AWS_*; it has the bucket, and is never stopped."""
+    """The server at CHURNFLOW_TEST_S3 (MinIO, say) with the keys of AWS_*; it has an empty bucket BUCKET. A test that would
+    kill it is skipped."""
 
     def __init__(self) -> None:
         self.endpoint = os.environ["CHURNFLOW_TEST_S3"]
         keys = {name: os.environ[name] for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")}
-        self.environ = {**keys, "AWS_ENDPOINT_URL_S3": self.endpoint}
+        self.environ = {
+            **keys,
+            "AWS_ENDPOINT_URL_S3": self.endpoint,
+            "CHURNFLOW_BUCKET": BUCKET,
+            "CHURNFLOW_PROFILE": "cluster",
+        }
 
     def start(self) -> "Server":
         return self
 
-    def kill(self) -> None:
+    def stop(self) -> None:
         pass
+
+    @property
+    def pid(self) -> int:
+        pytest.skip("a server that is given is not killed")
+
+    def kill(self) -> None:
+        pytest.skip("a server that is given is not killed")
 
 
 def running(folder: Path) -> Server:
