@@ -41,7 +41,7 @@ def package(champion: registry.Registered) -> str:
     """
     import bentoml
 
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, _one_at_a_time():
         model_tag = f"{MODEL}:v{champion.version}-{champion.run[:8]}"
         context = _context(Path(folder, "context"), model_tag)
         tag = f"{SERVICE}:{model_tag.split(':')[1]}-{_digest(context)}"
@@ -61,6 +61,18 @@ def package(champion: registry.Registered) -> str:
             },
         )
     return str(built.tag)
+
+
+@contextmanager
+def _one_at_a_time() -> Iterator[None]:
+    """BentoML's stores refuse a second writer of a tag, and show an item before it is whole."""
+    import fcntl
+
+    lock = Path(os.environ["BENTOML_HOME"], "package.lock")
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with lock.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)  # given back with the file, also by a process that is killed
+        yield
 
 
 def locked() -> list[str]:
