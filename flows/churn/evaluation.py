@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 RESAMPLES = 300
 IMPORTANCE_ROWS = 1000
-REASON_ROWS = 60
+REPEATS = 3  # of each column's shuffling; fewer from 75 columns on, whose cost grows with their number
+REASON_ROWS = 60  # customers explained; fewer, but at least 10, from 20 columns on
 
 
 @dataclass(frozen=True)
@@ -123,14 +124,15 @@ def importance(whole: "Pipeline", inputs: "pd.DataFrame", outcome: np.ndarray, s
     def score(model: "Pipeline", X: "pd.DataFrame", y: np.ndarray) -> float:
         return scores.auc(y, model.predict_proba(X)[:, 1])
 
+    repeats = max(1, min(REPEATS, 150 // len(inputs.columns)))
     found = permutation_importance(
-        whole, inputs.iloc[rows], outcome[rows], scoring=score, n_repeats=3, random_state=seed, n_jobs=1
+        whole, inputs.iloc[rows], outcome[rows], scoring=score, n_repeats=repeats, random_state=seed, n_jobs=1
     )
     return ranked(list(inputs.columns), found.importances_mean)
 
 
 def reasons(whole: "Pipeline", data: Snapshot, seed: int) -> list[tuple[str, float]]:
-    """Mean absolute Shapley value (see ``explain``) of each raw column over REASON_ROWS holdout rows, largest first."""
+    """Mean absolute Shapley value (see ``explain``) of each raw column over some holdout rows, largest first."""
     import pandas as pd
     from churn import explain
 
@@ -139,7 +141,8 @@ def reasons(whole: "Pipeline", data: Snapshot, seed: int) -> list[tuple[str, flo
 
     dataset, holdout = data.dataset, data.holdout
     explainer = explain.Explainer(dataset, probability, explain.background(dataset, data.train, seed))
-    sample = holdout.sample(min(REASON_ROWS, len(holdout)), random_state=seed)
+    rows = max(10, min(REASON_ROWS, 20 * REASON_ROWS // len(dataset.raw)))
+    sample = holdout.sample(min(rows, len(holdout)), random_state=seed)
     found = explainer.contributions(features.from_frame(dataset, sample))
     return ranked(explainer.names, np.abs(found).mean(axis=0))
 
