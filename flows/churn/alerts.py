@@ -157,8 +157,10 @@ def _data(newest: Judged, config: MonitorConfig) -> Light:
         return Light(question, "grey", _too_few(newest, config))
     if not newest.drifted:
         return Light(question, "green", f"No column differs from the reference in {newest.window.rows:,} rows.")
+    number = len(newest.columns)
+    differ = {0: "No column differs by itself", 1: "1 column differs"}.get(number, f"{number} columns differ")
     said = [_of(d) for d in newest.drifted[:4]]
-    return Light(question, "red", f"{len(newest.columns)} columns differ. Worst: {'; '.join(said)}.")
+    return Light(question, "red", f"{differ}. Worst: {'; '.join(said)}.")
 
 
 def _of(d: Distance) -> str:

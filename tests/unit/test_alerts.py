@@ -7,7 +7,7 @@ import pytest
 from churn import alerts, metrics, notify
 from churn.alerts import Circumstances, Judged, Verdict
 from churn.config import check
-from churn.drift import PROBABILITY, Distance
+from churn.drift import ALL, PROBABILITY, Distance
 from churn.errors import ChurnError
 from churn.monitor_config import MonitorConfig
 from churn.performance import Realised, Score
@@ -58,6 +58,18 @@ def test_columns_are_named_the_worst_first() -> None:
     assert found.columns == ("worst", "worse", "bad")
     assert found.summary.startswith("Changed: worst, worse, bad")
     assert [light.colour for light in found.lights] == ["red", "green", "green", "grey"]
+
+
+@pytest.mark.parametrize(
+    ("columns", "said"),
+    [
+        (("a",), "1 column differs."),
+        (("a", "b"), "2 columns differ."),
+        ((ALL,), "No column differs by itself."),
+    ],
+)
+def test_differing_columns_are_counted(columns: tuple[str, ...], said: str) -> None:
+    assert decided(window(*columns), file=True).lights[0].answer.startswith(said)
 
 
 def test_three_rows_are_no_judgement() -> None:
