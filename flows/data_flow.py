@@ -39,7 +39,7 @@ class DataFlow(base.Flow):
     @step
     def validate(self, inputs):
         """All rows are in one table with the data set's columns and types, and the card says what the checks found."""
-        from churn import data_card, intake, publish, tables
+        from churn import data_card, intake, publish
 
         self.merge_artifacts(inputs, include=["made_up", "sources"])
         dataset, limits = base.read(Dataset, self.description), base.read(DataConfig, self.settings).quality
@@ -49,30 +49,19 @@ class DataFlow(base.Flow):
         base.report(dataset.name, publish.quality(found.report))
         self.quality, self.profile, self.origin = found.report, found.profile, found.origin
         self.quarantine = intake.set_aside(found, f"{dataset.name}-{current.run_id}")
-        self.table = tables.to_bytes(found.table)
+        self.table = found.stored.result()
         self.next(self.features)
 
     @step
     def features(self):
-        """No check of severity error failed, and every customer has the derived features of training and serving."""
-        from churn import features, tables
+        """No check of severity error failed; every customer has the derived features of training and serving, and is in train
+        or in the holdout: nothing is ever fitted on the holdout."""
+        from churn import intake
 
         self.quality.require(self.origin)  # here, because a step that fails leaves no card
-        dataset = base.read(Dataset, self.description)
-        self.derived = tables.to_bytes(features.derived(dataset, tables.typed(self.table, dataset, dataset.used)))
+        dataset, settings = base.read(Dataset, self.description), base.read(DataConfig, self.settings).split
+        self.derived, self.sides, self.rows = intake.prepare(self.table, dataset, settings)
         del self.table  # only read: as in the next step, it is passed on and not saved again
-        self.next(self.split)
-
-    @step
-    def split(self):
-        """Each customer is in train or in the holdout: nothing is ever fitted on the holdout."""
-        from churn import split, tables
-
-        dataset = base.read(Dataset, self.description)
-        table = tables.typed(self.table, dataset, split.columns(dataset))
-        self.sides = split.sides(table, dataset, base.read(DataConfig, self.settings).split)
-        self.rows = tuple(int((self.sides == side).sum()) for side in (split.TRAIN, split.HOLDOUT))
-        del self.table
         self.next(self.version)
 
     @step
@@ -83,6 +72,7 @@ class DataFlow(base.Flow):
         dataset, settings = base.read(Dataset, self.description), base.read(DataConfig, self.settings).version
         self.saved = intake.store(self.table, self.derived, self.sides, dataset, self.made_up, settings)
         self.data_version = self.saved.version
+        del self.table, self.derived, self.sides
         self.next(self.end)
 
     @step

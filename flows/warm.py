@@ -24,12 +24,16 @@ import types
 from pathlib import Path
 from typing import IO, Any
 
-# What a flow's steps import, in the order of need.
-_ALL = ("base", "metaflow.runtime", "pandas", "pyarrow.parquet")  # base first: it sets the defaults metaflow reads
-_DVC = ("dvc.repo", "networkx", "ruamel.yaml", "scmrepo.git")  # the latter when it first opens a repository
+# What a flow's steps import, in the order of need; base first: it sets the defaults metaflow reads.
+_ALL = ("base", "metaflow.runtime", "pandas", "pyarrow.parquet", "pyarrow.dataset")
+# What the libraries import late: DVC when it first opens a repository and pushes.
+_DVC = (
+    *("dvc.repo", "networkx", "ruamel.yaml", "scmrepo.git", "dvc_render.vega", "rich.status"),
+    *("dvc_data.index", "dvc_data.hashfile.status", "dvc.lock", "botocore.exceptions"),
+)
 IMPORTS = {
-    "data_flow.py": (*_ALL, "pandera.pandas", *_DVC),
-    "score_flow.py": (*_ALL, "pandera.pandas", "mlflow"),
+    "data_flow.py": (*_ALL, "churn.intake", "churn.schema", "prometheus_client.openmetrics.parser", *_DVC),
+    "score_flow.py": (*_ALL, "churn.schema", "mlflow"),
     "monitor_flow.py": (*_ALL, "mlflow", "nannyml"),
     "train_flow.py": (
         *_ALL,

@@ -4,11 +4,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from churn.cards import CHURNED, STAYED, Chart, Part, Table
+from churn.checks import UNIQUE, Report
 from churn.dataset import Dataset
 from churn.intake import Intake
 from churn.ordered import Numbers, counted, quantiles
 from churn.profile import BINS
-from churn.quality import UNIQUE, Report
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -1,12 +1,14 @@
 """What DataFlow does with its sources, put together: combine, check, compare with the last version, set aside, store."""
 
 from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from churn import profile, quality, sources, tables, versioning
-from churn.config import Quality, Source, Versioning
+from churn import features, profile, quality, sources, split, tables, versioning
+from churn.checks import Report
+from churn.config import Quality, Source, Split, Versioning
 from churn.dataset import Dataset
 from churn.environment import ROOT, STATE
 from churn.errors import ChurnError
@@ -21,12 +23,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Intake:
-    """The checked customers; ``distances`` says how far each column is from the previous version, if there is one."""
+    """The checked customers, also as they are ``stored`` (Parquet bytes, written while this is looked at); ``distances`` says how
+    far each column is from the previous version, if there is one."""
 
     table: "pd.DataFrame"
+    stored: Future[bytes]
     quarantine: "pd.DataFrame"
     numbers: Numbers
-    report: quality.Report
+    report: Report
     profile: Profile
     distances: dict[str, float]
     previous: Profile | None
@@ -39,10 +43,11 @@ def check(
     """One table of all sources, typed and checked, also against the profile of the previous data version."""
     origin = ", ".join(source.name for source in origins)
     found = quality.validate(sources.combine(origins, parts, dataset), dataset, limits, origin)
+    stored = ThreadPoolExecutor(1).submit(tables.to_bytes, found.table)
     distances = profile.distances(previous, found.table, found.numbers) if previous else {}
     report = replace(found.report, checks=(*found.report.checks, *profile.drift_checks(distances, dataset, limits)))
     now = profile.profile(found.table, dataset, found.numbers)
-    return Intake(found.table, found.quarantine, found.numbers, report, now, distances, previous, origin)
+    return Intake(found.table, stored, found.quarantine, found.numbers, report, now, distances, previous, origin)
 
 
 def set_aside(found: Intake, name: str) -> str:
@@ -59,6 +64,19 @@ def quarantine(rows: "pd.DataFrame", name: str) -> str:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text, encoding="utf-8")
     return text
+
+
+def prepare(table: bytes, dataset: Dataset, settings: Split) -> "tuple[bytes, np.ndarray, tuple[int, int]]":
+    """The derived features of n customers (Parquet bytes), the side each is on (int8, (n,)), and how many are on either."""
+    with ThreadPoolExecutor(1) as aside:  # what takes time there lets others run
+        drawn = aside.submit(_split, table, dataset, settings)
+        derived = tables.to_bytes(features.derived(dataset, tables.typed(table, dataset, dataset.used)))
+        sides = drawn.result()
+    return derived, sides, (int((sides == TRAIN).sum()), int((sides == HOLDOUT).sum()))
+
+
+def _split(table: bytes, dataset: Dataset, settings: Split) -> "np.ndarray":
+    return split.sides(tables.typed(table, dataset, split.columns(dataset)), dataset, settings)
 
 
 def store(

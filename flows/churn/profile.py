@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from churn.checks import Check
 from churn.config import Quality
 from churn.dataset import Dataset
 from churn.ordered import Numbers, counted, quantiles
-from churn.quality import Check
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -26,7 +26,7 @@ from churn.environment import STATE
 from churn.metrics import Sample
 
 if TYPE_CHECKING:
-    from churn.quality import Report
+    from churn.checks import Report
     from churn.registry import Registered
     from prometheus_client import Metric as Family
 

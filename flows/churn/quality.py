@@ -1,78 +1,22 @@
 """Checking the typed table against the data set's description. All failures at once, each with its remedy."""
 
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from os import cpu_count
+from typing import TYPE_CHECKING
 
 import numpy as np
 from churn import leakage
+from churn.checks import EXAMPLES, Check, Found, Report, Severity, shown
 from churn.config import Quality
 from churn.conform import conform
-from churn.dataset import Column, Dataset
+from churn.dataset import Dataset
 from churn.errors import ChurnError
 from churn.ordered import Numbers
 
 if TYPE_CHECKING:
     import pandas as pd
-
-EXAMPLES = 3
-UNIQUE = "is unique"  # the rule of an id
-Severity = Literal["error", "warning"]
-
-
-@dataclass(frozen=True)
-class Check:
-    """One thing that was looked at: ``failed`` of ``total`` values did not keep the rule. Errors stop the run."""
-
-    column: str
-    rule: str
-    failed: int
-    total: int
-    examples: tuple[str, ...] = ()
-    remedy: str = ""
-    severity: Severity = "error"
-
-    @property
-    def passed(self) -> bool:
-        return self.failed == 0
-
-    def __str__(self) -> str:
-        shown = f": {', '.join(self.examples)}" if self.examples else ""
-        return (
-            f"column '{self.column}': {self.rule}; {self.failed} of {self.total} failed{shown}. {self.remedy}".rstrip()
-        )
-
-
-@dataclass(frozen=True)
-class Report:
-    """Every check of one table of ``rows`` rows, of which ``set_aside`` went to quarantine."""
-
-    checks: tuple[Check, ...]
-    rows: int
-    set_aside: int = 0
-
-    @property
-    def score(self) -> float:
-        """Data quality score in 0..1: the mean over all checks of the share of values that kept the rule.
-
-        score = (1/k) * sum over the k checks of (1 - failed / total); 1 means that every value kept every rule.
-        """
-        return sum(1 - c.failed / max(c.total, 1) for c in self.checks) / max(len(self.checks), 1)
-
-    @property
-    def errors(self) -> tuple[Check, ...]:
-        return tuple(c for c in self.checks if not c.passed and c.severity == "error")
-
-    @property
-    def warnings(self) -> tuple[Check, ...]:
-        return tuple(c for c in self.checks if not c.passed and c.severity == "warning")
-
-    def require(self, source: str) -> "Report":
-        """Itself, if no check of severity error failed; else ChurnError with a line per failed check."""
-        if self.errors:
-            lines = "\n".join(f"  {check}" for check in self.errors)
-            raise ChurnError(f"{source}: {len(self.errors)} of {len(self.checks)} checks failed\n{lines}")
-        return self
 
 
 @dataclass(frozen=True)
@@ -138,20 +82,19 @@ def _require_columns(frame: "pd.DataFrame", dataset: Dataset, source: str, but: 
         )
 
 
-Found = list[tuple[Check, np.ndarray]]  # a check and the positions of the rows that failed it
-
-
 def _cell_checks(
     raw: "pd.DataFrame", typed: "pd.DataFrame", unreadable: dict[str, np.ndarray], dataset: Dataset
 ) -> Found:
     """Checks that a row fails by itself, with the failing rows: types, then what pandera finds in the typed table."""
+    from churn import schema
+
     found: Found = []
     for name, bad in unreadable.items():
         rows = np.flatnonzero(bad)
-        examples = _examples(raw[name].iloc[rows[:EXAMPLES]], rows)
+        examples = shown(raw[name].iloc[rows[:EXAMPLES]], rows)
         rule = f"is {_ARTICLE[dataset.columns[name].type]}"
         found.append((Check(name, rule, len(rows), len(raw), examples, "Correct these cells."), rows))
-    return found + _schema_checks(typed, dataset, unreadable)
+    return found + schema.checks(typed, dataset, unreadable)
 
 
 _ARTICLE = {
@@ -159,77 +102,6 @@ _ARTICLE = {
     "number": "a number",
     "timestamp": "a moment like 2026-11-23 or 2026-11-23T10:00:00",
 }
-
-
-def _examples(values: "pd.Series", rows: np.ndarray) -> tuple[str, ...]:
-    """Rows are counted from 1, without the header."""
-    return tuple(f"{value!r} in row {row + 1}" for value, row in zip(values.tolist(), rows.tolist(), strict=False))
-
-
-def _schema_checks(frame: "pd.DataFrame", dataset: Dataset, unreadable: dict[str, np.ndarray]) -> Found:
-    """Range, allowed values, missing and uniqueness, by pandera, lazily."""
-    import pandera.pandas as pa
-    from pandera.errors import SchemaErrors
-
-    rules: dict[tuple[str, str], tuple[str, str, Severity]] = {}
-    columns: dict[str, Any] = {}
-    for name, column in dataset.columns.items():
-        if name not in frame.columns or column.role == "ignore":
-            continue
-        where, checks = f"config/datasets/{dataset.name}.toml [columns.{name}]", []
-        if column.min is not None or column.max is not None:
-            low = -np.inf if column.min is None else column.min
-            checks.append(pa.Check.in_range(low, np.inf if column.max is None else column.max, error="range"))
-            remedy = f"Correct these cells, or change min and max in {where}."
-            rules[name, "range"] = (_range_rule(column), remedy, column.severity)
-        if column.values:
-            checks.append(pa.Check.isin(column.values, error="values"))
-            remedy = f"Correct these cells, or add the value to 'values' in {where}."
-            severity: Severity = "error" if column.role == "target" else column.severity
-            rules[name, "values"] = (f"is one of {', '.join(map(repr, column.values))}", remedy, severity)
-        if not column.missing and name not in unreadable:
-            remedy = f"Fill these cells in, or set missing = true in {where}."
-            rules[name, "not_nullable"] = ("is never missing", remedy, "error")
-        unique = column.role == "id" and dataset.time is None
-        if unique:
-            rules[name, "field_uniqueness"] = (UNIQUE, "Keep one row per customer.", "error")
-        nullable = (name, "not_nullable") not in rules
-        columns[name] = pa.Column(checks=checks, nullable=nullable, unique=unique, report_duplicates="exclude_first")
-    together = [dataset.id, dataset.time] if dataset.id and dataset.time else None
-    found = _run(pa.DataFrameSchema(columns), frame, rules, SchemaErrors)
-    if together:
-        rows = np.flatnonzero(frame.duplicated(together))
-        examples = _examples(frame[dataset.id].iloc[rows[:EXAMPLES]], rows)
-        rule = f"is unique at each {dataset.time}"
-        found.append(
-            (Check(str(dataset.id), rule, len(rows), len(frame), examples, "Keep one row per customer."), rows)
-        )
-    return found
-
-
-def _run(
-    schema: Any, frame: "pd.DataFrame", rules: dict[tuple[str, str], tuple[str, str, Severity]], failed: Any
-) -> Found:
-    groups: dict[tuple[str, str], pd.DataFrame] = {}
-    try:
-        schema.validate(frame, lazy=True, inplace=True)
-    except failed as errors:
-        groups = dict(list(errors.failure_cases.groupby(["column", "check"], sort=False)))
-    found: Found = []
-    for key, (rule, remedy, severity) in rules.items():
-        cases = groups.pop(key, None)
-        rows = np.sort(cases["index"].to_numpy(dtype=np.int64)) if cases is not None else np.array([], dtype=np.int64)
-        examples = _examples(frame[key[0]].iloc[rows[:EXAMPLES]], rows)
-        found.append((Check(key[0], rule, len(rows), len(frame), examples, remedy, severity), rows))
-    if groups:
-        raise ChurnError(f"pandera reported a check that has no rule: {sorted(groups)}")
-    return found
-
-
-def _range_rule(column: Column) -> str:
-    if column.min is None:
-        return f"is at most {column.max:g}"
-    return f"is at least {column.min:g}" if column.max is None else f"is between {column.min:g} and {column.max:g}"
 
 
 def _union(parts: Iterable[np.ndarray], rows: int) -> np.ndarray:
@@ -312,8 +184,15 @@ def _suspects(frame: "pd.DataFrame", numbers: Numbers, dataset: Dataset, limits:
     churned = (frame[dataset.target] == dataset.positive).to_numpy()
     if churned.all() or not churned.any():
         return
-    for name, column in dataset.raw.items():
-        found = leakage.separation(frame[name], churned, numbers[name] if column.numeric else None)
+
+    def separation(name: str) -> float:
+        return leakage.separation(frame[name], churned, numbers[name] if dataset.raw[name].numeric else None)
+
+    with ThreadPoolExecutor(
+        cpu_count()
+    ) as side_by_side:  # what it waits for is sorting, in which numpy lets others run
+        separations = dict(zip(dataset.raw, side_by_side.map(separation, dataset.raw), strict=True))
+    for name, found in separations.items():
         rule = f"does not alone tell who churned (ROC-AUC at most {leakage.SUSPECT})"
         remedy = f'Filled in afterwards? Then role = "ignore" in config/datasets/{dataset.name}.toml [columns.{name}].'
         yield _flag(name, rule, found <= leakage.SUSPECT, f"{found:.4f}", remedy, limits.leakage)

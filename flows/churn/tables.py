@@ -3,6 +3,7 @@
 import gzip
 import io
 from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -140,7 +141,8 @@ def side_by_side(parts: Sequence[bytes], chosen: Iterable["np.ndarray"], dataset
     for other in others:
         for name in other.column_names:
             first = first.append_column(name, other.column(name))
-    return [_write(first.filter(pa.array(rows))) for rows in chosen]
+    with ThreadPoolExecutor() as side:
+        return list(side.map(lambda rows: _write(first.filter(pa.array(rows))), chosen))
 
 
 def concatenate(tables: Iterable[bytes], origins: Iterable[str], dataset: Dataset) -> "pd.DataFrame":

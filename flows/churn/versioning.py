@@ -169,12 +169,11 @@ def _repository() -> Iterator[Any]:
         logging.getLogger(name).setLevel(logging.ERROR)
         logging.getLogger(name).propagate = False
     with tempfile.TemporaryDirectory() as folder:
-        Repo.init(folder, no_scm=True).close()
-        repo = Repo(folder)
-        with repo.config.edit() as config:
-            config["remote"] = {"store": {"url": remote(), "verify": True}}
+        Path(folder, Repo.DVC_DIR).mkdir()  # all that `dvc init` would leave beside the settings
+        settings = {
+            "remote": {"store": {"url": remote(), "verify": True}},
             # Its own index of what the remote holds: one kept between runs would believe in files that are gone.
-            config["core"] = {"remote": "store", "analytics": False, "no_scm": True, "site_cache_dir": f"{folder}/site"}
-        repo.close()
-        with Repo(folder) as repo:
+            "core": {"remote": "store", "analytics": False, "no_scm": True, "site_cache_dir": f"{folder}/site"},
+        }
+        with Repo(folder, config=settings) as repo:
             yield repo

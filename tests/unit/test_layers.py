@@ -36,7 +36,7 @@ def test_churn_knows_nothing_of_metaflow(path: Path) -> None:
 
 
 def test_no_heavy_library_is_imported_with_the_modules() -> None:
-    modules = ", ".join(f"churn.{path.stem}" for path in CHURN if path.stem not in ("__init__", "pipeline"))
+    modules = ", ".join(f"churn.{path.stem}" for path in CHURN if path.stem not in ("__init__", "pipeline", "schema"))
     code = f"import sys, {modules}; print(*sorted({HEAVY!r} & set(sys.modules)))"
     said = subprocess.run([sys.executable, "-c", code], cwd=ROOT / "flows", capture_output=True, text=True, check=True)
     assert said.stdout.split() == []

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from churn import config, conform, generator, intake, leakage, profile, quality, tables
+from churn.checks import Check, Report
 from churn.dataset import Dataset
 from churn.errors import ChurnError
 
@@ -43,7 +44,7 @@ def test_all_failures_are_found_at_once(customers: pd.DataFrame, telco: Dataset)
 
 
 def test_the_score_is_the_mean_share_of_values_that_keep_the_rules() -> None:
-    report = quality.Report((quality.Check("a", "r", 10, 100), quality.Check("b", "r", 0, 100)), 100)
+    report = Report((Check("a", "r", 10, 100), Check("b", "r", 0, 100)), 100)
     assert report.score == pytest.approx(0.95)
 
 
