@@ -7,7 +7,7 @@ from churn.cards import CHURNED, STAYED, Chart, Part, Table
 from churn.checks import UNIQUE, Report
 from churn.dataset import Dataset
 from churn.intake import Intake
-from churn.ordered import Numbers, counted, quantiles
+from churn.ordered import Columns, counted, quantiles
 from churn.profile import BINS
 
 if TYPE_CHECKING:
@@ -91,8 +91,8 @@ def _profile(found: Intake, dataset: Dataset) -> Table:
         if name not in frame:
             continue
         values, known = frame[name], found.profile.columns.get(name)
-        distinct = known.distinct if known else _distinct(found, name)
-        seen = [f"{values.isna().mean():.2%}", f"{distinct:,}", _summary(name, found)]
+        missing, distinct = (known.missing, known.distinct) if known else (values.isna().mean(), _distinct(found, name))
+        seen = [f"{missing:.2%}", f"{distinct:,}", _summary(name, found)]
         rows.append([name, column.role, column.type, *seen])
     return Table(["column", "role", "type", "missing", "distinct", "values"], rows)
 
@@ -112,11 +112,12 @@ def _summary(name: str, found: Intake) -> str:
     if values.dtype.kind == "M":
         return f"{values.min()} to {values.max()}"
     if values.dtype.kind in "iuf":
-        low, middle, high = quantiles(found.numbers[name].both, np.array([0, 0.5, 1]))
+        low, middle, high = quantiles(found.columns[name].both, np.array([0, 0.5, 1]))
         return f"{low:g} to {high:g}, median {middle:g}"
     if values.dtype != "category":
         return ""
-    counts = values.value_counts().head(3) / values.notna().sum()
+    counts = found.columns.counts(name)
+    counts = counts.head(3) / counts.sum()
     return ", ".join(f"{value} {share:.0%}" for value, share in counts.items())
 
 
@@ -125,7 +126,7 @@ def _distributions(found: Intake, dataset: Dataset) -> Chart:
     churned = (frame[dataset.target] == dataset.positive).to_numpy()
     names = [name for name in dataset.raw if name in frame][:PLOTS]
     plots = [
-        _histograms(name, found.numbers) if dataset.raw[name].numeric else _bars(name, frame[name], churned)
+        _histograms(name, found.columns) if dataset.raw[name].numeric else _bars(name, frame[name], churned)
         for name in names
     ]
     scale = {"domain": ["stayed", "churned"], "range": [STAYED, CHURNED]}
@@ -145,9 +146,9 @@ def _plot(name: str, mark: dict[str, Any], x: dict[str, Any], points: list[dict[
     return {**size, "mark": mark, "data": {"values": points}, "encoding": {"x": {"field": "x", "title": None, **x}}}
 
 
-def _histograms(name: str, numbers: Numbers) -> dict[str, Any]:
+def _histograms(name: str, columns: Columns) -> dict[str, Any]:
     # As wide as the middle 99 % and a bit: one absurd value must not flatten the rest.
-    found = numbers[name]
+    found = columns[name]
     low, high = quantiles(found.both, np.array([0.005, 0.995])) if len(found.both) else (0.0, 0.0)
     edges = np.linspace(low, high if high > low else low + 1, BINS + 1)
     points = []

@@ -36,8 +36,8 @@ def compare(before: Snapshot, after: Snapshot) -> Difference:
     shared = [name for name in a.columns if name in set(b.columns)]
     raw = [name for name in shared if name in after.dataset.columns]
     typed = [conform.conform(table[raw], after.dataset)[0] for table in (a, b)]
-    numbers = [ordered.Numbers(table, np.zeros(len(table), dtype=bool)) for table in typed]  # of all customers alike
-    distances = profile.distances(profile.profile(typed[0], after.dataset, numbers[0]), typed[1], numbers[1])
+    held = [ordered.Columns(table, np.zeros(len(table), dtype=bool)) for table in typed]  # of all customers alike
+    distances = profile.distances(profile.profile(typed[0], after.dataset, held[0]), typed[1], held[1])
     keys = [name for name in (after.dataset.id, after.dataset.time) if name is not None]
     unique = after.dataset.id in shared and not a.duplicated(keys).any() and not b.duplicated(keys).any()
     counts = _by_id(a, b, keys, shared) if unique else _by_value(a[shared], b[shared])

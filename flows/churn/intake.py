@@ -12,7 +12,7 @@ from churn.config import Quality, Source, Split, Versioning
 from churn.dataset import Dataset
 from churn.environment import ROOT, STATE
 from churn.errors import ChurnError
-from churn.ordered import Numbers
+from churn.ordered import Columns
 from churn.profile import Profile
 from churn.split import HOLDOUT, TRAIN
 
@@ -29,7 +29,7 @@ class Intake:
     table: "pd.DataFrame"
     stored: Future[bytes]
     quarantine: "pd.DataFrame"
-    numbers: Numbers
+    columns: Columns
     report: Report
     profile: Profile
     distances: dict[str, float]
@@ -44,10 +44,10 @@ def check(
     origin = ", ".join(source.name for source in origins)
     found = quality.validate(sources.combine(origins, parts, dataset), dataset, limits, origin)
     stored = ThreadPoolExecutor(1).submit(tables.to_bytes, found.table)
-    distances = profile.distances(previous, found.table, found.numbers) if previous else {}
+    distances = profile.distances(previous, found.table, found.columns) if previous else {}
     report = replace(found.report, checks=(*found.report.checks, *profile.drift_checks(distances, dataset, limits)))
-    now = profile.profile(found.table, dataset, found.numbers)
-    return Intake(found.table, stored, found.quarantine, found.numbers, report, now, distances, previous, origin)
+    now = profile.profile(found.table, dataset, found.columns)
+    return Intake(found.table, stored, found.quarantine, found.columns, report, now, distances, previous, origin)
 
 
 def set_aside(found: Intake, name: str) -> str:

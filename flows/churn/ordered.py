@@ -35,17 +35,26 @@ def _ascending(numbers: np.ndarray) -> np.ndarray:
     return numbers[: np.searchsorted(numbers, np.nan)]
 
 
-class Numbers:
-    """``order`` for the columns of a table with outcomes ``churned``; each is sorted once, however many ask for it."""
+class Columns:
+    """The columns of a table with outcomes ``churned`` as checks, profile and card ask for them; each is worked out once."""
 
     def __init__(self, frame: "pd.DataFrame", churned: np.ndarray) -> None:
         self._frame, self._churned = frame, churned
-        self._known: dict[str, Ordered] = {}
+        self._ordered: dict[str, Ordered] = {}
+        self._counts: dict[str, pd.Series] = {}
 
     def __getitem__(self, name: str) -> Ordered:
-        if name not in self._known:
-            self._known[name] = order(self._frame[name], self._churned)
-        return self._known[name]
+        """A column of numbers in order."""
+        if name not in self._ordered:
+            self._ordered[name] = order(self._frame[name], self._churned)
+        return self._ordered[name]
+
+    def counts(self, name: str) -> "pd.Series":
+        """How often each value of another column occurs, the most frequent first."""
+        if name not in self._counts:
+            found = self._frame[name].value_counts()
+            self._counts[name] = found[found > 0]
+        return self._counts[name]
 
 
 def quantiles(present: np.ndarray, shares: np.ndarray) -> np.ndarray:

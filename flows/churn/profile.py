@@ -8,7 +8,7 @@ import numpy as np
 from churn.checks import Check
 from churn.config import Quality
 from churn.dataset import Dataset
-from churn.ordered import Numbers, counted, quantiles
+from churn.ordered import Columns, counted, quantiles
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,23 +36,23 @@ class Profile:
     columns: dict[str, Column]
 
 
-def profile(frame: "pd.DataFrame", dataset: Dataset, numbers: Numbers) -> Profile:
-    """Profile the features and the target of a typed table; ``numbers`` are its own."""
+def profile(frame: "pd.DataFrame", dataset: Dataset, columns: Columns) -> Profile:
+    """Profile the features and the target of a typed table; ``columns`` are its own."""
     names = [name for name in (*dataset.raw, dataset.target) if name in frame]
-    return Profile(len(frame), {name: _column(name, frame[name], numbers) for name in names})
+    return Profile(len(frame), {name: _column(name, frame[name], columns) for name in names})
 
 
-def _column(name: str, values: "pd.Series", numbers: Numbers) -> Column:
-    missing = float(values.isna().mean())
+def _column(name: str, values: "pd.Series", columns: Columns) -> Column:
     if values.dtype.kind in "iuf":
-        present = numbers[name].both
+        present = columns[name].both
         edges = tuple(np.unique(quantiles(present, np.linspace(0, 1, BINS + 1))).tolist()) if len(present) else (0.0,)
         distinct = int(np.count_nonzero(np.diff(present))) + bool(len(present))
-        return Column(missing, distinct, edges, (), _shares_of_numbers(present, len(values), edges))
-    counts = values.value_counts()
-    counts = counts[counts > 0]
+        shares = _shares_of_numbers(present, len(values), edges)
+        return Column(shares[-1], distinct, edges, (), shares)
+    counts = columns.counts(name)
     levels = tuple(str(level) for level in counts.index[:LEVELS])
-    return Column(missing, len(counts), (), levels, _shares_of_levels(counts, len(values), levels))
+    shares = _shares_of_levels(counts, len(values), levels)
+    return Column(shares[-1], len(counts), (), levels, shares)
 
 
 def _shares_of_numbers(present: np.ndarray, rows: int, edges: tuple[float, ...]) -> tuple[float, ...]:
@@ -65,13 +65,13 @@ def _shares_of_levels(found: "pd.Series", rows: int, levels: tuple[str, ...]) ->
     return tuple(count / max(rows, 1) for count in (*counts, present - sum(counts), rows - present))
 
 
-def distances(before: Profile, frame: "pd.DataFrame", numbers: Numbers) -> dict[str, float]:
+def distances(before: Profile, frame: "pd.DataFrame", columns: Columns) -> dict[str, float]:
     """Jensen-Shannon distance (base 2, 0..1; Lin 1991) of each column from how it was, missing cells counted as a value."""
 
     def shares(name: str, column: Column) -> tuple[float, ...]:
         if column.edges:
-            return _shares_of_numbers(numbers[name].both, len(frame), column.edges)
-        return _shares_of_levels(frame[name].value_counts(), len(frame), column.levels)
+            return _shares_of_numbers(columns[name].both, len(frame), column.edges)
+        return _shares_of_levels(columns.counts(name), len(frame), column.levels)
 
     return {
         name: _distance(np.array(column.shares), np.array(shares(name, column)))

@@ -13,7 +13,7 @@ from churn.config import Quality
 from churn.conform import conform
 from churn.dataset import Dataset
 from churn.errors import ChurnError
-from churn.ordered import Numbers
+from churn.ordered import Columns
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Validated:
-    """The typed rows that may be used and their numbers in order, the rows set aside (with a column ``reasons``), and the
+    """The typed rows that may be used and what their columns hold, the rows set aside (with a column ``reasons``), and the
     report of all checks."""
 
     table: "pd.DataFrame"
     quarantine: "pd.DataFrame"
-    numbers: Numbers
+    columns: Columns
     report: Report
 
 
@@ -37,9 +37,9 @@ def validate(frame: "pd.DataFrame", dataset: Dataset, limits: Quality, source: s
     """
     _require_columns(frame, dataset, source)
     kept, aside, checks = _rows(frame, dataset, limits.quarantine)
-    numbers = Numbers(kept, (kept[dataset.target] == dataset.positive).to_numpy())
-    checks += [*_described(frame, dataset), *_table_checks(kept, numbers, dataset, limits)]
-    return Validated(kept, aside, numbers, Report(tuple(checks), len(frame), len(aside)))
+    columns = Columns(kept, (kept[dataset.target] == dataset.positive).to_numpy())
+    checks += [*_described(frame, dataset), *_table_checks(kept, columns, dataset, limits)]
+    return Validated(kept, aside, columns, Report(tuple(checks), len(frame), len(aside)))
 
 
 def screen(frame: "pd.DataFrame", dataset: Dataset, quarantine: float, source: str) -> Validated:
@@ -49,8 +49,8 @@ def screen(frame: "pd.DataFrame", dataset: Dataset, quarantine: float, source: s
     """
     _require_columns(frame, dataset, source, but=dataset.target)
     kept, aside, checks = _rows(frame.drop(columns=dataset.target, errors="ignore"), dataset, quarantine)
-    numbers = Numbers(kept, np.zeros(len(kept), dtype=bool))  # of all customers alike
-    return Validated(kept, aside, numbers, Report(tuple(checks), len(frame), len(aside)))
+    columns = Columns(kept, np.zeros(len(kept), dtype=bool))  # of all customers alike
+    return Validated(kept, aside, columns, Report(tuple(checks), len(frame), len(aside)))
 
 
 def _rows(
@@ -132,12 +132,12 @@ def _set_aside(frame: "pd.DataFrame", bad: np.ndarray, found: Found) -> "pd.Data
     return aside.assign(reasons=reasons.str.removesuffix("; ").to_numpy(), row=np.flatnonzero(bad) + 1)
 
 
-def _table_checks(frame: "pd.DataFrame", numbers: Numbers, dataset: Dataset, limits: Quality) -> Iterable[Check]:
+def _table_checks(frame: "pd.DataFrame", columns: Columns, dataset: Dataset, limits: Quality) -> Iterable[Check]:
     """Enough rows, enough of both classes, not too much missing, fresh, no column that gives the outcome away."""
     remedy = "Give more rows, or lower min_rows in config/data.toml [quality]."
     yield _at_least("(table)", "rows", len(frame), limits.min_rows, remedy)
     remedy = "A model can only be trained when both outcomes occur: check the export."
-    counts = frame[dataset.target].value_counts()
+    counts = columns.counts(dataset.target)
     for value in (dataset.negative, dataset.positive):
         yield _at_least(dataset.target, f"rows of {value!r}", int(counts.get(value, 0)), limits.min_class_rows, remedy)
     share = counts.get(dataset.positive, 0) / max(len(frame), 1)
@@ -152,7 +152,7 @@ def _table_checks(frame: "pd.DataFrame", numbers: Numbers, dataset: Dataset, lim
             yield _flag(name, rule, gone <= column.max_missing, f"{gone:.1%}", remedy, "error")
     yield from _duplicates(frame, dataset)
     yield from _freshness(frame, dataset, limits)
-    yield from _suspects(frame, numbers, dataset, limits)
+    yield from _suspects(frame, columns, dataset, limits)
 
 
 def _at_least(column: str, what: str, found: int, least: int, remedy: str) -> Check:
@@ -180,13 +180,13 @@ def _freshness(frame: "pd.DataFrame", dataset: Dataset, limits: Quality) -> Iter
         yield _flag(dataset.time, rule, age <= limits.max_age_days, f"{age} days", remedy, limits.stale)
 
 
-def _suspects(frame: "pd.DataFrame", numbers: Numbers, dataset: Dataset, limits: Quality) -> Iterable[Check]:
+def _suspects(frame: "pd.DataFrame", columns: Columns, dataset: Dataset, limits: Quality) -> Iterable[Check]:
     churned = (frame[dataset.target] == dataset.positive).to_numpy()
     if churned.all() or not churned.any():
         return
 
     def separation(name: str) -> float:
-        return leakage.separation(frame[name], churned, numbers[name] if dataset.raw[name].numeric else None)
+        return leakage.separation(frame[name], churned, columns[name] if dataset.raw[name].numeric else None)
 
     with ThreadPoolExecutor(
         cpu_count()

@@ -151,7 +151,7 @@ def test_a_customer_may_come_back_but_not_at_the_same_moment(timed: Dataset) -> 
 
 def test_drift_is_measured_from_the_previous_version(customers: pd.DataFrame, telco: Dataset) -> None:
     before = quality.validate(customers, telco, LIMITS, "x")
-    before = profile.profile(before.table, telco, before.numbers)
+    before = profile.profile(before.table, telco, before.columns)
     assert all(sum(column.shares) == pytest.approx(1) for column in before.columns.values())
     same = generator.generate(telco, 1000, seed=6)
     moved = same.assign(MonthlyCharges=same.MonthlyCharges * 1.5, Contract="Two year")
@@ -169,8 +169,8 @@ def test_drift_is_measured_from_the_previous_version(customers: pd.DataFrame, te
 
 def test_a_profile_of_the_same_table_is_at_no_distance(customers: pd.DataFrame, telco: Dataset) -> None:
     found = quality.validate(customers, telco, LIMITS, "x")
-    now = profile.profile(found.table, telco, found.numbers)
-    assert set(profile.distances(now, found.table, found.numbers).values()) == {0.0}
+    now = profile.profile(found.table, telco, found.columns)
+    assert set(profile.distances(now, found.table, found.columns).values()) == {0.0}
 
 
 def test_bad_rows_do_not_slow_a_large_table(telco: Dataset) -> None:
