@@ -36,9 +36,12 @@ def validate(frame: "pd.DataFrame", dataset: Dataset, limits: Quality, source: s
     Raises ChurnError at once if a column is missing, because nothing after that would make sense.
     """
     _require_columns(frame, dataset, source)
-    kept, aside, checks = _rows(frame, dataset, limits.quarantine)
-    columns = Columns(kept, (kept[dataset.target] == dataset.positive).to_numpy())
-    checks += [*_described(frame, dataset), *_table_checks(kept, columns, dataset, limits)]
+    typed = conform(frame, dataset)
+    with ThreadPoolExecutor(1) as ahead:  # beside the rows' own checks, which most tables pass whole
+        whole = ahead.submit(_whole, typed[0], dataset, limits)
+        kept, aside, checks = _rows(frame, *typed, dataset, limits.quarantine)
+        columns, others = whole.result() if kept is typed[0] else _whole(kept, dataset, limits)
+    checks += [*_described(frame, dataset), *others]
     return Validated(kept, aside, columns, Report(tuple(checks), len(frame), len(aside)))
 
 
@@ -48,16 +51,20 @@ def screen(frame: "pd.DataFrame", dataset: Dataset, quarantine: float, source: s
     ``quarantine`` is the largest share of rows that may be set aside. Raises ChurnError at once if a column is missing.
     """
     _require_columns(frame, dataset, source, but=dataset.target)
-    kept, aside, checks = _rows(frame.drop(columns=dataset.target, errors="ignore"), dataset, quarantine)
+    frame = frame.drop(columns=dataset.target, errors="ignore")
+    kept, aside, checks = _rows(frame, *conform(frame, dataset), dataset, quarantine)
     columns = Columns(kept, np.zeros(len(kept), dtype=bool))  # of all customers alike
     return Validated(kept, aside, columns, Report(tuple(checks), len(frame), len(aside)))
 
 
 def _rows(
-    frame: "pd.DataFrame", dataset: Dataset, quarantine: float
+    frame: "pd.DataFrame",
+    typed: "pd.DataFrame",
+    unreadable: dict[str, np.ndarray],
+    dataset: Dataset,
+    quarantine: float,
 ) -> "tuple[pd.DataFrame, pd.DataFrame, list[Check]]":
     """The typed rows to go on with, those set aside, and the checks that a row fails by itself."""
-    typed, unreadable = conform(frame, dataset)
     found = _cell_checks(frame, typed, unreadable, dataset)
     bad = _union([rows for check, rows in found if check.severity == "error"], len(typed))
     checks = [check for check, _ in found]
@@ -132,6 +139,11 @@ def _set_aside(frame: "pd.DataFrame", bad: np.ndarray, found: Found) -> "pd.Data
     return aside.assign(reasons=reasons.str.removesuffix("; ").to_numpy(), row=np.flatnonzero(bad) + 1)
 
 
+def _whole(frame: "pd.DataFrame", dataset: Dataset, limits: Quality) -> tuple[Columns, list[Check]]:
+    columns = Columns(frame, (frame[dataset.target] == dataset.positive).to_numpy())
+    return columns, list(_table_checks(frame, columns, dataset, limits))
+
+
 def _table_checks(frame: "pd.DataFrame", columns: Columns, dataset: Dataset, limits: Quality) -> Iterable[Check]:
     """Enough rows, enough of both classes, not too much missing, fresh, no column that gives the outcome away."""
     remedy = "Give more rows, or lower min_rows in config/data.toml [quality]."
@@ -188,9 +200,7 @@ def _suspects(frame: "pd.DataFrame", columns: Columns, dataset: Dataset, limits:
     def separation(name: str) -> float:
         return leakage.separation(frame[name], churned, columns[name] if dataset.raw[name].numeric else None)
 
-    with ThreadPoolExecutor(
-        cpu_count()
-    ) as side_by_side:  # what it waits for is sorting, in which numpy lets others run
+    with ThreadPoolExecutor(cpu_count()) as side_by_side:  # numpy sorts in one thread and lets others run
         separations = dict(zip(dataset.raw, side_by_side.map(separation, dataset.raw), strict=True))
     for name, found in separations.items():
         rule = f"does not alone tell who churned (ROC-AUC at most {leakage.SUSPECT})"
