@@ -1,7 +1,10 @@
 """Data of other companies by a described TOML alone; versions pulled back byte for byte and compared row by row."""
 
+import gzip
 import hashlib
 import json
+import os
+import pickle
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -50,6 +53,14 @@ def test_training_scoring_and_serving_see_the_same_features(trained: SimpleNames
     scorer = scoring.Scorer(registry.fetch(trained.train.champion, tmp_path))
     alone = [scorer.probability(features.from_rows(data.dataset, [row]))[0] for row in rows[:50]]
     np.testing.assert_allclose(alone, scorer.table(table)[:50], atol=1e-6)
+
+
+def test_tables_are_stored_uncompressed_where_any_client_reads_them(trained: SimpleNamespace) -> None:
+    table = trained.data_run["validate"].task["table"]
+    (file,) = Path(os.environ["METAFLOW_DATASTORE_SYSROOT_LOCAL"]).glob(f"**/DataFlow/data/*/{table.sha}")
+    stored = file.read_bytes()
+    assert pickle.loads(gzip.decompress(stored)) == table.data
+    assert table.data[:1000] in stored
 
 
 def test_a_version_is_pulled_byte_for_byte(trained: SimpleNamespace, tmp_path: Path) -> None:

@@ -89,6 +89,24 @@ def test_a_kill_at_any_moment_of_versioning_leaves_whole_versions_only(tmp_path:
     assert restored(said.strip(), remote, tmp_path) == (TRAIN, HOLDOUT)
 
 
+def test_a_run_killed_in_its_version_step_is_resumed(customers_csv: Path, tmp_path: Path) -> None:
+    remote = tmp_path / "remote"
+    environ = {"CHURNFLOW_HOME": str(tmp_path), "CHURNFLOW_DVC_REMOTE": str(remote), "TMPDIR": str(tmp_path)}
+    command = [sys.executable, "flows/data_flow.py", "run", "--source", str(customers_csv)]
+    log = (tmp_path / "log").open("w+")
+    run = subprocess.Popen(
+        command, cwd=ROOT, env=os.environ | environ, stdout=log, stderr=log, text=True, start_new_session=True
+    )
+    until(run, lambda: held(remote) > 0)
+    os.killpg(run.pid, signal.SIGKILL)
+    assert run.wait() == -signal.SIGKILL, log.seek(0) or log.read()
+    check(in_folder(remote))
+    done = flow("data_flow", "resume", **environ)
+    assert done.returncode == 0, done.stdout
+    assert "/version/" in done.stdout
+    assert check(in_folder(remote)) == 1, done.stdout
+
+
 def restored(version: str, remote: Path | str, tmp_path: Path) -> tuple[int, int]:
     done = flow("data", "pull", version, "--to", str(tmp_path / "back"), CHURNFLOW_DVC_REMOTE=str(remote))
     assert done.returncode == 0, done.stdout

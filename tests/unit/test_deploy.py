@@ -11,7 +11,7 @@ from conftest import ROOT
 def test_a_step_gets_its_own_table_over_the_default() -> None:
     deploy = check(Deploy, {"default": {"memory": 512}, "step": {"tune": {"cpu": 4}}}, "deploy.toml")
     assert ("resources", {"cpu": 4, "memory": 512}) in deploy.decorators("tune", on_cluster=True)
-    assert ("resources", {"cpu": 1, "memory": 512}) in deploy.decorators("split", on_cluster=True)
+    assert ("resources", {"cpu": 1, "memory": 512}) in deploy.decorators("version", on_cluster=True)
 
 
 def test_only_a_cluster_repeats_and_never_a_verdict() -> None:
