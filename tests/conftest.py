@@ -33,6 +33,20 @@ import s3  # noqa: E402
 from churn import config, dataset, environment, generator  # noqa: E402, F401
 from s3 import Server  # noqa: E402
 
+TIMED = """
+name = "timed"
+[columns.customer]
+role = "id"
+[columns.at]
+role = "time"
+type = "timestamp"
+[columns.x]
+type = "number"
+[columns.left]
+role = "target"
+values = ["0", "1"]
+positive = "1"
+"""
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
 
@@ -53,6 +67,12 @@ def flow(name: str, *words: str, cwd: Path = ROOT, **environ: str) -> subprocess
 def telco() -> dataset.Dataset:
     """The description of the Telco data set."""
     return config.load(dataset.Dataset, ROOT / "config" / "datasets" / "telco.toml")
+
+
+@pytest.fixture(scope="session")
+def timed() -> dataset.Dataset:
+    """A data set whose rows have a moment: a customer may be in it several times."""
+    return config.parse(dataset.Dataset, TIMED, "timed.toml")
 
 
 @pytest.fixture(scope="session")

@@ -105,27 +105,6 @@ def test_separation_is_the_auc_and_is_not_fooled_by_many_levels() -> None:
     assert leakage.separation(pd.Series(np.where(churned, "a", "b")), churned) == 1
 
 
-TIMED = """
-name = "timed"
-[columns.customer]
-role = "id"
-[columns.at]
-role = "time"
-type = "timestamp"
-[columns.x]
-type = "number"
-[columns.left]
-role = "target"
-values = ["0", "1"]
-positive = "1"
-"""
-
-
-@pytest.fixture
-def timed() -> Dataset:
-    return config.parse(Dataset, TIMED, "timed.toml")
-
-
 def _rows(rows: int) -> pd.DataFrame:
     rng = np.random.default_rng(0)
     at = pd.Timestamp("2020-01-01") + pd.to_timedelta(np.arange(rows), unit="D")

@@ -3,26 +3,11 @@
 import numpy as np
 import pandas as pd
 import pytest
-from churn import config, conform, describe, generator, split
+from churn import conform, describe, generator, split
 from churn.config import Split
 from churn.dataset import Dataset
 from churn.errors import ChurnError
 from churn.split import HOLDOUT, NEITHER, TRAIN
-
-TIMED = """
-name = "timed"
-[columns.customer]
-role = "id"
-[columns.at]
-role = "time"
-type = "timestamp"
-[columns.x]
-type = "number"
-[columns.left]
-role = "target"
-values = ["0", "1"]
-positive = "1"
-"""
 
 
 def test_each_class_gives_the_same_share_and_the_seed_decides(telco: Dataset) -> None:
@@ -35,8 +20,7 @@ def test_each_class_gives_the_same_share_and_the_seed_decides(telco: Dataset) ->
         assert (one[members] == HOLDOUT).mean() == pytest.approx(0.25, abs=1 / members.sum())
 
 
-def test_with_a_time_column_the_latest_rows_are_held_out_and_nobody_is_on_both_sides() -> None:
-    timed = config.parse(Dataset, TIMED, "timed.toml")
+def test_with_a_time_column_the_latest_rows_are_held_out_and_nobody_is_on_both_sides(timed: Dataset) -> None:
     rng = np.random.default_rng(0)
     days = pd.date_range("2025-01-01", periods=1000).astype(str)
     columns = {"customer": rng.integers(0, 900, 1000).astype(str), "x": rng.normal(size=1000)}
