@@ -26,12 +26,16 @@ TELEMETRY_OFF = {
     "NML_DISABLE_USAGE_LOGGING": "1",
 }
 
+WORKERS = str(max(2, os.cpu_count() or 2))  # steps at once: more than there are CPUs only get in each other's way
+
 DEFAULTS = {
     **TELEMETRY_OFF,
     "BENTOML_HOME": str(STATE / "bentoml"),
     "DVC_SITE_CACHE_DIR": str(STATE / "dvc-site"),
     "GIT_PYTHON_REFRESH": "quiet",
     "METAFLOW_DATASTORE_SYSROOT_LOCAL": str(STATE / "metaflow"),
+    "METAFLOW_RESUME_MAX_WORKERS": WORKERS,
+    "METAFLOW_RUN_MAX_WORKERS": WORKERS,
     "METAFLOW_TEMPDIR": tempfile.gettempdir(),  # S3 transfers; otherwise they lie in the working directory
     "METAFLOW_USER": os.environ.get("USER") or "churnflow",  # root without a name is refused by Metaflow
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",

@@ -1,6 +1,7 @@
 """The session's real run of DataFlow and TrainFlow, looked at from all sides."""
 
 import base64
+import os
 import re
 from pathlib import Path
 from types import SimpleNamespace
@@ -25,6 +26,14 @@ def test_the_same_data_is_the_same_version(trained: SimpleNamespace, tmp_path: P
     parts = [(folder / name).read_bytes() for name in (versioning.TRAIN, versioning.HOLDOUT)]
     again = versioning.save(*parts, snapshot.dataset, made_up=False)
     assert (again.version, again.uploaded) == (trained.data.data_version, False)
+
+
+def test_no_more_families_are_tuned_at_once_than_there_are_cpus(trained: SimpleNamespace) -> None:
+    tasks = list(trained.train_run["tune"])
+    spans = [(task.created_at, task.finished_at) for task in tasks]
+    at_once = [sum(start <= begun < end for start, end in spans) for begun, _ in spans]
+    assert max(at_once) <= max(2, os.cpu_count() or 2)
+    assert len(tasks) == 4
 
 
 def test_every_family_is_on_the_leaderboard_best_first(trained: SimpleNamespace) -> None:
