@@ -31,9 +31,9 @@ class Check:
         return self.failed == 0
 
     def __str__(self) -> str:
-        shown = f": {', '.join(self.examples)}" if self.examples else ""
+        such = f": {', '.join(self.examples)}" if self.examples else ""
         return (
-            f"column '{self.column}': {self.rule}; {self.failed} of {self.total} failed{shown}. {self.remedy}".rstrip()
+            f"column '{self.column}': {self.rule}; {self.failed} of {self.total} failed{such}. {self.remedy}".rstrip()
         )
 
 

@@ -25,20 +25,24 @@ if TYPE_CHECKING:
 
 
 def checks(frame: "pd.DataFrame", dataset: Dataset, unreadable: dict[str, np.ndarray]) -> Found:
-    """Range, allowed values, missing and uniqueness, by pandera, lazily."""
+    """Range, allowed values, missing and uniqueness, by pandera, lazily; each with the rows that failed it.
+
+    ``unreadable`` are columns that have been reported already: that their cells are missing now is not said again. Raises
+    ChurnError if pandera reports what was not asked.
+    """
     rules: dict[tuple[str, str], tuple[str, str, Severity]] = {}
     columns: dict[str, Any] = {}
     for name, column in dataset.columns.items():
         if name not in frame.columns or column.role == "ignore":
             continue
-        where, checks = f"config/datasets/{dataset.name}.toml [columns.{name}]", []
+        where, asked = f"config/datasets/{dataset.name}.toml [columns.{name}]", []
         if column.min is not None or column.max is not None:
             low = -np.inf if column.min is None else column.min
-            checks.append(pa.Check.in_range(low, np.inf if column.max is None else column.max, error="range"))
+            asked.append(pa.Check.in_range(low, np.inf if column.max is None else column.max, error="range"))
             remedy = f"Correct these cells, or change min and max in {where}."
             rules[name, "range"] = (_range_rule(column), remedy, column.severity)
         if column.values:
-            checks.append(pa.Check.isin(column.values, error="values"))
+            asked.append(pa.Check.isin(column.values, error="values"))
             remedy = f"Correct these cells, or add the value to 'values' in {where}."
             severity: Severity = "error" if column.role == "target" else column.severity
             rules[name, "values"] = (f"is one of {', '.join(map(repr, column.values))}", remedy, severity)
@@ -49,7 +53,7 @@ def checks(frame: "pd.DataFrame", dataset: Dataset, unreadable: dict[str, np.nda
         if unique:
             rules[name, "field_uniqueness"] = (UNIQUE, "Keep one row per customer.", "error")
         nullable = (name, "not_nullable") not in rules
-        columns[name] = pa.Column(checks=checks, nullable=nullable, unique=unique, report_duplicates="exclude_first")
+        columns[name] = pa.Column(checks=asked, nullable=nullable, unique=unique, report_duplicates="exclude_first")
     together = [dataset.id, dataset.time] if dataset.id and dataset.time else None
     found = _run(pa.DataFrameSchema(columns), frame, rules)
     if together:
