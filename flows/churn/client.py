@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from churn import commands
 from churn.errors import ChurnError
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def ask(url: str, body: Any = None, key: str = "") -> Any:
         except ValueError:
             raise ChurnError(f"{url}: answered {error.code}; is this a churn service?") from None
     except OSError as error:
-        raise ChurnError(f"{url}: no answer ({error}); start the service with: make serve") from None
+        raise ChurnError(f"{url}: no answer ({error}); start the service with: {commands.say('serve')}") from None
 
 
 class Refused(ChurnError):
