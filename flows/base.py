@@ -227,7 +227,8 @@ def card(step: str) -> str:
     return commands.say("card", FLOW=flow, RUN=f"{current.run_id}/{step}")
 
 
-def again(version: str, force: bool = False) -> str:
-    """The command that trains on the data version with the settings' file as it is now."""
-    settings = commands.shown(Path(files()["settings"])) if f"{GIVEN}settings" in os.environ else ""
-    return commands.say("train", VERSION=version, SETTINGS=settings, FORCE="1" if force else "")
+def again(flow: Any, force: bool = False) -> str:
+    """The command that trains on the run's data version once more, with its settings' file as it is by then."""
+    own = flow.config_files["settings"]
+    settings = "" if own == str(_CONFIGS["settings"][0]) else commands.shown(Path(own))
+    return commands.say("train", VERSION=flow.data_version, SETTINGS=settings, FORCE="1" if force else "")

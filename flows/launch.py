@@ -12,7 +12,7 @@ import runs
 from churn import commands, made_up, sources
 from churn.config import Strict
 from churn.errors import ChurnError
-from metaflow import FlowSpec, current
+from metaflow import Flow, FlowSpec, current
 from metaflow.exception import MetaflowNotFound
 
 PART = "CHURNFLOW_PART"  # set where a flow is a part of a command, which has first and last lines of its own
@@ -54,11 +54,11 @@ def customers(target: str) -> str:
     if "--config-value" in sys.argv or any(name.startswith("METAFLOW_FLOW_CONFIG") for name in os.environ):
         return ""  # the settings are not in a file: the start step sees them
     dataset = base.on_disk("description")
-    chosen = sources.choose(base.on_disk("settings").source, _option("source"), dataset, target)
+    chosen = sources.choose(base.on_disk("settings").source, option("source"), dataset, target)
     return made_up.sources(chosen, dataset, target)
 
 
-def _option(name: str) -> str:
+def option(name: str) -> str:
     """The value of ``--name`` on the command line, or of Metaflow's variable for it."""
     for word, value in zip(sys.argv, [*sys.argv[1:], ""], strict=True):
         if word == f"--{name}":
@@ -72,19 +72,22 @@ def _kept(kind: type[FlowSpec]) -> Iterator[str]:
     """What a resume keeps of its first run's settings although their files say otherwise now, and how to take the new ones."""
     from metaflow.util import get_latest_run_id
 
-    number = _option("origin-run-id") or get_latest_run_id(lambda *_, **__: None, kind.__name__)
+    number = option("origin-run-id") or get_latest_run_id(lambda *_, **__: None, kind.__name__)
+    if number is None:
+        return  # Metaflow says that there is no run yet
     try:
         run = runs.one(kind.__name__, number)
         begun, start = run["_parameters"].task.data, run["start"].task.data
     except (MetaflowNotFound, KeyError):
-        return  # Metaflow says that there is nothing to resume
+        newest = next(iter(Flow(kind.__name__))).id
+        raise ChurnError(f"there is no run {kind.__name__}/{number} to resume; the newest is {newest}") from None
     files = base.files() | (start.config_files if "config_files" in start else {})
     differ = {name: _changed(getattr(begun, name), base.on_disk(name, file)) for name, file in files.items()}
     for name, keys in differ.items():
         if keys:
             yield (
-                f"Run {number} goes on with the settings that it began with; {', '.join(keys)} of "
-                f"{commands.shown(Path(files[name]))} have changed. To take them: {_anew(kind, begun, start, files)}"
+                f"Run {number} goes on with the settings it began with, but {', '.join(keys)} in "
+                f"{commands.shown(Path(files[name]))} changed since. To take the new ones: {_anew(kind, begun, start, files)}"
             )
 
 

@@ -35,7 +35,7 @@ class MonitorFlow(base.Flow):
         self.reference = monitoring.compared(dataset, self.version)
         self.notice = launch.begin(made_up.model(self.reference.model, dataset))
         if self.retrain:
-            retraining.check(self.reference.model, dataset, self.source)
+            retraining.check(dataset, self.source, made_up.was(self.reference.model))
         self.windows = monitoring.collect(self.reference, self.config, self.analysis, self.labels, self.until)
         self.next(self.drift, self.performance)
 
@@ -92,4 +92,4 @@ class MonitorFlow(base.Flow):
 
 
 if __name__ == "__main__":
-    launch.flow(MonitorFlow)
+    launch.flow(MonitorFlow, retraining.asked)

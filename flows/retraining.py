@@ -3,22 +3,24 @@
 import os
 import shlex
 import subprocess
+import sys
 
 import base
+import launch
 import runs
 from churn import commands, made_up
 from churn.config import DataConfig, Source, load
 from churn.dataset import Dataset
+from churn.environment import IN_POD
 from churn.errors import ChurnError
 from churn.reference import Reference
-from churn.registry import Registered
 from metaflow import current
 
 
 def typed(reference: Reference, source: str) -> str:
     """The command for newer customers as a person types it: of ``source``, else of config/data.toml, else of the file that the
     model's own came from, but never of made-up ones. In a cluster, what starts the deployed DataFlow."""
-    if base.IN_POD:
+    if IN_POD:
         where = "--production" if current.is_production else f"--branch {current.branch_name}"
         return f"python flows/data_flow.py {where} argo-workflows trigger"
     read = source
@@ -27,15 +29,22 @@ def typed(reference: Reference, source: str) -> str:
     return commands.say("run", DATASET=reference.dataset.name, SOURCE=read)
 
 
-def check(model: Registered, dataset: Dataset, source: str) -> None:
+def check(dataset: Dataset, source: str, learned_from_made_up: bool = True) -> None:
     """Raises ChurnError where a retraining would be on made-up customers, and there is no [generate] or the model has
     learned from real ones."""
-    if not source and made_up.any_of(_configured()) and not (dataset.generate and made_up.was(model)):
+    if not source and made_up.any_of(_configured()) and not (dataset.generate and learned_from_made_up):
         again = commands.say("monitor", DATASET=dataset.name, RETRAIN="1", SOURCE=commands.FILE)
         raise ChurnError(
-            "config/data.toml has made-up customers only, and no training after an alert can be on them; give the file of "
-            f"newer ones: {again}"
+            "config/data.toml has made-up customers only, and a training after an alert must not be on them; give the file "
+            f"of newer ones: {again}"
         )
+
+
+def asked() -> str:
+    """What can be refused before a run of MonitorFlow; its first line: none."""
+    if "--retrain" in sys.argv:
+        check(base.on_disk("description"), launch.option("source"))
+    return ""
 
 
 def description() -> str:

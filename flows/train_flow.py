@@ -6,7 +6,7 @@ import runs
 from churn.config import TrainConfig
 from metaflow import Parameter, card, current, step
 
-KEPT = ["nothing_to_do", "data_version", "rows", "training", "lineage", "mlflow_run", "challenger"]
+KEPT = ["nothing_to_do", "data_version", "rows", "training", "lineage", "mlflow_run", "challenger", "config_files"]
 
 
 def _checked(config: TrainConfig, file: str) -> None:
@@ -101,8 +101,8 @@ class TrainFlow(base.Flow):
         from churn import modelcard, promotion, training, versioning
 
         data = versioning.load(self.data_version)
-        again, anew = base.again(self.data_version), runs.anew(data)
-        self.verdict.require(training.other_bounds(self.verdict, data.dataset, again, anew))
+        ways = (self.config_files["settings"], base.again(self), runs.anew(data))
+        self.verdict.require(training.other_bounds(self.verdict, data.dataset, *ways))
         self.challenger, self.verdict = promotion.register(self._training(data), self.mlflow_run)
         base.show(current.card["model"], modelcard.keep(self._training(data), self.challenger))
         self.next(self.package)
@@ -123,7 +123,7 @@ class TrainFlow(base.Flow):
         from churn import training
 
         verdict = None if self.nothing_to_do else self.verdict
-        print(training.ending(self.champion, self.challenger, self.bento, verdict, base.again(self.data_version, True)))
+        print(training.ending(self.champion, self.challenger, self.bento, verdict, base.again(self, True)))
 
     def _training(self, data):
         """The training so far, as cards and registry take it."""

@@ -101,7 +101,7 @@ class Gate:
         outcome = "it becomes the champion" if self.promote else f"champion version {self.comparison.champion} stays"
         return f"The gate is passed; {outcome}: {self.comparison.reason}."
 
-    def require(self, remedy: str) -> None:
+    def require(self, remedy: str = "to accept such a model, change its bounds") -> None:
         """Nothing, if every bound is kept; else ChurnError, which ends with ``remedy``: a model outside them is never
         registered."""
         if not self.passed:

@@ -2,8 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from churn import commands
 from churn.config import TrainConfig, Worth
 from churn.dataset import Dataset
 from churn.evaluation import Evaluation
@@ -73,11 +75,11 @@ def ending(champion: Registered, made: Registered, bento: str, verdict: Gate | N
     return f"Champion: version {champion.version}{whose} as {bento}; {said}"
 
 
-def other_bounds(verdict: Gate, dataset: Dataset, again: str, anew: str) -> str:
+def other_bounds(verdict: Gate, dataset: Dataset, settings: str, again: str, anew: str) -> str:
     """How a person accepts a model that the gate refused: where the broken bounds stand, and the command that judges by others.
 
-    Those of the data set are part of the data version: ``anew`` makes another one; ``again`` trains on the same. A resume would
-    keep them all.
+    Those of the data set are part of the data version: ``anew`` makes another one; ``again`` trains on the same, with the file
+    ``settings``. A resume would keep them all.
     """
     broken = [v for v in verdict.verdicts if not v.passed]
     own = [v.metric for v in broken if v.metric in dataset.gate and not v.slice]
@@ -88,5 +90,5 @@ def other_bounds(verdict: Gate, dataset: Dataset, again: str, anew: str) -> str:
     if others:
         tables = dict.fromkeys("[slices.least]" if v.slice else "[gate]" for v in others)
         names = ", ".join(dict.fromkeys(v.metric for v in others))
-        ways.append(f"{names} in {' and '.join(tables)} of config/train.toml, and then: {again}")
+        ways.append(f"{names} in {' and '.join(tables)} of {commands.shown(Path(settings))}, and then: {again}")
     return f"to accept such a model, change {'; '.join(ways)}"
