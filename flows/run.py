@@ -69,6 +69,7 @@ def main() -> None:
     parser.add_argument("--settings", default="", help="file to train by instead of config/train.toml")
     options = parser.parse_args()
     file = Path(options.dataset) if options.dataset.endswith(".toml") else DATASETS / f"{options.dataset}.toml"
+    os.environ[f"{base.GIVEN}description"] = str(file.resolve())  # for the commands that are named on the way
     try:
         dataset = config.load(Dataset, file)
         configured = config.load(DataConfig, base.ROOT / "config" / "data.toml").source
