@@ -134,6 +134,11 @@ def config(
     return Config(name, default=str(default), parser=parser)
 
 
+def dataset_file(dataset: str) -> Path:
+    """The description of a data set: of config/datasets by its name, or the .toml file itself."""
+    return Path(dataset) if dataset.endswith(".toml") else ROOT / "config" / "datasets" / f"{dataset}.toml"
+
+
 def read(model: type[settings.Model], value: Any) -> settings.Model:
     """The settings model behind a Config's value, in a step."""
     return settings.check(model, value.to_dict(), "config")

@@ -18,8 +18,6 @@ from churn.config import DataConfig
 from churn.dataset import Dataset
 from churn.errors import ChurnError
 
-DATASETS = base.ROOT / "config" / "datasets"
-
 
 def both(start: Callable[[list[str]], None], description: str = "", source: str = "", settings: str = "") -> list[str]:
     """Run DataFlow, then TrainFlow on its version, whatever other runs do meanwhile: the ids of the two runs.
@@ -68,7 +66,7 @@ def main() -> None:
     )
     parser.add_argument("--settings", default="", help="file to train by instead of config/train.toml")
     options = parser.parse_args()
-    file = Path(options.dataset) if options.dataset.endswith(".toml") else DATASETS / f"{options.dataset}.toml"
+    file = base.dataset_file(options.dataset)
     os.environ[f"{base.GIVEN}description"] = str(file.resolve())  # for the commands that are named on the way
     try:
         dataset = config.load(Dataset, file)
