@@ -9,11 +9,11 @@ from typing import Any
 
 import base
 import runs
-from churn import commands, made_up, sources
+from churn import commands, dataset, made_up, sources, stores
 from churn.config import Strict
 from churn.errors import ChurnError
 from metaflow import Flow, FlowSpec, current
-from metaflow.exception import MetaflowNotFound
+from metaflow.exception import MetaflowException, MetaflowNotFound
 
 PART = "CHURNFLOW_PART"  # set where a flow is a part of a command, which has first and last lines of its own
 
@@ -33,19 +33,23 @@ def flow(kind: type[FlowSpec], before: Callable[[], str] = str) -> None:
         kind()
     except SystemExit as end:
         if command and whole and not end.code:
-            _last(runs.one(kind.__name__, current.run_id)["start"].task.data)
+            _last(kind.__name__)
         raise
 
 
-def _last(start: Any) -> None:
-    if "notice" in start and start.notice:
-        print(start.notice, flush=True)
+def _last(name: str) -> None:
+    try:
+        start = runs.one(name, current.run_id)["start"].task.data
+        notice = start.notice if "notice" in start else ""
+    except (MetaflowException, OSError) as error:  # the run itself has succeeded
+        notice = f"Whether the customers are made up cannot be read: {error}"
+    begin(notice)
 
 
 def begin(notice: str) -> str:
     """Say the line that the command will end with, if there is one."""
     if notice:
-        print(notice)
+        print(notice, flush=True)
     return notice
 
 
@@ -53,9 +57,18 @@ def customers(target: str) -> str:
     """``before`` of a flow that reads customers: there are some to read, and made-up ones are said to be so."""
     if "--config-value" in sys.argv or any(name.startswith("METAFLOW_FLOW_CONFIG") for name in os.environ):
         return ""  # the settings are not in a file: the start step sees them
-    dataset = base.on_disk("description")
-    chosen = sources.choose(base.on_disk("settings").source, option("source"), dataset, target)
-    return made_up.sources(chosen, dataset, target)
+    described = base.on_disk("description")
+    chosen = sources.choose(base.on_disk("settings").source, option("source"), described, target)
+    return made_up.sources(chosen, described, target)
+
+
+def trained() -> str:
+    """``before`` of TrainFlow: its data version is said to be made up, as far as DataFlow's runs know it."""
+    stores.check()
+    run = None if "--trigger" in sys.argv else runs.newest(option("data-version"))
+    if run is None:
+        return ""  # the start step knows more, or stops
+    return made_up.version(run.data.data_version, dataset.read(run.data.description), run.data.made_up)
 
 
 def option(name: str) -> str:
@@ -82,12 +95,16 @@ def _kept(kind: type[FlowSpec]) -> Iterator[str]:
         newest = next(iter(Flow(kind.__name__))).id
         raise ChurnError(f"there is no run {kind.__name__}/{number} to resume; the newest is {newest}") from None
     files = base.files() | (start.config_files if "config_files" in start else {})
-    differ = {name: _changed(getattr(begun, name), base.on_disk(name, file)) for name, file in files.items()}
-    for name, keys in differ.items():
+    for name, file in files.items():
+        try:
+            keys = _changed(getattr(begun, name), base.on_disk(name, file))
+        except ChurnError as error:  # nothing that the resume needs
+            yield f"Run {number} goes on with the settings it began with. Now {error}"
+            continue
         if keys:
             yield (
                 f"Run {number} goes on with the settings it began with, but {', '.join(keys)} in "
-                f"{commands.shown(Path(files[name]))} changed since. To take the new ones: {_anew(kind, begun, start, files)}"
+                f"{commands.shown(Path(file))} changed since. To take the new ones: {_anew(kind, begun, start, files)}"
             )
 
 

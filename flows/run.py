@@ -12,7 +12,6 @@ from pathlib import Path
 import base
 import launch
 import runs
-import summary
 from churn import config, made_up, sources
 from churn.config import DataConfig
 from churn.dataset import Dataset
@@ -76,6 +75,8 @@ def main() -> None:
         sys.exit(str(error))
     if notice:
         print(notice, flush=True)
+    import summary
+
     data, train = both(_here, str(file), options.source, options.settings)
     print("", *summary.lines(data, train), *filter(None, [notice]), sep="\n")
 

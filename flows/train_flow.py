@@ -134,4 +134,4 @@ class TrainFlow(base.Flow):
 
 
 if __name__ == "__main__":
-    launch.flow(TrainFlow)
+    launch.flow(TrainFlow, launch.trained)

@@ -6,10 +6,9 @@ from typing import TYPE_CHECKING
 from churn import commands
 from churn.config import Generate, Source
 from churn.dataset import Dataset
-from churn.registry import Registered
 
 if TYPE_CHECKING:
-    from churn.versioning import Snapshot
+    from churn.registry import Registered
 
 
 def any_of(chosen: Sequence[Source]) -> bool:
@@ -23,18 +22,18 @@ def sources(chosen: Sequence[Source], dataset: Dataset, target: str) -> str:
     return _line(f"{rows:,} rows from [generate] of data set '{dataset.name}'", dataset, target) if rows else ""
 
 
-def version(data: "Snapshot") -> str:
-    """Of a training on the data version."""
-    return _line(f"data version {data.version}", data.dataset, "run") if data.made_up else ""
+def version(name: str, dataset: Dataset, made_up: bool) -> str:
+    """Of a training on the data version ``name``."""
+    return _line(f"data version {name}", dataset, "run") if made_up else ""
 
 
-def model(found: Registered, dataset: Dataset) -> str:
+def model(found: "Registered", dataset: Dataset) -> str:
     """Of a command that uses the model."""
     learned = f"{found.name} version {found.version} learned from them"
     return _line(learned, dataset, "run") if was(found) else ""
 
 
-def was(found: Registered) -> bool:
+def was(found: "Registered") -> bool:
     """Whether the model learned from made-up customers."""
     return found.tags.get("made_up") == "True"
 
