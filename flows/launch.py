@@ -9,7 +9,7 @@ from typing import Any
 
 import base
 import runs
-from churn import commands, dataset, made_up, sources, stores
+from churn import commands, made_up, sources, stores
 from churn.config import Strict
 from churn.errors import ChurnError
 from metaflow import Flow, FlowSpec, current
@@ -24,7 +24,7 @@ def flow(kind: type[FlowSpec], before: Callable[[], str] = str) -> None:
     command = next((word for word in ("run", "resume") if word in sys.argv[1:]), "")
     try:
         first = {"run": before, "resume": lambda: "\n".join(_kept(kind))}.get(command, str)()
-    except ChurnError as error:
+    except (ChurnError, MetaflowException) as error:
         sys.exit(str(error))
     whole = PART not in os.environ
     if first and whole:
@@ -59,7 +59,7 @@ def customers(target: str) -> str:
         return ""  # the settings are not in a file: the start step sees them
     described = base.on_disk("description")
     chosen = sources.choose(base.on_disk("settings").source, option("source"), described, target)
-    return made_up.sources(chosen, described, target)
+    return made_up.sources(chosen, described.name, target)
 
 
 def trained() -> str:
@@ -68,7 +68,7 @@ def trained() -> str:
     run = None if "--trigger" in sys.argv else runs.newest(option("data-version"))
     if run is None:
         return ""  # the start step knows more, or stops
-    return made_up.version(run.data.data_version, dataset.read(run.data.description), run.data.made_up)
+    return made_up.version(run.data.data_version, run.data.description["name"], run.data.made_up)
 
 
 def option(name: str) -> str:
@@ -78,7 +78,7 @@ def option(name: str) -> str:
             return value
         if word.startswith(f"--{name}="):
             return word.partition("=")[2]
-    return os.environ.get(f"METAFLOW_RUN_{name.upper()}", "")
+    return os.environ.get(f"METAFLOW_RUN_{name.upper().replace('-', '_')}", "")
 
 
 def _kept(kind: type[FlowSpec]) -> Iterator[str]:
@@ -90,11 +90,17 @@ def _kept(kind: type[FlowSpec]) -> Iterator[str]:
         return  # Metaflow says that there is no run yet
     try:
         run = runs.one(kind.__name__, number)
-        begun, start = run["_parameters"].task.data, run["start"].task.data
-    except (MetaflowNotFound, KeyError):
+        begun, start = run["_parameters"].task.data, run["start"].task if "start" in run else None
+    except MetaflowNotFound:
         newest = next(iter(Flow(kind.__name__))).id
         raise ChurnError(f"there is no run {kind.__name__}/{number} to resume; the newest is {newest}") from None
-    files = base.files() | (start.config_files if "config_files" in start else {})
+    found = start.data if start is not None and start.successful else None
+    files = base.files() | (getattr(found, "config_files", None) or {})
+    anew = _anew(kind, begun, found, files)
+    if found is not None and "config_files" not in found:
+        raise ChurnError(
+            f"run {number} was begun by an older release, whose steps this one cannot go on from; again: {anew}"
+        )
     for name, file in files.items():
         try:
             keys = _changed(getattr(begun, name), base.on_disk(name, file))
@@ -104,7 +110,7 @@ def _kept(kind: type[FlowSpec]) -> Iterator[str]:
         if keys:
             yield (
                 f"Run {number} goes on with the settings it began with, but {', '.join(keys)} in "
-                f"{commands.shown(Path(file))} changed since. To take the new ones: {_anew(kind, begun, start, files)}"
+                f"{commands.shown(Path(file))} changed since. To take the new ones: {anew}"
             )
 
 
@@ -114,16 +120,17 @@ def _changed(begun: dict[str, Any], now: Strict) -> list[str]:
     return [f"[{key}]" if isinstance(found[key], dict) else key for key in found if found[key] != begun.get(key)]
 
 
-def _anew(kind: type[FlowSpec], begun: Any, start: Any, files: dict[str, str]) -> str:
-    """The command that begins the run again: its files and parameters, and the data version it had found."""
-    usual, script = base.files(), Path(sys.argv[0]).resolve()
-    words = [commands.python(), commands.shown(script)]
-    words += [word for name, file in files.items() if file != usual[name] for word in ("--config", name, file)] + [
-        "run"
-    ]
+def _anew(kind: type[FlowSpec], begun: Any, found: Any, files: dict[str, str]) -> str:
+    """The command that begins the run again: its files and parameters, and the data version that its start had ``found``."""
+    usual = base.files()
+    words = [commands.python(), commands.shown(Path(sys.argv[0]).resolve())]
+    for name, file in files.items():
+        words += ["--config", name, file] if file != usual[name] else []
+    words.append("run")
     for attribute, parameter in kind._get_parameters():
-        if not parameter.IS_CONFIG_PARAMETER:
-            found = parameter.name.replace("-", "_")
-            value = getattr(start, found) if found in start else getattr(begun, attribute)
-            words += [] if not value else [f"--{parameter.name}", *([] if value is True else [str(value)])]
+        if parameter.IS_CONFIG_PARAMETER:
+            continue
+        own = parameter.name.replace("-", "_")
+        value = getattr(found, own) if found is not None and own in found else getattr(begun, attribute)
+        words += [f"--{parameter.name}", *([] if value is True else [str(value)])] if value else []
     return shlex.join(words)

@@ -70,7 +70,7 @@ def main() -> None:
     try:
         dataset = config.load(Dataset, file)
         configured = config.load(DataConfig, base.ROOT / "config" / "data.toml").source
-        notice = made_up.sources(sources.choose(configured, options.source, dataset, "run"), dataset, "run")
+        notice = made_up.sources(sources.choose(configured, options.source, dataset, "run"), dataset.name, "run")
     except ChurnError as error:
         sys.exit(str(error))
     if notice:

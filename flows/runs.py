@@ -38,13 +38,13 @@ def newest(version: str = "") -> Run | None:
     return next((run for run in _all() if (not version or tagged in run.user_tags) and run.successful), None)
 
 
-def begin(data: Snapshot, origin: str) -> str:
+def introduce(data: Snapshot, origin: str) -> str:
     """Say what is trained on, why, and how to train on something else; the line for made-up customers."""
     kind = " (made-up customers)" if data.made_up else ""
     print(f"Training on data set '{data.dataset.name}'{kind}, version {data.version}, {origin}")
     for line in others(data.dataset.name) if origin.endswith(NEWEST) else ():
         print(line)
-    return made_up.version(data.version, data.dataset, data.made_up)
+    return made_up.version(data.version, data.dataset.name, data.made_up)
 
 
 def others(dataset: str) -> list[str]:
