@@ -43,8 +43,9 @@ run: $(READY) ## data to champion: make run [SOURCE=customers.csv] [DATASET=telc
 	$(PY) flows/train_flow.py run
 	@$(PY) flows/summary.py
 
-dataset: $(READY) ## describe a new file: make dataset SOURCE=bank.csv NAME=bank [TARGET=column]
-	@$(PY) flows/data.py describe "$(SOURCE)" "$(NAME)" $(if $(TARGET),--target "$(TARGET)")
+# What a person types goes through the environment: names and values may hold quotes and blanks.
+dataset: $(READY) ## describe a new file: make dataset SOURCE=bank.csv NAME=bank [TARGET=column [POSITIVE=a,b] [LEAVE_OUT=c]]
+	@$(PY) flows/data.py describe "$$SOURCE" "$$NAME" --target "$$TARGET" --positive "$$POSITIVE" --leave-out "$$LEAVE_OUT"
 
 data-pull: $(READY) ## get a data version back: make data-pull VERSION=... [TO=folder]
 	@$(PY) flows/data.py pull "$(VERSION)" $(if $(TO),--to "$(TO)")

@@ -16,13 +16,16 @@ def describe(options: argparse.Namespace) -> str:
     if path.exists():
         raise ChurnError(f"{path}: exists already; remove it first, or give another NAME")
     files = tables.files(Path(options.source).expanduser())
-    found = describe.describe(tables.from_bytes(tables.read(files[0])), options.name, options.source, options.target)
+    said = (options.target, options.positive, options.leave_out)
+    found = describe.describe(tables.from_bytes(tables.read(files[0])), options.name, options.source, *said)
     path.write_text(found.text, encoding="utf-8")
     dataset = found.dataset
+    left = " or ".join(map(repr, dataset.columns[dataset.target].left))
     return "\n".join(
         [
-            f"Wrote {path.relative_to(base.ROOT)}: target '{dataset.target}' ({dataset.positive!r} means left), "
+            f"Wrote {path.relative_to(base.ROOT)}: target '{dataset.target}' ({left} means left), "
             f"id {dataset.id or 'none'}, {len(dataset.raw)} features of {len(dataset.columns)} columns.",
+            *(f"Left out: {said}" for said in found.left_out),
             *(["Decide, there:"] if found.decisions else []),
             *(f"  {note}" for note in found.decisions),
             f"Then: make run DATASET={options.name} SOURCE={options.source}",
@@ -55,6 +58,8 @@ def main() -> None:
     add.add_argument("source", help="CSV or Parquet file")
     add.add_argument("name", help="of the data set: small letters, digits and _")
     add.add_argument("--target", default="", help="the column that says who left, where it cannot be told")
+    add.add_argument("--positive", default="", help="its value that means that the customer left, or several: A,B")
+    add.add_argument("--leave-out", default="", help="its values whose rows are no examples: A,B")
     add.set_defaults(run=describe)
     add = commands.add_parser("pull", help=pull.__doc__)
     add.add_argument("version")

@@ -154,11 +154,12 @@ class Quality(Strict):
     """Limits the whole table must keep: fewest rows, fewest rows of either class, the usual share of churn (a warning),
     the largest age of the newest row in days, the largest share of rows that may go to quarantine, and the largest
     Jensen-Shannon distance of a column from the previous data version. ``stale``, ``leakage`` and ``drifted`` say
-    whether such a finding stops the run.
+    whether such a finding stops the run, ``unlabelled`` whether rows without an outcome do, or are left out.
     """
 
     min_rows: int = Field(default=100, ge=10)
     min_class_rows: int = Field(default=20, ge=5)
+    unlabelled: Literal["drop", "error"] = "drop"
     churn_share: tuple[float, float] = (0.01, 0.6)
     max_age_days: int | None = Field(default=None, ge=0)
     stale: Literal["error", "warning"] = "warning"

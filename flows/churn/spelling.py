@@ -1,0 +1,40 @@
+"""How a level may be spelled: cells that differ only in case or in blanks mean the same level."""
+
+import unicodedata
+from collections.abc import Mapping
+
+INVISIBLE = dict.fromkeys(map(ord, "\u200b\u2060\ufeff"), " ")  # blanks of no width, which str.split does not know
+
+
+def fold(text: str) -> str:
+    """``text`` without its case, with one blank for each run of blanks and none around: 'YES ' and 'yes' are alike."""
+    if not text.isascii():
+        text = unicodedata.normalize("NFC", text).translate(INVISIBLE)
+    return " ".join(text.split()).casefold()
+
+
+class Spellings:
+    """The levels of one column by their spellings.
+
+    ``known`` maps spellings to levels. A spelling is matched by its ``fold``, unless two that mean different levels differ
+    in nothing else: then exactly. Of an ``unknown`` one the fold is the level where ``fold_unknown`` says so, else it is
+    kept as it is written.
+    """
+
+    def __init__(self, known: Mapping[str, str], fold_unknown: bool = False) -> None:
+        self._known = {fold(text): level for text, level in known.items()}
+        self._exact = clashes(known)
+        if self._exact:
+            self._known = dict(known)
+        self._fold_unknown = fold_unknown
+
+    def level(self, text: str) -> str:
+        """The level that ``text`` is a spelling of."""
+        key = text.strip() if self._exact else fold(text)
+        return self._known.get(key, key if self._fold_unknown else text)
+
+
+def clashes(known: Mapping[str, str]) -> bool:
+    """Whether two spellings that mean different levels differ only in case or blanks."""
+    folded: dict[str, str] = {}
+    return any(folded.setdefault(fold(text), level) != level for text, level in known.items())
