@@ -25,7 +25,7 @@ def describe(options: argparse.Namespace) -> str:
         [
             f"Wrote {path.relative_to(base.ROOT)}: target '{dataset.target}' ({left} means left), "
             f"id {dataset.id or 'none'}, {len(dataset.raw)} features of {len(dataset.columns)} columns.",
-            *(f"Left out: {said}" for said in found.left_out),
+            *([f"Left out: {', '.join(found.left_out)}."] if found.left_out else []),
             *(["Decide, there:"] if found.decisions else []),
             *(f"  {note}" for note in found.decisions),
             f"Then: make run DATASET={options.name} SOURCE={options.source}",

@@ -79,7 +79,8 @@ class DataFlow(base.Flow):
     def end(self):
         """The data version is known."""
         stored = "stored" if self.saved.uploaded else "already stored: nothing uploaded"
-        print(f"Data version {self.saved.version} ({stored}): {self.rows[0]} rows to train, {self.rows[1]} held out")
+        out = f"; left out: {', '.join(self.quality.left_out)}" if self.quality.left_out else ""
+        print(f"Data version {self.saved.version} ({stored}): {self.rows[0]} rows to train, {self.rows[1]} held out{out}")
 
 
 if __name__ == "__main__":

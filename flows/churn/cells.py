@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 import numpy as np
 from churn import formats
-from churn.formats import Numeral, NumberFormat
-from churn.spelling import fold
+from churn.formats import NumberFormat, Numeral
+from churn.spelling import fold, tidy
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,10 +22,9 @@ LISTED = 30  # more levels than this are not written out, and so many different 
 SAMPLE = 1000  # different cells by which a longer column is judged at first
 MOST_WORDS = 5  # different ones among numbers or moments, or a tenth of these
 CODE = re.compile(r"0\d+")  # the leading zeros of a postcode mean something
-MONEY = frozenset(
-    fold(sign)
-    for sign in "$ € £ ¥ ₹ US$ R$ A$ C$ AUD BRL CAD CHF CNY CZK DKK EUR GBP HUF INR JPY KRW MXN NOK NZD PLN RUB SEK "
-    "SGD TRY USD ZAR Fr. kr zł Kč Ft Rs Rs.".split()
+MONEY = re.compile(  # signs and codes of currencies, folded
+    r"[a-z]{0,2}[$€£¥₹]|aud|brl|cad|chf|cny|czk|dkk|eur|gbp|huf|inr|jpy|krw|mxn|nok|nzd|pln|rub|sek|sgd|try|usd|zar|"
+    r"kr\.?|zł|kč|ft|rs\.?|fr\."
 )
 DATES = (
     *("%d.%m.%Y", "%d.%m.%y", "%d/%m/%Y", "%m/%d/%Y", "%d/%m/%y", "%m/%d/%y", "%d-%m-%Y", "%m-%d-%Y", "%d-%m-%y"),
@@ -45,9 +44,10 @@ def counted(values: "pd.Series") -> "pd.Series":
 def spellings(counts: "pd.Series") -> dict[str, str]:
     """Each value with its level: of those that differ only in case or blanks the most frequent one."""
     chosen: dict[str, str] = {}
-    for text, _ in sorted(counts.items(), key=lambda item: (-item[1], item[0])):
-        chosen.setdefault(fold(text), text)
-    return {text: chosen[fold(text)] for text in counts.index}
+    often = dict(zip(counts.index.tolist(), counts.tolist(), strict=True))
+    for text in sorted(often, key=lambda text: (-often[text], text)):
+        chosen.setdefault(fold(text), tidy(text))
+    return {text: chosen[fold(text)] for text in often}
 
 
 def missing_words(counts: "pd.Series") -> set[str]:
@@ -124,11 +124,15 @@ def _numerals(counts: "pd.Series") -> tuple[dict[str, Numeral], tuple[str, ...]]
         cells[unit] = cells.get(unit, 0) + int(counts[text])
         written.setdefault(unit, part.unit)
     ordered = sorted(cells, key=lambda unit: (-cells[unit], unit))
-    units = {unit: written[unit] for unit in ordered if unit in MONEY or unit in ("", "%")}
+    units = {unit: written[unit] for unit in ordered if _counts(unit)}
     if len(found) > LISTED and ordered[0] not in units:
         units = {unit: written[unit] for unit in ordered if not unit or same(unit, ordered[0])}
         found = {text: part for text, part in found.items() if not part.before}
     return {text: part for text, part in found.items() if fold(part.unit) in units}, tuple(units.values())
+
+
+def _counts(unit: str) -> bool:
+    return unit in ("", "%") or bool(MONEY.fullmatch(unit))
 
 
 def same(unit: str, other: str) -> bool:
@@ -156,7 +160,9 @@ def moments(counts: "pd.Series") -> Reading[str | None] | None:
     texts = texts[texts.str.contains(r"\d\D+\d")]
     shown = texts.index[: 2 * MOST_WORDS]
     tried = [form for date in DATES for time in TIMES if any(_fits(text, form := date + time) for text in shown)]
-    return _best(counts, {form: formats.moments(texts, form).to_dict() for form in (None, *tried)}) if len(texts) else None
+    if texts.empty:
+        return None
+    return _best(counts, {form: formats.moments(texts, form) for form in (None, *tried)})
 
 
 def _fits(text: str, form: str) -> bool:
@@ -167,7 +173,9 @@ def _fits(text: str, form: str) -> bool:
     return True
 
 
-def _best(counts: "pd.Series", tried: "Mapping[Format, Mapping[str, object]]") -> Reading[Format] | None:
+def _best(
+    counts: "pd.Series", tried: "Mapping[Format, Mapping[str, float | None] | pd.Series]"
+) -> Reading[Format] | None:
     """The formats that read the most cells, one for each meaning; None if they are too few for what they leave as words."""
     import pandas as pd
 

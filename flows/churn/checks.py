@@ -39,13 +39,13 @@ class Check:
 
 @dataclass(frozen=True)
 class Report:
-    """Every check of one table of ``rows`` rows, of which ``set_aside`` went to quarantine; ``left_out`` more rows were no
-    examples (see ``exclusions``)."""
+    """Every check of one table of ``rows`` rows, of which ``set_aside`` went to quarantine; further rows were ``left_out`` (in
+    words, with their counts), as they are no examples (see ``exclusions``)."""
 
     checks: tuple[Check, ...]
     rows: int
     set_aside: int = 0
-    left_out: int = 0
+    left_out: tuple[str, ...] = ()
 
     @property
     def score(self) -> float:

@@ -118,6 +118,6 @@ class Column(Strict):
 
 _INSTEAD = {
     "target": "rows without an outcome are left out of training and counted; remove it",
-    "id": "a customer without an id cannot be told from others; remove it, or set role = \"ignore\"",
-    "time": "a row without a moment cannot be put before or after others; remove it, or set role = \"ignore\"",
+    "id": 'a customer without an id cannot be told from others; remove it, or set role = "ignore"',
+    "time": 'a row without a moment cannot be put before or after others; remove it, or set role = "ignore"',
 }

@@ -21,10 +21,11 @@ def data(found: Intake, dataset: Dataset) -> list[Part]:
     report, share = found.report, (found.table[dataset.target] == dataset.positive).mean()
     verdict = "The data may be used." if not report.errors else "**The data is refused; see the failed checks.**"
     aside = f" {report.set_aside:,} are in quarantine." if report.set_aside else ""
+    out = f" Left out: {', '.join(report.left_out)}." if report.left_out else ""
     return [
         f"# Data: {dataset.name}",
         f"{verdict} {report.rows:,} customers from {found.origin}; {share:.1%} churned; quality score {report.score:.4f} "
-        f"({len(report.checks)} checks, {len(report.errors)} failed, {len(report.warnings)} warnings).{aside}",
+        f"({len(report.checks)} checks, {len(report.errors)} failed, {len(report.warnings)} warnings).{out}{aside}",
         *_failed(report),
         *quarantine(found.quarantine),
         *_changes(found),

@@ -14,6 +14,7 @@ from churn.errors import ChurnError
 from churn.spelling import Spellings
 from pydantic import Field, model_validator
 
+
 class Feature(Strict):
     """A derived feature: an expression over feature columns (see ``churn.expressions``), row by row."""
 
@@ -57,7 +58,9 @@ class Dataset(Strict):
             raise ValueError("no column has the role 'feature'")
         for name, column in self.columns.items():
             if (column.decimal or self.decimal) == (self.thousands if column.thousands is None else column.thousands):
-                raise ValueError(f"columns.{name}: 'decimal' and 'thousands' are the same mark; give the column its own")
+                raise ValueError(
+                    f"columns.{name}: 'decimal' and 'thousands' are the same mark; give the column its own"
+                )
         for name in self.slices:
             if name not in self.raw and name not in self.features:
                 raise ValueError(f"slices: '{name}' is not a feature")

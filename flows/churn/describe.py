@@ -20,7 +20,7 @@ KEYS = ("role", "type", "format", "unit", "decimal", "thousands", "negative", "m
 
 @dataclass(frozen=True)
 class Description:
-    """The text of config/datasets/NAME.toml, the data set it reads as, what a person has to decide, and what rows were left out."""
+    """The text of config/datasets/NAME.toml, the data set it reads as, what a person has to decide, and the rows left out."""
 
     text: str
     dataset: Dataset
@@ -34,12 +34,11 @@ def describe(
     """Describe ``frame`` (as ``sources.read`` gives it). ``target``, ``positive`` and ``leave_out`` are what a person said
     (see ``outcome.Asked``). Raises ChurnError if no column can be the target."""
     asked = Asked(source, name, target, positive, leave_out)
-    headers = exclusions.header_lines(frame)
-    guesses, decimal, tokens = _guesses(frame[~headers].reset_index(drop=True))
+    guesses, decimal, tokens = _guesses(frame[~exclusions.header_lines(frame)].reset_index(drop=True))
     chosen = outcome.choose(guesses, asked)
     others = {column: found for column, found in guesses.items() if column != chosen}
     roles.choose_id(others)
-    roles.choose_time(others)
+    roles.choose_time(others, chosen)
     if not any(found.keys.get("role", "feature") == "feature" for found in others.values()):
         said = "\n".join(f"  {column}: {note}" for column, found in others.items() for note in found.notes[:1])
         raise ChurnError(f"{asked.source}: no column is left that a model could learn from; change the file:\n{said}")
@@ -49,8 +48,7 @@ def describe(
     roles.set_suspects_aside(typed, (typed[chosen] == draft.positive).to_numpy(), others, chosen)
     text = _toml(asked, guesses, decimal, tokens)
     notes = tuple(f"{c}: {n.removeprefix(DECIDE).strip()}" for c, g in guesses.items() for n in g.notes if DECIDE in n)
-    out = tuple(f"{check.failed:,} rows: {check.column} {check.rule}" for check in kept.checks if not check.passed)
-    return Description(text, _dataset(text, asked), notes, out)
+    return Description(text, _dataset(text, asked), notes, kept.left_out)
 
 
 def _dataset(text: str, asked: Asked) -> Dataset:
@@ -65,11 +63,10 @@ def _guesses(frame: "pd.DataFrame") -> tuple[dict[str, Guess], str, list[str]]:
     typed = {str(column) for column in frame.columns if frame[column].dtype.kind in "biuf"}  # no text: numbers for sure
     read = {column: cells.numbers(found, "." if column in typed else "") for column, found in counts.items()}
     marks = {cells.mark(found) for column, found in read.items() if found and column not in typed} - {""}
-    if len(marks) == 1:
-        unclear = [column for column, found in read.items() if found and not found.clear]
-        read |= {column: cells.numbers(counts[column], *marks) for column in unclear}
+    unclear = {column for column, found in read.items() if found and not found.clear} if len(marks) == 1 else set()
+    read |= {column: cells.numbers(counts[column], *marks) for column in unclear}
     decimal = "," if "," in marks else "."
-    guesses = {column: Guess(found, len(frame), read[column]) for column, found in counts.items()}
+    guesses = {column: Guess(found, len(frame), read[column], column in unclear) for column, found in counts.items()}
     for found in guesses.values():
         guess.describe(found, decimal)
     return guesses, decimal, tokens

@@ -17,11 +17,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Kept:
-    """The rows that stay, their ``numbers`` (n,) in the source (from 1, without the header), and what left_out was found."""
+    """The rows that stay, their ``numbers`` (n,) in the source (from 1, without the header), a check for each kind of row that
+    was looked for, and what was ``left_out``, in words with its count."""
 
     frame: "pd.DataFrame"
     numbers: np.ndarray
     checks: tuple[Check, ...]
+    left_out: tuple[str, ...]
 
 
 def header_lines(frame: "pd.DataFrame") -> np.ndarray:
@@ -51,35 +53,49 @@ def exclude(frame: "pd.DataFrame", dataset: Dataset, limits: Quality | None = No
     """``frame`` without repeated header lines and, where it has the target's column, without rows whose outcome is missing or
     one of ``leave_out``. Raises ChurnError if no row has an outcome."""
     headers = header_lines(frame)
-    gone, checks = headers, []
-    if headers.any():
-        checks.append(_check("(table)", "repeats no header line", headers, "They are left out."))
+    found = [
+        (_check("(table)", "repeats no header line", headers, "They are left out."), "repeated header lines", headers)
+    ]
     if dataset.target in frame:
-        column = dataset.columns[dataset.target]
-        outcomes = as_text(frame[dataset.target], dataset.missing_words(dataset.target))
-        unlabelled = outcomes.isna().to_numpy() & ~headers
-        severity: Severity = "error" if limits is not None and limits.unlabelled == "error" else "warning"
-        remedy = _FILL_IN if severity == "error" else _LEFT_OUT
-        checks.append(_check(dataset.target, "says whether the customer left", unlabelled, remedy, severity))
-        known = [text for text in outcomes.dropna().unique() if fold(text) in map(fold, column.leave_out)]
-        others = outcomes.isin(known).to_numpy()
-        if column.leave_out:
-            rule = f"is an outcome to learn from, not {' or '.join(map(repr, column.leave_out))}"
-            remedy = f"They are left out, as leave_out in config/datasets/{dataset.name}.toml says."
-            checks.append(_check(dataset.target, rule, others, remedy))
-        gone = headers | unlabelled | others
-        if len(frame) and gone.all():
-            raise ChurnError(
-                f"column '{dataset.target}': none of the {len(frame)} rows says whether the customer left; "
-                "give customers whose outcome is known, or another column the role 'target'"
-            )
+        found += _without_outcome(frame[dataset.target], headers, dataset, limits)
+    gone = np.any([rows for _, _, rows in found], axis=0)
+    if len(frame) and gone.all():
+        raise ChurnError(
+            f"column '{dataset.target}': none of the {len(frame)} rows says whether the customer left; "
+            "give customers whose outcome is known, or another column the role 'target'"
+        )
+    words = tuple(f"{what} ({check.failed:,})" for check, what, _ in found if not check.passed)
     numbers = np.flatnonzero(~gone) + 1
-    return Kept(frame[~gone].reset_index(drop=True) if gone.any() else frame, numbers, tuple(checks))
+    rows = frame[~gone].reset_index(drop=True) if gone.any() else frame
+    return Kept(rows, numbers, tuple(check for check, _, _ in found), words)
 
 
-_LEFT_OUT = "They are left out; to stop the run instead set unlabelled = \"error\" in config/data.toml [quality]."
+def _without_outcome(
+    target: "pd.Series", headers: np.ndarray, dataset: Dataset, limits: Quality | None
+) -> list[tuple[Check, str, np.ndarray]]:
+    name, out = dataset.target, dataset.columns[dataset.target].leave_out
+    outcomes = as_text(target, dataset.missing_words(name))
+    unlabelled = outcomes.isna().to_numpy() & ~headers
+    severity: Severity = "error" if limits is not None and limits.unlabelled == "error" else "warning"
+    remedy = _FILL_IN if severity == "error" else _LEFT_OUT
+    check = _check(name, "says whether the customer left", unlabelled, remedy, severity)
+    found = [(check, "rows without an outcome", unlabelled)]
+    if out:
+        rows, listed = left_out(outcomes, dataset).to_numpy(), " or ".join(map(repr, out))
+        remedy = f"They are left out, as leave_out in config/datasets/{dataset.name}.toml says."
+        found.append((_check(name, f"is not {listed}", rows, remedy), f"rows of {listed}", rows))
+    return found
+
+
+def left_out(outcomes: "pd.Series", dataset: Dataset) -> "pd.Series":
+    """Which outcomes (text) are those of ``leave_out``, in any spelling."""
+    words = set(map(fold, dataset.columns[dataset.target].leave_out))
+    return outcomes.isin([text for text in outcomes.dropna().unique() if fold(text) in words])
+
+
+_LEFT_OUT = 'They are left out; to stop the run instead set unlabelled = "error" in config/data.toml [quality].'
 _FILL_IN = (
-    "Fill the outcomes in, take these rows out of the file, or have them left out: unlabelled = \"drop\" in "
+    'Fill the outcomes in, take these rows out of the file, or have them left out: unlabelled = "drop" in '
     "config/data.toml [quality]."
 )
 

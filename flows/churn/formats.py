@@ -40,7 +40,11 @@ def numeral(text: str) -> Numeral | None:
         found = numeral(f"{inside['before']} {inside['inner']} {inside['after']}".strip())
         return None if found is None or found.minus else Numeral(found.digits, found.unit, found.before, "parentheses")
     match = _NUMERAL.fullmatch(text)
-    if match is None or (match["before"] and match["after"]) or sum(map(bool, match.group("sign", "inner", "trailing"))) > 1:
+    if (
+        match is None
+        or (match["before"] and match["after"])
+        or sum(map(bool, match.group("sign", "inner", "trailing"))) > 1
+    ):
         return None
     sign = match["sign"] or match["inner"]
     minus = "trailing" if match["trailing"] else "minus" if sign in ("-", "\u2212") else ""

@@ -24,6 +24,7 @@ class Guess:
     counts: "pd.Series"  # distinct values (text), most frequent first
     rows: int
     numbers: Reading[NumberFormat] | None
+    by_file: bool = False  # the numbers could be read otherwise if the other columns had another decimal mark
     keys: dict[str, Any] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
@@ -39,7 +40,9 @@ class Guess:
     @cached_property
     def levels(self) -> "pd.Series":
         """How often each level occurs, the most frequent first."""
-        return self.counts.groupby(self.spellings).sum().sort_values(ascending=False, kind="stable")
+        return (
+            self.counts.groupby(self.counts.index.map(self.spellings)).sum().sort_values(ascending=False, kind="stable")
+        )
 
     def aliases(self) -> dict[str, str]:
         """The spellings that are not the level's own, by level."""
@@ -67,7 +70,9 @@ def describe(guess: Guess, decimal: str) -> None:
         _describe_moments(guess, found)
     elif what := cells.mixed(guess.counts):
         plain = "2026-11-23" if what == "dates" else "1234.5"
-        question = f"{DECIDE} {what} like {guess.counts.index[0]!r}, but not all in one format or unit: export them as {plain}"
+        question = (
+            f"{DECIDE} {what} like {guess.counts.index[0]!r}, but not all in one format or unit: export them as {plain}"
+        )
         guess.set_aside("text", f"{question} to learn from them; until then it is left out")
     else:
         _describe_levels(guess)
@@ -104,20 +109,25 @@ def _describe_numbers(guess: Guess, found: Reading[NumberFormat], decimal: str) 
     low, high = _roomy(float(values.min()), float(values.max()))
     guess.keys |= {"type": _kind(values), "min": low, "max": high, **format_keys(found.format, values, decimal)}
     guess.notes.append(f"seen: {values.min():g} to {values.max():g}")
-    if any(key in guess.keys for key in ("unit", "thousands", "negative")):
+    if guess.by_file or any(key in guess.keys for key in ("unit", "thousands", "negative")):
         text = max(values.index, key=len)
-        guess.ask(f"is {text!r} {values[text]:.15g}? It is read so.")
+        why = f", as the decimal mark of other columns is {found.format.decimal!r}" if guess.by_file else ""
+        guess.ask(f"is {text!r} {values[text]:.15g}? It is read so{why}.")
     if len(found.words):
         _ask_about_words(guess, found)
 
 
 def _ask_about_words(guess: Guess, found: Reading[NumberFormat]) -> None:
     words = list(found.words.index)
-    named = ", ".join(map(repr, words[:MOST_NAMED])) + (f" and {len(words) - MOST_NAMED} more" if words[MOST_NAMED:] else "")
+    named = ", ".join(map(repr, words[:MOST_NAMED])) + (
+        f" and {len(words) - MOST_NAMED} more" if words[MOST_NAMED:] else ""
+    )
     share = found.words.sum() / guess.rows
     levels = "; or remove type, min and max, if they are levels" if len(found.values) <= LISTED else ""
-    way = "correct them in the file" if any(map(has_digit, words)) else "if they mean that nothing is known, add here: " + line(
-        "missing_values", words
+    way = (
+        "correct them in the file"
+        if any(map(has_digit, words))
+        else "if that means that nothing is known, add here: " + line("missing_values", words)
     )
     guess.ask(f"{named} ({share:.1%} of the rows) among numbers: {way}{levels}. Until then the run stops.")
     guess.keys["missing"] = True
@@ -159,26 +169,26 @@ def _kind(values: "pd.Series") -> str:
 
 def _describe_moments(guess: Guess, found: Reading[str | None]) -> None:
     if not found.clear:
-        text = next(iter(found.values.index))
-        ways = " or ".join(f"{_day(text, form)} ({line('format', form)})" for form in found.formats)
-        question = f"is {text!r} {ways}? Set type = \"timestamp\" and that format; until then it is left out."
+        text = next(t for t in found.values.index if len({_moment(t, form) for form in found.formats}) > 1)
+        ways = " or ".join(f"{_moment(text, form)} ({line('format', form)})" for form in found.formats)
+        question = f'is {text!r} {ways}? Set type = "timestamp" and that format; until then it is left out.'
         guess.set_aside("text", f"{DECIDE} {question}")
         return
     guess.set_aside("timestamp", f"seen: {found.values.min()} to {found.values.max()}")
     if found.format is not None:
         guess.keys["format"] = found.format
         text = next(iter(found.values.index))
-        guess.ask(f"is {text!r} {_day(text, found.format)}? It is read so.")
+        guess.ask(f"is {text!r} {_moment(text, found.format)}? It is read so.")
     if len(found.words):
         guess.notes.append(f"no moments: {', '.join(map(repr, found.words.index[:MOST_NAMED]))}")
         guess.keys["missing"] = True
 
 
-def _day(text: str, form: str | None) -> str:
+def _moment(text: str, form: str | None) -> str:
     import pandas as pd
     from churn.formats import moments
 
-    return str(moments(pd.Series([text], dtype="str"), form)[0].date())
+    return str(moments(pd.Series([text], dtype="str"), form)[0]).removesuffix(" 00:00:00")
 
 
 def _roomy(low: float, high: float) -> tuple[float, float]:

@@ -8,6 +8,7 @@ from churn import predictions, sources, tables
 from churn.config import File
 from churn.dataset import Dataset
 from churn.errors import ChurnError
+from churn.spelling import fold
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -64,16 +65,13 @@ def outcomes(values: "pd.Series", dataset: Dataset, where: str) -> "pd.Series":
     import pandas as pd
 
     text = values.astype("str").str.strip()
-    meaning = {
-        dataset.positive: True,
-        dataset.negative: False,
-        **dict.fromkeys(_TRUE, True),
-        **dict.fromkeys(_FALSE, False),
-    }
-    found = text.map(meaning).fillna(text.str.lower().map(meaning))
+    meaning = dict.fromkeys(_TRUE, True) | dict.fromkeys(_FALSE, False)
+    own, spellings = {dataset.positive: True, dataset.negative: False}, dataset.spellings(dataset.target)
+    said = {word: own.get(spellings.level(word), meaning.get(fold(word))) for word in text.dropna().unique()}
+    found = text.map(said)
     if found.isna().any():
+        words = sorted(dataset.columns[dataset.target].values, key=lambda word: not own[spellings.level(word)])
         raise ChurnError(
-            f"{where}: {text[found.isna()].iloc[0]!r} is no outcome; use {dataset.positive} and {dataset.negative}, or true "
-            "and false"
+            f"{where}: {text[found.isna()].iloc[0]!r} is no outcome; use {' and '.join(words)}, or true and false"
         )
     return pd.Series(found, dtype="bool")

@@ -1,7 +1,7 @@
 """Columns that were probably filled in when the customer left: by how well one alone tells who churned, and by its name."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -14,24 +14,21 @@ if TYPE_CHECKING:
     from churn.dataset import Dataset
 
 SUSPECT = 0.98
+SEED = 20_261_123  # not one that made-up customers are likely to share
 STRONG, TIMES, OTHERS = 0.9, 3, 4  # see far_ahead
-# Words for leaving. The first always tell; the second may name what a customer uses (an exit node, cancelled orders), and tell
-# alone or with a word for the moment or the reason; the third only at the beginning (days left, and left at).
+# Words for leaving: the first always tell, the others may be about what a customer uses (an exit node, cancelled orders).
 CHURN = re.compile(r"churn|attrit|abwander")
 LEAVING = re.compile(
-    r"cancel|^exit|terminat|deactivat|disconnect|unsubscri|lapse|^clos(e|ed|ing|ure)$|^leav|^lost$|^quit|inactiv|depart|"
-    r"k(ü|ue)ndig|r[ée]sili"
+    r"left|cancel.*|exit(ed|s|ing)?|terminat.*|deactivat.*|disconnect.*|unsubscri.*|lapsed?|clos(e|ed|ing|ure)|leav(e|ing)|lost|"
+    r"quit|inactiv.*|depart.*|k(ü|ue)ndig(?!.*frist).*|r[ée]sili.*"
 )
-LEFT = "left"
+# Words that go with them: for the moment or the reason, and for the customer and what he leaves.
 TELLS = re.compile(
-    r"^(at|on|am|dates?|time|datetime|timestamp|ts|reasons?|categor(y|ies)|causes?|codes?|types?|flag|status|state|score|value|"
-    r"label|comments?|notes?|survey|interview|feedback|motif)$|(grund|datum)$"
+    r"at|on|am|dates?|datetime|timestamp|reasons?|category|categories|causes?|codes?|types?|flag|status|score|value|label|"
+    r"comments?|notes?|survey|interview|feedback|motif|grund|datum|is|has|was|did|the|of|for|y|customer|client|account|user|member|"
+    r"membership|subscriber|subscription|contract|service|policy|plan|target|outcome|class|result|indicator|ind|binary"
 )
-PLAIN = frozenset(
-    "is has was did had will the a of in to for y customer client account user member subscriber target label outcome class flag "
-    "value status result indicator ind bool binary next last month months year quarter day days week".split()
-)
-SEED = 20_261_123  # not one that made-up customers are likely to share
+TIME = re.compile(r"in|next|last|months?|years?|quarters?|weeks?|days?")
 
 
 def require_none(dataset: "Dataset", train: "pd.DataFrame", most: float) -> None:
@@ -47,26 +44,22 @@ def require_none(dataset: "Dataset", train: "pd.DataFrame", most: float) -> None
         )
 
 
-def named(column: str, target: str) -> bool:
-    """Whether a column's name says that it was filled in when the customer left: it carries the target's words, or a word for
-    leaving that no other explains. CancellationReason, exit_date and Churn Score do; days_left and exit_node do not."""
-    words, wanted = _words(column), set(_words(target)) - PLAIN
-    if any(CHURN.search(word) for word in words) or (wanted - {LEFT} and wanted <= set(words) and not _leaves(wanted)):
+def by_name(column: str, target: str) -> bool:
+    """Whether a column's name says that it was filled in when the customer left: it carries the target's words, or speaks of
+    leaving and nothing else. CancellationReason, exit_date and Churn Score do; days_left, exit_node and num_cancellations do not.
+    """
+    words = _words(column)
+    wanted = {word for word in _words(target) if not TELLS.fullmatch(word) and not TIME.fullmatch(word)}
+    if any(map(CHURN.search, words)) or (wanted and wanted <= set(words) and not any(map(LEAVING.fullmatch, wanted))):
         return True
-    telling = any(TELLS.search(word) for word in words)
-    if words[:1] == [LEFT]:
-        return telling or len(words) == 1
-    return _leaves(words) and (telling or all(LEAVING.search(word) or word in PLAIN for word in words))
+    told = [word for word in words if not TELLS.fullmatch(word)]
+    return bool(told) and all(map(LEAVING.fullmatch, told))
 
 
 def _words(name: str) -> list[str]:
     """The words of a column's name in small letters, however it joins them."""
     parted = re.sub(r"(?<=[a-zà-ÿ])(?=[A-ZÀ-Þ])|(?<=[A-Z])(?=[A-Z][a-z])", " ", name)
     return re.findall(r"[^\W\d_]+", parted.lower())
-
-
-def _leaves(words: Iterable[str]) -> bool:
-    return any(LEAVING.search(word) for word in words)
 
 
 def far_ahead(separations: Mapping[str, float]) -> set[str]:

@@ -91,7 +91,9 @@ def _named(guesses: dict[str, Guess], asked: Asked) -> str:
             )
         return chosen
     near = difflib.get_close_matches(fold(asked.target), names, n=3)
-    said = f"did you mean {' or '.join(repr(names[name]) for name in near)}?" if near else f"it has: {', '.join(guesses)}"
+    said = (
+        f"did you mean {' or '.join(repr(names[name]) for name in near)}?" if near else f"it has: {', '.join(guesses)}"
+    )
     raise ChurnError(f"{asked.source}: there is no column '{asked.target}'; {said}")
 
 
@@ -106,8 +108,7 @@ def _likely(guesses: dict[str, Guess], asked: Asked) -> str:
             raise ChurnError(_unclear(column, held[column], asked))
     raise ChurnError(
         f"{asked.source}: cannot tell which column says who churned. Name one with TARGET=...; "
-        f"these have two values: {', '.join(two) or 'none'}"
-        + (f"; these a few: {', '.join(more)}" if more else "")
+        f"these have two values: {', '.join(two) or 'none'}" + (f"; these a few: {', '.join(more)}" if more else "")
     )
 
 
@@ -142,7 +143,9 @@ def _unclear(column: str, values: "pd.Series", asked: Asked) -> str:
     """That a column of several values needs a person, with the commands that say what they mean."""
     said = f"{asked.source}: column '{column}' says who churned, as it seems, and holds {len(values)} values: {_counted(values)}."
     if len(values) < 2:
-        return f"{asked.source}: column '{column}' cannot be the target, which has two values: it holds {_counted(values)}"
+        return (
+            f"{asked.source}: column '{column}' cannot be the target, which has two values: it holds {_counted(values)}"
+        )
     likely = [value for value in values.index if POSITIVE.search(value) and not NEGATIVE.search(value)]
     left = likely[0] if likely else str(values.index[-1])
     others = [value for value in values.index if value not in likely and value != left]
@@ -177,10 +180,14 @@ def _describe(guess: Guess, learned: "pd.Series", left: list[str], out: list[str
         "leave_out": out,
         "missing_values": words,
     }
-    meaning = f"{' or '.join(map(repr, left))} mean{'s' * (len(left) == 1)} that the customer left ({share:.1%} of the rows)"
+    meaning = (
+        f"{' or '.join(map(repr, left))} mean{'s' * (len(left) == 1)} that the customer left ({share:.1%} of the rows)"
+    )
     guess.notes = [meaning if said else f"{DECIDE} is this the target, and does {meaning.replace('means', 'mean')}?"]
     if out:
         guess.notes.append(f"left out: {', '.join(f'{guess.levels[value]:,} rows of {value!r}' for value in out)}")
         unlabelled -= int(guess.levels[out].sum())
     if unlabelled:
-        guess.notes.append(f"{unlabelled:,} rows ({unlabelled / guess.rows:.1%}) have no outcome: they are left out and counted")
+        guess.notes.append(
+            f"{unlabelled:,} rows ({unlabelled / guess.rows:.1%}) have no outcome: they are left out and counted"
+        )

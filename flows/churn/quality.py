@@ -44,7 +44,7 @@ def validate(frame: "pd.DataFrame", dataset: Dataset, limits: Quality, source: s
         kept, aside, checks = _rows(given, *typed, dataset, limits.quarantine)
         columns, others = whole.result() if kept is typed[0] else _whole(kept, dataset, limits)
     checks += [*_described(frame, dataset), *others]
-    return Validated(kept, aside, columns, _report(frame, given, aside, checks))
+    return Validated(kept, aside, columns, _report(given, aside, checks))
 
 
 def screen(frame: "pd.DataFrame", dataset: Dataset, quarantine: float, source: str) -> Validated:
@@ -56,12 +56,11 @@ def screen(frame: "pd.DataFrame", dataset: Dataset, quarantine: float, source: s
     given = exclude(frame.drop(columns=dataset.target, errors="ignore"), dataset)
     kept, aside, checks = _rows(given, *conform(given.frame, dataset), dataset, quarantine)
     columns = Columns(kept, np.zeros(len(kept), dtype=bool))  # of all customers alike
-    return Validated(kept, aside, columns, _report(frame, given, aside, checks))
+    return Validated(kept, aside, columns, _report(given, aside, checks))
 
 
-def _report(frame: "pd.DataFrame", given: Kept, aside: "pd.DataFrame", checks: list[Check]) -> Report:
-    rows = len(given.frame)
-    return Report((*given.checks, *checks), rows, len(aside), len(frame) - rows)
+def _report(given: Kept, aside: "pd.DataFrame", checks: list[Check]) -> Report:
+    return Report((*given.checks, *checks), len(given.frame), len(aside), given.left_out)
 
 
 def _rows(
@@ -97,9 +96,7 @@ def _require_columns(frame: "pd.DataFrame", dataset: Dataset, source: str, but: 
         )
 
 
-def _cell_checks(
-    given: Kept, typed: "pd.DataFrame", unreadable: dict[str, np.ndarray], dataset: Dataset
-) -> Found:
+def _cell_checks(given: Kept, typed: "pd.DataFrame", unreadable: dict[str, np.ndarray], dataset: Dataset) -> Found:
     """Checks that a row fails by itself, with the failing rows: types, then what pandera finds in the typed table."""
     from churn import schema
 

@@ -2,14 +2,16 @@
 
 from typing import TYPE_CHECKING
 
+from churn import formats
+from churn.conform import as_text
 from churn.dataset import Dataset
-from churn.formats import has_digit
+from churn.formats import NumberFormat, has_digit
 from churn.toml import line, table
 
 if TYPE_CHECKING:
     import pandas as pd
 
-WORDS = 3  # more different texts than this are not taken for words that mean a missing cell
+WORDS = 10  # more different texts than this are not taken for words that mean a missing cell
 
 
 def place(dataset: Dataset, name: str) -> str:
@@ -18,14 +20,17 @@ def place(dataset: Dataset, name: str) -> str:
 
 
 def unreadable(name: str, cells: "pd.Series", dataset: Dataset) -> str:
-    """For ``cells`` that are not of their column's type: correct them, say that they mean a missing cell, or how they are written."""
-    from churn.conform import as_text
-
+    """For ``cells`` that are not of their column's type: correct them, or say that they are missing, or how they are written."""
     column, words = dataset.columns[name], sorted(as_text(cells).unique().tolist())
     if column.role == "feature" and len(words) <= WORDS and not any(has_digit(word) for word in words):
-        keys = line("missing_values", [*column.missing_values, *words]) + ("" if column.missing else " and missing = true")
-        return f"Correct these cells; or, if they mean that nothing is known, write {keys} in {place(dataset, name)}."
-    keys = "format, such as \"%d.%m.%Y\"," if column.type == "timestamp" else "decimal, thousands, unit or negative"
+        keys = line("missing_values", [*column.missing_values, *words]) + (
+            "" if column.missing else " and missing = true"
+        )
+        mean = "it means" if len(words) == 1 else "they mean"
+        return f"Correct these cells; or, if {mean} that nothing is known, write {keys} in {place(dataset, name)}."
+    if column.type == "integer" and formats.numbers(as_text(cells), NumberFormat.of(dataset, column)).notna().all():
+        return f'Correct these cells, or set type = "number" in {place(dataset, name)}.'
+    keys = 'format, such as "%d.%m.%Y",' if column.type == "timestamp" else "decimal, thousands, unit or negative"
     return f"Correct these cells, or say how they are written: {keys} in {place(dataset, name)}."
 
 
@@ -35,9 +40,9 @@ def missing(name: str, dataset: Dataset) -> str:
     if role == "target":
         return "Fill these cells in."  # such rows are left out before
     if role == "id":
-        return f"Fill these cells in, or set role = \"ignore\" in {place(dataset, name)} if customers have no id."
+        return f'Fill these cells in, or set role = "ignore" in {place(dataset, name)} if customers have no id.'
     if role == "time":
-        return f"Fill these cells in, or set role = \"ignore\" in {place(dataset, name)}: the split is then by chance."
+        return f'Fill these cells in, or set role = "ignore" in {place(dataset, name)}: the split is then by chance.'
     return f"Fill these cells in, or set missing = true in {place(dataset, name)}."
 
 

@@ -43,22 +43,28 @@ def _row_number(guess: Guess) -> bool:
     return bool(np.ptp(values) == guess.rows - 1) and bool((values % 1 == 0).all())
 
 
-def choose_time(guesses: dict[str, Guess]) -> None:
+def choose_time(guesses: dict[str, Guess], target: str) -> None:
     """Give the moment of the row its role, or ask whether a column of moments is it."""
     stamps = [c for c, g in guesses.items() if g.keys.get("type") == "timestamp"]
-    chosen = next((c for c in stamps if MOMENT.search(c) and not guesses[c].keys.get("missing")), None)
+    chosen = next((c for c in stamps if _observes(c, guesses[c], target)), None)
     for column in stamps:
         guess = guesses[column]
         if column == chosen:
             guess.keys["role"] = "time"
             guess.ask('is it the moment the row describes? The latest rows become the holdout; role = "ignore" splits by '
                       "chance.")  # fmt: skip
+        elif leakage.by_name(column, target):
+            guess.notes.append("by its name it was filled in when the customer left")
         elif guess.keys.get("missing") or chosen:
             guess.notes.append(
                 'role = "time" if it is the moment the row describes, and never missing: the latest rows become the holdout'
             )
         else:
             guess.ask('is it the moment the row describes? Then role = "time": the latest rows become the holdout.')
+
+
+def _observes(column: str, guess: Guess, target: str) -> bool:
+    return bool(MOMENT.search(column)) and not guess.keys.get("missing") and not leakage.by_name(column, target)
 
 
 def set_suspects_aside(typed: "pd.DataFrame", churned: np.ndarray, guesses: dict[str, Guess], target: str) -> None:
@@ -70,11 +76,13 @@ def set_suspects_aside(typed: "pd.DataFrame", churned: np.ndarray, guesses: dict
     for column, guess in able.items():
         if found[column] > leakage.SUSPECT:
             why = f"alone it tells who left (ROC-AUC {found[column]:.3f})"
-        elif leakage.named(column, target):
+        elif leakage.by_name(column, target):
             why = "by its name"
         elif column in ahead:
             why = f"alone it tells who left far better than any other column (ROC-AUC {found[column]:.3f})"
         else:
             continue
         guess.keys["role"] = "ignore"
-        guess.ask(f"{why}: probably filled in afterwards, so it is left out. Remove the role if it is known beforehand.")
+        guess.ask(
+            f"{why}: probably filled in afterwards, so it is left out. Remove the role if it is known beforehand."
+        )

@@ -25,13 +25,11 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-def checks(
-    frame: "pd.DataFrame", dataset: Dataset, unreadable: dict[str, np.ndarray], numbers: np.ndarray
-) -> Found:
+def checks(frame: "pd.DataFrame", dataset: Dataset, unreadable: dict[str, np.ndarray], numbers: np.ndarray) -> Found:
     """Range, allowed values, missing and uniqueness, by pandera, lazily; each with the rows that failed it.
 
-    ``numbers`` (n,) are the rows' in the source. ``unreadable`` are columns that have been reported already: that their cells are missing now is not said again. Raises
-    ChurnError if pandera reports what was not asked.
+    ``numbers`` (n,) are the rows' in the source. ``unreadable`` are columns that have been reported already: that their cells
+    are missing now is not said again. Raises ChurnError if pandera reports what was not asked.
     """
     rules: dict[tuple[str, str], tuple[str, str, Severity]] = {}
     columns: dict[str, Any] = {}

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 MODEL, SERVICE = "churn_model", "churn_service"
 MODEL_TAG = "model.txt"  # in the Bento, beside service.py: which model it serves
 REQUIREMENTS = ("bentoml", "httptools", "numpy", "onnxruntime", "prometheus-client", "pyarrow", "pydantic", "uvloop")
-MODULES = ("config", "dataset", "environment", "errors", "explain", "expressions", "features", "metrics", "predictions",
-           "request", "scoring", "value")  # fmt: skip
+MODULES = ("column", "config", "dataset", "environment", "errors", "explain", "expressions", "features", "fields", "metrics",
+           "predictions", "request", "scoring", "spelling", "value")  # fmt: skip
 EXAMPLES, SEED = 5, 0  # made-up customers in the documentation and on the page
 
 

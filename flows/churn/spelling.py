@@ -6,11 +6,16 @@ from collections.abc import Mapping
 INVISIBLE = dict.fromkeys(map(ord, "\u200b\u2060\ufeff"), " ")  # blanks of no width, which str.split does not know
 
 
-def fold(text: str) -> str:
-    """``text`` without its case, with one blank for each run of blanks and none around: 'YES ' and 'yes' are alike."""
+def tidy(text: str) -> str:
+    """``text`` with one blank for each run of blanks, of whatever kind, and none around it."""
     if not text.isascii():
         text = unicodedata.normalize("NFC", text).translate(INVISIBLE)
-    return " ".join(text.split()).casefold()
+    return " ".join(text.split())
+
+
+def fold(text: str) -> str:
+    """``tidy`` text without its case: 'YES ' and 'yes' are alike."""
+    return tidy(text).casefold()
 
 
 class Spellings:

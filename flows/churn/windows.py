@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from churn import conform, labels, predictions, registry, scoring, sources, tables
+from churn import conform, exclusions, labels, predictions, registry, scoring, sources, tables
 from churn.config import File
 from churn.errors import ChurnError
 from churn.labels import Labels
@@ -163,8 +163,8 @@ def _predicted(table: "pd.DataFrame", found: "pd.DataFrame", reference: Referenc
 def _told(table: "pd.DataFrame", found: "pd.DataFrame", reference: Reference, path: str, file: str) -> Labels:
     dataset = reference.dataset
     if dataset.target in found:
-        texts = conform.as_text(found[dataset.target], dataset.missing_values).astype("str")
-        there = texts.notna().to_numpy()
+        texts = conform.as_text(found[dataset.target], dataset.missing_words(dataset.target)).astype("str")
+        there = (texts.notna() & ~exclusions.left_out(texts, dataset)).to_numpy()
         where = f"{path}: column {dataset.target}"
         return Labels(table[there].assign(outcome=labels.outcomes(texts[there], dataset, where).to_numpy()))
     if not file:
