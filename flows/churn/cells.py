@@ -195,8 +195,10 @@ def _enough(counts: "pd.Series", words: "pd.Series") -> bool:
     read = len(counts) - len(words)
     if words.empty or read < 3:
         return words.empty
-    few = len(words) <= max(MOST_WORDS, read / 10) and words.sum() <= counts.sum() / 2
-    return few and (read > LISTED or not any(map(formats.has_digit, words.index)))
+    few = len(words) <= max(MOST_WORDS, read / 10)
+    if read > LISTED:
+        return few
+    return few and words.sum() <= counts.sum() / 2 and not any(map(formats.has_digit, words.index))
 
 
 def mixed(counts: "pd.Series") -> str:

@@ -23,7 +23,7 @@ NAMES = (
 )
 NAME = re.compile("|".join(NAMES), re.I)
 LEFT = r"churn|attrit|exit|cancel|lapsed|left|lost|closed|gone|leav|inactive|abandon|kündig|kuendig|résili|resili"
-POSITIVE = re.compile(rf"^(1|y|yes|t|true|ja|oui|si|sí)[.,;]?$|{LEFT}", re.I)
+POSITIVE = re.compile(rf"^(1(\.0+)?|y|yes|t|true|ja|oui|si|sí)[.,;]?$|{LEFT}", re.I)
 NEGATIVE = re.compile(r"^(0|n|no|nein|f|false)\b|\bnot?\b|non|exist|(?<!in)active|stay|retain|current|loyal", re.I)
 MOST_OUTCOMES = 10  # more values than this are no outcome that somebody could sort by hand,
 MOST_SPELLINGS = 100  # in how many spellings soever
@@ -141,22 +141,17 @@ def _counted(values: "pd.Series") -> str:
 
 def _unclear(column: str, values: "pd.Series", asked: Asked) -> str:
     """That a column of several values needs a person, with the commands that say what they mean."""
-    said = f"{asked.source}: column '{column}' says who churned, as it seems, and holds {len(values)} values: {_counted(values)}."
     if len(values) < 2:
-        return (
-            f"{asked.source}: column '{column}' cannot be the target, which has two values: it holds {_counted(values)}"
-        )
-    likely = [value for value in values.index if POSITIVE.search(value) and not NEGATIVE.search(value)]
-    left = likely[0] if likely else str(values.index[-1])
-    others = [value for value in values.index if value not in likely and value != left]
-    unsure = [value for value in others if not NEGATIVE.search(value)] or others
-    ways = [f"  {asked.command(TARGET=column, POSITIVE=left)}   # all others stayed"]
-    if likely[1:]:
-        ways.append(f"  {asked.command(TARGET=column, POSITIVE=_joined(likely))}   # several mean it")
+        return f"{asked.source}: column '{column}' cannot be the target, which has two values: it holds {_counted(values)}"
+    left = [value for value in values.index if POSITIVE.search(value) and not NEGATIVE.search(value)] or [values.index[-1]]
+    others = [value for value in values.index if value not in left]
+    ways = [f"{asked.command(TARGET=column, POSITIVE=_joined(left))}   # all others stayed"]
     if len(others) > 1:
-        ways.append(f"  {asked.command(TARGET=column, POSITIVE=_joined(likely) or left, LEAVE_OUT=unsure[-1])}"
-                    f"   # the rows of {unsure[-1]!r} are left out")  # fmt: skip
-    return "\n".join([f"{said} Say which means that the customer left, for example:", *ways])
+        out = ([value for value in others if not NEGATIVE.search(value)] or others)[-1]
+        command = asked.command(TARGET=column, POSITIVE=_joined(left), LEAVE_OUT=_joined([out]))
+        ways.append(f"{command}   # rows of {out!r} are left out")
+    said = f"column '{column}' says who churned, as it seems, and holds {len(values)} values: {_counted(values)}"
+    return "\n  ".join([f"{asked.source}: {said}. Say which of them mean that the customer left, for example:", *ways])
 
 
 def _joined(values: Sequence[str]) -> str:
@@ -180,10 +175,9 @@ def _describe(guess: Guess, learned: "pd.Series", left: list[str], out: list[str
         "leave_out": out,
         "missing_values": words,
     }
-    meaning = (
-        f"{' or '.join(map(repr, left))} mean{'s' * (len(left) == 1)} that the customer left ({share:.1%} of the rows)"
-    )
-    guess.notes = [meaning if said else f"{DECIDE} is this the target, and does {meaning.replace('means', 'mean')}?"]
+    rows = "rows with an outcome" if unlabelled else "rows"
+    meaning = f"{' or '.join(map(repr, left))} mean that the customer left ({share:.1%} of the {rows})"
+    guess.notes = [f"made to {meaning}" if said else f"{DECIDE} is this the target, and does {meaning}?"]
     if out:
         guess.notes.append(f"left out: {', '.join(f'{guess.levels[value]:,} rows of {value!r}' for value in out)}")
         unlabelled -= int(guess.levels[out].sum())

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from os import cpu_count
 from typing import TYPE_CHECKING
 
@@ -56,7 +56,14 @@ def screen(frame: "pd.DataFrame", dataset: Dataset, quarantine: float, source: s
     given = exclude(frame.drop(columns=dataset.target, errors="ignore"), dataset)
     kept, aside, checks = _rows(given, *conform(given.frame, dataset), dataset, quarantine)
     columns = Columns(kept, np.zeros(len(kept), dtype=bool))  # of all customers alike
-    return Validated(kept, aside, columns, _report(given, aside, checks))
+    return Validated(kept, aside, columns, _report(given, aside, [_for_champion(check) for check in checks]))
+
+
+def _for_champion(check: Check) -> Check:
+    """A remedy in the description helps the next model: the champion keeps the one that it was trained with."""
+    if check.passed or "config/datasets/" not in check.remedy:
+        return check
+    return replace(check, remedy=f"{check.remedy} A changed description counts from the next training on.")
 
 
 def _report(given: Kept, aside: "pd.DataFrame", checks: list[Check]) -> Report:
@@ -129,8 +136,6 @@ def _union(parts: Iterable[np.ndarray], rows: int) -> np.ndarray:
 
 def _pardoned(check: Check) -> Check:
     """An error whose rows are in quarantine is reported, and stops nothing."""
-    from dataclasses import replace
-
     if check.passed or check.severity == "warning":
         return check
     return replace(check, severity="warning", remedy=f"These rows are in quarantine. {check.remedy}")
