@@ -10,17 +10,21 @@ from churn.errors import ChurnError
 
 def describe(options: argparse.Namespace) -> str:
     """Write config/datasets/NAME.toml from a file; say what a person has to decide and how to go on."""
-    from churn import describe, tables
+    from churn import describe, reader, tables
 
     path = base.ROOT / "config" / "datasets" / f"{options.name}.toml"
     if path.exists():
         raise ChurnError(f"{path}: exists already; remove it first, or give another NAME")
-    files = tables.files(Path(options.source).expanduser())
-    found = describe.describe(tables.from_bytes(tables.read(files[0])), options.name, options.source, options.target)
+    files = reader.files(Path(options.source).expanduser())
+    data, notes = tables.load(files[0])
+    if len(files) > 1:
+        notes = (*notes, f"{files[0]}: described is the first of {len(files)} files")
+    found = describe.describe(tables.from_bytes(data), options.name, options.source, options.target)
     path.write_text(found.text, encoding="utf-8")
     dataset = found.dataset
     return "\n".join(
         [
+            *notes,
             f"Wrote {path.relative_to(base.ROOT)}: target '{dataset.target}' ({dataset.positive!r} means left), "
             f"id {dataset.id or 'none'}, {len(dataset.raw)} features of {len(dataset.columns)} columns.",
             *(["Decide, there:"] if found.decisions else []),

@@ -28,6 +28,7 @@ class MonitorFlow(base.Flow):
         self.config = monitoring.cut(base.read(MonitorConfig, self.settings), self.rows)
         self.reference = monitoring.compared(base.read(Dataset, self.description))
         self.windows = monitoring.collect(self.reference, self.config, self.analysis, self.labels, self.until)
+        base.say(self.windows.notes)
         self.next(self.drift, self.performance)
 
     @step

@@ -28,9 +28,11 @@ if TYPE_CHECKING:
 
 MODEL, SERVICE = "churn_model", "churn_service"
 MODEL_TAG = "model.txt"  # in the Bento, beside service.py: which model it serves
-REQUIREMENTS = ("bentoml", "httptools", "numpy", "onnxruntime", "prometheus-client", "pyarrow", "pydantic", "uvloop")
-MODULES = ("config", "dataset", "environment", "errors", "explain", "expressions", "features", "metrics", "predictions",
-           "request", "scoring", "value")  # fmt: skip
+REQUIREMENTS = ("bentoml", "httptools", "numpy", "onnxruntime", "pandas", "prometheus-client", "pyarrow", "pydantic",
+                "python-calamine", "uvloop")  # fmt: skip
+MODULES = ("config", "conform", "customer_file", "dataset", "delimited_text", "environment", "errors", "explain",
+           "expressions", "features", "file_kinds", "metrics", "predictions", "reader", "request", "scoring",
+           "text_encoding", "value", "workbooks")  # fmt: skip
 EXAMPLES, SEED = 5, 0  # made-up customers in the documentation and on the page
 
 
