@@ -112,9 +112,13 @@ def _header(text: Text) -> tuple[list[str], int]:
     """The header's cells, without empty ones at its end, and where in the data the rows begin."""
     parser = text.rows()
     try:
-        header = next(row for row in parser if any(cell.strip() for cell in row))
+        header = next((row for row in parser if any(cell.strip() for cell in row)), None)
     except csv.Error as error:
         raise _broken(text, 0, error) from None
+    if header is None:
+        raise ChurnError(
+            f"{text.name}: nothing but blanks and separators; it needs a header line and one line per customer"
+        )
     ends = islice(LINE_END.finditer(text.data), parser.line_num)
     return _cut(header), max((end.end() for end in ends), default=len(text.data))
 

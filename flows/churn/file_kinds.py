@@ -47,6 +47,8 @@ MARKUP = (
     (re.compile(rb"\s*<\?xml|\s*<[a-z:]+\s+xmlns", re.I), "an XML document"),
     (re.compile(rb'\s*(\{\s*"|\{\s*\}|\[\s*[\[{])'), "a JSON document"),
 )
+# What zlib, gzip and zipfile raise for damaged bytes.
+UNREADABLE = (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, NotImplementedError)
 BOMS = (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")
 
 
@@ -76,6 +78,12 @@ def unpack(data: bytes, name: str, most_bytes: int = MOST_BYTES) -> tuple[bytes,
     return data, "text"
 
 
+def damaged(name: str, kind: str, error: Exception) -> ChurnError:
+    """The one refusal of a file that its own library cannot read."""
+    why = " ".join(str(error).split()).rstrip(".")
+    return ChurnError(f"{name}: not a readable {kind}, perhaps cut short ({why}); copy it again")
+
+
 def _named(data: bytes) -> tuple[str, str] | None:
     for first, what, remedy in KNOWN:
         if data.startswith(first):
@@ -97,8 +105,8 @@ def _gunzip(data: bytes, name: str, most_bytes: int) -> bytes:
     try:
         with gzip.open(io.BytesIO(data)) as packed:
             return _read(packed, name, most_bytes)
-    except (EOFError, OSError, zlib.error) as error:
-        raise ChurnError(f"{name}: not a readable gzip file, perhaps cut short ({error}); copy it again") from None
+    except UNREADABLE as error:
+        raise damaged(name, "gzip file", error) from None
 
 
 def _read(packed: IO[bytes] | gzip.GzipFile, name: str, most_bytes: int) -> bytes:
@@ -127,8 +135,8 @@ def _office(data: bytes, name: str) -> str:
 def _archive(data: bytes, name: str) -> zipfile.ZipFile:
     try:
         return zipfile.ZipFile(io.BytesIO(data))
-    except zipfile.BadZipFile as error:
-        raise ChurnError(f"{name}: not a readable zip file, perhaps cut short ({error}); copy it again") from None
+    except UNREADABLE as error:
+        raise damaged(name, "zip file", error) from None
 
 
 def _unzip(data: bytes, name: str, most_bytes: int) -> bytes:
@@ -144,5 +152,5 @@ def _unzip(data: bytes, name: str, most_bytes: int) -> bytes:
     try:
         with archive.open(members[0]) as packed:
             return _read(packed, name, most_bytes)
-    except (zipfile.BadZipFile, EOFError, OSError, zlib.error, NotImplementedError) as error:
-        raise ChurnError(f"{name}: not a readable zip file, perhaps cut short ({error}); copy it again") from None
+    except UNREADABLE as error:
+        raise damaged(name, "zip file", error) from None

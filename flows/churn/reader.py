@@ -123,8 +123,8 @@ def _parquet(data: bytes, name: str) -> Reading:
         if names == file.schema_arrow.names and file.metadata.num_rows and _full(file):
             return Reading(data)
         table = file.read()
-    except (pa.ArrowException, OSError) as error:
-        raise ChurnError(f"{name}: not a readable Parquet file, perhaps cut short ({error}); copy it again") from None
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        raise file_kinds.damaged(name, "Parquet file", error) from None
     return _customers(table.rename_columns(names), name, notes)
 
 

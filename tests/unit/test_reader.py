@@ -147,6 +147,8 @@ REFUSED: dict[str, tuple[bytes, str]] = {
     "a NUL byte": (b"id,city\n1,B\x00nn and more\n", "f.csv: line 2 holds a NUL byte: not a text file; export it again"),
     "nothing": (b"", "f.csv: the file is empty; it needs a header line and one line per customer"),
     "blank lines only": (b"\r\n \n", "f.csv: the file is empty; it needs a header line and one line per customer"),
+    "separators only": (b",,\n,,\n",
+        "f.csv: nothing but blanks and separators; it needs a header line and one line per customer"),
     "a header only": (b"id,city\n", "f.csv: has a header (2 columns) but no rows; export it again"),
     "a header and blank rows": (b"id,city\n,\n", "f.csv: has a header (2 columns) but no rows; export it again"),
     "zip of two": (zipped({"a.csv": b"id\n1\n", "b.csv": b"id\n2\n"}),
