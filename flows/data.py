@@ -56,7 +56,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     commands = parser.add_subparsers(required=True)
     add = commands.add_parser("describe", help=describe.__doc__)
-    add.add_argument("source", help="CSV or Parquet file")
+    add.add_argument("source", help="CSV, Excel or Parquet file")
     add.add_argument("name", help="of the data set: small letters, digits and _")
     add.add_argument("--target", default="", help="the column that says who left, where it cannot be told")
     add.set_defaults(run=describe)

@@ -14,7 +14,7 @@ class DataFlow(base.Flow):
     description = base.config("description", "datasets/telco.toml", Dataset)
     source = Parameter(
         "source",
-        help="CSV or Parquet file, or a folder of them, to read instead of the sources in config/data.toml",
+        help="CSV, Excel or Parquet file, or a folder of them, to read instead of the sources in config/data.toml",
         default="",
     )
 

@@ -16,7 +16,7 @@ class ScoreFlow(base.Flow):
     description = base.config("description", "datasets/telco.toml", Dataset)
     source = Parameter(
         "source",
-        help="CSV or Parquet file, or a folder of them, instead of the sources in config/score.toml",
+        help="CSV, Excel or Parquet file, or a folder of them, instead of the sources in config/score.toml",
         default="",
     )
 

@@ -1,6 +1,7 @@
 """The one reader of files: whatever DataFlow, ScoreFlow, MonitorFlow, `make dataset`, `make predict` and the service's page
 are given comes through here. A cell stands under its own header, or the file is refused."""
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 PLAIN = (".csv", ".tsv", ".txt", ".parquet")
 SUFFIXES = (*PLAIN, *(f"{suffix}.gz" for suffix in PLAIN), ".zip", ".xlsx", ".xlsb", ".xls", ".ods")
+NUMBER = re.compile(r"[-+]?\d+([.,]\d+)?")
 INVISIBLE = "\ufeff\u200b\u200e\u200f\u2060"  # besides blanks, what a name may be surrounded by
 
 
@@ -154,6 +156,11 @@ def _workbook(data: bytes, name: str) -> "tuple[pa.Table, list[str]]":
 
 def _names(header: Sequence[str], name: str, notes: list[str]) -> list[str]:
     """The columns' names, stripped; ChurnError if two are alike. A column without a name is called as pandas calls it."""
+    numbers = [cell for cell in header if NUMBER.fullmatch(cell.strip())]
+    if 2 * len(numbers) >= len(header) and any("." in cell or "," in cell for cell in numbers):  # years may be names
+        raise ChurnError(
+            f"{name}: the first line looks like a customer, not like names ({', '.join(header[:4])}); put a header line above it"
+        )
     names = [cell.strip().strip(INVISIBLE).strip() or f"Unnamed: {place}" for place, cell in enumerate(header)]
     for place, cell in enumerate(names):
         if cell not in header[place]:

@@ -93,6 +93,7 @@ READ: dict[str, tuple[bytes, dict[str, list[Any]]]] = {
     "a row of commas within": (text("id,city,paid", "1,Köln,10.5", ",,", "2,Bonn,20"), TABLE),
     "blank lines": (text("", "id,city,paid", "", "1,Köln,10.5", "   ", "2,Bonn,20", ""), TABLE),
     "an index without a name": (b",id\n0,7\n1,8\n", {"Unnamed: 0": ["0", "1"], "id": ["7", "8"]}),
+    "years for names": (b"id,2024,2025\n1,2,3\n", {"id": ["1"], "2024": ["2"], "2025": ["3"]}),
     "one column": (b"id\n1\n2\n", {"id": ["1", "2"]}),
     "empty cells": (b"id,city,paid\n1,,\n,,20\n", {"id": ["1", ""], "city": ["", ""], "paid": ["", "20"]}),
     "gzip": (gzip.compress(PLAIN.encode()), TABLE),
@@ -130,6 +131,8 @@ REFUSED: dict[str, tuple[bytes, str]] = {
     "counts after a sep line": (b"sep=,\nid,paid\n1,2,3\n",
         "f.csv: line 3 has 3 cells, the header has 2: '3' stands under no name; name its column in the header, or quote cells "
         "that hold the separator"),
+    "no header": (b"7,Bonn,10.5\n8,Ulm,20\n",
+        "f.csv: the first line looks like a customer, not like names (7, Bonn, 10.5); put a header line above it"),
     "two names alike": (b"id,paid, id\n1,2,3\n", "f.csv: columns 1 and 3 are both named 'id'; rename or remove one"),
     "two separators": (b"a,b;c\n1,2;3\n",
         "f.csv: comma and semicolon separate its cells equally well; say which one does by a first line sep=,"),
