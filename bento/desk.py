@@ -3,18 +3,20 @@
 import os
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from churn import explain, features, predictions, request, value
+from churn import customer_file, explain, features, predictions, request, value
 from churn.config import Worth, check
-from churn.request import Row
+from churn.errors import ChurnError
+from churn.request import Rejected, Row
 from churn.scoring import Scorer
 from pydantic_core import to_json
 
 from bento import openapi
-from bento.app import Answer, App, Route
+from bento.app import FILE, Answer, App, Route
 from bento.instruments import CONTENT_TYPE, Instruments
 from bento.log import Log
 from bento.settings import ServeConfig
@@ -59,6 +61,7 @@ class Desk:
         routes = {
             "/predict": single(self.predict),
             "/predict_batch": Route(self.predict_batch, post=True, limit=limits.batch_bytes, long=True),
+            "/read": Route(self.read, post=True, limit=limits.batch_bytes, long=True, kind=FILE),
             "/explain": single(self.explain, long=True),
             "/model": _fixed(self._model(), open=False),
             "/livez": _fixed({"status": "alive"}),
@@ -91,6 +94,15 @@ class Desk:
         rows = self._reader.customers(body)
         answers = self._answers(rows)
         return Answer(to_json(answers), after=self._record(rows, answers))
+
+    def read(self, body: bytes) -> Answer:
+        """A file of customers in any form that training takes: its cells, and the rows to send to predict_batch."""
+        most = self._settings.limits.batch_bytes
+        try:
+            found = customer_file.parse(body, "the file", self._scorer.dataset, self._reader.names, most)
+        except ChurnError as error:
+            raise Rejected(422, str(error)) from None
+        return Answer(to_json(asdict(found)))
 
     def explain(self, body: bytes) -> Answer:
         """One customer: each column's contribution to the probability (see ``churn.explain``). It is not logged."""
@@ -169,7 +181,7 @@ class Desk:
         told = ("model_version", "data_version", "family", "threshold", "scores", "params")
         return {
             **{name: manifest[name] for name in told},
-            "dataset": {"name": dataset.name, "description": dataset.description},
+            "dataset": dataset.model_dump(mode="json"),  # how files are to be read, among others
             "lineage": {name: value for name, value in manifest.items() if name not in _UNTOLD},
             "schema": openapi.customer(self._scorer, self._settings),
             "examples": manifest["examples"],

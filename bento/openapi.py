@@ -1,5 +1,7 @@
 """The service's own OpenAPI 3.1 document, and the description that BentoML's client reads; both from the data set."""
 
+import csv
+import io
 from typing import Any
 
 from churn import request
@@ -116,6 +118,23 @@ def _operation(
     return operation
 
 
+def _reading(customer: dict[str, Any]) -> Schema:
+    """The one operation that takes a file, not JSON; a CSV of one customer is the example."""
+    file = io.StringIO()
+    csv.writer(file).writerows([customer, customer.values()])
+    text = {"type": "string"}
+    read = _object({
+        "header": {"type": "array", "items": text},
+        "cells": {"type": "array", "items": {"type": "array", "items": text}},
+        "rows": {"type": "array", "items": {"type": "object"}, "description": "to send to predict_batch"},
+        "notes": {"type": "array", "items": text},
+    })  # fmt: skip
+    operation = _operation("Read a file of customers: CSV, Excel or Parquet", read, {})
+    binary = {"schema": {"type": "string", "format": "binary"}, "example": file.getvalue()}
+    operation["requestBody"]["content"] = {"application/octet-stream": binary}
+    return operation
+
+
 def document(scorer: Scorer, settings: ServeConfig) -> Schema:
     """The OpenAPI document of this model's service."""
     plain = {"type": "object"}
@@ -125,6 +144,7 @@ def document(scorer: Scorer, settings: ServeConfig) -> Schema:
     paths = {
         "/predict": {"post": _operation("Score one customer", _ref("Prediction"), _ref("Customer"))},
         "/predict_batch": {"post": _operation("Score customers, in order", predictions, _ref("Customers"))},
+        "/read": {"post": _reading(scorer.manifest["examples"][0])},
         "/explain": {"post": _operation("Why this probability", _ref("Explanation"), _ref("Customer"))},
         "/feedback": {"post": _operation("Report what became of a customer", _ref("Accepted"), _ref("Feedback"), 202)},
         "/model": {"get": _operation("What is served: versions, scores, schema, lineage", plain)},

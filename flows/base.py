@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -216,6 +216,12 @@ def report(dataset: str, samples: list[Any]) -> None:
 
     for problem in publish.publish({"flow": str(current.flow_name), "dataset": dataset}, samples):
         print(problem)
+
+
+def say(notes: Iterable[str]) -> None:
+    """Print what a person should know, a line each."""
+    for note in notes:
+        print(note)
 
 
 def show(on: Any, parts: list[Any]) -> None:

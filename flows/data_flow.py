@@ -14,7 +14,7 @@ class DataFlow(base.Flow):
     description = base.config("description", "datasets/telco.toml", Dataset)
     source = Parameter(
         "source",
-        help="CSV or Parquet file, or a folder of them, to read instead of the sources in config/data.toml",
+        help="CSV, Excel or Parquet file, or a folder of them, to read instead of the sources in config/data.toml",
         default="",
     )
 
@@ -29,10 +29,11 @@ class DataFlow(base.Flow):
 
     @step
     def ingest(self):
-        """One source is read whole; its cells are as they were found."""
+        """One source is read whole; its cells are as they were found, and what was noticed while reading is said."""
         from churn import sources
 
-        self.table = sources.read(self.input, base.read(Dataset, self.description))
+        self.table, self.notes = sources.read(self.input, base.read(Dataset, self.description))
+        base.say(self.notes)
         self.next(self.validate)
 
     @card(type="blank", id="data")
@@ -44,7 +45,8 @@ class DataFlow(base.Flow):
         self.merge_artifacts(inputs, include=["made_up", "sources"])
         dataset, limits = base.read(Dataset, self.description), base.read(DataConfig, self.settings).quality
         previous = base.previous_profile(dataset.name, self.made_up)
-        found = intake.check(self.sources, [given.table for given in inputs], dataset, limits, previous)
+        parts, notes = [given.table for given in inputs], sum((given.notes for given in inputs), ())
+        found = intake.check(self.sources, parts, dataset, limits, previous, notes)
         base.show(current.card["data"], data_card.data(found, dataset))
         base.report(dataset.name, publish.quality(found.report))
         self.quality, self.profile, self.origin = found.report, found.profile, found.origin
@@ -80,7 +82,9 @@ class DataFlow(base.Flow):
         """The data version is known."""
         stored = "stored" if self.saved.uploaded else "already stored: nothing uploaded"
         out = f"; left out: {', '.join(self.quality.left_out)}" if self.quality.left_out else ""
-        print(f"Data version {self.saved.version} ({stored}): {self.rows[0]} rows to train, {self.rows[1]} held out{out}")
+        print(
+            f"Data version {self.saved.version} ({stored}): {self.rows[0]} rows to train, {self.rows[1]} held out{out}"
+        )
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ class MonitorFlow(base.Flow):
 
     settings = base.config("settings", "monitor.toml", MonitorConfig)
     description = base.config("description", "datasets/telco.toml", Dataset)
-    analysis = Parameter("analysis", help="CSV or Parquet file of customers to look at instead of the log", default="")
+    analysis = Parameter("analysis", help="file of customers to look at instead of the log", default="")
     labels = Parameter("labels", help="file of prediction_id and outcome, besides the service's feedback", default="")
     rows = Parameter("rows", help="cut the log into windows of so many rows, whatever the settings say", default=0)
     until = Parameter("until", help="look at the log as it was at this time (2026-11-25T06:00, UTC)", default="")
@@ -28,6 +28,7 @@ class MonitorFlow(base.Flow):
         self.config = monitoring.cut(base.read(MonitorConfig, self.settings), self.rows)
         self.reference = monitoring.compared(base.read(Dataset, self.description))
         self.windows = monitoring.collect(self.reference, self.config, self.analysis, self.labels, self.until)
+        base.say(self.windows.notes)
         self.next(self.drift, self.performance)
 
     @step

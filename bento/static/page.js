@@ -28,8 +28,10 @@ function describe(problem) {
 }
 
 async function call(path, body) {
-  const headers = { ...(key && { "X-API-Key": key }), ...(body && { "Content-Type": "application/json" }) };
-  const answer = await fetch(path, { method: body ? "POST" : "GET", headers, body: body && JSON.stringify(body) });
+  const file = body instanceof Blob; // anything else is sent as JSON
+  const type = file ? "application/octet-stream" : "application/json";
+  const headers = { ...(key && { "X-API-Key": key }), ...(body && { "Content-Type": type }) };
+  const answer = await fetch(path, { method: body ? "POST" : "GET", headers, body: file ? body : body && JSON.stringify(body) });
   const content = await answer.json();
   if (!answer.ok) throw new Refused(content);
   return content;
@@ -145,29 +147,15 @@ async function predict() {
   }
 }
 
-// A file: CSV in, ranked CSV out.
-
-function parse(text) {
-  const rows = [[]];
-  const cells = /("(?:[^"]|"")*"|[^",\r\n]*)(,|\r?\n|$)/gy;
-  for (let match; (match = cells.exec(text)) && (match[0] !== "" || cells.lastIndex < text.length);) {
-    rows.at(-1).push(match[1].startsWith('"') ? match[1].slice(1, -1).replaceAll('""', '"') : match[1]);
-    if (match[2] !== ",") rows.push([]);
-    if (cells.lastIndex >= text.length) break;
-  }
-  return rows.filter((row) => row.length > 1 || row[0]);
-}
+// A file, read by the service as training reads it; a ranked CSV comes out.
 
 const quoted = (cell) => (/[",\r\n]/.test(cell) ? `"${cell.replaceAll('"', '""')}"` : cell);
 
 async function rank(file) {
   $("download").hidden = $("ranked").hidden = true;
-  const [header, ...rows] = parse((await file.text()).replace(/^\uFEFF/, ""));
-  const fields = Object.entries(model.schema.properties);
-  const missing = model.schema.required.filter((name) => !header?.includes(name));
-  if (missing.length) throw new Error(`${file.name} has no column ${missing.join(", ")}.`);
-  const customers = rows.map((row) => Object.fromEntries(
-    fields.filter(([name]) => header.includes(name)).map(([name, schema]) => [name, value(row[header.indexOf(name)] ?? "", schema)])));
+  $("notes").replaceChildren();
+  $("file-state").textContent = `Reading ${file.name} …`;
+  const { header, cells: rows, rows: customers, notes } = await call("read", file);
   const size = Math.min(CHUNK, model.limits.rows);
   const answers = [];
   for (let i = 0; i < customers.length; i += size) {
@@ -184,6 +172,7 @@ async function rank(file) {
   show(["rank", "probability", "decision", "prediction_id", ...header], lines);
   $("file-state").textContent = `${rows.length} customers, ${answers.filter((found) => found.decision).length} likely to leave.`
     + (rows.length > SHOWN ? ` The first ${SHOWN}:` : "");
+  $("notes").replaceChildren(...notes.map((textContent) => element("li", { textContent })));
 }
 
 function show(header, lines) {

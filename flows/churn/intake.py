@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class Intake:
     """The checked customers, also as they are ``stored`` (Parquet bytes, written while this is looked at); ``distances`` says how
-    far each column is from the previous version, if there is one."""
+    far each column is from the previous version, if there is one; ``notes`` how the files were read."""
 
     table: "pd.DataFrame"
     stored: Future[bytes]
@@ -35,10 +35,16 @@ class Intake:
     distances: dict[str, float]
     previous: Profile | None
     origin: str
+    notes: tuple[str, ...] = ()
 
 
 def check(
-    origins: Sequence[Source], parts: Sequence[bytes], dataset: Dataset, limits: Quality, previous: Profile | None
+    origins: Sequence[Source],
+    parts: Sequence[bytes],
+    dataset: Dataset,
+    limits: Quality,
+    previous: Profile | None,
+    notes: tuple[str, ...] = (),
 ) -> Intake:
     """One table of all sources, typed and checked, also against the profile of the previous data version."""
     origin = ", ".join(source.name for source in origins)
@@ -47,7 +53,7 @@ def check(
     distances = profile.distances(previous, found.table, found.columns) if previous else {}
     report = replace(found.report, checks=(*found.report.checks, *profile.drift_checks(distances, dataset, limits)))
     now = profile.profile(found.table, dataset, found.columns)
-    return Intake(found.table, stored, found.quarantine, found.columns, report, now, distances, previous, origin)
+    return Intake(found.table, stored, found.quarantine, found.columns, report, now, distances, previous, origin, notes)
 
 
 def set_aside(found: Intake, name: str) -> str:

@@ -142,8 +142,12 @@ def _counted(values: "pd.Series") -> str:
 def _unclear(column: str, values: "pd.Series", asked: Asked) -> str:
     """That a column of several values needs a person, with the commands that say what they mean."""
     if len(values) < 2:
-        return f"{asked.source}: column '{column}' cannot be the target, which has two values: it holds {_counted(values)}"
-    left = [value for value in values.index if POSITIVE.search(value) and not NEGATIVE.search(value)] or [values.index[-1]]
+        return (
+            f"{asked.source}: column '{column}' cannot be the target, which has two values: it holds {_counted(values)}"
+        )
+    left = [value for value in values.index if POSITIVE.search(value) and not NEGATIVE.search(value)] or [
+        values.index[-1]
+    ]
     others = [value for value in values.index if value not in left]
     ways = [f"{asked.command(TARGET=column, POSITIVE=_joined(left))}   # all others stayed"]
     if len(others) > 1:

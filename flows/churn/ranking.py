@@ -5,6 +5,7 @@ import os
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -74,8 +75,10 @@ def root() -> str:
     return os.environ.get("CHURNFLOW_SCORES") or str(STATE / "scores")
 
 
-def screen(origins: Sequence[Source], dataset: Dataset, rule: Score) -> tuple["pd.DataFrame", "pd.DataFrame"]:
-    """The sources' customers that can be scored, typed, and those set aside with their ``reasons``.
+def screen(
+    origins: Sequence[Source], dataset: Dataset, rule: Score
+) -> tuple["pd.DataFrame", "pd.DataFrame", tuple[str, ...]]:
+    """The sources' customers that can be scored, typed; those set aside with their ``reasons``; and notes on the reading.
 
     Raises ChurnError if a source cannot be read, a column is missing, or more rows than ``rule.quarantine`` have errors.
     """
@@ -83,11 +86,11 @@ def screen(origins: Sequence[Source], dataset: Dataset, rule: Score) -> tuple["p
         raise ChurnError(
             f"data set {dataset.name}: columns {', '.join(taken)} have names of the list's own; rename them"
         )
-    parts = [sources.read(source, dataset) for source in origins]
+    parts, notes = zip(*(sources.read(source, dataset) for source in origins), strict=True)
     origin = ", ".join(source.name for source in origins)
     found = quality.screen(sources.combine(origins, parts, dataset), dataset, rule.quarantine, origin)
     found.report.require(origin)
-    return found.table, found.quarantine
+    return found.table, found.quarantine, tuple(chain(*notes))
 
 
 def shards(rows: int, size: int) -> list[tuple[int, int]]:

@@ -1,5 +1,6 @@
 """What ScoreFlow's card shows: the head of the list, and how the probabilities are spread."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 BINS = 20
 
 
-def parts(found: Ranked, model: Registered, aside: "pd.DataFrame") -> list[Part]:
+def parts(found: Ranked, model: Registered, aside: "pd.DataFrame", notes: Sequence[str] = ()) -> list[Part]:
     """The card's parts."""
     order = "most profitable contact first" if found.by_value else "likeliest to leave first"
     left_out = f" {len(aside):,} rows with errors were left out; see below." if len(aside) else ""
@@ -27,6 +28,7 @@ def parts(found: Ranked, model: Registered, aside: "pd.DataFrame") -> list[Part]
         _head(found),
         "## How sure the model is",
         _spread(found.probability),
+        *data_card.reading(notes),
         *data_card.quarantine(aside),
     ]
 

@@ -129,10 +129,12 @@ class Reader:
 
     def _unknown(self, row: Mapping[str, Any], number: int | None = None) -> list[Problem]:
         extra = [name for name in row if name not in self._fields][:MOST_NAMED]
-        known = f"the fields are: {', '.join(self._fields_in_order())}"
+        known = f"the fields are: {', '.join(self.names)}"
         return [Problem(name[:MOST_CHARACTERS], "unknown_field", row[name], known, number) for name in extra]
 
-    def _fields_in_order(self) -> list[str]:
+    @property
+    def names(self) -> list[str]:
+        """The fields that a customer may have, in the data set's order."""
         return [name for name in self.dataset.columns if name in self._fields]
 
     def _rejected(self, error: ValidationError, body: bytes) -> Rejected:

@@ -28,9 +28,11 @@ if TYPE_CHECKING:
 
 MODEL, SERVICE = "churn_model", "churn_service"
 MODEL_TAG = "model.txt"  # in the Bento, beside service.py: which model it serves
-REQUIREMENTS = ("bentoml", "httptools", "numpy", "onnxruntime", "prometheus-client", "pyarrow", "pydantic", "uvloop")
-MODULES = ("column", "config", "dataset", "environment", "errors", "explain", "expressions", "features", "fields", "metrics",
-           "predictions", "request", "scoring", "spelling", "value")  # fmt: skip
+REQUIREMENTS = ("bentoml", "httptools", "numpy", "onnxruntime", "pandas", "prometheus-client", "pyarrow", "pydantic",
+                "python-calamine", "uvloop")  # fmt: skip
+MODULES = ("column", "config", "conform", "customer_file", "dataset", "delimited_text", "environment", "errors", "explain",
+           "expressions", "features", "fields", "file_kinds", "formats", "metrics", "predictions", "reader", "request", "scoring",
+           "spelling", "text_encoding", "value", "workbooks")  # fmt: skip
 EXAMPLES, SEED = 5, 0  # made-up customers in the documentation and on the page
 
 

@@ -83,7 +83,7 @@ def test_rows_with_errors_are_set_aside_and_too_many_stop_the_run(telco: Dataset
     rows.loc[[3, 8], "Contract"] = "Monthly"
     rows.to_csv(tmp_path / "customers.csv", index=False)
     origin = [File(kind="file", path=str(tmp_path / "customers.csv"))]
-    table, aside = ranking.screen(origin, telco, ranking.Score(quarantine=0.01))
+    table, aside, _ = ranking.screen(origin, telco, ranking.Score(quarantine=0.01))
     assert (len(table), aside.row.tolist()) == (198, [4, 9])
     assert aside.reasons.str.startswith("Contract is one of").all()
     with pytest.raises(ChurnError, match=r"column 'Contract'.*'Monthly' in row 4"):
