@@ -60,7 +60,8 @@ def choose(guesses: dict[str, Guess], asked: Asked) -> str:
     if len(learned) < 2 or (len(learned) > 2 and not left):
         raise ChurnError(_unclear(chosen, values, asked))
     if not left:
-        left = [_positive(learned)]
+        likely = _left(learned)
+        left = likely if len(likely) == 1 else [str(learned.index[-1])]  # the rarer one
     if set(left) & set(out) or not set(left) < set(learned.index):
         raise ChurnError(
             f"{asked.source}: column '{chosen}': POSITIVE and LEAVE_OUT leave no value for customers who stayed; it holds "
@@ -101,7 +102,7 @@ def _likely(guesses: dict[str, Guess], asked: Asked) -> str:
     held = {column: _outcomes(guess) for column, guess in guesses.items() if len(guess.counts) <= MOST_SPELLINGS}
     two = [column for column, values in held.items() if len(values) == 2]
     if named := [column for column in two if NAME.search(column)] or _by_values(guesses, two):
-        return min(named, key=lambda c: next((i for i, word in enumerate(NAMES) if word in c.lower()), 0))
+        return min(named, key=lambda column: _rank(column, held[column]))
     more = [column for column, values in held.items() if 2 < len(values) <= MOST_OUTCOMES]
     for column in more:
         if NAME.search(column) or any(map(_leaves, held[column].index)):
@@ -110,6 +111,17 @@ def _likely(guesses: dict[str, Guess], asked: Asked) -> str:
         f"{asked.source}: cannot tell which column says who churned. Name one with TARGET=...; "
         f"these have two values: {', '.join(two) or 'none'}" + (f"; these a few: {', '.join(more)}" if more else "")
     )
+
+
+def _rank(column: str, values: "pd.Series") -> tuple[int, bool, int]:
+    """The lower, the likelier: the clearer name, values that say which of them means leaving, the shorter name."""
+    word = next((i for i, word in enumerate(NAMES) if word in column.lower()), 0)
+    return word, len(_left(values)) != 1, len(column)
+
+
+def _left(values: "pd.Series") -> list[str]:
+    """The values that seem to mean that the customer left."""
+    return [value for value in values.index if POSITIVE.search(value) and not NEGATIVE.search(value)]
 
 
 def _leaves(value: str) -> bool:
@@ -160,11 +172,6 @@ def _unclear(column: str, values: "pd.Series", asked: Asked) -> str:
 
 def _joined(values: Sequence[str]) -> str:
     return ",".join(f'"{value}"' if "," in value else value for value in values)
-
-
-def _positive(values: "pd.Series") -> str:
-    likely = [v for v in sorted(values.index) if POSITIVE.search(v) and not NEGATIVE.search(v)]
-    return likely[0] if len(likely) == 1 else str(values.index[-1])
 
 
 def _describe(guess: Guess, learned: "pd.Series", left: list[str], out: list[str], said: bool) -> None:
