@@ -9,9 +9,15 @@ from churn.dataset import Dataset
 
 ROWS = 400
 LEFT = np.arange(ROWS) % 4 == 0
-RNG = np.random.default_rng(0)
-VALUES = np.round(RNG.uniform(5, 9000, ROWS), 2)
-DAYS = pd.to_datetime("2024-01-13") + pd.to_timedelta(RNG.integers(0, 300, ROWS), unit="D")
+
+
+def rng(seed: int = 0) -> np.random.Generator:
+    """The same numbers in every test, whatever ran before it."""
+    return np.random.default_rng(seed)
+
+
+VALUES = np.round(rng().uniform(5, 9000, ROWS), 2)
+DAYS = pd.to_datetime("2024-01-13") + pd.to_timedelta(rng().integers(0, 300, ROWS), unit="D")
 
 
 def of(frame: pd.DataFrame, *said: str, **target: str) -> describe.Description:
@@ -21,7 +27,7 @@ def of(frame: pd.DataFrame, *said: str, **target: str) -> describe.Description:
 
 def customers(**columns: Any) -> pd.DataFrame:
     """Two honest columns, those given, and the outcome, all as text."""
-    given = {"age": RNG.integers(18, 80, ROWS), "calls": RNG.integers(0, 9, ROWS), **columns}
+    given = {"age": rng(1).integers(18, 80, ROWS), "calls": rng(2).integers(0, 9, ROWS), **columns}
     return pd.DataFrame({**given, "Churn": given.get("Churn", np.where(LEFT, "Yes", "No"))}).astype("str")
 
 

@@ -78,12 +78,12 @@ def _level(name: str, dataset: Dataset, closed: bool) -> Callable[[str], str | N
     values = frozenset(column.values)
 
     def level(text: str) -> str | None:
-        if text in values:
-            return text
         found = "" if text in missing else spellings.level(text)
-        if (closed and found not in values) or not (found or column.missing):
+        if found in values or (found and not closed):
+            return found
+        if found or not column.missing:
             raise PydanticKnownError(NO_LEVEL, {"expected": "a level"})
-        return found or None
+        return None
 
     return level
 

@@ -9,7 +9,7 @@ import pytest
 from churn import config, conform, quality
 from churn.dataset import Dataset
 from churn.formats import NumberFormat
-from described import DAYS, RNG, ROWS, VALUES, customers, decision, edited, of, swap
+from described import DAYS, ROWS, VALUES, customers, decision, edited, of, rng, swap
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,7 @@ def test_a_decimal_comma_is_the_data_sets_and_another_mark_the_columns() -> None
     np.testing.assert_array_equal(table[["a", "b"]], np.column_stack([VALUES, thirds]))
 
 
-THOUSANDS = RNG.integers(1000, 9999, ROWS)
+THOUSANDS = rng(7).integers(1000, 9999, ROWS)
 
 
 @pytest.mark.parametrize(
@@ -145,13 +145,15 @@ def test_words_among_numbers_stop_the_run_until_somebody_says_what_they_mean(
 
 
 def test_levels_of_which_some_are_digits_stay_levels() -> None:
-    frame = customers(children=RNG.choice(["0", "1", "2", "3+"], ROWS), flag=RNG.choice(["0", "1", "unknown"], ROWS))
+    frame = customers(
+        children=rng(7).choice(["0", "1", "2", "3+"], ROWS), flag=rng(7).choice(["0", "1", "unknown"], ROWS)
+    )
     columns = of(frame).dataset.columns
     assert [columns[name].values for name in ("children", "flag")] == [("0", "1", "2", "3+"), ("0", "1", "unknown")]
 
 
 def test_codes_stay_text() -> None:
-    columns = of(customers(zip=[f"0{code}" for code in RNG.integers(1200, 1260, ROWS)])).dataset.columns
+    columns = of(customers(zip=[f"0{code}" for code in rng(7).integers(1200, 1260, ROWS)])).dataset.columns
     assert (columns["zip"].type, columns["zip"].role) == ("category", "feature")
 
 
@@ -182,7 +184,7 @@ def test_moments_are_read_and_may_be_the_time_of_a_row(
 
 
 def test_a_day_that_may_be_a_month_is_asked_about_and_each_answer_works() -> None:
-    days = pd.to_datetime("2024-01-01") + pd.to_timedelta(RNG.integers(0, 12, ROWS), unit="D")
+    days = pd.to_datetime("2024-01-01") + pd.to_timedelta(rng(7).integers(0, 12, ROWS), unit="D")
     frame = customers(seen=days.strftime("%d/%m/%Y"))
     found = of(frame)
     assert found.dataset.columns["seen"].type == "text"
