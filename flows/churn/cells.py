@@ -143,25 +143,20 @@ def same(unit: str, other: str) -> bool:
 
 def _marks(numerals: Iterable[Numeral]) -> list[tuple[str, str]]:
     """The decimal marks and those for thousands that may be meant, the simplest first."""
-    written = {letter for part in numerals for letter in part.digits if not letter.isdigit()}
-    present = {mark for mark in ".,'" if mark in written} | {"'"} & {"'" if "\u2019" in written else ""}
-    present |= {" "} if any(map(str.isspace, written)) else set()
-    return [
-        (decimal, thousands)
-        for thousands in ("", ",", ".", " ", "'")
-        for decimal in ".,"
-        if decimal != thousands and (not thousands or thousands in present) and (decimal == "." or present & {".", ","})
-    ]
+    written = {mark for part in numerals for mark in part.digits if not mark.isdigit()}
+    thousands = [mark for mark in ",. '" if any(re.fullmatch(formats.pattern(mark), letter) for letter in written)]
+    decimals = ".," if written & {".", ","} else "."
+    return [(decimal, mark) for mark in ("", *thousands) for decimal in decimals if decimal != mark]
 
 
 def moments(counts: "pd.Series") -> Reading[str | None] | None:
     """The column read as dates or moments, if that is what it holds; the format None is ISO 8601."""
     texts = counts.index.to_series()
     texts = texts[texts.str.contains(r"\d\D+\d")]
-    shown = texts.index[: 2 * MOST_WORDS]
-    tried = [form for date in DATES for time in TIMES if any(_fits(text, form := date + time) for text in shown)]
     if texts.empty:
         return None
+    shown, forms = texts.index[: 2 * MOST_WORDS], [date + time for date in DATES for time in TIMES]
+    tried = [form for form in forms if any(_fits(text, form) for text in shown)]
     return _best(counts, {form: formats.moments(texts, form) for form in (None, *tried)})
 
 

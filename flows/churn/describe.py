@@ -83,7 +83,7 @@ def _toml(asked: Asked, guesses: dict[str, Guess], decimal: str, tokens: list[st
         toml.line("name", asked.name),
         *([f"{toml.line('missing_values', tokens)}   # texts that mean an empty cell"] if tokens else []),
         *([f"{toml.line('decimal', decimal)}   # numbers are written with a comma"] if decimal == "," else []),
-        *(["fold_case = true   # without 'values' levels are told apart by their letters, not by case or blanks"]
+        *(["fold_case = true   # without 'values' a level is its letters, written small: case and blanks do not matter"]
           if open_columns else []),
     ]  # fmt: skip
     for column, found in guesses.items():

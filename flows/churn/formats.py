@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from churn.dataset import Dataset
 
 UNCLEAR = re.compile(r"[-+]?[1-9]\d{0,2}\.\d{3}")  # 1.234: one and a quarter, or with a point for the thousands?
-MARKS = {" ": r"[ \u00a0\u2009\u202f]", "'": r"['\u2019]"}  # as spreadsheets and the Swiss write them
+LONGEST = 60  # characters of a number with its unit
 _UNIT = r"[^\d\s.,'\u2019()+\-\u2212]{1,12}\.?"
 _NUMERAL = re.compile(
     rf"(?P<sign>[-+\u2212]?)\s*(?P<before>{_UNIT})?\s*(?P<inner>[-+\u2212]?)\s*"
@@ -36,6 +36,8 @@ class Numeral:
 
 def numeral(text: str) -> Numeral | None:
     """``text`` taken apart, or None if it is no number in any format."""
+    if len(text) > LONGEST:
+        return None
     if inside := _IN_PARENTHESES.fullmatch(text):
         found = numeral(f"{inside['before']} {inside['inner']} {inside['after']}".strip())
         return None if found is None or found.minus else Numeral(found.digits, found.unit, found.before, "parentheses")
@@ -51,11 +53,16 @@ def numeral(text: str) -> Numeral | None:
     return Numeral(match["digits"], match["before"] or match["after"] or "", bool(match["before"]), minus)
 
 
+def pattern(mark: str) -> str:
+    """The regular expression of a mark for thousands: blanks and apostrophes as spreadsheets and the Swiss write them too."""
+    return {" ": r"[ \u00a0\u2009\u202f]", "'": r"['\u2019]"}.get(mark) or re.escape(mark)
+
+
 @lru_cache(maxsize=64)
 def _digits(decimal: str, thousands: str) -> re.Pattern[str]:
     mark, groups = re.escape(decimal), ""
     if thousands:
-        groups = rf"\d{{1,3}}(?:{MARKS.get(thousands, re.escape(thousands))}\d{{3}})+|"
+        groups = rf"\d{{1,3}}(?:{pattern(thousands)}\d{{3}})+|"
     return re.compile(rf"(?P<whole>{groups}\d+)?(?:{mark}(?P<fraction>\d+))?(?P<power>[eE][-+]?\d+)?")
 
 

@@ -140,7 +140,9 @@ def _which(found: Reading[NumberFormat], decimal: str) -> str:
     for form in found.formats:
         values = found.values.index.to_series().map(form.read)
         keys = {"type": _kind(values), **format_keys(form, values, decimal)}
-        ways.append(f"{form.read(text):.15g} ({', '.join(line(*item) for item in keys.items())})")
+        value = form.read(text)
+        meaning = "no number" if value is None else f"{value:.15g}"
+        ways.append(f"{meaning} ({', '.join(line(*item) for item in keys.items())})")
     return f"is {text!r} {' or '.join(ways)}? Until these keys stand in the place of role and type, it is left out."
 
 

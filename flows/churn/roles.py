@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from churn import leakage
+from churn.formats import NumberFormat
 from churn.guess import Guess
 
 if TYPE_CHECKING:
@@ -26,7 +27,8 @@ def choose_id(guesses: dict[str, Guess]) -> None:
     chosen = max(able, key=rank, default=None)
     for column, guess in guesses.items():
         if column == chosen:
-            guess.keys = {"role": "id", "type": guess.keys["type"]}
+            plain = guess.numbers is not None and guess.numbers.format == NumberFormat() and guess.numbers.words.empty
+            guess.keys = {"role": "id", "type": "integer" if plain else "text"}
             guess.notes = []
             guess.ask("does it name the customer? It is unique, and never given to the model.")
         elif column in able or (guess.unique and _row_number(guess)):
