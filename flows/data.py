@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import base
+from churn import commands
 from churn.errors import ChurnError
 
 
@@ -32,7 +33,7 @@ def describe(options: argparse.Namespace) -> str:
             *([f"Left out: {', '.join(found.left_out)}."] if found.left_out else []),
             *(["Decide, there:"] if found.decisions else []),
             *(f"  {note}" for note in found.decisions),
-            f"Then: make run DATASET={options.name} SOURCE={options.source}",
+            f"Then: {commands.say('run', DATASET=options.name, SOURCE=options.source)}",
         ]
     )
 

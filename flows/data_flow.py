@@ -1,6 +1,10 @@
 """DataFlow: from customer data to a data version. ``python flows/data_flow.py run [--source customers.csv]``"""
 
+from pathlib import Path
+
 import base
+import launch
+import runs
 from churn.config import DataConfig
 from churn.dataset import Dataset
 from metaflow import Parameter, card, current, step
@@ -21,10 +25,12 @@ class DataFlow(base.Flow):
     @step
     def start(self):
         """The sources are known and the settings are valid."""
-        from churn.sources import choose
+        from churn import made_up, sources
 
-        self.sources = choose(base.read(DataConfig, self.settings).source, self.source)
-        self.made_up = any(source.kind == "generate" for source in self.sources)
+        dataset = base.read(Dataset, self.description)
+        self.sources = sources.choose(base.read(DataConfig, self.settings).source, self.source, dataset, "data")
+        self.made_up, self.notice = made_up.any_of(self.sources), made_up.sources(self.sources, dataset, "data")
+        self.path = str(Path(self.source).expanduser().resolve()) if self.source else ""
         self.next(self.ingest, foreach="sources")
 
     @step
@@ -40,16 +46,16 @@ class DataFlow(base.Flow):
     @step
     def validate(self, inputs):
         """All rows are in one table with the data set's columns and types, and the card says what the checks found."""
-        from churn import data_card, intake, publish
+        from churn import data_card, intake, profile, publish
 
-        self.merge_artifacts(inputs, include=["made_up", "sources"])
+        self.merge_artifacts(inputs, include=["made_up", "sources", "path"])
         dataset, limits = base.read(Dataset, self.description), base.read(DataConfig, self.settings).quality
-        previous = base.previous_profile(dataset.name, self.made_up)
+        previous = runs.previous_profile(dataset.name, self.made_up)
         parts, notes = [given.table for given in inputs], sum((given.notes for given in inputs), ())
         found = intake.check(self.sources, parts, dataset, limits, previous, notes)
         base.show(current.card["data"], data_card.data(found, dataset))
         base.report(dataset.name, publish.quality(found.report))
-        self.quality, self.profile, self.origin = found.report, found.profile, found.origin
+        self.quality, self.columns, self.origin = found.report, profile.text(found.profile), found.origin
         self.quarantine = intake.set_aside(found, f"{dataset.name}-{current.run_id}")
         self.table = found.stored.result()
         self.next(self.features)
@@ -81,11 +87,16 @@ class DataFlow(base.Flow):
     def end(self):
         """The data version is known."""
         stored = "stored" if self.saved.uploaded else "already stored: nothing uploaded"
+        rows = "made-up rows" if self.made_up else "rows"
         out = f"; left out: {', '.join(self.quality.left_out)}" if self.quality.left_out else ""
         print(
-            f"Data version {self.saved.version} ({stored}): {self.rows[0]} rows to train, {self.rows[1]} held out{out}"
+            f"Data version {self.saved.version} ({stored}): {self.rows[0]} {rows} to train, {self.rows[1]} held out{out}"
         )
+
+    def tags(self):
+        """Its data set and version."""
+        return [f"{runs.DATASET}{self.description['name']}", f"{runs.VERSION}{self.data_version}"]
 
 
 if __name__ == "__main__":
-    DataFlow()
+    launch.flow(DataFlow, lambda: launch.customers("data"))

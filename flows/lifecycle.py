@@ -14,7 +14,7 @@ def main() -> None:
     options = _options()
     try:
         stores.check()
-        description = load(Dataset, base.ROOT / "config" / "datasets" / f"{options.dataset}.toml")
+        description = load(Dataset, base.dataset_file(options.dataset))
         _print(_run(options, description.model))
     except base.ChurnError as error:
         sys.exit(str(error))

@@ -1,6 +1,7 @@
 """ScoreFlow: from customers to a ranked list with reasons. ``python flows/score_flow.py run --source customers.csv``"""
 
 import base
+import launch
 from churn.dataset import Dataset
 from churn.ranking import ScoreConfig
 from metaflow import Parameter, card, current, step
@@ -25,11 +26,14 @@ class ScoreFlow(base.Flow):
         """There is a champion, and the sources are known."""
         import time
 
-        from churn import promotion, sources
+        from churn import made_up, promotion, sources
 
-        self.model = promotion.champion(base.read(Dataset, self.description))
-        self.sources = sources.choose(base.read(ScoreConfig, self.settings).source, self.source)
-        self.made_up = any(source.kind == "generate" for source in self.sources)
+        dataset = base.read(Dataset, self.description)
+        self.sources = sources.choose(base.read(ScoreConfig, self.settings).source, self.source, dataset, "score")
+        self.model, self.made_up = promotion.champion(dataset), made_up.any_of(self.sources)
+        self.notice = made_up.sources(self.sources, dataset, "score") or launch.begin(
+            made_up.model(self.model, dataset)
+        )
         self.moment = time.time_ns() // 1000  # a step that is repeated logs the same predictions at the same moment
         self.next(self.screen)
 
@@ -78,4 +82,4 @@ class ScoreFlow(base.Flow):
 
 
 if __name__ == "__main__":
-    ScoreFlow()
+    launch.flow(ScoreFlow, lambda: launch.customers("score"))

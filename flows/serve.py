@@ -11,10 +11,10 @@ from churn.dataset import Dataset
 
 
 def champion_tag(dataset: str) -> str:
-    """The tag of the champion's Bento for a data set of config/datasets, built if it is not there yet."""
+    """The tag of the champion's Bento for a data set (see ``base.dataset_file``), built if it is not there yet."""
     from churn import serving
 
-    return serving.package(promotion.champion(load(Dataset, base.ROOT / "config" / "datasets" / f"{dataset}.toml")))
+    return serving.package(promotion.champion(load(Dataset, base.dataset_file(dataset))))
 
 
 def main() -> None:

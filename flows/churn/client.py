@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from churn import customer_file, reader
+from churn import commands, customer_file, reader
 from churn.dataset import read
 from churn.errors import ChurnError
 
@@ -58,7 +58,7 @@ def ask(url: str, body: Any = None, key: str = "") -> Any:
         except ValueError:
             raise ChurnError(f"{url}: answered {error.code}; is this a churn service?") from None
     except OSError as error:
-        raise ChurnError(f"{url}: no answer ({error}); start the service with: make serve") from None
+        raise ChurnError(f"{url}: no answer ({error}); start the service with: {commands.say('serve')}") from None
 
 
 class Refused(ChurnError):
@@ -72,7 +72,9 @@ class Refused(ChurnError):
 
 def _one(path: Path) -> Path:
     if path.is_dir():
-        raise ChurnError(f"{path}: a folder; give one of its files, or rank them all with: make score SOURCE={path}")
+        raise ChurnError(
+            f"{path}: a folder; give one of its files, or rank them all with: {commands.say('score', SOURCE=str(path))}"
+        )
     return reader.files(path)[0]
 
 

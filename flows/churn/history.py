@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
-from churn import comparison, models, registry, scores, scoring, versioning
+from churn import commands, comparison, models, registry, scores, scoring, versioning
 from churn.config import Promotion
 from churn.errors import ChurnError
 from churn.registry import CHALLENGER, CHAMPION, Registered
@@ -69,5 +69,5 @@ def lineage(model: Registered) -> Iterator[str]:
     yield f"  code   git show {model.tags['git_commit']}" + (
         "   (files differed from this commit)" if model.tags["git_dirty"] == "true" else ""
     )
-    yield f"  rows   make data-pull VERSION={model.tags['data_version']}"
-    yield f"  again  python flows/train_flow.py run --force --data-version {model.tags['data_version']}"
+    yield f"  rows   {commands.say('data-pull', VERSION=model.tags['data_version'])}"
+    yield f"  again  {commands.say('train', VERSION=model.tags['data_version'], FORCE='1')}"

@@ -3,11 +3,11 @@
 import csv
 import difflib
 import re
-import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from churn import commands
 from churn.cells import LISTED, MISSING
 from churn.errors import ChurnError
 from churn.guess import DECIDE, Guess
@@ -43,8 +43,7 @@ class Asked:
     def command(self, **more: str) -> str:
         """The command that says more."""
         given = {"SOURCE": self.source, "NAME": self.name, "TARGET": self.target, **more}
-        words = [f"{key}={value.replace('$', '$$')}" for key, value in given.items() if value]
-        return shlex.join(["make", "dataset", *words])
+        return commands.say("dataset", **given)
 
 
 def choose(guesses: dict[str, Guess], asked: Asked) -> str:

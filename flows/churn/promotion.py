@@ -9,12 +9,15 @@ from typing import Any
 
 from churn import (
     bentos,
+    commands,
     comparison,
     explain,
+    format_version,
     gate,
     leakage,
     models,
     predictions,
+    reference,
     registry,
     scoring,
     serving,
@@ -30,7 +33,7 @@ from churn.training import Training
 from churn.versioning import Snapshot, load
 
 PROOF_ROWS = 500
-RECORD = "promotion.json"
+RECORD, RECORD_FORMAT = "promotion.json", 1
 
 
 def fingerprint(*settings: Strict) -> str:
@@ -145,7 +148,8 @@ def register(training: Training, run: str) -> tuple[registry.Registered, Gate]:
         if registry.promote(made, verdict.evidence(), expected):
             break
         verdict = Gate(verdict.verdicts, against_champion(found, data, config), verdict.warnings)
-    record = json.dumps({"version": made.version, **verdict.record()}, indent=1)
+    content = {"version": made.version, **training.record(), **verdict.record()}
+    record = json.dumps(format_version.stamped(content, RECORD_FORMAT), indent=1)
     tracking.log_texts(run, {RECORD: record})
     tracking.close_run(run, described["params"], described["scores"])
     return made, verdict
@@ -161,20 +165,30 @@ def champion(dataset: Dataset) -> registry.Registered:
     """The champion; ChurnError if there is none yet."""
     found = registry.by_alias(dataset.model, registry.CHAMPION)
     if found is None:
-        raise ChurnError(f"{dataset.model} has no champion yet; train one with: make run")
+        source = "" if dataset.generate else commands.FILE
+        first = commands.say("run", DATASET=dataset.name, SOURCE=source)
+        raise ChurnError(f"{dataset.model} has no champion yet; train one with: {first}")
     return found
 
 
 def package(dataset: Dataset) -> tuple[registry.Registered, str, float]:
-    """The champion, its Bento's tag, and the largest difference between a served copy's answers and the registered
-    scikit-learn pipeline's on PROOF_ROWS holdout rows."""
+    """The champion, its Bento's tag, and the largest difference between a served copy's answers on PROOF_ROWS holdout rows
+    and those kept beside the model, which were the scikit-learn pipeline's when it was registered (``register``): that
+    pipeline is made of this code's classes, and an older release's cannot be counted on to load."""
     model = champion(dataset)
     tag = serving.package(model)
-    data = load(model.tags["data_version"])
-    rows = data.holdout.head(PROOF_ROWS)
-    expected = registry.load(model).predict_proba(rows[list(data.dataset.raw)])[:, 1]
-    worst = serving.prove(tag, data.dataset, rows, expected)
+    kept = reference.load(model)
+    rows = kept.table.head(PROOF_ROWS)
+    worst = serving.prove(tag, kept.dataset, rows, rows["probability"].to_numpy())
     address = bentos.publish(tag)
     if address is not None:
         registry.client().set_model_version_tag(model.name, model.version, bentos.TAG, address)
     return model, tag, worst
+
+
+def record(model: registry.Registered) -> dict[str, Any]:
+    """RECORD of a registry version: the verdict, and what ``Training.record`` says unless an older release trained it."""
+    with tempfile.TemporaryDirectory() as folder:
+        kept = registry.client().download_artifacts(model.run, RECORD, folder)
+        content = json.loads(Path(kept).read_text(encoding="utf-8"))
+    return format_version.opened(content, RECORD_FORMAT, f"{RECORD} of {model.name} version {model.version}")

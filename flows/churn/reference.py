@@ -1,11 +1,10 @@
 """What monitoring compares with: the champion's holdout with its predictions, kept beside the model when it is trained."""
 
-import json
 import tempfile
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from churn import predictions, registry, scoring, tables
+from churn import commands, predictions, registry, scoring, tables
 from churn.dataset import Dataset, read
 from churn.errors import ChurnError
 
@@ -29,11 +28,12 @@ def load(model: "Registered") -> Reference:
     with tempfile.TemporaryDirectory() as folder:
         files = registry.fetch(model, folder)
         if not (files / predictions.HOLDOUT).is_file():
+            again = commands.say("train", VERSION=model.tags["data_version"], FORCE="1")
             raise ChurnError(
                 f"{model.name} version {model.version} keeps no holdout to compare with: it was trained by an older "
-                "release; train again with: python flows/train_flow.py run --force"
+                f"release; train again with: {again}"
             )
-        manifest = json.loads((files / scoring.MANIFEST).read_text(encoding="utf-8"))
+        manifest = scoring.manifest(files)
         dataset = read(manifest["dataset"])
         table = tables.typed((files / predictions.HOLDOUT).read_bytes(), dataset)
     return Reference(model, dataset, manifest["threshold"], table)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from churn import features
+from churn import features, format_version
 from churn.dataset import Dataset, read
 from churn.errors import ChurnError
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from sklearn.pipeline import Pipeline
 
-MODEL, MANIFEST = "model.onnx", "manifest.json"
+MODEL, MANIFEST, FORMAT = "model.onnx", "manifest.json", 1
 PARITY = 1e-5
 SHARE = 256  # rows worth a thread of their own
 
@@ -36,7 +36,7 @@ class Scorer:
     def __init__(self, folder: str | Path, threads: int = 1) -> None:
         import onnxruntime
 
-        self.manifest: dict[str, Any] = json.loads(Path(folder, MANIFEST).read_text(encoding="utf-8"))
+        self.manifest = manifest(folder)
         self.dataset: Dataset = read(self.manifest["dataset"])
         self.threshold: float = self.manifest["threshold"]
         options = onnxruntime.SessionOptions()
@@ -68,14 +68,20 @@ class Scorer:
         return self.probability(features.from_frame(self.dataset, table))
 
 
-def write(folder: str | Path, pipeline: "Pipeline", manifest: Mapping[str, Any]) -> None:
-    """Write the model's folder (see ``Scorer``). ``pipeline`` starts at the model inputs (see ``models.build``)."""
+def manifest(folder: str | Path) -> dict[str, Any]:
+    """The manifest of a model's folder. Raises ChurnError if a newer release wrote it."""
+    return format_version.opened(json.loads(Path(folder, MANIFEST).read_text(encoding="utf-8")), FORMAT, MANIFEST)
+
+
+def write(folder: str | Path, pipeline: "Pipeline", described: Mapping[str, Any]) -> None:
+    """Write the model's folder, ``described`` in its manifest (see ``Scorer``). ``pipeline`` starts at the model inputs (see
+    ``models.build``)."""
     from churn import onnx_graph
 
     target = Path(folder)
     target.mkdir(parents=True, exist_ok=True)
-    (target / MODEL).write_bytes(onnx_graph.convert(pipeline, read(manifest["dataset"])))
-    (target / MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
+    (target / MODEL).write_bytes(onnx_graph.convert(pipeline, read(described["dataset"])))
+    (target / MANIFEST).write_text(json.dumps(format_version.stamped(described, FORMAT), indent=1), encoding="utf-8")
 
 
 def check_parity(scorer: Scorer, whole: "Pipeline", table: "pd.DataFrame", seed: int) -> float:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from churn import generator, registry, scoring
+from churn import format_version, generator, registry, scoring
 from churn.dataset import Dataset, read
 from churn.environment import FLOWS, ROOT
 from churn.errors import ChurnError
@@ -31,7 +31,7 @@ MODEL_TAG = "model.txt"  # in the Bento, beside service.py: which model it serve
 REQUIREMENTS = ("bentoml", "httptools", "numpy", "onnxruntime", "pandas", "prometheus-client", "pyarrow", "pydantic",
                 "python-calamine", "uvloop")  # fmt: skip
 MODULES = ("column", "config", "conform", "customer_file", "dataset", "delimited_text", "environment", "errors", "explain",
-           "expressions", "features", "fields", "file_kinds", "formats", "metrics", "predictions", "reader", "request", "scoring",
+           "expressions", "features", "fields", "file_kinds", "format_version", "formats", "metrics", "predictions", "reader", "request", "scoring",
            "spelling", "text_encoding", "value", "workbooks")  # fmt: skip
 EXAMPLES, SEED = 5, 0  # made-up customers in the documentation and on the page
 
@@ -112,13 +112,14 @@ def _store_model(champion: registry.Registered, tag: str, folder: Path) -> None:
     if _stored(bentoml.models.get, tag):
         return
     files = registry.fetch(champion, folder)
-    manifest = json.loads((files / scoring.MANIFEST).read_text(encoding="utf-8"))
+    manifest = scoring.manifest(files)
     described = read(manifest["dataset"])
     manifest["model_version"] = champion.version
     manifest["examples"] = json_rows(described, generator.generate(described, EXAMPLES, SEED))
     with bentoml.models.create(tag, labels={"model_version": champion.version}) as model:
         shutil.copy(files / scoring.MODEL, model.path_of(scoring.MODEL))
-        Path(model.path_of(scoring.MANIFEST)).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
+        text = json.dumps(format_version.stamped(manifest, scoring.FORMAT), indent=1)
+        Path(model.path_of(scoring.MANIFEST)).write_text(text, encoding="utf-8")
 
 
 def _stored(get: Callable[[str], Any], tag: str) -> bool:

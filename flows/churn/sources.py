@@ -9,7 +9,7 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from churn import conform, download, reader, tables
+from churn import commands, conform, download, made_up, reader, tables
 from churn.config import S3, File, Generate, Http, Source, Sql
 from churn.dataset import Dataset
 from churn.errors import ChurnError
@@ -20,9 +20,19 @@ if TYPE_CHECKING:
 Result = TypeVar("Result")
 
 
-def choose(configured: Sequence[Source], path: str) -> list[Source]:
-    """The configured sources, or the one file or folder at ``path`` if that is given."""
-    return [File(kind="file", path=path)] if path else list(configured)
+def choose(configured: Sequence[Source], path: str, dataset: Dataset, target: str) -> list[Source]:
+    """The configured sources, or the one file or folder at ``path`` if that is given.
+
+    Raises ChurnError that asks for a file if customers would be made up whom nobody described; ``target`` is the command that
+    takes it (see ``commands.say``).
+    """
+    chosen: list[Source] = [File(kind="file", path=path)] if path else list(configured)
+    if made_up.any_of(chosen) and not dataset.generate:
+        raise ChurnError(
+            f"data set '{dataset.name}': there are no customers to read, and its description has no [generate] table to make "
+            f"some up; give a file: {commands.say(target, DATASET=dataset.name, SOURCE=commands.FILE)}"
+        )
+    return chosen
 
 
 Rows = tuple[bytes, tuple[str, ...]]  # a table as Parquet bytes, and notes on how it was read

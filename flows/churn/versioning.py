@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from churn import tables
+from churn import format_version, tables
 from churn.dataset import Dataset, read
 from churn.environment import STATE
 from churn.errors import ChurnError
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 FOLDER = "snapshot"
-TRAIN, HOLDOUT, DESCRIPTION = "train.parquet", "holdout.parquet", "snapshot.json"
+TRAIN, HOLDOUT, DESCRIPTION, FORMAT = "train.parquet", "holdout.parquet", "snapshot.json", 1
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def save(train: bytes, holdout: bytes, dataset: Dataset, made_up: bool) -> Saved
         snapshot.mkdir()
         (snapshot / TRAIN).write_bytes(train)
         (snapshot / HOLDOUT).write_bytes(holdout)
-        description = {"made_up": made_up, "dataset": dataset.model_dump(mode="json")}
+        description = format_version.stamped({"made_up": made_up, "dataset": dataset.model_dump(mode="json")}, FORMAT)
         (snapshot / DESCRIPTION).write_text(json.dumps(description, indent=1), encoding="utf-8")
         stage = repo.add(str(snapshot))[0]
         with _plain("write the data version to"):
@@ -133,7 +133,8 @@ def load(version: str) -> Snapshot:
     """The snapshot of ``version`` from the remote. Raises ChurnError if the remote does not hold it."""
     with tempfile.TemporaryDirectory() as folder:
         snapshot = restore(version, Path(folder, FOLDER))
-        description = json.loads((snapshot / DESCRIPTION).read_text(encoding="utf-8"))
+        kept = json.loads((snapshot / DESCRIPTION).read_text(encoding="utf-8"))
+        description = format_version.opened(kept, FORMAT, f"data version {version}")
         parts = [tables.from_bytes((snapshot / name).read_bytes()) for name in (TRAIN, HOLDOUT)]
         return Snapshot(version, read(description["dataset"]), description["made_up"], *parts)
 

@@ -25,16 +25,13 @@ def test_another_companys_data_needs_a_toml_only(make, rows: int, quick_settings
     config.write_text(
         describe.describe(pd.read_csv(source, dtype="str", keep_default_na=False), name, str(source)).text
     )
-    done = flow("data_flow", "--config", "description", str(config), "run", "--source", str(source))
-    assert done.returncode == 0, done.stdout
-    done = flow("train_flow", "--config", "settings", quick_settings, "run")
+    done = flow("run", "--dataset", str(config), "--source", str(source), "--settings", quick_settings)
     assert done.returncode == 0, done.stdout
     champion = registry.by_alias(f"churn-classifier-{name}", registry.CHAMPION)
     assert champion is not None
     assert versioning.load(champion.tags["data_version"]).dataset.name == name
-    said = flow("summary").stdout
-    assert f"make serve DATASET={name}" in said
-    assert champion.tags["data_version"] in said
+    assert f"flows/serve.py --dataset {config} " in done.stdout
+    assert champion.tags["data_version"] in done.stdout
 
 
 def test_training_scoring_and_serving_see_the_same_features(trained: SimpleNamespace, tmp_path: Path) -> None:
