@@ -22,13 +22,12 @@ def lines() -> list[str]:
     scores = "  ".join(f"{name} {value:.4f}" for name, value in found.evaluation.scores.items())
     stored = "" if data.data.saved.uploaded else "; stored already, nothing uploaded"
     serve = f"make serve DATASET={data.data.description['name']}"
-    skipped = "Nothing to train: the champion has this data and config already."
     return [
         "",
         f"Data       {found.data_version}  ({found.rows:,} rows to train, {held_out:,} held out{stored})",
         *(f"{'Families' if i == 0 else '':<10} {_family(candidate)}" for i, candidate in enumerate(found.board)),
         f"Holdout    {scores}",
-        f"Verdict    {skipped if served.nothing_to_do else found.verdict.summary}",
+        f"Verdict    {served.known or found.verdict.summary}",
         f"Champion   version {served.champion.version} ({served.champion.tags['family']})",
         f"Bento      {served.bento}, served and compared with the model on holdout rows: largest difference {served.parity:.0e}",
         f"Cards      {base.python()} flows/data_flow.py card view {data.id}/validate",

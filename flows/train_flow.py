@@ -4,7 +4,7 @@ import base
 from churn.config import TrainConfig
 from metaflow import Parameter, card, current, step
 
-KEPT = ["nothing_to_do", "data_version", "rows", "training", "lineage", "mlflow_run"]
+KEPT = ["nothing_to_do", "known", "data_version", "rows", "training", "lineage", "mlflow_run"]
 
 
 def _checked(config: TrainConfig, file: str) -> None:
@@ -19,7 +19,7 @@ class TrainFlow(base.Flow):
 
     settings = base.config("settings", "train.toml", TrainConfig, _checked)
     requested = Parameter("data-version", help="data version to train on (default: the newest of DataFlow)", default="")
-    force = Parameter("force", help="train even if the champion has this data and config", is_flag=True, default=False)
+    force = Parameter("force", help="train even if a version has this data and config", is_flag=True, default=False)
 
     @step
     def start(self):
@@ -33,7 +33,8 @@ class TrainFlow(base.Flow):
         self.rows, self.families = len(data.train), list(config.model)
         self.training = f"{current.flow_name}/{current.run_id}"  # kept by a resume: it names the training, not the run
         self.lineage = promotion.lineage(self.data_version, self.training, config)
-        self.nothing_to_do = not self.force and promotion.unchanged(data.dataset, self.lineage) is not None
+        self.known = None if self.force else promotion.unchanged(data.dataset, self.lineage)
+        self.nothing_to_do = self.known is not None
         self.mlflow_run = (
             "" if self.nothing_to_do else tracking.open_run(config.experiment, self.training, self.lineage)
         )
@@ -73,8 +74,8 @@ class TrainFlow(base.Flow):
 
         config, data = base.read(TrainConfig, self.settings), versioning.load(self.data_version)
         whole = models.whole(self.pipeline, data.dataset)
-        worth = config.value or data.dataset.value
-        self.evaluation = evaluation.read_holdout(whole, self.threshold, data, config.search.seed, config.slices, worth)
+        seed, worth = config.search.seed, self.chosen.worth
+        self.evaluation = evaluation.read_holdout(whole, self.threshold, data, seed, config.slices, worth)
         self.next(self.gate)
 
     @card(type="blank", id="training")
@@ -86,7 +87,7 @@ class TrainFlow(base.Flow):
 
         config, data = base.read(TrainConfig, self.settings), versioning.load(self.data_version)
         tracking.log_board(self.mlflow_run, self.board, config.search.metric)
-        self.verdict = promotion.judge(self.evaluation, data, config)
+        self.verdict = promotion.judge(self.evaluation, data, config, self.training)
         base.show(current.card["training"], training_card.parts(self._training(data)))
         self.next(self.register)
 
@@ -116,11 +117,7 @@ class TrainFlow(base.Flow):
     @step
     def end(self):
         """There is a champion to serve."""
-        said = (
-            "nothing to train: same data and config (--force trains anyway)"
-            if self.nothing_to_do
-            else self.verdict.summary
-        )
+        said = self.known or self.verdict.summary
         print(f"Champion: version {self.champion.version} as {self.bento}; {said}")
 
     def _training(self, data):

@@ -13,6 +13,7 @@ DECIDING = (
 
 METRICS = ("accuracy", "precision", "recall", "f1", "roc_auc", "pr_auc", "brier", "log_loss", "ece", "ks", "lift_10")
 LOWER_IS_BETTER = ("brier", "log_loss", "ece")
+SURE = 0.99  # of an interval that closes a gate
 F1_TIE = 0.002  # a fraction of its standard error, even with 10,000 customers
 
 
@@ -27,8 +28,12 @@ def deciding(outcome: np.ndarray, probability: np.ndarray) -> dict[str, float]:
 
 
 def evaluate(outcome: np.ndarray, probability: np.ndarray, threshold: float) -> dict[str, float]:
-    """The holdout's scores: ``outcome`` 0 or 1, ``probability`` in 0..1, decided at ``probability >= threshold``."""
-    decision = probability >= threshold
+    """``decided`` at ``probability >= threshold``."""
+    return decided(outcome, probability, probability >= threshold)
+
+
+def decided(outcome: np.ndarray, probability: np.ndarray, decision: np.ndarray) -> dict[str, float]:
+    """METRICS: ``outcome`` 0 or 1, ``probability`` in 0..1, ``decision`` bool."""
     hits = float(np.sum(decision & (outcome == 1)))
     return {
         "accuracy": float(np.mean(decision == outcome)),
@@ -54,6 +59,33 @@ def auc(outcome: np.ndarray, score: np.ndarray) -> float:
     return float(
         (ranks[outcome == 1].sum() - positives * (positives + 1) / 2) / (positives * (len(outcome) - positives))
     )
+
+
+def auc_error(outcome: np.ndarray, score: np.ndarray) -> float:
+    """Standard error of ``auc`` (DeLong et al. 1988); NaN with fewer than two rows of an outcome."""
+    return _error(*_placements(outcome, score))
+
+
+def auc_gain(outcome: np.ndarray, score: np.ndarray, other: np.ndarray) -> tuple[float, float]:
+    """How much larger ``auc`` is by ``score`` than by ``other`` on the same rows, and the standard error of that."""
+    differences = [a - b for a, b in zip(_placements(outcome, score), _placements(outcome, other), strict=True)]
+    return float(differences[0].mean()), _error(*differences)
+
+
+def _placements(outcome: np.ndarray, score: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Of each churned row the share of the retained ones it is above, and of each retained row the share of the churned ones
+    it is below, ties counted half: by ranks (Sun & Xu 2014)."""
+    from scipy.stats import rankdata
+
+    ranks = rankdata(score)
+    left, stayed = ((ranks[outcome == value], rankdata(score[outcome == value])) for value in (1, 0))
+    return (left[0] - left[1]) / len(stayed[0]), 1 - (stayed[0] - stayed[1]) / len(left[0])
+
+
+def _error(left: np.ndarray, stayed: np.ndarray) -> float:
+    if min(len(left), len(stayed)) < 2:
+        return float("nan")
+    return float(np.sqrt(left.var(ddof=1) / len(left) + stayed.var(ddof=1) / len(stayed)))
 
 
 def average_precision(outcome: np.ndarray, score: np.ndarray) -> float:
@@ -121,16 +153,46 @@ def fold_interval(by_fold: Sequence[float]) -> tuple[float, float]:
     return middle - half, middle + half
 
 
+def interval(
+    metric: str, outcome: np.ndarray, probability: np.ndarray, decision: np.ndarray, seed: int
+) -> tuple[float, float]:
+    """The SURE interval of one of METRICS, also of few rows: for ROC-AUC DeLong's error with Student's t, for shares
+    Wilson's (1927), for the others the percentile bootstrap."""
+    from scipy.stats import norm, t
+
+    if metric == "roc_auc":
+        middle, least = auc(outcome, probability), int(min(outcome.sum(), (1 - outcome).sum()))
+        half = float(t.ppf((1 + SURE) / 2, least - 1)) * auc_error(outcome, probability)
+        return max(middle - half, 0.0), min(middle + half, 1.0)
+    of = {"accuracy": np.ones_like(decision), "precision": decision, "recall": outcome == 1}
+    if metric in of:
+        rows, z = of[metric], float(norm.ppf((1 + SURE) / 2))
+        n, right = max(int(rows.sum()), 1), float(np.sum(decision[rows] == outcome[rows]))
+        middle = (right / n + z**2 / (2 * n)) / (1 + z**2 / n)
+        half = z / (1 + z**2 / n) * float(np.sqrt(right / n * (1 - right / n) / n + z**2 / (4 * n**2)))
+        return middle - half, middle + half
+
+    def measure(rows: np.ndarray) -> dict[str, float]:
+        return {metric: decided(outcome[rows], probability[rows], decision[rows])[metric]}
+
+    return bootstrap(outcome, measure, 1000, seed, SURE)[metric]
+
+
 def bootstrap(
-    outcome: np.ndarray, measure: Callable[[np.ndarray], dict[str, float]], resamples: int, seed: int
+    outcome: np.ndarray,
+    measure: Callable[[np.ndarray], dict[str, float]],
+    resamples: int,
+    seed: int,
+    confidence: float = 0.95,
 ) -> dict[str, tuple[float, float]]:
-    """95 % percentile bootstrap intervals (Efron & Tibshirani 1993, ch. 13) of ``measure(rows)``, drawn within each
-    outcome so that every resample has both."""
+    """Percentile bootstrap intervals (Efron & Tibshirani 1993, ch. 13) of ``measure(rows)``, drawn within each outcome so
+    that every resample has both."""
     rng = np.random.default_rng(seed)
     classes = [np.flatnonzero(outcome == value) for value in (0, 1)]
     drawn = [
         measure(np.concatenate([rng.choice(rows, len(rows)) for rows in classes if len(rows)]))
         for _ in range(resamples)
     ]
-    low, high = np.quantile([list(found.values()) for found in drawn], [0.025, 0.975], axis=0)
+    edges = [(1 - confidence) / 2, (1 + confidence) / 2]
+    low, high = np.quantile([list(found.values()) for found in drawn], edges, axis=0)
     return {name: (float(low[i]), float(high[i])) for i, name in enumerate(drawn[0])}

@@ -29,8 +29,8 @@ class Training:
 
     @property
     def value(self) -> Worth | None:
-        """What a kept customer is worth: config's [value], else the data set's."""
-        return self.config.value or self.data.dataset.value
+        """What a kept customer is worth: config's [value], else the data set's, as the decisions go by it."""
+        return self.chosen.worth
 
     @property
     def seconds(self) -> float:
