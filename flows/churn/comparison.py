@@ -1,7 +1,6 @@
 """Challenger against champion on the same rows, unseen by both."""
 
 from dataclasses import dataclass
-from math import pi
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,6 +11,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 NAN = float("nan")
+SPENT = 2.6123753486854883  # the sum of look^-1.5 over all looks: zeta(3/2)
 
 
 @dataclass(frozen=True)
@@ -67,10 +67,10 @@ def comparable(outcome: np.ndarray) -> bool:
 def needed(rule: Promotion, look: int) -> float:
     """The certainty asked for at the ``look``-th look at the same customers: alpha spending.
 
-    The looks' chances of promoting an equal challenger, a / k^2 times 6 / pi^2, add up to no more than the rule's one
-    chance a = 1 - ``confidence``, however many looks there are and however they depend on one another (Bonferroni).
+    Each look may promote a challenger that is no better with a chance proportional to look^-1.5, and all of them together
+    with no more than 1 - ``rule.confidence``, however many there are and however they depend on one another (Bonferroni).
     """
-    return 1 - (1 - rule.confidence) * 6 / (pi * look) ** 2
+    return 1 - (1 - rule.confidence) * look**-1.5 / SPENT
 
 
 def _certainty(outcome: np.ndarray, challenger: np.ndarray, champion: np.ndarray, margin: float) -> float:

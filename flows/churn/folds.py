@@ -4,7 +4,7 @@ import warnings
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from churn import customers, models
+from churn import customers, models, split
 from churn.config import Search
 from churn.dataset import Dataset
 from churn.errors import ChurnError
@@ -67,21 +67,18 @@ def _blocks(times: np.ndarray, customer: np.ndarray, outcome: np.ndarray, folds:
     """Each fold is tested on the next block of time and fitted on all before it, without the block's customers; the blocks
     hold equally many rows of the rarer outcome.
 
-    None where that is not possible: too few moments, or customers who stay from block to block, so that leaving them out
-    would cost more than the share of the rows that leaving out a fold's customers costs.
+    None where there are too few moments, or where the customers stay (see ``split.forward``): few rows would be left.
     """
-    import pandas as pd
-
     edges = np.unique(_quantiles(times, outcome, np.arange(1, folds + 1) / (folds + 1)))
     if len(edges) < folds or edges[0] == times.min():
         return None
-    found, before, kept = [], 0, 0
+    found, earlier = [], 0
     for start, end in zip(edges, [*edges[1:], np.datetime64("9999")], strict=True):
         test = (times >= start) & (times < end)
-        fit = (times < start) & ~pd.Series(customer).isin(customer[test]).to_numpy()
-        found.append((fit, test))
-        before, kept = before + int((times < start).sum()), kept + int(fit.sum())
-    return found if kept >= before * (1 - 1 / folds) else None
+        found.append(((times < start) & ~split.among(customer, customer[test]), test))
+        earlier += int((times < start).sum())
+    kept = sum(int(fit.sum()) for fit, _ in found)
+    return found if kept >= (1 - split.STAYING) * earlier else None
 
 
 def _crossed(times: np.ndarray, number: np.ndarray, outcome: np.ndarray, folds: int) -> Masks | None:

@@ -157,7 +157,8 @@ def interval(
     metric: str, outcome: np.ndarray, probability: np.ndarray, decision: np.ndarray, seed: int
 ) -> tuple[float, float]:
     """The SURE interval of one of METRICS, also of few rows: for ROC-AUC DeLong's error with Student's t, for shares
-    Wilson's (1927), for the others the percentile bootstrap."""
+    Wilson's (1927), for the others the bootstrap: the percentile one, and for errors, whose resamples lie above them (most
+    of all ECE's), the basic one (Davison & Hinkley 1997, ch. 5)."""
     from scipy.stats import norm, t
 
     if metric == "roc_auc":
@@ -175,7 +176,9 @@ def interval(
     def measure(rows: np.ndarray) -> dict[str, float]:
         return {metric: decided(outcome[rows], probability[rows], decision[rows])[metric]}
 
-    return bootstrap(outcome, measure, 1000, seed, SURE)[metric]
+    low, high = bootstrap(outcome, measure, 1000, seed, SURE)[metric]
+    twice = 2 * measure(np.arange(len(outcome)))[metric]
+    return (max(twice - high, 0.0), twice - low) if metric in LOWER_IS_BETTER else (low, high)
 
 
 def bootstrap(

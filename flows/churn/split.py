@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 TRAIN, HOLDOUT, NEITHER = 0, 1, 2
 LEAST = 20
+STAYING = 0.25  # the share of the earlier rows from which on their customers' later rows make it a panel
 
 
 def columns(dataset: Dataset) -> list[str]:
@@ -36,7 +37,7 @@ def sides(frame: "pd.DataFrame", dataset: Dataset, settings: Split) -> np.ndarra
     if dataset.time is not None:
         times = frame[dataset.time]
         late = (times >= times.quantile(1 - settings.holdout, interpolation="higher")).to_numpy()
-        train, holdout = forward(customer, ~late, late, drawn, settings.holdout)
+        train, holdout = forward(customer, late, drawn)
     churned = models.outcome(dataset, frame)
     for rows, name in ((train, "training part"), (holdout, "holdout")):
         number, left = int(rows.sum()), int(churned[rows].sum())
@@ -45,21 +46,24 @@ def sides(frame: "pd.DataFrame", dataset: Dataset, settings: Split) -> np.ndarra
     return np.select([train, holdout], [TRAIN, HOLDOUT], NEITHER).astype(np.int8)
 
 
-def forward(
-    customer: np.ndarray, early: np.ndarray, late: np.ndarray, drawn: np.ndarray, most: float
-) -> tuple[np.ndarray, np.ndarray]:
-    """The rows to fit on, all before those to test on, and no customer in both; all bool of shape (n,).
+def forward(customer: np.ndarray, late: np.ndarray, drawn: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The rows to fit on, all early, and the late ones to test on, with no customer in both; all bool of shape (n,).
 
-    ``customer`` holds keys. All late rows are tested on, and early rows of the same customers left out - unless that cost
-    more than the share ``most`` of the early rows. Then customers stay from period to period, and only those who left
-    would remain to fit on: instead the ``drawn`` customers are tested on and the others fitted on.
+    ``customer`` holds keys. All late rows are tested on, and early rows of the same customers left out - unless these are
+    more than STAYING of the early rows. Then customers stay from period to period, and those who left would be all that
+    remains to fit on: instead the ``drawn`` customers are tested on and the others fitted on.
     """
+    kept = ~late & ~among(customer, customer[late])
+    if kept.sum() >= (1 - STAYING) * (~late).sum():
+        return kept, late
+    return ~late & ~drawn, late & drawn
+
+
+def among(customer: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Which keys are among ``others``, bool of shape (n,)."""
     import pandas as pd
 
-    staying = early & pd.Series(customer).isin(customer[late]).to_numpy()
-    if staying.sum() <= most * early.sum():
-        return early & ~staying, late
-    return early & ~drawn, late & drawn
+    return pd.Series(customer).isin(others).to_numpy()
 
 
 def boundary(times: "pd.Series", sides: np.ndarray) -> str:

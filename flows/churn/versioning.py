@@ -138,9 +138,9 @@ def load(version: str) -> Snapshot:
     with tempfile.TemporaryDirectory() as folder:
         snapshot = restore(version, Path(folder, FOLDER))
         description = json.loads((snapshot / DESCRIPTION).read_text(encoding="utf-8"))
-        parts = [tables.from_bytes((snapshot / name).read_bytes()) for name in (TRAIN, HOLDOUT)]
-        described, boundary = read(description["dataset"]), description.get("boundary")
-        return Snapshot(version, described, description["made_up"], *parts, boundary=boundary)
+        train, holdout = (tables.from_bytes((snapshot / name).read_bytes()) for name in (TRAIN, HOLDOUT))
+        dataset, made_up = read(description["dataset"]), description["made_up"]
+        return Snapshot(version, dataset, made_up, train, holdout, description.get("boundary"))
 
 
 @contextmanager
