@@ -11,6 +11,7 @@ from churn.training import Training
 from churn.tuning import Candidate
 
 FAINT = "#aaaaaa"
+GROUPS = "In brackets the 99 % interval: the gate closes only where its better end, too, is beyond the bound."
 
 
 def parts(training: Training) -> list[Part]:
@@ -35,7 +36,7 @@ def parts(training: Training) -> list[Part]:
         calibration(chosen),
         _reliability(found),
         *([_profit(chosen, found)] if chosen.curve is not None else []),
-        *(["## Groups", groups(found.slices)] if found.slices else []),
+        *(["## Groups", GROUPS, groups(found.slices)] if found.slices else []),
         "## What the model looks at",
         "Red: the loss of ROC-AUC when the column is shuffled (permutation importance on holdout rows). Blue: by how much "
         "the column moves a customer's probability on average (mean absolute Shapley value).",
@@ -57,16 +58,11 @@ def looks(training: Training) -> list[str]:
     found, rule = training.verdict.comparison, training.config.promotion
     if found is None or not found.look:
         return []
-    said = f"Look {found.look} at these {found.rows:,} customers. "
+    fresh = " Customers that no comparison has looked at make it easier again: a data version with new ones."
     return [
-        said
-        + "Each look is a chance for luck to win: that all of them together promote a model that is no better with at "
-        f"most {1 - rule.confidence:.1%} probability, this one asks for {found.confidence_needed:.4%} certainty"
-        + (
-            ". Customers that no comparison has seen make it easier again: a data version with new ones."
-            if found.look > 1
-            else " (Bonferroni, alpha spending)."
-        )
+        f"Look {found.look} at these {found.rows:,} customers, and with every look luck has another chance. So that all looks "
+        f"together promote a model that is no better with a chance of at most {1 - rule.confidence:.1%}, this one asks for "
+        f"{found.confidence_needed:.4%} certainty (alpha spending)." + (fresh if found.look > 1 else "")
     ]
 
 
