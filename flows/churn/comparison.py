@@ -40,16 +40,20 @@ def compare(
     rule: Promotion,
     seed: int,
     look: int = 1,
+    customer: np.ndarray | None = None,
 ) -> Comparison:
     """Whether the gain in ROC-AUC on the same rows, shape (n,), is certain enough: by DeLong's paired test (1988), one-sided,
     with Student's t for small holdouts. The interval shown is a paired bootstrap's (Efron & Tibshirani 1993, ch. 16).
 
-    Ties keep the champion. Without two rows of either outcome that are unseen by both, the champion stays too.
+    ``customer`` says whose each row is, if some are of the same one. Ties keep the champion. Without two customers of
+    either outcome that are unseen by both, the champion stays too.
     """
-    if not comparable(outcome):
+    if not comparable(outcome, customer):
         return nobody(name, len(outcome))
-    confidence, asked = _certainty(outcome, challenger, champion, rule.margin), needed(rule, look)
-    low, high = _interval(outcome, challenger, champion, rule.resamples, seed)
+    gain, error = scores.auc_gain(outcome, challenger, champion, customer)
+    confidence = _certainty(gain - rule.margin, error, scores.independent(outcome, customer) - 1)
+    asked = needed(rule, look)
+    low, high = _interval(outcome, challenger, champion, rule.resamples, seed, customer)
     promote = confidence >= asked
     reason = (
         f"a gain above {rule.margin:g} is {_percent(confidence)} certain, {_percent(asked)} is "
@@ -59,9 +63,9 @@ def compare(
     return Comparison(name, len(outcome), *aucs, low, high, confidence, promote, reason, look, asked)
 
 
-def comparable(outcome: np.ndarray) -> bool:
-    """Whether there are enough rows to compare two models on."""
-    return bool(np.bincount(outcome, minlength=2).min() > 1)
+def comparable(outcome: np.ndarray, customer: np.ndarray | None = None) -> bool:
+    """Whether there are enough customers to compare two models on."""
+    return scores.independent(outcome, customer) > 1
 
 
 def needed(rule: Promotion, look: int) -> float:
@@ -73,26 +77,26 @@ def needed(rule: Promotion, look: int) -> float:
     return 1 - (1 - rule.confidence) * look**-1.5 / SPENT
 
 
-def _certainty(outcome: np.ndarray, challenger: np.ndarray, champion: np.ndarray, margin: float) -> float:
+def _certainty(gain: float, error: float, freedom: int) -> float:
     from scipy.stats import t
 
-    gain, error = scores.auc_gain(outcome, challenger, champion)
     if error == 0:  # the two put the customers in the same order, or one of them is never wrong
-        return float(gain > margin)
-    return float(t.cdf((gain - margin) / error, np.bincount(outcome, minlength=2).min() - 1))
+        return float(gain > 0)
+    return float(t.cdf(gain / error, freedom))
 
 
 def _interval(
-    outcome: np.ndarray, challenger: np.ndarray, champion: np.ndarray, resamples: int, seed: int
+    outcome: np.ndarray,
+    challenger: np.ndarray,
+    champion: np.ndarray,
+    resamples: int,
+    seed: int,
+    customer: np.ndarray | None,
 ) -> tuple[float, float]:
-    rng = np.random.default_rng(seed)
-    gains = []
-    for _ in range(resamples):
-        drawn = rng.integers(0, len(outcome), len(outcome))
-        if 0 < outcome[drawn].sum() < len(drawn):
-            gains.append(scores.auc(outcome[drawn], challenger[drawn]) - scores.auc(outcome[drawn], champion[drawn]))
-    low, high = np.quantile(gains, [0.025, 0.975])
-    return float(low), float(high)
+    def measure(rows: np.ndarray) -> dict[str, float]:
+        return {"gain": scores.auc(outcome[rows], challenger[rows]) - scores.auc(outcome[rows], champion[rows])}
+
+    return scores.bootstrap(outcome, measure, resamples, seed, customer)["gain"]
 
 
 def _percent(share: float) -> str:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
-from churn import features, models, scores, value
+from churn import customers, features, models, scores, value
 from churn.config import Slices, Worth
 from churn.dataset import Dataset
 from churn.versioning import Snapshot
@@ -61,6 +61,7 @@ def read_holdout(
     inputs, outcome = holdout[list(dataset.raw)], models.outcome(dataset, holdout)
     raw, probability = features.from_frame(dataset, holdout), whole.predict_proba(inputs)[:, 1]
     decision = value.decide(worth, raw, probability, threshold)
+    customer = customers.keys(holdout, dataset.id, dataset.raw)
     gain = value.gains(worth, raw, outcome) if worth is not None else None
     profit = value.expected(worth, raw, probability) if worth is not None else None
 
@@ -81,8 +82,8 @@ def read_holdout(
         threshold,
         found,
         importance(whole, inputs, outcome, seed),
-        scores.bootstrap(outcome, measure, RESAMPLES, seed),
-        slices(dataset, holdout, outcome, probability, decision, found, rule, seed),
+        scores.bootstrap(outcome, measure, RESAMPLES, seed, customer),
+        slices(dataset, holdout, outcome, probability, decision, found, rule, seed, customer),
         reasons(whole, data, seed),
         value.curve(gain, profit) if gain is not None and profit is not None else None,
     )
@@ -97,11 +98,12 @@ def slices(
     whole: dict[str, float],
     rule: Slices,
     seed: int = 0,
+    customer: np.ndarray | None = None,
 ) -> tuple[Slice, ...]:
     """Each group of each configured column, with a warning where it is worse than the whole by more than the gap."""
-    columns = features.frame(dataset, table)
+    columns, whose = features.frame(dataset, table), np.arange(len(table)) if customer is None else customer
     return tuple(
-        _slice(column, label, outcome[rows], probability[rows], decision[rows], whole, rule, seed)
+        _slice(column, label, outcome[rows], probability[rows], decision[rows], whole, rule, seed, whose[rows])
         for column in dataset.slices
         for label, rows in _groups(columns[column])
     )
@@ -126,12 +128,13 @@ def _slice(
     whole: dict[str, float],
     rule: Slices,
     seed: int,
+    customer: np.ndarray,
 ) -> Slice:
     churned = int(outcome.sum())
     if len(outcome) < rule.min_rows or min(churned, len(outcome) - churned) < rule.min_class_rows:
         return Slice(column, label, len(outcome), churned, {}, ())
     found = scores.decided(outcome, probability, decision)
-    sure = {name: scores.interval(name, outcome, probability, decision, seed) for name in rule.least}
+    sure = {name: scores.interval(name, outcome, probability, decision, seed, customer) for name in rule.least}
     return Slice(column, label, len(outcome), churned, found, _gaps(found, whole, rule.gap), sure)
 
 

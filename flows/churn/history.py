@@ -40,7 +40,8 @@ def compare(a: Registered, b: Registered, rule: Promotion) -> Iterator[str]:
     fair = np.all([comparison.unseen(known, data.train, ours.dataset.id) for data in (ours, theirs)], axis=0)
     rows = ours.holdout[fair]
     outcome = models.outcome(ours.dataset, rows)
-    if not comparison.comparable(outcome):
+    customer = customers.keys(rows, ours.dataset.id, ours.dataset.raw)
+    if not comparison.comparable(outcome, customer):
         raise ChurnError(f"versions {a.version} and {b.version}: no rows of both outcomes that neither has trained on")
     (first, yes_a), (second, yes_b) = (_score(model, rows) for model in (a, b))
     yield f"{len(rows):,} customers of data version {ours.version} that neither has trained on"
@@ -48,7 +49,7 @@ def compare(a: Registered, b: Registered, rule: Promotion) -> Iterator[str]:
     left, right = scores.decided(outcome, first, yes_a), scores.decided(outcome, second, yes_b)
     for metric in left:
         yield f"{metric:<10} {left[metric]:>12.4f} {right[metric]:>12.4f} {right[metric] - left[metric]:>+12.4f}"
-    found = comparison.compare(outcome, second, first, a.version, rule, seed=0)
+    found = comparison.compare(outcome, second, first, a.version, rule, seed=0, customer=customer)
     yield f"Gain in ROC-AUC: {found.gain_low:+.4f} to {found.gain_high:+.4f} (95 %, paired bootstrap)"
 
 

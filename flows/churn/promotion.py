@@ -105,14 +105,14 @@ def against_champion(
     theirs = load(current.tags["data_version"]).train
     fair = comparison.unseen(data.holdout[customers.columns(dataset)], theirs, dataset.id)
     rows, outcome = data.holdout[fair], found.outcome[fair]
-    if not comparison.comparable(outcome):
+    customer = customers.keys(rows, dataset.id, dataset.raw)
+    if not comparison.comparable(outcome, customer):
         return comparison.nobody(current.version, len(rows))
     look = looks.number(dataset.model, f"{training}/{current.version}", customers.rows(rows, dataset))
     with tempfile.TemporaryDirectory() as folder:
         champions = scoring.Scorer(registry.fetch(current, folder)).table(rows)
-    return comparison.compare(
-        outcome, found.probability[fair], champions, current.version, config.promotion, config.search.seed, look
-    )
+    ours, rule, seed = found.probability[fair], config.promotion, config.search.seed
+    return comparison.compare(outcome, ours, champions, current.version, rule, seed, look, customer)
 
 
 def manifest(training: Training) -> dict[str, Any]:

@@ -18,10 +18,9 @@ STAYING = 0.25  # the share of the earlier rows from which on their customers' l
 
 def columns(dataset: Dataset) -> list[str]:
     """What ``sides`` reads of a table."""
-    told_apart_by = [dataset.id] if dataset.id is not None else list(dataset.raw)
-    if dataset.id is not None and dataset.columns[dataset.id].missing:
-        told_apart_by = customers.columns(dataset)
-    return [*told_apart_by, *([dataset.time] if dataset.time is not None else []), dataset.target]
+    named = dataset.id is not None and not dataset.columns[dataset.id].missing
+    told_apart_by = [dataset.id] if named else customers.columns(dataset)
+    return [name for name in (*told_apart_by, dataset.time, dataset.target) if name is not None]
 
 
 def sides(frame: "pd.DataFrame", dataset: Dataset, settings: Split) -> np.ndarray:

@@ -60,6 +60,26 @@ def test_the_error_of_a_gain_is_that_of_many_holdouts() -> None:
     assert np.mean([error for _, error in found]) == pytest.approx(np.std(single), rel=0.1)
 
 
+def test_rows_of_one_customer_count_as_one() -> None:
+    rng = np.random.default_rng(4)
+    outcome = rng.permutation(np.repeat([1, 0], [60, 240]))
+    one, other = (outcome + rng.normal(size=300) for _ in range(2))
+    whose = np.repeat(np.arange(300), 8)
+    shuffled = rng.permutation(2400)
+    panel = [np.repeat(values, 8)[shuffled] for values in (outcome, one, other)]
+    alone, together = (
+        scores.auc_gain(outcome, one, other),
+        scores.auc_gain(*panel, customer=whose[shuffled]),
+    )
+    assert together == pytest.approx(alone, rel=0.01)
+    assert scores.auc_gain(*panel)[1] < alone[1] / 2, "as if eight times as many customers had been asked"
+    single = comparison.compare(outcome, one, other, "1", Promotion(), seed=0)
+    found = comparison.compare(*panel, "1", Promotion(), seed=0, customer=whose[shuffled])
+    assert found.confidence_of_gain == pytest.approx(single.confidence_of_gain, abs=0.01)
+    assert found.gain_high - found.gain_low == pytest.approx(single.gain_high - single.gain_low, rel=0.15)
+    assert not comparison.comparable(np.array([1, 1, 0, 0, 0]), np.array([1, 1, 2, 3, 4])), "one customer is not enough"
+
+
 def _scored(rng: np.random.Generator, outcome: np.ndarray, known: np.ndarray, noise: float) -> np.ndarray:
     """What a model says that sees what there is to know through noise of its own."""
     return known + noise * rng.normal(size=len(outcome))

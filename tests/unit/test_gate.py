@@ -126,6 +126,18 @@ def test_the_better_end_of_an_interval_is_on_the_right_side_of_the_truth(metric:
     assert by_bound <= 0.02 * groups + 1
 
 
+@pytest.mark.parametrize("metric", ["roc_auc", "recall", "brier"])
+def test_rows_of_one_customer_make_a_group_no_surer(metric: str) -> None:
+    rng = np.random.default_rng(2)
+    outcome = rng.permutation(np.repeat([1, 0], [40, 80]))
+    probability = np.clip(0.3 * outcome + 0.7 * rng.random(120), 0, 1)
+    panel = [np.repeat(values, 6) for values in (outcome, probability, probability > 0.5)]
+    low, high = scores.interval(metric, outcome, probability, probability > 0.5, seed=0)
+    assert scores.interval(metric, *panel, seed=0, customer=np.repeat(np.arange(120), 6)) == pytest.approx(
+        (low, high), abs=0.02
+    )
+
+
 def test_every_verdict_leaves_evidence() -> None:
     verdicts = gate.verdicts({"f1": 0.6, "ece": 0.02}, {"f1": 0.58, "ece": 0.1})
     verdicts += gate.slice_verdicts((Slice("gender", "Male", 9, 3, {"roc_auc": 0.7}, ()),), {"roc_auc": 0.6})

@@ -1,12 +1,13 @@
 """What decides about a challenger reads only what it may: rows unseen by both models, and versions of the same data."""
 
+import dataclasses
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
-from churn import generator, looks, models, promotion, registry, scores, versioning
+from churn import comparison, generator, looks, models, promotion, registry, scores, versioning
 from churn.config import TrainConfig, load
 from churn.dataset import Dataset
 from churn.evaluation import Evaluation
@@ -121,6 +122,20 @@ def test_a_comparison_is_counted_though_the_gate_is_closed(compared: SimpleNames
     assert verdict.comparison is not None
     assert (verdict.evidence()["gate.look"], verdict.record()["comparison"]["look"]) == ("1", 1)
     assert promotion.judge(compared.found, compared.data, config, "TrainFlow/6").evidence()["gate.look"] == "2"
+
+
+def test_a_champion_is_beaten_on_customers_not_on_their_rows(
+    compared: SimpleNamespace, config: TrainConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whose: list[np.ndarray] = []
+    plain = comparison.compare
+    monkeypatch.setattr(comparison, "compare", lambda *given: whose.append(given[-1]) or plain(*given))
+    promotion.judge(compared.found, compared.data, config, "TrainFlow/5")
+    assert len(set(whose[0].tolist())) == len(whose[0]) == 400
+    ids = compared.data.holdout.customerID
+    twice = compared.data.holdout.assign(customerID=ids.where(ids.index % 2 == 0, ids.shift()))
+    promotion.judge(compared.found, dataclasses.replace(compared.data, holdout=twice), config, "TrainFlow/6")
+    assert len(set(whose[1].tolist())) == 200 == len(whose[1]) / 2
 
 
 def test_without_unseen_rows_nothing_is_looked_at(

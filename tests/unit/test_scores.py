@@ -85,6 +85,18 @@ def test_recalibration_is_used_only_where_it_helps() -> None:
     assert scores.ece(OUTCOME, found.apply(distorted)) < 0.03 < scores.ece(OUTCOME, distorted)
 
 
+def test_recalibration_is_judged_where_it_was_not_learned() -> None:
+    outcome, honest = OUTCOME[:200], TRUE[:200]
+    folds = np.array_split(np.random.default_rng(0).permutation(200), 5)
+    found = calibration.learn(outcome, honest, folds)
+    learned = calibration.recalibrate(honest, *calibration._fit(outcome, honest))
+    assert scores.brier(outcome, learned) < found.brier[0] < found.brier[1]
+    assert not found.used
+    # Rows that no fold tests on have no out-of-fold probability, and take no part.
+    padded = np.append(outcome, [0, 1, 1]), np.append(honest, [np.nan] * 3)
+    assert calibration.learn(*padded, folds) == found
+
+
 def test_recalibration_never_turns_the_order_around() -> None:
     folds = np.array_split(np.arange(len(TRUE)), 5)
     assert not calibration.learn(OUTCOME, 1 - TRUE, folds).used
