@@ -8,8 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from churn import customer_file, explain, features, predictions, request, value
-from churn.config import Worth, check
 from churn.errors import ChurnError
 from churn.request import Rejected, Row
 from churn.scoring import Scorer
@@ -41,8 +41,6 @@ class Desk:
             scorer.dataset, settings.input, settings.limits.rows, settings.log.enabled and settings.log.customer_id
         )
         self._explainer = explain.Explainer.of(scorer)
-        worth = scorer.manifest.get("value")
-        self._worth = check(Worth, worth, "manifest") if worth else None
         self._instruments = Instruments(scorer.manifest)
         schemas = {
             predictions.PREDICTIONS: predictions.schema(scorer.dataset, settings.log.customer_id),
@@ -110,7 +108,7 @@ class Desk:
         columns = features.from_rows(self._scorer.dataset, [row])
         (gains,) = self._explainer.reasons(columns, top=len(row))
         content = {
-            "probability": float(self._scorer.probability(columns)[0]),
+            **self._judged(columns, self._scorer.probability(columns))[0],
             "base_value": self._explainer.base,
             "reasons": [{"field": name, "value": row[name], "contribution": gain} for name, _, gain in gains],
             **self._versions,
@@ -125,22 +123,30 @@ class Desk:
         return Answer(to_json({**outcome, "accepted": True}), status=202, after=record)
 
     def _answers(self, rows: list[Row]) -> list[dict[str, Any]]:
-        scorer, threshold = self._scorer, self._scorer.threshold
-        columns = features.from_rows(scorer.dataset, rows)
-        found = scorer.probability(columns)
-        profit = value.expected(self._worth, columns, found).tolist() if self._worth else [None] * len(rows)
+        columns = features.from_rows(self._scorer.dataset, rows)
+        judged = self._judged(columns, self._scorer.probability(columns))
         ids = os.urandom(16 * len(rows)).hex()
         return [
             {
                 "prediction_id": ids[32 * i : 32 * i + 32],
-                "probability": probability,
-                "decision": probability >= threshold,
-                "threshold": threshold,
-                "expected_value": worth,
+                **answer,
                 **self._versions,
                 "warnings": [problem.as_json() for problem in self._warnings(row)],
             }
-            for i, (row, probability, worth) in enumerate(zip(rows, found.tolist(), profit, strict=True))
+            for i, (row, answer) in enumerate(zip(rows, judged, strict=True))
+        ]
+
+    def _judged(self, columns: features.Columns, found: np.ndarray) -> list[dict[str, Any]]:
+        """Probability, decision, threshold and expected profit of each customer."""
+        scorer, worth = self._scorer, self._scorer.worth
+        decisions = scorer.decide(columns, found).tolist()
+        limits = value.thresholds(worth, columns, len(found), scorer.threshold).tolist()
+        profits: list[float | None] = [None] * len(found)
+        if worth is not None:
+            profits = [None if v != v else v for v in value.expected(worth, columns, found).tolist()]
+        return [
+            {"probability": probability, "decision": decision, "threshold": limit, "expected_value": profit}
+            for probability, decision, limit, profit in zip(found.tolist(), decisions, limits, profits, strict=True)
         ]
 
     def _warnings(self, row: Row) -> Sequence[request.Problem]:
@@ -154,7 +160,7 @@ class Desk:
         now = time.time_ns() // 1000
 
         def record() -> None:
-            self._instruments.predicted([a["probability"] for a in answers], self._scorer.threshold)
+            self._instruments.predicted([a["probability"] for a in answers], [a["decision"] for a in answers])
             if self._logs:
                 fixed = [
                     (a["prediction_id"], now, *self._versions.values(), a["probability"], a["decision"])

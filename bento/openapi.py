@@ -16,6 +16,14 @@ _VERSIONS: dict[str, Schema] = {
     "model_version": {"type": "string", "description": "version in the model registry"},
     "data_version": {"type": "string", "description": "version of the data it was trained on"},
 }
+_DECISION = (
+    "counts as churning: the probability is at or above the threshold. Where training was given a [value]: worth contacting, "
+    "the expected profit is above 0"
+)
+_THRESHOLD = (
+    "the model's decision threshold. Where training was given a [value]: the probability at which contacting this customer "
+    "costs as much as it brings"
+)
 _ERRORS = {
     400: "The body is not JSON.", 401: "An API key is needed (if the service has keys).", 404: "No such path.",
     405: "The method is wrong.", 408: "The body came too slowly.", 413: "The body is too large.",
@@ -42,15 +50,18 @@ def _schemas(scorer: Scorer, settings: ServeConfig) -> dict[str, Schema]:
         "allowed": {"type": "string", "description": "what may be sent"},
         "row": {"type": ["integer", "null"], "description": "index in a batch"},
     }
-    prediction: dict[str, Schema] = {
-        "prediction_id": _ID,
+    judged: dict[str, Schema] = {
         "probability": {**_SHARE, "description": "probability of churn"},
-        "decision": {"type": "boolean", "description": "probability at or above the threshold: counts as churning"},
-        "threshold": {**_SHARE, "description": "the model's decision threshold"},
+        "decision": {"type": "boolean", "description": _DECISION},
+        "threshold": {**_SHARE, "description": _THRESHOLD},
         "expected_value": {
             "type": ["number", "null"],
             "description": "expected profit of contacting the customer; null if training was given no [value]",
         },
+    }
+    prediction: dict[str, Schema] = {
+        "prediction_id": _ID,
+        **judged,
         **_VERSIONS,
         "warnings": {"type": "array", "items": _ref("Problem"), "description": "values that training has not seen"},
     }
@@ -67,7 +78,7 @@ def _schemas(scorer: Scorer, settings: ServeConfig) -> dict[str, Schema]:
         "Prediction": _object(prediction),
         "Explanation": _object(
             {
-                "probability": _SHARE,
+                **judged,
                 "base_value": {**_SHARE, "description": "mean probability of a sample of training customers"},
                 "reasons": {
                     "type": "array",

@@ -77,8 +77,7 @@ class ScoreFlow(base.Flow):
     @step
     def end(self):
         """The list is there."""
-        found = self.ranked
-        print(f"{found.churning} of {found.customers} customers are likely to leave: {found.place}")
+        print(f"{self.ranked}: {self.ranked.place}")
 
 
 if __name__ == "__main__":

@@ -110,12 +110,17 @@ async function explain() {
     if (mine !== latest) return; // a newer question is on its way
     notice(null);
     $("recorded").textContent = "";
-    const churns = found.probability >= model.threshold;
+    const churns = found.decision;
     $("probability").textContent = share(found.probability);
     $("gauge").setAttribute("aria-valuenow", found.probability.toFixed(3));
     $("gauge").className = $("decision").className = churns ? "churn" : "";
     $("gauge").firstElementChild.style.width = share(found.probability).replace(" ", "");
-    $("decision").textContent = churns ? "Likely to leave" : "Likely to stay";
+    $("decision").textContent = found.expected_value === null
+      ? (churns ? "Likely to leave" : "Likely to stay")
+      : (churns ? "Worth contacting" : "Not worth contacting");
+    $("gauge").lastElementChild.style.left = share(found.threshold).replace(" ", "");
+    $("threshold").textContent = `From ${share(found.threshold)} (the mark) `
+      + (found.expected_value === null ? "a customer counts as leaving." : "contacting this customer pays.");
     $("base").textContent = share(found.base_value);
     const largest = Math.max(...found.reasons.map((reason) => Math.abs(reason.contribution)), 1e-9);
     $("reasons").tBodies[0].replaceChildren(...found.reasons.slice(0, SHOWN).map((reason) => reasonRow(reason, largest)));
@@ -170,7 +175,8 @@ async function rank(file) {
   const ranked = rows.map((row, i) => [row, answers[i]]).sort((a, b) => b[1].probability - a[1].probability);
   const lines = ranked.map(([row, found], i) => [i + 1, found.probability, found.decision, found.prediction_id, ...row]);
   show(["rank", "probability", "decision", "prediction_id", ...header], lines);
-  $("file-state").textContent = `${rows.length} customers, ${answers.filter((found) => found.decision).length} likely to leave.`
+  $("file-state").textContent = `${rows.length} customers, ${answers.filter((found) => found.decision).length} `
+    + (answers.some((found) => found.expected_value !== null) ? "worth contacting." : "likely to leave.")
     + (rows.length > SHOWN ? ` The first ${SHOWN}:` : "");
   $("notes").replaceChildren(...notes.map((textContent) => element("li", { textContent })));
 }
@@ -207,8 +213,6 @@ async function start() {
   $("main").hidden = false;
   $("model").textContent = `${model.dataset.name}, model ${model.model_version} (${words(model.family).toLowerCase()})`;
   $("model").title = `data version ${model.data_version}`;
-  $("threshold").textContent = `From ${share(model.threshold)} (the mark) a customer counts as leaving.`;
-  $("gauge").lastElementChild.style.left = share(model.threshold).replace(" ", "");
   $("customer").replaceChildren(...Object.entries(model.schema.properties).map(([name, schema]) => field(name, schema)));
   const found = await Promise.all(model.examples.map((example) => call("explain", example)));
   const order = found.map((_, i) => i).sort((a, b) => found[b].probability - found[a].probability);

@@ -90,7 +90,10 @@ def store(
 ) -> versioning.Saved:
     """Version the table and its derived features, split in two; write the .dvc pointer if ``settings`` say where."""
     train, holdout = tables.side_by_side([table, derived], [sides == side for side in (TRAIN, HOLDOUT)], dataset)
-    saved = versioning.save(train, holdout, dataset, made_up)
+    boundary = None
+    if dataset.time is not None:
+        boundary = split.boundary(tables.from_bytes(table, [dataset.time])[dataset.time], sides)
+    saved = versioning.save(train, holdout, dataset, made_up, boundary)
     if settings.pointer:
         try:
             versioning.write_pointer(saved, Path(ROOT, settings.pointer))

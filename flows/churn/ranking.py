@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from churn import explain, features, predictions, quality, registry, sources, value
-from churn.config import Source, Strict, Worth, check
+from churn.config import Source, Strict
 from churn.dataset import Dataset
 from churn.environment import STATE
 from churn.errors import ChurnError
@@ -52,8 +52,8 @@ class ScoreConfig(Strict):
 
 @dataclass(frozen=True)
 class Ranked:
-    """The list: where it is written, its first SAMPLE rows (without the customers' other columns), and how many of the
-    ``customers`` count as churning. ``by_value``: the most profitable contact comes first, not the likeliest to churn.
+    """The list: where it is written, its first SAMPLE rows (without the customers' other columns), and for how many of the
+    ``customers`` the decision is yes. ``by_value``: the most profitable contact comes first, not the likeliest to churn.
     ``probability`` has shape (customers,)."""
 
     place: str
@@ -62,6 +62,10 @@ class Ranked:
     churning: int
     by_value: bool
     probability: np.ndarray
+
+    def __str__(self) -> str:
+        what = "worth a contact" if self.by_value else "likely to leave"
+        return f"{self.churning:,} of {self.customers:,} customers are {what}"
 
 
 def scorer(model: registry.Registered) -> Scorer:
@@ -104,12 +108,12 @@ def score(scorer: Scorer, table: "pd.DataFrame", run: str) -> "pd.DataFrame":
     """
     import pandas as pd
 
-    raw, worth = features.from_frame(scorer.dataset, table), scorer.manifest.get("value")
+    raw, worth = features.from_frame(scorer.dataset, table), scorer.worth
     probability = scorer.probability(raw).astype(np.float64)
     found = {
         "probability": probability,
-        "decision": probability >= scorer.threshold,
-        "expected_value": value.expected(check(Worth, worth, "manifest"), raw, probability) if worth else np.nan,
+        "decision": scorer.decide(raw, probability),
+        "expected_value": value.expected(worth, raw, probability) if worth is not None else np.nan,
         "prediction_id": [hashlib.sha256(f"{run}/{row}".encode()).hexdigest()[:32] for row in table.index],
     }
     return pd.DataFrame(found, index=table.index)

@@ -29,13 +29,16 @@ TRAIN, HOLDOUT, DESCRIPTION, FORMAT = "train.parquet", "holdout.parquet", "snaps
 
 @dataclass(frozen=True)
 class Snapshot:
-    """One data version, read back: its description, whether its customers come from the generator, and its two tables."""
+    """One data version, read back: its description, whether its customers come from the generator, its two tables, and with
+    a time column the ``boundary``: the moment (ISO 8601) from which on rows are held out and before which they are trained on.
+    """
 
     version: str
     dataset: Dataset
     made_up: bool
     train: "pd.DataFrame"
     holdout: "pd.DataFrame"
+    boundary: str | None = None
 
 
 @dataclass(frozen=True)
@@ -57,8 +60,8 @@ def whole_name(version: str) -> str:
     return version if version.endswith(".dir") else f"{version}.dir"
 
 
-def save(train: bytes, holdout: bytes, dataset: Dataset, made_up: bool) -> Saved:
-    """Version the two Parquet tables with the data set's description and push them; idempotent.
+def save(train: bytes, holdout: bytes, dataset: Dataset, made_up: bool, boundary: str | None = None) -> Saved:
+    """Version the two Parquet tables with the data set's description (and ``Snapshot.boundary``) and push them; idempotent.
 
     Works without git and leaves nothing behind but the remote's content: DVC works in a temporary folder. Raises
     ChurnError naming the remote if it cannot be written.
@@ -69,7 +72,9 @@ def save(train: bytes, holdout: bytes, dataset: Dataset, made_up: bool) -> Saved
         snapshot.mkdir()
         (snapshot / TRAIN).write_bytes(train)
         (snapshot / HOLDOUT).write_bytes(holdout)
-        description = format_version.stamped({"made_up": made_up, "dataset": dataset.model_dump(mode="json")}, FORMAT)
+        description = {"made_up": made_up, "dataset": dataset.model_dump(mode="json")}
+        description |= {"boundary": boundary} if boundary is not None else {}
+        description = format_version.stamped(description, FORMAT)
         (snapshot / DESCRIPTION).write_text(json.dumps(description, indent=1), encoding="utf-8")
         stage = repo.add(str(snapshot))[0]
         with _plain("write the data version to"):
@@ -135,8 +140,9 @@ def load(version: str) -> Snapshot:
         snapshot = restore(version, Path(folder, FOLDER))
         kept = json.loads((snapshot / DESCRIPTION).read_text(encoding="utf-8"))
         description = format_version.opened(kept, FORMAT, f"data version {version}")
-        parts = [tables.from_bytes((snapshot / name).read_bytes()) for name in (TRAIN, HOLDOUT)]
-        return Snapshot(version, read(description["dataset"]), description["made_up"], *parts)
+        train, holdout = (tables.from_bytes((snapshot / name).read_bytes()) for name in (TRAIN, HOLDOUT))
+        dataset, made_up = read(description["dataset"]), description["made_up"]
+        return Snapshot(version, dataset, made_up, train, holdout, description.get("boundary"))
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from churn import conform, exclusions, labels, predictions, registry, scoring, sources, tables
+from churn import conform, exclusions, features, labels, predictions, registry, scoring, sources, tables, value
 from churn.config import File
 from churn.errors import ChurnError
 from churn.labels import Labels
@@ -160,7 +160,9 @@ def _predicted(table: "pd.DataFrame", found: "pd.DataFrame", reference: Referenc
             probability = scoring.Scorer(registry.fetch(reference.model, folder)).table(table).astype(np.float64)
     else:
         probability = np.empty(0)
-    return table.assign(probability=probability, decision=probability >= reference.threshold)
+    raw = features.from_frame(reference.dataset, table)
+    decision = value.decide(reference.worth, raw, probability, reference.threshold)
+    return table.assign(probability=probability, decision=decision)
 
 
 def _told(table: "pd.DataFrame", found: "pd.DataFrame", reference: Reference, path: str, file: str) -> Labels:
