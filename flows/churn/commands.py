@@ -72,7 +72,7 @@ TARGETS: dict[str, tuple[str, *tuple[tuple[str, ...], ...]]] = {
 
 def option(name: str) -> str:
     """A variable of make, or the option of the same name."""
-    return name.upper() if _make() else f"--{name}"
+    return name.upper().replace("-", "_") if _make() else f"--{name}"
 
 
 def _make() -> bool:

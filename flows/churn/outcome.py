@@ -63,8 +63,8 @@ def choose(guesses: dict[str, Guess], asked: Asked) -> str:
         left = likely if len(likely) == 1 else [str(learned.index[-1])]  # the rarer one
     if set(left) & set(out) or not set(left) < set(learned.index):
         raise ChurnError(
-            f"{asked.source}: column '{chosen}': POSITIVE and LEAVE_OUT leave no value for customers who stayed; it holds "
-            f"{_counted(values)}"
+            f"{asked.source}: column '{chosen}': {commands.option('positive')} and {commands.option('leave-out')} leave no value "
+            f"for customers who stayed; it holds {_counted(values)}"
         )
     _describe(guess, learned, left, out, bool(asked.positive))
     return chosen
@@ -107,7 +107,7 @@ def _likely(guesses: dict[str, Guess], asked: Asked) -> str:
         if NAME.search(column) or any(map(_leaves, held[column].index)):
             raise ChurnError(_unclear(column, held[column], asked))
     raise ChurnError(
-        f"{asked.source}: cannot tell which column says who churned. Name one with TARGET=...; "
+        f"{asked.source}: cannot tell which column says who churned. Name one with {commands.option('target')}=...; "
         f"these have two values: {', '.join(two) or 'none'}" + (f"; these a few: {', '.join(more)}" if more else "")
     )
 

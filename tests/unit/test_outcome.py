@@ -5,11 +5,17 @@ from typing import Any
 
 import numpy as np
 import pytest
-from churn import config, quality
+from churn import commands, config, quality
 from churn.errors import ChurnError
 from described import LEFT, ROWS, customers, decision, of
 
 STATUS = np.where(LEFT, "Churned", np.where(np.arange(ROWS) % 10 == 1, "Joined", "Stayed"))
+
+
+@pytest.fixture(autouse=True)
+def typed_make(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The reader of these messages typed make."""
+    monkeypatch.setenv(commands.CALLER, "make")
 
 
 def test_a_target_of_several_values_is_refused_with_commands_that_work() -> None:
@@ -19,8 +25,8 @@ def test_a_target_of_several_values_is_refused_with_commands_that_work() -> None
     said = str(refusal.value)
     assert "column 'Customer's Status'" in said
     assert "'Stayed' (260), 'Churned' (100), 'Joined' (40)" in said
-    commands = [shlex.split(line, comments=True) for line in said.splitlines()[1:]]
-    assert [command[:4] for command in commands] == [["make", "dataset", "SOURCE=bank.csv", "NAME=bank"]] * 2
+    typed = [shlex.split(line, comments=True) for line in said.splitlines()[1:]]
+    assert [command[:4] for command in typed] == [["make", "dataset", "SOURCE=bank.csv", "NAME=bank"]] * 2
     for command, stayed in zip(commands, ({"Joined", "Stayed"}, {"Stayed"}), strict=True):
         given = dict(word.split("=", 1) for word in command[4:])
         dataset = of(frame, given["TARGET"], given["POSITIVE"], given.get("LEAVE_OUT", "")).dataset
