@@ -85,8 +85,8 @@ class Column(Strict):
             raise ValueError("'decimal', 'thousands', 'unit' and 'negative' go with type 'integer' or 'number'")
         if self.format is not None and self.type != "timestamp":
             raise ValueError("'format' goes with type 'timestamp'")
-        if self.aliases and (self.type != "category" or self.role not in ("feature", "target")):
-            raise ValueError("'aliases' goes with type 'category' and the role 'feature' or 'target'")
+        if self.aliases and (self.type != "category" or self.role == "id"):
+            raise ValueError("'aliases' goes with type 'category', and not with the role 'id'")
         return self
 
     @model_validator(mode="after")

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from churn.dataset import Dataset
 from churn.formats import NumberFormat, moments, numbers
-from churn.spelling import Spellings
+from churn.spelling import BLANKS, Spellings
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,7 +28,7 @@ def as_text(values: "pd.Series", missing: tuple[str, ...] = ()) -> "pd.Series":
     if values.dtype.kind == "f":
         whole = values.dropna() % 1 == 0
         values = values.astype("Int64") if whole.all() else values
-    text = values.astype("str").str.strip()
+    text = values.astype("str").str.strip(BLANKS)
     present = values.notna() & (text != "")
     return text.where(present & ~text.isin(missing) if missing else present)
 
@@ -78,8 +78,7 @@ def _levels(text: "pd.Series", spellings: Spellings | None) -> "pd.Series":
     levels = [spellings.level(text) for text in written] if spellings else written
     if levels == written:
         return found
-    names = pd.Series(levels, dtype="str")  # some have become equal, or empty: blanks of no width
-    places, distinct = pd.factorize(names.where(names != ""), sort=True)
+    places, distinct = pd.factorize(pd.Series(levels, dtype="str"), sort=True)  # some have become equal
     codes = np.append(places, -1)[found.cat.codes.to_numpy()]
     return pd.Series(pd.Categorical.from_codes(codes, distinct), index=text.index)
 

@@ -3,7 +3,9 @@
 import unicodedata
 from collections.abc import Mapping
 
-INVISIBLE = dict.fromkeys(map(ord, "\u200b\u2060\ufeff"), " ")  # blanks of no width, which str.split does not know
+_NO_WIDTH = "\u200b\u2060\ufeff"  # blanks that str.split does not know
+BLANKS = "".join(filter(str.isspace, map(chr, range(0x3001)))) + _NO_WIDTH
+INVISIBLE = dict.fromkeys(map(ord, _NO_WIDTH), " ")
 
 
 def tidy(text: str) -> str:
@@ -35,7 +37,7 @@ class Spellings:
 
     def level(self, text: str) -> str:
         """The level that ``text`` is a spelling of."""
-        key = text.strip() if self._exact else fold(text)
+        key = text.strip(BLANKS) if self._exact else fold(text)
         return self._known.get(key, key if self._fold_unknown else text)
 
 

@@ -146,8 +146,10 @@ def test_a_header_line_among_the_rows_is_no_customer() -> None:
 def test_what_is_known_only_afterwards_is_left_out_until_decided() -> None:
     noise = {f"n{i}": rng(i).normal(size=ROWS) for i in range(3, 7)}
     score = np.where(LEFT, 2.2, 0) + rng(7).normal(size=ROWS)  # ROC-AUC about 0.94 alone
-    found = of(customers(**noise, risk=score, **{"Churn Category": rng(7).choice(["price", "service"], ROWS)}, exit_date=DAYS,
-                         days_left_in_contract=rng(7).integers(0, 300, ROWS)))  # fmt: skip
+    category = rng(7).choice(["price", "PRICE", "service"], ROWS)
+    days = rng(8).integers(0, 300, ROWS)
+    told = {"risk": score, "Churn Category": category, "exit_date": DAYS, "days_left_in_contract": days}
+    found = of(customers(**noise, **told))
     columns = found.dataset.columns
     assert {name for name in columns if columns[name].role == "ignore"} == {"risk", "Churn Category", "exit_date"}
     assert "far better than any other column" in decision(found, "risk")
