@@ -61,6 +61,7 @@ class DataFlow(base.Flow):
         self.quality.require(self.origin)  # here, because a step that fails leaves no card
         dataset, settings = base.read(Dataset, self.description), base.read(DataConfig, self.settings).split
         self.derived, self.sides, self.rows = intake.prepare(self.table, dataset, settings)
+        self.unused = len(self.sides) - sum(self.rows)
         del self.table  # only read: as in the next step, it is passed on and not saved again
         self.next(self.version)
 
@@ -79,7 +80,10 @@ class DataFlow(base.Flow):
     def end(self):
         """The data version is known."""
         stored = "stored" if self.saved.uploaded else "already stored: nothing uploaded"
-        print(f"Data version {self.saved.version} ({stored}): {self.rows[0]} rows to train, {self.rows[1]} held out")
+        rest = f", {self.unused} in neither: other moments of the same customers" if self.unused else ""
+        print(
+            f"Data version {self.saved.version} ({stored}): {self.rows[0]} rows to train, {self.rows[1]} held out{rest}"
+        )
 
 
 if __name__ == "__main__":
