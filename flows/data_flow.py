@@ -69,6 +69,7 @@ class DataFlow(base.Flow):
         self.quality.require(self.origin)  # here, because a step that fails leaves no card
         dataset, settings = base.read(Dataset, self.description), base.read(DataConfig, self.settings).split
         self.derived, self.sides, self.rows = intake.prepare(self.table, dataset, settings)
+        self.unused = len(self.sides) - sum(self.rows)
         del self.table  # only read: as in the next step, it is passed on and not saved again
         self.next(self.version)
 
@@ -86,12 +87,9 @@ class DataFlow(base.Flow):
     @step
     def end(self):
         """The data version is known."""
-        stored = "stored" if self.saved.uploaded else "already stored: nothing uploaded"
-        rows = "made-up rows" if self.made_up else "rows"
-        out = f"; left out: {', '.join(self.quality.left_out)}" if self.quality.left_out else ""
-        print(
-            f"Data version {self.saved.version} ({stored}): {self.rows[0]} {rows} to train, {self.rows[1]} held out{out}"
-        )
+        from churn import intake
+
+        print(intake.ending(self.saved, self.rows, self.unused, self.made_up, self.quality.left_out))
 
     def tags(self):
         """Its data set and version."""

@@ -97,5 +97,9 @@ def _quantiles(times: np.ndarray, outcome: np.ndarray, shares: np.ndarray) -> np
 
 def _refused(search: Search, dataset: Dataset, why: str) -> ChurnError:
     ways = ["lower it"] if search.folds > 2 else []
-    ways += ["give more rows"] if dataset.time is None else [f"change the role of '{dataset.time}'", "give more rows"]
+    ways.append("give more rows")
+    if dataset.time is not None:
+        ways.append(f"change the role of '{dataset.time}'")
+    if dataset.id is None:
+        ways.append("name the customers by a column of role 'id': without one equal rows count as one")
     return ChurnError(f"config/train.toml [search] folds = {search.folds}: {why}; {', or '.join(ways)}")

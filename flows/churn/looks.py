@@ -11,7 +11,7 @@ import numpy as np
 from churn import customers
 from churn.tracking import client
 
-TAG = "look."
+TAG = "churnflow.look."
 SIZE = 64
 SAME = 0.5  # the share of the rows from which on an earlier look was at the same ones
 

@@ -17,6 +17,7 @@ GROUPS = "In brackets the 99 % interval: the gate closes only where its better e
 def parts(training: Training) -> list[Part]:
     """The card's parts."""
     found, chosen, metric = training.found, training.chosen, training.config.search.metric
+    later = "" if training.data.dataset.time is None else ", each tested on later rows than it is fitted on"
     return [
         f"# Challenger: {training.winner.family.name}",
         f"**{training.verdict.summary}** Trained on data version `{training.data.version}`; holdout of {len(found.outcome):,} "
@@ -26,7 +27,7 @@ def parts(training: Training) -> list[Part]:
         _gate(training.verdict),
         *looks(training),
         "## Leaderboard",
-        f"Cross-validated on the training rows ({training.config.search.folds} folds, decided by {_plain(metric)}).",
+        f"Cross-validated on the training rows ({training.config.search.folds} folds{later}, decided by {_plain(metric)}).",
         _leaderboard(training.board, metric),
         _parameters(training.board),
         "## Holdout",

@@ -179,7 +179,7 @@ def test_looks_at_the_same_customers_are_counted_once_each(registry: _Registry) 
     assert looks.number("churn", "TrainFlow/3/3", holdout[::-1]) == 3
     assert looks.number("churn", "TrainFlow/1/3", holdout) == 1, "also later"
     assert looks.number("churn", "TrainFlow/3/4", holdout) == 4, "another champion is another look"
-    registry.tags["somebody's"] = "own tag"
+    registry.tags["somebody's look."] = "own tag"
     assert looks.number("churn", "TrainFlow/4/4", holdout) == 5
 
 

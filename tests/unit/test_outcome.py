@@ -27,7 +27,7 @@ def test_a_target_of_several_values_is_refused_with_commands_that_work() -> None
     assert "'Stayed' (260), 'Churned' (100), 'Joined' (40)" in said
     typed = [shlex.split(line, comments=True) for line in said.splitlines()[1:]]
     assert [command[:4] for command in typed] == [["make", "dataset", "SOURCE=bank.csv", "NAME=bank"]] * 2
-    for command, stayed in zip(commands, ({"Joined", "Stayed"}, {"Stayed"}), strict=True):
+    for command, stayed in zip(typed, ({"Joined", "Stayed"}, {"Stayed"}), strict=True):
         given = dict(word.split("=", 1) for word in command[4:])
         dataset = of(frame, given["TARGET"], given["POSITIVE"], given.get("LEAVE_OUT", "")).dataset
         table = quality.validate(frame, dataset, config.Quality(), "x.csv").table
