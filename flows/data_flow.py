@@ -78,8 +78,7 @@ class DataFlow(base.Flow):
     @step
     def end(self):
         """The data version is known."""
-        stored = "stored" if self.saved.uploaded else "already stored: nothing uploaded"
-        print(f"Data version {self.saved.version} ({stored}): {self.rows[0]} rows to train, {self.rows[1]} held out")
+        print(f"Data version {self.saved.version} ({self.saved}): {self.rows[0]} rows to train, {self.rows[1]} held out")
 
 
 if __name__ == "__main__":
