@@ -1,9 +1,7 @@
 """The MLflow model registry: register, find, promote, roll back."""
 
 import sys
-import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, distribution, packages_distributions
@@ -13,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from churn.environment import FLOWS
 from churn.errors import ChurnError
+from churn.lock import locked
 from churn.tracking import TRAINING, client
 
 if TYPE_CHECKING:
@@ -25,7 +24,6 @@ STAGES = {CHALLENGER: "Staging", CHAMPION: "Production", PREVIOUS: "Archived"}  
 REPLACED = "replaced"  # tag of a champion: the version it took over from
 FILES = "scorer"  # artifact folder of the ONNX model, its manifest and its holdout answers, beside MLflow's own model
 REQUIREMENTS = ("scikit-learn", "xgboost", "pandas", "numpy", "pydantic", "skops")
-LOCK_SECONDS = 60.0  # a lock older than this was left behind by a process that died
 
 
 @dataclass(frozen=True)
@@ -92,9 +90,10 @@ def register(
 def challenge(model: Registered) -> None:
     """Give the version the alias challenger."""
     mlflow = client()
-    with _locked(mlflow, model.name):
-        mlflow.set_registered_model_alias(model.name, CHALLENGER, model.version)
+    with locked(mlflow, model.name) as require_lock:
         current = by_alias(model.name, CHAMPION)
+        require_lock()
+        mlflow.set_registered_model_alias(model.name, CHALLENGER, model.version)
         if current is None or current.version != model.version:  # the champion's stage says more
             _stage(mlflow, model, STAGES[CHALLENGER])
 
@@ -183,14 +182,16 @@ def promote(model: Registered, evidence: Mapping[str, str], expected: str | None
     made against another one. Of several processes at once, one after the other goes through.
     """
     mlflow = client()
-    with _locked(mlflow, model.name):
+    with locked(mlflow, model.name) as require_lock:
         former = by_alias(model.name, CHAMPION)
         if (former.version if former is not None else None) not in (expected, model.version):
             return False
+        require_lock()
         annotate(model, {**evidence, "promoted_at": _now()})
         if former is not None and former.version != model.version:
             annotate(model, {REPLACED: former.version})
             _point(mlflow, former, PREVIOUS)
+        require_lock()
         _point(mlflow, model, CHAMPION)
     return True
 
@@ -201,12 +202,13 @@ def rollback(name: str, reason: str) -> tuple[Registered, Registered]:
     The reason is recorded on both. ``previous`` then names what the restored champion had once replaced, if anything.
     """
     mlflow = client()
-    with _locked(mlflow, name):
+    with locked(mlflow, name) as require_lock:
         bad, good = by_alias(name, CHAMPION), by_alias(name, PREVIOUS)
         if bad is None or good is None:
             raise ChurnError(
                 f"{name} has no previous champion to go back to; see the versions in MLflow, and promote one"
             )
+        require_lock()
         text = f"{_now()}: from version {bad.version} back to version {good.version}: {reason}"
         _point(mlflow, good, CHAMPION)
         _stage(mlflow, bad, "Archived")
@@ -234,30 +236,3 @@ def _stage(mlflow: "MlflowClient", model: Registered, stage: str) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # stages are deprecated; they only mirror the aliases here
         mlflow.transition_model_version_stage(model.name, model.version, stage, stage == STAGES[CHAMPION])
-
-
-@contextmanager
-def _locked(mlflow: "MlflowClient", name: str) -> Iterator[None]:
-    """Only one process at a time, on any tracking store: the one that could create the registered model NAME.lock.
-
-    MLflow has no compare-and-set for aliases; the uniqueness of a model's name is what it does guarantee.
-    """
-    from mlflow.exceptions import MlflowException
-
-    lock, until = f"{name}.lock", time.monotonic() + 2 * LOCK_SECONDS
-    while not _create(mlflow, lock):
-        if time.monotonic() > until:
-            raise ChurnError(
-                f"{name}: the registry stays locked; if no training runs, delete the model '{lock}' in MLflow"
-            )
-        try:
-            if time.time() - mlflow.get_registered_model(lock).creation_timestamp / 1000 > LOCK_SECONDS:
-                mlflow.delete_registered_model(lock)
-        except MlflowException as error:
-            if error.error_code != "RESOURCE_DOES_NOT_EXIST":  # released meanwhile
-                raise
-        time.sleep(0.2)
-    try:
-        yield
-    finally:
-        mlflow.delete_registered_model(lock)
