@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from churn.errors import ChurnError
+from churn.mlflow_store import Missing, Taken
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -66,33 +67,23 @@ def _take(mlflow: "MlflowClient", lock: str, token: str) -> None:
 
 
 def _create(mlflow: "MlflowClient", lock: str, token: str) -> bool:
-    from mlflow.exceptions import MlflowException
-
     try:
         mlflow.create_registered_model(lock, description=token)
-    except MlflowException as error:
-        if error.error_code != "RESOURCE_ALREADY_EXISTS":
-            raise
+    except (Taken, Missing):  # missing: MLflow looked at the one that was there, and it had just been released
         return False
     return True
 
 
 def _holder(mlflow: "MlflowClient", lock: str) -> str | None:
     """The holder's token; None if nobody holds the lock."""
-    from mlflow.exceptions import MlflowException
-
     try:
         return mlflow.get_registered_model(lock).description or ""
-    except MlflowException as error:
-        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
-            raise
+    except Missing:
         return None
 
 
 def _remove(mlflow: "MlflowClient", lock: str, token: str) -> bool:
     """Whether this call took the lock away from ``token``. It then lies aside, so that no later call can."""
-    from mlflow.exceptions import MlflowException
-
     aside = f"{lock}.{token}"
     try:
         if _holder(mlflow, lock) != token:
@@ -101,7 +92,6 @@ def _remove(mlflow: "MlflowClient", lock: str, token: str) -> bool:
         if _holder(mlflow, aside) == token:
             return True
         mlflow.rename_registered_model(aside, lock)  # another's, made since we looked
-    except MlflowException as error:
-        if error.error_code not in ("RESOURCE_ALREADY_EXISTS", "RESOURCE_DOES_NOT_EXIST"):
-            raise
+    except (Missing, Taken):  # it was released, or another process was first
+        pass
     return False

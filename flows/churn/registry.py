@@ -1,7 +1,9 @@
 """The MLflow model registry: register, find, promote, roll back."""
 
+import hashlib
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, distribution, packages_distributions
@@ -12,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 from churn.environment import FLOWS
 from churn.errors import ChurnError
 from churn.lock import locked
-from churn.tracking import TRAINING, client
+from churn.mlflow_store import Missing, Taken, client, explained
+from churn.tracking import TRAINING
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,6 +26,7 @@ CHALLENGER, CHAMPION, PREVIOUS = "challenger", "champion", "previous"
 STAGES = {CHALLENGER: "Staging", CHAMPION: "Production", PREVIOUS: "Archived"}  # for people who read stages
 REPLACED = "replaced"  # tag of a champion: the version it took over from
 FILES = "scorer"  # artifact folder of the ONNX model, its manifest and its holdout answers, beside MLflow's own model
+CHECKSUMS = "files"  # tag of a version: NAME:DIGEST of each of FILES
 REQUIREMENTS = ("scikit-learn", "xgboost", "pandas", "numpy", "pydantic", "skops")
 
 
@@ -71,13 +75,14 @@ def register(
     if not found:
         source = _log_model(run, whole, example)
         mlflow.log_artifacts(run, files, FILES)
-        _create(mlflow, name)
+        with suppress(Taken):
+            mlflow.create_registered_model(name)
         found = [
             mlflow.create_model_version(
                 name,
                 source,
                 run,
-                tags={TRAINING: training, **tags},
+                tags={TRAINING: training, CHECKSUMS: _checksums(Path(files)), **tags},
                 await_creation_for=0,
                 model_id=source.removeprefix("models:/"),  # a server refuses the source without it
             )
@@ -98,19 +103,6 @@ def challenge(model: Registered) -> None:
             _stage(mlflow, model, STAGES[CHALLENGER])
 
 
-def _create(mlflow: "MlflowClient", name: str) -> bool:
-    """Whether this call made the registered model; false if it was there already."""
-    from mlflow.exceptions import MlflowException
-
-    try:
-        mlflow.create_registered_model(name)
-    except MlflowException as error:
-        if error.error_code != "RESOURCE_ALREADY_EXISTS":
-            raise
-        return False
-    return True
-
-
 def _log_model(run: str, whole: "Pipeline", example: "pd.DataFrame") -> str:
     import mlflow
     import skops.io
@@ -119,7 +111,7 @@ def _log_model(run: str, whole: "Pipeline", example: "pd.DataFrame") -> str:
     # Integers go in as doubles: MLflow's integer columns cannot hold a missing value.
     inputs = example.astype(dict.fromkeys(example.select_dtypes("number"), "float64"))
     trusted = skops.io.get_untrusted_types(data=skops.io.dumps(whole))  # we have just made it
-    with mlflow.start_run(run_id=run):
+    with explained(), mlflow.start_run(run_id=run):
         return mlflow.sklearn.log_model(
             whole,
             name="model",
@@ -137,13 +129,19 @@ def _registered(found: Any) -> Registered:
 
 
 def by_alias(name: str, alias: str) -> Registered | None:
-    """The version that carries ``alias``, if the model and the alias exist."""
+    """The version that carries ``alias``, if the model, the alias and the version exist."""
     mlflow = client()
     models = mlflow.search_registered_models(f"name = '{name}'")
     aliases = mlflow.get_registered_model(name).aliases if models else {}
-    if alias not in aliases:
+    return _find(mlflow, name, aliases[alias]) if alias in aliases else None
+
+
+def _find(mlflow: "MlflowClient", name: str, version: str) -> Registered | None:
+    """The version; None if there is no such one (any more)."""
+    try:
+        return _registered(mlflow.get_model_version(name, version))
+    except Missing:
         return None
-    return _registered(mlflow.get_model_version(name, aliases[alias]))
 
 
 def by_version(name: str, version: str) -> Registered:
@@ -157,15 +155,44 @@ def by_version(name: str, version: str) -> Registered:
 
 
 def fetch(model: Registered, folder: str | Path) -> Path:
-    """Download the scorer's files of ``model`` into ``folder``; the place to open ``scoring.Scorer`` on."""
-    return Path(client().download_artifacts(model.run, FILES, str(folder)))
+    """Download the scorer's files of ``model`` into ``folder``; the place to open ``scoring.Scorer`` on.
+
+    Raises ChurnError if MLflow has them no longer, or not as they were registered.
+    """
+    try:
+        files = Path(client().download_artifacts(model.run, FILES, str(folder)))
+    except Missing as error:
+        raise ChurnError(_lost(model, "its files are gone from")) from error
+    there, wanted = _checksums(files).split(), model.tags.get(CHECKSUMS, "").split()  # no tag: of an older release
+    if harmed := [pair.split(":")[0] for pair in wanted if pair not in there]:
+        raise ChurnError(_lost(model, f"{', '.join(harmed)} is missing or damaged in"))
+    return files
+
+
+def _checksums(folder: Path) -> str:
+    files = sorted(path for path in folder.iterdir() if path.is_file())
+    return " ".join(f"{path.name}:{hashlib.sha256(path.read_bytes()).hexdigest()[:16]}" for path in files)
+
+
+def _lost(model: Registered, what: str) -> str:
+    return (
+        f"{model.name} version {model.version}: {what} MLflow's artifact store (run {model.run}, artifact {FILES}); bring "
+        "them back from a backup, or make another version champion (make promote VERSION=NUMBER); if there is none, remove "
+        f"the alias {CHAMPION!r} in MLflow (make mlflow) and train again"
+    )
 
 
 def load(model: Registered) -> "Pipeline":
-    """The registered scikit-learn pipeline: raw columns in, probability out. Its skops file runs no code when it is read."""
+    """The registered scikit-learn pipeline: raw columns in, probability out. Its skops file runs no code when it is read.
+
+    Raises ChurnError if it cannot be read.
+    """
     import mlflow
 
-    return mlflow.sklearn.load_model(f"models:/{model.name}/{model.version}")
+    try:
+        return mlflow.sklearn.load_model(f"models:/{model.name}/{model.version}")
+    except Exception as error:  # MLflow's, or whatever a damaged file makes skops raise
+        raise ChurnError(_lost(model, "its scikit-learn pipeline cannot be read from")) from error
 
 
 def annotate(model: Registered, tags: Mapping[str, str]) -> None:
@@ -214,8 +241,9 @@ def rollback(name: str, reason: str) -> tuple[Registered, Registered]:
         _stage(mlflow, bad, "Archived")
         for model in (bad, good):
             annotate(model, {"rollback": text})
-        if before := good.tags.get(REPLACED):
-            _point(mlflow, by_version(name, before), PREVIOUS)
+        before = _find(mlflow, name, good.tags[REPLACED]) if REPLACED in good.tags else None
+        if before is not None:
+            _point(mlflow, before, PREVIOUS)
         else:
             mlflow.delete_registered_model_alias(name, PREVIOUS)
     return bad, good

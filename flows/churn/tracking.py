@@ -7,8 +7,8 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from churn.environment import ROOT, STATE
-from churn.errors import ChurnError
+from churn.environment import ROOT
+from churn.mlflow_store import client
 from churn.tuning import Candidate
 
 if TYPE_CHECKING:
@@ -16,25 +16,6 @@ if TYPE_CHECKING:
 
 TRAINING = "churnflow.training"  # the training's id: the same before and after a resume
 FAMILY = "churnflow.family"
-
-
-def client() -> "MlflowClient":
-    """MLflow's client at MLFLOW_TRACKING_URI; ChurnError if nothing answers there."""
-    import logging
-
-    import mlflow
-
-    STATE.mkdir(parents=True, exist_ok=True)  # SQLite does not make its folder
-    logging.getLogger("mlflow").setLevel(logging.WARNING)
-    logging.getLogger("alembic").setLevel(logging.WARNING)
-    found = mlflow.MlflowClient()
-    try:
-        found.search_experiments(max_results=1)
-    except mlflow.exceptions.MlflowException as error:
-        raise ChurnError(
-            f"MLflow does not answer at {os.environ['MLFLOW_TRACKING_URI']} ({error}); start it or change MLFLOW_TRACKING_URI"
-        ) from None
-    return found
 
 
 def git_state() -> dict[str, str]:
