@@ -78,7 +78,9 @@ class DataFlow(base.Flow):
     @step
     def end(self):
         """The data version is known."""
-        print(f"Data version {self.saved.version} ({self.saved}): {self.rows[0]} rows to train, {self.rows[1]} held out")
+        print(
+            f"Data version {self.saved.version} ({self.saved}): {self.rows[0]} rows to train, {self.rows[1]} held out"
+        )
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ champion if it is better. The champion must itself have learned from made-up cus
 
 import argparse
 import os
-import sys
 import tempfile
 import time
 from datetime import UTC, datetime
@@ -119,10 +118,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--retrain", action="store_true", help="train on shifted customers after the alert")
     started = time.monotonic()
-    try:
+    with base.stopping():
         demo(parser.parse_args().retrain)
-    except ChurnError as error:
-        sys.exit(str(error))
     print(f"\n{time.monotonic() - started:.0f} seconds")
 
 

@@ -41,7 +41,7 @@ _MEANINGS = (
     (r"file is not a database|disk image is malformed",
      "{uri}: the file is no SQLite database, or a damaged one; put a backup in its place, or move it away and train again"),
     (r"out-of-date database schema",
-     "{uri}: the database is of another MLflow release ({said}); back it up, then run: {python} -m mlflow db upgrade {uri}"),
+     "{uri}: the database is of another MLflow release; back it up, then run: {python} -m mlflow db upgrade {uri}"),
     (r"[Nn]o space left|disk is full",
      "MLflow cannot write to {uri} or its artifacts ({said}); free space and run this again"),
     (r"readonly database|unable to open database|[Pp]ermission denied|Read-only file system|(Is|Not) a directory|File exists",
@@ -59,7 +59,9 @@ def client() -> "MlflowClient":
 
     for name, level in (("mlflow", logging.WARNING), ("alembic", logging.WARNING)):
         logging.getLogger(name).setLevel(level)
-    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # it prints a traceback of what it then raises
+    logging.getLogger("mlflow.store.db.utils").setLevel(
+        logging.CRITICAL
+    )  # it prints a traceback of what it then raises
     with explained():
         STATE.mkdir(parents=True, exist_ok=True)  # SQLite does not make its folder
         if not os.environ["MLFLOW_TRACKING_URI"].startswith("http"):
@@ -113,10 +115,19 @@ def _theirs() -> tuple[type[Exception], ...]:
 def _meaning(error: Exception) -> str:
     kind = type(error)
     whole = f"{kind.__module__}.{kind.__name__} {getattr(error, 'error_code', '')} {error}"
-    inner = getattr(error, "orig", None) or getattr(error.__cause__, "orig", None) or error  # a database's own words
-    said = re.sub(r".*\(Caused by \w+\(.(\w+\(.*?\): )?|[\"')]+$", "", " ".join(str(inner).split()))
     found = next(meaning for pattern, meaning in _MEANINGS if re.search(pattern, whole))
-    return found.format(uri=address(), said=said[:300], python=sys.executable)
+    return found.format(uri=address(), said=_said(error), python=sys.executable)
+
+
+def _said(error: Exception) -> str:
+    """The error's own words, without those around them: a database's, or what stands innermost after a connection failed."""
+    inner = getattr(error, "orig", None) or getattr(error.__cause__, "orig", None) or error
+    words = " ".join(str(inner).split())
+    if refused := re.search(r"error code \d+", words):
+        return refused[0]
+    if cause := re.search(r"Caused by \w+\([\"'](?:\w+\(.*?\): )?(.*?)[\"')]*$", words):
+        return cause[1]
+    return words[:300]
 
 
 def address() -> str:
