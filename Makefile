@@ -13,6 +13,10 @@ EXTRA ?=
 SOURCE ?=
 DATASET ?=
 PORT ?= 3000
+# Not from the environment, where some shells keep the name of the machine.
+HOST := 127.0.0.1
+DEBUG ?= $(CHURNFLOW_DEBUG)
+export CHURNFLOW_DEBUG := $(DEBUG)
 URL ?= http://127.0.0.1:$(PORT)
 FILE ?=
 BODIES ?= 100000
@@ -20,7 +24,7 @@ OVERLAY ?= prod
 NAMESPACE = $(if $(filter prod,$(OVERLAY)),churnflow,churnflow-$(OVERLAY))
 BRANCH = $(if $(filter prod,$(OVERLAY)),--production,--branch $(OVERLAY))
 
-help: ## list every target
+help: ## list every target; DEBUG=1 with any of them shows the traceback of an error
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 # The lock file decides: it is newer than the stamp, or nothing is to be done.
@@ -52,8 +56,8 @@ data-pull: $(READY) ## get a data version back: make data-pull VERSION=... [TO=f
 data-diff: $(READY) ## rows and columns that changed: make data-diff A=version B=version
 	@$(PY) flows/data.py diff "$(A)" "$(B)"
 
-serve: $(READY) ## serve the champion on PORT (3000)
-	@$(PY) flows/serve.py --port $(PORT) $(if $(DATASET),--dataset $(DATASET))
+serve: $(READY) ## serve the champion to this machine: make serve [PORT=3000] [HOST=0.0.0.0, to every one]
+	@$(PY) flows/serve.py --host $(HOST) --port $(PORT) $(if $(DATASET),--dataset $(DATASET))
 
 promote: $(READY) ## make a version champion: make promote VERSION=3 [TO=Staging] [REASON="..."]
 	@$(PY) flows/lifecycle.py $(if $(DATASET),--dataset $(DATASET)) promote "$(VERSION)" $(if $(TO),--to $(TO)) $(if $(REASON),--reason "$(REASON)")
@@ -120,8 +124,8 @@ checkov: $(READY) ## manifests and Dockerfile against checkov's rules, in an env
 test: $(READY) ## unit and integration tests
 	$(PY) -m pytest
 
-mlflow: $(READY) ## browse experiments and the registry at http://127.0.0.1:5000
-	@$(PY) flows/serve.py --mlflow
+mlflow: $(READY) ## browse experiments and the registry: make mlflow [PORT=5000] [HOST=0.0.0.0, for every machine]
+	@$(PY) flows/serve.py --mlflow --host $(HOST) --port $(if $(filter file,$(origin PORT)),5000,$(PORT))
 
 argo-export: $(READY) ## write argo/flows/: what the cluster gets (needs the S3 store of profile cluster, no cluster)
 	@CHURNFLOW_PROFILE=cluster $(PY) flows/export.py --production
