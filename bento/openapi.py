@@ -28,6 +28,7 @@ _ERRORS = {
     400: "The body is not JSON.", 401: "An API key is needed (if the service has keys).", 404: "No such path.",
     405: "The method is wrong.", 408: "The body came too slowly.", 413: "The body is too large.",
     415: "The body is not declared as JSON.", 422: "A field is missing, unknown, or has a value that is not allowed.",
+    500: "The service failed; its log says why.", 503: "There was no answer in time.",
 }  # fmt: skip
 
 
@@ -114,7 +115,7 @@ def _json(schema: Schema) -> Schema:
 def _operation(
     summary: str, answer: Schema, takes: Schema | None = None, status: int = 200, keyed: bool = True
 ) -> Schema:
-    errors = [405, *([401] if keyed else []), *([400, 408, 413, 415, 422] if takes else [])]
+    errors = [405, 500, 503, *([401] if keyed else []), *([400, 408, 413, 415, 422] if takes else [])]
     operation: Schema = {
         "summary": summary,
         "responses": {

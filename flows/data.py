@@ -1,7 +1,6 @@
 """``make dataset``, ``make data-pull`` and ``make data-diff``: describe a new file, get a version back, compare two."""
 
 import argparse
-import sys
 from pathlib import Path
 
 import base
@@ -75,10 +74,8 @@ def main() -> None:
     add.add_argument("b")
     add.set_defaults(run=diff)
     options = parser.parse_args()
-    try:
+    with base.stopping():
         print(options.run(options))
-    except ChurnError as error:
-        sys.exit(str(error))
 
 
 if __name__ == "__main__":

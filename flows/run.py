@@ -16,7 +16,6 @@ import summary
 from churn import config, made_up, sources
 from churn.config import DataConfig
 from churn.dataset import Dataset
-from churn.errors import ChurnError
 
 
 def both(start: Callable[[list[str]], None], description: str = "", source: str = "", settings: str = "") -> list[str]:
@@ -68,12 +67,10 @@ def main() -> None:
     options = parser.parse_args()
     file = base.dataset_file(options.dataset)
     os.environ[f"{base.GIVEN}description"] = str(file.resolve())  # for the commands that are named on the way
-    try:
+    with base.stopping():
         dataset = config.load(Dataset, file)
         configured = config.load(DataConfig, base.ROOT / "config" / "data.toml").source
         notice = made_up.sources(sources.choose(configured, options.source, dataset, "run"), dataset, "run")
-    except ChurnError as error:
-        sys.exit(str(error))
     if notice:
         print(notice, flush=True)
     data, train = both(_here, str(file), options.source, options.settings)

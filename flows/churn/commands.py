@@ -16,6 +16,7 @@ FILE = "FILE"  # in the place of a file that only the reader knows
 
 _DESCRIPTION = ("DATASET", "--config", "description", "{description}")
 _LIFECYCLE = ("DATASET", "--dataset", "{DATASET}")
+_LISTEN = (("HOST", "--host", "{HOST}"), ("PORT", "--port", "{PORT}"))
 # Target: the script, then what its variables become. A part whose variable (its first word) is not given is left out.
 TARGETS: dict[str, tuple[str, *tuple[tuple[str, ...], ...]]] = {
     "run": (
@@ -41,7 +42,8 @@ TARGETS: dict[str, tuple[str, *tuple[tuple[str, ...], ...]]] = {
     ),
     "data-pull": ("data.py", ("", "pull", "{VERSION}"), ("TO", "--to", "{TO}")),
     "data-diff": ("data.py", ("", "diff", "{A}", "{B}")),
-    "serve": ("serve.py", ("PORT", "--port", "{PORT}"), _LIFECYCLE),
+    "serve": ("serve.py", *_LISTEN, _LIFECYCLE),
+    "mlflow": ("serve.py", ("", "--mlflow"), *_LISTEN),
     "bento": ("serve.py", ("", "--build"), _LIFECYCLE),
     "promote": (
         "lifecycle.py",

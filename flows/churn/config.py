@@ -23,15 +23,29 @@ def parse(model: type[Model], text: str, file: str | Path) -> Model:
     try:
         return check(model, tomllib.loads(text), file)
     except tomllib.TOMLDecodeError as error:
-        raise ChurnError(f"{file}: not valid TOML: {error}") from None
+        raise ChurnError(f"{file}: not valid TOML: {error}") from error
 
 
 def load(model: type[Model], file: str | Path) -> Model:
     """Read ``file`` as ``model``. Raises ChurnError if it is missing, not TOML, or not as the model wants it."""
-    path = Path(file)
-    if not path.is_file():
-        raise ChurnError(f"{path}: no such config file")
-    return parse(model, path.read_text(encoding="utf-8"), path)
+    return parse(model, text(Path(file)), file)
+
+
+def text(file: Path) -> str:
+    """What is in a config file. Raises ChurnError naming those there are, or why it cannot be read."""
+    try:
+        return file.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        known = ", ".join(sorted(path.stem for path in file.parent.glob("*.toml"))) or "none"
+        if file.parent.name == "datasets":
+            reason = f"no such data set; there are: {known}. Describe a new one with: make dataset SOURCE=FILE NAME={file.stem}"
+        else:
+            reason = f"no such config file; there are, in {file.parent}: {known}"
+        raise ChurnError(f"{file}: {reason}") from error
+    except UnicodeDecodeError as error:
+        raise ChurnError(f"{file}: not UTF-8 (byte {error.start + 1}); save it as UTF-8") from error
+    except OSError as error:
+        raise ChurnError(f"{file}: cannot be read: {error.strerror}") from error
 
 
 def check(model: type[Model], values: dict[str, Any], file: str | Path) -> Model:

@@ -102,13 +102,10 @@ def store(
     return saved
 
 
-def ending(
-    saved: versioning.Saved, rows: tuple[int, int], unused: int, made_up: bool, left_out: Sequence[str]
-) -> str:
+def ending(saved: versioning.Saved, rows: tuple[int, int], unused: int, made_up: bool, left_out: Sequence[str]) -> str:
     """What DataFlow ends with: the version, and where every row is."""
-    stored = "stored" if saved.uploaded else "already stored: nothing uploaded"
     kind = "made-up rows" if made_up else "rows"
     rest = [f"{unused} in neither: other moments of the same customers"] * bool(unused)
     out = f"; left out: {', '.join(left_out)}" if left_out else ""
     parts = ", ".join([f"{rows[0]} {kind} to train", f"{rows[1]} held out", *rest])
-    return f"Data version {saved.version} ({stored}): {parts}{out}"
+    return f"Data version {saved.version} ({saved}): {parts}{out}"
