@@ -28,10 +28,15 @@ def bank(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 
 @pytest.fixture(scope="module")
-def logs(bank: tuple[Path, Path], one_family: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A state folder of this module's own, empty at first."""
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture(scope="module")
+def logs(bank: tuple[Path, Path], one_family: str, home: Path) -> dict[str, list[str]]:
     """What two runs in one state folder, a second apart, have printed: one types make and has telco's customers made up, the
     other types Python and brings ``bank``."""
-    home = tmp_path_factory.mktemp("home")
     source, description = bank
     ours = alone(home)
     ours["args"] = ["make", "--silent", "--assume-old=.venv/.ready", "run", f"SETTINGS={one_family}"]
@@ -75,6 +80,24 @@ def test_made_up_customers_are_said_to_be_so_first_and_last(logs: dict[str, list
     )
     assert logs["telco"][0] == logs["telco"][-1] == line
     assert "made-up" not in "\n".join(logs["bank"]).lower()
+
+
+def test_a_training_alone_says_what_it_takes_and_what_else_there_is(
+    logs: dict[str, list[str]], bank: tuple[Path, Path], home: Path
+) -> None:
+    versions = {name: re.findall(NAMED, "\n".join(lines))[0] for name, lines in logs.items()}
+    look = "import sys; sys.path.insert(0, 'flows'); import base, runs; "
+    look += (
+        "print(*runs.upstream(''), *runs.others('bank'), *runs.others('telco'), runs.read_by(sys.argv[1]), sep='\\n')"
+    )
+    done = subprocess.run(**alone(home, "-c", look, versions["bank"]))
+    newest, why, *others, source = done.stdout.splitlines()
+    assert newest in versions.values()
+    assert re.fullmatch(r"of DataFlow/\d+, the newest", why)
+    for line, name in zip(others, ("telco", "bank"), strict=True):
+        assert line.startswith(f"Newest of data set '{name}': ")
+        assert line.endswith(f"flows/train_flow.py run --data-version {versions[name]}")
+    assert source == str(bank[0])
 
 
 def test_ctrl_c_ends_it_and_what_it_started(one_family: str, tmp_path: Path) -> None:
