@@ -135,7 +135,7 @@ test: $(READY) ## unit and integration tests
 	$(PY) -m pytest
 
 mlflow: $(READY) ## browse experiments and the registry: make mlflow [PORT=5000] [HOST=0.0.0.0, for every machine]
-	@$(PY) flows/serve.py --mlflow --host $(HOST) --port $(if $(filter file,$(origin PORT)),5000,$(PORT))
+	@$(PY) flows/serve.py --mlflow --host $(call quoted,HOST) --port $(if $(filter file,$(origin PORT)),5000,$(call quoted,PORT))
 
 argo-export: $(READY) ## write argo/flows/: what the cluster gets (needs the S3 store of profile cluster, no cluster)
 	@CHURNFLOW_PROFILE=cluster $(PY) flows/export.py --production

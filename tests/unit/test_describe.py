@@ -73,7 +73,7 @@ def test_the_outcome_is_recognised(name: str, values: tuple, positive: str) -> N
 def test_what_cannot_be_told_is_asked() -> None:
     rng = np.random.default_rng(0)
     frame = pd.DataFrame({"x": rng.normal(size=100), "colour": rng.choice(["red", "blue"], 100)})
-    with pytest.raises(ChurnError, match=r"bank\.csv: .*TARGET=.*have two values: colour"):
+    with pytest.raises(ChurnError, match=r"bank\.csv: .*--target=.*have two values: colour"):
         of(frame)
     assert of(frame, target="colour").dataset.target == "colour"
     with pytest.raises(ChurnError, match="column 'x' cannot be the target, which has two values: it holds 100"):
