@@ -11,6 +11,10 @@ READY := $(VENV)/.ready
 
 EXTRA ?=
 PORT ?= 3000
+# Not from the environment, where some shells keep the name of the machine.
+HOST := 127.0.0.1
+DEBUG ?= $(CHURNFLOW_DEBUG)
+export CHURNFLOW_DEBUG := $(DEBUG)
 BODIES ?= 100000
 OVERLAY ?= prod
 NAMESPACE = $(if $(filter prod,$(OVERLAY)),churnflow,churnflow-$(OVERLAY))
@@ -23,7 +27,7 @@ quoted = '$(subst ','\'',$(value $(1)))'
 option = $(if $(value $(2)),$(1) $(call quoted,$(2)))
 description = $(if $(value DATASET),--config description config/datasets/$(call quoted,DATASET).toml)
 
-help: ## list every target
+help: ## list every target; DEBUG=1 with any of them shows the traceback of an error
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 # The lock file decides: it is newer than the stamp, or nothing is to be done.
@@ -50,8 +54,8 @@ data: $(READY) ## a data version alone: make data [SOURCE=customers.csv] [DATASE
 train: $(READY) ## champion from a data version: make train [VERSION=...] [SETTINGS=train.toml] [FORCE=1]
 	@$(PY) flows/train_flow.py $(call option,--config settings,SETTINGS) run $(call option,--data-version,VERSION) $(if $(value FORCE),--force)
 
-dataset: $(READY) ## describe a new file: make dataset SOURCE=bank.csv NAME=bank [TARGET=column]
-	@$(PY) flows/data.py describe $(call quoted,SOURCE) $(call quoted,NAME) $(call option,--target,TARGET)
+dataset: $(READY) ## describe a new file: make dataset SOURCE=bank.csv NAME=bank [TARGET=column [POSITIVE=a,b] [LEAVE_OUT=c]]
+	@$(PY) flows/data.py describe $(call quoted,SOURCE) $(call quoted,NAME) $(call option,--target,TARGET) $(call option,--positive,POSITIVE) $(call option,--leave-out,LEAVE_OUT)
 
 data-pull: $(READY) ## get a data version back: make data-pull VERSION=... [TO=folder]
 	@$(PY) flows/data.py pull $(call quoted,VERSION) $(call option,--to,TO)
@@ -59,8 +63,8 @@ data-pull: $(READY) ## get a data version back: make data-pull VERSION=... [TO=f
 data-diff: $(READY) ## rows and columns that changed: make data-diff A=version B=version
 	@$(PY) flows/data.py diff $(call quoted,A) $(call quoted,B)
 
-serve: $(READY) ## serve the champion on PORT (3000)
-	@$(PY) flows/serve.py --port $(call quoted,PORT) $(call option,--dataset,DATASET)
+serve: $(READY) ## serve the champion to this machine: make serve [PORT=3000] [HOST=0.0.0.0, to every one]
+	@$(PY) flows/serve.py --host $(call quoted,HOST) --port $(call quoted,PORT) $(call option,--dataset,DATASET)
 
 promote: $(READY) ## make a version champion: make promote VERSION=3 [TO=Staging] [REASON="..."]
 	@$(PY) flows/lifecycle.py $(call option,--dataset,DATASET) promote $(call quoted,VERSION) $(call option,--to,TO) $(call option,--reason,REASON)
@@ -130,8 +134,8 @@ checkov: $(READY) ## manifests and Dockerfile against checkov's rules, in an env
 test: $(READY) ## unit and integration tests
 	$(PY) -m pytest
 
-mlflow: $(READY) ## browse experiments and the registry at http://127.0.0.1:5000
-	@$(PY) flows/serve.py --mlflow
+mlflow: $(READY) ## browse experiments and the registry: make mlflow [PORT=5000] [HOST=0.0.0.0, for every machine]
+	@$(PY) flows/serve.py --mlflow --host $(call quoted,HOST) --port $(if $(filter file,$(origin PORT)),5000,$(call quoted,PORT))
 
 argo-export: $(READY) ## write argo/flows/: what the cluster gets (needs the S3 store of profile cluster, no cluster)
 	@CHURNFLOW_PROFILE=cluster $(PY) flows/export.py --production

@@ -6,6 +6,7 @@ It stands in front of BentoML's own routes (see ``bento.service``) and answers e
 import asyncio
 import hmac
 import json
+import logging
 import time
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -22,9 +23,12 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Headers = Sequence[tuple[bytes, bytes]]
 
-JSON = b"application/json"
+JSON, FILE = b"application/json", b"application/octet-stream"
 _SAFE = [(b"x-content-type-options", b"nosniff"), (b"referrer-policy", b"no-referrer")]
 _PAGE = (b"content-security-policy", b"default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'")
+_OTHER = "other"  # the label of every path that is no route
+
+logger = logging.getLogger("bentoml.churn")
 
 
 @dataclass(frozen=True)
@@ -41,22 +45,31 @@ class Answer:
 @dataclass(frozen=True)
 class Route:
     """One endpoint: takes the body's bytes if ``post``, of at most ``limit`` bytes. ``open`` needs no key; a ``long`` one
-    works in a thread, so that others are answered meanwhile."""
+    works in a thread, so that others are answered meanwhile. ``kind`` is the media type of the body."""
 
     work: Callable[[bytes], Answer]
     post: bool = False
     limit: int = 0
     open: bool = False
     long: bool = False
+    kind: bytes = JSON
 
 
 class Gone(Exception):
     """The caller hung up."""
 
 
+class Late(Exception):
+    """The time for the answer is over."""
+
+
 @dataclass
 class App:
-    """Answers HTTP requests by ``routes`` (path to route). ``keys``: API keys; none means that no key is asked for."""
+    """Answers HTTP requests by ``routes`` (path to route), each within ``seconds``. ``keys``: API keys; none means that no
+    key is asked for.
+
+    Whatever a route raises is a traceback in the log, an answer in the one shape, and counted under the route's label.
+    """
 
     routes: dict[str, Route]
     instruments: Instruments
@@ -64,26 +77,52 @@ class App:
     keys: Sequence[bytes] = ()
     _pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "churn-long"))
 
+    def __post_init__(self) -> None:
+        self.instruments.expect((label, status) for label in (*self.routes, _OTHER) for status in (500, 503))
+
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Answer one HTTP request."""
         started = time.perf_counter()
-        path = scope["path"]
+        label = self._label(scope["path"])
         try:
             answer = await self._answer(scope, receive)
-        except Rejected as error:
-            self.instruments.rejected(error.problems)
-            answer = refusal(error)
-        except Gone:
+            await send({"type": "http.response.start", "status": answer.status, "headers": _headers(answer)})
+            await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else answer.body})
+        except (Gone, OSError):  # OSError is how a server says that it cannot send any more
             return
-        await send({"type": "http.response.start", "status": answer.status, "headers": _headers(answer)})
-        await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else answer.body})
+        status = answer.status
         if answer.after is not None:
-            await self._run(scope["path"], answer.after)
-        self.instruments.answered(
-            path if path in self.routes else "other", answer.status, time.perf_counter() - started
-        )
+            try:
+                await self._run(self.routes[scope["path"]], answer.after)
+            except Exception:
+                logger.exception("%s: failed after its answer was sent", label)
+                status = 500  # the caller has been served, but something is lost: the alert on errors must see it
+        self.instruments.answered(label, status, time.perf_counter() - started)
+
+    def _label(self, path: str) -> str:
+        return path if path in self.routes else _OTHER
 
     async def _answer(self, scope: Message, receive: Receive) -> Answer:
+        """The route's answer, or the refusal of what is wrong with the request or the service. Raises Gone."""
+        until = asyncio.get_running_loop().time() + self.seconds
+        try:
+            try:
+                return await self._work(scope, receive, until)
+            except Rejected as error:
+                self.instruments.rejected(error.problems)
+                return refusal(error)
+        except Gone:
+            raise
+        except Late:
+            logger.error("%s: no answer within %g s", self._label(scope["path"]), self.seconds)
+            return refusal(
+                Rejected(503, f"there was no answer within {self.seconds:g} s; ask again, or for less at once")
+            )
+        except Exception:
+            logger.exception("%s: failed", self._label(scope["path"]))
+            return refusal(Rejected(500, "the service failed; its log says why"))
+
+    async def _work(self, scope: Message, receive: Receive, until: float) -> Answer:
         route = self.routes.get(scope["path"])
         if route is None:
             raise _refused(404, "there is nothing at this path", "path", scope["path"], ", ".join(sorted(self.routes)))
@@ -93,11 +132,18 @@ class App:
         allowed = ("POST",) if route.post else ("GET", "HEAD")
         if scope["method"] not in allowed:
             raise _refused(405, "the method is wrong", "method", scope["method"], " or ".join(allowed))
-        body = await self._body(headers, receive, route.limit) if route.post else b""
-        return await self._run(scope["path"], partial(route.work, body))
+        body = await self._body(headers, receive, route, until) if route.post else b""
+        deadline = asyncio.timeout_at(until)
+        try:
+            async with deadline:
+                return await self._run(route, partial(route.work, body))
+        except TimeoutError:
+            if deadline.expired():
+                raise Late from None
+            raise  # the work's own
 
-    async def _run(self, path: str, work: Callable[[], Any]) -> Any:
-        if self.routes[path].long:
+    async def _run(self, route: Route, work: Callable[[], Any]) -> Any:
+        if route.long:
             return await asyncio.get_running_loop().run_in_executor(self._pool, work)
         return work()
 
@@ -108,10 +154,14 @@ class App:
         if not sum(hmac.compare_digest(given, key) for key in self.keys):
             raise _refused(401, "an API key is needed", "Authorization", None, "'Bearer KEY', or the header X-API-Key")
 
-    async def _body(self, headers: dict[bytes, bytes], receive: Receive, limit: int) -> bytes:
+    async def _body(self, headers: dict[bytes, bytes], receive: Receive, route: Route, until: float) -> bytes:
+        limit = route.limit
         kind, encoding = headers.get(b"content-type", b""), headers.get(b"content-encoding", b"identity")
-        if kind.partition(b";")[0].strip().lower() != JSON:
-            raise _refused(415, "the body must be JSON", "Content-Type", kind.decode("latin-1"), JSON.decode())
+        if kind.partition(b";")[0].strip().lower() != route.kind:
+            wanted = "JSON" if route.kind == JSON else "a file's bytes"
+            raise _refused(
+                415, f"the body must be {wanted}", "Content-Type", kind.decode("latin-1"), route.kind.decode()
+            )
         if encoding.lower() != b"identity":
             raise _refused(415, "the body must not be encoded", "Content-Encoding", encoding.decode("latin-1"), "none")
         too_large = _refused(413, "the body is too large", "body", None, f"at most {limit} bytes")
@@ -120,7 +170,7 @@ class App:
             raise too_large
         chunks, size = [], 0
         try:
-            async with asyncio.timeout(self.seconds):
+            async with asyncio.timeout_at(until):
                 while True:
                     message = await receive()
                     if message["type"] == "http.disconnect":

@@ -2,7 +2,7 @@
 which prometheus-client keeps every worker's values, and any worker answers for all."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,7 @@ class Instruments:
         self._warnings = self._counter(metrics.WARNINGS)
         self._dropped = self._counter(metrics.LOG_DROPPED)
         for kind in (predictions.PREDICTIONS, predictions.FEEDBACK):
-            self._dropped.labels(kind)  # 0 from the start: increase() does not see a series' first value
+            self._dropped.labels(kind)  # as in ``expect``
         self._waiting = self._gauge(metrics.LOG_QUEUE, "livesum")
         answers = self._counter(metrics.PREDICTIONS)
         self._decided = [answers.labels(self._version, decision) for decision in ("false", "true")]
@@ -41,6 +41,11 @@ class Instruments:
         self._gauge(metrics.MODEL_INFO, "livemax").labels(**info).set(1)
         self._children: dict[tuple[str, int], tuple[Any, Any]] = {}
         _forget_the_dead()
+
+    def expect(self, answers: Iterable[tuple[str, int]]) -> None:
+        """Answers - endpoint and status - that are counted from 0: a rate does not see a series' first value."""
+        for endpoint, status in answers:
+            self._requests.labels(endpoint, str(status))
 
     def answered(self, endpoint: str, status: int, seconds: float) -> None:
         """One request, answered."""
@@ -51,9 +56,9 @@ class Instruments:
         children[0].inc()
         children[1].observe(seconds)
 
-    def predicted(self, probabilities: list[float], threshold: float) -> None:
+    def predicted(self, probabilities: list[float], decisions: list[bool]) -> None:
         """Customers, answered."""
-        churning = sum(p >= threshold for p in probabilities)
+        churning = sum(decisions)
         for decision, number in ((0, len(probabilities) - churning), (1, churning)):
             if number:
                 self._decided[decision].inc(number)
@@ -75,7 +80,7 @@ class Instruments:
             self._warnings.labels(*_label(problem)).inc()
 
     def dropped(self, kind: str, rows: int) -> None:
-        """Rows of a log that found no room."""
+        """Rows of a log that are lost."""
         self._dropped.labels(kind).inc(rows)
 
     def waiting(self, kind: str, rows: int) -> None:

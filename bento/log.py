@@ -33,8 +33,8 @@ class LogSettings(Strict):
 
 
 class Log:
-    """Rows of one kind on their way to ROOT. ``add`` neither blocks nor raises; what finds no room is given to ``dropped``;
-    ``waits`` is told how many rows wait.
+    """Rows of one kind on their way to ROOT. ``add`` neither blocks nor raises; how many rows were lost is given
+    to ``dropped``, how many wait to ``waits``.
 
     A part is written after ``part_rows`` rows or ``part_seconds``, whichever is first. Parts that cannot be written wait
     in memory, encoded, and are tried again.
@@ -115,9 +115,23 @@ class Log:
             days[row[1] // 86_400_000_000].append(row)
         for rows in days.values():
             for i in range(0, len(rows), self._settings.part_rows):
-                part = rows[i : i + self._settings.part_rows]
-                name = predictions.part_name(self._kind, part[0][1])
-                self._parts.append((name, predictions.encode(self._schema, part), len(part)))
+                self._encode_part(rows[i : i + self._settings.part_rows])
+
+    def _encode_part(self, rows: list[Row]) -> None:
+        try:
+            content = predictions.encode(self._schema, rows)
+        except Exception:  # the thread must live on: without it every later row would be lost
+            logger.exception("%s log: %d rows cannot be encoded", self._kind, len(rows))
+            self._leave(len(rows))
+            self._dropped(len(rows))
+        else:
+            self._parts.append((predictions.part_name(self._kind, rows[0][1]), content, len(rows)))
+
+    def _leave(self, rows: int) -> None:
+        """So many rows wait no longer."""
+        with self._lock:
+            self._waiting -= rows
+        self._waits(self._waiting)
 
     def _write(self) -> bool:
         """Write the waiting parts in order, up to the first that fails; whether none is left."""
@@ -125,11 +139,10 @@ class Log:
             name, content, rows = self._parts[0]
             try:
                 predictions.store(self._at, name, content)
-            except OSError as error:
-                logger.warning("%s log: %s cannot be written: %s", self._kind, self._at, error)
+            except Exception as error:  # the thread must live on, and the part is tried again
+                unknown = None if isinstance(error, OSError) else error
+                logger.warning("%s log: %s cannot be written: %s", self._kind, self._at, error, exc_info=unknown)
                 return False
             self._parts.pop(0)
-            with self._lock:
-                self._waiting -= rows
-            self._waits(self._waiting)
+            self._leave(rows)
         return True

@@ -28,12 +28,18 @@ _started: dict[str, Any] = {}
 
 
 class Front:
-    """Hands HTTP requests to ``bento.app``, and everything else (start and stop) to BentoML."""
+    """Hands HTTP requests to ``bento.app``, and everything else (start and stop) to BentoML.
+
+    From the start on it is the only middleware. BentoML's timeout would give up in other words, uncounted, and keep a
+    timer for every request; its tracing is 40 % of a small request.
+    """
 
     def __init__(self, bentoml_app: Any) -> None:
         self._bentoml = bentoml_app
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "lifespan":
+            scope["app"].middleware_stack = self
         handler = _started["app"] if scope["type"] == "http" else self._bentoml
         await handler(scope, receive, send)
 
@@ -41,10 +47,7 @@ class Front:
 @bentoml.service(
     name="churn_service",
     workers=SETTINGS.workers,
-    traffic={"timeout": SETTINGS.limits.seconds + 1},  # bento.app gives up earlier, in its own words
-    tracing={"excluded_urls": ".*"},  # the tracing middleware is 40 % of a small request
     metrics={"enabled": False},  # bento.instruments has its own
-    logging={"access": {"enabled": False}},
 )
 class ChurnService:
     """Churn probability, decision and reasons for one customer or for a list of them."""

@@ -1,24 +1,44 @@
-"""What the flow files share. Import it before metaflow: it sets the environment's defaults first."""
+"""What the flow files share. Import it before metaflow: it sets the environment's defaults first.
+
+Every command takes ``--debug`` (or CHURNFLOW_DEBUG=1): an error then comes with its traceback and those of its causes.
+"""
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import warm
-from churn.errors import ChurnError
+from churn.errors import ChurnError, refusal
+
+DEBUG = "CHURNFLOW_DEBUG"
+if "--debug" in sys.argv:  # taken here, for the flows' command line and every other
+    sys.argv.remove("--debug")
+    os.environ[DEBUG] = "1"
+
+
+@contextmanager
+def stopping() -> Iterator[None]:
+    """A ChurnError inside, or a refusal of the machine's, ends the command, with its message alone."""
+    try:
+        yield
+    except (ChurnError, OSError) as error:
+        said = str(error) if isinstance(error, ChurnError) else refusal(error)
+        if said is None or os.environ.get(DEBUG):
+            raise
+        sys.exit(said)
+
 
 warm.start()
-try:
+with stopping():  # no such profile, or a mistake in deploy.toml
     from churn import config as settings
     from churn.commands import GIVEN
     from churn.deploy import Deploy
     from churn.environment import ROOT
 
     DEPLOY = settings.load(Deploy, ROOT / "config" / "deploy.toml")
-except ChurnError as error:  # no such profile, or a mistake in deploy.toml
-    sys.exit(str(error))
 import metaflow
 import patches
 from churn import commands, stores
@@ -38,6 +58,11 @@ class Stopped(MetaflowException):
     headline = "Churnflow stopped"
 
 
+def _shown(error: ChurnError) -> Exception:
+    """What is raised in Metaflow's reach instead of a ChurnError."""
+    return error if os.environ.get(DEBUG) else Stopped(str(error))
+
+
 @user_step_decorator
 def _reported(step_name: str, flow: Any, inputs: Any = None, attributes: Any = None) -> Iterator[None]:
     """A ChurnError is shown as its message alone; how the run ended is published (``churn.publish``)."""
@@ -49,7 +74,7 @@ def _reported(step_name: str, flow: Any, inputs: Any = None, attributes: Any = N
         if "METAFLOW_KUBERNETES_WORKLOAD" not in os.environ or current.retry_count >= DEPLOY.at(step_name).retries:
             _ended(False, [])
         if isinstance(error, ChurnError):
-            raise Stopped(str(error)) from None
+            raise _shown(error) from error.__cause__
         raise
     if step_name == "end":
         _ended(True, flow.tags())
@@ -79,12 +104,16 @@ class _cluster_ready(FlowMutator):
     flows - profiles, deploy.toml, serve.toml, bento/ - goes into the code package."""
 
     def pre_mutate(self, mutable_flow: Any) -> None:
+        if not os.environ.get(DEBUG):
+            patches.say_refusals()
         try:
+            if {"run", "resume"} & set(sys.argv):
+                stores.check_state()
             if {"run", "resume", "argo-workflows"} & set(sys.argv):
                 stores.check()
             stores.require_shared()
         except ChurnError as error:
-            raise Stopped(str(error)) from None
+            raise _shown(error) from error.__cause__
         for name, step in mutable_flow.steps:
             for decorator, options in DEPLOY.decorators(name, on_cluster="argo-workflows" in sys.argv):
                 step.add_decorator(decorator, deco_kwargs=options)
@@ -120,6 +149,8 @@ def config(
     _CONFIGS[name] = (default, model)
     if given := _given(name):
         os.environ[f"{GIVEN}{name}"] = str(Path(given).resolve())  # the steps' command lines do not have it
+        with stopping():  # Metaflow says less of a file that it cannot read
+            settings.text(Path(given))
 
     def parser(text: str) -> dict[str, Any]:
         source = _given(name) or str(default)
@@ -128,7 +159,7 @@ def config(
             if check is not None:
                 check(found, source)
         except ChurnError as error:
-            raise Stopped(str(error)) from None
+            raise _shown(error) from error.__cause__
         return found.model_dump(mode="json")
 
     return Config(name, default=str(default), parser=parser)
@@ -208,6 +239,12 @@ def report(dataset: str, samples: list[Any]) -> None:
 
     for problem in publish.publish({"flow": str(current.flow_name), "dataset": dataset}, samples):
         print(problem)
+
+
+def say(notes: Iterable[str]) -> None:
+    """Print what a person should know, a line each."""
+    for note in notes:
+        print(note)
 
 
 def show(on: Any, parts: list[Any]) -> None:

@@ -18,7 +18,7 @@ class DataFlow(base.Flow):
     description = base.config("description", "datasets/telco.toml", Dataset)
     source = Parameter(
         "source",
-        help="CSV or Parquet file, or a folder of them, to read instead of the sources in config/data.toml",
+        help="CSV, Excel or Parquet file, or a folder of them, to read instead of the sources in config/data.toml",
         default="",
     )
 
@@ -35,10 +35,11 @@ class DataFlow(base.Flow):
 
     @step
     def ingest(self):
-        """One source is read whole; its cells are as they were found."""
+        """One source is read whole; its cells are as they were found, and what was noticed while reading is said."""
         from churn import sources
 
-        self.table = sources.read(self.input, base.read(Dataset, self.description))
+        self.table, self.notes = sources.read(self.input, base.read(Dataset, self.description))
+        base.say(self.notes)
         self.next(self.validate)
 
     @card(type="blank", id="data")
@@ -50,7 +51,8 @@ class DataFlow(base.Flow):
         self.merge_artifacts(inputs, include=["made_up", "sources", "path"])
         dataset, limits = base.read(Dataset, self.description), base.read(DataConfig, self.settings).quality
         previous = runs.previous_profile(dataset.name, self.made_up)
-        found = intake.check(self.sources, [given.table for given in inputs], dataset, limits, previous)
+        parts, notes = [given.table for given in inputs], sum((given.notes for given in inputs), ())
+        found = intake.check(self.sources, parts, dataset, limits, previous, notes)
         base.show(current.card["data"], data_card.data(found, dataset))
         base.report(dataset.name, publish.quality(found.report))
         self.quality, self.columns, self.origin = found.report, profile.text(found.profile), found.origin
@@ -67,6 +69,7 @@ class DataFlow(base.Flow):
         self.quality.require(self.origin)  # here, because a step that fails leaves no card
         dataset, settings = base.read(Dataset, self.description), base.read(DataConfig, self.settings).split
         self.derived, self.sides, self.rows = intake.prepare(self.table, dataset, settings)
+        self.unused = len(self.sides) - sum(self.rows)
         del self.table  # only read: as in the next step, it is passed on and not saved again
         self.next(self.version)
 
@@ -84,9 +87,9 @@ class DataFlow(base.Flow):
     @step
     def end(self):
         """The data version is known."""
-        stored = "stored" if self.saved.uploaded else "already stored: nothing uploaded"
-        rows = "made-up rows" if self.made_up else "rows"
-        print(f"Data version {self.saved.version} ({stored}): {self.rows[0]} {rows} to train, {self.rows[1]} held out")
+        from churn import intake
+
+        print(intake.ending(self.saved, self.rows, self.unused, self.made_up, self.quality.left_out))
 
     def tags(self):
         """Its data set and version."""

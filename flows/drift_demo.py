@@ -127,10 +127,8 @@ def main() -> None:
     parser.add_argument("--retrain", action="store_true", help="train on shifted customers after the alert")
     options, started = parser.parse_args(), time.monotonic()
     print(NOTICE, flush=True)
-    try:
+    with base.stopping():
         demo(options.retrain)
-    except ChurnError as error:
-        sys.exit(str(error))
     print(f"\n{time.monotonic() - started:.0f} seconds", NOTICE, sep="\n")
 
 

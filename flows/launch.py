@@ -22,10 +22,8 @@ def flow(kind: type[FlowSpec], before: Callable[[], str] = str) -> None:
     """Become the command line of a flow. A run begins with the line that ``before`` returns - it raises ChurnError for a run
     that cannot start -, a resume with what it does not take, and a run that succeeds ends with the ``notice`` of its start."""
     command = next((word for word in ("run", "resume") if word in sys.argv[1:]), "")
-    try:
+    with base.stopping():
         first = {"run": before, "resume": lambda: "\n".join(_kept(kind))}.get(command, str)()
-    except (ChurnError, MetaflowException) as error:
-        sys.exit(str(error))
     whole = PART not in os.environ
     if first and whole:
         print(first, flush=True)
@@ -65,7 +63,10 @@ def customers(target: str) -> str:
 def trained() -> str:
     """``before`` of TrainFlow: its data version is said to be made up, as far as DataFlow's runs know it."""
     stores.check()
-    run = None if "--trigger" in sys.argv else runs.newest(option("data-version"))
+    try:
+        run = None if "--trigger" in sys.argv else runs.newest(option("data-version"))
+    except MetaflowException as error:
+        raise ChurnError(f"the runs of DataFlow cannot be read: {error}") from None
     if run is None:
         return ""  # the start step knows more, or stops
     return made_up.version(run.data.data_version, run.data.description["name"], run.data.made_up)

@@ -1,7 +1,6 @@
 """``make promote | rollback | compare | lineage``: what a person may do with the versions in the registry."""
 
 import argparse
-import sys
 from collections.abc import Iterable
 
 import base
@@ -12,12 +11,10 @@ from churn.dataset import Dataset
 
 def main() -> None:
     options = _options()
-    try:
+    with base.stopping():
         stores.check()
         description = load(Dataset, base.dataset_file(options.dataset))
         _print(_run(options, description.model))
-    except base.ChurnError as error:
-        sys.exit(str(error))
 
 
 def _run(options: argparse.Namespace, model: str) -> Iterable[str]:

@@ -15,7 +15,7 @@ class MonitorFlow(base.Flow):
 
     settings = base.config("settings", "monitor.toml", MonitorConfig)
     description = base.config("description", "datasets/telco.toml", Dataset)
-    analysis = Parameter("analysis", help="CSV or Parquet file of customers to look at instead of the log", default="")
+    analysis = Parameter("analysis", help="file of customers to look at instead of the log", default="")
     labels = Parameter("labels", help="file of prediction_id and outcome, besides the service's feedback", default="")
     rows = Parameter("rows", help="cut the log into windows of so many rows, whatever the settings say", default=0)
     version = Parameter(
@@ -37,6 +37,7 @@ class MonitorFlow(base.Flow):
         if self.retrain:
             retraining.check(dataset, self.source, made_up.was(self.reference.model))
         self.windows = monitoring.collect(self.reference, self.config, self.analysis, self.labels, self.until)
+        base.say(self.windows.notes)
         self.next(self.drift, self.performance)
 
     @step

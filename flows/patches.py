@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from churn import deploy
+from churn.errors import refusal
 from metaflow.datastore.content_addressed_store import ContentAddressedStore
+from metaflow.exception import MetaflowException
 from metaflow.metaflow_config import CARD_SUFFIX
 from metaflow.plugins.cards.card_datastore import CardDatastore
 from metaflow.plugins.datastores.local_storage import LocalStorage
@@ -16,7 +18,7 @@ PICKLED = 64  # bytes: more than pickle writes before the bytes of an artifact
 
 
 def apply() -> None:
-    """All but ``close_pods``, which is for a cluster."""
+    """All but ``close_pods``, which is for a cluster, and ``say_refusals``, which needs a flow to be defined."""
     _keep_cards_with_their_runs()
     _save_from_this_process()
     _store_tables_as_they_are()
@@ -48,6 +50,23 @@ def close_pods() -> None:
         return register(self, name, deploy.closed(workflow_template))
 
     ArgoClient.register_workflow_template = closed  # type: ignore[method-assign]
+
+
+def say_refusals() -> None:
+    """A full disk is said in a line (``churn.errors``). Metaflow writes runs, artifacts and cards outside of every step, and
+    shows the traceback of each process that fails there (metaflow/cli.py, main)."""
+    from metaflow import cli
+
+    shown = cli.print_unknown_exception
+
+    def told(error: Exception) -> None:
+        said = refusal(error)
+        if said is None:
+            shown(error)
+        else:
+            cli.print_metaflow_exception(MetaflowException(said))
+
+    cli.print_unknown_exception = told
 
 
 def _save_from_this_process() -> None:

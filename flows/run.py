@@ -15,7 +15,6 @@ import runs
 from churn import config, made_up, sources
 from churn.config import DataConfig
 from churn.dataset import Dataset
-from churn.errors import ChurnError
 
 
 def both(start: Callable[[list[str]], None], description: str = "", source: str = "", settings: str = "") -> list[str]:
@@ -67,12 +66,10 @@ def main() -> None:
     options = parser.parse_args()
     file = base.dataset_file(options.dataset)
     os.environ[f"{base.GIVEN}description"] = str(file.resolve())  # for the commands that are named on the way
-    try:
+    with base.stopping():
         dataset = config.load(Dataset, file)
         configured = config.load(DataConfig, base.ROOT / "config" / "data.toml").source
         notice = made_up.sources(sources.choose(configured, options.source, dataset, "run"), dataset.name, "run")
-    except ChurnError as error:
-        sys.exit(str(error))
     if notice:
         print(notice, flush=True)
     import summary

@@ -1,4 +1,4 @@
-"""What flows look up in earlier runs, which older releases may have made: text and JSON only (``churn.formats``)."""
+"""What flows look up in earlier runs, which older releases may have made: text and JSON only (``churn.format_version``)."""
 
 from collections.abc import Iterator
 from typing import Any

@@ -6,7 +6,7 @@ from churn.dataset import Dataset
 from churn.ranking import ScoreConfig
 from metaflow import Parameter, card, current, step
 
-KEPT = ["model", "made_up", "moment", "table", "aside"]
+KEPT = ["model", "made_up", "moment", "table", "aside", "notes"]
 
 
 @base.deployed
@@ -17,7 +17,7 @@ class ScoreFlow(base.Flow):
     description = base.config("description", "datasets/telco.toml", Dataset)
     source = Parameter(
         "source",
-        help="CSV or Parquet file, or a folder of them, instead of the sources in config/score.toml",
+        help="CSV, Excel or Parquet file, or a folder of them, instead of the sources in config/score.toml",
         default="",
     )
 
@@ -43,7 +43,8 @@ class ScoreFlow(base.Flow):
         from churn import intake, ranking, tables
 
         dataset, rule = ranking.scorer(self.model).dataset, base.read(ScoreConfig, self.settings).score
-        table, self.aside = ranking.screen(self.sources, dataset, rule)
+        table, self.aside, self.notes = ranking.screen(self.sources, dataset, rule)
+        base.say(self.notes)
         intake.quarantine(self.aside, f"{dataset.name}-{current.run_id}")
         self.table, self.shards = tables.to_bytes(table), ranking.shards(len(table), rule.shard_rows)
         self.next(self.score, foreach="shards")
@@ -70,14 +71,13 @@ class ScoreFlow(base.Flow):
         scorer, rule = ranking.scorer(self.model), base.read(ScoreConfig, self.settings).score
         scored, name = [shard.scored for shard in inputs], f"{scorer.dataset.name}-{current.run_id}"
         self.ranked = ranking.rank(scorer, tables.typed(self.table, scorer.dataset), scored, rule, name)
-        base.show(current.card["list"], ranking_card.parts(self.ranked, self.model, self.aside))
+        base.show(current.card["list"], ranking_card.parts(self.ranked, self.model, self.aside, self.notes))
         self.next(self.end)
 
     @step
     def end(self):
         """The list is there."""
-        found = self.ranked
-        print(f"{found.churning} of {found.customers} customers are likely to leave: {found.place}")
+        print(f"{self.ranked}: {self.ranked.place}")
 
 
 if __name__ == "__main__":

@@ -3,11 +3,14 @@
 import argparse
 import os
 import sys
+from functools import partial
 
 import base
-from churn import promotion, stores
+from churn import commands, listening, mlflow_store, promotion, stores
 from churn.config import load
 from churn.dataset import Dataset
+
+LOOPBACK = "127.0.0.1"
 
 
 def champion_tag(dataset: str) -> str:
@@ -19,30 +22,52 @@ def champion_tag(dataset: str) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--port", type=int, default=3000)
+    parser.add_argument("--host", default=LOOPBACK, help="address to listen on; 0.0.0.0 is every one of this machine")
+    parser.add_argument("--port", type=int, help="default: 3000, and 5000 for MLflow")
     parser.add_argument("--dataset", default="telco")
     parser.add_argument("--build", action="store_true", help="build the Bento, print its tag, and stop")
     parser.add_argument("--mlflow", action="store_true", help="serve MLflow's pages instead")
     options = parser.parse_args()
-    try:
+    with base.stopping():
         stores.check()
         if options.build:
             print(champion_tag(options.dataset))
             return
-        words = (
-            _mlflow()
-            if options.mlflow
-            else ["bentoml", "serve", champion_tag(options.dataset), "--port", str(options.port)]
-        )
-    except base.ChurnError as error:
-        sys.exit(str(error))
-    os.execv(sys.executable, [sys.executable, "-m", *words])
+        port = options.port if options.port is not None else 5000 if options.mlflow else 3000
+        listening.require_free(options.host, port, partial(_again, options))
+        words = _mlflow() if options.mlflow else ["bentoml", "serve", champion_tag(options.dataset)]
+        if not listening.local(options.host):
+            _warn(options.mlflow, port)
+    os.execv(sys.executable, [sys.executable, "-m", *words, "--host", options.host, "--port", str(port)])
+
+
+def _again(options: argparse.Namespace, port: int) -> str:
+    """The command that listens on another port."""
+    host = "" if options.host == LOOPBACK else options.host
+    if options.mlflow:
+        return commands.say("mlflow", HOST=host, PORT=str(port))
+    return commands.say("serve", DATASET=options.dataset, HOST=host, PORT=str(port))
+
+
+def _warn(mlflow: bool, port: int) -> None:
+    if mlflow:
+        what = "can read and change the registry: MLflow asks for no password"
+    elif any(key.strip() for key in os.environ.get("CHURNFLOW_API_KEYS", "").split(",")):
+        return
+    else:
+        what = "can use the service: it asks for no key; set CHURNFLOW_API_KEYS (docs/serving.md)"
+    print(f"WARNING: whoever reaches port {port} of this machine {what}", file=sys.stderr, flush=True)
 
 
 def _mlflow() -> list[str]:
     uri = os.environ["MLFLOW_TRACKING_URI"]
+    if uri.startswith("http"):
+        raise base.ChurnError(f"MLflow's pages are those of its server: open {mlflow_store.address()} in the browser")
+    stores.check_state()
+    mlflow_store.client()  # says what is wrong with the store, which the server would say in a loop
+    os.environ["MLFLOW_BACKEND_STORE_URI"] = uri  # on a command line everyone on the machine would see its password
     os.environ.setdefault("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")  # 13 processes and 2 GB otherwise
-    return ["mlflow", "server", "--backend-store-uri", uri, "--port", "5000"]
+    return ["mlflow", "server"]
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ class TrainFlow(base.Flow):
 
     settings = base.config("settings", "train.toml", TrainConfig, _checked)
     requested = Parameter("data-version", help="data version to train on (default: the newest of DataFlow)", default="")
-    force = Parameter("force", help="train even if the champion has this data and config", is_flag=True, default=False)
+    force = Parameter("force", help="train even if a version has this data and config", is_flag=True, default=False)
 
     @step
     def start(self):
@@ -76,8 +76,8 @@ class TrainFlow(base.Flow):
 
         config, data = base.read(TrainConfig, self.settings), versioning.load(self.data_version)
         whole = models.whole(self.pipeline, data.dataset)
-        worth = config.value or data.dataset.value
-        self.evaluation = evaluation.read_holdout(whole, self.threshold, data, config.search.seed, config.slices, worth)
+        seed, worth = config.search.seed, self.chosen.worth
+        self.evaluation = evaluation.read_holdout(whole, self.threshold, data, seed, config.slices, worth)
         self.next(self.gate)
 
     @card(type="blank", id="training")
@@ -89,7 +89,7 @@ class TrainFlow(base.Flow):
 
         config, data = base.read(TrainConfig, self.settings), versioning.load(self.data_version)
         tracking.log_board(self.mlflow_run, self.board, config.search.metric)
-        self.verdict = promotion.judge(self.evaluation, data, config)
+        self.verdict = promotion.judge(self.evaluation, data, config, self.training)
         base.show(current.card["training"], training_card.parts(self._training(data)))
         self.next(self.register)
 

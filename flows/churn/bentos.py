@@ -1,18 +1,54 @@
 """Bentos in S3: an archive a version, named with its checksum, so that one address says exactly what is served."""
 
 import hashlib
+import logging
 import os
 import re
+import shutil
 import sys
 import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from churn import environment, stores
-from churn.errors import ChurnError
+from churn.errors import ChurnError, refusal
+
+logger = logging.getLogger(__name__)
 
 ADDRESS = re.compile(r"^(s3://[^@]+)@sha256:([0-9a-f]{64})$")
 TAG = "bento"  # of a registry version: the address of its Bento
 _CHECKSUM = "sha256"  # key of the object's metadata
+
+
+@contextmanager
+def explained() -> Iterator[None]:
+    """What BentoML raises inside, and what the disk refuses it, becomes a ChurnError that names its store."""
+    import bentoml
+
+    try:
+        yield
+    except (bentoml.exceptions.BentoMLException, OSError) as error:
+        why = refusal(error) or f"{' '.join(str(error).split())[:500]}; what is in it can be removed: it is built again"
+        raise ChurnError(f"BentoML's store {os.environ['BENTOML_HOME']}: {why}") from error
+
+
+def kept(get: Callable[[str], Any], kind: str, tag: str, whole: Callable[[Any], bool]) -> bool:
+    """Whether BentoML's store of ``kind`` (models or bentos) has the tag, ``whole``. One that is damaged is removed."""
+    import bentoml
+
+    try:
+        if whole(get(tag)):
+            return True
+        why = "its files have changed"
+    except bentoml.exceptions.NotFound:
+        return False
+    except Exception as error:  # noqa: BLE001 - whatever BentoML makes of half a folder
+        why = " ".join(str(error).split())[:200]
+    logger.warning("%s is damaged in BentoML's store (%s); it is built again", tag, why)
+    shutil.rmtree(Path(os.environ["BENTOML_HOME"], kind, *tag.split(":")))
+    return False
 
 
 def publish(tag: str) -> str | None:
@@ -27,7 +63,7 @@ def publish(tag: str) -> str | None:
     place = f"{root.rstrip('/')}/{tag.replace(':', '-')}.bento"
     known = _checksum(place)
     if known is None:
-        with tempfile.TemporaryDirectory() as folder:
+        with explained(), tempfile.TemporaryDirectory() as folder:
             content = Path(bentoml.export_bento(tag, str(Path(folder, "bento.bento")))).read_bytes()
         known = hashlib.sha256(content).hexdigest()
         bucket, key = stores.split(place)
@@ -74,7 +110,7 @@ def install(address: str) -> str:
     """
     import bentoml
 
-    with tempfile.TemporaryDirectory() as folder:
+    with explained(), tempfile.TemporaryDirectory() as folder:
         archive = fetch(address, folder)
         tag = Path(address.split("@")[0]).stem.replace("-", ":", 1)  # as ``publish`` named it
         try:

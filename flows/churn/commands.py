@@ -16,6 +16,7 @@ FILE = "FILE"  # in the place of a file that only the reader knows
 
 _DESCRIPTION = ("DATASET", "--config", "description", "{description}")
 _LIFECYCLE = ("DATASET", "--dataset", "{DATASET}")
+_LISTEN = (("HOST", "--host", "{HOST}"), ("PORT", "--port", "{PORT}"))
 # Target: the script, then what its variables become. A part whose variable (its first word) is not given is left out.
 TARGETS: dict[str, tuple[str, *tuple[tuple[str, ...], ...]]] = {
     "run": (
@@ -32,10 +33,17 @@ TARGETS: dict[str, tuple[str, *tuple[tuple[str, ...], ...]]] = {
         ("VERSION", "--data-version", "{VERSION}"),
         ("FORCE", "--force"),
     ),
-    "dataset": ("data.py", ("", "describe", "{SOURCE}", "{NAME}"), ("TARGET", "--target", "{TARGET}")),
+    "dataset": (
+        "data.py",
+        ("", "describe", "{SOURCE}", "{NAME}"),
+        ("TARGET", "--target", "{TARGET}"),
+        ("POSITIVE", "--positive", "{POSITIVE}"),
+        ("LEAVE_OUT", "--leave-out", "{LEAVE_OUT}"),
+    ),
     "data-pull": ("data.py", ("", "pull", "{VERSION}"), ("TO", "--to", "{TO}")),
     "data-diff": ("data.py", ("", "diff", "{A}", "{B}")),
-    "serve": ("serve.py", ("PORT", "--port", "{PORT}"), _LIFECYCLE),
+    "serve": ("serve.py", *_LISTEN, _LIFECYCLE),
+    "mlflow": ("serve.py", ("", "--mlflow"), *_LISTEN),
     "bento": ("serve.py", ("", "--build"), _LIFECYCLE),
     "promote": (
         "lifecycle.py",
@@ -66,7 +74,7 @@ TARGETS: dict[str, tuple[str, *tuple[tuple[str, ...], ...]]] = {
 
 def option(name: str) -> str:
     """A variable of make, or the option of the same name."""
-    return name.upper() if _make() else f"--{name}"
+    return name.upper().replace("-", "_") if _make() else f"--{name}"
 
 
 def _make() -> bool:

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from churn.config import S3, Http
 from churn.errors import ChurnError
-from churn.tables import SUFFIXES
+from churn.reader import SUFFIXES
 
 BLOCK = 1 << 20
 

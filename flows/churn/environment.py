@@ -66,7 +66,12 @@ def profile() -> dict[str, str]:
         "namespace": os.environ.get("CHURNFLOW_NAMESPACE") or "churnflow",
         "image": os.environ.get("CHURNFLOW_IMAGE") or "churnflow/flows:0.1.0",
     }
-    return {key: value.format(**names) for key, value in tomllib.loads(file.read_text(encoding="utf-8")).items()}
+    try:
+        return {key: value.format(**names) for key, value in tomllib.loads(file.read_text(encoding="utf-8")).items()}
+    except (OSError, ValueError, LookupError, AttributeError) as error:
+        raise ChurnError(
+            f'{file}: not a profile ({error}); each line is NAME = "text", and {{...}} in it one of: {", ".join(names)}'
+        ) from error
 
 
 def set_defaults() -> None:

@@ -39,7 +39,9 @@ PROBABILITY = Metric("prediction_probability", "churn probability of the answers
 REJECTIONS = Metric("input_rejections_total", "inputs refused, by field and reason", ("field", "reason"))
 WARNINGS = Metric("input_warnings_total", "inputs answered with a warning, by field and reason", ("field", "reason"))
 LOG_QUEUE = Metric("prediction_log_queue_rows", "rows that wait to be written to the log", ("kind",))
-LOG_DROPPED = Metric("prediction_log_dropped_total", "rows that found no room in the log's queue", ("kind",))
+LOG_DROPPED = Metric(
+    "prediction_log_dropped_total", "rows lost: no room in the log's queue, or not encodable", ("kind",)
+)
 MODEL_INFO = Metric("service_model_info", "always 1; what is served", ("model_version", "data_version", "family"))
 WORKER_MEMORY = Metric("service_worker_memory_bytes", "resident memory of a worker process", ("worker",))
 WORKER_CPU = Metric("service_worker_cpu_seconds_total", "CPU seconds of a worker process", ("worker",))

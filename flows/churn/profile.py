@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from churn import conform, formats
+from churn import conform, format_version
 from churn.checks import Check
 from churn.config import Quality
 from churn.dataset import Dataset
@@ -48,12 +48,12 @@ def profile(frame: "pd.DataFrame", dataset: Dataset, columns: Columns) -> Profil
 
 def text(found: Profile) -> str:
     """``found`` as it is kept with a run: JSON of format FORMAT."""
-    return json.dumps(formats.stamped(asdict(found), FORMAT))
+    return json.dumps(format_version.stamped(asdict(found), FORMAT))
 
 
 def read(kept: str) -> Profile:
     """What ``text`` wrote. Raises ChurnError if a newer release did."""
-    found = formats.opened(json.loads(kept), FORMAT, "profile of the previous data version")
+    found = format_version.opened(json.loads(kept), FORMAT, "profile of the previous data version")
     columns = {
         name: Column(c["missing"], c["distinct"], tuple(c["edges"]), tuple(c["levels"]), tuple(c["shares"]))
         for name, c in found["columns"].items()

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from churn import commands, predictions, registry, scoring, tables
+from churn.config import Worth, check
 from churn.dataset import Dataset, read
 from churn.errors import ChurnError
 
@@ -15,12 +16,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Reference:
-    """A registered model's holdout: ``table`` has the raw columns, ``probability``, ``decision`` and ``outcome`` (both bool)."""
+    """A registered model's holdout: ``table`` has the raw columns, ``probability``, ``decision`` and ``outcome`` (both bool).
+    ``threshold`` and ``worth`` decide (see ``value.decide``)."""
 
     model: "Registered"
     dataset: Dataset
     threshold: float
     table: "pd.DataFrame"
+    worth: Worth | None = None
 
 
 def load(model: "Registered") -> Reference:
@@ -34,6 +37,7 @@ def load(model: "Registered") -> Reference:
                 f"release; train again with: {again}"
             )
         manifest = scoring.manifest(files)
-        dataset = read(manifest["dataset"])
+        dataset, worth = read(manifest["dataset"]), manifest.get("value")
         table = tables.typed((files / predictions.HOLDOUT).read_bytes(), dataset)
-    return Reference(model, dataset, manifest["threshold"], table)
+    settled = check(Worth, worth, scoring.MANIFEST) if worth else None
+    return Reference(model, dataset, manifest["threshold"], table, settled)

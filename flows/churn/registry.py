@@ -1,9 +1,9 @@
 """The MLflow model registry: register, find, promote, roll back."""
 
+import hashlib
 import sys
-import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, distribution, packages_distributions
@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from churn.environment import FLOWS
 from churn.errors import ChurnError
-from churn.tracking import TRAINING, client
+from churn.lock import locked
+from churn.mlflow_store import Missing, Taken, client, explained
+from churn.tracking import TRAINING
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,8 +26,8 @@ CHALLENGER, CHAMPION, PREVIOUS = "challenger", "champion", "previous"
 STAGES = {CHALLENGER: "Staging", CHAMPION: "Production", PREVIOUS: "Archived"}  # for people who read stages
 REPLACED = "replaced"  # tag of a champion: the version it took over from
 FILES = "scorer"  # artifact folder of the ONNX model, its manifest and its holdout answers, beside MLflow's own model
+CHECKSUMS = "files"  # tag of a version: NAME:DIGEST of each of FILES
 REQUIREMENTS = ("scikit-learn", "xgboost", "pandas", "numpy", "pydantic", "skops")
-LOCK_SECONDS = 60.0  # a lock older than this was left behind by a process that died
 
 
 @dataclass(frozen=True)
@@ -73,13 +75,14 @@ def register(
     if not found:
         source = _log_model(run, whole, example)
         mlflow.log_artifacts(run, files, FILES)
-        _create(mlflow, name)
+        with suppress(Taken):
+            mlflow.create_registered_model(name)
         found = [
             mlflow.create_model_version(
                 name,
                 source,
                 run,
-                tags={TRAINING: training, **tags},
+                tags={TRAINING: training, CHECKSUMS: _checksums(Path(files)), **tags},
                 await_creation_for=0,
                 model_id=source.removeprefix("models:/"),  # a server refuses the source without it
             )
@@ -92,24 +95,12 @@ def register(
 def challenge(model: Registered) -> None:
     """Give the version the alias challenger."""
     mlflow = client()
-    with _locked(mlflow, model.name):
-        mlflow.set_registered_model_alias(model.name, CHALLENGER, model.version)
+    with locked(mlflow, model.name) as require_lock:
         current = by_alias(model.name, CHAMPION)
+        require_lock()
+        mlflow.set_registered_model_alias(model.name, CHALLENGER, model.version)
         if current is None or current.version != model.version:  # the champion's stage says more
             _stage(mlflow, model, STAGES[CHALLENGER])
-
-
-def _create(mlflow: "MlflowClient", name: str) -> bool:
-    """Whether this call made the registered model; false if it was there already."""
-    from mlflow.exceptions import MlflowException
-
-    try:
-        mlflow.create_registered_model(name)
-    except MlflowException as error:
-        if error.error_code != "RESOURCE_ALREADY_EXISTS":
-            raise
-        return False
-    return True
 
 
 def _log_model(run: str, whole: "Pipeline", example: "pd.DataFrame") -> str:
@@ -120,7 +111,7 @@ def _log_model(run: str, whole: "Pipeline", example: "pd.DataFrame") -> str:
     # Integers go in as doubles: MLflow's integer columns cannot hold a missing value.
     inputs = example.astype(dict.fromkeys(example.select_dtypes("number"), "float64"))
     trusted = skops.io.get_untrusted_types(data=skops.io.dumps(whole))  # we have just made it
-    with mlflow.start_run(run_id=run):
+    with explained(), mlflow.start_run(run_id=run):
         return mlflow.sklearn.log_model(
             whole,
             name="model",
@@ -138,13 +129,19 @@ def _registered(found: Any) -> Registered:
 
 
 def by_alias(name: str, alias: str) -> Registered | None:
-    """The version that carries ``alias``, if the model and the alias exist."""
+    """The version that carries ``alias``, if the model, the alias and the version exist."""
     mlflow = client()
     models = mlflow.search_registered_models(f"name = '{name}'")
     aliases = mlflow.get_registered_model(name).aliases if models else {}
-    if alias not in aliases:
+    return _find(mlflow, name, aliases[alias]) if alias in aliases else None
+
+
+def _find(mlflow: "MlflowClient", name: str, version: str) -> Registered | None:
+    """The version; None if there is no such one (any more)."""
+    try:
+        return _registered(mlflow.get_model_version(name, version))
+    except Missing:
         return None
-    return _registered(mlflow.get_model_version(name, aliases[alias]))
 
 
 def by_version(name: str, version: str) -> Registered:
@@ -157,16 +154,52 @@ def by_version(name: str, version: str) -> Registered:
     raise ChurnError(f"{name} has no version {version!r}; there is: {there}")
 
 
+def by_tags(name: str, wanted: Mapping[str, str]) -> list[Registered]:
+    """The versions that carry all of these tags, newest first."""
+    known = [_registered(found) for found in client().search_model_versions(f"name = '{name}'")]
+    known = [one for one in known if wanted.items() <= one.tags.items()]
+    return sorted(known, key=lambda one: -int(one.version))
+
+
 def fetch(model: Registered, folder: str | Path) -> Path:
-    """Download the scorer's files of ``model`` into ``folder``; the place to open ``scoring.Scorer`` on."""
-    return Path(client().download_artifacts(model.run, FILES, str(folder)))
+    """Download the scorer's files of ``model`` into ``folder``; the place to open ``scoring.Scorer`` on.
+
+    Raises ChurnError if MLflow has them no longer, or not as they were registered.
+    """
+    try:
+        files = Path(client().download_artifacts(model.run, FILES, str(folder)))
+    except Missing as error:
+        raise ChurnError(_lost(model, "its files are gone from")) from error
+    there, wanted = _checksums(files).split(), model.tags.get(CHECKSUMS, "").split()  # no tag: of an older release
+    if harmed := [pair.split(":")[0] for pair in wanted if pair not in there]:
+        raise ChurnError(_lost(model, f"{', '.join(harmed)} is missing or damaged in"))
+    return files
+
+
+def _checksums(folder: Path) -> str:
+    files = sorted(path for path in folder.iterdir() if path.is_file())
+    return " ".join(f"{path.name}:{hashlib.sha256(path.read_bytes()).hexdigest()[:16]}" for path in files)
+
+
+def _lost(model: Registered, what: str) -> str:
+    return (
+        f"{model.name} version {model.version}: {what} MLflow's artifact store (run {model.run}, artifact {FILES}); bring "
+        "them back from a backup, or make another version champion (make promote VERSION=NUMBER); if there is none, remove "
+        f"the alias {CHAMPION!r} in MLflow (make mlflow) and train again"
+    )
 
 
 def load(model: Registered) -> "Pipeline":
-    """The registered scikit-learn pipeline: raw columns in, probability out. Its skops file runs no code when it is read."""
+    """The registered scikit-learn pipeline: raw columns in, probability out. Its skops file runs no code when it is read.
+
+    Raises ChurnError if it cannot be read.
+    """
     import mlflow
 
-    return mlflow.sklearn.load_model(f"models:/{model.name}/{model.version}")
+    try:
+        return mlflow.sklearn.load_model(f"models:/{model.name}/{model.version}")
+    except Exception as error:  # MLflow's, or whatever a damaged file makes skops raise
+        raise ChurnError(_lost(model, "its scikit-learn pipeline cannot be read from")) from error
 
 
 def annotate(model: Registered, tags: Mapping[str, str]) -> None:
@@ -183,14 +216,16 @@ def promote(model: Registered, evidence: Mapping[str, str], expected: str | None
     made against another one. Of several processes at once, one after the other goes through.
     """
     mlflow = client()
-    with _locked(mlflow, model.name):
+    with locked(mlflow, model.name) as require_lock:
         former = by_alias(model.name, CHAMPION)
         if (former.version if former is not None else None) not in (expected, model.version):
             return False
+        require_lock()
         annotate(model, {**evidence, "promoted_at": _now()})
         if former is not None and former.version != model.version:
             annotate(model, {REPLACED: former.version})
             _point(mlflow, former, PREVIOUS)
+        require_lock()
         _point(mlflow, model, CHAMPION)
     return True
 
@@ -201,19 +236,21 @@ def rollback(name: str, reason: str) -> tuple[Registered, Registered]:
     The reason is recorded on both. ``previous`` then names what the restored champion had once replaced, if anything.
     """
     mlflow = client()
-    with _locked(mlflow, name):
+    with locked(mlflow, name) as require_lock:
         bad, good = by_alias(name, CHAMPION), by_alias(name, PREVIOUS)
         if bad is None or good is None:
             raise ChurnError(
                 f"{name} has no previous champion to go back to; see the versions in MLflow, and promote one"
             )
+        require_lock()
         text = f"{_now()}: from version {bad.version} back to version {good.version}: {reason}"
         _point(mlflow, good, CHAMPION)
         _stage(mlflow, bad, "Archived")
         for model in (bad, good):
             annotate(model, {"rollback": text})
-        if before := good.tags.get(REPLACED):
-            _point(mlflow, by_version(name, before), PREVIOUS)
+        before = _find(mlflow, name, good.tags[REPLACED]) if REPLACED in good.tags else None
+        if before is not None:
+            _point(mlflow, before, PREVIOUS)
         else:
             mlflow.delete_registered_model_alias(name, PREVIOUS)
     return bad, good
@@ -234,30 +271,3 @@ def _stage(mlflow: "MlflowClient", model: Registered, stage: str) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # stages are deprecated; they only mirror the aliases here
         mlflow.transition_model_version_stage(model.name, model.version, stage, stage == STAGES[CHAMPION])
-
-
-@contextmanager
-def _locked(mlflow: "MlflowClient", name: str) -> Iterator[None]:
-    """Only one process at a time, on any tracking store: the one that could create the registered model NAME.lock.
-
-    MLflow has no compare-and-set for aliases; the uniqueness of a model's name is what it does guarantee.
-    """
-    from mlflow.exceptions import MlflowException
-
-    lock, until = f"{name}.lock", time.monotonic() + 2 * LOCK_SECONDS
-    while not _create(mlflow, lock):
-        if time.monotonic() > until:
-            raise ChurnError(
-                f"{name}: the registry stays locked; if no training runs, delete the model '{lock}' in MLflow"
-            )
-        try:
-            if time.time() - mlflow.get_registered_model(lock).creation_timestamp / 1000 > LOCK_SECONDS:
-                mlflow.delete_registered_model(lock)
-        except MlflowException as error:
-            if error.error_code != "RESOURCE_DOES_NOT_EXIST":  # released meanwhile
-                raise
-        time.sleep(0.2)
-    try:
-        yield
-    finally:
-        mlflow.delete_registered_model(lock)

@@ -1,5 +1,6 @@
 """Packaging the champion as a Bento, and proving that the Bento answers as the model did."""
 
+import filecmp
 import hashlib
 import json
 import os
@@ -11,14 +12,14 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import distribution
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from churn import formats, generator, registry, scoring
+from churn import bentos, format_version, generator, registry, scoring
 from churn.dataset import Dataset, read
 from churn.environment import FLOWS, ROOT
 from churn.errors import ChurnError
@@ -28,26 +29,29 @@ if TYPE_CHECKING:
 
 MODEL, SERVICE = "churn_model", "churn_service"
 MODEL_TAG = "model.txt"  # in the Bento, beside service.py: which model it serves
-REQUIREMENTS = ("bentoml", "httptools", "numpy", "onnxruntime", "prometheus-client", "pyarrow", "pydantic", "uvloop")
-MODULES = ("config", "dataset", "environment", "errors", "explain", "expressions", "features", "formats", "metrics",
-           "predictions", "request", "scoring", "value")  # fmt: skip
+REQUIREMENTS = ("bentoml", "httptools", "numpy", "onnxruntime", "pandas", "prometheus-client", "pyarrow", "pydantic",
+                "python-calamine", "uvloop")  # fmt: skip
+MODULES = ("column", "config", "conform", "customer_file", "dataset", "delimited_text", "environment", "errors", "explain",
+           "expressions", "features", "fields", "file_kinds", "format_version", "formats", "metrics", "predictions", "reader",
+           "request", "scoring", "spelling", "text_encoding", "value", "workbooks")  # fmt: skip
+_CHECKSUM = "files"  # label of a model in BentoML's store
 EXAMPLES, SEED = 5, 0  # made-up customers in the documentation and on the page
 
 
 def package(champion: registry.Registered) -> str:
     """Build the Bento of a registered model; its tag, which names the model version and the service's files.
 
-    One that exists already is kept.
+    One that exists already is kept, if it is whole. Raises ChurnError naming BentoML's store if it cannot be built.
     """
     import bentoml
 
-    with tempfile.TemporaryDirectory() as folder, _one_at_a_time():
+    with bentos.explained(), tempfile.TemporaryDirectory() as folder, _one_at_a_time():
         model_tag = f"{MODEL}:v{champion.version}-{champion.run[:8]}"
         context = _context(Path(folder, "context"), model_tag)
         tag = f"{SERVICE}:{model_tag.split(':')[1]}-{_digest(context)}"
-        if _stored(bentoml.get, tag):
-            return tag
         _store_model(champion, model_tag, Path(folder))
+        if bentos.kept(bentoml.get, "bentos", tag, lambda found: _holds(Path(found.path, "src"), context)):
+            return tag
         built = bentoml.build(
             "bento.service:ChurnService",
             version=tag.split(":")[1],
@@ -95,6 +99,12 @@ def locked() -> list[str]:
     return sorted(pins)
 
 
+def _holds(folder: Path, files: Path) -> bool:
+    """Whether ``folder`` has all that is in ``files``, byte for byte."""
+    names = [str(path.relative_to(files)) for path in files.rglob("*") if path.is_file()]
+    return filecmp.cmpfiles(folder, files, names, shallow=False)[0] == names
+
+
 def _digest(folder: Path) -> str:
     """Eight hex digits that stand for the folder's files."""
     found = hashlib.sha256()
@@ -107,7 +117,7 @@ def _store_model(champion: registry.Registered, tag: str, folder: Path) -> None:
     """Keep the scorer's files in BentoML's model store, with the registry version and made-up example customers."""
     import bentoml
 
-    if _stored(bentoml.models.get, tag):
+    if bentos.kept(bentoml.models.get, "models", tag, _unharmed):
         return
     files = registry.fetch(champion, folder)
     manifest = scoring.manifest(files)
@@ -116,18 +126,22 @@ def _store_model(champion: registry.Registered, tag: str, folder: Path) -> None:
     manifest["examples"] = json_rows(described, generator.generate(described, EXAMPLES, SEED))
     with bentoml.models.create(tag, labels={"model_version": champion.version}) as model:
         shutil.copy(files / scoring.MODEL, model.path_of(scoring.MODEL))
-        text = json.dumps(formats.stamped(manifest, scoring.FORMAT), indent=1)
+        text = json.dumps(format_version.stamped(manifest, scoring.FORMAT), indent=1)
         Path(model.path_of(scoring.MANIFEST)).write_text(text, encoding="utf-8")
+        model.info.labels[_CHECKSUM] = _model_digest(Path(model.path))
 
 
-def _stored(get: Callable[[str], Any], tag: str) -> bool:
-    import bentoml
+def _unharmed(model: Any) -> bool:
+    """Whether a model of BentoML's store has the files that it was stored with."""
+    found = _model_digest(Path(model.path))
+    return model.info.labels.get(_CHECKSUM, found) == found  # an older release wrote none
 
-    try:
-        get(tag)
-    except bentoml.exceptions.NotFound:
-        return False
-    return True
+
+def _model_digest(folder: Path) -> str:
+    found = hashlib.sha256()
+    for name in (scoring.MODEL, scoring.MANIFEST):
+        found.update((folder / name).read_bytes())
+    return found.hexdigest()[:32]
 
 
 def _context(folder: Path, model_tag: str) -> Path:

@@ -1,6 +1,8 @@
-"""S3: the one client, and the check that every bucket the environment names can be used, before any work."""
+"""The places that the environment names: S3's one client, and the checks that they can be used, before any work."""
 
 import os
+import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -10,6 +12,7 @@ from churn.environment import IN_POD, STATE
 from churn.errors import ChurnError
 
 SETTINGS = ("CHURNFLOW_DVC_REMOTE", "CHURNFLOW_PREDICTIONS", "CHURNFLOW_SCORES", "CHURNFLOW_BENTOS", "MLFLOW_ARTIFACTS")
+LEAST = 64 << 20  # bytes that a run on a small file leaves behind
 _KEYS = {"InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidToken", "ExpiredToken", "403", "AccessDenied"}
 
 
@@ -40,6 +43,24 @@ def check() -> None:
             buckets.setdefault(split(os.environ[setting])[0], setting)
     for bucket, setting in buckets.items():
         _check(bucket, setting)
+
+
+def check_state() -> None:
+    """Raises ChurnError if nothing can be written to the local state's folder."""
+    try:
+        STATE.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=STATE):
+            free = shutil.disk_usage(STATE).free
+    except OSError as error:
+        raise ChurnError(
+            f"CHURNFLOW_HOME={STATE}: nothing can be written there ({error.strerror}); make it a folder that you may write "
+            "to, or name another one"
+        ) from error
+    if free < LEAST:
+        raise ChurnError(
+            f"CHURNFLOW_HOME={STATE}: only {free >> 20} MB are free on its disk, and a run needs {LEAST >> 20} or more; "
+            "free space, or name a folder elsewhere"
+        )
 
 
 def require_shared() -> None:

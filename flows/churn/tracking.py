@@ -4,13 +4,12 @@ import json
 import os
 import subprocess
 import time
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from churn.environment import ROOT, STATE
-from churn.errors import ChurnError
+from churn.environment import ROOT
+from churn.mlflow_store import Taken, client
 from churn.tuning import Candidate
 
 if TYPE_CHECKING:
@@ -18,39 +17,6 @@ if TYPE_CHECKING:
 
 TRAINING = "churnflow.training"  # the training's id: the same before and after a resume
 FAMILY = "churnflow.family"
-
-
-def client() -> "MlflowClient":
-    """MLflow's client at MLFLOW_TRACKING_URI; ChurnError if nothing answers there."""
-    import logging
-
-    import mlflow
-
-    STATE.mkdir(parents=True, exist_ok=True)  # SQLite does not make its folder
-    logging.getLogger("mlflow").setLevel(logging.WARNING)
-    logging.getLogger("alembic").setLevel(logging.WARNING)
-    try:
-        with _first_contact():
-            found = mlflow.MlflowClient()
-            found.search_experiments(max_results=1)
-    except mlflow.exceptions.MlflowException as error:
-        raise ChurnError(
-            f"MLflow does not answer at {os.environ['MLFLOW_TRACKING_URI']} ({error}); start it or change MLFLOW_TRACKING_URI"
-        ) from None
-    return found
-
-
-@contextmanager
-def _first_contact() -> Iterator[None]:
-    """Two processes must not both make the tables of a new database file: MLflow's migrations fail halfway then."""
-    import fcntl
-
-    if not _embedded():
-        yield
-        return
-    with Path(STATE, "mlflow.lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)  # given back with the file, also by a process that is killed
-        yield
 
 
 def git_state() -> dict[str, str]:
@@ -74,20 +40,12 @@ def _git(*words: str) -> str:
 def open_run(experiment: str, training: str, tags: Mapping[str, str]) -> str:
     """Id of the parent run of this training."""
     mlflow = client()
+    location = f"{os.environ['MLFLOW_ARTIFACTS']}/{experiment}" if _embedded() else None
     while (found := mlflow.get_experiment_by_name(experiment)) is None:
-        _create_experiment(mlflow, experiment)
+        with suppress(Taken):  # by another training, just now
+            mlflow.create_experiment(experiment, location)
     number = found.experiment_id
     return mlflow.create_run(number, run_name=training, tags={TRAINING: training, **tags}).info.run_id
-
-
-def _create_experiment(mlflow: "MlflowClient", name: str) -> None:
-    from mlflow.exceptions import MlflowException
-
-    try:
-        mlflow.create_experiment(name, f"{os.environ['MLFLOW_ARTIFACTS']}/{name}" if _embedded() else None)
-    except MlflowException as error:
-        if error.error_code != "RESOURCE_ALREADY_EXISTS":  # by another training, just now
-            raise
 
 
 def _embedded() -> bool:

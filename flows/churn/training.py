@@ -9,7 +9,7 @@ from churn import commands
 from churn.config import TrainConfig, Worth
 from churn.dataset import Dataset
 from churn.evaluation import Evaluation
-from churn.gate import Gate
+from churn.gate import SUMMARY, Gate
 from churn.registry import Registered
 from churn.selection import Chosen
 from churn.tuning import Candidate
@@ -34,8 +34,8 @@ class Training:
 
     @property
     def value(self) -> Worth | None:
-        """What a kept customer is worth: config's [value], else the data set's."""
-        return self.config.value or self.data.dataset.value
+        """What a kept customer is worth: config's [value], else the data set's, as the decisions go by it."""
+        return self.chosen.worth
 
     @property
     def seconds(self) -> float:
@@ -69,7 +69,8 @@ def ending(champion: Registered, made: Registered, bento: str, verdict: Gate | N
     that one was there already; ``again`` trains anyway)."""
     whose = "" if made.version == champion.version else f" (of another training; this one made version {made.version})"
     if verdict is None:
-        whose, said = "", f"nothing to train: same data and config as version {made.version}; to train anyway: {again}"
+        whose, why = "", "" if made.version == champion.version else f" ({made.tags[SUMMARY].rstrip('.')})"
+        said = f"nothing to train: same data and config as version {made.version}{why}; to train anyway: {again}"
     else:
         said = verdict.summary
     return f"Champion: version {champion.version}{whose} as {bento}; {said}"

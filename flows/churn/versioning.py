@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from churn import formats, tables
+from churn import format_version, integrity, tables
 from churn.dataset import Dataset, read
 from churn.environment import STATE
 from churn.errors import ChurnError
@@ -29,22 +29,32 @@ TRAIN, HOLDOUT, DESCRIPTION, FORMAT = "train.parquet", "holdout.parquet", "snaps
 
 @dataclass(frozen=True)
 class Snapshot:
-    """One data version, read back: its description, whether its customers come from the generator, and its two tables."""
+    """One data version, read back: its description, whether its customers come from the generator, its two tables, and with
+    a time column the ``boundary``: the moment (ISO 8601) from which on rows are held out and before which they are trained on.
+    """
 
     version: str
     dataset: Dataset
     made_up: bool
     train: "pd.DataFrame"
     holdout: "pd.DataFrame"
+    boundary: str | None = None
 
 
 @dataclass(frozen=True)
 class Saved:
-    """What ``save`` did: the version, the text of the .dvc pointer, and whether anything was uploaded."""
+    """What ``save`` did: the version, the text of the .dvc pointer, whether anything was uploaded, and the addresses of the
+    objects that were in the remote already, but damaged or in part."""
 
     version: str
     pointer: str
     uploaded: bool
+    repaired: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        if self.repaired:
+            return f"stored again: {', '.join(self.repaired)} was damaged or missing"
+        return "stored" if self.uploaded else "already stored: nothing uploaded"
 
 
 def remote() -> str:
@@ -57,11 +67,12 @@ def whole_name(version: str) -> str:
     return version if version.endswith(".dir") else f"{version}.dir"
 
 
-def save(train: bytes, holdout: bytes, dataset: Dataset, made_up: bool) -> Saved:
-    """Version the two Parquet tables with the data set's description and push them; idempotent.
+def save(train: bytes, holdout: bytes, dataset: Dataset, made_up: bool, boundary: str | None = None) -> Saved:
+    """Version the two Parquet tables with the data set's description (and ``Snapshot.boundary``) and push them; idempotent.
 
-    Works without git and leaves nothing behind but the remote's content: DVC works in a temporary folder. Raises
-    ChurnError naming the remote if it cannot be written.
+    What the remote holds of the version already is read, and stored again where it is damaged. Works without git and
+    leaves nothing behind but the remote's content: DVC works in a temporary folder. Raises ChurnError naming the remote if
+    it cannot be written.
     """
     _sweep(remote())
     with _repository() as repo:
@@ -69,13 +80,22 @@ def save(train: bytes, holdout: bytes, dataset: Dataset, made_up: bool) -> Saved
         snapshot.mkdir()
         (snapshot / TRAIN).write_bytes(train)
         (snapshot / HOLDOUT).write_bytes(holdout)
-        description = formats.stamped({"made_up": made_up, "dataset": dataset.model_dump(mode="json")}, FORMAT)
+        description = {"made_up": made_up, "dataset": dataset.model_dump(mode="json")}
+        description |= {"boundary": boundary} if boundary is not None else {}
+        description = format_version.stamped(description, FORMAT)
         (snapshot / DESCRIPTION).write_text(json.dumps(description, indent=1), encoding="utf-8")
         stage = repo.add(str(snapshot))[0]
+        version = stage.outs[0].hash_info.value
         with _plain("write the data version to"):
+            repaired = integrity.clear(_store(repo), integrity.objects(repo.cache.local, version))
             pushed = repo.push([stage.addressing])
         pointer = Path(repo.root_dir, f"{FOLDER}.dvc").read_text(encoding="utf-8")
-        return Saved(stage.outs[0].hash_info.value, pointer, pushed > 0)
+        return Saved(version, pointer, pushed > 0, tuple(repaired))
+
+
+def _store(repo: Any) -> Any:
+    """The remote as a database of objects."""
+    return repo.cloud.get_remote_odb("store")
 
 
 def _sweep(place: str) -> None:
@@ -94,7 +114,8 @@ def write_pointer(saved: Saved, path: Path) -> None:
 def restore(version: str, folder: Path) -> Path:
     """Write the files of ``version`` into ``folder``, byte for byte, checked against their hashes.
 
-    Raises ChurnError if the remote does not hold it, or not unharmed, or if the folder is there already.
+    Raises ChurnError if the remote does not hold it, if an object of it is damaged - the message says which - or if the
+    folder is there already.
     """
     from dvc.exceptions import DvcException
 
@@ -103,15 +124,26 @@ def restore(version: str, folder: Path) -> Path:
     with _repository() as repo:
         pointer = Path(repo.root_dir, f"{FOLDER}.dvc")
         pointer.write_text(f"outs:\n- md5: {version}\n  hash: md5\n  path: {FOLDER}\n", encoding="utf-8")
-        try:
-            with _plain("read the data version from"):
+        with _plain("read the data version from"):
+            # DVC believes the listing: a changed file name in it would be restored.
+            if integrity.state(_store(repo), version) != integrity.WHOLE:
+                raise ChurnError(_lost(_store(repo), version))
+            try:
                 repo.pull([str(pointer)])
-        except DvcException as error:
-            raise ChurnError(
-                f"data version {version!r} is not in {remote()}, or damaged there ({type(error).__name__}); "
-                "run DataFlow, or name a version it printed"
-            ) from None
+            except DvcException as error:
+                raise ChurnError(_lost(_store(repo), version, str(error))) from error
         return _move(Path(repo.root_dir, FOLDER), folder)
+
+
+def _lost(store: Any, version: str, said: str = "") -> str:
+    """Why a version cannot be read, and the way out; ``said`` is DVC's reason, for want of a better one."""
+    if integrity.state(store, version) == integrity.MISSING:
+        return (
+            f"data version {version!r} is not in {remote()} (no {integrity.address(store, version)}); run DataFlow on its "
+            "data, or name a version that DataFlow printed"
+        )
+    harm = ", ".join(integrity.harm(store, version)) or said
+    return f"data version {version!r} cannot be read: {harm}; run DataFlow on the same data: it stores that again"
 
 
 def _move(found: Path, folder: Path) -> Path:
@@ -134,9 +166,10 @@ def load(version: str) -> Snapshot:
     with tempfile.TemporaryDirectory() as folder:
         snapshot = restore(version, Path(folder, FOLDER))
         kept = json.loads((snapshot / DESCRIPTION).read_text(encoding="utf-8"))
-        description = formats.opened(kept, FORMAT, f"data version {version}")
-        parts = [tables.from_bytes((snapshot / name).read_bytes()) for name in (TRAIN, HOLDOUT)]
-        return Snapshot(version, read(description["dataset"]), description["made_up"], *parts)
+        description = format_version.opened(kept, FORMAT, f"data version {version}")
+        train, holdout = (tables.from_bytes((snapshot / name).read_bytes()) for name in (TRAIN, HOLDOUT))
+        dataset, made_up = read(description["dataset"]), description["made_up"]
+        return Snapshot(version, dataset, made_up, train, holdout, description.get("boundary"))
 
 
 @contextmanager
@@ -149,16 +182,19 @@ def _plain(doing: str) -> Iterator[None]:
     handler = logging.Handler(logging.ERROR)
     handler.emit = lambda record: reasons.append(str(record.exc_info[1] if record.exc_info else record.getMessage()))  # type: ignore[method-assign]
     loggers = [logging.getLogger(name) for name in ("dvc", "dvc_data", "dvc_objects")]
+    former = [logger.handlers for logger in loggers]
     for logger in loggers:
-        logger.addHandler(handler)
+        logger.handlers = [handler]  # DVC's own would print each of the reasons
     try:
         yield
     except (UploadError, OSError, BotoCoreError, ClientError) as error:
         why = "; ".join(dict.fromkeys((*reasons, str(error))))
-        raise ChurnError(f"cannot {doing} {remote()}: {why}; free space or check the address, then run again") from None
+        raise ChurnError(
+            f"cannot {doing} {remote()}: {why}; free space or check the address, then run again"
+        ) from error
     finally:
-        for logger in loggers:
-            logger.removeHandler(handler)
+        for logger, handlers in zip(loggers, former, strict=True):
+            logger.handlers = handlers
 
 
 @contextmanager

@@ -157,6 +157,26 @@ def test_metrics_count_what_was_answered_and_refused(service: SimpleNamespace) -
     assert value("prediction_log_dropped_total") == 0
 
 
+def test_a_crash_is_a_500_at_once_with_its_traceback_in_the_log_and_in_the_count(service: SimpleNamespace) -> None:
+    """A damaged metrics file of a worker makes the real /metrics raise."""
+    folder = Path(os.environ["BENTOML_HOME"], "prometheus_multiproc_dir")
+    damaged = folder / "counter_0.db"
+    (worker, *_) = common.workers(service.url)
+    damaged.write_bytes(b"\x40\0\0\0\0\0\0\0\x09\0\0\0no json  " + bytes(64))
+    try:
+        begun = time.monotonic()
+        status, answer, _ = send(service.url, "/metrics", b"", "GET")
+        assert time.monotonic() - begun < 3
+    finally:
+        damaged.unlink()
+    assert (status, answer) == (500, {"status": 500, "error": "the service failed; its log says why", "problems": []})
+    output = Path("/proc", str(worker.pid), "fd", "1").read_text()
+    assert "[ERROR] [entry_service:churn_service:1] /metrics: failed\nTraceback" in output
+    assert "json.decoder.JSONDecodeError" in output
+    metrics = urllib.request.urlopen(f"{service.url}/metrics").read().decode()
+    assert 'service_requests_total{endpoint="/metrics",status="500"} 1.0' in metrics
+
+
 def test_keys_are_asked_for_where_they_are_set(trained: SimpleNamespace, tmp_path: Path) -> None:
     environ = {"CHURNFLOW_API_KEYS": "first, second", "CHURNFLOW_PREDICTIONS": str(tmp_path)}
     with serving.served(trained.train.bento, **environ) as url:
@@ -225,7 +245,7 @@ def test_make_predict_ranks_a_file_and_names_a_bad_line(
     text = customers_csv.read_text().splitlines()
     bad.write_text("\n".join([*text[:5], text[5].replace("Month-to-month", "Weekly").replace("One year", "Weekly")
                               .replace("Two year", "Weekly"), *text[6:9]]))  # fmt: skip
-    with pytest.raises(ChurnError, match=r"bad\.csv, line 6: column Contract is 'Weekly'"):
+    with pytest.raises(ChurnError, match=r"bad\.csv, row 5: column Contract is 'Weekly'"):
         client.rank(bad, service.url)
     with pytest.raises(ChurnError, match="make serve"):
         client.rank(customers_csv, "http://127.0.0.1:1")

@@ -18,10 +18,11 @@ def test_another_trainings_champion_is_not_reported_as_this_ones() -> None:
     assert own.startswith("Champion: version 3 as tag; The gate is passed")
     other = training.ending(_version("4"), _version("3"), "tag", PASSED, "again")
     assert other.startswith("Champion: version 4 (of another training; this one made version 3) as tag; ")
-    none = training.ending(_version("4"), _version("3"), "tag", None, "make train VERSION=v FORCE=1")
+    beaten = Registered("m", "3", "run", {"gate.promotion": "The gate is passed; champion version 4 stays."})
+    none = training.ending(_version("4"), beaten, "tag", None, "make train VERSION=v FORCE=1")
     assert none == (
-        "Champion: version 4 as tag; nothing to train: same data and config as version 3; "
-        "to train anyway: make train VERSION=v FORCE=1"
+        "Champion: version 4 as tag; nothing to train: same data and config as version 3 (The gate is passed; champion "
+        "version 4 stays); to train anyway: make train VERSION=v FORCE=1"
     )
 
 

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from churn import conform, formats, generator, profile
+from churn import conform, format_version, generator, profile
 from churn.dataset import Dataset
 from churn.errors import ChurnError
 from churn.ordered import Columns
@@ -20,7 +20,7 @@ def test_a_profile_comes_back_the_same_from_its_text_and_from_its_version(telco:
 
 
 def test_what_has_no_number_is_of_the_first_format_and_a_newer_one_is_refused() -> None:
-    assert formats.opened({"rows": 3}, 1, "profile") == {"rows": 3}
-    assert formats.opened(formats.stamped({"rows": 3}, 1), 1, "profile") == {"rows": 3}
+    assert format_version.opened({"rows": 3}, 1, "profile") == {"rows": 3}
+    assert format_version.opened(format_version.stamped({"rows": 3}, 1), 1, "profile") == {"rows": 3}
     with pytest.raises(ChurnError, match=r"profile: written by a newer release \(format 2, this one reads up to 1\)"):
-        formats.opened(formats.stamped({"rows": 3}, 2), 1, "profile")
+        format_version.opened(format_version.stamped({"rows": 3}, 2), 1, "profile")

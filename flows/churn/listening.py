@@ -1,0 +1,47 @@
+"""Whether a server can listen on an address, before it is started: the servers say so in 50 lines, or listen elsewhere."""
+
+import errno
+import ipaddress
+import socket
+from collections.abc import Callable
+
+from churn.errors import ChurnError
+
+
+def require_free(host: str, port: int, again: Callable[[int], str]) -> None:
+    """Raises ChurnError if nothing can listen on ``host`` and ``port``; ``again`` gives the command for another port."""
+    if not 0 < port < 65536:
+        raise ChurnError(f"{again(port)}: a port is a number from 1 to 65535")
+    try:
+        with socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET):
+            pass
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise ChurnError(
+                f"port {port} is taken{_holder(port)}; end that, or listen on another: {again(port % 65535 + 1)}"
+            ) from error
+        why = str(error.strerror).split(" (")[0]
+        raise ChurnError(
+            f"nothing can listen on HOST={host}, port {port} ({why}); HOST is an address of this machine, and a port below "
+            "1024 needs rights"
+        ) from error
+
+
+def _holder(port: int) -> str:
+    """By whom, as far as the system tells."""
+    import psutil
+
+    try:
+        found = [c.pid for c in psutil.net_connections("tcp") if c.status == "LISTEN" and c.laddr.port == port]
+        pid = next(filter(None, found), None)  # None: of another user
+        return f" by process {pid} ({psutil.Process(pid).name()})" if pid else " by another process"
+    except psutil.Error:
+        return " by another process"
+
+
+def local(host: str) -> bool:
+    """Whether only this machine reaches ``host``."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
