@@ -153,7 +153,7 @@ def _move(found: Path, folder: Path) -> Path:
     except OSError as error:
         why = error.args[0][0][2] if isinstance(error, shutil.Error) else error  # its files' errors in a list
         shutil.rmtree(partial, ignore_errors=True)
-        raise ChurnError(f"cannot write {folder}: {why}; free space or name another folder") from None
+        raise ChurnError(f"cannot write {folder}: {why}; free space or name another folder") from error
 
 
 def load(version: str) -> Snapshot:
