@@ -10,19 +10,22 @@ PY := $(VENV)/bin/python
 READY := $(VENV)/.ready
 
 EXTRA ?=
-SOURCE ?=
-DATASET ?=
 PORT ?= 3000
 # Not from the environment, where some shells keep the name of the machine.
 HOST := 127.0.0.1
 DEBUG ?= $(CHURNFLOW_DEBUG)
 export CHURNFLOW_DEBUG := $(DEBUG)
-URL ?= http://127.0.0.1:$(PORT)
-FILE ?=
 BODIES ?= 100000
 OVERLAY ?= prod
 NAMESPACE = $(if $(filter prod,$(OVERLAY)),churnflow,churnflow-$(OVERLAY))
 BRANCH = $(if $(filter prod,$(OVERLAY)),--production,--branch $(OVERLAY))
+
+# What messages tell the reader to type (flows/churn/commands.py).
+export CHURNFLOW_CALLER := make
+# A variable as one word of the shell, whatever is in it - blanks, quotes, dollars -, and with its option if it is given.
+quoted = '$(subst ','\'',$(value $(1)))'
+option = $(if $(value $(2)),$(1) $(call quoted,$(2)))
+description = $(if $(value DATASET),--config description config/datasets/$(call quoted,DATASET).toml)
 
 help: ## list every target; DEBUG=1 with any of them shows the traceback of an error
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -42,34 +45,41 @@ endif
 
 install: $(READY) ## create .venv and install the locked packages, as every target does first: make install [EXTRA=ray]
 
-run: $(READY) ## data to champion: make run [SOURCE=customers.csv] [DATASET=telco]
-	$(PY) flows/data_flow.py $(if $(DATASET),--config description config/datasets/$(DATASET).toml) run $(if $(SOURCE),--source "$(SOURCE)")
-	$(PY) flows/train_flow.py run
-	@$(PY) flows/summary.py
+run: $(READY) ## data to champion: make run [SOURCE=customers.csv] [DATASET=telco] [SETTINGS=train.toml]
+	@$(PY) flows/run.py $(call option,--dataset,DATASET) $(call option,--source,SOURCE) $(call option,--settings,SETTINGS)
 
-dataset: $(READY) ## describe a new file: make dataset SOURCE=bank.csv NAME=bank [TARGET=column]
-	@$(PY) flows/data.py describe "$(SOURCE)" "$(NAME)" $(if $(TARGET),--target "$(TARGET)")
+data: $(READY) ## a data version alone: make data [SOURCE=customers.csv] [DATASET=telco]
+	@$(PY) flows/data_flow.py $(description) run $(call option,--source,SOURCE)
+
+train: $(READY) ## champion from a data version: make train [VERSION=...] [SETTINGS=train.toml] [FORCE=1]
+	@$(PY) flows/train_flow.py $(call option,--config settings,SETTINGS) run $(call option,--data-version,VERSION) $(if $(value FORCE),--force)
+
+dataset: $(READY) ## describe a new file: make dataset SOURCE=bank.csv NAME=bank [TARGET=column [POSITIVE=a,b] [LEAVE_OUT=c]]
+	@$(PY) flows/data.py describe $(call quoted,SOURCE) $(call quoted,NAME) $(call option,--target,TARGET) $(call option,--positive,POSITIVE) $(call option,--leave-out,LEAVE_OUT)
 
 data-pull: $(READY) ## get a data version back: make data-pull VERSION=... [TO=folder]
-	@$(PY) flows/data.py pull "$(VERSION)" $(if $(TO),--to "$(TO)")
+	@$(PY) flows/data.py pull $(call quoted,VERSION) $(call option,--to,TO)
 
 data-diff: $(READY) ## rows and columns that changed: make data-diff A=version B=version
-	@$(PY) flows/data.py diff "$(A)" "$(B)"
+	@$(PY) flows/data.py diff $(call quoted,A) $(call quoted,B)
 
 serve: $(READY) ## serve the champion to this machine: make serve [PORT=3000] [HOST=0.0.0.0, to every one]
-	@$(PY) flows/serve.py --host $(HOST) --port $(PORT) $(if $(DATASET),--dataset $(DATASET))
+	@$(PY) flows/serve.py --host $(call quoted,HOST) --port $(call quoted,PORT) $(call option,--dataset,DATASET)
 
 promote: $(READY) ## make a version champion: make promote VERSION=3 [TO=Staging] [REASON="..."]
-	@$(PY) flows/lifecycle.py $(if $(DATASET),--dataset $(DATASET)) promote "$(VERSION)" $(if $(TO),--to $(TO)) $(if $(REASON),--reason "$(REASON)")
+	@$(PY) flows/lifecycle.py $(call option,--dataset,DATASET) promote $(call quoted,VERSION) $(call option,--to,TO) $(call option,--reason,REASON)
 
 rollback: $(READY) ## back to the previous champion: make rollback REASON="..."
-	@$(PY) flows/lifecycle.py $(if $(DATASET),--dataset $(DATASET)) rollback --reason "$(or $(REASON),no reason given)"
+	@$(PY) flows/lifecycle.py $(call option,--dataset,DATASET) rollback $(or $(call option,--reason,REASON),--reason 'no reason given')
 
 compare: $(READY) ## two versions on rows neither has seen: make compare A=2 B=3
-	@$(PY) flows/lifecycle.py $(if $(DATASET),--dataset $(DATASET)) compare "$(A)" "$(B)"
+	@$(PY) flows/lifecycle.py $(call option,--dataset,DATASET) compare $(call quoted,A) $(call quoted,B)
 
 lineage: $(READY) ## where a version comes from: make lineage VERSION=3
-	@$(PY) flows/lifecycle.py $(if $(DATASET),--dataset $(DATASET)) lineage "$(VERSION)"
+	@$(PY) flows/lifecycle.py $(call option,--dataset,DATASET) lineage $(call quoted,VERSION)
+
+card: $(READY) ## show a card in the browser: make card FLOW=train RUN=run/step
+	@$(PY) flows/$(call quoted,FLOW)_flow.py card view $(call quoted,RUN)
 
 bench-data: $(READY) ## DataFlow beside one process that does the same by hand: make bench-data [ROWS=1000000]
 	@$(PY) tests/bench/data.py $(if $(ROWS),--rows $(ROWS))
@@ -81,25 +91,25 @@ bench-s3: $(READY) ## TrainFlow with everything in S3 beside the same on local d
 	@$(PY) -m tests.bench.s3 $(if $(ROWS),--rows $(ROWS))
 
 bench-quality: $(READY) ## our models beside FLAML's: make bench-quality [SOURCE=telco.csv]
-	@$(PY) tests/bench/quality.py $(if $(SOURCE),--telco "$(SOURCE)")
+	@$(PY) tests/bench/quality.py $(call option,--telco,SOURCE)
 
 score: $(READY) ## a ranked list with reasons, without a service: make score SOURCE=customers.csv
-	$(PY) flows/score_flow.py $(if $(DATASET),--config description config/datasets/$(DATASET).toml) run $(if $(SOURCE),--source "$(SOURCE)")
+	@$(PY) flows/score_flow.py $(description) run $(call option,--source,SOURCE)
 
 bench-serve: $(READY) ## the service beside mlflow, FastAPI and an empty service: make bench-serve [FAMILIES=xgboost]
 	@$(PY) -m tests.bench.serve $(if $(FAMILIES),--families $(FAMILIES))
 
 bento: $(READY) ## build the champion's Bento, as TrainFlow's last step does; prints its tag
-	@$(PY) flows/serve.py --build $(if $(DATASET),--dataset $(DATASET))
+	@$(PY) flows/serve.py --build $(call option,--dataset,DATASET)
 
 predict: $(READY) ## rank a file with the running service: make predict FILE=customers.csv [URL=...]
-	@$(PY) flows/predict.py "$(FILE)" --url "$(URL)"
+	@$(PY) flows/predict.py $(call quoted,FILE) $(or $(call option,--url,URL),--url http://127.0.0.1:$(call quoted,PORT))
 
-monitor: $(READY) ## compare the champion's predictions with its holdout: make monitor [ANALYSIS=file] [LABELS=file] [ROWS=1000]
-	@$(PY) flows/monitor_flow.py $(if $(DATASET),--config description config/datasets/$(DATASET).toml) run $(if $(ANALYSIS),--analysis "$(ANALYSIS)") $(if $(LABELS),--labels "$(LABELS)") $(if $(ROWS),--rows $(ROWS))
+monitor: $(READY) ## compare the champion's predictions with its holdout: make monitor [ANALYSIS=file] [LABELS=file] [ROWS=1000] [RETRAIN=1 SOURCE=file]
+	@$(PY) flows/monitor_flow.py $(description) run $(call option,--analysis,ANALYSIS) $(call option,--labels,LABELS) $(call option,--rows,ROWS) $(if $(value RETRAIN),--retrain) $(call option,--source,SOURCE)
 
 drift-demo: $(READY) ## ordinary, then shifted customers, and what MonitorFlow says: make drift-demo [RETRAIN=1]
-	@$(PY) flows/drift_demo.py $(if $(RETRAIN),--retrain)
+	@$(PY) flows/drift_demo.py $(if $(value RETRAIN),--retrain)
 
 bench-drift: $(READY) ## false alarms, power, estimate against truth, and 1,000,000 rows beside scipy
 	@$(PY) -m tests.bench.drift
@@ -125,7 +135,7 @@ test: $(READY) ## unit and integration tests
 	$(PY) -m pytest
 
 mlflow: $(READY) ## browse experiments and the registry: make mlflow [PORT=5000] [HOST=0.0.0.0, for every machine]
-	@$(PY) flows/serve.py --mlflow --host $(HOST) --port $(if $(filter file,$(origin PORT)),5000,$(PORT))
+	@$(PY) flows/serve.py --mlflow --host $(call quoted,HOST) --port $(if $(filter file,$(origin PORT)),5000,$(call quoted,PORT))
 
 argo-export: $(READY) ## write argo/flows/: what the cluster gets (needs the S3 store of profile cluster, no cluster)
 	@CHURNFLOW_PROFILE=cluster $(PY) flows/export.py --production
@@ -153,7 +163,7 @@ clean: ## remove all local state (.churnflow), after asking
 	@read -r -p "Remove .churnflow with all runs, models and data versions? [y/N] " answer; \
 	  if [ "$$answer" = y ]; then rm -rf .churnflow; else echo "kept"; fi
 
-.PHONY: help install run score dataset data-pull data-diff serve promote rollback compare lineage bench-data bench-train bench-quality lint test mlflow argo-export argo-golden argo-deploy clean bento predict fuzz
+.PHONY: help install run score dataset data-pull data-diff serve promote rollback compare lineage data train card bench-data bench-train bench-quality lint test mlflow argo-export argo-golden argo-deploy clean bento predict fuzz
 .PHONY: checkov bench-s3 bench-serve contract up down
 .PHONY: monitor drift-demo bench-drift
 .PHONY: soak

@@ -23,7 +23,7 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Headers = Sequence[tuple[bytes, bytes]]
 
-JSON = b"application/json"
+JSON, FILE = b"application/json", b"application/octet-stream"
 _SAFE = [(b"x-content-type-options", b"nosniff"), (b"referrer-policy", b"no-referrer")]
 _PAGE = (b"content-security-policy", b"default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'")
 _OTHER = "other"  # the label of every path that is no route
@@ -45,13 +45,14 @@ class Answer:
 @dataclass(frozen=True)
 class Route:
     """One endpoint: takes the body's bytes if ``post``, of at most ``limit`` bytes. ``open`` needs no key; a ``long`` one
-    works in a thread, so that others are answered meanwhile."""
+    works in a thread, so that others are answered meanwhile. ``kind`` is the media type of the body."""
 
     work: Callable[[bytes], Answer]
     post: bool = False
     limit: int = 0
     open: bool = False
     long: bool = False
+    kind: bytes = JSON
 
 
 class Gone(Exception):
@@ -131,7 +132,7 @@ class App:
         allowed = ("POST",) if route.post else ("GET", "HEAD")
         if scope["method"] not in allowed:
             raise _refused(405, "the method is wrong", "method", scope["method"], " or ".join(allowed))
-        body = await self._body(headers, receive, route.limit, until) if route.post else b""
+        body = await self._body(headers, receive, route, until) if route.post else b""
         deadline = asyncio.timeout_at(until)
         try:
             async with deadline:
@@ -153,10 +154,14 @@ class App:
         if not sum(hmac.compare_digest(given, key) for key in self.keys):
             raise _refused(401, "an API key is needed", "Authorization", None, "'Bearer KEY', or the header X-API-Key")
 
-    async def _body(self, headers: dict[bytes, bytes], receive: Receive, limit: int, until: float) -> bytes:
+    async def _body(self, headers: dict[bytes, bytes], receive: Receive, route: Route, until: float) -> bytes:
+        limit = route.limit
         kind, encoding = headers.get(b"content-type", b""), headers.get(b"content-encoding", b"identity")
-        if kind.partition(b";")[0].strip().lower() != JSON:
-            raise _refused(415, "the body must be JSON", "Content-Type", kind.decode("latin-1"), JSON.decode())
+        if kind.partition(b";")[0].strip().lower() != route.kind:
+            wanted = "JSON" if route.kind == JSON else "a file's bytes"
+            raise _refused(
+                415, f"the body must be {wanted}", "Content-Type", kind.decode("latin-1"), route.kind.decode()
+            )
         if encoding.lower() != b"identity":
             raise _refused(415, "the body must not be encoded", "Content-Encoding", encoding.decode("latin-1"), "none")
         too_large = _refused(413, "the body is too large", "body", None, f"at most {limit} bytes")

@@ -3,18 +3,20 @@
 import os
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from churn import explain, features, predictions, request, value
-from churn.config import Worth, check
-from churn.request import Row
+import numpy as np
+from churn import customer_file, explain, features, predictions, request, value
+from churn.errors import ChurnError
+from churn.request import Rejected, Row
 from churn.scoring import Scorer
 from pydantic_core import to_json
 
 from bento import openapi
-from bento.app import Answer, App, Route
+from bento.app import FILE, Answer, App, Route
 from bento.instruments import CONTENT_TYPE, Instruments
 from bento.log import Log
 from bento.settings import ServeConfig
@@ -39,8 +41,6 @@ class Desk:
             scorer.dataset, settings.input, settings.limits.rows, settings.log.enabled and settings.log.customer_id
         )
         self._explainer = explain.Explainer.of(scorer)
-        worth = scorer.manifest.get("value")
-        self._worth = check(Worth, worth, "manifest") if worth else None
         self._instruments = Instruments(scorer.manifest)
         schemas = {
             predictions.PREDICTIONS: predictions.schema(scorer.dataset, settings.log.customer_id),
@@ -59,6 +59,7 @@ class Desk:
         routes = {
             "/predict": single(self.predict),
             "/predict_batch": Route(self.predict_batch, post=True, limit=limits.batch_bytes, long=True),
+            "/read": Route(self.read, post=True, limit=limits.batch_bytes, long=True, kind=FILE),
             "/explain": single(self.explain, long=True),
             "/model": _fixed(self._model(), open=False),
             "/livez": _fixed({"status": "alive"}),
@@ -92,13 +93,22 @@ class Desk:
         answers = self._answers(rows)
         return Answer(to_json(answers), after=self._record(rows, answers))
 
+    def read(self, body: bytes) -> Answer:
+        """A file of customers in any form that training takes: its cells, and the rows to send to predict_batch."""
+        most = self._settings.limits.batch_bytes
+        try:
+            found = customer_file.parse(body, "the file", self._scorer.dataset, self._reader.names, most)
+        except ChurnError as error:
+            raise Rejected(422, str(error)) from None
+        return Answer(to_json(asdict(found)))
+
     def explain(self, body: bytes) -> Answer:
         """One customer: each column's contribution to the probability (see ``churn.explain``). It is not logged."""
         row = self._reader.customer(body)
         columns = features.from_rows(self._scorer.dataset, [row])
         (gains,) = self._explainer.reasons(columns, top=len(row))
         content = {
-            "probability": float(self._scorer.probability(columns)[0]),
+            **self._judged(columns, self._scorer.probability(columns))[0],
             "base_value": self._explainer.base,
             "reasons": [{"field": name, "value": row[name], "contribution": gain} for name, _, gain in gains],
             **self._versions,
@@ -113,22 +123,30 @@ class Desk:
         return Answer(to_json({**outcome, "accepted": True}), status=202, after=record)
 
     def _answers(self, rows: list[Row]) -> list[dict[str, Any]]:
-        scorer, threshold = self._scorer, self._scorer.threshold
-        columns = features.from_rows(scorer.dataset, rows)
-        found = scorer.probability(columns)
-        profit = value.expected(self._worth, columns, found).tolist() if self._worth else [None] * len(rows)
+        columns = features.from_rows(self._scorer.dataset, rows)
+        judged = self._judged(columns, self._scorer.probability(columns))
         ids = os.urandom(16 * len(rows)).hex()
         return [
             {
                 "prediction_id": ids[32 * i : 32 * i + 32],
-                "probability": probability,
-                "decision": probability >= threshold,
-                "threshold": threshold,
-                "expected_value": worth,
+                **answer,
                 **self._versions,
                 "warnings": [problem.as_json() for problem in self._warnings(row)],
             }
-            for i, (row, probability, worth) in enumerate(zip(rows, found.tolist(), profit, strict=True))
+            for i, (row, answer) in enumerate(zip(rows, judged, strict=True))
+        ]
+
+    def _judged(self, columns: features.Columns, found: np.ndarray) -> list[dict[str, Any]]:
+        """Probability, decision, threshold and expected profit of each customer."""
+        scorer, worth = self._scorer, self._scorer.worth
+        decisions = scorer.decide(columns, found).tolist()
+        limits = value.thresholds(worth, columns, len(found), scorer.threshold).tolist()
+        profits: list[float | None] = [None] * len(found)
+        if worth is not None:
+            profits = [None if v != v else v for v in value.expected(worth, columns, found).tolist()]
+        return [
+            {"probability": probability, "decision": decision, "threshold": limit, "expected_value": profit}
+            for probability, decision, limit, profit in zip(found.tolist(), decisions, limits, profits, strict=True)
         ]
 
     def _warnings(self, row: Row) -> Sequence[request.Problem]:
@@ -142,7 +160,7 @@ class Desk:
         now = time.time_ns() // 1000
 
         def record() -> None:
-            self._instruments.predicted([a["probability"] for a in answers], self._scorer.threshold)
+            self._instruments.predicted([a["probability"] for a in answers], [a["decision"] for a in answers])
             if self._logs:
                 fixed = [
                     (a["prediction_id"], now, *self._versions.values(), a["probability"], a["decision"])
@@ -169,7 +187,7 @@ class Desk:
         told = ("model_version", "data_version", "family", "threshold", "scores", "params")
         return {
             **{name: manifest[name] for name in told},
-            "dataset": {"name": dataset.name, "description": dataset.description},
+            "dataset": dataset.model_dump(mode="json"),  # how files are to be read, among others
             "lineage": {name: value for name, value in manifest.items() if name not in _UNTOLD},
             "schema": openapi.customer(self._scorer, self._settings),
             "examples": manifest["examples"],

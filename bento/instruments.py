@@ -56,9 +56,9 @@ class Instruments:
         children[0].inc()
         children[1].observe(seconds)
 
-    def predicted(self, probabilities: list[float], threshold: float) -> None:
+    def predicted(self, probabilities: list[float], decisions: list[bool]) -> None:
         """Customers, answered."""
-        churning = sum(p >= threshold for p in probabilities)
+        churning = sum(decisions)
         for decision, number in ((0, len(probabilities) - churning), (1, churning)):
             if number:
                 self._decided[decision].inc(number)

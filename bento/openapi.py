@@ -1,5 +1,7 @@
 """The service's own OpenAPI 3.1 document, and the description that BentoML's client reads; both from the data set."""
 
+import csv
+import io
 from typing import Any
 
 from churn import request
@@ -14,6 +16,14 @@ _VERSIONS: dict[str, Schema] = {
     "model_version": {"type": "string", "description": "version in the model registry"},
     "data_version": {"type": "string", "description": "version of the data it was trained on"},
 }
+_DECISION = (
+    "counts as churning: the probability is at or above the threshold. Where training was given a [value]: worth contacting, "
+    "the expected profit is above 0"
+)
+_THRESHOLD = (
+    "the model's decision threshold. Where training was given a [value]: the probability at which contacting this customer "
+    "costs as much as it brings"
+)
 _ERRORS = {
     400: "The body is not JSON.", 401: "An API key is needed (if the service has keys).", 404: "No such path.",
     405: "The method is wrong.", 408: "The body came too slowly.", 413: "The body is too large.",
@@ -41,15 +51,18 @@ def _schemas(scorer: Scorer, settings: ServeConfig) -> dict[str, Schema]:
         "allowed": {"type": "string", "description": "what may be sent"},
         "row": {"type": ["integer", "null"], "description": "index in a batch"},
     }
-    prediction: dict[str, Schema] = {
-        "prediction_id": _ID,
+    judged: dict[str, Schema] = {
         "probability": {**_SHARE, "description": "probability of churn"},
-        "decision": {"type": "boolean", "description": "probability at or above the threshold: counts as churning"},
-        "threshold": {**_SHARE, "description": "the model's decision threshold"},
+        "decision": {"type": "boolean", "description": _DECISION},
+        "threshold": {**_SHARE, "description": _THRESHOLD},
         "expected_value": {
             "type": ["number", "null"],
             "description": "expected profit of contacting the customer; null if training was given no [value]",
         },
+    }
+    prediction: dict[str, Schema] = {
+        "prediction_id": _ID,
+        **judged,
         **_VERSIONS,
         "warnings": {"type": "array", "items": _ref("Problem"), "description": "values that training has not seen"},
     }
@@ -66,7 +79,7 @@ def _schemas(scorer: Scorer, settings: ServeConfig) -> dict[str, Schema]:
         "Prediction": _object(prediction),
         "Explanation": _object(
             {
-                "probability": _SHARE,
+                **judged,
                 "base_value": {**_SHARE, "description": "mean probability of a sample of training customers"},
                 "reasons": {
                     "type": "array",
@@ -117,6 +130,23 @@ def _operation(
     return operation
 
 
+def _reading(customer: dict[str, Any]) -> Schema:
+    """The one operation that takes a file, not JSON; a CSV of one customer is the example."""
+    file = io.StringIO()
+    csv.writer(file).writerows([customer, customer.values()])
+    text = {"type": "string"}
+    read = _object({
+        "header": {"type": "array", "items": text},
+        "cells": {"type": "array", "items": {"type": "array", "items": text}},
+        "rows": {"type": "array", "items": {"type": "object"}, "description": "to send to predict_batch"},
+        "notes": {"type": "array", "items": text},
+    })  # fmt: skip
+    operation = _operation("Read a file of customers: CSV, Excel or Parquet", read, {})
+    binary = {"schema": {"type": "string", "format": "binary"}, "example": file.getvalue()}
+    operation["requestBody"]["content"] = {"application/octet-stream": binary}
+    return operation
+
+
 def document(scorer: Scorer, settings: ServeConfig) -> Schema:
     """The OpenAPI document of this model's service."""
     plain = {"type": "object"}
@@ -126,6 +156,7 @@ def document(scorer: Scorer, settings: ServeConfig) -> Schema:
     paths = {
         "/predict": {"post": _operation("Score one customer", _ref("Prediction"), _ref("Customer"))},
         "/predict_batch": {"post": _operation("Score customers, in order", predictions, _ref("Customers"))},
+        "/read": {"post": _reading(scorer.manifest["examples"][0])},
         "/explain": {"post": _operation("Why this probability", _ref("Explanation"), _ref("Customer"))},
         "/feedback": {"post": _operation("Report what became of a customer", _ref("Accepted"), _ref("Feedback"), 202)},
         "/model": {"get": _operation("What is served: versions, scores, schema, lineage", plain)},

@@ -5,7 +5,7 @@ Every command takes ``--debug`` (or CHURNFLOW_DEBUG=1): an error then comes with
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -34,13 +34,14 @@ def stopping() -> Iterator[None]:
 warm.start()
 with stopping():  # no such profile, or a mistake in deploy.toml
     from churn import config as settings
+    from churn.commands import GIVEN
     from churn.deploy import Deploy
     from churn.environment import ROOT
 
     DEPLOY = settings.load(Deploy, ROOT / "config" / "deploy.toml")
 import metaflow
 import patches
-from churn import stores
+from churn import commands, stores
 from metaflow import Config, FlowMutator, FlowSpec, current, user_step_decorator
 from metaflow.exception import MetaflowException
 from metaflow.packaging_sys import ContentType
@@ -65,16 +66,18 @@ def _shown(error: ChurnError) -> Exception:
 @user_step_decorator
 def _reported(step_name: str, flow: Any, inputs: Any = None, attributes: Any = None) -> Iterator[None]:
     """A ChurnError is shown as its message alone; how the run ended is published (``churn.publish``)."""
+    if step_name == "start":
+        flow.config_files = files()  # what a resume compares the settings with
     try:
         yield
     except Exception as error:
         if "METAFLOW_KUBERNETES_WORKLOAD" not in os.environ or current.retry_count >= DEPLOY.at(step_name).retries:
-            _ended(False)
+            _ended(False, [])
         if isinstance(error, ChurnError):
             raise _shown(error) from error.__cause__
         raise
     if step_name == "end":
-        _ended(True)
+        _ended(True, flow.tags())
 
 
 @user_step_decorator
@@ -132,6 +135,9 @@ def deployed(flow: type[FlowSpec]) -> type[FlowSpec]:
     return flow
 
 
+_CONFIGS: dict[str, tuple[Path, type[settings.Strict]]] = {}  # of this process's flow: default file and model
+
+
 def config(
     name: str, file: str, model: type[settings.Strict], check: Callable[[Any, str], None] | None = None
 ) -> Config:
@@ -140,14 +146,14 @@ def config(
     Its value is the validated settings as a plain dictionary; anything wrong stops the command before any work.
     """
     default = ROOT / "config" / file
-    if file_given := _given(name):
+    _CONFIGS[name] = (default, model)
+    if given := _given(name):
+        os.environ[f"{GIVEN}{name}"] = str(Path(given).resolve())  # the steps' command lines do not have it
         with stopping():  # Metaflow says less of a file that it cannot read
-            settings.text(Path(file_given))
+            settings.text(Path(given))
 
     def parser(text: str) -> dict[str, Any]:
         source = _given(name) or str(default)
-        if _given(name):
-            os.environ[f"{GIVEN}{name}"] = str(Path(source).resolve())  # the steps' command lines do not have it
         try:
             found = settings.parse(model, text, source)
             if check is not None:
@@ -157,6 +163,11 @@ def config(
         return found.model_dump(mode="json")
 
     return Config(name, default=str(default), parser=parser)
+
+
+def dataset_file(dataset: str) -> Path:
+    """The description of a data set: of config/datasets by its name, or the .toml file itself."""
+    return Path(dataset) if dataset.endswith(".toml") else ROOT / "config" / "datasets" / f"{dataset}.toml"
 
 
 def read(model: type[settings.Model], value: Any) -> settings.Model:
@@ -169,8 +180,9 @@ def read(model: type[settings.Model], value: Any) -> settings.Model:
 class Flow(FlowSpec):
     """Base of the flows."""
 
-
-GIVEN = "CHURNFLOW_GIVEN_"  # and a Config's name: the variable by which a run's steps know the file
+    def tags(self) -> list[str]:
+        """What a run that succeeded is found by later."""
+        return []
 
 
 def _given(name: str) -> str | None:
@@ -182,42 +194,21 @@ def _given(name: str) -> str | None:
     return None
 
 
-def upstream_version(requested: str) -> str:
-    """The data version to train on: the one asked for, else the triggering DataFlow run's, else the newest successful one's."""
-    from metaflow import Flow
-    from metaflow.exception import MetaflowNotFound
-
-    if requested:
-        return requested
-    trigger = current.get("trigger")
-    try:
-        run = trigger.run if trigger is not None else Flow("DataFlow").latest_successful_run
-    except MetaflowNotFound:
-        run = None
-    if run is None or run.data is None:
-        raise ChurnError("there is no data version yet; run `python flows/data_flow.py run`, or give --data-version")
-    return run.data.data_version
+def files() -> dict[str, str]:
+    """The file of each of the flow's Configs, by its name: the one given, else the default."""
+    return {name: os.environ.get(f"{GIVEN}{name}", str(default)) for name, (default, _) in _CONFIGS.items()}
 
 
-def previous_profile(dataset: str, made_up: bool) -> Any:
-    """The ``churn.profile.Profile`` of the newest successful DataFlow run on this data set, made up or not; None without one."""
-    from metaflow import Flow
-    from metaflow.exception import MetaflowNotFound
-
-    try:
-        for run in Flow("DataFlow"):
-            if run.successful and (run.data.description["name"], run.data.made_up) == (dataset, made_up):
-                return run.data.profile
-    except MetaflowNotFound:
-        pass
-    return None
+def on_disk(name: str, file: str = "") -> Any:
+    """A Config as its file - or another - says now. Raises ChurnError."""
+    return settings.load(_CONFIGS[name][1], file or files()[name])
 
 
 OUTCOMES = {True: "succeeded", False: "failed"}
 
 
-def _ended(well: bool) -> None:
-    """Tag the run with its outcome, and publish the flow's totals - counted by these tags - and times."""
+def _ended(well: bool, tags: list[str]) -> None:
+    """Tag the run with its outcome and ``tags``, and publish the flow's totals - counted by the outcomes - and times."""
     import time
     from collections import Counter
 
@@ -229,7 +220,7 @@ def _ended(well: bool) -> None:
     metaflow.namespace(None)  # the runs of all users are counted
     try:
         run = metaflow.Run(f"{name}/{current.run_id}")
-        run.add_tag(f"outcome:{OUTCOMES[well]}")
+        run.add_tags([f"outcome:{OUTCOMES[well]}", *tags])
         if well:
             found.append(metrics.DURATION.of(now - run.created_at.timestamp()))
         ended = Counter(tag for run in metaflow.Flow(name) for tag in run.user_tags)
@@ -250,6 +241,12 @@ def report(dataset: str, samples: list[Any]) -> None:
         print(problem)
 
 
+def say(notes: Iterable[str]) -> None:
+    """Print what a person should know, a line each."""
+    for note in notes:
+        print(note)
+
+
 def show(on: Any, parts: list[Any]) -> None:
     """Put the parts of ``churn.cards`` on a Metaflow card."""
     from churn import cards
@@ -268,10 +265,12 @@ def show(on: Any, parts: list[Any]) -> None:
 
 def card(step: str) -> str:
     """The command that shows the card of a step of this run."""
-    return f"{python()} {Path(sys.argv[0]).resolve().relative_to(ROOT)} card view {current.run_id}/{step}"
+    flow = str(current.flow_name).removesuffix("Flow").lower()
+    return commands.say("card", FLOW=flow, RUN=f"{current.run_id}/{step}")
 
 
-def python() -> str:
-    """The interpreter as a person would type it from the root."""
-    path = Path(sys.executable)
-    return str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else str(path)
+def again(flow: Any, force: bool = False) -> str:
+    """The command that trains on the run's data version once more, with its settings' file as it is by then."""
+    own = flow.config_files["settings"]
+    settings = "" if own == str(_CONFIGS["settings"][0]) else commands.shown(Path(own))
+    return commands.say("train", VERSION=flow.data_version, SETTINGS=settings, FORCE="1" if force else "")

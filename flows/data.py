@@ -4,27 +4,35 @@ import argparse
 from pathlib import Path
 
 import base
+from churn import commands
 from churn.errors import ChurnError
 
 
 def describe(options: argparse.Namespace) -> str:
     """Write config/datasets/NAME.toml from a file; say what a person has to decide and how to go on."""
-    from churn import describe, tables
+    from churn import describe, reader, tables
 
     path = base.ROOT / "config" / "datasets" / f"{options.name}.toml"
     if path.exists():
         raise ChurnError(f"{path}: exists already; remove it first, or give another NAME")
-    files = tables.files(Path(options.source).expanduser())
-    found = describe.describe(tables.from_bytes(tables.read(files[0])), options.name, options.source, options.target)
+    files = reader.files(Path(options.source).expanduser())
+    data, notes = tables.load(files[0])
+    if len(files) > 1:
+        notes = (*notes, f"{files[0]}: described is the first of {len(files)} files")
+    said = (options.target, options.positive, options.leave_out)
+    found = describe.describe(tables.from_bytes(data), options.name, options.source, *said)
     path.write_text(found.text, encoding="utf-8")
     dataset = found.dataset
+    left = " or ".join(map(repr, dataset.columns[dataset.target].left))
     return "\n".join(
         [
-            f"Wrote {path.relative_to(base.ROOT)}: target '{dataset.target}' ({dataset.positive!r} means left), "
+            *notes,
+            f"Wrote {path.relative_to(base.ROOT)}: target '{dataset.target}' ({left} means left), "
             f"id {dataset.id or 'none'}, {len(dataset.raw)} features of {len(dataset.columns)} columns.",
+            *([f"Left out: {', '.join(found.left_out)}."] if found.left_out else []),
             *(["Decide, there:"] if found.decisions else []),
             *(f"  {note}" for note in found.decisions),
-            f"Then: make run DATASET={options.name} SOURCE={options.source}",
+            f"Then: {commands.say('run', DATASET=options.name, SOURCE=options.source)}",
         ]
     )
 
@@ -51,9 +59,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     commands = parser.add_subparsers(required=True)
     add = commands.add_parser("describe", help=describe.__doc__)
-    add.add_argument("source", help="CSV or Parquet file")
+    add.add_argument("source", help="CSV, Excel or Parquet file")
     add.add_argument("name", help="of the data set: small letters, digits and _")
     add.add_argument("--target", default="", help="the column that says who left, where it cannot be told")
+    add.add_argument("--positive", default="", help="its value that means that the customer left, or several: A,B")
+    add.add_argument("--leave-out", default="", help="its values whose rows are no examples: A,B")
     add.set_defaults(run=describe)
     add = commands.add_parser("pull", help=pull.__doc__)
     add.add_argument("version")

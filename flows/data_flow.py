@@ -1,6 +1,10 @@
 """DataFlow: from customer data to a data version. ``python flows/data_flow.py run [--source customers.csv]``"""
 
+from pathlib import Path
+
 import base
+import launch
+import runs
 from churn.config import DataConfig
 from churn.dataset import Dataset
 from metaflow import Parameter, card, current, step
@@ -14,40 +18,44 @@ class DataFlow(base.Flow):
     description = base.config("description", "datasets/telco.toml", Dataset)
     source = Parameter(
         "source",
-        help="CSV or Parquet file, or a folder of them, to read instead of the sources in config/data.toml",
+        help="CSV, Excel or Parquet file, or a folder of them, to read instead of the sources in config/data.toml",
         default="",
     )
 
     @step
     def start(self):
         """The sources are known and the settings are valid."""
-        from churn.sources import choose
+        from churn import made_up, sources
 
-        self.sources = choose(base.read(DataConfig, self.settings).source, self.source)
-        self.made_up = any(source.kind == "generate" for source in self.sources)
+        dataset = base.read(Dataset, self.description)
+        self.sources = sources.choose(base.read(DataConfig, self.settings).source, self.source, dataset, "data")
+        self.made_up, self.notice = made_up.any_of(self.sources), made_up.sources(self.sources, dataset, "data")
+        self.path = str(Path(self.source).expanduser().resolve()) if self.source else ""
         self.next(self.ingest, foreach="sources")
 
     @step
     def ingest(self):
-        """One source is read whole; its cells are as they were found."""
+        """One source is read whole; its cells are as they were found, and what was noticed while reading is said."""
         from churn import sources
 
-        self.table = sources.read(self.input, base.read(Dataset, self.description))
+        self.table, self.notes = sources.read(self.input, base.read(Dataset, self.description))
+        base.say(self.notes)
         self.next(self.validate)
 
     @card(type="blank", id="data")
     @step
     def validate(self, inputs):
         """All rows are in one table with the data set's columns and types, and the card says what the checks found."""
-        from churn import data_card, intake, publish
+        from churn import data_card, intake, profile, publish
 
-        self.merge_artifacts(inputs, include=["made_up", "sources"])
+        self.merge_artifacts(inputs, include=["made_up", "sources", "path"])
         dataset, limits = base.read(Dataset, self.description), base.read(DataConfig, self.settings).quality
-        previous = base.previous_profile(dataset.name, self.made_up)
-        found = intake.check(self.sources, [given.table for given in inputs], dataset, limits, previous)
+        previous = runs.previous_profile(dataset.name, self.made_up)
+        parts, notes = [given.table for given in inputs], sum((given.notes for given in inputs), ())
+        found = intake.check(self.sources, parts, dataset, limits, previous, notes)
         base.show(current.card["data"], data_card.data(found, dataset))
         base.report(dataset.name, publish.quality(found.report))
-        self.quality, self.profile, self.origin = found.report, found.profile, found.origin
+        self.quality, self.columns, self.origin = found.report, profile.text(found.profile), found.origin
         self.quarantine = intake.set_aside(found, f"{dataset.name}-{current.run_id}")
         self.table = found.stored.result()
         self.next(self.features)
@@ -61,6 +69,7 @@ class DataFlow(base.Flow):
         self.quality.require(self.origin)  # here, because a step that fails leaves no card
         dataset, settings = base.read(Dataset, self.description), base.read(DataConfig, self.settings).split
         self.derived, self.sides, self.rows = intake.prepare(self.table, dataset, settings)
+        self.unused = len(self.sides) - sum(self.rows)
         del self.table  # only read: as in the next step, it is passed on and not saved again
         self.next(self.version)
 
@@ -78,10 +87,14 @@ class DataFlow(base.Flow):
     @step
     def end(self):
         """The data version is known."""
-        print(
-            f"Data version {self.saved.version} ({self.saved}): {self.rows[0]} rows to train, {self.rows[1]} held out"
-        )
+        from churn import intake
+
+        print(intake.ending(self.saved, self.rows, self.unused, self.made_up, self.quality.left_out))
+
+    def tags(self):
+        """Its data set and version."""
+        return [f"{runs.DATASET}{self.description['name']}", f"{runs.VERSION}{self.data_version}"]
 
 
 if __name__ == "__main__":
-    DataFlow()
+    launch.flow(DataFlow, lambda: launch.customers("data"))

@@ -7,6 +7,7 @@ champion if it is better. The champion must itself have learned from made-up cus
 
 import argparse
 import os
+import sys
 import tempfile
 import time
 from datetime import UTC, datetime
@@ -16,7 +17,8 @@ from typing import TYPE_CHECKING
 import base
 import numpy as np
 import retraining
-from churn import client, generator, promotion, registry, serving
+import run
+from churn import client, commands, generator, made_up, promotion, registry, serving
 from churn.config import load
 from churn.dataset import Dataset
 from churn.errors import ChurnError
@@ -25,6 +27,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 ROWS, BATCH, SEEDS = 3000, 1000, (1001, 1002)
+NOTICE = (
+    "A demonstration: these customers are made up - or, for a champion of real ones, drawn from its holdout and changed -, "
+    "none of yours."
+)
 DESCRIPTION = base.ROOT / "config" / "datasets" / "telco.toml"
 PRICE, CONTRACT = "MonthlyCharges", "Contract"
 RAISE, MOVED, MONTHLY = 1.3, 0.6, "Month-to-month"
@@ -46,7 +52,7 @@ def shifted(text: str) -> str:
 def customers(champion: registry.Registered, folder: Path) -> "tuple[pd.DataFrame, pd.DataFrame]":
     """Ordinary and shifted customers: made up, or for a champion of real ones drawn from its holdout."""
     described = load(Dataset, DESCRIPTION)
-    if champion.tags["made_up"] == "True":
+    if made_up.was(champion):
         return generator.generate(described, ROWS, SEEDS[0]), generator.generate(
             load(Dataset, folder / "shifted.toml"), ROWS, SEEDS[1]
         )
@@ -75,11 +81,12 @@ def send(tag: str, log: str, groups: "tuple[pd.DataFrame, ...]") -> list[str]:
     return moments
 
 
-def monitor(log: str, description: Path, *words: str) -> None:
-    """Run MonitorFlow on windows of a third of a group, and print what its last step says."""
-    cut = ["run", "--rows", str(ROWS // 3), *words]
+def monitor(log: str, model: registry.Registered, description: Path, *words: str) -> None:
+    """Run MonitorFlow on the model's answers, in windows of a third of a group, and print what its last step says."""
+    cut = ["run", "--model-version", model.version, "--rows", str(ROWS // 3), *words]
+    script = str(base.ROOT / "flows" / "monitor_flow.py")
     retraining.flow(
-        ["flows/monitor_flow.py", "--config", "description", str(description), *cut], CHURNFLOW_PREDICTIONS=log
+        [sys.executable, script, "--config", "description", str(description), *cut], CHURNFLOW_PREDICTIONS=log
     )
 
 
@@ -88,14 +95,15 @@ def demo(retrain: bool) -> None:
     described = load(Dataset, DESCRIPTION)
     if registry.by_alias(described.model, registry.CHAMPION) is None:
         print("There is no champion yet: DataFlow and TrainFlow run first.", flush=True)
-        for flow in ("data", "train"):
-            retraining.flow([f"flows/{flow}_flow.py", "run"])
+        run.both(retraining.flow, str(DESCRIPTION))
     champion = promotion.champion(described)
-    if retrain and champion.tags["made_up"] != "True":
+    if retrain and not made_up.was(champion):
         raise ChurnError(
             f"version {champion.version} learned from real customers, and made-up ones must not replace it; try the "
-            "retraining in a folder of its own: CHURNFLOW_HOME=/tmp/drift make run drift-demo RETRAIN=1"
+            f"retraining in a folder of its own: CHURNFLOW_HOME=/tmp/drift {commands.say('drift-demo', RETRAIN='1')}"
         )
+    if made_up.was(champion) and not described.generate:
+        raise ChurnError(f"{DESCRIPTION}: has no [generate] table any more to make up customers by; put it back")
     with tempfile.TemporaryDirectory(prefix="drift-demo-") as name:
         folder, log = Path(name), str(Path(name, "log"))
         description = folder / "shifted.toml"
@@ -106,21 +114,22 @@ def demo(retrain: bool) -> None:
         )
         between, _ = send(serving.package(champion), log, customers(champion, folder))
         print(f"\nMonitorFlow after the ordinary customers ({ROWS // 3:,} to a window):", flush=True)
-        monitor(log, DESCRIPTION, "--until", between)
+        monitor(log, champion, DESCRIPTION, "--until", between)
         print("\nMonitorFlow after the shifted customers:", flush=True)
         if retrain:
-            monitor(log, description, "--retrain")
+            monitor(log, champion, description, "--retrain")
         else:
-            monitor(log, DESCRIPTION)
+            monitor(log, champion, DESCRIPTION)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--retrain", action="store_true", help="train on shifted customers after the alert")
-    started = time.monotonic()
+    options, started = parser.parse_args(), time.monotonic()
+    print(NOTICE, flush=True)
     with base.stopping():
-        demo(parser.parse_args().retrain)
-    print(f"\n{time.monotonic() - started:.0f} seconds")
+        demo(options.retrain)
+    print(f"\n{time.monotonic() - started:.0f} seconds", NOTICE, sep="\n")
 
 
 if __name__ == "__main__":

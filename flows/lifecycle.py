@@ -13,7 +13,7 @@ def main() -> None:
     options = _options()
     with base.stopping():
         stores.check()
-        description = load(Dataset, base.ROOT / "config" / "datasets" / f"{options.dataset}.toml")
+        description = load(Dataset, base.dataset_file(options.dataset))
         _print(_run(options, description.model))
 
 

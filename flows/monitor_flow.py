@@ -1,7 +1,9 @@
 """MonitorFlow: see decay before the labels do, and act. ``python flows/monitor_flow.py run [--analysis customers.csv]``"""
 
 import base
+import launch
 import retraining
+import run
 from churn.dataset import Dataset
 from churn.monitor_config import MonitorConfig
 from metaflow import Parameter, card, current, step
@@ -13,9 +15,12 @@ class MonitorFlow(base.Flow):
 
     settings = base.config("settings", "monitor.toml", MonitorConfig)
     description = base.config("description", "datasets/telco.toml", Dataset)
-    analysis = Parameter("analysis", help="CSV or Parquet file of customers to look at instead of the log", default="")
+    analysis = Parameter("analysis", help="file of customers to look at instead of the log", default="")
     labels = Parameter("labels", help="file of prediction_id and outcome, besides the service's feedback", default="")
     rows = Parameter("rows", help="cut the log into windows of so many rows, whatever the settings say", default=0)
+    version = Parameter(
+        "model-version", help="the model whose answers are looked at (default: the champion)", default=""
+    )
     until = Parameter("until", help="look at the log as it was at this time (2026-11-25T06:00, UTC)", default="")
     retrain = Parameter("retrain", help="on an alert run DataFlow and TrainFlow", is_flag=True, default=False)
     source = Parameter("source", help="what DataFlow is to read then: a file, instead of its settings'", default="")
@@ -23,11 +28,16 @@ class MonitorFlow(base.Flow):
     @step
     def start(self):
         """The champion's reference is known, and so are the windows to compare with it."""
-        from churn import monitoring
+        from churn import made_up, monitoring
 
+        dataset = base.read(Dataset, self.description)
         self.config = monitoring.cut(base.read(MonitorConfig, self.settings), self.rows)
-        self.reference = monitoring.compared(base.read(Dataset, self.description))
+        self.reference = monitoring.compared(dataset, self.version)
+        self.notice = launch.begin(made_up.model(self.reference.model, dataset))
+        if self.retrain:
+            retraining.check(dataset, self.source, made_up.was(self.reference.model))
         self.windows = monitoring.collect(self.reference, self.config, self.analysis, self.labels, self.until)
+        base.say(self.windows.notes)
         self.next(self.drift, self.performance)
 
     @step
@@ -56,7 +66,7 @@ class MonitorFlow(base.Flow):
         self.judged, self.verdict = monitoring.judge(
             self.windows, self.distances, self.scores, self.realised, self.before, self.config
         )
-        self.todo = retraining.typed(self.source)
+        self.todo = retraining.typed(self.reference, self.source)
         found = (self.judged, self.realised, self.before, self.verdict, self.todo)
         base.show(current.card["monitoring"], monitor_card.parts(self.reference, self.windows, *found))
         base.report(self.reference.dataset.name, alerts.samples(self.judged[-1], self.realised, self.verdict))
@@ -77,10 +87,10 @@ class MonitorFlow(base.Flow):
         """The verdict is said; after an alert with --retrain there is a newer model, if it is better."""
         print(self.verdict, *filter(None, [self.told]), f"Card: {base.card('decide')}", sep="\n")
         if self.verdict.severity == "alert" and self.retrain:
-            retraining.run(self.source)
+            run.both(retraining.flow, retraining.description(), self.source)
         elif self.verdict.severity == "alert":
             print(f"Train on newer customers: {self.todo}")
 
 
 if __name__ == "__main__":
-    MonitorFlow()
+    launch.flow(MonitorFlow, retraining.asked)

@@ -19,10 +19,11 @@ def main() -> None:
     options = parser.parse_args()
     out = Path(options.out or f"{Path(options.file).stem}.ranked.csv")
     try:
-        ranked = client.rank(options.file, options.url.rstrip("/"), os.environ.get("CHURNFLOW_API_KEY", ""))
+        ranked, notes = client.rank(options.file, options.url.rstrip("/"), os.environ.get("CHURNFLOW_API_KEY", ""))
         ranked.to_csv(out, index=False)
     except (base.ChurnError, OSError) as error:
         sys.exit(str(error))
+    base.say(notes)
     print(ranked.head(SHOWN).drop(columns="prediction_id").iloc[:, :8].to_string(index=False))
     print(f"\n{len(ranked)} customers, {ranked.decision.sum()} count as churning: {out}")
 

@@ -6,39 +6,62 @@ import subprocess
 import sys
 
 import base
+import launch
+import runs
+from churn import commands, made_up
+from churn.config import DataConfig, Source, load
+from churn.dataset import Dataset
+from churn.environment import IN_POD
 from churn.errors import ChurnError
+from churn.reference import Reference
+from metaflow import current
 
 
-def commands(source: str) -> list[list[str]]:
-    """DataFlow and TrainFlow as this run's data set needs them; ``source`` is what DataFlow is to read, "" for its settings'."""
-    description = os.environ.get(f"{base.GIVEN}description")
-    data = [*(["--config", "description", description] if description else []), "run"]
-    return [["flows/data_flow.py", *data, *(["--source", source] if source else [])], ["flows/train_flow.py", "run"]]
+def typed(reference: Reference, source: str) -> str:
+    """The command for newer customers as a person types it: of ``source``, else of config/data.toml, else of the file that the
+    model's own came from, but never of made-up ones. In a cluster, what starts the deployed DataFlow."""
+    if IN_POD:
+        where = "--production" if current.is_production else f"--branch {current.branch_name}"
+        return f"python flows/data_flow.py {where} argo-workflows trigger"
+    read = source
+    if not read and made_up.any_of(_configured()):
+        read = runs.read_by(reference.model.tags["data_version"]) or commands.FILE
+    return commands.say("run", DATASET=reference.dataset.name, SOURCE=read)
 
 
-def typed(source: str) -> str:
-    """The commands as a person types them at the root."""
-    return " && ".join(f"{base.python()} {shlex.join(words)}" for words in commands(source))
+def check(dataset: Dataset, source: str, learned_from_made_up: bool = True) -> None:
+    """Raises ChurnError where a retraining would be on made-up customers, and there is no [generate] or the model has
+    learned from real ones."""
+    if not source and made_up.any_of(_configured()) and not (dataset.generate and learned_from_made_up):
+        again = commands.say("monitor", DATASET=dataset.name, RETRAIN="1", SOURCE=commands.FILE)
+        raise ChurnError(
+            "config/data.toml has made-up customers only, and a training after an alert must not be on them; give the file "
+            f"of newer ones: {again}"
+        )
 
 
-def run(source: str) -> None:
-    """Run DataFlow, then TrainFlow. Raises ChurnError if one fails."""
-    for words in commands(source):
-        flow(words)
+def asked() -> str:
+    """What can be refused before a run of MonitorFlow; its first line: none."""
+    if "--retrain" in sys.argv:
+        check(base.on_disk("description"), launch.option("source"))
+    return ""
+
+
+def description() -> str:
+    """The file that describes this run's data set, where it was given one."""
+    return os.environ.get(f"{base.GIVEN}description", "")
+
+
+def _configured() -> tuple[Source, ...]:
+    """What DataFlow reads without ``--source``."""
+    return load(DataConfig, base.ROOT / "config" / "data.toml").source
 
 
 def flow(words: list[str], **environ: str) -> None:
     """Run a flow and print what its last step says. Raises ChurnError with the end of its output if it fails."""
     # The settings of the flow that this one is run by must not become its own.
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("METAFLOW_FLOW_CONFIG", base.GIVEN))}
-    done = subprocess.run(
-        [sys.executable, *words],
-        cwd=base.ROOT,
-        env={**kept, **environ},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
+    done = subprocess.run(words, env={**kept, **environ}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     if done.returncode:
         raise ChurnError(f"{shlex.join(words)} failed; its output ends:\n{done.stdout[-3000:]}")
     for line in done.stdout.splitlines():

@@ -1,11 +1,12 @@
 """ScoreFlow: from customers to a ranked list with reasons. ``python flows/score_flow.py run --source customers.csv``"""
 
 import base
+import launch
 from churn.dataset import Dataset
 from churn.ranking import ScoreConfig
 from metaflow import Parameter, card, current, step
 
-KEPT = ["model", "made_up", "moment", "table", "aside"]
+KEPT = ["model", "made_up", "moment", "table", "aside", "notes"]
 
 
 @base.deployed
@@ -16,7 +17,7 @@ class ScoreFlow(base.Flow):
     description = base.config("description", "datasets/telco.toml", Dataset)
     source = Parameter(
         "source",
-        help="CSV or Parquet file, or a folder of them, instead of the sources in config/score.toml",
+        help="CSV, Excel or Parquet file, or a folder of them, instead of the sources in config/score.toml",
         default="",
     )
 
@@ -25,11 +26,14 @@ class ScoreFlow(base.Flow):
         """There is a champion, and the sources are known."""
         import time
 
-        from churn import promotion, sources
+        from churn import made_up, promotion, sources
 
-        self.model = promotion.champion(base.read(Dataset, self.description))
-        self.sources = sources.choose(base.read(ScoreConfig, self.settings).source, self.source)
-        self.made_up = any(source.kind == "generate" for source in self.sources)
+        dataset = base.read(Dataset, self.description)
+        self.sources = sources.choose(base.read(ScoreConfig, self.settings).source, self.source, dataset, "score")
+        self.model, self.made_up = promotion.champion(dataset), made_up.any_of(self.sources)
+        self.notice = made_up.sources(self.sources, dataset, "score") or launch.begin(
+            made_up.model(self.model, dataset)
+        )
         self.moment = time.time_ns() // 1000  # a step that is repeated logs the same predictions at the same moment
         self.next(self.screen)
 
@@ -39,7 +43,8 @@ class ScoreFlow(base.Flow):
         from churn import intake, ranking, tables
 
         dataset, rule = ranking.scorer(self.model).dataset, base.read(ScoreConfig, self.settings).score
-        table, self.aside = ranking.screen(self.sources, dataset, rule)
+        table, self.aside, self.notes = ranking.screen(self.sources, dataset, rule)
+        base.say(self.notes)
         intake.quarantine(self.aside, f"{dataset.name}-{current.run_id}")
         self.table, self.shards = tables.to_bytes(table), ranking.shards(len(table), rule.shard_rows)
         self.next(self.score, foreach="shards")
@@ -66,15 +71,14 @@ class ScoreFlow(base.Flow):
         scorer, rule = ranking.scorer(self.model), base.read(ScoreConfig, self.settings).score
         scored, name = [shard.scored for shard in inputs], f"{scorer.dataset.name}-{current.run_id}"
         self.ranked = ranking.rank(scorer, tables.typed(self.table, scorer.dataset), scored, rule, name)
-        base.show(current.card["list"], ranking_card.parts(self.ranked, self.model, self.aside))
+        base.show(current.card["list"], ranking_card.parts(self.ranked, self.model, self.aside, self.notes))
         self.next(self.end)
 
     @step
     def end(self):
         """The list is there."""
-        found = self.ranked
-        print(f"{found.churning} of {found.customers} customers are likely to leave: {found.place}")
+        print(f"{self.ranked}: {self.ranked.place}")
 
 
 if __name__ == "__main__":
-    ScoreFlow()
+    launch.flow(ScoreFlow, lambda: launch.customers("score"))

@@ -3,25 +3,26 @@
 import argparse
 import os
 import sys
+from functools import partial
 
 import base
-from churn import listening, mlflow_store, promotion, stores
+from churn import commands, listening, mlflow_store, promotion, stores
 from churn.config import load
 from churn.dataset import Dataset
 
+LOOPBACK = "127.0.0.1"
+
 
 def champion_tag(dataset: str) -> str:
-    """The tag of the champion's Bento for a data set of config/datasets, built if it is not there yet."""
+    """The tag of the champion's Bento for a data set (see ``base.dataset_file``), built if it is not there yet."""
     from churn import serving
 
-    return serving.package(promotion.champion(load(Dataset, base.ROOT / "config" / "datasets" / f"{dataset}.toml")))
+    return serving.package(promotion.champion(load(Dataset, base.dataset_file(dataset))))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "--host", default="127.0.0.1", help="address to listen on; 0.0.0.0 is every one of this machine"
-    )
+    parser.add_argument("--host", default=LOOPBACK, help="address to listen on; 0.0.0.0 is every one of this machine")
     parser.add_argument("--port", type=int, help="default: 3000, and 5000 for MLflow")
     parser.add_argument("--dataset", default="telco")
     parser.add_argument("--build", action="store_true", help="build the Bento, print its tag, and stop")
@@ -33,11 +34,19 @@ def main() -> None:
             print(champion_tag(options.dataset))
             return
         port = options.port if options.port is not None else 5000 if options.mlflow else 3000
-        listening.require_free(options.host, port, f"make {'mlflow' if options.mlflow else 'serve'} PORT=")
+        listening.require_free(options.host, port, partial(_again, options))
         words = _mlflow() if options.mlflow else ["bentoml", "serve", champion_tag(options.dataset)]
         if not listening.local(options.host):
             _warn(options.mlflow, port)
     os.execv(sys.executable, [sys.executable, "-m", *words, "--host", options.host, "--port", str(port)])
+
+
+def _again(options: argparse.Namespace, port: int) -> str:
+    """The command that listens on another port."""
+    host = "" if options.host == LOOPBACK else options.host
+    if options.mlflow:
+        return commands.say("mlflow", HOST=host, PORT=str(port))
+    return commands.say("serve", DATASET=options.dataset, HOST=host, PORT=str(port))
 
 
 def _warn(mlflow: bool, port: int) -> None:

@@ -1,50 +1,47 @@
-"""What ``make run`` ends with: the newest DataFlow and TrainFlow runs in a few lines."""
+"""What ``make run`` ends with: its two runs in a few lines."""
 
 import os
+import shlex
+from collections.abc import Iterator
 from typing import Any
 
-import base
-from metaflow import Flow, namespace
+import runs
+from churn import commands, promotion
 
 
-def lines() -> list[str]:
-    """The summary, line by line. Raises MetaflowNotFound if a flow has not run yet."""
-    namespace(None)
-    data, last = (Flow(name).latest_successful_run for name in ("DataFlow", "TrainFlow"))
-    model = last.data.champion.name  # of this data set: the newest training may be of another one
-    train = next(
-        run
-        for run in Flow("TrainFlow")
-        if run.successful and not run.data.nothing_to_do and run.data.champion.name == model
-    )
-    found, served = train.data, last.data
-    held_out = len(found.evaluation.outcome)
-    scores = "  ".join(f"{name} {value:.4f}" for name, value in found.evaluation.scores.items())
-    stored = "" if data.data.saved.uploaded else "; stored already, nothing uploaded"
-    serve = f"make serve DATASET={data.data.description['name']}"
-    skipped = "Nothing to train: the champion has this data and config already."
-    return [
-        "",
-        f"Data       {found.data_version}  ({found.rows:,} rows to train, {held_out:,} held out{stored})",
-        *(f"{'Families' if i == 0 else '':<10} {_family(candidate)}" for i, candidate in enumerate(found.board)),
-        f"Holdout    {scores}",
-        f"Verdict    {skipped if served.nothing_to_do else found.verdict.summary}",
-        f"Champion   version {served.champion.version} ({served.champion.tags['family']})",
-        f"Bento      {served.bento}, served and compared with the model on holdout rows: largest difference {served.parity:.0e}",
-        f"Cards      {base.python()} flows/data_flow.py card view {data.id}/validate",
-        f"           {base.python()} flows/train_flow.py card view {train.id}/gate",
-        f"Serve      {serve}    # or: BENTOML_HOME={os.environ['BENTOML_HOME']} bentoml serve {served.bento}",
-        "",
-    ]
+def lines(data_run: str, train_run: str) -> Iterator[str]:
+    """The summary of a DataFlow run and the TrainFlow run on its version, line by line."""
+    data, train = runs.one("DataFlow", data_run).data, runs.one("TrainFlow", train_run).data
+    champion, made = train.champion, train.challenger
+    found = promotion.record(made)
+    stored = "" if data.saved.uploaded else "; stored already, nothing uploaded"
+    kind = "made-up rows" if data.made_up else "rows"
+    yield f"Data       {data.data_version}  ({data.rows[0]:,} {kind} to train, {data.rows[1]:,} held out{stored})"
+    for i, family in enumerate(found.get("families", [])):
+        yield f"{'' if i else 'Families':<10} {_family(family, found['metric'])}"
+    if "scores" in found:
+        yield f"Holdout    {'  '.join(f'{name} {value:.4f}' for name, value in found['scores'].items())}"
+    same = f"Nothing to train: version {made.version} has this data and config already."
+    yield f"Verdict    {same if train.nothing_to_do else found['summary']}"
+    if made.version != champion.version:
+        yield f"Model      version {made.version} ({made.tags['family']})"
+    yield f"Champion   version {champion.version} ({champion.tags['family']})"
+    proof = f"compared with the champion on holdout rows: largest difference {train.parity:.0e}"
+    yield f"Bento      {train.bento}, served and {proof}"
+    yield f"Cards      {commands.say('card', FLOW='data', RUN=f'{data_run}/validate')}"
+    yield f"           {commands.say('card', FLOW='train', RUN=f'{_trained(train, train_run)}/gate')}"
+    serve = commands.say("serve", DATASET=data.description["name"])
+    yield f"Serve      {serve}    # or: BENTOML_HOME={shlex.quote(os.environ['BENTOML_HOME'])} bentoml serve {train.bento}"
 
 
-def _family(candidate: Any) -> str:
-    best, (low, high) = candidate.best.scores, candidate.interval
+def _trained(train: Any, run: str) -> str:
+    """The run that has the card of the training: an earlier one where there was nothing to train."""
+    return train.challenger.tags["metaflow_run"].split("/")[1] if train.nothing_to_do else run
+
+
+def _family(found: dict[str, Any], metric: str) -> str:
+    low, high = found["interval"]
     return (
-        f"{candidate.family.name:<22} roc_auc {best['roc_auc']:.4f} ({low:.4f} to {high:.4f})  "
-        f"brier {-best['neg_brier_score']:.4f}  {candidate.seconds:.0f} s"
+        f"{found['name']:<22} {metric} {found['score']:.4f} ({low:.4f} to {high:.4f})  "
+        f"brier {found['brier']:.4f}  {found['seconds']:.0f} s"
     )
-
-
-if __name__ == "__main__":
-    print("\n".join(lines()))

@@ -1,10 +1,12 @@
 """TrainFlow: from a data version to a champion behind an endpoint. ``python flows/train_flow.py run``"""
 
 import base
+import launch
+import runs
 from churn.config import TrainConfig
 from metaflow import Parameter, card, current, step
 
-KEPT = ["nothing_to_do", "data_version", "rows", "training", "lineage", "mlflow_run"]
+KEPT = ["nothing_to_do", "data_version", "rows", "training", "lineage", "mlflow_run", "challenger", "config_files"]
 
 
 def _checked(config: TrainConfig, file: str) -> None:
@@ -19,7 +21,7 @@ class TrainFlow(base.Flow):
 
     settings = base.config("settings", "train.toml", TrainConfig, _checked)
     requested = Parameter("data-version", help="data version to train on (default: the newest of DataFlow)", default="")
-    force = Parameter("force", help="train even if the champion has this data and config", is_flag=True, default=False)
+    force = Parameter("force", help="train even if a version has this data and config", is_flag=True, default=False)
 
     @step
     def start(self):
@@ -27,16 +29,17 @@ class TrainFlow(base.Flow):
         from churn import promotion, tracking, versioning
 
         config = base.read(TrainConfig, self.settings)
-        self.data_version = base.upstream_version(self.requested)
+        self.data_version, origin = runs.upstream(self.requested)
         data = versioning.load(self.data_version)
+        self.notice = runs.begin(data, origin)
         promotion.check(data, config)
         self.rows, self.families = len(data.train), list(config.model)
         self.training = f"{current.flow_name}/{current.run_id}"  # kept by a resume: it names the training, not the run
         self.lineage = promotion.lineage(self.data_version, self.training, config)
-        self.nothing_to_do = not self.force and promotion.unchanged(data.dataset, self.lineage) is not None
-        self.mlflow_run = (
-            "" if self.nothing_to_do else tracking.open_run(config.experiment, self.training, self.lineage)
-        )
+        self.challenger = None if self.force else promotion.unchanged(data.dataset, self.lineage)
+        self.nothing_to_do = self.challenger is not None
+        new = not self.nothing_to_do
+        self.mlflow_run = tracking.open_run(config.experiment, self.training, self.lineage) if new else ""
         self.next(self.tune, foreach="families")
 
     @base.skippable
@@ -73,8 +76,8 @@ class TrainFlow(base.Flow):
 
         config, data = base.read(TrainConfig, self.settings), versioning.load(self.data_version)
         whole = models.whole(self.pipeline, data.dataset)
-        worth = config.value or data.dataset.value
-        self.evaluation = evaluation.read_holdout(whole, self.threshold, data, config.search.seed, config.slices, worth)
+        seed, worth = config.search.seed, self.chosen.worth
+        self.evaluation = evaluation.read_holdout(whole, self.threshold, data, seed, config.slices, worth)
         self.next(self.gate)
 
     @card(type="blank", id="training")
@@ -86,7 +89,7 @@ class TrainFlow(base.Flow):
 
         config, data = base.read(TrainConfig, self.settings), versioning.load(self.data_version)
         tracking.log_board(self.mlflow_run, self.board, config.search.metric)
-        self.verdict = promotion.judge(self.evaluation, data, config)
+        self.verdict = promotion.judge(self.evaluation, data, config, self.training)
         base.show(current.card["training"], training_card.parts(self._training(data)))
         self.next(self.register)
 
@@ -95,10 +98,11 @@ class TrainFlow(base.Flow):
     @step
     def register(self):
         """The model is in the registry as challenger with its card, and champion if the verdict says so."""
-        from churn import modelcard, promotion, versioning
+        from churn import modelcard, promotion, training, versioning
 
-        self.verdict.require()
         data = versioning.load(self.data_version)
+        ways = (self.config_files["settings"], base.again(self), runs.anew(data))
+        self.verdict.require(training.other_bounds(self.verdict, data.dataset, *ways))
         self.challenger, self.verdict = promotion.register(self._training(data), self.mlflow_run)
         base.show(current.card["model"], modelcard.keep(self._training(data), self.challenger))
         self.next(self.package)
@@ -116,12 +120,10 @@ class TrainFlow(base.Flow):
     @step
     def end(self):
         """There is a champion to serve."""
-        said = (
-            "nothing to train: same data and config (--force trains anyway)"
-            if self.nothing_to_do
-            else self.verdict.summary
-        )
-        print(f"Champion: version {self.champion.version} as {self.bento}; {said}")
+        from churn import training
+
+        verdict = None if self.nothing_to_do else self.verdict
+        print(training.ending(self.champion, self.challenger, self.bento, verdict, base.again(self, True)))
 
     def _training(self, data):
         """The training so far, as cards and registry take it."""
@@ -132,4 +134,4 @@ class TrainFlow(base.Flow):
 
 
 if __name__ == "__main__":
-    TrainFlow()
+    launch.flow(TrainFlow)

@@ -26,6 +26,7 @@ for _name in (
     "BENTOML_HOME",
     "CHURNFLOW_DVC_REMOTE",
     "CHURNFLOW_PROFILE",
+    "CHURNFLOW_CALLER",  # make test
 ):
     os.environ.pop(_name, None)
 
@@ -61,6 +62,20 @@ def flow(name: str, *words: str, cwd: Path = ROOT, **environ: str) -> subprocess
         stderr=subprocess.STDOUT,
         text=True,
     )
+
+
+def alone(home: Path, *words: str, **environ: str) -> dict[str, Any]:
+    """``python WORDS`` with the state folder ``home`` and nothing else of this session, as the arguments of
+    ``subprocess.run`` or ``Popen``; output and errors in one pipe."""
+    kept = {"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin", "HOME": str(home), "CHURNFLOW_HOME": str(home)}
+    return {
+        "args": [sys.executable, *words],
+        "cwd": ROOT,
+        "env": {**kept, **environ},
+        "stdout": subprocess.PIPE,
+        "stderr": subprocess.STDOUT,
+        "text": True,
+    }
 
 
 @pytest.fixture(scope="session")
@@ -123,6 +138,14 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 def quick_settings() -> str:
     """A train config with the four families and a short search."""
     return str(ROOT / "tests" / "quick_train.toml")
+
+
+@pytest.fixture(scope="session")
+def one_family(quick_settings: str, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The same with the first family only."""
+    path = tmp_path_factory.mktemp("settings") / "one family.toml"
+    path.write_text("[[model]]".join(Path(quick_settings).read_text().split("[[model]]")[:2]))
+    return str(path)
 
 
 @pytest.fixture(scope="session")

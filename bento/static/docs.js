@@ -13,20 +13,21 @@ function resolve(api, schema) {
   return schema?.$ref ? api.components.schemas[schema.$ref.split("/").at(-1)] : schema;
 }
 
-function curl(method, path, body) {
-  const send = body ? ` -H 'Content-Type: application/json' -d '${JSON.stringify(body).replaceAll("'", "'\\''")}'` : "";
+function curl(method, path, type, body) {
+  const send = type ? ` -H 'Content-Type: ${type}' --data-binary '${body.replaceAll("'", "'\\''")}'` : "";
   return `curl${method === "post" ? send : ""} ${new URL(path.slice(1), location.href)}`;
 }
 
 function operation(api, path, method, described) {
-  const takes = resolve(api, described.requestBody?.content["application/json"].schema);
-  const example = takes?.examples?.[0];
-  const body = element("textarea", { value: takes ? pretty(example) : "", ariaLabel: `Body of ${path}` });
+  const [type, media] = Object.entries(described.requestBody?.content ?? {})[0] ?? [];
+  const takes = resolve(api, media?.schema);
+  const example = media?.example ?? pretty(takes?.examples[0]);
+  const body = element("textarea", { value: example ?? "", ariaLabel: `Body of ${path}` });
   const answer = element("pre", { ariaLive: "polite" });
   const send = element("button", { type: "button", textContent: "Send" });
   send.addEventListener("click", async () => {
     const key = document.getElementById("key").value;
-    const headers = { ...(takes && { "Content-Type": "application/json" }), ...(key && { "X-API-Key": key }) };
+    const headers = { ...(type && { "Content-Type": type }), ...(key && { "X-API-Key": key }) };
     const found = await fetch(path.slice(1), { method: method.toUpperCase(), headers, body: takes && body.value });
     const text = await found.text();
     const json = found.headers.get("Content-Type").includes("json");
@@ -39,7 +40,7 @@ function operation(api, path, method, described) {
   });
   return element("details", {},
     element("summary", {}, element("strong", { textContent: `${method.toUpperCase()} ${path}` }), ` ${described.summary}`),
-    element("pre", { textContent: curl(method, path, example) }),
+    element("pre", { textContent: curl(method, path, type, media?.example ?? JSON.stringify(takes?.examples[0])) }),
     ...(takes ? [body, element("details", {}, element("summary", { textContent: "Schema of the body" }),
       element("pre", { textContent: pretty(takes) }))] : []),
     element("p", {}, send), answer, element("h3", { textContent: "Answers" }), ...answers);

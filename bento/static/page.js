@@ -28,8 +28,10 @@ function describe(problem) {
 }
 
 async function call(path, body) {
-  const headers = { ...(key && { "X-API-Key": key }), ...(body && { "Content-Type": "application/json" }) };
-  const answer = await fetch(path, { method: body ? "POST" : "GET", headers, body: body && JSON.stringify(body) });
+  const file = body instanceof Blob; // anything else is sent as JSON
+  const type = file ? "application/octet-stream" : "application/json";
+  const headers = { ...(key && { "X-API-Key": key }), ...(body && { "Content-Type": type }) };
+  const answer = await fetch(path, { method: body ? "POST" : "GET", headers, body: file ? body : body && JSON.stringify(body) });
   const content = await answer.json();
   if (!answer.ok) throw new Refused(content);
   return content;
@@ -108,12 +110,17 @@ async function explain() {
     if (mine !== latest) return; // a newer question is on its way
     notice(null);
     $("recorded").textContent = "";
-    const churns = found.probability >= model.threshold;
+    const churns = found.decision;
     $("probability").textContent = share(found.probability);
     $("gauge").setAttribute("aria-valuenow", found.probability.toFixed(3));
     $("gauge").className = $("decision").className = churns ? "churn" : "";
     $("gauge").firstElementChild.style.width = share(found.probability).replace(" ", "");
-    $("decision").textContent = churns ? "Likely to leave" : "Likely to stay";
+    $("decision").textContent = found.expected_value === null
+      ? (churns ? "Likely to leave" : "Likely to stay")
+      : (churns ? "Worth contacting" : "Not worth contacting");
+    $("gauge").lastElementChild.style.left = share(found.threshold).replace(" ", "");
+    $("threshold").textContent = `From ${share(found.threshold)} (the mark) `
+      + (found.expected_value === null ? "a customer counts as leaving." : "contacting this customer pays.");
     $("base").textContent = share(found.base_value);
     const largest = Math.max(...found.reasons.map((reason) => Math.abs(reason.contribution)), 1e-9);
     $("reasons").tBodies[0].replaceChildren(...found.reasons.slice(0, SHOWN).map((reason) => reasonRow(reason, largest)));
@@ -145,29 +152,15 @@ async function predict() {
   }
 }
 
-// A file: CSV in, ranked CSV out.
-
-function parse(text) {
-  const rows = [[]];
-  const cells = /("(?:[^"]|"")*"|[^",\r\n]*)(,|\r?\n|$)/gy;
-  for (let match; (match = cells.exec(text)) && (match[0] !== "" || cells.lastIndex < text.length);) {
-    rows.at(-1).push(match[1].startsWith('"') ? match[1].slice(1, -1).replaceAll('""', '"') : match[1]);
-    if (match[2] !== ",") rows.push([]);
-    if (cells.lastIndex >= text.length) break;
-  }
-  return rows.filter((row) => row.length > 1 || row[0]);
-}
+// A file, read by the service as training reads it; a ranked CSV comes out.
 
 const quoted = (cell) => (/[",\r\n]/.test(cell) ? `"${cell.replaceAll('"', '""')}"` : cell);
 
 async function rank(file) {
   $("download").hidden = $("ranked").hidden = true;
-  const [header, ...rows] = parse((await file.text()).replace(/^\uFEFF/, ""));
-  const fields = Object.entries(model.schema.properties);
-  const missing = model.schema.required.filter((name) => !header?.includes(name));
-  if (missing.length) throw new Error(`${file.name} has no column ${missing.join(", ")}.`);
-  const customers = rows.map((row) => Object.fromEntries(
-    fields.filter(([name]) => header.includes(name)).map(([name, schema]) => [name, value(row[header.indexOf(name)] ?? "", schema)])));
+  $("notes").replaceChildren();
+  $("file-state").textContent = `Reading ${file.name} …`;
+  const { header, cells: rows, rows: customers, notes } = await call("read", file);
   const size = Math.min(CHUNK, model.limits.rows);
   const answers = [];
   for (let i = 0; i < customers.length; i += size) {
@@ -182,8 +175,10 @@ async function rank(file) {
   const ranked = rows.map((row, i) => [row, answers[i]]).sort((a, b) => b[1].probability - a[1].probability);
   const lines = ranked.map(([row, found], i) => [i + 1, found.probability, found.decision, found.prediction_id, ...row]);
   show(["rank", "probability", "decision", "prediction_id", ...header], lines);
-  $("file-state").textContent = `${rows.length} customers, ${answers.filter((found) => found.decision).length} likely to leave.`
+  $("file-state").textContent = `${rows.length} customers, ${answers.filter((found) => found.decision).length} `
+    + (answers.some((found) => found.expected_value !== null) ? "worth contacting." : "likely to leave.")
     + (rows.length > SHOWN ? ` The first ${SHOWN}:` : "");
+  $("notes").replaceChildren(...notes.map((textContent) => element("li", { textContent })));
 }
 
 function show(header, lines) {
@@ -218,8 +213,6 @@ async function start() {
   $("main").hidden = false;
   $("model").textContent = `${model.dataset.name}, model ${model.model_version} (${words(model.family).toLowerCase()})`;
   $("model").title = `data version ${model.data_version}`;
-  $("threshold").textContent = `From ${share(model.threshold)} (the mark) a customer counts as leaving.`;
-  $("gauge").lastElementChild.style.left = share(model.threshold).replace(" ", "");
   $("customer").replaceChildren(...Object.entries(model.schema.properties).map(([name, schema]) => field(name, schema)));
   const found = await Promise.all(model.examples.map((example) => call("explain", example)));
   const order = found.map((_, i) => i).sort((a, b) => found[b].probability - found[a].probability);

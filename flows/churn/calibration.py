@@ -39,13 +39,15 @@ def _logit(probability: np.ndarray) -> np.ndarray:
 def learn(outcome: np.ndarray, unseen: np.ndarray, folds: list[np.ndarray]) -> Calibration:
     """Slope and intercept from out-of-fold probabilities of shape (n,), if they help where they were not learned.
 
-    ``folds`` holds each fold's places: for the comparison, every fold is calibrated by what the others teach.
+    ``folds`` holds the places that each fold tests on; other rows do not count. For the comparison, every fold is
+    calibrated by what the others teach.
     """
-    crossed = np.empty(len(unseen))
+    tested = np.sort(np.concatenate(folds))
+    crossed = np.full(len(unseen), np.nan)
     for places in folds:
-        others = np.ones(len(unseen), dtype=bool)
-        others[places] = False
+        others = np.setdiff1d(tested, places)
         crossed[places] = recalibrate(unseen[places], *_fit(outcome[others], unseen[others]))
+    outcome, unseen, crossed = outcome[tested], unseen[tested], crossed[tested]
     brier = scores.brier(outcome, unseen), scores.brier(outcome, crossed)
     ece = scores.ece(outcome, unseen), scores.ece(outcome, crossed)
     slope, intercept = _fit(outcome, unseen)

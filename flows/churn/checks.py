@@ -39,11 +39,13 @@ class Check:
 
 @dataclass(frozen=True)
 class Report:
-    """Every check of one table of ``rows`` rows, of which ``set_aside`` went to quarantine."""
+    """Every check of one table of ``rows`` rows, of which ``set_aside`` went to quarantine; further rows were ``left_out`` (in
+    words, with their counts), as they are no examples (see ``exclusions``)."""
 
     checks: tuple[Check, ...]
     rows: int
     set_aside: int = 0
+    left_out: tuple[str, ...] = ()
 
     @property
     def score(self) -> float:
@@ -72,6 +74,6 @@ class Report:
 Found = list[tuple[Check, np.ndarray]]  # a check and the positions of the rows that failed it
 
 
-def shown(values: "pd.Series", rows: np.ndarray) -> tuple[str, ...]:
-    """The first ``values`` and the places ``rows`` where they are. Rows are counted from 1, without the header."""
-    return tuple(f"{value!r} in row {row + 1}" for value, row in zip(values.tolist(), rows.tolist(), strict=False))
+def shown(values: "pd.Series", numbers: np.ndarray) -> tuple[str, ...]:
+    """The first ``values`` with the numbers of their rows, which count from 1, without the header."""
+    return tuple(f"{value!r} in row {row}" for value, row in zip(values.tolist(), numbers.tolist(), strict=False))

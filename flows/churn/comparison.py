@@ -4,18 +4,20 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from churn import scores
+from churn import customers, scores
 from churn.config import Promotion
 
 if TYPE_CHECKING:
     import pandas as pd
 
 NAN = float("nan")
+SPENT = 2.6123753486854883  # the sum of look^-1.5 over all looks: zeta(3/2)
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Challenger against champion on ``rows`` that neither has trained on: ROC-AUC of both, and the bootstrapped gain."""
+    """Challenger against champion on ``rows`` that neither has trained on: ROC-AUC of both, the bootstrapped gain, and how
+    certain it is against how certain it must be, at the ``look``-th look at these rows (see ``looks``; 0: none)."""
 
     champion: str
     rows: int
@@ -26,37 +28,89 @@ class Comparison:
     confidence_of_gain: float
     promote: bool
     reason: str
+    look: int = 0
+    confidence_needed: float = NAN
 
 
 def compare(
-    outcome: np.ndarray, challenger: np.ndarray, champion: np.ndarray, name: str, rule: Promotion, seed: int
+    outcome: np.ndarray,
+    challenger: np.ndarray,
+    champion: np.ndarray,
+    name: str,
+    rule: Promotion,
+    seed: int,
+    look: int = 1,
+    customer: np.ndarray | None = None,
 ) -> Comparison:
-    """Paired bootstrap of the difference in ROC-AUC (Efron & Tibshirani 1993, ch. 16) on the same rows, shape (n,).
+    """Whether the gain in ROC-AUC on the same rows, shape (n,), is certain enough: by DeLong's paired test (1988), one-sided,
+    with Student's t for small holdouts. The interval shown is a paired bootstrap's (Efron & Tibshirani 1993, ch. 16).
 
-    Ties keep the champion. With one class only, or no row left that is unseen by both, the champion stays too.
+    ``customer`` says whose each row is, if some are of the same one. Ties keep the champion. Without two customers of
+    either outcome that are unseen by both, the champion stays too.
     """
-    if len(np.unique(outcome)) < 2:
-        return undecided(name, False, "no rows of both outcomes that neither model has seen", len(outcome))
-    rng = np.random.default_rng(seed)
-    gains = []
-    for _ in range(rule.resamples):
-        drawn = rng.integers(0, len(outcome), len(outcome))
-        if 0 < outcome[drawn].sum() < len(drawn):
-            gains.append(scores.auc(outcome[drawn], challenger[drawn]) - scores.auc(outcome[drawn], champion[drawn]))
-    low, high = np.quantile(gains, [0.025, 0.975])
-    confidence = float(np.mean(np.array(gains) > rule.margin))
-    promote = confidence >= rule.confidence
+    if not comparable(outcome, customer):
+        return nobody(name, len(outcome))
+    gain, error = scores.auc_gain(outcome, challenger, champion, customer)
+    confidence = _certainty(gain - rule.margin, error, scores.independent(outcome, customer) - 1)
+    asked = needed(rule, look)
+    low, high = _interval(outcome, challenger, champion, rule.resamples, seed, customer)
+    promote = confidence >= asked
     reason = (
-        f"a gain above {rule.margin:g} is {confidence:.1%} certain, {rule.confidence:.0%} is "
+        f"a gain above {rule.margin:g} is {_percent(confidence)} certain, {_percent(asked)} is "
         f"{'reached' if promote else 'needed: the champion stays'}"
-    )
+    ) + (f"; look {look} at these customers" if look > 1 else "")
     aucs = scores.auc(outcome, challenger), scores.auc(outcome, champion)
-    return Comparison(name, len(outcome), *aucs, float(low), float(high), confidence, promote, reason)
+    return Comparison(name, len(outcome), *aucs, low, high, confidence, promote, reason, look, asked)
+
+
+def comparable(outcome: np.ndarray, customer: np.ndarray | None = None) -> bool:
+    """Whether there are enough customers to compare two models on."""
+    return scores.independent(outcome, customer) > 1
+
+
+def needed(rule: Promotion, look: int) -> float:
+    """The certainty asked for at the ``look``-th look at the same customers: alpha spending.
+
+    Each look may promote a challenger that is no better with a chance proportional to look^-1.5, and all of them together
+    with no more than 1 - ``rule.confidence``, however many there are and however they depend on one another (Bonferroni).
+    """
+    return 1 - (1 - rule.confidence) * look**-1.5 / SPENT
+
+
+def _certainty(gain: float, error: float, freedom: int) -> float:
+    from scipy.stats import t
+
+    if error == 0:  # the two put the customers in the same order, or one of them is never wrong
+        return float(gain > 0)
+    return float(t.cdf(gain / error, freedom))
+
+
+def _interval(
+    outcome: np.ndarray,
+    challenger: np.ndarray,
+    champion: np.ndarray,
+    resamples: int,
+    seed: int,
+    customer: np.ndarray | None,
+) -> tuple[float, float]:
+    def measure(rows: np.ndarray) -> dict[str, float]:
+        return {"gain": scores.auc(outcome[rows], challenger[rows]) - scores.auc(outcome[rows], champion[rows])}
+
+    return scores.bootstrap(outcome, measure, resamples, seed, customer)["gain"]
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.{1 if share < 0.99 else 4}f}%"  # 99.9988 is asked for at the fiftieth look
 
 
 def undecided(champion: str, promote: bool, reason: str, rows: int = 0) -> Comparison:
     """The verdict without figures, where the two cannot be compared."""
     return Comparison(champion, rows, NAN, NAN, NAN, NAN, NAN, promote, reason)
+
+
+def nobody(champion: str, rows: int) -> Comparison:
+    """The verdict where the ``rows`` are not ``comparable``."""
+    return undecided(champion, False, "no rows of both outcomes that neither model has seen", rows)
 
 
 def not_comparable(champion: str, made_up: bool) -> Comparison:
@@ -67,11 +121,11 @@ def not_comparable(champion: str, made_up: bool) -> Comparison:
 
 
 def unseen(holdout: "pd.DataFrame", others_train: "pd.DataFrame", key: str | None) -> np.ndarray:
-    """True for the holdout rows that do not occur in another model's training rows, by id or, without one, by all values."""
-    import pandas as pd
-
-    if key is not None and key in others_train:
-        return ~holdout[key].isin(others_train[key]).to_numpy()
+    """True for the holdout rows whose customers are not in another model's training rows, by the id ``key`` or, without one
+    in both tables, by all columns that both have (see ``customers``)."""
     shared = [name for name in holdout.columns if name in others_train.columns]
-    hashes = [pd.util.hash_pandas_object(table[shared], index=False) for table in (holdout, others_train)]
-    return ~hashes[0].isin(hashes[1]).to_numpy()
+    key = key if key in shared else None
+    ours, theirs = (
+        customers.keys(table, key, [name for name in shared if name != key]) for table in (holdout, others_train)
+    )
+    return ~np.isin(ours, theirs)

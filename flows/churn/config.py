@@ -158,7 +158,7 @@ Source = Annotated[Generate | File | S3 | Http | Sql, Field(discriminator="kind"
 
 
 class Split(Strict):
-    """Share of rows held out, and the seed of the stratified split."""
+    """Share of the customers (with a time column: of the rows) held out, and the seed that, with the id, draws them."""
 
     holdout: float = Field(default=0.2, gt=0, lt=1)
     seed: int = Field(default=42, ge=0)
@@ -168,11 +168,12 @@ class Quality(Strict):
     """Limits the whole table must keep: fewest rows, fewest rows of either class, the usual share of churn (a warning),
     the largest age of the newest row in days, the largest share of rows that may go to quarantine, and the largest
     Jensen-Shannon distance of a column from the previous data version. ``stale``, ``leakage`` and ``drifted`` say
-    whether such a finding stops the run.
+    whether such a finding stops the run, ``unlabelled`` whether rows without an outcome do, or are left out.
     """
 
     min_rows: int = Field(default=100, ge=10)
     min_class_rows: int = Field(default=20, ge=5)
+    unlabelled: Literal["drop", "error"] = "drop"
     churn_share: tuple[float, float] = (0.01, 0.6)
     max_age_days: int | None = Field(default=None, ge=0)
     stale: Literal["error", "warning"] = "warning"
@@ -240,7 +241,7 @@ class Family(Strict):
 
 
 class Search(Strict):
-    """What all families share: the folds (stratified, the same for all), the seed, the metric that decides, and how
+    """What all families share: the folds (see ``folds``, the same for all), the seed, the metric that decides, and how
     the search runs. ``seconds`` is each family's time budget; ``cpus`` what one family's step may use (0: the machine's
     share); ``backend`` is joblib's. With ``blend`` the mean of several families may win (see ``selection.blend``)."""
 
@@ -256,7 +257,8 @@ class Search(Strict):
 
 
 class Worth(Strict):
-    """What keeping a customer is worth: ``margin`` in money, or ``margin_column`` (money a month) times ``horizon`` (months).
+    """What keeping a customer is worth: ``margin`` in money, or ``margin_column`` (money a month) times ``horizon`` (months),
+    and then ``margin`` only where that is missing (by default the median of the training rows).
 
     ``contact_cost`` is paid for everyone contacted, ``offer_cost`` for everyone who takes the offer, ``success_rate`` is
     the share of contacted churners who stay. ``budget`` is the share of customers that can be contacted, for the report.
@@ -272,14 +274,15 @@ class Worth(Strict):
 
     @model_validator(mode="after")
     def _one_margin(self) -> "Worth":
-        if (self.margin is None) == (self.margin_column is None):
-            raise ValueError("[value] needs either 'margin' or 'margin_column'")
+        if self.margin is None and self.margin_column is None:
+            raise ValueError("[value] needs 'margin' or 'margin_column'")
         return self
 
 
 class Slices(Strict):
     """Groups are judged on their own from ``min_rows`` customers and ``min_class_rows`` of each outcome. A score that is
-    worse than the whole's by more than ``gap`` is a warning; one below ``least`` closes the gate."""
+    worse than the whole's by more than ``gap`` is a warning; one surely below ``least`` closes the gate: the better end of
+    its 99 % interval (see ``scores.interval``) decides."""
 
     min_rows: int = Field(default=50, ge=1)
     min_class_rows: int = Field(default=20, ge=1)
@@ -288,8 +291,9 @@ class Slices(Strict):
 
 
 class Promotion(Strict):
-    """The challenger replaces the champion if a paired bootstrap of their holdout ROC-AUC shows a gain above ``margin``
-    with at least ``confidence``."""
+    """The challenger replaces the champion if a gain of holdout ROC-AUC above ``margin`` is certain by ``confidence``, or
+    by more where the same customers have been looked at before (see ``comparison.needed``). The interval shown is of
+    ``resamples`` paired bootstrap samples."""
 
     margin: float = Field(default=0.0, ge=0, lt=1)
     confidence: float = Field(default=0.95, gt=0.5, lt=1)

@@ -3,7 +3,9 @@
 from typing import TYPE_CHECKING
 
 import numpy as np
-from churn.dataset import Column, Dataset
+from churn.dataset import Dataset
+from churn.formats import NumberFormat, moments, numbers
+from churn.spelling import BLANKS, Spellings
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,7 +28,7 @@ def as_text(values: "pd.Series", missing: tuple[str, ...] = ()) -> "pd.Series":
     if values.dtype.kind == "f":
         whole = values.dropna() % 1 == 0
         values = values.astype("Int64") if whole.all() else values
-    text = values.astype("str").str.strip()
+    text = values.astype("str").str.strip(BLANKS)
     present = values.notna() & (text != "")
     return text.where(present & ~text.isin(missing) if missing else present)
 
@@ -41,50 +43,58 @@ def conform(frame: "pd.DataFrame", dataset: Dataset) -> tuple["pd.DataFrame", di
 
     typed: dict[str, pd.Series] = {}
     unreadable: dict[str, np.ndarray] = {}
-    for name, column in dataset.columns.items():
+    for name in dataset.columns:
         if name in frame.columns:
-            typed[name], bad = _conform(frame[name], column, dataset)
+            typed[name], bad = _conform(frame[name], name, dataset)
             if bad is not None and bad.any():
                 unreadable[name] = bad
     return pd.DataFrame(typed), unreadable
 
 
-def _conform(values: "pd.Series", column: Column, dataset: Dataset) -> "tuple[pd.Series, np.ndarray | None]":
-    import pandas as pd
-
-    missing = dataset.missing_values
+def _conform(values: "pd.Series", name: str, dataset: Dataset) -> "tuple[pd.Series, np.ndarray | None]":
+    column, missing = dataset.columns[name], dataset.missing_words(name)
     if column.numeric:
-        return _number(values, column.type == "integer", missing, dataset.decimal)
+        return _number(values, column.type == "integer", missing, NumberFormat.of(dataset, column))
     if column.type == "timestamp":
         if values.dtype.kind != "M":
             values = as_text(values, missing)
-        found = pd.to_datetime(values, errors="coerce", format="ISO8601", utc=True)
-        return found.dt.tz_localize(None).astype("datetime64[us]"), (found.isna() & values.notna()).to_numpy()
+        found = moments(values, column.format)
+        return found, (found.isna() & values.notna()).to_numpy()
     text = as_text(values, missing)
     if column.type != "category":
         return text.astype("str"), None
-    return _levels(text), None
+    return _levels(text, dataset.spellings(name) if column.role in ("feature", "target") else None), None
 
 
-def _levels(text: "pd.Series") -> "pd.Series":
+def _levels(text: "pd.Series", spellings: Spellings | None) -> "pd.Series":
     """Sorted and only those that occur: equal columns are then equal bytes, wherever they come from."""
+    import pandas as pd
+
     found = text.astype("category")
     codes = found.cat.codes.to_numpy().astype(np.int64)
     occurs = np.bincount(codes + 1, minlength=len(found.cat.categories) + 1)[1:] > 0  # the code -1 is a missing cell
-    return found if occurs.all() else found.cat.remove_unused_categories()
+    found = found if occurs.all() else found.cat.remove_unused_categories()
+    written = found.cat.categories.tolist()
+    levels = [spellings.level(text) for text in written] if spellings else written
+    if levels == written:
+        return found
+    places, distinct = pd.factorize(pd.Series(levels, dtype="str"), sort=True)  # some have become equal
+    codes = np.append(places, -1)[found.cat.codes.to_numpy()]
+    return pd.Series(pd.Categorical.from_codes(codes, distinct), index=text.index)
 
 
 def _number(
-    values: "pd.Series", integer: bool, missing: tuple[str, ...], decimal: str
+    values: "pd.Series", integer: bool, missing: tuple[str, ...], form: NumberFormat
 ) -> "tuple[pd.Series, np.ndarray | None]":
     import pandas as pd
 
     if integer and values.dtype.kind == "i":
         return values.astype("int64"), None
-    if not pd.api.types.is_numeric_dtype(values):
+    if pd.api.types.is_numeric_dtype(values):
+        number = values.astype("float64")
+    else:
         values = as_text(values, missing).astype("str")
-        values = values.str.replace(decimal, ".") if decimal != "." else values
-    number = pd.to_numeric(values, errors="coerce").astype("float64")
+        number = numbers(values, form)
     number = number.where(number.abs() != float("inf"))
     bad = number.isna() & values.notna()
     if integer:

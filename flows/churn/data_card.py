@@ -1,5 +1,6 @@
 """The card of DataFlow: what came in, what the checks say, what changed since the last version, and every column."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,10 +22,12 @@ def data(found: Intake, dataset: Dataset) -> list[Part]:
     report, share = found.report, (found.table[dataset.target] == dataset.positive).mean()
     verdict = "The data may be used." if not report.errors else "**The data is refused; see the failed checks.**"
     aside = f" {report.set_aside:,} are in quarantine." if report.set_aside else ""
+    out = f" Left out: {', '.join(report.left_out)}." if report.left_out else ""
     return [
         f"# Data: {dataset.name}",
         f"{verdict} {report.rows:,} customers from {found.origin}; {share:.1%} churned; quality score {report.score:.4f} "
-        f"({len(report.checks)} checks, {len(report.errors)} failed, {len(report.warnings)} warnings).{aside}",
+        f"({len(report.checks)} checks, {len(report.errors)} failed, {len(report.warnings)} warnings).{out}{aside}",
+        *reading(found.notes),
         *_failed(report),
         *quarantine(found.quarantine),
         *_changes(found),
@@ -53,6 +56,11 @@ def _passed(report: Report) -> list[Part]:
             columns.setdefault((check.rule, check.severity), []).append(check.column)
     rows = [[rule, severity, ", ".join(names)] for (rule, severity), names in columns.items()]
     return ["## Checks that passed", Table(["rule", "severity", "columns"], rows)]
+
+
+def reading(notes: Sequence[str]) -> list[Part]:
+    """How the files were read, where there is something to say."""
+    return ["\n".join(["## How the files were read", *(f"- {note}" for note in notes)])] if notes else []
 
 
 def quarantine(rows: "pd.DataFrame") -> list[Part]:

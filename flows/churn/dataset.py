@@ -8,59 +8,11 @@ from functools import cached_property
 from typing import Any, Literal
 
 from churn import expressions
+from churn.column import NEVER_MISSING, Column, Thousands
 from churn.config import Strict, Worth
 from churn.errors import ChurnError
+from churn.spelling import Spellings
 from pydantic import Field, model_validator
-
-Kind = Literal["integer", "number", "category", "text", "timestamp"]
-Role = Literal["feature", "id", "target", "time", "ignore"]
-
-
-class Column(Strict):
-    """One column of the file: its role, its type, and the values it may take.
-
-    ``min`` and ``max`` (inclusive) go with numbers, ``values`` with categories (empty: anything is allowed).
-    ``positive`` goes with the target: the value that means the customer left. ``max_missing`` is the largest share of
-    missing cells that is accepted where ``missing`` is true; ``drift`` the largest Jensen-Shannon distance from the previous
-    version, where it is not that of config/data.toml; ``severity`` says whether values out of range stop the run.
-    The role 'time' is the moment a row describes.
-    """
-
-    role: Role = "feature"
-    type: Kind = "category"
-    min: float | None = None
-    max: float | None = None
-    values: tuple[str, ...] = ()
-    positive: str | None = None
-    missing: bool = False
-    max_missing: float = Field(default=1.0, gt=0, le=1)
-    drift: float | None = Field(default=None, gt=0, le=1)
-    severity: Literal["error", "warning"] = "error"
-    description: str = ""
-
-    @property
-    def numeric(self) -> bool:
-        return self.type in ("integer", "number")
-
-    @model_validator(mode="after")
-    def _consistent(self) -> "Column":
-        if self.numeric and self.values:
-            raise ValueError("'values' goes with type 'category'; numbers take 'min' and 'max'")
-        if not self.numeric and (self.min is not None or self.max is not None):
-            raise ValueError("'min' and 'max' go with type 'integer' or 'number'")
-        if self.min is not None and self.max is not None and self.min > self.max:
-            raise ValueError(f"min {self.min:g} is above max {self.max:g}")
-        if (self.role == "target") != (self.positive is not None):
-            raise ValueError("'positive' must be given for the target, and only there")
-        if self.role == "target" and (len(self.values) != 2 or self.positive not in self.values):
-            raise ValueError("the target needs two 'values', and 'positive' must be one of them")
-        if self.role == "feature" and self.type in ("text", "timestamp"):
-            raise ValueError(
-                "a feature is 'integer', 'number' or 'category'; make features of other types numbers first"
-            )
-        if self.role == "time" and self.type != "timestamp":
-            raise ValueError("a column with the role 'time' has the type 'timestamp'")
-        return self
 
 
 class Feature(Strict):
@@ -75,14 +27,17 @@ class Dataset(Strict):
     """config/datasets/NAME.toml. ``generate`` maps names to expressions, evaluated in order, for made-up rows;
     ``gate`` maps metric names to the least a model must reach on the holdout (the most, for errors); ``slices`` names the
     columns whose groups are judged on their own, ``value`` what a kept customer is worth; ``missing_values`` are texts
-    that mean a missing cell, besides the empty one; ``decimal`` is the mark in numbers written as text; models tell the
-    ``most_levels - 1`` most frequent levels of a category apart and treat the others as one."""
+    that mean a missing cell, besides the empty one; ``decimal`` and ``thousands`` are the marks in numbers written as text;
+    with ``fold_case`` levels of categories without ``values`` are told apart by their letters, not by case or blanks, and
+    written small. Models tell the ``most_levels - 1`` most frequent levels of a category apart and treat the others as one."""
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
     description: str = ""
     registered_model: str = ""
     missing_values: tuple[str, ...] = ()
     decimal: Literal[".", ","] = "."
+    thousands: Thousands = ""
+    fold_case: bool = False
     columns: dict[str, Column] = Field(min_length=2)
     features: dict[str, Feature] = {}
     most_levels: int = Field(default=50, ge=2)
@@ -101,6 +56,11 @@ class Dataset(Strict):
             raise ValueError("no column has the role 'target'")
         if not any(column.role == "feature" for column in self.columns.values()):
             raise ValueError("no column has the role 'feature'")
+        for name, column in self.columns.items():
+            if (column.decimal or self.decimal) == (self.thousands if column.thousands is None else column.thousands):
+                raise ValueError(
+                    f"columns.{name}: 'decimal' and 'thousands' are the same mark; give the column its own"
+                )
         for name in self.slices:
             if name not in self.raw and name not in self.features:
                 raise ValueError(f"slices: '{name}' is not a feature")
@@ -141,13 +101,27 @@ class Dataset(Strict):
 
     @cached_property
     def positive(self) -> str:
-        value = self.columns[self.target].positive
-        assert value is not None  # _consistent saw to it
-        return value
+        """The one value that means that the customer left in a typed table (see ``spellings``)."""
+        return self.columns[self.target].left[0]
 
     @cached_property
     def negative(self) -> str:
-        return next(value for value in self.columns[self.target].values if value != self.positive)
+        """The one value that means that the customer stayed in a typed table."""
+        column = self.columns[self.target]
+        return next(value for value in column.values if value not in column.left)
+
+    def spellings(self, name: str) -> Spellings:
+        """The levels of a category by their spellings; all values of the target are ``positive`` or ``negative``."""
+        column = self.columns[name]
+        known = column.aliases | {level: level for level in (*column.aliases.values(), *column.values)}
+        if column.role == "target":
+            outcome = {value: self.positive if value in column.left else self.negative for value in column.values}
+            known = {text: outcome[level] for text, level in known.items()}
+        return Spellings(known, self.fold_case and not column.values)
+
+    def missing_words(self, name: str) -> tuple[str, ...]:
+        """The texts that mean a missing cell in a column."""
+        return self.missing_values + self.columns[name].missing_values
 
     @cached_property
     def raw(self) -> dict[str, Column]:
@@ -174,7 +148,14 @@ class Dataset(Strict):
 
 
 def read(values: Mapping[str, Any]) -> Dataset:
-    """Rebuild a data set from ``Dataset.model_dump()`` (as kept in artifacts, snapshots and Bentos)."""
+    """Rebuild a data set from ``Dataset.model_dump()`` (as kept in artifacts, snapshots and Bentos).
+
+    Earlier releases let the target, the id or the moment be missing; that is taken back, as what they wrote must stay readable.
+    """
     from churn.config import check
 
-    return check(Dataset, dict(values), "data set description")
+    columns = {
+        name: {**column, "missing": False} if column.get("role") in NEVER_MISSING else column
+        for name, column in values["columns"].items()
+    }
+    return check(Dataset, {**values, "columns": columns}, "data set description")

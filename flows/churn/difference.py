@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from churn import conform, ordered, profile
+from churn import conform, customers, ordered, profile
 from churn.versioning import Snapshot
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def _by_id(
 def _by_value(a: "pd.DataFrame", b: "pd.DataFrame") -> tuple[int, int, int | None, dict[str, int]]:
     import pandas as pd
 
-    counts = [pd.util.hash_pandas_object(table, index=False).value_counts() for table in (a, b)]
+    counts = [pd.Series(customers.keys(table, None, table.columns)).value_counts() for table in (a, b)]
     moved = counts[1].sub(counts[0], fill_value=0)
     return int(moved.clip(lower=0).sum()), int(-moved.clip(upper=0).sum()), None, {}
 

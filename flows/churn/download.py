@@ -11,7 +11,7 @@ from urllib.parse import quote, urlsplit
 
 from churn.config import S3, Http
 from churn.errors import ChurnError
-from churn.tables import SUFFIXES
+from churn.reader import SUFFIXES
 
 BLOCK = 1 << 20
 

@@ -1,11 +1,11 @@
 """The holdout, read once: scores with their intervals, groups of customers, and what the model looks at."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
-from churn import features, models, scores, value
+from churn import customers, features, models, scores, value
 from churn.config import Slices, Worth
 from churn.dataset import Dataset
 from churn.versioning import Snapshot
@@ -23,7 +23,8 @@ REASON_ROWS = 60  # customers explained; fewer, but at least 10, from 20 columns
 
 @dataclass(frozen=True)
 class Slice:
-    """One group of the holdout. ``scores`` is empty if the group is too small to judge; ``warnings`` names its gaps."""
+    """One group of the holdout. ``scores`` is empty if the group is too small to judge; ``warnings`` names its gaps;
+    ``intervals`` are ``scores.interval``s of the metrics that may close the gate."""
 
     column: str
     group: str
@@ -31,15 +32,17 @@ class Slice:
     churned: int
     scores: dict[str, float]
     warnings: tuple[str, ...]
+    intervals: dict[str, tuple[float, float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Outcomes and probabilities of shape (n,), the scores with 95 % intervals, the groups, and the columns that matter:
-    ``importance`` is the loss of ROC-AUC when a column is shuffled, ``reasons`` the mean absolute Shapley value."""
+    """Outcomes, probabilities and decisions of shape (n,), the scores with 95 % intervals, the groups, and the columns that
+    matter: ``importance`` is the loss of ROC-AUC when a column is shuffled, ``reasons`` the mean absolute Shapley value."""
 
     outcome: np.ndarray
     probability: np.ndarray
+    decision: np.ndarray
     threshold: float
     scores: dict[str, float]
     importance: list[tuple[str, float]]
@@ -52,32 +55,37 @@ class Evaluation:
 def read_holdout(
     whole: "Pipeline", threshold: float, data: Snapshot, seed: int, rule: Slices, worth: Worth | None
 ) -> Evaluation:
-    """Score the whole pipeline (raw columns in) on the holdout, at a threshold that was chosen without it."""
+    """Score the whole pipeline (raw columns in) on the holdout, deciding by a threshold, or by ``worth`` (see
+    ``value.settle``), that were chosen without it."""
     dataset, holdout = data.dataset, data.holdout
     inputs, outcome = holdout[list(dataset.raw)], models.outcome(dataset, holdout)
-    probability = whole.predict_proba(inputs)[:, 1]
-    gain = value.gains(worth, holdout, outcome) if worth is not None else None
+    raw, probability = features.from_frame(dataset, holdout), whole.predict_proba(inputs)[:, 1]
+    decision = value.decide(worth, raw, probability, threshold)
+    customer = customers.keys(holdout, dataset.id, dataset.raw)
+    gain = value.gains(worth, raw, outcome) if worth is not None else None
+    profit = value.expected(worth, raw, probability) if worth is not None else None
 
     def measure(rows: np.ndarray) -> dict[str, float]:
-        found = scores.evaluate(outcome[rows], probability[rows], threshold)
-        if gain is not None and worth is not None:
-            # The profit per customer of contacting those at or above the threshold, and what the budget would reach.
-            found["profit"] = float(np.mean(np.where(probability[rows] >= threshold, gain[rows], 0)))
-            found["capture_at_budget"] = value.capture(outcome[rows], probability[rows], worth.budget)
-            found["lift_at_budget"] = scores.lift(outcome[rows], probability[rows], worth.budget)
+        found = scores.decided(outcome[rows], probability[rows], decision[rows])
+        if worth is not None and gain is not None and profit is not None:
+            # The profit per customer of the decisions, and what the budget would reach, the most profitable first.
+            found["profit"] = float(np.mean(np.where(decision[rows], gain[rows], 0)))
+            found["capture_at_budget"] = value.capture(outcome[rows], profit[rows], worth.budget)
+            found["lift_at_budget"] = scores.lift(outcome[rows], profit[rows], worth.budget)
         return found
 
     found = measure(np.arange(len(outcome)))
     return Evaluation(
         outcome,
         probability,
+        decision,
         threshold,
         found,
         importance(whole, inputs, outcome, seed),
-        scores.bootstrap(outcome, measure, RESAMPLES, seed),
-        slices(dataset, holdout, outcome, probability, threshold, found, rule),
+        scores.bootstrap(outcome, measure, RESAMPLES, seed, customer),
+        slices(dataset, holdout, outcome, probability, decision, found, rule, seed, customer),
         reasons(whole, data, seed),
-        value.curve(gain, probability) if gain is not None else None,
+        value.curve(gain, profit) if gain is not None and profit is not None else None,
     )
 
 
@@ -86,23 +94,48 @@ def slices(
     table: "pd.DataFrame",
     outcome: np.ndarray,
     probability: np.ndarray,
-    threshold: float,
+    decision: np.ndarray,
     whole: dict[str, float],
     rule: Slices,
+    seed: int = 0,
+    customer: np.ndarray | None = None,
 ) -> tuple[Slice, ...]:
     """Each group of each configured column, with a warning where it is worse than the whole by more than the gap."""
-    made = []
-    columns = features.frame(dataset, table)
-    for column in dataset.slices:
-        for group in sorted(columns[column].unique(), key=str):
-            rows = (columns[column] == group).to_numpy()
-            churned = int(outcome[rows].sum())
-            found: dict[str, float] = {}
-            if rows.sum() >= rule.min_rows and min(churned, rows.sum() - churned) >= rule.min_class_rows:
-                found = scores.evaluate(outcome[rows], probability[rows], threshold)
-            label = f"{group:g}" if isinstance(group, float | np.floating) else str(group)
-            made.append(Slice(column, label, int(rows.sum()), churned, found, _gaps(found, whole, rule.gap)))
-    return tuple(made)
+    columns, whose = features.frame(dataset, table), np.arange(len(table)) if customer is None else customer
+    return tuple(
+        _slice(column, label, outcome[rows], probability[rows], decision[rows], whole, rule, seed, whose[rows])
+        for column in dataset.slices
+        for label, rows in _groups(columns[column])
+    )
+
+
+def _groups(values: "pd.Series") -> Iterator[tuple[str, np.ndarray]]:
+    """The label of each group and its rows, bool of shape (n,); cells without a value are the last group."""
+    missing = (values.isna() | (values == "")).to_numpy()
+    for group in sorted(values[~missing].unique(), key=str):
+        label = f"{group:g}" if isinstance(group, float | np.floating) else str(group)
+        yield label, (values == group).to_numpy()
+    if missing.any():
+        yield "(missing)", missing
+
+
+def _slice(
+    column: str,
+    label: str,
+    outcome: np.ndarray,
+    probability: np.ndarray,
+    decision: np.ndarray,
+    whole: dict[str, float],
+    rule: Slices,
+    seed: int,
+    customer: np.ndarray,
+) -> Slice:
+    churned = int(outcome.sum())
+    if len(outcome) < rule.min_rows or min(churned, len(outcome) - churned) < rule.min_class_rows:
+        return Slice(column, label, len(outcome), churned, {}, ())
+    found = scores.decided(outcome, probability, decision)
+    sure = {name: scores.interval(name, outcome, probability, decision, seed, customer) for name in rule.least}
+    return Slice(column, label, len(outcome), churned, found, _gaps(found, whole, rule.gap), sure)
 
 
 def _gaps(group: dict[str, float], whole: dict[str, float], allowed: dict[str, float]) -> tuple[str, ...]:

@@ -10,27 +10,36 @@ from churn.comparison import Comparison
 from churn.errors import ChurnError
 from churn.evaluation import Slice
 
+SUMMARY = "gate.promotion"  # the verdict's tag
 ENVIRONMENT = {"MIN_ACCURACY": "accuracy", "MIN_F1_SCORE": "f1"}
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """One rule of the gate with its evidence. ``bound`` is the least value allowed, or the most for an error."""
+    """One rule of the gate with its evidence. ``bound`` is the least value allowed, or the most for an error; a group is held
+    against it by the better end of its ``interval``, so that chance alone hardly closes the gate."""
 
     metric: str
     value: float
     bound: float
     slice: str = ""
+    interval: tuple[float, float] | None = None
 
     @property
     def passed(self) -> bool:
-        lower = self.metric in scores.LOWER_IS_BETTER
-        return self.value <= self.bound if lower else self.value >= self.bound
+        low, high = self.interval or (self.value, self.value)
+        return low <= self.bound if self.metric in scores.LOWER_IS_BETTER else high >= self.bound
 
     def __str__(self) -> str:
-        below, above = ("<=", ">") if self.metric in scores.LOWER_IS_BETTER else (">=", "<")
+        lower = self.metric in scores.LOWER_IS_BETTER
+        kept = self.value <= self.bound if lower else self.value >= self.bound
+        sign = {True: "<=" if lower else ">=", False: ">" if lower else "<"}[kept]
         where = f" of {self.slice}" if self.slice else ""
-        return f"{self.metric}{where} {self.value:.4f} {below if self.passed else above} {self.bound:g}"
+        said = f"{self.metric}{where} {self.value:.4f} {sign} {self.bound:g}"
+        if self.interval is None:
+            return said
+        surely = "" if kept else ", not surely" if self.passed else ", surely"
+        return f"{said}{surely} ({scores.SURE:.0%} interval {self.interval[0]:.4f} to {self.interval[1]:.4f})"
 
 
 def bounds(*given: Mapping[str, float]) -> dict[str, float]:
@@ -68,7 +77,7 @@ def verdicts(found: Mapping[str, float], limits: Mapping[str, float]) -> tuple[V
 def slice_verdicts(slices: tuple[Slice, ...], limits: Mapping[str, float]) -> tuple[Verdict, ...]:
     """A verdict for each bound in each group that is large enough to be judged."""
     return tuple(
-        Verdict(metric, s.scores[metric], bound, f"{s.column}={s.group}")
+        Verdict(metric, s.scores[metric], bound, f"{s.column}={s.group}", s.intervals.get(metric))
         for s in slices
         if s.scores
         for metric, bound in limits.items()
@@ -101,13 +110,11 @@ class Gate:
         outcome = "it becomes the champion" if self.promote else f"champion version {self.comparison.champion} stays"
         return f"The gate is passed; {outcome}: {self.comparison.reason}."
 
-    def require(self) -> None:
-        """Nothing, if every bound is kept; else ChurnError: a model outside them is never registered."""
+    def require(self, remedy: str = "to accept such a model, change its bounds") -> None:
+        """Nothing, if every bound is kept; else ChurnError, which ends with ``remedy``: a model outside them is never
+        registered."""
         if not self.passed:
-            raise ChurnError(
-                f"{self.summary} Nothing is registered. Look at the gate card; to accept such a model, change [gate] in "
-                "config/train.toml or in the data set's file, or set MIN_ACCURACY or MIN_F1_SCORE"
-            )
+            raise ChurnError(f"{self.summary} Nothing is registered. Look at the gate card; {remedy}")
 
     def evidence(self) -> dict[str, str]:
         """The verdict as registry tags."""
@@ -118,7 +125,9 @@ class Gate:
             tags["gate.warnings"] = "; ".join(self.warnings)
         if self.comparison is not None:
             tags["gate.comparison"] = repr(self.comparison)
-        return tags | {"gate.promotion": self.summary}
+            if self.comparison.look:
+                tags["gate.look"] = str(self.comparison.look)
+        return tags | {SUMMARY: self.summary}
 
     def record(self) -> dict[str, Any]:
         """The verdict as promotion.json holds it."""

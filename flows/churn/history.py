@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
-from churn import comparison, models, registry, scores, scoring, versioning
+from churn import commands, comparison, customers, features, models, registry, scores, scoring, versioning
 from churn.config import Promotion
 from churn.errors import ChurnError
 from churn.registry import CHALLENGER, CHAMPION, Registered
@@ -36,26 +36,30 @@ def promote(name: str, version: str, target: str, reason: str) -> list[str]:
 def compare(a: Registered, b: Registered, rule: Promotion) -> Iterator[str]:
     """Both versions' scores on the holdout rows of b's data that neither has trained on, and the gain of b over a."""
     ours, theirs = (versioning.load(model.tags["data_version"]) for model in (b, a))
-    key = ours.dataset.id
-    fair = comparison.unseen(ours.holdout, theirs.train, key) & comparison.unseen(ours.holdout, ours.train, key)
+    known = ours.holdout[customers.columns(ours.dataset)]
+    fair = np.all([comparison.unseen(known, data.train, ours.dataset.id) for data in (ours, theirs)], axis=0)
     rows = ours.holdout[fair]
     outcome = models.outcome(ours.dataset, rows)
-    if len(np.unique(outcome)) < 2:
+    customer = customers.keys(rows, ours.dataset.id, ours.dataset.raw)
+    if not comparison.comparable(outcome, customer):
         raise ChurnError(f"versions {a.version} and {b.version}: no rows of both outcomes that neither has trained on")
-    (first, cut_a), (second, cut_b) = (_score(model, rows) for model in (a, b))
+    (first, yes_a), (second, yes_b) = (_score(model, rows) for model in (a, b))
     yield f"{len(rows):,} customers of data version {ours.version} that neither has trained on"
     yield f"{'':<10} {f'version {a.version}':>12} {f'version {b.version}':>12} {'difference':>12}"
-    left, right = scores.evaluate(outcome, first, cut_a), scores.evaluate(outcome, second, cut_b)
+    left, right = scores.decided(outcome, first, yes_a), scores.decided(outcome, second, yes_b)
     for metric in left:
         yield f"{metric:<10} {left[metric]:>12.4f} {right[metric]:>12.4f} {right[metric] - left[metric]:>+12.4f}"
-    found = comparison.compare(outcome, second, first, a.version, rule, seed=0)
+    found = comparison.compare(outcome, second, first, a.version, rule, seed=0, customer=customer)
     yield f"Gain in ROC-AUC: {found.gain_low:+.4f} to {found.gain_high:+.4f} (95 %, paired bootstrap)"
 
 
-def _score(model: Registered, rows: "pd.DataFrame") -> tuple[np.ndarray, float]:
+def _score(model: Registered, rows: "pd.DataFrame") -> tuple[np.ndarray, np.ndarray]:
+    """Probabilities and decisions."""
     with tempfile.TemporaryDirectory() as folder:
         scorer = scoring.Scorer(registry.fetch(model, folder))
-        return scorer.table(rows).astype(np.float64), scorer.threshold
+    raw = features.from_frame(scorer.dataset, rows)
+    probability = scorer.probability(raw).astype(np.float64)
+    return probability, scorer.decide(raw, probability)
 
 
 def lineage(model: Registered) -> Iterator[str]:
@@ -69,5 +73,5 @@ def lineage(model: Registered) -> Iterator[str]:
     yield f"  code   git show {model.tags['git_commit']}" + (
         "   (files differed from this commit)" if model.tags["git_dirty"] == "true" else ""
     )
-    yield f"  rows   make data-pull VERSION={model.tags['data_version']}"
-    yield f"  again  python flows/train_flow.py run --force --data-version {model.tags['data_version']}"
+    yield f"  rows   {commands.say('data-pull', VERSION=model.tags['data_version'])}"
+    yield f"  again  {commands.say('train', VERSION=model.tags['data_version'], FORCE='1')}"

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class Intake:
     """The checked customers, also as they are ``stored`` (Parquet bytes, written while this is looked at); ``distances`` says how
-    far each column is from the previous version, if there is one."""
+    far each column is from the previous version, if there is one; ``notes`` how the files were read."""
 
     table: "pd.DataFrame"
     stored: Future[bytes]
@@ -35,10 +35,16 @@ class Intake:
     distances: dict[str, float]
     previous: Profile | None
     origin: str
+    notes: tuple[str, ...] = ()
 
 
 def check(
-    origins: Sequence[Source], parts: Sequence[bytes], dataset: Dataset, limits: Quality, previous: Profile | None
+    origins: Sequence[Source],
+    parts: Sequence[bytes],
+    dataset: Dataset,
+    limits: Quality,
+    previous: Profile | None,
+    notes: tuple[str, ...] = (),
 ) -> Intake:
     """One table of all sources, typed and checked, also against the profile of the previous data version."""
     origin = ", ".join(source.name for source in origins)
@@ -47,7 +53,7 @@ def check(
     distances = profile.distances(previous, found.table, found.columns) if previous else {}
     report = replace(found.report, checks=(*found.report.checks, *profile.drift_checks(distances, dataset, limits)))
     now = profile.profile(found.table, dataset, found.columns)
-    return Intake(found.table, stored, found.quarantine, found.columns, report, now, distances, previous, origin)
+    return Intake(found.table, stored, found.quarantine, found.columns, report, now, distances, previous, origin, notes)
 
 
 def set_aside(found: Intake, name: str) -> str:
@@ -84,10 +90,22 @@ def store(
 ) -> versioning.Saved:
     """Version the table and its derived features, split in two; write the .dvc pointer if ``settings`` say where."""
     train, holdout = tables.side_by_side([table, derived], [sides == side for side in (TRAIN, HOLDOUT)], dataset)
-    saved = versioning.save(train, holdout, dataset, made_up)
+    boundary = None
+    if dataset.time is not None:
+        boundary = split.boundary(tables.from_bytes(table, [dataset.time])[dataset.time], sides)
+    saved = versioning.save(train, holdout, dataset, made_up, boundary)
     if settings.pointer:
         try:
             versioning.write_pointer(saved, Path(ROOT, settings.pointer))
         except OSError as error:
             raise ChurnError(f"cannot write the pointer {settings.pointer} of config/data.toml: {error}") from None
     return saved
+
+
+def ending(saved: versioning.Saved, rows: tuple[int, int], unused: int, made_up: bool, left_out: Sequence[str]) -> str:
+    """What DataFlow ends with: the version, and where every row is."""
+    kind = "made-up rows" if made_up else "rows"
+    rest = [f"{unused} in neither: other moments of the same customers"] * bool(unused)
+    out = f"; left out: {', '.join(left_out)}" if left_out else ""
+    parts = ", ".join([f"{rows[0]} {kind} to train", f"{rows[1]} held out", *rest])
+    return f"Data version {saved.version} ({saved}): {parts}{out}"

@@ -8,6 +8,7 @@ from churn import predictions, sources, tables
 from churn.config import File
 from churn.dataset import Dataset
 from churn.errors import ChurnError
+from churn.spelling import fold
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -53,7 +54,7 @@ def read(file: str, dataset: Dataset) -> "pd.DataFrame":
 
     Raises ChurnError naming the file, and the first value of ``outcome`` that means nothing.
     """
-    table = tables.from_bytes(sources.read(File(kind="file", path=file), dataset))
+    table = tables.from_bytes(sources.read(File(kind="file", path=file), dataset)[0])
     if missing := [name for name in ("prediction_id", "outcome") if name not in table]:
         raise ChurnError(f"{file}: no column {', '.join(missing)}; labels are a file with prediction_id and outcome")
     return table[["prediction_id"]].astype("str").assign(outcome=outcomes(table.outcome, dataset, f"{file}: outcome"))
@@ -64,16 +65,13 @@ def outcomes(values: "pd.Series", dataset: Dataset, where: str) -> "pd.Series":
     import pandas as pd
 
     text = values.astype("str").str.strip()
-    meaning = {
-        dataset.positive: True,
-        dataset.negative: False,
-        **dict.fromkeys(_TRUE, True),
-        **dict.fromkeys(_FALSE, False),
-    }
-    found = text.map(meaning).fillna(text.str.lower().map(meaning))
+    meaning = dict.fromkeys(_TRUE, True) | dict.fromkeys(_FALSE, False)
+    own, spellings = {dataset.positive: True, dataset.negative: False}, dataset.spellings(dataset.target)
+    said = {word: own.get(spellings.level(word), meaning.get(fold(word))) for word in text.dropna().unique()}
+    found = text.map(said)
     if found.isna().any():
+        words = sorted(dataset.columns[dataset.target].values, key=lambda word: not own[spellings.level(word)])
         raise ChurnError(
-            f"{where}: {text[found.isna()].iloc[0]!r} is no outcome; use {dataset.positive} and {dataset.negative}, or true "
-            "and false"
+            f"{where}: {text[found.isna()].iloc[0]!r} is no outcome; use {' and '.join(words)}, or true and false"
         )
     return pd.Series(found, dtype="bool")

@@ -1,5 +1,7 @@
-"""How well one column alone tells who churned: a column that does so too well was probably filled in afterwards."""
+"""Columns that were probably filled in when the customer left: by how well one alone tells who churned, and by its name."""
 
+import re
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -13,6 +15,20 @@ if TYPE_CHECKING:
 
 SUSPECT = 0.98
 SEED = 20_261_123  # not one that made-up customers are likely to share
+STRONG, TIMES, OTHERS = 0.9, 3, 4  # see far_ahead
+# Words for leaving: the first always tell, the others may be about what a customer uses (an exit node, cancelled orders).
+CHURN = re.compile(r"churn|attrit|abwander")
+LEAVING = re.compile(
+    r"left|cancel.*|exit(ed|s|ing)?|terminat.*|deactivat.*|disconnect.*|unsubscri.*|lapsed?|clos(e|ed|ing|ure)|leav(e|ing)|lost|"
+    r"quit|inactiv.*|depart.*|k(ü|ue)ndig(?!.*frist).*|r[ée]sili.*"
+)
+# Words that go with them: for the moment or the reason, and for the customer and what he leaves.
+TELLS = re.compile(
+    r"at|on|am|dates?|datetime|timestamp|reasons?|category|categories|causes?|codes?|types?|flag|status|score|value|label|"
+    r"comments?|notes?|survey|interview|feedback|motif|grund|datum|is|has|was|did|the|of|for|y|customer|client|account|user|member|"
+    r"membership|subscriber|subscription|contract|service|policy|plan|target|outcome|class|result|indicator|ind|binary"
+)
+TIME = re.compile(r"in|next|last|months?|years?|quarters?|weeks?|days?")
 
 
 def require_none(dataset: "Dataset", train: "pd.DataFrame", most: float) -> None:
@@ -26,6 +42,37 @@ def require_none(dataset: "Dataset", train: "pd.DataFrame", most: float) -> None
             f"customer left, give it the role 'ignore' in the data set's file; else raise 'leakage' ({most:g}) in "
             "config/train.toml"
         )
+
+
+def by_name(column: str, target: str) -> bool:
+    """Whether a column's name says that it was filled in when the customer left: it carries the target's words, or speaks of
+    leaving and nothing else. CancellationReason, exit_date and Churn Score do; days_left, exit_node and num_cancellations do not.
+    """
+    words = _words(column)
+    wanted = {word for word in _words(target) if not TELLS.fullmatch(word) and not TIME.fullmatch(word)}
+    if any(map(CHURN.search, words)) or (wanted and wanted <= set(words) and not any(map(LEAVING.fullmatch, wanted))):
+        return True
+    told = [word for word in words if not TELLS.fullmatch(word)]
+    return bool(told) and all(map(LEAVING.fullmatch, told))
+
+
+def _words(name: str) -> list[str]:
+    """The words of a column's name in small letters, however it joins them."""
+    parted = re.sub(r"(?<=[a-zà-ÿ])(?=[A-ZÀ-Þ])|(?<=[A-Z])(?=[A-Z][a-z])", " ", name)
+    return re.findall(r"[^\W\d_]+", parted.lower())
+
+
+def far_ahead(separations: Mapping[str, float]) -> set[str]:
+    """The columns that alone tell who churned far better than the others: ROC-AUC of STRONG or more, and at most a TIMES-th of
+    the best other column's wrongly ordered pairs (1 - ROC-AUC).
+
+    Churners differ a little in many things: where one column orders nine of ten pairs and all others a good deal fewer, it is
+    more often a consequence than a cause. Fewer than OTHERS columns to compare with say nothing.
+    """
+    others = [found for found in separations.values() if found < STRONG]
+    if len(others) < OTHERS:
+        return set()
+    return {name for name, found in separations.items() if found >= STRONG and 1 - found <= (1 - max(others)) / TIMES}
 
 
 def separation(values: "pd.Series", churned: np.ndarray, known: Ordered | None = None) -> float:

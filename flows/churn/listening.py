@@ -3,21 +3,22 @@
 import errno
 import ipaddress
 import socket
+from collections.abc import Callable
 
 from churn.errors import ChurnError
 
 
-def require_free(host: str, port: int, again: str) -> None:
-    """Raises ChurnError if nothing can listen on ``host`` and ``port``; ``again`` is the command, up to the port's number."""
+def require_free(host: str, port: int, again: Callable[[int], str]) -> None:
+    """Raises ChurnError if nothing can listen on ``host`` and ``port``; ``again`` gives the command for another port."""
     if not 0 < port < 65536:
-        raise ChurnError(f"{again}{port}: a port is a number from 1 to 65535")
+        raise ChurnError(f"{again(port)}: a port is a number from 1 to 65535")
     try:
         with socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET):
             pass
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             raise ChurnError(
-                f"port {port} is taken{_holder(port)}; end that, or listen on another: {again}{port % 65535 + 1}"
+                f"port {port} is taken{_holder(port)}; end that, or listen on another: {again(port % 65535 + 1)}"
             ) from error
         why = str(error.strerror).split(" (")[0]
         raise ChurnError(

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from churn.environment import STATE
@@ -69,9 +70,23 @@ def client() -> "MlflowClient":
             from mlflow.store.db import utils
 
             utils.MAX_RETRY_COUNT = 5  # a database that is away is reported in seconds, not after 100
-        found = mlflow.MlflowClient()
-        found.search_experiments(max_results=1)
+        with _first_contact():
+            found = mlflow.MlflowClient()
+            found.search_experiments(max_results=1)
     return cast("MlflowClient", _Explained(found))
+
+
+@contextmanager
+def _first_contact() -> Iterator[None]:
+    """Two processes must not both make the tables of a new database file: MLflow's migrations fail halfway then."""
+    import fcntl
+
+    if not os.environ["MLFLOW_TRACKING_URI"].startswith("sqlite:"):
+        yield
+        return
+    with Path(STATE, "mlflow.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)  # given back with the file, also by a process that is killed
+        yield
 
 
 class _Explained:

@@ -34,7 +34,7 @@ def parts(training: Training, version: str) -> list[Part]:
         "## Scores on the holdout",
         card.holdout(found),
         card.decision(training.chosen),
-        *(["## Groups", card.groups(found.slices)] if found.slices else []),
+        *(["## Groups", card.GROUPS, card.groups(found.slices)] if found.slices else []),
         "## What it looks at",
         Table(
             ["column", "mean absolute Shapley value"], [[name, f"{value:.4f}"] for name, value in found.reasons[:10]]

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from churn import alerts, promotion, reference, tables, windows
+from churn import alerts, promotion, reference, registry, tables, windows
 from churn import config as settings
 from churn.alerts import Circumstances, Judged, Verdict
 from churn.dataset import Dataset
@@ -14,9 +14,9 @@ from churn.reference import Reference
 from churn.windows import Analysis
 
 
-def compared(dataset: Dataset) -> Reference:
-    """The champion's reference. Raises ChurnError if there is no champion, or none with a reference."""
-    return reference.load(promotion.champion(dataset))
+def compared(dataset: Dataset, version: str = "") -> Reference:
+    """The reference of the model version, or of the champion. Raises ChurnError if there is none, or it has no reference."""
+    return reference.load(registry.by_version(dataset.model, version) if version else promotion.champion(dataset))
 
 
 def until(text: str) -> datetime:

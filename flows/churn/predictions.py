@@ -67,7 +67,7 @@ def holdout(scorer: "Scorer", table: "pd.DataFrame") -> "pyarrow.Table":
     probability = scorer.probability(raw).astype("float64")
     columns = {
         "probability": pa.array(probability),
-        "decision": pa.array(probability >= scorer.threshold),
+        "decision": pa.array(scorer.decide(raw, probability)),
         "outcome": pa.array((table[dataset.target] == dataset.positive).to_numpy(dtype=bool)),
     }
     for name, values in raw.items():

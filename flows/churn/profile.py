@@ -1,10 +1,12 @@
 """A small description of a table's columns, kept with each run: the card shows it and the next version is compared with it."""
 
+import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from churn import conform, format_version
 from churn.checks import Check
 from churn.config import Quality
 from churn.dataset import Dataset
@@ -12,7 +14,9 @@ from churn.ordered import Columns, counted, quantiles
 
 if TYPE_CHECKING:
     import pandas as pd
+    from churn.versioning import Snapshot
 
+FORMAT = 1
 BINS, LEVELS = 20, 100
 
 
@@ -40,6 +44,30 @@ def profile(frame: "pd.DataFrame", dataset: Dataset, columns: Columns) -> Profil
     """Profile the features and the target of a typed table; ``columns`` are its own."""
     names = [name for name in (*dataset.raw, dataset.target) if name in frame]
     return Profile(len(frame), {name: _column(name, frame[name], columns) for name in names})
+
+
+def text(found: Profile) -> str:
+    """``found`` as it is kept with a run: JSON of format FORMAT."""
+    return json.dumps(format_version.stamped(asdict(found), FORMAT))
+
+
+def read(kept: str) -> Profile:
+    """What ``text`` wrote. Raises ChurnError if a newer release did."""
+    found = format_version.opened(json.loads(kept), FORMAT, "profile of the previous data version")
+    columns = {
+        name: Column(c["missing"], c["distinct"], tuple(c["edges"]), tuple(c["levels"]), tuple(c["shares"]))
+        for name, c in found["columns"].items()
+    }
+    return Profile(found["rows"], columns)
+
+
+def of(snapshot: "Snapshot") -> Profile:
+    """The profile of a data version whose run kept none that can be read."""
+    import pandas as pd
+
+    dataset, both = snapshot.dataset, pd.concat([snapshot.train, snapshot.holdout], ignore_index=True)
+    table, _ = conform.conform(both[[name for name in both if name in dataset.columns]], dataset)
+    return profile(table, dataset, Columns(table, np.zeros(len(table), dtype=bool)))
 
 
 def _column(name: str, values: "pd.Series", columns: Columns) -> Column:

@@ -9,12 +9,17 @@ from typing import Any
 
 from churn import (
     bentos,
+    commands,
     comparison,
+    customers,
     explain,
+    format_version,
     gate,
     leakage,
+    looks,
     models,
     predictions,
+    reference,
     registry,
     scoring,
     serving,
@@ -30,7 +35,7 @@ from churn.training import Training
 from churn.versioning import Snapshot, load
 
 PROOF_ROWS = 500
-RECORD = "promotion.json"
+RECORD, RECORD_FORMAT = "promotion.json", 1
 
 
 def fingerprint(*settings: Strict) -> str:
@@ -51,11 +56,14 @@ def lineage(data_version: str, training: str, config: TrainConfig) -> dict[str, 
 
 
 def unchanged(dataset: Dataset, lineage: Mapping[str, str]) -> registry.Registered | None:
-    """The champion, if it was trained on the same data version with the same config: then there is nothing to train."""
-    current = registry.by_alias(dataset.model, registry.CHAMPION)
-    if current is None:
+    """The version, champion or beaten, that was trained on the same data version with the same config and judged: then there
+    is nothing to train. None if there is none."""
+    same = {key: lineage[key] for key in ("data_version", "config_hash")}
+    judged = [one for one in registry.by_tags(dataset.model, same) if gate.SUMMARY in one.tags]
+    if not judged:
         return None
-    return current if all(current.tags.get(k) == lineage[k] for k in ("data_version", "config_hash")) else None
+    current = registry.by_alias(dataset.model, registry.CHAMPION)
+    return current if current in judged else judged[0]
 
 
 def check(data: Snapshot, config: TrainConfig) -> None:
@@ -65,38 +73,45 @@ def check(data: Snapshot, config: TrainConfig) -> None:
     for table in (config.gate, dataset.gate, config.slices.least, config.slices.gap):
         gate.bounds(table)
     numbers = tuple(name for name, column in dataset.raw.items() if column.numeric)
-    value.check(config.value or dataset.value, numbers, dataset.name)
+    if (worth := config.value or dataset.value) is not None:
+        value.check(worth, numbers, dataset.name)
+        value.settle(worth, data.train, dataset)
     predictions.schema(dataset)
     leakage.require_none(dataset, data.train, config.leakage)
 
 
-def judge(found: Evaluation, data: Snapshot, config: TrainConfig) -> Gate:
+def judge(found: Evaluation, data: Snapshot, config: TrainConfig, training: str) -> Gate:
     """Hold the scores against config's bounds (the data set's own on top, then the environment's), the groups against
     theirs, and all against the champion."""
     verdicts = gate.verdicts(found.scores, gate.bounds(config.gate, data.dataset.gate))
     verdicts += gate.slice_verdicts(found.slices, config.slices.least)
     warnings = tuple(f"{s.column}={s.group}: {text}" for s in found.slices for text in s.warnings)
-    return Gate(verdicts, against_champion(found, data, config), warnings)
+    return Gate(verdicts, against_champion(found, data, config, training), warnings)
 
 
-def against_champion(found: Evaluation, data: Snapshot, config: TrainConfig) -> comparison.Comparison | None:
-    """The comparison with the champion on the rows that neither model has seen; None if there is no champion."""
-    current = registry.by_alias(data.dataset.model, registry.CHAMPION)
+def against_champion(
+    found: Evaluation, data: Snapshot, config: TrainConfig, training: str
+) -> comparison.Comparison | None:
+    """The comparison with the champion on the rows that neither model has seen; None if there is no champion.
+
+    It is counted as a look of the ``training`` at these rows, also if the gate is closed.
+    """
+    dataset, current = data.dataset, registry.by_alias(data.dataset.model, registry.CHAMPION)
     if current is None:
         return None
     if data.made_up != (current.tags["made_up"] == "True"):
         return comparison.not_comparable(current.version, data.made_up)
-    fair = comparison.unseen(data.holdout, load(current.tags["data_version"]).train, data.dataset.id)
+    theirs = load(current.tags["data_version"]).train
+    fair = comparison.unseen(data.holdout[customers.columns(dataset)], theirs, dataset.id)
+    rows, outcome = data.holdout[fair], found.outcome[fair]
+    customer = customers.keys(rows, dataset.id, dataset.raw)
+    if not comparison.comparable(outcome, customer):
+        return comparison.nobody(current.version, len(rows))
+    look = looks.number(dataset.model, f"{training}/{current.version}", customers.rows(rows, dataset))
     with tempfile.TemporaryDirectory() as folder:
-        theirs = scoring.Scorer(registry.fetch(current, folder)).table(data.holdout)
-    return comparison.compare(
-        found.outcome[fair],
-        found.probability[fair],
-        theirs[fair],
-        current.version,
-        config.promotion,
-        config.search.seed,
-    )
+        champions = scoring.Scorer(registry.fetch(current, folder)).table(rows)
+    ours, rule, seed = found.probability[fair], config.promotion, config.search.seed
+    return comparison.compare(outcome, ours, champions, current.version, rule, seed, look, customer)
 
 
 def manifest(training: Training) -> dict[str, Any]:
@@ -144,8 +159,10 @@ def register(training: Training, run: str) -> tuple[registry.Registered, Gate]:
         expected = verdict.comparison.champion if verdict.comparison is not None else None
         if registry.promote(made, verdict.evidence(), expected):
             break
-        verdict = Gate(verdict.verdicts, against_champion(found, data, config), verdict.warnings)
-    record = json.dumps({"version": made.version, **verdict.record()}, indent=1)
+        compared = against_champion(found, data, config, described["metaflow_run"])
+        verdict = Gate(verdict.verdicts, compared, verdict.warnings)
+    content = {"version": made.version, **training.record(), **verdict.record()}
+    record = json.dumps(format_version.stamped(content, RECORD_FORMAT), indent=1)
     tracking.log_texts(run, {RECORD: record})
     tracking.close_run(run, described["params"], described["scores"])
     return made, verdict
@@ -161,20 +178,30 @@ def champion(dataset: Dataset) -> registry.Registered:
     """The champion; ChurnError if there is none yet."""
     found = registry.by_alias(dataset.model, registry.CHAMPION)
     if found is None:
-        raise ChurnError(f"{dataset.model} has no champion yet; train one with: make run")
+        source = "" if dataset.generate else commands.FILE
+        first = commands.say("run", DATASET=dataset.name, SOURCE=source)
+        raise ChurnError(f"{dataset.model} has no champion yet; train one with: {first}")
     return found
 
 
 def package(dataset: Dataset) -> tuple[registry.Registered, str, float]:
-    """The champion, its Bento's tag, and the largest difference between a served copy's answers and the registered
-    scikit-learn pipeline's on PROOF_ROWS holdout rows."""
+    """The champion, its Bento's tag, and the largest difference between a served copy's answers on PROOF_ROWS holdout rows
+    and those kept beside the model, which were the scikit-learn pipeline's when it was registered (``register``): that
+    pipeline is made of this code's classes, and an older release's cannot be counted on to load."""
     model = champion(dataset)
     tag = serving.package(model)
-    data = load(model.tags["data_version"])
-    rows = data.holdout.head(PROOF_ROWS)
-    expected = registry.load(model).predict_proba(rows[list(data.dataset.raw)])[:, 1]
-    worst = serving.prove(tag, data.dataset, rows, expected)
+    kept = reference.load(model)
+    rows = kept.table.head(PROOF_ROWS)
+    worst = serving.prove(tag, kept.dataset, rows, rows["probability"].to_numpy())
     address = bentos.publish(tag)
     if address is not None:
         registry.client().set_model_version_tag(model.name, model.version, bentos.TAG, address)
     return model, tag, worst
+
+
+def record(model: registry.Registered) -> dict[str, Any]:
+    """RECORD of a registry version: the verdict, and what ``Training.record`` says unless an older release trained it."""
+    with tempfile.TemporaryDirectory() as folder:
+        kept = registry.client().download_artifacts(model.run, RECORD, folder)
+        content = json.loads(Path(kept).read_text(encoding="utf-8"))
+    return format_version.opened(content, RECORD_FORMAT, f"{RECORD} of {model.name} version {model.version}")

@@ -2,17 +2,18 @@
 
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from os import cpu_count
 from typing import TYPE_CHECKING
 
 import numpy as np
-from churn import leakage
+from churn import leakage, remedies
 from churn.checks import EXAMPLES, Check, Found, Report, Severity, shown
 from churn.config import Quality
 from churn.conform import conform
 from churn.dataset import Dataset
 from churn.errors import ChurnError
+from churn.exclusions import Kept, exclude
 from churn.ordered import Columns
 
 if TYPE_CHECKING:
@@ -36,13 +37,14 @@ def validate(frame: "pd.DataFrame", dataset: Dataset, limits: Quality, source: s
     Raises ChurnError at once if a column is missing, because nothing after that would make sense.
     """
     _require_columns(frame, dataset, source)
-    typed = conform(frame, dataset)
+    given = exclude(frame, dataset, limits)
+    typed = conform(given.frame, dataset)
     with ThreadPoolExecutor(1) as ahead:  # beside the rows' own checks, which most tables pass whole
         whole = ahead.submit(_whole, typed[0], dataset, limits)
-        kept, aside, checks = _rows(frame, *typed, dataset, limits.quarantine)
+        kept, aside, checks = _rows(given, *typed, dataset, limits.quarantine)
         columns, others = whole.result() if kept is typed[0] else _whole(kept, dataset, limits)
     checks += [*_described(frame, dataset), *others]
-    return Validated(kept, aside, columns, Report(tuple(checks), len(frame), len(aside)))
+    return Validated(kept, aside, columns, _report(given, aside, checks))
 
 
 def screen(frame: "pd.DataFrame", dataset: Dataset, quarantine: float, source: str) -> Validated:
@@ -51,27 +53,39 @@ def screen(frame: "pd.DataFrame", dataset: Dataset, quarantine: float, source: s
     ``quarantine`` is the largest share of rows that may be set aside. Raises ChurnError at once if a column is missing.
     """
     _require_columns(frame, dataset, source, but=dataset.target)
-    frame = frame.drop(columns=dataset.target, errors="ignore")
-    kept, aside, checks = _rows(frame, *conform(frame, dataset), dataset, quarantine)
+    given = exclude(frame.drop(columns=dataset.target, errors="ignore"), dataset)
+    kept, aside, checks = _rows(given, *conform(given.frame, dataset), dataset, quarantine)
     columns = Columns(kept, np.zeros(len(kept), dtype=bool))  # of all customers alike
-    return Validated(kept, aside, columns, Report(tuple(checks), len(frame), len(aside)))
+    return Validated(kept, aside, columns, _report(given, aside, [_for_champion(check) for check in checks]))
+
+
+def _for_champion(check: Check) -> Check:
+    """A remedy in the description helps the next model: the champion keeps the one that it was trained with."""
+    if check.passed or "config/datasets/" not in check.remedy:
+        return check
+    return replace(check, remedy=f"{check.remedy} A changed description counts from the next training on.")
+
+
+def _report(given: Kept, aside: "pd.DataFrame", checks: list[Check]) -> Report:
+    return Report((*given.checks, *checks), len(given.frame), len(aside), given.left_out)
 
 
 def _rows(
-    frame: "pd.DataFrame",
+    given: Kept,
     typed: "pd.DataFrame",
     unreadable: dict[str, np.ndarray],
     dataset: Dataset,
     quarantine: float,
 ) -> "tuple[pd.DataFrame, pd.DataFrame, list[Check]]":
     """The typed rows to go on with, those set aside, and the checks that a row fails by itself."""
-    found = _cell_checks(frame, typed, unreadable, dataset)
+    frame = given.frame
+    found = _cell_checks(given, typed, unreadable, dataset)
     bad = _union([rows for check, rows in found if check.severity == "error"], len(typed))
     checks = [check for check, _ in found]
     if not bad.any() or bad.mean() > quarantine:
         return typed, typed.iloc[:0].assign(reasons=""), checks
     kept = conform(frame[~bad].reset_index(drop=True), dataset)[0]  # anew: integers are integers again
-    return kept, _set_aside(frame, bad, found), [_pardoned(check) for check in checks]
+    return kept, _set_aside(given, bad, found), [_pardoned(check) for check in checks]
 
 
 def _described(frame: "pd.DataFrame", dataset: Dataset) -> Iterable[Check]:
@@ -89,19 +103,21 @@ def _require_columns(frame: "pd.DataFrame", dataset: Dataset, source: str, but: 
         )
 
 
-def _cell_checks(
-    raw: "pd.DataFrame", typed: "pd.DataFrame", unreadable: dict[str, np.ndarray], dataset: Dataset
-) -> Found:
+def _cell_checks(given: Kept, typed: "pd.DataFrame", unreadable: dict[str, np.ndarray], dataset: Dataset) -> Found:
     """Checks that a row fails by itself, with the failing rows: types, then what pandera finds in the typed table."""
     from churn import schema
 
     found: Found = []
     for name, bad in unreadable.items():
+        column = dataset.columns[name]
+        if column.role == "ignore":
+            continue
         rows = np.flatnonzero(bad)
-        examples = shown(raw[name].iloc[rows[:EXAMPLES]], rows)
-        rule = f"is {_ARTICLE[dataset.columns[name].type]}"
-        found.append((Check(name, rule, len(rows), len(raw), examples, "Correct these cells."), rows))
-    return found + schema.checks(typed, dataset, unreadable)
+        examples = shown(given.frame[name].iloc[rows[:EXAMPLES]], given.numbers[rows])
+        rule = f"is {_ARTICLE[column.type]}"
+        remedy = remedies.unreadable(name, given.frame[name].iloc[rows], dataset)
+        found.append((Check(name, rule, len(rows), len(given.frame), examples, remedy), rows))
+    return found + schema.checks(typed, dataset, unreadable, given.numbers)
 
 
 _ARTICLE = {
@@ -120,14 +136,12 @@ def _union(parts: Iterable[np.ndarray], rows: int) -> np.ndarray:
 
 def _pardoned(check: Check) -> Check:
     """An error whose rows are in quarantine is reported, and stops nothing."""
-    from dataclasses import replace
-
     if check.passed or check.severity == "warning":
         return check
     return replace(check, severity="warning", remedy=f"These rows are in quarantine. {check.remedy}")
 
 
-def _set_aside(frame: "pd.DataFrame", bad: np.ndarray, found: Found) -> "pd.DataFrame":
+def _set_aside(given: Kept, bad: np.ndarray, found: Found) -> "pd.DataFrame":
     """The rows as they came, with every reason."""
     import pandas as pd
 
@@ -135,8 +149,8 @@ def _set_aside(frame: "pd.DataFrame", bad: np.ndarray, found: Found) -> "pd.Data
     for check, rows in found:
         if check.severity == "error" and len(rows):
             reasons.loc[rows] += f"{check.column} {check.rule}; "
-    aside = frame.iloc[np.flatnonzero(bad)].astype("str")
-    return aside.assign(reasons=reasons.str.removesuffix("; ").to_numpy(), row=np.flatnonzero(bad) + 1)
+    aside = given.frame.iloc[np.flatnonzero(bad)].astype("str")
+    return aside.assign(reasons=reasons.str.removesuffix("; ").to_numpy(), row=given.numbers[bad])
 
 
 def _whole(frame: "pd.DataFrame", dataset: Dataset, limits: Quality) -> tuple[Columns, list[Check]]:

@@ -5,11 +5,12 @@ import os
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from churn import explain, features, predictions, quality, registry, sources, value
-from churn.config import Source, Strict, Worth, check
+from churn.config import Source, Strict
 from churn.dataset import Dataset
 from churn.environment import STATE
 from churn.errors import ChurnError
@@ -51,8 +52,8 @@ class ScoreConfig(Strict):
 
 @dataclass(frozen=True)
 class Ranked:
-    """The list: where it is written, its first SAMPLE rows (without the customers' other columns), and how many of the
-    ``customers`` count as churning. ``by_value``: the most profitable contact comes first, not the likeliest to churn.
+    """The list: where it is written, its first SAMPLE rows (without the customers' other columns), and for how many of the
+    ``customers`` the decision is yes. ``by_value``: the most profitable contact comes first, not the likeliest to churn.
     ``probability`` has shape (customers,)."""
 
     place: str
@@ -61,6 +62,10 @@ class Ranked:
     churning: int
     by_value: bool
     probability: np.ndarray
+
+    def __str__(self) -> str:
+        what = "worth a contact" if self.by_value else "likely to leave"
+        return f"{self.churning:,} of {self.customers:,} customers are {what}"
 
 
 def scorer(model: registry.Registered) -> Scorer:
@@ -74,8 +79,10 @@ def root() -> str:
     return os.environ.get("CHURNFLOW_SCORES") or str(STATE / "scores")
 
 
-def screen(origins: Sequence[Source], dataset: Dataset, rule: Score) -> tuple["pd.DataFrame", "pd.DataFrame"]:
-    """The sources' customers that can be scored, typed, and those set aside with their ``reasons``.
+def screen(
+    origins: Sequence[Source], dataset: Dataset, rule: Score
+) -> tuple["pd.DataFrame", "pd.DataFrame", tuple[str, ...]]:
+    """The sources' customers that can be scored, typed; those set aside with their ``reasons``; and notes on the reading.
 
     Raises ChurnError if a source cannot be read, a column is missing, or more rows than ``rule.quarantine`` have errors.
     """
@@ -83,11 +90,11 @@ def screen(origins: Sequence[Source], dataset: Dataset, rule: Score) -> tuple["p
         raise ChurnError(
             f"data set {dataset.name}: columns {', '.join(taken)} have names of the list's own; rename them"
         )
-    parts = [sources.read(source, dataset) for source in origins]
+    parts, notes = zip(*(sources.read(source, dataset) for source in origins), strict=True)
     origin = ", ".join(source.name for source in origins)
     found = quality.screen(sources.combine(origins, parts, dataset), dataset, rule.quarantine, origin)
     found.report.require(origin)
-    return found.table, found.quarantine
+    return found.table, found.quarantine, tuple(chain(*notes))
 
 
 def shards(rows: int, size: int) -> list[tuple[int, int]]:
@@ -101,12 +108,12 @@ def score(scorer: Scorer, table: "pd.DataFrame", run: str) -> "pd.DataFrame":
     """
     import pandas as pd
 
-    raw, worth = features.from_frame(scorer.dataset, table), scorer.manifest.get("value")
+    raw, worth = features.from_frame(scorer.dataset, table), scorer.worth
     probability = scorer.probability(raw).astype(np.float64)
     found = {
         "probability": probability,
-        "decision": probability >= scorer.threshold,
-        "expected_value": value.expected(check(Worth, worth, "manifest"), raw, probability) if worth else np.nan,
+        "decision": scorer.decide(raw, probability),
+        "expected_value": value.expected(worth, raw, probability) if worth is not None else np.nan,
         "prediction_id": [hashlib.sha256(f"{run}/{row}".encode()).hexdigest()[:32] for row in table.index],
     }
     return pd.DataFrame(found, index=table.index)

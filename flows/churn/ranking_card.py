@@ -1,5 +1,6 @@
 """What ScoreFlow's card shows: the head of the list, and how the probabilities are spread."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,19 +15,20 @@ if TYPE_CHECKING:
 BINS = 20
 
 
-def parts(found: Ranked, model: Registered, aside: "pd.DataFrame") -> list[Part]:
+def parts(found: Ranked, model: Registered, aside: "pd.DataFrame", notes: Sequence[str] = ()) -> list[Part]:
     """The card's parts."""
     order = "most profitable contact first" if found.by_value else "likeliest to leave first"
+    rule = "where the expected profit of a contact is above 0" if found.by_value else "from the model's threshold on"
     left_out = f" {len(aside):,} rows with errors were left out; see below." if len(aside) else ""
     return [
-        f"# {found.churning:,} of {found.customers:,} customers are likely to leave",
+        f"# {found}",
         f"The list, {order}: `{found.place}`. Model version {model.version} ({model.tags['family']}).{left_out}",
         f"## The first {len(found.head)}",
-        "Decision: yes from the model's threshold on. A reason is a column, the customer's value, and what it adds to the "
-        "probability.",
+        f"Decision: yes {rule}. A reason is a column, the customer's value, and what it adds to the probability.",
         _head(found),
         "## How sure the model is",
         _spread(found.probability),
+        *data_card.reading(notes),
         *data_card.quarantine(aside),
     ]
 

@@ -1,11 +1,11 @@
 """What monitoring compares with: the champion's holdout with its predictions, kept beside the model when it is trained."""
 
-import json
 import tempfile
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from churn import predictions, registry, scoring, tables
+from churn import commands, predictions, registry, scoring, tables
+from churn.config import Worth, check
 from churn.dataset import Dataset, read
 from churn.errors import ChurnError
 
@@ -16,12 +16,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Reference:
-    """A registered model's holdout: ``table`` has the raw columns, ``probability``, ``decision`` and ``outcome`` (both bool)."""
+    """A registered model's holdout: ``table`` has the raw columns, ``probability``, ``decision`` and ``outcome`` (both bool).
+    ``threshold`` and ``worth`` decide (see ``value.decide``)."""
 
     model: "Registered"
     dataset: Dataset
     threshold: float
     table: "pd.DataFrame"
+    worth: Worth | None = None
 
 
 def load(model: "Registered") -> Reference:
@@ -29,11 +31,13 @@ def load(model: "Registered") -> Reference:
     with tempfile.TemporaryDirectory() as folder:
         files = registry.fetch(model, folder)
         if not (files / predictions.HOLDOUT).is_file():
+            again = commands.say("train", VERSION=model.tags["data_version"], FORCE="1")
             raise ChurnError(
                 f"{model.name} version {model.version} keeps no holdout to compare with: it was trained by an older "
-                "release; train again with: python flows/train_flow.py run --force"
+                f"release; train again with: {again}"
             )
-        manifest = json.loads((files / scoring.MANIFEST).read_text(encoding="utf-8"))
-        dataset = read(manifest["dataset"])
+        manifest = scoring.manifest(files)
+        dataset, worth = read(manifest["dataset"]), manifest.get("value")
         table = tables.typed((files / predictions.HOLDOUT).read_bytes(), dataset)
-    return Reference(model, dataset, manifest["threshold"], table)
+    settled = check(Worth, worth, scoring.MANIFEST) if worth else None
+    return Reference(model, dataset, manifest["threshold"], table, settled)

@@ -154,6 +154,13 @@ def by_version(name: str, version: str) -> Registered:
     raise ChurnError(f"{name} has no version {version!r}; there is: {there}")
 
 
+def by_tags(name: str, wanted: Mapping[str, str]) -> list[Registered]:
+    """The versions that carry all of these tags, newest first."""
+    known = [_registered(found) for found in client().search_model_versions(f"name = '{name}'")]
+    known = [one for one in known if wanted.items() <= one.tags.items()]
+    return sorted(known, key=lambda one: -int(one.version))
+
+
 def fetch(model: Registered, folder: str | Path) -> Path:
     """Download the scorer's files of ``model`` into ``folder``; the place to open ``scoring.Scorer`` on.
 

@@ -1,30 +1,23 @@
 """What a request may say, derived from the data set: the reader that checks it, and the JSON Schema that documents it.
 
-Checked by pydantic-core straight from the bytes. Numbers become float64; an integer column takes 12 and 12.0. Column names
-are dictionary keys, so any name will do. A name that is given twice keeps its last value, as in most JSON readers.
+Checked by pydantic-core straight from the bytes. Numbers become float64; an integer column takes 12 and 12.0. A category takes
+the spellings and the words for 'missing' that training takes, and what goes on is the level. Column names are dictionary keys,
+so any name will do. A name that is given twice keeps its last value, as in most JSON readers.
 """
 
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
-from churn.config import Strict
-from churn.dataset import Column, Dataset
+from churn import fields
+from churn.dataset import Dataset
+from churn.fields import MOST_CHARACTERS, InputSettings
 from pydantic_core import ErrorDetails, SchemaValidator, ValidationError, core_schema, from_json
 
 Row = dict[str, Any]
 ROWS = "rows"  # the key of predict_batch's list
-LARGEST = 3.4028234663852886e38  # float32, the precision of the model
-MOST_CHARACTERS = 200  # of a category that is not known
 MOST_NAMED = 10  # unknown fields named in one answer
-
-
-class InputSettings(Strict):
-    """[input] of config/serve.toml: what happens to a value that training has not seen."""
-
-    unknown_category: Literal["reject", "unseen"] = "reject"
-    out_of_range: Literal["reject", "flag"] = "reject"
 
 
 @dataclass(frozen=True)
@@ -68,17 +61,22 @@ class Reader:
     _feedback: SchemaValidator = field(init=False)
 
     def __post_init__(self) -> None:
-        fields = {name: _required(_checked(c, self.settings), c.missing) for name, c in self.dataset.raw.items()}
+        given = {
+            name: fields.required(fields.checked(name, self.dataset, self.settings), column.missing)
+            for name, column in self.dataset.raw.items()
+        }
         if self.with_id and self.dataset.id is not None:
-            fields[self.dataset.id] = _required(_text(), missing=True)
-        customer = core_schema.typed_dict_schema(fields, extra_behavior="allow", strict=True)
+            given[self.dataset.id] = fields.required(fields.text(), missing=True)
+        customer = core_schema.typed_dict_schema(given, extra_behavior="allow", strict=True)
         rows = core_schema.list_schema(customer, min_length=1, max_length=self.most_rows, strict=True, fail_fast=True)
-        self._fields = set(fields)
+        self._fields = set(given)
         self._whole = [name for name, column in self.dataset.raw.items() if column.type == "integer"]
         self._one = SchemaValidator(customer)
-        self._many = SchemaValidator(_only({ROWS: rows}))
+        self._many = SchemaValidator(fields.only({ROWS: rows}))
         self._feedback = SchemaValidator(
-            _only({"prediction_id": _text(pattern=PREDICTION_ID), "outcome": core_schema.bool_schema(strict=True)})
+            fields.only(
+                {"prediction_id": fields.text(pattern=PREDICTION_ID), "outcome": core_schema.bool_schema(strict=True)}
+            )
         )
 
     def customer(self, body: bytes) -> Row:
@@ -116,9 +114,9 @@ class Reader:
         if self.settings.unknown_category == "reject" and self.settings.out_of_range == "reject":
             return []
         return [
-            Problem(name, "range" if column.numeric else "category", row[name], allowed(column))
+            Problem(name, "range" if column.numeric else "category", row[name], fields.allowed(column))
             for name, column in self.dataset.raw.items()
-            if row[name] is not None and not _seen(column, row[name])
+            if row[name] is not None and not fields.seen(column, row[name])
         ]
 
     def _require_whole(self, row: Row, number: int | None = None) -> None:
@@ -126,15 +124,17 @@ class Reader:
         for name in self._whole:
             value = row[name]
             if value is not None and not value.is_integer():
-                problem = Problem(name, "type", value, allowed(self.dataset.raw[name], self.settings), number)
+                problem = Problem(name, "type", value, fields.allowed(self.dataset.raw[name], self.settings), number)
                 raise Rejected(422, f"{'the request' if number is None else f'row {number}'} has 1 problem", [problem])
 
     def _unknown(self, row: Mapping[str, Any], number: int | None = None) -> list[Problem]:
         extra = [name for name in row if name not in self._fields][:MOST_NAMED]
-        known = f"the fields are: {', '.join(self._fields_in_order())}"
+        known = f"the fields are: {', '.join(self.names)}"
         return [Problem(name[:MOST_CHARACTERS], "unknown_field", row[name], known, number) for name in extra]
 
-    def _fields_in_order(self) -> list[str]:
+    @property
+    def names(self) -> list[str]:
+        """The fields that a customer may have, in the data set's order."""
         return [name for name in self.dataset.columns if name in self._fields]
 
     def _rejected(self, error: ValidationError, body: bytes) -> Rejected:
@@ -158,7 +158,7 @@ class Reader:
         value = None if reason == "missing" else detail["input"]
         column = self.dataset.raw.get(name)
         if column is not None:
-            may = allowed(column, self.settings)
+            may = fields.allowed(column, self.settings)
         else:
             may = f"1 to {self.most_rows} rows" if reason == "rows" else _expected(detail)
         return Problem(name, reason, value, may, row)  # type: ignore[arg-type]
@@ -166,7 +166,7 @@ class Reader:
 
 PREDICTION_ID = "^[0-9a-f]{32}$"
 _REASONS = {
-    "missing": "missing", "extra_forbidden": "unknown_field", "literal_error": "category", "multiple_of": "type",
+    "missing": "missing", "extra_forbidden": "unknown_field", fields.NO_LEVEL: "category", "multiple_of": "type",
     "greater_than_equal": "range", "less_than_equal": "range", "finite_number": "range", "too_long": "rows",
     "too_short": "rows", "string_too_long": "size", "string_too_short": "size", "string_pattern_mismatch": "format",
 }  # fmt: skip
@@ -176,65 +176,12 @@ def _expected(detail: ErrorDetails) -> str:
     return detail["msg"].removeprefix("Input should be ").removeprefix("Value should ")
 
 
-def _required(schema: core_schema.CoreSchema, missing: bool) -> core_schema.TypedDictField:
-    if not missing:
-        return core_schema.typed_dict_field(schema)
-    optional = core_schema.with_default_schema(core_schema.nullable_schema(schema), default=None)
-    return core_schema.typed_dict_field(optional, required=False)
-
-
-def _only(fields: Mapping[str, core_schema.CoreSchema]) -> core_schema.CoreSchema:
-    given = {name: core_schema.typed_dict_field(schema) for name, schema in fields.items()}
-    return core_schema.typed_dict_schema(given, extra_behavior="forbid", strict=True)
-
-
-def _text(pattern: str | None = None) -> core_schema.CoreSchema:
-    return core_schema.str_schema(min_length=1, max_length=MOST_CHARACTERS, pattern=pattern, strict=True)
-
-
-def _bounds(column: Column, settings: InputSettings) -> tuple[float, float]:
-    low, high = (column.min, column.max) if settings.out_of_range == "reject" else (None, None)
-    return -LARGEST if low is None else low, LARGEST if high is None else high
-
-
-def _closed(column: Column, settings: InputSettings) -> bool:
-    return bool(column.values) and settings.unknown_category == "reject"
-
-
-def _checked(column: Column, settings: InputSettings) -> core_schema.CoreSchema:
-    if column.numeric:
-        low, high = _bounds(column, settings)
-        whole = 1 if column.type == "integer" else None
-        return core_schema.float_schema(ge=low, le=high, multiple_of=whole, allow_inf_nan=False, strict=True)
-    return core_schema.literal_schema(list(column.values)) if _closed(column, settings) else _text()
-
-
-def _seen(column: Column, value: Any) -> bool:
-    if not column.numeric:
-        return not column.values or value in column.values
-    return (column.min is None or value >= column.min) and (column.max is None or value <= column.max)
-
-
-def allowed(column: Column, settings: InputSettings | None = None) -> str:
-    """What the column takes, in words."""
-    chosen = settings or InputSettings()
-    if column.numeric:
-        low, high = _bounds(column, chosen)
-        kind = "a whole number" if column.type == "integer" else "a number"
-        bounds = [f"at least {low:g}"] * (low != -LARGEST) + [f"at most {high:g}"] * (high != LARGEST)
-        words = " ".join([kind, " and ".join(bounds)]).strip()
-    elif _closed(column, chosen):
-        words = "one of: " + ", ".join(column.values)
-    else:
-        words = f"a text of 1 to {MOST_CHARACTERS} characters"
-    return f"{words}, or null" if column.missing else words
-
-
 def json_schema(dataset: Dataset, settings: InputSettings, with_id: bool = False) -> dict[str, Any]:
-    """JSON Schema (2020-12) of one customer; it accepts exactly what ``Reader.customer`` accepts."""
-    properties = {name: _json_field(column, settings) for name, column in dataset.raw.items()}
+    """JSON Schema (2020-12) of one customer; what it accepts ``Reader.customer`` accepts, which also takes other spellings of a
+    level."""
+    properties = {name: fields.json_schema(column, settings) for name, column in dataset.raw.items()}
     if with_id and dataset.id is not None:
-        properties[dataset.id] = {"type": ["string", "null"], "minLength": 1, "maxLength": MOST_CHARACTERS}
+        properties[dataset.id] = {**fields.TEXT, "type": ["string", "null"]}
     return {
         "type": "object",
         "title": "Customer",
@@ -245,37 +192,9 @@ def json_schema(dataset: Dataset, settings: InputSettings, with_id: bool = False
     }
 
 
-def _json_field(column: Column, settings: InputSettings) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    if column.numeric:
-        low, high = _bounds(column, settings)
-        found = {"type": column.type, "minimum": _plain(low), "maximum": _plain(high)}
-    elif _closed(column, settings):
-        found = {"type": "string", "enum": list(column.values)}
-    else:
-        found = {"type": "string", "minLength": 1, "maxLength": MOST_CHARACTERS}
-    if column.missing:
-        found["type"] = [found["type"], "null"]
-        if "enum" in found:
-            found["enum"] = [*found["enum"], None]
-    return {**found, "description": column.description} if column.description else found
-
-
-def _plain(number: float) -> int | float:
-    return int(number) if number == int(number) and abs(number) < 2**53 else number
-
-
 def example(dataset: Dataset) -> dict[str, Any]:
     """A customer that the reader accepts: the first allowed value, or a number near the low end of the range."""
-    return {name: _example(column) for name, column in dataset.raw.items()}
-
-
-def _example(column: Column) -> Any:
-    if not column.numeric:
-        return column.values[0] if column.values else "a"
-    low = column.min if column.min is not None else min(0.0, column.max or 0.0)
-    step = min(12.0, (column.max - low) / 2) if column.max is not None else 12.0
-    return math.ceil(low) + int(step) if column.type == "integer" else low + step
+    return {name: fields.example(column) for name, column in dataset.raw.items()}
 
 
 def _shown(value: Any) -> Any:

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from churn import features
+from churn import features, format_version, value
+from churn.config import Worth, check
 from churn.dataset import Dataset, read
 from churn.errors import ChurnError
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from sklearn.pipeline import Pipeline
 
-MODEL, MANIFEST = "model.onnx", "manifest.json"
+MODEL, MANIFEST, FORMAT = "model.onnx", "manifest.json", 1
 PARITY = 1e-5
 SHARE = 256  # rows worth a thread of their own
 
@@ -28,7 +29,8 @@ def cores() -> int:
 
 
 class Scorer:
-    """Raw columns in, probability out. ``manifest`` holds the data set, the threshold and where the model comes from.
+    """Raw columns in, probability out, and the decision. ``manifest`` holds the data set, the threshold, what a customer is
+    ``worth`` (None: nobody said) and where the model comes from.
 
     With ``threads`` above 1, many customers at once are shared out among threads.
     """
@@ -36,9 +38,11 @@ class Scorer:
     def __init__(self, folder: str | Path, threads: int = 1) -> None:
         import onnxruntime
 
-        self.manifest: dict[str, Any] = json.loads(Path(folder, MANIFEST).read_text(encoding="utf-8"))
+        self.manifest = manifest(folder)
         self.dataset: Dataset = read(self.manifest["dataset"])
         self.threshold: float = self.manifest["threshold"]
+        worth = self.manifest.get("value")
+        self.worth = check(Worth, worth, MANIFEST) if worth else None
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.enable_mem_pattern = False  # it would remember one for every number of rows it has seen
@@ -63,19 +67,29 @@ class Scorer:
     def _run(self, inputs: Mapping[str, np.ndarray]) -> np.ndarray:
         return self._session.run(["probabilities"], inputs)[0][:, 1]
 
+    def decide(self, raw: Mapping[str, np.ndarray], probability: np.ndarray) -> np.ndarray:
+        """``value.decide`` by this model's threshold and ``worth``."""
+        return value.decide(self.worth, raw, probability, self.threshold)
+
     def table(self, table: "pd.DataFrame") -> np.ndarray:
         """``probability`` of a table's rows."""
         return self.probability(features.from_frame(self.dataset, table))
 
 
-def write(folder: str | Path, pipeline: "Pipeline", manifest: Mapping[str, Any]) -> None:
-    """Write the model's folder (see ``Scorer``). ``pipeline`` starts at the model inputs (see ``models.build``)."""
+def manifest(folder: str | Path) -> dict[str, Any]:
+    """The manifest of a model's folder. Raises ChurnError if a newer release wrote it."""
+    return format_version.opened(json.loads(Path(folder, MANIFEST).read_text(encoding="utf-8")), FORMAT, MANIFEST)
+
+
+def write(folder: str | Path, pipeline: "Pipeline", described: Mapping[str, Any]) -> None:
+    """Write the model's folder, ``described`` in its manifest (see ``Scorer``). ``pipeline`` starts at the model inputs (see
+    ``models.build``)."""
     from churn import onnx_graph
 
     target = Path(folder)
     target.mkdir(parents=True, exist_ok=True)
-    (target / MODEL).write_bytes(onnx_graph.convert(pipeline, read(manifest["dataset"])))
-    (target / MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
+    (target / MODEL).write_bytes(onnx_graph.convert(pipeline, read(described["dataset"])))
+    (target / MANIFEST).write_text(json.dumps(format_version.stamped(described, FORMAT), indent=1), encoding="utf-8")
 
 
 def check_parity(scorer: Scorer, whole: "Pipeline", table: "pd.DataFrame", seed: int) -> float:

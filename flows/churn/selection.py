@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from churn import calibration, models, scores, tuning, value
+from churn import calibration, folds, models, scores, tuning, value
 from churn.calibration import Calibration
 from churn.config import BLEND, Family, Search, Worth
 from churn.dataset import Dataset
@@ -23,13 +23,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Chosen:
-    """The fitted pipeline over model inputs, how it was calibrated, and the threshold with the profit curve behind it
-    (None without [value]: then the threshold has the best F1)."""
+    """The fitted pipeline over model inputs, how it was calibrated, and the threshold: with [value] the probability from
+    which contacting a customer of the ``worth.margin`` pays, else the one with the best F1 score.
+
+    ``worth`` is [value] as ``value.settle`` leaves it, ``curve`` what deciding by it earns out of fold; both None without.
+    """
 
     pipeline: "Pipeline"
     calibration: Calibration
     threshold: float
     curve: Curve | None
+    worth: Worth | None = None
 
 
 def board(tuned: Sequence[Candidate], search: Search, dataset: Dataset, train: "pd.DataFrame") -> list[Candidate]:
@@ -46,11 +50,11 @@ def blend(ranked: Sequence[Candidate], search: Search, dataset: Dataset, train: 
     no other family does.
     """
     started, outcome = time.monotonic(), models.outcome(dataset, train)
-    folds = [tested_on for _, tested_on in tuning.splitter(search).split(outcome, outcome)]
+    tested = [places.test for places in folds.folds(search, dataset, train)]
     members, rest = [ranked[0]], list(ranked[1:])
-    best = _mean(members, outcome, folds, search)
+    best = _mean(members, outcome, tested, search)
     while rest:
-        tried = [_mean([*members, candidate], outcome, folds, search) for candidate in rest]
+        tried = [_mean([*members, candidate], outcome, tested, search) for candidate in rest]
         places = range(len(rest))
         most = max(places, key=lambda i: tried[i].scores[search.metric])
         if tried[most].scores[search.metric] < best.scores[search.metric] + LEAST_GAIN:
@@ -64,26 +68,33 @@ def blend(ranked: Sequence[Candidate], search: Search, dataset: Dataset, train: 
     return Candidate(family, (best,), best, unseen, time.monotonic() - started, members=tuple(members))
 
 
-def _mean(members: Sequence[Candidate], outcome: np.ndarray, folds: Sequence[np.ndarray], search: Search) -> Trial:
+def _mean(members: Sequence[Candidate], outcome: np.ndarray, tested: Sequence[np.ndarray], search: Search) -> Trial:
     unseen = np.mean([member.unseen for member in members], axis=0)
-    found = [scores.deciding(outcome[places], unseen[places]) for places in folds]
+    found = [scores.deciding(outcome[places], unseen[places]) for places in tested]
     params = {f"{m.family.name}.{name}": value for m in members for name, value in m.best.params.items()}
     means = {name: float(np.mean([fold[name] for fold in found])) for name in found[0]}
     return Trial(params, means, tuple(fold[search.metric] for fold in found))
 
 
 def choose(winner: Candidate, search: Search, dataset: Dataset, train: "pd.DataFrame", worth: Worth | None) -> Chosen:
-    """Fit the winner on all training rows. Calibration and threshold come from its out-of-fold probabilities."""
+    """Fit the winner on all training rows. Calibration and threshold come from its out-of-fold probabilities.
+
+    Raises ChurnError if ``worth`` says nothing about the margin of most customers.
+    """
     from churn import features
 
     inputs, outcome = features.frame(dataset, train), models.outcome(dataset, train)
-    folds = [tested_on for _, tested_on in tuning.splitter(search).split(inputs, outcome)]
-    calibrated = calibration.learn(outcome, winner.unseen, folds)
-    unseen = calibrated.apply(winner.unseen)
-    curve = value.curve(value.gains(worth, train, outcome), unseen) if worth is not None else None
-    threshold = curve.threshold if curve is not None else scores.best_f1_threshold(outcome, unseen)
+    tested = [places.test for places in folds.folds(search, dataset, train)]
+    calibrated = calibration.learn(outcome, winner.unseen, tested)
     fitted = _unfitted(winner, search, dataset).fit(inputs, outcome)
-    return Chosen(models.calibrate(fitted, calibrated), calibrated, threshold, curve)
+    pipeline, rows = models.calibrate(fitted, calibrated), np.sort(np.concatenate(tested))
+    outcome, unseen = outcome[rows], calibrated.apply(winner.unseen[rows])
+    if worth is None:
+        return Chosen(pipeline, calibrated, scores.best_f1_threshold(outcome, unseen), None)
+    worth = value.settle(worth, train, dataset)
+    raw = features.from_frame(dataset, train.iloc[rows])
+    curve = value.curve(value.gains(worth, raw, outcome), value.expected(worth, raw, unseen))
+    return Chosen(pipeline, calibrated, float(value.break_even(worth, worth.margin)), curve, worth)
 
 
 def _unfitted(winner: Candidate, search: Search, dataset: Dataset) -> "Pipeline":

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from churn import bentos, generator, registry, scoring
+from churn import bentos, format_version, generator, registry, scoring
 from churn.dataset import Dataset, read
 from churn.environment import FLOWS, ROOT
 from churn.errors import ChurnError
@@ -29,9 +29,11 @@ if TYPE_CHECKING:
 
 MODEL, SERVICE = "churn_model", "churn_service"
 MODEL_TAG = "model.txt"  # in the Bento, beside service.py: which model it serves
-REQUIREMENTS = ("bentoml", "httptools", "numpy", "onnxruntime", "prometheus-client", "pyarrow", "pydantic", "uvloop")
-MODULES = ("config", "dataset", "environment", "errors", "explain", "expressions", "features", "metrics", "predictions",
-           "request", "scoring", "value")  # fmt: skip
+REQUIREMENTS = ("bentoml", "httptools", "numpy", "onnxruntime", "pandas", "prometheus-client", "pyarrow", "pydantic",
+                "python-calamine", "uvloop")  # fmt: skip
+MODULES = ("column", "config", "conform", "customer_file", "dataset", "delimited_text", "environment", "errors", "explain",
+           "expressions", "features", "fields", "file_kinds", "format_version", "formats", "metrics", "predictions", "reader",
+           "request", "scoring", "spelling", "text_encoding", "value", "workbooks")  # fmt: skip
 _CHECKSUM = "files"  # label of a model in BentoML's store
 EXAMPLES, SEED = 5, 0  # made-up customers in the documentation and on the page
 
@@ -118,13 +120,14 @@ def _store_model(champion: registry.Registered, tag: str, folder: Path) -> None:
     if bentos.kept(bentoml.models.get, "models", tag, _unharmed):
         return
     files = registry.fetch(champion, folder)
-    manifest = json.loads((files / scoring.MANIFEST).read_text(encoding="utf-8"))
+    manifest = scoring.manifest(files)
     described = read(manifest["dataset"])
     manifest["model_version"] = champion.version
     manifest["examples"] = json_rows(described, generator.generate(described, EXAMPLES, SEED))
     with bentoml.models.create(tag, labels={"model_version": champion.version}) as model:
         shutil.copy(files / scoring.MODEL, model.path_of(scoring.MODEL))
-        Path(model.path_of(scoring.MANIFEST)).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
+        text = json.dumps(format_version.stamped(manifest, scoring.FORMAT), indent=1)
+        Path(model.path_of(scoring.MANIFEST)).write_text(text, encoding="utf-8")
         model.info.labels[_CHECKSUM] = _model_digest(Path(model.path))
 
 

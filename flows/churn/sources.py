@@ -6,10 +6,11 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from churn import conform, download, tables
+from churn import commands, conform, download, made_up, reader, tables
 from churn.config import S3, File, Generate, Http, Source, Sql
 from churn.dataset import Dataset
 from churn.errors import ChurnError
@@ -21,41 +22,56 @@ if TYPE_CHECKING:
 Result = TypeVar("Result")
 
 
-def choose(configured: Sequence[Source], path: str) -> list[Source]:
-    """The configured sources, or the one file or folder at ``path`` if that is given."""
-    return [File(kind="file", path=path)] if path else list(configured)
+def choose(configured: Sequence[Source], path: str, dataset: Dataset, target: str) -> list[Source]:
+    """The configured sources, or the one file or folder at ``path`` if that is given.
+
+    Raises ChurnError that asks for a file if customers would be made up whom nobody described; ``target`` is the command that
+    takes it (see ``commands.say``).
+    """
+    chosen: list[Source] = [File(kind="file", path=path)] if path else list(configured)
+    if made_up.any_of(chosen) and not dataset.generate:
+        raise ChurnError(
+            f"data set '{dataset.name}': there are no customers to read, and its description has no [generate] table to make "
+            f"some up; give a file: {commands.say(target, DATASET=dataset.name, SOURCE=commands.FILE)}"
+        )
+    return chosen
 
 
-def read(source: Source, dataset: Dataset) -> bytes:
-    """All rows of one source as Parquet bytes, cells as they were found.
+Rows = tuple[bytes, tuple[str, ...]]  # a table as Parquet bytes, and notes on how it was read
+
+
+def read(source: Source, dataset: Dataset) -> Rows:
+    """All rows of one source, cells as they were found.
 
     Raises ChurnError naming the source if it cannot be read, also after its retries; a partial download is never used.
     """
     if isinstance(source, Generate):
         from churn.generator import generate
 
-        return tables.to_bytes(generate(dataset, source.rows, source.seed))
+        return tables.to_bytes(generate(dataset, source.rows, source.seed)), ()
     if isinstance(source, File):
         path = Path(source.path).expanduser()
-        return _whole(tables.files(path), dataset)
+        return _whole(reader.files(path), dataset)
     if isinstance(source, Sql):
-        return persist(source, lambda: tables.to_bytes(tables.object_to_text(_query(source))))
+        return persist(source, lambda: tables.to_bytes(tables.object_to_text(_query(source)))), ()
     with tempfile.TemporaryDirectory() as folder:
         found = persist(source, lambda: _fetch(source, Path(folder)))
         try:
-            return _whole(found, dataset)
+            data, notes = _whole(found, dataset)
         except ChurnError as error:
             raise ChurnError(f"{source.name}: {str(error).replace(f'{folder}/', '')}") from None
+        return data, tuple(f"{source.name}: {note.replace(f'{folder}/', '')}" for note in notes)
 
 
 def _fetch(source: S3 | Http, folder: Path) -> list[Path]:
     return download.from_s3(source, folder) if isinstance(source, S3) else download.from_http(source, folder)
 
 
-def _whole(files: Sequence[Path], dataset: Dataset) -> bytes:
+def _whole(files: Sequence[Path], dataset: Dataset) -> Rows:
     if len(files) == 1:
-        return tables.read(files[0])
-    return tables.to_bytes(tables.concatenate(map(tables.read, files), map(str, files), dataset))
+        return tables.load(files[0])
+    parts, notes = zip(*map(tables.load, files), strict=True)
+    return tables.to_bytes(tables.concatenate(parts, map(str, files), dataset)), tuple(chain(*notes))
 
 
 def persist(source: S3 | Http | Sql, attempt: Callable[[], Result]) -> Result:

@@ -1,8 +1,9 @@
-"""Which customers are held out: by chance within each class, or the latest ones. No customer is ever on both sides."""
+"""Which customers are held out: those that their id and the seed draw, or the latest ones. Nobody is on both sides."""
 
 from typing import TYPE_CHECKING
 
 import numpy as np
+from churn import customers, models
 from churn.config import Split
 from churn.dataset import Dataset
 from churn.errors import ChurnError
@@ -12,60 +13,68 @@ if TYPE_CHECKING:
 
 TRAIN, HOLDOUT, NEITHER = 0, 1, 2
 LEAST = 20
+STAYING = 0.25  # the share of the earlier rows from which on their customers' later rows make it a panel
 
 
 def columns(dataset: Dataset) -> list[str]:
-    """What ``sides`` reads of a table: without an id, rows are told apart by all their values."""
-    return (
-        [name for name in (dataset.id, dataset.time, dataset.target) if name] if dataset.id else list(dataset.columns)
-    )
+    """What ``sides`` reads of a table."""
+    named = dataset.id is not None and not dataset.columns[dataset.id].missing
+    told_apart_by = [dataset.id] if named else customers.columns(dataset)
+    return [name for name in (*told_apart_by, dataset.time, dataset.target) if name is not None]
 
 
 def sides(frame: "pd.DataFrame", dataset: Dataset, settings: Split) -> np.ndarray:
     """TRAIN, HOLDOUT or NEITHER for each row, int8 of shape (n,).
 
-    With a time column the latest rows are the holdout, and earlier rows of the same customers are in NEITHER. Otherwise
-    the holdout is drawn by the seed within each class; rows of one customer, or without an id equal rows, stay together.
-    Raises ChurnError if a side would hold fewer than LEAST rows or one class only.
+    A customer's side depends on the id (without one, on the row's features) and the seed alone: not on the outcome, and
+    not on other rows. With a time column the latest rows are the holdout (see ``forward``). Raises ChurnError if a side
+    would hold fewer than LEAST rows or one class only.
     """
-    found = _latest(frame, dataset, settings) if dataset.time else _drawn(frame, dataset, settings)
-    churned = (frame[dataset.target] == dataset.positive).to_numpy()
-    for side, name in ((TRAIN, "training part"), (HOLDOUT, "holdout")):
-        rows, left = int((found == side).sum()), int(churned[found == side].sum())
-        if rows < LEAST or not 0 < left < rows:
-            raise ChurnError(
-                f"the {name} would hold {rows} customers, {left} of them churned; change [split] in config/data.toml"
-                + (f", or the role of '{dataset.time}' in config/datasets/{dataset.name}.toml" if dataset.time else "")
-            )
-    return found
+    customer = customers.keys(frame, dataset.id, dataset.raw)
+    drawn = customers.fractions(customer, settings.seed) < settings.holdout
+    train, holdout = ~drawn, drawn
+    if dataset.time is not None:
+        times = frame[dataset.time]
+        late = (times >= times.quantile(1 - settings.holdout, interpolation="higher")).to_numpy()
+        train, holdout = forward(customer, late, drawn)
+    churned = models.outcome(dataset, frame)
+    for rows, name in ((train, "training part"), (holdout, "holdout")):
+        number, left = int(rows.sum()), int(churned[rows].sum())
+        if number < LEAST or not 0 < left < number:
+            raise ChurnError(f"the {name} would hold {number} customers, {left} of them churned; {_remedy(dataset)}")
+    return np.select([train, holdout], [TRAIN, HOLDOUT], NEITHER).astype(np.int8)
 
 
-def _latest(frame: "pd.DataFrame", dataset: Dataset, settings: Split) -> np.ndarray:
-    times = frame[str(dataset.time)]
-    latest = (times >= times.quantile(1 - settings.holdout, interpolation="higher")).to_numpy()
-    found = np.where(latest, HOLDOUT, TRAIN).astype(np.int8)
-    if dataset.id is not None:
-        shared = frame[dataset.id].isin(frame.loc[latest, dataset.id]).to_numpy()
-        found[shared & ~latest] = NEITHER
-    return found
+def forward(customer: np.ndarray, late: np.ndarray, drawn: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The rows to fit on, all early, and the late ones to test on, with no customer in both; all bool of shape (n,).
+
+    ``customer`` holds keys. All late rows are tested on, and early rows of the same customers left out - unless these are
+    more than STAYING of the early rows. Then customers stay from period to period, and those who left would be all that
+    remains to fit on: instead the ``drawn`` customers are tested on and the others fitted on.
+    """
+    kept = ~late & ~among(customer, customer[late])
+    if kept.sum() >= (1 - STAYING) * (~late).sum():
+        return kept, late
+    return ~late & ~drawn, late & drawn
 
 
-def _drawn(frame: "pd.DataFrame", dataset: Dataset, settings: Split) -> np.ndarray:
+def among(customer: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Which keys are among ``others``, bool of shape (n,)."""
     import pandas as pd
 
-    rng = np.random.default_rng(settings.seed)
-    churned = (frame[dataset.target] == dataset.positive).to_numpy()
-    if dataset.id is not None and frame[dataset.id].is_unique:
-        return _share(churned, settings.holdout, rng)
-    keys = frame[dataset.id] if dataset.id is not None else pd.util.hash_pandas_object(frame, index=False)
-    customer = pd.factorize(keys)[0]
-    ever = np.bincount(customer, churned) > 0
-    return _share(ever, settings.holdout, rng)[customer]
+    return pd.Series(customer).isin(others).to_numpy()
 
 
-def _share(churned: np.ndarray, share: float, rng: np.random.Generator) -> np.ndarray:
-    found = np.full(len(churned), TRAIN, dtype=np.int8)
-    for outcome in (False, True):
-        members = rng.permutation(np.flatnonzero(churned == outcome))
-        found[members[: round(share * len(members))]] = HOLDOUT
-    return found
+def boundary(times: "pd.Series", sides: np.ndarray) -> str:
+    """The moment the holdout begins, in ISO 8601: all rows to train on are earlier."""
+    return times[sides == HOLDOUT].min().isoformat()
+
+
+def _remedy(dataset: Dataset) -> str:
+    file = f"config/datasets/{dataset.name}.toml"
+    ways = ["give more rows", "change [split] in config/data.toml"]
+    if dataset.time is not None:
+        ways.append(f"change the role of '{dataset.time}' in {file}")
+    if dataset.id is None:
+        ways.append(f"name the customers by a column of role 'id' in {file}: without one equal rows stay together")
+    return ", or ".join(ways)

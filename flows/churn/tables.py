@@ -1,12 +1,12 @@
-"""Tables in files and between steps: CSV and Parquet in, Parquet bytes out. Text of few values travels as dictionaries."""
+"""Tables between steps, as Parquet bytes. Text of few values travels as dictionaries."""
 
-import gzip
 import io
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from churn import reader
 from churn.dataset import Dataset
 from churn.errors import ChurnError
 
@@ -15,86 +15,14 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-SUFFIXES = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".txt", ".parquet", ".parquet.gz")
 
+def load(path: Path) -> tuple[bytes, tuple[str, ...]]:
+    """The table in a file as Parquet bytes, and notes on how it was read. A Parquet file that needs no change stays as it is.
 
-def files(path: Path) -> list[Path]:
-    """The file at ``path``, or the data files of the folder there, by name. Raises ChurnError if there is none."""
-    if path.is_dir():
-        found = sorted(p for p in path.iterdir() if p.name.endswith(SUFFIXES) and not p.name.startswith((".", "_")))
-        if not found:
-            raise ChurnError(f"{path}: the folder holds no file that ends in {', '.join(SUFFIXES)}")
-        return found
-    if not path.is_file():
-        raise ChurnError(f"{path}: no such file; give an existing CSV or Parquet file with --source")
-    return [path]
-
-
-def read(path: Path) -> bytes:
-    """A file as Parquet bytes. CSV cells become text (typed by ``conform``); Parquet keeps its types.
-
-    Raises ChurnError naming the file if it cannot be read or holds no rows.
+    Raises ChurnError as ``reader.read`` does.
     """
-    data = path.read_bytes()
-    if data[:2] == b"\x1f\x8b":
-        try:
-            data = gzip.decompress(data)
-        except (EOFError, OSError) as error:
-            raise ChurnError(f"{path}: not a readable gzip file, perhaps cut short ({error}); copy it again") from None
-    if not data:
-        raise ChurnError(f"{path}: the file is empty; it needs a header line and one line per customer")
-    if data[:4] == b"PAR1" or path.name.endswith((".parquet", ".parquet.gz")):
-        rows, columns = _shape(data, path)
-    else:
-        frame = _csv(data, path)
-        (rows, columns), data = frame.shape, to_bytes(frame)
-    if not rows:
-        raise ChurnError(f"{path}: has a header ({columns} columns) but no rows; export it again")
-    return data
-
-
-def _shape(data: bytes, path: Path) -> tuple[int, int]:
-    import pyarrow
-    import pyarrow.parquet as pq
-
-    try:
-        found = pq.read_metadata(io.BytesIO(data))
-    except (pyarrow.ArrowInvalid, OSError) as error:
-        raise ChurnError(f"{path}: not a readable Parquet file, perhaps cut short ({error}); copy it again") from None
-    return found.num_rows, found.num_columns
-
-
-def _csv(data: bytes, path: Path) -> "pd.DataFrame":
-    import pandas as pd
-
-    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):  # UTF-16, as spreadsheets call Unicode
-        data = data.decode("utf-16", errors="replace").encode()
-    header = data.split(b"\n", 1)[0]
-    separator = max((b",", b";", b"\t", b"|"), key=header.count).decode()
-    try:
-        # Everything as text: a cell that does not fit its column's type is then reported as it was written.
-        return pd.read_csv(io.BytesIO(data), dtype="str", keep_default_na=False, sep=separator, encoding="utf-8")
-    except UnicodeDecodeError:
-        raise ChurnError(_not_utf8(data, separator.encode(), path)) from None
-    except pd.errors.EmptyDataError:
-        raise ChurnError(f"{path}: the file is empty; it needs a header line and one line per customer") from None
-    except pd.errors.ParserError as error:
-        raise ChurnError(f"{path}: not a readable CSV file: {error}; check its quotes and commas there") from None
-
-
-def _not_utf8(data: bytes, separator: bytes, path: Path) -> str:
-    lines = data.splitlines()
-    for number, line in enumerate(lines, start=1):
-        try:
-            line.decode("utf-8")
-        except UnicodeDecodeError as bad:
-            cell = line[: bad.start].count(separator)
-            name, value = (row.decode("latin-1").split(separator.decode())[cell:][:1] for row in (lines[0], line))
-            return (
-                f"{path}: line {number}, column {', '.join(name)!r}: {', '.join(value)!r} is not UTF-8; convert the file "
-                f"first: iconv -f LATIN1 -t UTF-8 {path.name} > utf8.csv"
-            )
-    return f"{path}: is not UTF-8; convert it first: iconv -f LATIN1 -t UTF-8 {path.name} > utf8.csv"
+    reading = reader.read(path)
+    return reading.parquet or _write(reading.table), reading.notes
 
 
 def to_bytes(frame: "pd.DataFrame") -> bytes:

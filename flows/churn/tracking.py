@@ -5,10 +5,11 @@ import os
 import subprocess
 import time
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from churn.environment import ROOT
-from churn.mlflow_store import client
+from churn.mlflow_store import Taken, client
 from churn.tuning import Candidate
 
 if TYPE_CHECKING:
@@ -39,12 +40,11 @@ def _git(*words: str) -> str:
 def open_run(experiment: str, training: str, tags: Mapping[str, str]) -> str:
     """Id of the parent run of this training."""
     mlflow = client()
-    found = mlflow.get_experiment_by_name(experiment)
-    if found is None:
-        location = f"{os.environ['MLFLOW_ARTIFACTS']}/{experiment}" if _embedded() else None
-        number = mlflow.create_experiment(experiment, artifact_location=location)
-    else:
-        number = found.experiment_id
+    location = f"{os.environ['MLFLOW_ARTIFACTS']}/{experiment}" if _embedded() else None
+    while (found := mlflow.get_experiment_by_name(experiment)) is None:
+        with suppress(Taken):  # by another training, just now
+            mlflow.create_experiment(experiment, location)
+    number = found.experiment_id
     return mlflow.create_run(number, run_name=training, tags={TRAINING: training, **tags}).info.run_id
 
 

@@ -11,11 +11,13 @@ from churn.training import Training
 from churn.tuning import Candidate
 
 FAINT = "#aaaaaa"
+GROUPS = "In brackets the 99 % interval: the gate closes only where its better end, too, is beyond the bound."
 
 
 def parts(training: Training) -> list[Part]:
     """The card's parts."""
     found, chosen, metric = training.found, training.chosen, training.config.search.metric
+    later = "" if training.data.dataset.time is None else ", each tested on later rows than it is fitted on"
     return [
         f"# Challenger: {training.winner.family.name}",
         f"**{training.verdict.summary}** Trained on data version `{training.data.version}`; holdout of {len(found.outcome):,} "
@@ -23,8 +25,9 @@ def parts(training: Training) -> list[Part]:
         *([f"**Warnings:** {'; '.join(training.verdict.warnings)}"] if training.verdict.warnings else []),
         "## Gate",
         _gate(training.verdict),
+        *looks(training),
         "## Leaderboard",
-        f"Cross-validated on the training rows ({training.config.search.folds} folds, decided by {_plain(metric)}).",
+        f"Cross-validated on the training rows ({training.config.search.folds} folds{later}, decided by {_plain(metric)}).",
         _leaderboard(training.board, metric),
         _parameters(training.board),
         "## Holdout",
@@ -34,7 +37,7 @@ def parts(training: Training) -> list[Part]:
         calibration(chosen),
         _reliability(found),
         *([_profit(chosen, found)] if chosen.curve is not None else []),
-        *(["## Groups", groups(found.slices)] if found.slices else []),
+        *(["## Groups", GROUPS, groups(found.slices)] if found.slices else []),
         "## What the model looks at",
         "Red: the loss of ROC-AUC when the column is shuffled (permutation importance on holdout rows). Blue: by how much "
         "the column moves a customer's probability on average (mean absolute Shapley value).",
@@ -51,14 +54,31 @@ def holdout(found: Evaluation) -> Table:
     return Table(["score", "holdout", "95 % from", "to"], rows)
 
 
+def looks(training: Training) -> list[str]:
+    """How often the customers of the comparison have been looked at, and what follows; nothing without a comparison."""
+    found, rule = training.verdict.comparison, training.config.promotion
+    if found is None or not found.look:
+        return []
+    fresh = " Customers that no comparison has looked at make it easier again: a data version with new ones."
+    return [
+        f"Look {found.look} at these {found.rows:,} customers, and with every look luck has another chance. So that all looks "
+        f"together promote a model that is no better with a chance of at most {1 - rule.confidence:.1%}, this one asks for "
+        f"{found.confidence_needed:.4%} certainty (alpha spending)." + (fresh if found.look > 1 else "")
+    ]
+
+
 def decision(chosen: Chosen) -> str:
-    """How the threshold came about."""
-    said = f"A customer counts as churning at a probability of {chosen.threshold:.3f} or more: "
-    if chosen.curve is None:
-        return said + "the threshold with the best F1 score on out-of-fold predictions."
-    return said + (
-        f"the most profitable threshold on out-of-fold predictions. It contacts {chosen.curve.best_share:.1%} of the "
-        f"customers and earns {chosen.curve.best_profit:.2f} per customer of all."
+    """How the decisions come about."""
+    if chosen.curve is None or chosen.worth is None:
+        return (
+            f"A customer counts as churning at a probability of {chosen.threshold:.3f} or more: the threshold with the best "
+            "F1 score on out-of-fold predictions."
+        )
+    who = "a customer" if chosen.worth.margin_column is None else f"a customer who brings {chosen.worth.margin:.2f}"
+    return (
+        f"A customer is worth contacting where the expected profit is above 0; for {who} that is from a probability of "
+        f"{chosen.threshold:.3f} on. On out-of-fold predictions this contacts {chosen.curve.contacted:.1%} of the customers "
+        f"and earns {chosen.curve.earned:.2f} per customer of all."
     )
 
 
@@ -73,14 +93,21 @@ def calibration(chosen: Chosen) -> str:
 
 
 def groups(slices: Sequence[Slice]) -> Table:
-    """Scores of each group of customers."""
+    """Scores of each group of customers, with the interval where the gate judges by it."""
+
+    def score(s: Slice, name: str) -> str:
+        if not s.scores:
+            return "too few"
+        sure = s.intervals.get(name)
+        return f"{s.scores[name]:.3f}" + (f" ({sure[0]:.3f} to {sure[1]:.3f})" if sure else "")
+
     shown = ("roc_auc", "recall", "precision", "brier", "ece")
     rows = [
         [
             f"{s.column} = {s.group}",
             f"{s.rows:,}",
             f"{s.churned:,}",
-            *(f"{s.scores[name]:.3f}" if s.scores else "too few" for name in shown),
+            *(score(s, name) for name in shown),
             "; ".join(s.warnings),
         ]
         for s in slices
@@ -135,14 +162,18 @@ def _curves(found: Evaluation) -> Any:
     PrecisionRecallDisplay.from_predictions(
         found.outcome, found.probability, ax=pr, curve_kwargs={"color": CHURNED}, plot_chance_level=True
     )
-    decided = (found.probability >= found.threshold).astype(int)
     ConfusionMatrixDisplay.from_predictions(
-        found.outcome, decided, display_labels=["stayed", "churned"], ax=matrix, colorbar=False, cmap="Blues"
+        found.outcome,
+        found.decision.astype(int),
+        display_labels=["stayed", "churned"],
+        ax=matrix,
+        colorbar=False,
+        cmap="Blues",
     )
     for axis, title in (
         (roc, "ROC curve"),
         (pr, "Precision-recall curve"),
-        (matrix, "Decisions at the threshold"),
+        (matrix, "Decisions"),
     ):
         axis.set_title(title)
     return drawn
@@ -176,14 +207,12 @@ def _profit(chosen: Chosen, found: Evaluation) -> Any:
     assert chosen.curve is not None
     drawn, axes = figure(11, 3.0)
     axis = axes[0, 0]
-    axis.plot(
-        chosen.curve.share, chosen.curve.profit, color=STAYED, label="out of fold (the threshold comes from here)"
-    )
+    axis.plot(chosen.curve.share, chosen.curve.profit, color=STAYED, label="out of fold")
     if found.curve is not None:
         axis.plot(found.curve.share, found.curve.profit, color=CHURNED, label="holdout")
-    axis.axvline(chosen.curve.best_share, color=FAINT, linestyle="--")
+    axis.axvline(chosen.curve.contacted, color=FAINT, linestyle="--")
     axis.axhline(0, color=FAINT)
-    axis.set(title="Profit per customer", xlabel="share of customers contacted, likeliest to churn first")
+    axis.set(title="Profit per customer", xlabel="share of customers contacted, most profitable first")
     axis.legend(frameon=False)
     return drawn
 

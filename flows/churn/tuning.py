@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from churn import features, models, scores
+from churn import features, folds, models, scores
 from churn.config import Family, Search
 from churn.dataset import Dataset
 from churn.environment import FLOWS, IN_POD
@@ -30,7 +30,8 @@ class Trial:
 
 @dataclass(frozen=True)
 class Candidate:
-    """A family's best trial, and its out-of-fold probability for every training row, in the table's order.
+    """A family's best trial, and its out-of-fold probability for every training row, in the table's order; NaN for rows
+    that no fold tests on (see ``folds``).
 
     ``stopped`` says that the time budget ended the search before all trials were done; ``members`` are the candidates
     that a blend is the mean of.
@@ -61,33 +62,19 @@ class Fold:
     test_rows: np.ndarray
 
 
-def splitter(search: Search) -> Any:
-    """The folds every family, the calibration and the threshold use: stratified and shuffled by the seed."""
-    from sklearn.model_selection import StratifiedKFold
-
-    return StratifiedKFold(search.folds, shuffle=True, random_state=search.seed)
-
-
 def prepare(family: Family, search: Search, dataset: Dataset, train: "pd.DataFrame") -> list[Fold]:
     """Fit the preprocessing on each fold's training part, once for all trials."""
     inputs, outcome = features.frame(dataset, train), models.outcome(dataset, train)
     made = []
-    for fitted_on, tested_on in splitter(search).split(inputs, outcome):
+    for fit, test in folds.folds(search, dataset, train):
         step = models.preparation(family, dataset)
-        made.append(
-            Fold(
-                step.fit_transform(inputs.iloc[fitted_on]),
-                outcome[fitted_on],
-                step.transform(inputs.iloc[tested_on]),
-                outcome[tested_on],
-                tested_on,
-            )
-        )
+        fitted = step.fit_transform(inputs.iloc[fit])
+        made.append(Fold(fitted, outcome[fit], step.transform(inputs.iloc[test]), outcome[test], test))
     return made
 
 
 def tune(family: Family, search: Search, dataset: Dataset, train: "pd.DataFrame", jobs: int = 1) -> Candidate:
-    """Random search (Bergstra & Bengio 2012) with stratified cross-validation: the trials and scores of scikit-learn's
+    """Random search (Bergstra & Bengio 2012) with cross-validation (see ``folds``): the trials and scores of scikit-learn's
     RandomizedSearchCV over the whole pipeline. With ``strategy = "halving"``, successive halving (Jamieson & Talwalkar
     2016): all trials start on few rows, and the best 1/factor go on with factor times as many.
 
@@ -111,7 +98,7 @@ def tune(family: Family, search: Search, dataset: Dataset, train: "pd.DataFrame"
         if stopped:
             break
     best, predictions = finished[alive[0]] if alive else max(finished.values(), key=lambda f: f[0].share)
-    unseen = np.empty(len(train))
+    unseen = np.full(len(train), np.nan)
     for fold, predicted in zip(prepared, predictions, strict=True):
         unseen[fold.test_rows] = predicted
     trials = tuple(finished[i][0] for i in sorted(finished))

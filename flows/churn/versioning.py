@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from churn import integrity, tables
+from churn import format_version, integrity, tables
 from churn.dataset import Dataset, read
 from churn.environment import STATE
 from churn.errors import ChurnError
@@ -24,18 +24,21 @@ if TYPE_CHECKING:
     import pandas as pd
 
 FOLDER = "snapshot"
-TRAIN, HOLDOUT, DESCRIPTION = "train.parquet", "holdout.parquet", "snapshot.json"
+TRAIN, HOLDOUT, DESCRIPTION, FORMAT = "train.parquet", "holdout.parquet", "snapshot.json", 1
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """One data version, read back: its description, whether its customers come from the generator, and its two tables."""
+    """One data version, read back: its description, whether its customers come from the generator, its two tables, and with
+    a time column the ``boundary``: the moment (ISO 8601) from which on rows are held out and before which they are trained on.
+    """
 
     version: str
     dataset: Dataset
     made_up: bool
     train: "pd.DataFrame"
     holdout: "pd.DataFrame"
+    boundary: str | None = None
 
 
 @dataclass(frozen=True)
@@ -65,8 +68,8 @@ def whole_name(version: str) -> str:
     return version if version.endswith(".dir") else f"{version}.dir"
 
 
-def save(train: bytes, holdout: bytes, dataset: Dataset, made_up: bool) -> Saved:
-    """Version the two Parquet tables with the data set's description and push them; idempotent.
+def save(train: bytes, holdout: bytes, dataset: Dataset, made_up: bool, boundary: str | None = None) -> Saved:
+    """Version the two Parquet tables with the data set's description (and ``Snapshot.boundary``) and push them; idempotent.
 
     What the remote holds of the version already is read, and stored again where it is damaged. Works without git and
     leaves nothing behind but the remote's content: DVC works in a temporary folder. Raises ChurnError naming the remote if
@@ -79,6 +82,8 @@ def save(train: bytes, holdout: bytes, dataset: Dataset, made_up: bool) -> Saved
         (snapshot / TRAIN).write_bytes(train)
         (snapshot / HOLDOUT).write_bytes(holdout)
         description = {"made_up": made_up, "dataset": dataset.model_dump(mode="json")}
+        description |= {"boundary": boundary} if boundary is not None else {}
+        description = format_version.stamped(description, FORMAT)
         (snapshot / DESCRIPTION).write_text(json.dumps(description, indent=1), encoding="utf-8")
         stage = repo.add(str(snapshot))[0]
         version = stage.outs[0].hash_info.value
@@ -159,9 +164,11 @@ def load(version: str) -> Snapshot:
     """The snapshot of ``version`` from the remote. Raises ChurnError if the remote does not hold it."""
     with tempfile.TemporaryDirectory() as folder:
         snapshot = restore(version, Path(folder, FOLDER))
-        description = json.loads((snapshot / DESCRIPTION).read_text(encoding="utf-8"))
-        parts = [tables.from_bytes((snapshot / name).read_bytes()) for name in (TRAIN, HOLDOUT)]
-        return Snapshot(version, read(description["dataset"]), description["made_up"], *parts)
+        kept = json.loads((snapshot / DESCRIPTION).read_text(encoding="utf-8"))
+        description = format_version.opened(kept, FORMAT, f"data version {version}")
+        train, holdout = (tables.from_bytes((snapshot / name).read_bytes()) for name in (TRAIN, HOLDOUT))
+        dataset, made_up = read(description["dataset"]), description["made_up"]
+        return Snapshot(version, dataset, made_up, train, holdout, description.get("boundary"))
 
 
 @contextmanager

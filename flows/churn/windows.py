@@ -1,14 +1,14 @@
 """What monitoring looks at: the prediction log cut into windows, or any file of customers as one window."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from churn import conform, labels, predictions, registry, scoring, sources, tables
+from churn import conform, exclusions, features, labels, predictions, registry, scoring, sources, tables, value
 from churn.config import File
 from churn.errors import ChurnError
 from churn.labels import Labels
@@ -32,7 +32,7 @@ class Analysis:
     """Windows, oldest first, and their rows one after another in ``table`` (Parquet; raw columns, ``probability`` and
     ``decision``). ``others`` counts rows of other model versions, which were left out. ``labelled`` are the ``outcomes`` rows
     whose outcome is known (Parquet; ``probability``, ``decision``, ``outcome``), ``unknown`` counts outcomes of no known
-    prediction. ``file``: one window, not the log's."""
+    prediction. ``file``: one window, not the log's; ``notes`` say how it was read."""
 
     origin: str
     windows: tuple[Window, ...]
@@ -42,6 +42,7 @@ class Analysis:
     outcomes: int
     unknown: int
     file: bool
+    notes: tuple[str, ...] = ()
 
     def each(self, reference: Reference) -> Iterator[tuple[Window, "pd.DataFrame"]]:
         """The windows with their rows."""
@@ -117,7 +118,8 @@ def from_file(reference: Reference, path: str, file: str = "") -> Analysis:
     column, or from labels in ``file`` by ``prediction_id``. Raises ChurnError naming file, column and value.
     """
     dataset = reference.dataset
-    found = tables.from_bytes(sources.read(File(kind="file", path=path), dataset))
+    data, notes = sources.read(File(kind="file", path=path), dataset)
+    found = tables.from_bytes(data)
     if missing := [name for name in dataset.raw if name not in found]:
         raise ChurnError(f"{path}: no column {', '.join(missing)}; the model was trained with it. Export it too")
     others: dict[str, int] = {}
@@ -128,7 +130,8 @@ def from_file(reference: Reference, path: str, file: str = "") -> Analysis:
     table = _typed(found, reference, path)
     table = _predicted(table, found, reference, path)
     told = _told(table, found, reference, path, file)
-    return _analysis(path, (Window(Path(path).name, len(table)),), table, reference, others, told, file=True)
+    analysis = _analysis(path, (Window(Path(path).name, len(table)),), table, reference, others, told, file=True)
+    return replace(analysis, notes=notes)
 
 
 def _typed(found: "pd.DataFrame", reference: Reference, path: str) -> "pd.DataFrame":
@@ -157,14 +160,16 @@ def _predicted(table: "pd.DataFrame", found: "pd.DataFrame", reference: Referenc
             probability = scoring.Scorer(registry.fetch(reference.model, folder)).table(table).astype(np.float64)
     else:
         probability = np.empty(0)
-    return table.assign(probability=probability, decision=probability >= reference.threshold)
+    raw = features.from_frame(reference.dataset, table)
+    decision = value.decide(reference.worth, raw, probability, reference.threshold)
+    return table.assign(probability=probability, decision=decision)
 
 
 def _told(table: "pd.DataFrame", found: "pd.DataFrame", reference: Reference, path: str, file: str) -> Labels:
     dataset = reference.dataset
     if dataset.target in found:
-        texts = conform.as_text(found[dataset.target], dataset.missing_values).astype("str")
-        there = texts.notna().to_numpy()
+        texts = conform.as_text(found[dataset.target], dataset.missing_words(dataset.target)).astype("str")
+        there = (texts.notna() & ~exclusions.left_out(texts, dataset)).to_numpy()
         where = f"{path}: column {dataset.target}"
         return Labels(table[there].assign(outcome=labels.outcomes(texts[there], dataset, where).to_numpy()))
     if not file:

@@ -19,6 +19,7 @@ def contract(url: str, cases: int, folder: str, *words: str) -> tuple[int, str]:
     each = max(1, (cases - COVERED) // 4)
     tool = str(Path(sys.executable).with_name("schemathesis"))
     command = [tool, "--no-color", "run", f"{url}/docs.json", "--phases", "examples,coverage,fuzzing", "--seed", "1"]
+    command += ["--exclude-path", "/read"]  # takes files, which no schema describes (see test_customer_file)
     command += ["--continue-on-failure", "-n", str(each), *words]
     done = subprocess.run(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
     found = re.search(r"(\d+) generated", done.stdout)

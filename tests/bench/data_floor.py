@@ -42,11 +42,7 @@ def main(source: str, folder: str) -> None:
         .cast(pl.Float32)
         .alias("services"),
     )
-    rng = np.random.default_rng(42)
-    holdout = np.zeros(len(frame), dtype=bool)
-    for outcome in (False, True):
-        members = rng.permutation(np.flatnonzero(churned == outcome))
-        holdout[members[: round(0.2 * len(members))]] = True
+    holdout = (frame["customerID"].hash(seed=42) % 5 == 0).to_numpy()
     for name, rows in (("train", ~holdout), ("holdout", holdout)):
         buffer = io.BytesIO()
         frame.filter(rows).write_parquet(buffer, compression="zstd", compression_level=1)

@@ -179,7 +179,7 @@ def real(file: str, dataset: Dataset, seed: int) -> tuple[pd.DataFrame, pd.DataF
     from churn import sources
     from churn.config import File
 
-    found = quality.validate(tables.from_bytes(sources.read(File(kind="file", path=file), dataset)), dataset, DataConfig(
+    found = quality.validate(tables.from_bytes(sources.read(File(kind="file", path=file), dataset)[0]), dataset, DataConfig(
         source=(File(kind="file", path=file),)).quality, file).table  # fmt: skip
     shuffled = found.sample(frac=1, random_state=seed)
     cut = len(shuffled) // 5

@@ -33,7 +33,7 @@ print(json.dumps(time.monotonic() - started))
 SAVING = """
 import json, sys, time
 sys.path.insert(0, "flows")
-from churn import config, features, models, tuning, versioning
+from churn import config, features, folds, models, tuning, versioning
 from churn.config import TrainConfig
 from sklearn.model_selection import RandomizedSearchCV
 settings = config.load(TrainConfig, sys.argv[1])
@@ -45,7 +45,7 @@ once = time.monotonic() - started
 space = {f"model__{name}": values for name, values in models.distributions(family).items()}
 search = RandomizedSearchCV(
     models.build(family, data.dataset, settings.search.seed, {}), space, n_iter=family.iterations, refit=False,
-    cv=tuning.splitter(settings.search), random_state=settings.search.seed,
+    cv=folds.folds(settings.search, data.dataset, data.train), random_state=settings.search.seed,
     scoring=["roc_auc", "average_precision", "neg_brier_score", "neg_log_loss"],
 )
 started = time.monotonic()

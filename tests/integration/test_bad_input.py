@@ -30,7 +30,7 @@ def _cut_parquet(good: Path, bad: Path) -> None:
 
 
 CASES: dict[str, tuple[str, Callable[[Path, Path], object], tuple[str, ...]]] = {
-    "missing file": ("bad.csv", lambda good, bad: None, ("no such file", "--source")),
+    "missing file": ("bad.csv", lambda good, bad: None, ("no such file", "CSV, Excel or Parquet")),
     "empty file": ("bad.csv", lambda good, bad: bad.touch(), ("the file is empty", "header line")),
     "header only": (
         "bad.csv",
@@ -67,7 +67,7 @@ CASES: dict[str, tuple[str, Callable[[Path, Path], object], tuple[str, ...]]] = 
         _changed(lambda frame: frame.assign(Churn="No")),
         ("'Churn'", "rows of 'Yes'", "found 0", "both outcomes"),
     ),
-    "Latin-1": ("bad.csv", _latin1, ("column 'gender'", "'Féminin'", "not UTF-8", "iconv")),
+    "Latin-1": ("bad.csv", _latin1, ("'gender'", "'Féminin' in row", "read as Windows-1252")),
     "truncated Parquet": ("bad.parquet", _cut_parquet, ("not a readable Parquet file", "copy it again")),
 }
 

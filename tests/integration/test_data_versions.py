@@ -11,7 +11,8 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
-from churn import describe, difference, features, registry, scoring, versioning
+from churn import conform, describe, difference, features, intake, registry, scoring, tables, versioning
+from churn.config import Split, Versioning
 from churn.dataset import Dataset
 from conftest import ROOT, flow
 from other_data import narrow, wide
@@ -25,16 +26,13 @@ def test_another_companys_data_needs_a_toml_only(make, rows: int, quick_settings
     config.write_text(
         describe.describe(pd.read_csv(source, dtype="str", keep_default_na=False), name, str(source)).text
     )
-    done = flow("data_flow", "--config", "description", str(config), "run", "--source", str(source))
-    assert done.returncode == 0, done.stdout
-    done = flow("train_flow", "--config", "settings", quick_settings, "run")
+    done = flow("run", "--dataset", str(config), "--source", str(source), "--settings", quick_settings)
     assert done.returncode == 0, done.stdout
     champion = registry.by_alias(f"churn-classifier-{name}", registry.CHAMPION)
     assert champion is not None
     assert versioning.load(champion.tags["data_version"]).dataset.name == name
-    said = flow("summary").stdout
-    assert f"make serve DATASET={name}" in said
-    assert champion.tags["data_version"] in said
+    assert f"flows/serve.py --dataset {config} " in done.stdout
+    assert champion.tags["data_version"] in done.stdout
 
 
 def test_training_scoring_and_serving_see_the_same_features(trained: SimpleNamespace, tmp_path: Path) -> None:
@@ -74,6 +72,20 @@ def test_a_version_is_pulled_byte_for_byte(trained: SimpleNamespace, tmp_path: P
     # DVC's directory hash is the md5 of its sorted listing (dvc-data, hashfile/tree.py): nothing in it can have changed.
     text = json.dumps(sorted(listing, key=lambda entry: entry["relpath"]), sort_keys=True)
     assert hashlib.md5(text.encode()).hexdigest() + ".dir" == trained.data.data_version
+
+
+def test_a_version_knows_when_its_holdout_begins(timed: Dataset) -> None:
+    rng = np.random.default_rng(0)
+    at = pd.date_range("2025-01-01", periods=300)
+    table = pd.DataFrame(
+        {"customer": np.arange(300), "at": at, "x": rng.normal(size=300), "left": rng.integers(0, 2, 300)}
+    )
+    written = tables.to_bytes(conform.conform(table, timed)[0])
+    derived, sides, _ = intake.prepare(written, timed, Split())
+    saved = intake.store(written, derived, sides, timed, False, Versioning())
+    found = versioning.load(saved.version)
+    assert found.boundary == "2025-08-29T00:00:00"
+    assert found.train["at"].max() < pd.Timestamp(found.boundary) == found.holdout["at"].min()
 
 
 def test_rows_added_removed_and_changed_are_counted(telco: Dataset, trained: SimpleNamespace) -> None:

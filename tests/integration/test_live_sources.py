@@ -24,7 +24,7 @@ def source(**keys: object) -> config.Source:
 
 
 def typed(given: config.Source, telco: Dataset) -> pd.DataFrame:
-    return conform.conform(sources.combine([given], [sources.read(given, telco)], telco), telco)[0]
+    return conform.conform(sources.combine([given], [sources.read(given, telco)[0]], telco), telco)[0]
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,9 @@ from conftest import ROOT, flow
 
 def test_the_snapshot_is_what_the_run_says(trained: SimpleNamespace) -> None:
     snapshot = versioning.load(trained.data.data_version)
-    assert (len(snapshot.train), len(snapshot.holdout)) == trained.data.rows == (1200, 300)
+    assert (len(snapshot.train), len(snapshot.holdout)) == trained.data.rows
+    assert sum(trained.data.rows) == 1500
+    assert trained.data.rows[1] == pytest.approx(300, abs=4 * np.sqrt(0.2 * 0.8 * 1500))
     assert not set(snapshot.train.customerID) & set(snapshot.holdout.customerID)
     assert not snapshot.made_up
 

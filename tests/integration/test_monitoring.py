@@ -7,6 +7,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import drift_demo
 import pytest
 from churn import generator, predictions, windows
 from churn.dataset import Dataset
@@ -25,6 +26,8 @@ def demo(trained: SimpleNamespace) -> SimpleNamespace:
 
     shifted, ordinary = list(Flow("MonitorFlow"))[:2]
     calm, alarmed = done.stdout.split("MonitorFlow after")[1:]
+    lines = done.stdout.splitlines()
+    assert lines[0] == lines[-1] == drift_demo.NOTICE
     return SimpleNamespace(calm=calm, alarmed=alarmed, ordinary=ordinary, shifted=shifted)
 
 
@@ -34,13 +37,14 @@ def test_ordinary_customers_are_ok(demo: SimpleNamespace) -> None:
     assert [window.rows for window in demo.ordinary.data.windows.windows] == [1000, 1000, 1000]
 
 
-def test_shifted_customers_alert_and_the_changed_columns_are_named_first(demo: SimpleNamespace) -> None:
+def test_shifted_customers_alert_and_the_changed_columns_are_named_first(
+    demo: SimpleNamespace, customers_csv: Path
+) -> None:
     assert "ALERT: Changed: " in demo.alarmed
     assert set(demo.shifted.data.verdict.columns[:2]) == {"MonthlyCharges", "Contract"}
     assert re.search(
-        r"Train on newer customers: \S+ flows/data_flow\.py .*run && \S+ flows/train_flow\.py run", demo.alarmed
-    )
-    assert "--config description" in demo.alarmed
+        rf"Train on newer customers: \S+ flows/run\.py --dataset telco --source {customers_csv}\n", demo.alarmed
+    ), "the file that the champion's customers came from, and no made-up ones"
 
 
 def test_the_estimated_roc_auc_falls(demo: SimpleNamespace) -> None:

@@ -118,7 +118,9 @@ def test_the_same_data_and_config_again_is_nothing_to_train(trained: SimpleNames
         "train_flow", "--config", "settings", quick_settings, "run", "--data-version", trained.data.data_version
     )
     assert done.returncode == 0, done.stdout
-    assert "nothing to train: same data and config (--force trains anyway)" in done.stdout
+    again = f"flows/train_flow.py --config settings tests/quick_train.toml run --data-version {trained.data.data_version} --force"
+    assert "nothing to train: same data and config as version 1; to train anyway: " in done.stdout
+    assert again in done.stdout
 
 
 @contextmanager

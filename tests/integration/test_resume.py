@@ -1,5 +1,6 @@
 """A killed run, resumed, ends as an undisturbed one would; and the same data gives the same metrics to the last digit."""
 
+import re
 import subprocess
 import sys
 import time
@@ -83,3 +84,33 @@ def test_a_second_registration_of_the_same_training_is_the_first_one(trained: Si
     )
     assert again.version == trained.train.challenger.version
     assert _versions() == before
+
+
+def test_a_resume_says_that_it_keeps_the_former_settings(
+    trained: SimpleNamespace, one_family: str, tmp_path: Path
+) -> None:
+    settings, version = tmp_path / "own train.toml", trained.data.data_version
+    good = Path(one_family).read_text()
+    settings.write_text(good.replace("roc_auc = 0.6", "roc_auc = 0.99"))
+    done = flow("train_flow", "--config", "settings", str(settings), "run", "--data-version", version)
+    assert done.returncode != 0
+    again = f"--config settings '{settings}' run --data-version {version}"
+    assert re.search(
+        rf"change roc_auc in \[gate\] of {settings}, and then: \S+ flows/train_flow\.py {again}", done.stdout
+    )
+
+    assert "goes on with the settings" not in flow("train_flow", "resume").stdout.splitlines()[0], "nothing has changed"
+    settings.write_text(good)
+    done = flow("train_flow", "resume")
+    assert re.match(
+        rf"Run \d+ goes on with the settings it began with, but \[gate\] in {settings} changed since\. "
+        rf"To take the new ones: \S+ flows/train_flow\.py {again}\n",
+        done.stdout,
+    )
+    assert "roc_auc 0.8" in done.stdout, "it was judged by the former bound"
+    assert done.returncode != 0
+
+
+def test_a_run_that_is_not_there_cannot_be_resumed(trained: SimpleNamespace) -> None:
+    done = flow("train_flow", "resume", "--origin-run-id", "12")
+    assert re.fullmatch(r"there is no run TrainFlow/12 to resume; the newest is \d+\n", done.stdout)

@@ -55,4 +55,8 @@ def test_made_up_customers_are_ranked_and_not_logged(trained: SimpleNamespace, t
     places = {"CHURNFLOW_SCORES": str(tmp_path / "scores"), "CHURNFLOW_PREDICTIONS": str(tmp_path / "log")}
     done = flow("score_flow", "--config", "settings", str(tmp_path / "score.toml"), "run", **places)
     assert " of 50 customers are likely to leave" in done.stdout
+    lines = done.stdout.splitlines()
+    assert lines[0] == lines[-1]
+    assert lines[0].startswith("Made-up customers, none of yours: 50 rows")
+    assert lines[0].endswith("flows/score_flow.py --config description config/datasets/telco.toml run --source FILE")
     assert not (tmp_path / "log").exists()

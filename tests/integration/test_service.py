@@ -245,7 +245,7 @@ def test_make_predict_ranks_a_file_and_names_a_bad_line(
     text = customers_csv.read_text().splitlines()
     bad.write_text("\n".join([*text[:5], text[5].replace("Month-to-month", "Weekly").replace("One year", "Weekly")
                               .replace("Two year", "Weekly"), *text[6:9]]))  # fmt: skip
-    with pytest.raises(ChurnError, match=r"bad\.csv, line 6: column Contract is 'Weekly'"):
+    with pytest.raises(ChurnError, match=r"bad\.csv, row 5: column Contract is 'Weekly'"):
         client.rank(bad, service.url)
     with pytest.raises(ChurnError, match="make serve"):
         client.rank(customers_csv, "http://127.0.0.1:1")

@@ -147,6 +147,14 @@ def test_a_file_comes_back_ranked_as_a_download(page: SimpleNamespace, tmp_path:
     shares = [float(row["probability"]) for row in rows]
     assert shares == sorted(shares, reverse=True)
     assert {row["Account, name"] for row in rows} == {f'The "{i}" Müller, AG' for i in range(15)}
+    dressed = tmp_path / "spreadsheet.csv"  # as a spreadsheet saves it: semicolons, UTF-16, blank rows at the end
+    with given.open(newline="", encoding="utf-8") as plain, dressed.open("w", newline="", encoding="utf-16") as out:
+        csv.writer(out, delimiter=";").writerows([*csv.reader(plain), [""] * 3, [""] * 3])
+    page.one("#file").send_keys(str(dressed))
+    _until(page.browser, lambda: "2 rows with nothing in any cell left out" in page.one("#notes").text)
+    _until(page.browser, lambda: "15 customers" in page.one("#file-state").text)
+    assert "read as UTF-16" in page.one("#notes").text
+    assert page.one("#ranked tbody tr td:nth-child(3)").text == rows[0]["Account, name"]
     broken = tmp_path / "broken.csv"
     needed = page.browser.execute_script("return model.schema.required[0]")
     broken.write_text(given.read_text(encoding="utf-8").replace(needed, "nothing"), encoding="utf-8")

@@ -2,7 +2,7 @@
 
 import pytest
 from churn import config, models
-from churn.dataset import Dataset
+from churn.dataset import Dataset, read
 from churn.errors import ChurnError
 from conftest import ROOT
 
@@ -51,6 +51,26 @@ def test_a_bad_data_config_is_refused(text: str, reason: str) -> None:
             "one column may have the role 'target', not 2",
         ),
         ("[columns.x]\nrole = 'target'", "'positive' must be given for the target"),
+        ("[columns.x]\nrole = 'id'\nmissing = true", "missing = true does not go with the role 'id'"),
+        (
+            "[columns.x]\nrole = 'time'\ntype = 'timestamp'\nmissing = true",
+            "missing = true does not go with the role 'time'",
+        ),
+        ("[columns.x]\nleave_out = ['a']", "'leave_out' goes with the target"),
+        ("[columns.x]\nunit = '$'", "'unit' and 'negative' go with type 'integer' or 'number'"),
+        ("[columns.x]\ntype = 'number'\nformat = '%d.%m.%Y'", "'format' goes with type 'timestamp'"),
+        (
+            "[columns.x]\nrole = 'time'\ntype = 'timestamp'\nformat = 'DD.MM.YYYY'",
+            "columns.x.format: String should match",
+        ),
+        ("[columns.x]\ntype = 'number'\nthousands = '.'", "'decimal' and 'thousands' are the same mark"),
+        ("[columns.x]\nrole = 'id'\naliases = {a = 'b'}", "'aliases' goes with type 'category'"),
+        (
+            "[columns.x]\nvalues = ['a', 'b']\naliases = {c = 'd'}",
+            "'aliases': 'd', for 'c', is not one of the 'values'",
+        ),
+        ("[columns.x]\nvalues = ['a', 'b']\naliases = {A = 'b'}", "'aliases': a spelling, or one that differs only in"),
+        ("[columns.x]\naliases = {a = 'b', A = 'c'}", "'aliases': a spelling, or one that differs only in"),
         ("[features.y]\nexpression = 'agge + 1'", "features.y: 'agge + 1': unknown column 'agge'"),
         ("[features.y]\nexpression = 'left + 1'", "unknown column 'left'"),
         ("[generate]\nage = 'open(3)'", "generate.age: 'open(3)': unknown function 'open'"),
@@ -60,6 +80,45 @@ def test_a_bad_data_set_is_refused(text: str, reason: str) -> None:
     with pytest.raises(ChurnError) as error:
         config.parse(Dataset, COLUMNS + text, "f.toml")
     assert reason in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("keys", "reason"),
+    [
+        (
+            "values = ['no', 'yes']\npositive = 'yes'\nmissing = true",
+            "rows without an outcome are left out of training",
+        ),
+        ("values = ['no']\npositive = 'no'", "the target needs two 'values' or more"),
+        (
+            "values = ['no', 'yes']\npositive = ['no', 'yes']",
+            "'positive' must be one of them, or a list of some of them",
+        ),
+        ("values = ['no', 'yes']\npositive = 'maybe'", "'positive' must be one of them, or a list of some of them"),
+        (
+            "values = ['no', 'yes']\npositive = 'yes'\nleave_out = ['YES']",
+            "'leave_out': 'YES' is one of the 'values' too",
+        ),
+    ],
+)
+def test_a_bad_target_is_refused(keys: str, reason: str) -> None:
+    with pytest.raises(ChurnError) as error:
+        config.parse(
+            Dataset, f"name = 'small'\n[columns.x]\ntype = 'number'\n[columns.y]\nrole = 'target'\n{keys}", "f.toml"
+        )
+    assert reason in str(error.value)
+
+
+def test_a_description_of_an_earlier_release_is_still_read() -> None:
+    """Its keys mean what they meant; and what it recommended wrongly, a target that may be missing, stops no old model."""
+    columns = {
+        "x": {"type": "category"},
+        "y": {"role": "target", "values": ["no", "yes"], "positive": "yes", "missing": True},
+    }
+    found = read({"name": "old", "decimal": ",", "missing_values": ["NA"], "columns": columns})
+    assert (found.positive, found.negative, found.columns["y"].missing, found.fold_case) == ("yes", "no", False, False)
+    assert found.spellings("x").level("Vienna") == "Vienna"
+    assert read(found.model_dump(mode="json")) == found
 
 
 def test_a_missing_config_file_is_named() -> None:

@@ -1,16 +1,15 @@
 """`make dataset`: what it infers from data sets it has not seen, and what it leaves to a person."""
 
+import re
+
 import numpy as np
 import other_data
 import pandas as pd
 import pytest
-from churn import config, conform, describe, quality
-from churn.dataset import read
+from churn import config, conform, quality
+from churn.dataset import Dataset, read
 from churn.errors import ChurnError
-
-
-def of(frame: pd.DataFrame, target: str = "") -> describe.Description:
-    return describe.describe(frame, "bank", "bank.csv", target)
+from described import DAYS, LEFT, ROWS, customers, decision, of, rng
 
 
 @pytest.mark.parametrize("make", [other_data.narrow, other_data.wide])
@@ -74,7 +73,7 @@ def test_the_outcome_is_recognised(name: str, values: tuple, positive: str) -> N
 def test_what_cannot_be_told_is_asked() -> None:
     rng = np.random.default_rng(0)
     frame = pd.DataFrame({"x": rng.normal(size=100), "colour": rng.choice(["red", "blue"], 100)})
-    with pytest.raises(ChurnError, match=r"bank\.csv: .*TARGET=.*have two values: colour"):
+    with pytest.raises(ChurnError, match=r"bank\.csv: .*--target=.*have two values: colour"):
         of(frame)
     assert of(frame, target="colour").dataset.target == "colour"
     with pytest.raises(ChurnError, match="column 'x' cannot be the target, which has two values: it holds 100"):
@@ -101,29 +100,63 @@ def test_ids_are_told_from_numbers_and_repeated_codes() -> None:
     }  # fmt: skip
 
 
-def test_what_an_export_dresses_up_is_read_or_asked_about() -> None:
-    rng = np.random.default_rng(0)
-    rows, left = 400, np.arange(400) % 4 == 0
-    frame = pd.DataFrame(
-        {
-            "Umsatz": [f"{value:.2f}".replace(".", ",") for value in rng.gamma(2, 30, rows)],
-            "Beginn": [f"{1 + i % 28:02d}.{1 + i % 12:02d}.2024" for i in range(rows)],
-            "revenue": [f"${value:,.2f}" for value in rng.gamma(2, 3000, rows)],
-            "zip": rng.choice([f"0{n}" for n in range(1200, 1260)], rows),
-            "plan": rng.choice(["a", "b"], rows),
-            "status": np.where(left, "churned", "active"),
-        }
-    )
+SPELLED = {"Yes": ["Yes", "yes", "YES ", "\u00a0Yes"], "No": ["No", "NO", "no"], "True": ["TRUE", "True", "true"],
+           "False": ["FALSE", "False", "False"], "Two  year": ["Two  year", "two year", "TWO\u00a0YEAR"]}  # fmt: skip
+
+
+@pytest.mark.parametrize(("left", "stayed"), [("Yes", "No"), ("True", "False")])
+def test_a_column_in_several_spellings_is_described_and_read_as_a_clean_one(left: str, stayed: str) -> None:
+    def spelled(words: list[str]) -> list[str]:
+        return [SPELLED.get(word, [word])[i % len(SPELLED.get(word, [word]))] for i, word in enumerate(words)]
+
+    plan = rng(7).choice(["Two  year", "One year", "Monthly"], ROWS)
+    outcome = np.where(LEFT, left, stayed)
+    frame = customers(plan=spelled(list(plan)), Churn=spelled(list(outcome)))
     found = of(frame)
+    dataset = found.dataset
+    assert [level.casefold() for level in dataset.columns["plan"].values] == ["monthly", "one year", "two year"]
+    assert dataset.columns["Churn"].aliases  # said once, in the description
+    assert (dataset.positive.casefold(), dataset.negative.casefold()) == (left.casefold(), stayed.casefold())
+    table = quality.validate(frame, dataset, config.Quality(), "x.csv").table
+    assert ((table["Churn"] == dataset.positive) == LEFT).all()
+    assert len(table["plan"].cat.categories) == 3
+
+
+def test_levels_that_are_not_listed_are_one_in_any_spelling_too() -> None:
+    towns = [f"Town {'ABCDEFGHIJ'[i % 10]}{'KLMNO'[i // 10 % 5]}" for i in range(ROWS)]
+    found = of(customers(town=[town.upper() if i % 3 else town for i, town in enumerate(towns)]))
+    assert found.dataset.fold_case
+    later = customers(town=[town.swapcase() for town in towns])  # spellings that the description has not seen
+    assert conform.conform(later, found.dataset)[0]["town"].tolist() == [town.lower() for town in towns]
+
+
+def test_a_header_line_among_the_rows_is_no_customer() -> None:
+    frame = customers()
+    header = pd.DataFrame([[" AGE", "calls ", "churn"], list(frame.columns)], columns=frame.columns)
+    frame = pd.concat([frame[:50], header[:1], frame[50:], header[1:]], ignore_index=True)
+    found = of(frame)
+    assert found.left_out == ("repeated header lines (2)",)
+    assert found.dataset.columns["age"].type == "integer"
+    assert found.dataset.columns["Churn"].values == ("No", "Yes")
+    report = quality.validate(frame, found.dataset, config.Quality(), "x.csv").report
+    assert (report.rows, report.left_out) == (ROWS, ("repeated header lines (2)",))
+    assert report.warnings[0].examples == ("row 51", "row 402")
+
+
+def test_what_is_known_only_afterwards_is_left_out_until_decided() -> None:
+    noise = {f"n{i}": rng(i).normal(size=ROWS) for i in range(3, 7)}
+    score = np.where(LEFT, 2.2, 0) + rng(7).normal(size=ROWS)  # ROC-AUC about 0.94 alone
+    category = rng(7).choice(["price", "PRICE", "service"], ROWS)
+    days = rng(8).integers(0, 300, ROWS)
+    told = {"risk": score, "Churn Category": category, "exit_date": DAYS, "days_left_in_contract": days}
+    found = of(customers(**noise, **told))
     columns = found.dataset.columns
-    assert (found.dataset.target, found.dataset.decimal) == ("status", ",")
-    assert [columns[name].type for name in ("Umsatz", "zip")] == ["number", "category"]
-    assert {name for name in columns if columns[name].role == "ignore"} == {"Beginn", "revenue"}
-    assert any("dates like" in note for note in found.decisions)
-    assert any("numbers like '$" in note for note in found.decisions)
-    table, unreadable = conform.conform(frame, found.dataset)
-    assert not unreadable
-    assert table["Umsatz"].tolist() == [float(text.replace(",", ".")) for text in frame["Umsatz"]]
+    assert {name for name in columns if columns[name].role == "ignore"} == {"risk", "Churn Category", "exit_date"}
+    assert "far better than any other column" in decision(found, "risk")
+    assert "by its name" in decision(found, "Churn Category")
+    for name in ("risk", "Churn Category"):
+        text = re.sub(rf'(\[columns\."?{name}"?\](?:\n#.*)*\n)role = "ignore"\n', r"\1", found.text)
+        assert config.parse(Dataset, text, "x.toml").columns[name].role == "feature"  # the way out that the note names
 
 
 def test_a_cell_with_the_other_decimal_mark_is_reported() -> None:

@@ -1,10 +1,8 @@
 """Scores, threshold, gate and comparison on cases small enough to check by hand."""
 
 import numpy as np
-import pandas as pd
 import pytest
-from churn import comparison, gate, scores
-from churn.config import Promotion
+from churn import gate, scores
 from churn.errors import ChurnError
 
 OUTCOME = np.array([0, 0, 1, 1, 0, 1, 0, 0, 1, 0])
@@ -40,30 +38,3 @@ def test_a_closed_gate_names_what_failed_and_never_promotes() -> None:
     assert not closed.promote
     with pytest.raises(ChurnError, match=r"f1 0\.5000 < 0\.58.*Nothing is registered"):
         closed.require()
-
-
-def _compare(challenger: np.ndarray, champion: np.ndarray, outcome: np.ndarray) -> comparison.Comparison:
-    return comparison.compare(outcome, challenger, champion, "1", Promotion(), seed=0)
-
-
-def test_only_a_certain_gain_promotes() -> None:
-    rng = np.random.default_rng(0)
-    outcome = rng.integers(0, 2, 2000)
-    good, bad = (outcome * strength + rng.normal(0, 1, 2000) for strength in (2.0, 0.5))
-    assert _compare(good, bad, outcome).promote
-    assert not _compare(bad, good, outcome).promote
-    assert not _compare(bad, bad, outcome).promote, "ties keep the champion"
-    assert not _compare(good[:0], bad[:0], outcome[:0]).promote, "no fair row, no promotion"
-
-
-def test_a_model_of_made_up_customers_gives_way_to_one_of_real_customers() -> None:
-    assert comparison.not_comparable("1", made_up=False).promote
-    assert not comparison.not_comparable("1", made_up=True).promote
-
-
-def test_rows_that_the_champion_trained_on_do_not_count() -> None:
-    holdout = pd.DataFrame({"id": ["a", "b", "c"], "x": [1, 2, 3]})
-    train = pd.DataFrame({"id": ["b", "z"], "x": [9, 3]})
-    assert comparison.unseen(holdout, train, "id").tolist() == [True, False, True]
-    no_id = comparison.unseen(holdout.drop(columns="id"), train.drop(columns="id"), None)
-    assert no_id.tolist() == [True, True, False]

@@ -73,6 +73,55 @@ def test_honest_columns_pass(telco: Dataset, table: pd.DataFrame) -> None:
     leakage.require_none(telco, table, most=0.98)
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["Churn Score", "ChurnValue", "churn_category", "CancellationReason", "cancel_date", "Exit_Reason", "closed_at", "date_left",
+     "account_closed_at", "subscription_cancel_reason", "Kündigungsgrund", "date_resiliation", "Attrition risk", "is_inactive"],
+)  # fmt: skip
+def test_a_name_that_speaks_of_leaving_alone_tells(name: str) -> None:
+    assert leakage.by_name(name, "target")
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["days_left_in_contract", "time_left", "exit_node", "num_cancellations", "cancelled_orders", "closing_balance",
+     "ticket_closed_at", "Months_Inactive_12_mon", "early_termination_fee", "Kündigungsfrist", "IsActiveMember", "contract_type",
+     "policy_status", "payment_status", "retention_offer", "left_handed"],
+)  # fmt: skip
+def test_an_innocent_name_does_not(name: str) -> None:
+    assert not leakage.by_name(name, "status")
+
+
+def test_no_column_of_telco_has_such_a_name(telco: Dataset) -> None:
+    assert not [name for name in telco.raw if leakage.by_name(name, telco.target)]
+
+
+@pytest.mark.parametrize(
+    ("target", "name", "told"),
+    [
+        ("Renewed", "renewed_at", True),
+        ("loan_default", "default_loan_date", True),
+        ("loan_default", "loan_amount", False),
+    ],
+)
+def test_a_name_that_carries_the_targets_words_tells(target: str, name: str, told: bool) -> None:
+    assert leakage.by_name(name, target) == told
+
+
+@pytest.mark.parametrize(
+    ("separations", "ahead"),
+    [
+        ([0.94, 0.74, 0.74, 0.7, 0.6], {0}),
+        ([0.94, 0.93, 0.74, 0.7, 0.6, 0.6], {0, 1}),  # two that say the same
+        ([0.94, 0.89, 0.74, 0.7, 0.6], set()),
+        ([0.89, 0.6, 0.6, 0.6, 0.6], set()),
+        ([0.97, 0.6, 0.6], set()),  # too few to compare with
+    ],
+)
+def test_a_column_far_ahead_of_all_others_is_found(separations: list[float], ahead: set[int]) -> None:
+    assert leakage.far_ahead(dict(enumerate(separations))) == ahead  # type: ignore[arg-type]
+
+
 def test_the_target_in_a_column_of_the_holdout_only_raises_no_score(telco: Dataset, table: pd.DataFrame) -> None:
     dataset = _with_extra(telco)
     train, holdout = table.iloc[:1000], table.iloc[1000:]

@@ -152,6 +152,83 @@ def test_a_profile_of_the_same_table_is_at_no_distance(customers: pd.DataFrame, 
     assert set(profile.distances(now, found.table, found.columns).values()) == {0.0}
 
 
+def test_rows_without_an_outcome_are_left_out_or_refused(customers: pd.DataFrame, telco: Dataset) -> None:
+    blank = customers.assign(Churn=customers.Churn.mask(np.arange(1000) % 10 == 3))
+    found = quality.validate(blank, telco, LIMITS, "x")
+    assert (len(found.table), found.report.left_out) == (900, ("rows without an outcome (100)",))
+    assert checks(found, "warning") == [("Churn", "says whether the customer left", 100)]
+    expected = conform.conform(customers[blank.Churn.notna()].reset_index(drop=True), telco)[0]
+    pd.testing.assert_frame_equal(found.table, expected)
+    refused = quality.validate(blank, telco, config.Quality(unlabelled="error", quarantine=0.5), "x").report
+    with pytest.raises(
+        ChurnError, match=r"'Churn': says whether .* 100 of 1000 failed: row 4, row 14, row 24.*= \"drop\""
+    ):
+        refused.require("x")
+    with pytest.raises(ChurnError, match="none of the 1000 rows says whether the customer left"):
+        quality.validate(customers.assign(Churn=""), telco, LIMITS, "x")
+
+
+def test_rows_are_numbered_as_in_the_file_whatever_was_left_out(customers: pd.DataFrame, telco: Dataset) -> None:
+    bad = customers.astype({"tenure": object})
+    bad.loc[[0, 5], "Churn"] = None
+    bad.loc[7, "tenure"] = "many"
+    bad.loc[9, "MonthlyCharges"] = -1.0
+    bad.loc[11, "customerID"] = bad.loc[10, "customerID"]
+    found = quality.validate(bad, telco, LIMITS, "x").report.errors
+    assert [check.examples[0].split()[-1] for check in found] == ["8", "12", "10"]
+    aside = quality.validate(bad, telco, config.Quality(quarantine=0.01), "x").quarantine
+    assert aside.row.tolist() == [8, 10, 12]
+
+
+def test_a_header_line_among_customers_to_score_is_left_out(customers: pd.DataFrame, telco: Dataset) -> None:
+    rows = customers.drop(columns="Churn").astype("str")
+    rows = pd.concat([rows, rows[:1].assign(**{name: name.upper() for name in rows})], ignore_index=True)
+    found = quality.screen(rows, telco, 0, "x")
+    assert (len(found.table), found.report.left_out, found.report.errors) == (1000, ("repeated header lines (1)",), ())
+
+
+@pytest.mark.parametrize(
+    ("column", "cell", "remedies"),
+    [
+        (
+            "TotalCharges",
+            "unknown",
+            ['missing_values = ["unknown"] in config/datasets/telco.toml [columns.TotalCharges]'],
+        ),
+        ("tenure", "n.a.", ['missing_values = ["n.a."] and missing = true in']),
+        ("tenure", "1.5", ['set type = "number" in']),
+        ("MonthlyCharges", "$5", ["decimal, thousands, unit or negative in"]),
+        ("gender", "", ["set missing = true in"]),
+        ("customerID", "", ['set role = "ignore" in']),
+        ("Churn", "Perhaps", ["to 'values' (and to 'positive'", "or to 'leave_out'"]),
+    ],
+)
+def test_a_remedy_knows_the_column(
+    customers: pd.DataFrame, telco: Dataset, column: str, cell: str, remedies: list[str]
+) -> None:
+    bad = customers.astype("str").assign(**{column: [cell, *customers[column][1:].astype("str")]})
+    (check,) = quality.validate(bad, telco, LIMITS, "x").report.errors
+    assert all(remedy in check.remedy for remedy in remedies), check.remedy
+    assert column in ("gender", "tenure") or "missing = true" not in check.remedy
+    if column != "Churn":
+        (check,) = quality.screen(bad, telco, 0, "x").report.errors
+        assert check.remedy.endswith("A changed description counts from the next training on.")
+
+
+def test_a_time_that_is_missing_is_not_to_be_allowed(timed: Dataset) -> None:
+    rows = _rows(400)
+    rows.loc[3, "at"] = ""
+    (check,) = quality.validate(rows, timed, LIMITS, "x").report.errors
+    assert 'role = "ignore"' in check.remedy
+    assert "missing = true" not in check.remedy
+
+
+def test_a_column_that_is_ignored_stops_nothing(customers: pd.DataFrame, telco: Dataset) -> None:
+    column = telco.columns["tenure"].model_copy(update={"role": "ignore"})
+    dataset = telco.model_copy(update={"columns": {**telco.columns, "tenure": column}, "features": {}})
+    assert not quality.validate(customers.assign(tenure="many"), dataset, LIMITS, "x").report.errors
+
+
 def test_bad_rows_do_not_slow_a_large_table(telco: Dataset) -> None:
     """A hundred thousand failures are counted, not listed."""
     frame = generator.generate(telco, 100_000, seed=1).assign(Contract="Weekly")

@@ -3,9 +3,10 @@
 import json
 from typing import Any
 
+import pandas as pd
 import pytest
-from churn import generator, request, serving
-from churn.dataset import Dataset
+from churn import conform, generator, request, serving
+from churn.dataset import Dataset, read
 from churn.request import InputSettings, Reader, Rejected
 
 
@@ -131,6 +132,60 @@ def test_unseen_values_pass_with_a_warning_if_the_settings_say_so(telco: Dataset
     assert lenient.warnings(lenient.customer(json.dumps(customer).encode())) == []
     with pytest.raises(Rejected):
         lenient.customer(json.dumps({**customer, "tenure": 1e39}).encode())
+
+
+TOWNS = {
+    "name": "towns", "fold_case": True, "missing_values": ["NA"],
+    "columns": {
+        "plan": {"values": ["One year", "Monthly"], "aliases": {"12 months": "One year"}, "missing": True},
+        "town": {"aliases": {"NYC": "New York"}},
+        "left": {"role": "target", "values": ["no", "yes"], "positive": "yes"},
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("unknown", ["reject", "unseen"])
+@pytest.mark.parametrize(
+    ("given", "level"),
+    [
+        ({"plan": "One year"}, {"plan": "One year"}),
+        ({"plan": " ONE\u00a0 year "}, {"plan": "One year"}),
+        ({"plan": "12 Months"}, {"plan": "One year"}),
+        ({"plan": "NA"}, {"plan": None}),
+        ({"town": " Sankt  PÖLTEN"}, {"town": "sankt pölten"}),
+        ({"town": "nyc"}, {"town": "New York"}),
+    ],
+)
+def test_a_level_is_read_in_the_spellings_of_training(
+    unknown: Any, given: dict[str, str], level: dict[str, Any]
+) -> None:
+    towns = read(TOWNS)
+    row = {"plan": "Monthly", "town": "rome", **given}
+    expected = {"plan": "Monthly", "town": "rome", **level}
+    reader = Reader(towns, InputSettings(unknown_category=unknown), most_rows=3)
+    assert reader.customer(json.dumps(row).encode()) == expected
+    assert reader.customers(json.dumps({"rows": [row]}).encode()) == [expected]
+    assert reader.warnings(expected) == []
+    table = conform.conform(pd.DataFrame([row]), towns)[0].astype("object")
+    assert table.where(table.notna(), None).iloc[0].to_dict() == expected
+
+
+@pytest.mark.parametrize(
+    ("given", "field", "reason"),
+    [
+        ({"plan": "Weekly"}, "plan", "category"),
+        ({"plan": 5}, "plan", "category"),
+        ({"plan": "x" * 500}, "plan", "category"),
+        ({"town": "NA"}, "town", "category"),  # this column is never missing
+        ({"town": " \u00a0 "}, "town", "size"),
+        ({"town": "x" * 500}, "town", "size"),
+        ({"town": 5}, "town", "type"),
+    ],
+)
+def test_what_is_no_level_is_refused(given: dict[str, Any], field: str, reason: str) -> None:
+    row = json.dumps({"plan": "Monthly", "town": "rome", **given}).encode()
+    (problem,) = refusal(Reader(read(TOWNS), InputSettings(), most_rows=3), row).problems
+    assert (problem.field, problem.reason) == (field, reason)
 
 
 def test_feedback_is_an_id_and_a_boolean(reader: Reader) -> None:

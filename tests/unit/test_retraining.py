@@ -1,6 +1,7 @@
 """The retrain command is the one this run's data set needs, and the demonstration's shift is what it says."""
 
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -10,19 +11,54 @@ import drift_demo
 import numpy as np
 import pytest
 import retraining
+import runs
 import yaml
 from churn import config, generator
 from churn.dataset import Dataset
+from churn.errors import ChurnError
+from churn.reference import Reference
+from churn.registry import Registered
 from conftest import ROOT
 
 
-def test_the_command_keeps_data_set_and_source(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert retraining.commands("") == [["flows/data_flow.py", "run"], ["flows/train_flow.py", "run"]]
-    monkeypatch.setenv("CHURNFLOW_GIVEN_description", "/bank.toml")
-    assert retraining.commands("a file.csv")[0] == [
-        *("flows/data_flow.py", "--config", "description", "/bank.toml", "run", "--source", "a file.csv")
-    ]
-    assert "--source 'a file.csv' && " in retraining.typed("a file.csv")
+@pytest.fixture
+def of_real_customers(telco: Dataset) -> Reference:
+    """The reference of a champion that learned from real customers."""
+    bank = telco.model_copy(update={"name": "bank"})
+    return Reference(Registered("m", "3", "run", {"data_version": "v.dir", "made_up": "False"}), bank, 0.5, None)
+
+
+def test_the_command_keeps_data_set_and_source(of_real_customers: Reference, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runs, "read_by", lambda version: {"v.dir": "/exports/it's.csv"}[version])
+    typed = shlex.split(retraining.typed(of_real_customers, "a file.csv"))
+    assert typed[1:] == ["flows/run.py", "--dataset", "bank", "--source", "a file.csv"]
+    monkeypatch.setenv("CHURNFLOW_CALLER", "make")
+    assert retraining.typed(of_real_customers, "a file.csv") == "make run DATASET=bank SOURCE='a file.csv'"
+
+
+def test_the_command_never_leads_to_made_up_customers(
+    of_real_customers: Reference, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runs, "read_by", lambda version: {"v.dir": "/exports/it's.csv"}[version])
+    monkeypatch.setenv("CHURNFLOW_CALLER", "make")
+    assert shlex.split(retraining.typed(of_real_customers, ""))[3] == "SOURCE=/exports/it's.csv", "the model's own file"
+    monkeypatch.setattr(runs, "read_by", lambda version: "")
+    assert retraining.typed(of_real_customers, "") == "make run DATASET=bank SOURCE=FILE"
+    real = (config.File(kind="file", path="daily.csv"),)
+    monkeypatch.setattr(retraining, "_configured", lambda: real)
+    assert retraining.typed(of_real_customers, "") == "make run DATASET=bank", "the settings' own source"
+
+
+def test_a_retraining_on_made_up_customers_is_refused_before_any_work(
+    telco: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CHURNFLOW_CALLER", "make")
+    nothing_to_make_up = telco.model_copy(update={"generate": {}})
+    for dataset, learned_from_made_up in ((telco, False), (nothing_to_make_up, True)):
+        with pytest.raises(ChurnError, match="make monitor DATASET=telco RETRAIN=1 SOURCE=FILE"):
+            retraining.check(dataset, "", learned_from_made_up)
+        retraining.check(dataset, "newer.csv", learned_from_made_up)
+    retraining.check(telco, "", learned_from_made_up=True)
 
 
 def test_the_demonstration_shifts_prices_and_contracts_and_nothing_else(telco: Dataset, tmp_path: Path) -> None:

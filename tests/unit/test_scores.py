@@ -2,8 +2,7 @@
 
 import numpy as np
 import pytest
-from churn import calibration, scores, value
-from churn.config import Worth
+from churn import calibration, scores
 
 RNG = np.random.default_rng(5)
 TRUE = RNG.beta(1.2, 3, 3000)
@@ -63,6 +62,17 @@ def test_a_bootstrap_interval_holds_the_score_and_narrows_with_rows() -> None:
     assert wide_high - wide_low > 2 * (high - low)
 
 
+def test_the_folds_interval_is_corrected_for_their_overlap() -> None:
+    from scipy.stats import t
+
+    by_fold = [0.80, 0.82, 0.84, 0.83, 0.81]
+    low, high = scores.fold_interval(by_fold)
+    # By hand: the variance of the folds is 0.00025; 1/5 + 1/4 of it, not 1/5, is that of their mean (Nadeau & Bengio 2003).
+    half = t.ppf(0.975, 4) * np.sqrt(0.00025 * (1 / 5 + 1 / 4))
+    assert (low, high) == pytest.approx((0.82 - half, 0.82 + half))
+    assert high - low == pytest.approx(0.0589, abs=0.0001)
+
+
 def test_recalibration_is_used_only_where_it_helps() -> None:
     folds = np.array_split(np.random.default_rng(0).permutation(len(TRUE)), 5)
     assert not calibration.learn(OUTCOME, TRUE, folds).used or calibration.learn(OUTCOME, TRUE, folds).slope == (
@@ -75,36 +85,18 @@ def test_recalibration_is_used_only_where_it_helps() -> None:
     assert scores.ece(OUTCOME, found.apply(distorted)) < 0.03 < scores.ece(OUTCOME, distorted)
 
 
+def test_recalibration_is_judged_where_it_was_not_learned() -> None:
+    outcome, honest = OUTCOME[:200], TRUE[:200]
+    folds = np.array_split(np.random.default_rng(0).permutation(200), 5)
+    found = calibration.learn(outcome, honest, folds)
+    learned = calibration.recalibrate(honest, *calibration._fit(outcome, honest))
+    assert scores.brier(outcome, learned) < found.brier[0] < found.brier[1]
+    assert not found.used
+    # Rows that no fold tests on have no out-of-fold probability, and take no part.
+    padded = np.append(outcome, [0, 1, 1]), np.append(honest, [np.nan] * 3)
+    assert calibration.learn(*padded, folds) == found
+
+
 def test_recalibration_never_turns_the_order_around() -> None:
     folds = np.array_split(np.arange(len(TRUE)), 5)
     assert not calibration.learn(OUTCOME, 1 - TRUE, folds).used
-
-
-def _worth(**changed: float) -> Worth:
-    return Worth(**{"contact_cost": 10.0, "offer_cost": 50.0, "success_rate": 0.5, "margin": 450.0} | changed)
-
-
-def test_gains_by_hand() -> None:
-    import pandas as pd
-
-    table = pd.DataFrame({"MonthlyCharges": [10.0, 20.0]})
-    # A churner: 0.5 x (450 - 50) - 10; one who stays anyway: the offer and the contact are lost.
-    assert value.gains(_worth(), table, np.array([1, 0])).tolist() == [190.0, -60.0]
-    by_column = Worth(contact_cost=0.0, success_rate=1.0, margin_column="MonthlyCharges", horizon=12.0)
-    assert value.gains(by_column, table, np.array([1, 1])).tolist() == [120.0, 240.0]
-    assert value.expected(_worth(), table, np.array([1.0, 0.24])).tolist() == pytest.approx([190.0, 0.0])
-
-
-def test_the_threshold_earns_most_and_is_near_the_break_even_of_honest_probabilities() -> None:
-    gain = np.where(OUTCOME == 1, 190.0, -60.0)
-    found = value.curve(gain, TRUE)
-    profits = [np.where(t <= TRUE, gain, 0).mean() for t in np.linspace(0, 1, 201)]
-    assert found.best_profit >= max(profits)
-    assert found.best_profit == pytest.approx(np.where(found.threshold <= TRUE, gain, 0).mean())
-    assert found.threshold == pytest.approx(60 / 250, abs=0.06)
-    assert found.best_share == pytest.approx(np.mean(found.threshold <= TRUE))
-
-
-def test_if_no_contact_pays_nobody_is_contacted() -> None:
-    found = value.curve(np.full(len(TRUE), -1.0), TRUE)
-    assert (found.threshold, found.best_share, found.best_profit) == (1.0, 0.0, 0.0)

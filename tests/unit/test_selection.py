@@ -6,7 +6,7 @@ import tempfile
 import numpy as np
 import pandas as pd
 import pytest
-from churn import config, features, generator, models, scores, scoring, selection, tuning
+from churn import config, features, folds, generator, models, scores, scoring, selection, tuning
 from churn.config import Family, Search, TrainConfig
 from churn.dataset import Dataset
 from churn.errors import ChurnError
@@ -23,8 +23,8 @@ def train(telco: Dataset) -> pd.DataFrame:
 
 def _candidate(name: str, unseen: np.ndarray, train: pd.DataFrame, dataset: Dataset) -> Candidate:
     outcome = models.outcome(dataset, train)
-    folds = [tested_on for _, tested_on in tuning.splitter(SEARCH).split(outcome, outcome)]
-    by_fold = tuple(scores.auc(outcome[places], unseen[places]) for places in folds)
+    tested = [places.test for places in folds.folds(SEARCH, dataset, train)]
+    by_fold = tuple(scores.auc(outcome[places], unseen[places]) for places in tested)
     best = Trial({"C": 1.0}, {"roc_auc": float(np.mean(by_fold))}, by_fold)
     family = Family(name=name, estimator="sklearn.linear_model.LogisticRegression")
     return Candidate(family, (best,), best, unseen, 1.0)
@@ -67,6 +67,19 @@ def test_a_blend_is_the_mean_of_its_members_also_in_onnx(telco: Dataset, train: 
     with tempfile.TemporaryDirectory() as folder:
         scoring.write(folder, chosen.pipeline, {"dataset": telco.model_dump(mode="json"), "threshold": 0.5})
         assert scoring.check_parity(scoring.Scorer(folder), models.whole(chosen.pipeline, telco), train, 0) <= 1e-5
+
+
+def test_the_threshold_is_one_of_calibrated_probabilities(telco: Dataset, train: pd.DataFrame) -> None:
+    logistic = config.load(TrainConfig, ROOT / "tests" / "quick_train.toml").model[0]
+    weighted = logistic.model_copy(update={"iterations": 1, "fixed": {"class_weight": "balanced", "max_iter": 2000}})
+    winner, outcome = tuning.tune(weighted, SEARCH, telco, train), models.outcome(telco, train)
+    chosen = selection.choose(winner, SEARCH, telco, train, None)
+    assert chosen.calibration.used, "class weights distort probabilities"
+    assert chosen.threshold == scores.best_f1_threshold(outcome, chosen.calibration.apply(winner.unseen))
+    assert abs(chosen.threshold - scores.best_f1_threshold(outcome, winner.unseen)) > 0.1
+    probability = chosen.pipeline.predict_proba(features.frame(telco, train))[:, 1]
+    best = max(scores.evaluate(outcome, probability, t)["f1"] for t in np.linspace(0.05, 0.95, 91))
+    assert scores.evaluate(outcome, probability, chosen.threshold)["f1"] > best - 0.03, "it fits what the model says"
 
 
 def test_a_family_cannot_have_the_blends_name() -> None:

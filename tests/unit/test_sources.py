@@ -24,7 +24,7 @@ def table(telco: Dataset, **keys: object) -> pd.DataFrame:
     from churn import conform
 
     given = source(**keys)
-    return conform.conform(sources.combine([given], [sources.read(given, telco)], telco), telco)[0]
+    return conform.conform(sources.combine([given], [sources.read(given, telco)[0]], telco), telco)[0]
 
 
 @pytest.fixture(scope="module")
@@ -79,14 +79,14 @@ def test_sources_are_joined_on_the_id(
     customers[["customerID", "Churn", "tenure"]].sample(frac=1, random_state=0).to_parquet(tmp_path / "b.parquet")
     parts = [source(kind="file", path=str(tmp_path / "a.csv")),
              source(kind="file", path=str(tmp_path / "b.parquet"), join=True)]  # fmt: skip
-    both = sources.combine(parts, [sources.read(part, telco) for part in parts], telco)
+    both = sources.combine(parts, [sources.read(part, telco)[0] for part in parts], telco)
     from churn import conform
 
     pd.testing.assert_frame_equal(conform.conform(both, telco)[0], expected)
     twice = pd.concat([customers[["customerID", "tenure"]]] * 2)
     twice.to_parquet(tmp_path / "b.parquet")
     with pytest.raises(ChurnError, match=r"b\.parquet: customerID 'C000000001' occurs twice"):
-        sources.combine(parts, [sources.read(part, telco) for part in parts], telco)
+        sources.combine(parts, [sources.read(part, telco)[0] for part in parts], telco)
 
 
 def test_sqlite_gives_its_query(

@@ -5,7 +5,7 @@ import time
 import numpy as np
 import pandas as pd
 import pytest
-from churn import config, features, generator, models, tuning
+from churn import config, features, folds, generator, models, tuning
 from churn.config import Family, Search, TrainConfig
 from churn.dataset import Dataset
 from churn.errors import ChurnError
@@ -38,7 +38,7 @@ def test_preprocessing_once_per_fold_changes_no_result(
         n_iter=family.iterations,
         scoring=["roc_auc", "average_precision", "neg_brier_score", "neg_log_loss"],
         refit=False,
-        cv=tuning.splitter(search),
+        cv=folds.folds(search, telco, train),
         random_state=search.seed,
         error_score="raise",
     )
@@ -62,9 +62,8 @@ def test_out_of_fold_probabilities_are_those_of_models_that_did_not_see_the_row(
     pipeline = models.build(family, telco, search.seed, found.best.params)
     inputs, outcome = features.frame(telco, train), models.outcome(telco, train)
     with threadpool_limits(1):
-        expected = cross_val_predict(pipeline, inputs, outcome, cv=tuning.splitter(search), method="predict_proba")[
-            :, 1
-        ]
+        cut = folds.folds(search, telco, train)
+        expected = cross_val_predict(pipeline, inputs, outcome, cv=cut, method="predict_proba")[:, 1]
     np.testing.assert_allclose(found.unseen, expected, atol=1e-12)
 
 

@@ -1,6 +1,7 @@
 """What is looked at: windows of the log by days and by rows, files, labels - and everything that can be wrong with them."""
 
 import uuid
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,7 +12,7 @@ import pandas as pd
 import pytest
 from churn import features, generator, labels, monitoring, predictions, windows
 from churn.config import check
-from churn.dataset import Dataset
+from churn.dataset import Dataset, read
 from churn.errors import ChurnError
 from churn.monitor_config import MonitorConfig
 from churn.reference import Reference
@@ -152,6 +153,15 @@ def test_labels_that_say_nothing_are_refused(telco: Dataset, tmp_path: Path, tex
     assert "labels.csv" in str(refused.value)
 
 
+def test_outcomes_are_read_in_the_spellings_of_training() -> None:
+    target = {"role": "target", "values": ["Stayed", "Lost", "Churned"], "positive": ["Churned", "Lost"]}
+    dataset = read({"name": "bank", "columns": {"x": {"type": "number"}, "status": target}})
+    found = labels.outcomes(pd.Series(["stayed", " LOST", "churned", "TRUE", "0"]), dataset, "x")
+    assert found.tolist() == [False, True, True, True, False]
+    with pytest.raises(ChurnError, match="'gone' is no outcome; use Lost and Churned and Stayed, or true and false"):
+        labels.outcomes(pd.Series(["gone"]), dataset, "x")
+
+
 def file(telco: Dataset, path: Path, **columns: object) -> str:
     generator.generate(telco, 200, seed=3).assign(probability=0.3, **columns).to_csv(path, index=False)
     return str(path)
@@ -163,6 +173,14 @@ def test_a_file_is_one_window_with_the_outcomes_it_has(telco: Dataset, reference
     (_, rows), *_ = found.each(reference)
     assert not rows.decision.any()
     assert len(pd.read_parquet(__import__("io").BytesIO(found.labelled))) == 150
+
+
+def test_rows_of_a_file_without_an_outcome_have_none(telco: Dataset, reference: Reference, tmp_path: Path) -> None:
+    target = telco.columns["Churn"].model_copy(update={"leave_out": ("Joined",), "missing_values": ("?",)})
+    described = replace(reference, dataset=telco.model_copy(update={"columns": {**telco.columns, "Churn": target}}))
+    outcomes = ["YES", "joined", "", "?", "no "] * 40
+    found = windows.from_file(described, file(telco, tmp_path / "a.csv", Churn=outcomes))
+    assert (sizes(found), found.outcomes) == ([200], 80)
 
 
 @pytest.mark.parametrize(

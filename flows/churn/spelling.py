@@ -1,0 +1,47 @@
+"""How a level may be spelled: cells that differ only in case or in blanks mean the same level."""
+
+import unicodedata
+from collections.abc import Mapping
+
+_NO_WIDTH = "\u200b\u2060\ufeff"  # blanks that str.split does not know
+BLANKS = "".join(filter(str.isspace, map(chr, range(0x3001)))) + _NO_WIDTH
+INVISIBLE = dict.fromkeys(map(ord, _NO_WIDTH), " ")
+
+
+def tidy(text: str) -> str:
+    """``text`` with one blank for each run of blanks, of whatever kind, and none around it."""
+    if not text.isascii():
+        text = unicodedata.normalize("NFC", text).translate(INVISIBLE)
+    return " ".join(text.split())
+
+
+def fold(text: str) -> str:
+    """``tidy`` text without its case: 'YES ' and 'yes' are alike."""
+    return tidy(text).casefold()
+
+
+class Spellings:
+    """The levels of one column by their spellings.
+
+    ``known`` maps spellings to levels. A spelling is matched by its ``fold``, unless two that mean different levels differ
+    in nothing else: then exactly. Of an ``unknown`` one the fold is the level where ``fold_unknown`` says so, else it is
+    kept as it is written.
+    """
+
+    def __init__(self, known: Mapping[str, str], fold_unknown: bool = False) -> None:
+        self._known = {fold(text): level for text, level in known.items()}
+        self._exact = clashes(known)
+        if self._exact:
+            self._known = dict(known)
+        self._fold_unknown = fold_unknown
+
+    def level(self, text: str) -> str:
+        """The level that ``text`` is a spelling of."""
+        key = text.strip(BLANKS) if self._exact else fold(text)
+        return self._known.get(key, key if self._fold_unknown else text)
+
+
+def clashes(known: Mapping[str, str]) -> bool:
+    """Whether two spellings that mean different levels differ only in case or blanks."""
+    folded: dict[str, str] = {}
+    return any(folded.setdefault(fold(text), level) != level for text, level in known.items())

@@ -1,0 +1,110 @@
+"""A flow's command line: what is said, or refused, before Metaflow's first line and after its last."""
+
+import os
+import shlex
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import base
+import runs
+from churn import commands, made_up, sources
+from churn.config import Strict
+from churn.errors import ChurnError
+from metaflow import Flow, FlowSpec, current
+from metaflow.exception import MetaflowNotFound
+
+PART = "CHURNFLOW_PART"  # set where a flow is a part of a command, which has first and last lines of its own
+
+
+def flow(kind: type[FlowSpec], before: Callable[[], str] = str) -> None:
+    """Become the command line of a flow. A run begins with the line that ``before`` returns - it raises ChurnError for a run
+    that cannot start -, a resume with what it does not take, and a run that succeeds ends with the ``notice`` of its start."""
+    command = next((word for word in ("run", "resume") if word in sys.argv[1:]), "")
+    with base.stopping():
+        first = {"run": before, "resume": lambda: "\n".join(_kept(kind))}.get(command, str)()
+    whole = PART not in os.environ
+    if first and whole:
+        print(first, flush=True)
+    try:
+        kind()
+    except SystemExit as end:
+        if command and whole and not end.code:
+            _last(runs.one(kind.__name__, current.run_id)["start"].task.data)
+        raise
+
+
+def _last(start: Any) -> None:
+    if "notice" in start and start.notice:
+        print(start.notice, flush=True)
+
+
+def begin(notice: str) -> str:
+    """Say the line that the command will end with, if there is one."""
+    if notice:
+        print(notice)
+    return notice
+
+
+def customers(target: str) -> str:
+    """``before`` of a flow that reads customers: there are some to read, and made-up ones are said to be so."""
+    if "--config-value" in sys.argv or any(name.startswith("METAFLOW_FLOW_CONFIG") for name in os.environ):
+        return ""  # the settings are not in a file: the start step sees them
+    dataset = base.on_disk("description")
+    chosen = sources.choose(base.on_disk("settings").source, option("source"), dataset, target)
+    return made_up.sources(chosen, dataset, target)
+
+
+def option(name: str) -> str:
+    """The value of ``--name`` on the command line, or of Metaflow's variable for it."""
+    for word, value in zip(sys.argv, [*sys.argv[1:], ""], strict=True):
+        if word == f"--{name}":
+            return value
+        if word.startswith(f"--{name}="):
+            return word.partition("=")[2]
+    return os.environ.get(f"METAFLOW_RUN_{name.upper()}", "")
+
+
+def _kept(kind: type[FlowSpec]) -> Iterator[str]:
+    """What a resume keeps of its first run's settings although their files say otherwise now, and how to take the new ones."""
+    from metaflow.util import get_latest_run_id
+
+    number = option("origin-run-id") or get_latest_run_id(lambda *_, **__: None, kind.__name__)
+    if number is None:
+        return  # Metaflow says that there is no run yet
+    try:
+        run = runs.one(kind.__name__, number)
+        begun, start = run["_parameters"].task.data, run["start"].task.data
+    except (MetaflowNotFound, KeyError):
+        newest = next(iter(Flow(kind.__name__))).id
+        raise ChurnError(f"there is no run {kind.__name__}/{number} to resume; the newest is {newest}") from None
+    files = base.files() | (start.config_files if "config_files" in start else {})
+    differ = {name: _changed(getattr(begun, name), base.on_disk(name, file)) for name, file in files.items()}
+    for name, keys in differ.items():
+        if keys:
+            yield (
+                f"Run {number} goes on with the settings it began with, but {', '.join(keys)} in "
+                f"{commands.shown(Path(files[name]))} changed since. To take the new ones: {_anew(kind, begun, start, files)}"
+            )
+
+
+def _changed(begun: dict[str, Any], now: Strict) -> list[str]:
+    """The keys, [tables] among them, whose values are others now."""
+    found = now.model_dump(mode="json")
+    return [f"[{key}]" if isinstance(found[key], dict) else key for key in found if found[key] != begun.get(key)]
+
+
+def _anew(kind: type[FlowSpec], begun: Any, start: Any, files: dict[str, str]) -> str:
+    """The command that begins the run again: its files and parameters, and the data version it had found."""
+    usual, script = base.files(), Path(sys.argv[0]).resolve()
+    words = [commands.python(), commands.shown(script)]
+    words += [word for name, file in files.items() if file != usual[name] for word in ("--config", name, file)] + [
+        "run"
+    ]
+    for attribute, parameter in kind._get_parameters():
+        if not parameter.IS_CONFIG_PARAMETER:
+            found = parameter.name.replace("-", "_")
+            value = getattr(start, found) if found in start else getattr(begun, attribute)
+            words += [] if not value else [f"--{parameter.name}", *([] if value is True else [str(value)])]
+    return shlex.join(words)

@@ -1,0 +1,106 @@
+"""What flows look up in earlier runs, which older releases may have made: text and JSON only (``churn.format_version``)."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from churn import commands, made_up, profile, versioning
+from churn.errors import ChurnError
+from churn.profile import Profile
+from churn.versioning import Snapshot
+from metaflow import Flow, Run, current
+from metaflow.exception import MetaflowNotFound
+
+NEWEST = ", the newest"
+DATASET, VERSION = "dataset:", "data_version:"  # tags of a run, and the value behind them
+
+
+def one(name: str, number: str) -> Run:
+    """The run of this id, whoever made it."""
+    return Run(f"{name}/{number}", _namespace_check=False)
+
+
+def upstream(requested: str) -> tuple[str, str]:
+    """The data version to train on, and in words why: the one asked for, else that of the DataFlow run that started this one,
+    else the newest there is. Raises ChurnError if there is none."""
+    if requested:
+        return requested, "as asked for"
+    trigger = current.get("trigger")
+    run = trigger.run if trigger is not None else next((run for run in _all() if run.successful), None)
+    if run is None or run.data is None:
+        first = commands.say("data", SOURCE=commands.FILE)
+        raise ChurnError(f"there is no data version yet; make one with: {first}")
+    return run.data.data_version, f"of {run.pathspec}{NEWEST if trigger is None else ''}"
+
+
+def begin(data: Snapshot, origin: str) -> str:
+    """Say what is trained on, why, and how to train on something else; the line for made-up customers, said first."""
+    notice = made_up.version(data)
+    first = f"Training on data set '{data.dataset.name}', version {data.version}, {origin}"
+    choices = others(data.dataset.name) if origin.endswith(NEWEST) else []
+    print(*filter(None, [notice]), first, *choices, sep="\n")
+    return notice
+
+
+def others(dataset: str) -> list[str]:
+    """The newest data version of each data set but this one, as the commands that train on them."""
+    newest: dict[str, str] = {}
+    for run in _all():
+        if "outcome:succeeded" in run.user_tags:
+            newest.setdefault(_tag(run, DATASET), _tag(run, VERSION))
+    return [
+        f"Newest of data set '{name}': {commands.say('train', VERSION=version)}"
+        for name, version in newest.items()
+        if name not in ("", dataset)
+    ]
+
+
+def _all() -> Iterator[Run]:
+    """The runs of DataFlow, the newest first."""
+    try:
+        yield from Flow("DataFlow")
+    except MetaflowNotFound:
+        return
+
+
+def _tag(run: Run, prefix: str) -> str:
+    """What stands behind ``prefix`` in the run's tags; empty in runs older than these tags."""
+    return next((tag.removeprefix(prefix) for tag in run.user_tags if tag.startswith(prefix)), "")
+
+
+def previous_profile(dataset: str, made_up: bool) -> Profile | None:
+    """The profile of the newest successful DataFlow run on this data set, made up or not; None without one.
+
+    Older releases kept a pickle of their own classes, which is not opened: the profile is then made again from the version
+    itself. A version that cannot be read any more is said to be missing, and nothing is compared.
+    """
+    ours = (run for run in _all() if _tag(run, DATASET) in ("", dataset) and run.successful)
+    for run in ours:
+        if (run.data.description["name"], run.data.made_up) == (dataset, made_up):
+            try:
+                return _profile(run)
+            except ChurnError as error:
+                print(f"Not compared with the previous data version, of {run.pathspec}: {error}")
+                return None
+    return None
+
+
+def _profile(run: Run) -> Profile:
+    data: Any = run.data
+    if "columns" in data:
+        return profile.read(data.columns)
+    return profile.of(versioning.load(data.data_version))
+
+
+def read_by(version: str) -> str:
+    """The file that the data version was read from by ``--source``; empty if its run is not known, or read its settings'."""
+    try:
+        runs = list(Flow("DataFlow").runs(f"{VERSION}{version}"))
+    except MetaflowNotFound:
+        return ""
+    return next((run.data.path for run in runs if run.successful and "path" in run.data), "")
+
+
+def anew(data: Snapshot) -> str:
+    """The command that goes from the same customers to a champion again."""
+    source = read_by(data.version) or ("" if data.made_up else commands.FILE)
+    return commands.say("run", DATASET=data.dataset.name, SOURCE=source)
