@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
-from churn import mlflow_store, registry
+from churn import mlflow_store, registry, tracking
 from churn.errors import ChurnError
 
 
@@ -127,6 +127,21 @@ def test_a_database_of_another_release_gets_a_command_that_mlflow_knows(
     )
 
 
+def test_a_deleted_experiment_is_brought_back_by_the_command_in_the_message(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
+    monkeypatch.setenv("MLFLOW_ARTIFACTS", f"file://{tmp_path}")
+    tracking.open_run("churn", "a", {})
+    mlflow = mlflow_store.client()
+    mlflow.delete_experiment(mlflow.get_experiment_by_name("churn").experiment_id)
+    with pytest.raises(ChurnError, match="the experiment 'churn' was deleted in MLflow") as error:
+        tracking.open_run("churn", "a", {})
+    command = str(error.value).partition("bring it back: ")[2].partition(", or give")[0]
+    subprocess.run(command, shell=True, check=True, capture_output=True, cwd=Path.cwd())
+    tracking.open_run("churn", "a", {})
+
+
 def test_an_alias_whose_version_is_gone_is_no_champion(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
     mlflow = mlflow_store.client()
@@ -162,6 +177,7 @@ def test_the_files_of_a_version_are_those_it_was_registered_with(
         "model.onnx",
     ]
     kept = next((tmp_path / "store").rglob("model.onnx"))
+    monkeypatch.setenv("CHURNFLOW_CALLER", "make")
     for damage in (lambda: kept.write_text("model,onnx"), kept.unlink):
         damage()
         with pytest.raises(ChurnError) as error:
