@@ -26,6 +26,24 @@ def line(monkeypatch: pytest.MonkeyPatch, uri: str) -> str:
     return str(error.value)
 
 
+@pytest.fixture(scope="module")
+def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database with MLflow's tables, which take seconds to make."""
+    file = tmp_path_factory.mktemp("empty") / "mlflow.db"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{file}")
+        mlflow_store.client()
+    return file
+
+
+@pytest.fixture
+def store(empty: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of it, at MLFLOW_TRACKING_URI."""
+    file = Path(shutil.copy(empty, tmp_path / "mlflow.db"))
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{file}")
+    return file
+
+
 @contextmanager
 def answering(status: int, body: bytes) -> Iterator[str]:
     """A server that answers everything so."""
@@ -110,17 +128,14 @@ def test_a_database_that_is_locked_or_none(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_a_database_of_another_release_gets_a_command_that_mlflow_knows(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """MLflow upgrades by itself what lacks a table; it is the others that it refuses."""
-    uri = f"sqlite:///{tmp_path / 'other.db'}"
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
-    mlflow_store.client()
-    shutil.copy(tmp_path / "mlflow.db", tmp_path / "other.db")
+    uri = f"sqlite:///{store}"
     upgrade = f"{sys.executable} -m mlflow db upgrade {uri}"
     subprocess.run(upgrade.split(), check=True, capture_output=True)
-    with sqlite3.connect(tmp_path / "other.db") as store:
-        store.execute("UPDATE alembic_version SET version_num = 'cc1f77228345'")
+    with sqlite3.connect(store) as database:
+        database.execute("UPDATE alembic_version SET version_num = 'cc1f77228345'")
     assert line(monkeypatch, uri) == (
         f"{uri}: the database is of another MLflow release; install that one, or, if it is older than yours, back the database "
         f"up and run: {upgrade}"
@@ -128,9 +143,8 @@ def test_a_database_of_another_release_gets_a_command_that_mlflow_knows(
 
 
 def test_a_deleted_experiment_is_brought_back_by_the_command_in_the_message(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    store: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
     monkeypatch.setenv("MLFLOW_ARTIFACTS", f"file://{tmp_path}")
     tracking.open_run("churn", "a", {})
     mlflow = mlflow_store.client()
@@ -142,8 +156,7 @@ def test_a_deleted_experiment_is_brought_back_by_the_command_in_the_message(
     tracking.open_run("churn", "a", {})
 
 
-def test_an_alias_whose_version_is_gone_is_no_champion(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
+def test_an_alias_whose_version_is_gone_is_no_champion(store: Path, tmp_path: Path) -> None:
     mlflow = mlflow_store.client()
     run = mlflow.create_run(mlflow.create_experiment("e", str(tmp_path))).info.run_id
     mlflow.create_registered_model("m")
@@ -155,8 +168,8 @@ def test_an_alias_whose_version_is_gone_is_no_champion(monkeypatch: pytest.Monke
     bad, good = registry.rollback("m", "what the restored champion once replaced is deleted")
     assert (bad.version, good.version) == (versions[2], versions[1])
     assert registry.by_alias("m", "previous") is None
-    with sqlite3.connect(tmp_path / "mlflow.db") as store:  # a store whose alias outlived its version
-        store.execute("UPDATE model_versions SET current_stage = 'Deleted_Internal'")
+    with sqlite3.connect(store) as database:  # an alias that outlived its version
+        database.execute("UPDATE model_versions SET current_stage = 'Deleted_Internal'")
     assert registry.by_alias("m", "champion") is None
 
 
