@@ -18,12 +18,16 @@ os.environ.setdefault("CHURNFLOW_HOME", str(_HOME if "BENTOML_CONTAINERIZED" in 
 os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
 
 import bentoml
+from churn.errors import ChurnError
 from churn.scoring import Scorer, cores
 
 from bento.settings import settings
 
 MODEL = bentoml.models.BentoModel(Path(__file__).with_name("model.txt").read_text(encoding="utf-8"))
-SETTINGS = settings()
+try:
+    SETTINGS = settings()
+except ChurnError as error:
+    sys.exit(str(error))
 _started: dict[str, Any] = {}
 
 

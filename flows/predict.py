@@ -2,7 +2,6 @@
 
 import argparse
 import os
-import sys
 from pathlib import Path
 
 import base
@@ -18,11 +17,14 @@ def main() -> None:
     parser.add_argument("--out", help="the ranked CSV (default: FILE.ranked.csv, here)")
     options = parser.parse_args()
     out = Path(options.out or f"{Path(options.file).stem}.ranked.csv")
-    try:
+    with base.stopping():
         ranked, notes = client.rank(options.file, options.url.rstrip("/"), os.environ.get("CHURNFLOW_API_KEY", ""))
-        ranked.to_csv(out, index=False)
-    except (base.ChurnError, OSError) as error:
-        sys.exit(str(error))
+        try:
+            ranked.to_csv(out, index=False)
+        except OSError as error:
+            raise base.ChurnError(
+                f"{out}: cannot be written ({error.strerror or error}); name another with --out"
+            ) from error
     base.say(notes)
     print(ranked.head(SHOWN).drop(columns="prediction_id").iloc[:, :8].to_string(index=False))
     print(f"\n{len(ranked)} customers, {ranked.decision.sum()} count as churning: {out}")

@@ -31,7 +31,8 @@ def lines(data_run: str, train_run: str) -> Iterator[str]:
     yield f"Cards      {commands.say('card', FLOW='data', RUN=f'{data_run}/validate')}"
     yield f"           {commands.say('card', FLOW='train', RUN=f'{_trained(train, train_run)}/gate')}"
     serve = commands.say("serve", DATASET=data.description["name"])
-    yield f"Serve      {serve}    # or: BENTOML_HOME={shlex.quote(os.environ['BENTOML_HOME'])} bentoml serve {train.bento}"
+    home = shlex.quote(os.environ["BENTOML_HOME"])
+    yield f"Serve      {serve}    # or: BENTOML_HOME={home} bentoml serve --host 127.0.0.1 {train.bento}"
 
 
 def _trained(train: Any, run: str) -> str:

@@ -215,7 +215,10 @@ def nursery() -> None:
     line, modules = socket.socket(fileno=int(sys.argv[1])), sys.argv[3:]
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the steps, whose end is still to be told
     del sys.argv[3:], sys.argv[:2]
-    command = _serve(line, modules)
+    try:
+        command = _serve(line, modules)
+    except SystemExit:  # of ``base``: the process that started this one stops too, and says why
+        os._exit(1)
     if command is not None:
         use()
         sys.argv = command

@@ -38,7 +38,10 @@ def text(file: Path) -> str:
     except FileNotFoundError as error:
         known = ", ".join(sorted(path.stem for path in file.parent.glob("*.toml"))) or "none"
         if file.parent.name == "datasets":
-            reason = f"no such data set; there are: {known}. Describe a new one with: make dataset SOURCE=FILE NAME={file.stem}"
+            from churn import commands  # here: a Bento has this module, and not that one
+
+            again = commands.say("dataset", SOURCE=commands.FILE, NAME=file.stem)
+            reason = f"no such data set; there are: {known}. Describe a new one with: {again}"
         else:
             reason = f"no such config file; there are, in {file.parent}: {known}"
         raise ChurnError(f"{file}: {reason}") from error

@@ -1,12 +1,13 @@
 """Fetching files from S3 and HTTP into a folder. What is there afterwards is whole, or Unreachable was raised."""
 
 import os
+import string
 import urllib.error
 import urllib.request
 from http.client import HTTPException
 from pathlib import Path, PurePosixPath
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from churn.config import S3, Http
 from churn.errors import ChurnError
@@ -48,10 +49,12 @@ def from_s3(source: S3, folder: Path) -> list[Path]:
             "InvalidAccessKeyId",
             "SignatureDoesNotMatch",
         ):
-            raise ChurnError(f"{source.name}: {error}; check bucket, key and AWS_* in the environment") from None
-        raise Unreachable(str(error)) from None
+            raise ChurnError(f"{source.name}: {error}; check bucket, key and AWS_* in the environment") from error
+        raise Unreachable(str(error)) from error
+    except ValueError as error:
+        raise ChurnError(f"{source.name}: {error}; correct AWS_ENDPOINT_URL_S3") from error
     except (BotoCoreError, Boto3Error, OSError) as error:
-        raise Unreachable(str(error)) from None
+        raise Unreachable(str(error)) from error
 
 
 def _s3_client(source: S3) -> Any:
@@ -72,10 +75,15 @@ def from_http(source: Http, folder: Path) -> list[Path]:
 
     Raises Unreachable if the connection fails or the file is not whole, ChurnError if it is too large or refused.
     """
-    target = folder / (PurePosixPath(urlsplit(source.url).path).name or "download")
+    try:
+        parts = urlsplit(source.url)
+    except ValueError as error:
+        raise ChurnError(f"{source.name}: not an address: {error}; correct url in config/data.toml") from error
+    target = folder / (PurePosixPath(parts.path).name or "download")
+    url = parts._replace(path=_escaped(parts.path), query=_escaped(parts.query)).geturl()
+    request = urllib.request.Request(url, headers={"Accept-Encoding": "identity"})
     part, mark = folder / ".part", folder / ".etag"
     have = part.stat().st_size if part.is_file() and mark.is_file() else 0
-    request = urllib.request.Request(source.url, headers={"Accept-Encoding": "identity"})
     if source.bearer:
         request.add_header("Authorization", f"Bearer {_token(source)}")
     if have:
@@ -88,12 +96,17 @@ def from_http(source: Http, folder: Path) -> list[Path]:
         if error.code == 416:  # the part is as long as the file, or longer: start again
             mark.unlink(missing_ok=True)
         if error.code in (408, 416, 429) or error.code >= 500:
-            raise Unreachable(f"HTTP {error.code} {error.reason}") from None
-        raise ChurnError(f"{source.name}: HTTP {error.code} {error.reason}; check the address and the token") from None
+            raise Unreachable(f"HTTP {error.code} {error.reason}") from error
+        raise ChurnError(f"{source.name}: HTTP {error.code} {error.reason}; check the address and the token") from error
     except (OSError, HTTPException) as error:
-        raise Unreachable(str(getattr(error, "reason", error)) or type(error).__name__) from None
+        raise Unreachable(str(getattr(error, "reason", error)) or type(error).__name__) from error
     mark.unlink(missing_ok=True)
     return [part.rename(target)]
+
+
+def _escaped(part: str) -> str:
+    """Blanks and letters outside ASCII as %XX, everything else as it is."""
+    return quote(part, safe=string.punctuation)
 
 
 def _token(source: Http) -> str:

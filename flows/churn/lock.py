@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 SECONDS = 60.0  # a lock that keeps its token for longer was left behind by a process that died, or is slow
+PATIENCE = 120.0  # seconds that a process waits for the lock
 
 
 @contextmanager
@@ -26,7 +27,7 @@ def locked(mlflow: "MlflowClient", name: str) -> Iterator[Callable[[], None]]:
     """Only one process at a time works on the registered model ``name``.
 
     Call what is yielded before writing: it raises ChurnError if this process took longer than SECONDS and another one
-    has taken the lock over. Raises ChurnError if the lock cannot be had within twice that time.
+    has taken the lock over. Raises ChurnError if the lock cannot be had within PATIENCE.
     """
     lock, token = f"{name}.lock", uuid.uuid4().hex
     _take(mlflow, lock, token)
@@ -48,7 +49,7 @@ def locked(mlflow: "MlflowClient", name: str) -> Iterator[Callable[[], None]]:
 
 
 def _take(mlflow: "MlflowClient", lock: str, token: str) -> None:
-    until = time.monotonic() + 2 * SECONDS
+    until = time.monotonic() + PATIENCE
     seen, since = None, 0.0
     while not _create(mlflow, lock, token):
         holder, now = _holder(mlflow, lock), time.monotonic()

@@ -42,7 +42,8 @@ _MEANINGS = (
     (r"file is not a database|disk image is malformed",
      "{uri}: the file is no SQLite database, or a damaged one; put a backup in its place, or move it away and train again"),
     (r"out-of-date database schema",
-     "{uri}: the database is of another MLflow release; back it up, then run: {python} -m mlflow db upgrade {uri}"),
+     "{uri}: the database is of another MLflow release; install that one, or, if it is older than yours, back the database up "
+     "and run: {python} -m mlflow db upgrade {uri}"),
     (r"[Nn]o space left|disk is full",
      "MLflow cannot write to {uri} or its artifacts ({said}); free space and run this again"),
     (r"readonly database|unable to open database|[Pp]ermission denied|Read-only file system|(Is|Not) a directory|File exists",

@@ -171,6 +171,7 @@ def register(training: Training, run: str) -> tuple[registry.Registered, Gate]:
 def _tags(described: Mapping[str, Any], data: Snapshot) -> dict[str, str]:
     keys = ("data_version", "git_commit", "git_dirty", "metaflow_run", "config_hash", "packages", "family", "threshold")
     tags = {key: str(described[key]) for key in (*keys, "training_seconds")} | {"made_up": str(data.made_up)}
+    tags["dataset"] = data.dataset.name
     return tags | {f"score.{name}": f"{value:.6f}" for name, value in described["scores"].items()}
 
 

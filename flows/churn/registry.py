@@ -11,6 +11,7 @@ from importlib.metadata import version as installed
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from churn import commands
 from churn.environment import FLOWS
 from churn.errors import ChurnError
 from churn.lock import locked
@@ -182,10 +183,11 @@ def _checksums(folder: Path) -> str:
 
 
 def _lost(model: Registered, what: str) -> str:
+    other = commands.say("promote", DATASET=model.tags.get("dataset", ""), VERSION="NUMBER")
     return (
         f"{model.name} version {model.version}: {what} MLflow's artifact store (run {model.run}, artifact {FILES}); bring "
-        "them back from a backup, or make another version champion (make promote VERSION=NUMBER); if there is none, remove "
-        f"the alias {CHAMPION!r} in MLflow (make mlflow) and train again"
+        f"them back from a backup, or make another version champion ({other}); if there is none, remove the alias "
+        f"{CHAMPION!r} in MLflow ({commands.say('mlflow')}) and train again"
     )
 
 

@@ -4,6 +4,7 @@ import os
 import re
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from itertools import chain
 from pathlib import Path
@@ -16,6 +17,7 @@ from churn.errors import ChurnError
 
 if TYPE_CHECKING:
     import pandas as pd
+    import sqlalchemy
 
 Result = TypeVar("Result")
 
@@ -92,7 +94,7 @@ def _query(source: Sql) -> "pd.DataFrame":
     from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
 
     try:
-        url = sqlalchemy.make_url(expand(source.url, source.name))
+        url = _database(source)
         sqlite = url.get_backend_name() == "sqlite"
         if sqlite and not Path(url.database or "").is_file():
             raise ChurnError(f"{source.name}: no such database file")  # SQLite would make an empty one
@@ -100,15 +102,35 @@ def _query(source: Sql) -> "pd.DataFrame":
         engine = sqlalchemy.create_engine(url, connect_args=limits, poolclass=sqlalchemy.NullPool)
         with engine.connect() as connection:
             answer = connection.exec_driver_sql(source.query)
-            found = pd.DataFrame(answer.fetchall(), columns=list(answer.keys()))
-    except (SQLAlchemyError, ModuleNotFoundError) as error:
+            names = list(answer.keys())
+            found = pd.DataFrame(answer.fetchall(), columns=names)
+    except ModuleNotFoundError as error:
+        raise ChurnError(
+            f"{source.name}: the database's driver is not installed ({error.name}); install it into .venv, or name another "
+            "one in the url (postgresql+psycopg:// is there)"
+        ) from error
+    except SQLAlchemyError as error:
         # To SQLite a wrong query is an operational error too; only a locked file is worth another attempt.
         if isinstance(error, OperationalError | InterfaceError) and (not sqlite or "locked" in str(error)):
-            raise download.Unreachable(_first_line(error)) from None
-        raise ChurnError(f"{source.name}: {_first_line(error)}; correct url or query in config/data.toml") from None
+            raise download.Unreachable(_first_line(error)) from error
+        raise ChurnError(f"{source.name}: {_first_line(error)}; correct url or query in config/data.toml") from error
     if found.empty:
         raise ChurnError(f"{source.name}: the query found no rows")
+    if twice := [name for name, count in Counter(names).items() if count > 1]:
+        raise ChurnError(f"{source.name}: the query gives {', '.join(map(repr, twice))} twice; name each with AS")
     return found
+
+
+def _database(source: Sql) -> "sqlalchemy.URL":
+    import sqlalchemy
+
+    try:
+        return sqlalchemy.make_url(expand(source.url, source.name))
+    except ValueError:  # its words may show a part of the password
+        raise ChurnError(
+            f"{source.name}: the url is none: user, password, host, port or name is malformed; characters such as @ and / in "
+            "them are written as %40 and %2F"
+        ) from None
 
 
 def _first_line(error: Exception) -> str:

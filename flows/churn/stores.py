@@ -93,13 +93,13 @@ def explained(bucket: str, place: str) -> Iterator[None]:
     try:
         yield
     except exceptions.ClientError as error:
-        raise ChurnError(_refused(error.response.get("Error", {}), bucket, place, endpoint)) from None
+        raise ChurnError(_refused(error.response.get("Error", {}), bucket, place, endpoint)) from error
     except (exceptions.NoCredentialsError, exceptions.PartialCredentialsError) as error:
-        raise ChurnError(f"{place}: no S3 keys ({error}); set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY") from None
+        raise ChurnError(f"{place}: no S3 keys ({error}); set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY") from error
     except (exceptions.BotoCoreError, ValueError) as error:  # ValueError: the endpoint is no URL
         raise ChurnError(
             f"{place}: no S3 server answers at {endpoint} ({error}); start it or change AWS_ENDPOINT_URL_S3"
-        ) from None
+        ) from error
 
 
 def _refused(error: dict[str, str], bucket: str, place: str, endpoint: str) -> str:

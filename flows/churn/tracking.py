@@ -2,13 +2,16 @@
 
 import json
 import os
+import shlex
 import subprocess
 import time
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from churn import commands, mlflow_store
 from churn.environment import ROOT
+from churn.errors import ChurnError
 from churn.mlflow_store import Taken, client
 from churn.tuning import Candidate
 
@@ -44,8 +47,14 @@ def open_run(experiment: str, training: str, tags: Mapping[str, str]) -> str:
     while (found := mlflow.get_experiment_by_name(experiment)) is None:
         with suppress(Taken):  # by another training, just now
             mlflow.create_experiment(experiment, location)
-    number = found.experiment_id
-    return mlflow.create_run(number, run_name=training, tags={TRAINING: training, **tags}).info.run_id
+    if found.lifecycle_stage == "deleted":
+        uri, number = shlex.quote(mlflow_store.address()), found.experiment_id
+        restore = f"{commands.python()} -m mlflow experiments restore --experiment-id {number}"
+        raise ChurnError(
+            f"the experiment {experiment!r} was deleted in MLflow; bring it back: MLFLOW_TRACKING_URI={uri} {restore}, or give "
+            "another name to 'experiment' in config/train.toml"
+        )
+    return mlflow.create_run(found.experiment_id, run_name=training, tags={TRAINING: training, **tags}).info.run_id
 
 
 def _embedded() -> bool:

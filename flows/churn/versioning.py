@@ -59,7 +59,8 @@ class Saved:
 
 def remote() -> str:
     """Where snapshots are kept: CHURNFLOW_DVC_REMOTE (a folder or s3://...), else a folder of the local state."""
-    return os.environ.get("CHURNFLOW_DVC_REMOTE") or str(STATE / "dvc-remote")
+    given = os.environ.get("CHURNFLOW_DVC_REMOTE") or str(STATE / "dvc-remote")
+    return given if "://" in given else str(Path(given).expanduser().resolve())
 
 
 def whole_name(version: str) -> str:
@@ -74,8 +75,8 @@ def save(train: bytes, holdout: bytes, dataset: Dataset, made_up: bool, boundary
     leaves nothing behind but the remote's content: DVC works in a temporary folder. Raises ChurnError naming the remote if
     it cannot be written.
     """
-    _sweep(remote())
-    with _repository() as repo:
+    with _plain("write the data version to"), _repository() as repo:
+        _sweep(remote())
         snapshot = Path(repo.root_dir, FOLDER)
         snapshot.mkdir()
         (snapshot / TRAIN).write_bytes(train)
@@ -86,9 +87,8 @@ def save(train: bytes, holdout: bytes, dataset: Dataset, made_up: bool, boundary
         (snapshot / DESCRIPTION).write_text(json.dumps(description, indent=1), encoding="utf-8")
         stage = repo.add(str(snapshot))[0]
         version = stage.outs[0].hash_info.value
-        with _plain("write the data version to"):
-            repaired = integrity.clear(_store(repo), integrity.objects(repo.cache.local, version))
-            pushed = repo.push([stage.addressing])
+        repaired = integrity.clear(_store(repo), integrity.objects(repo.cache.local, version))
+        pushed = repo.push([stage.addressing])
         pointer = Path(repo.root_dir, f"{FOLDER}.dvc").read_text(encoding="utf-8")
         return Saved(version, pointer, pushed > 0, tuple(repaired))
 
@@ -121,17 +121,16 @@ def restore(version: str, folder: Path) -> Path:
 
     if folder.exists():
         raise ChurnError(f"{folder}: exists already; remove it or name another folder")
-    with _repository() as repo:
+    with _plain("read the data version from"), _repository() as repo:
         pointer = Path(repo.root_dir, f"{FOLDER}.dvc")
         pointer.write_text(f"outs:\n- md5: {version}\n  hash: md5\n  path: {FOLDER}\n", encoding="utf-8")
-        with _plain("read the data version from"):
-            # DVC believes the listing: a changed file name in it would be restored.
-            if integrity.state(_store(repo), version) != integrity.WHOLE:
-                raise ChurnError(_lost(_store(repo), version))
-            try:
-                repo.pull([str(pointer)])
-            except DvcException as error:
-                raise ChurnError(_lost(_store(repo), version, str(error))) from error
+        # DVC believes the listing: a changed file name in it would be restored.
+        if integrity.state(_store(repo), version) != integrity.WHOLE:
+            raise ChurnError(_lost(_store(repo), version))
+        try:
+            repo.pull([str(pointer)])
+        except DvcException as error:
+            raise ChurnError(_lost(_store(repo), version, str(error))) from error
         return _move(Path(repo.root_dir, FOLDER), folder)
 
 
@@ -158,7 +157,7 @@ def _move(found: Path, folder: Path) -> Path:
     except OSError as error:
         why = error.args[0][0][2] if isinstance(error, shutil.Error) else error  # its files' errors in a list
         shutil.rmtree(partial, ignore_errors=True)
-        raise ChurnError(f"cannot write {folder}: {why}; free space or name another folder") from None
+        raise ChurnError(f"cannot write {folder}: {why}; free space or name another folder") from error
 
 
 def load(version: str) -> Snapshot:
@@ -176,7 +175,8 @@ def load(version: str) -> Snapshot:
 def _plain(doing: str) -> Iterator[None]:
     """A remote that is full, gone or refuses as a ChurnError; DVC logs the reason instead of raising it."""
     from botocore.exceptions import BotoCoreError, ClientError
-    from dvc.exceptions import UploadError
+    from dvc.exceptions import DvcException
+    from dvc_objects.errors import ObjectDBError, ObjectFormatError
 
     reasons: list[str] = []
     handler = logging.Handler(logging.ERROR)
@@ -187,10 +187,11 @@ def _plain(doing: str) -> Iterator[None]:
         logger.handlers = [handler]  # DVC's own would print each of the reasons
     try:
         yield
-    except (UploadError, OSError, BotoCoreError, ClientError) as error:
-        why = "; ".join(dict.fromkeys((*reasons, str(error))))
+    except (DvcException, ObjectDBError, ObjectFormatError, OSError, BotoCoreError, ClientError, ImportError) as error:
+        why = " ".join("; ".join(dict.fromkeys((*reasons, str(error)))).split())
         raise ChurnError(
-            f"cannot {doing} {remote()}: {why}; free space or check the address, then run again"
+            f"cannot {doing} {remote()}: {why}; free space, or correct CHURNFLOW_DVC_REMOTE (a folder or s3://bucket/path) "
+            "and AWS_* in the environment, and run this again"
         ) from error
     finally:
         for logger, handlers in zip(loggers, former, strict=True):

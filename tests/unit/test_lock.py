@@ -110,7 +110,7 @@ def test_no_clock_of_another_machine_counts(mlflow: Any) -> None:
             store.execute(
                 "UPDATE registered_models SET creation_time = 0, last_updated_time = 0 WHERE name LIKE 'raced%'"
             )
-        threading.Timer(0.5, free.set).start()
+        threading.Timer(0.3, free.set).start()
         with locked(mlflow, NAME), alone(inside, 2):
             pass
         held.result()
@@ -125,11 +125,14 @@ def test_what_is_removed_is_what_was_looked_at(mlflow: Any, monkeypatch: pytest.
         require()
 
 
-def test_a_lock_without_token_is_taken_over_and_one_that_is_in_use_is_waited_for_in_vain(mlflow: Any) -> None:
+def test_a_lock_without_token_is_taken_over_and_one_that_is_in_use_is_waited_for_in_vain(
+    mlflow: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     mlflow.create_registered_model(f"{NAME}.lock")  # as an older release left it
     with locked(mlflow, NAME) as require:
         require()
     stop = threading.Event()
+    monkeypatch.setattr(lock, "PATIENCE", 1.5)
     mlflow.create_registered_model(f"{NAME}.lock", description="0")
 
     def busy() -> None:
