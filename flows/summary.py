@@ -27,7 +27,7 @@ def lines() -> list[str]:
         f"Data       {found.data_version}  ({found.rows:,} rows to train, {held_out:,} held out{stored})",
         *(f"{'Families' if i == 0 else '':<10} {_family(candidate)}" for i, candidate in enumerate(found.board)),
         f"Holdout    {scores}",
-        f"Verdict    {getattr(served, "known", None) or found.verdict.summary}",
+        f"Verdict    {getattr(served, 'known', None) or found.verdict.summary}",
         f"Champion   version {served.champion.version} ({served.champion.tags['family']})",
         f"Bento      {served.bento}, served and compared with the model on holdout rows: largest difference {served.parity:.0e}",
         f"Cards      {base.python()} flows/data_flow.py card view {data.id}/validate",
