@@ -1,5 +1,6 @@
 """Which customers are held out: those that their id and the seed draw, or the latest ones. Nobody is on both sides."""
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -31,7 +32,7 @@ def sides(frame: "pd.DataFrame", dataset: Dataset, settings: Split) -> np.ndarra
     would hold fewer than LEAST rows or one class only.
     """
     customer = customers.keys(frame, dataset.id, dataset.raw)
-    drawn = customers.fractions(customer, settings.seed) < settings.holdout
+    drawn = draw(customer, settings)
     train, holdout = ~drawn, drawn
     if dataset.time is not None:
         times = frame[dataset.time]
@@ -43,6 +44,18 @@ def sides(frame: "pd.DataFrame", dataset: Dataset, settings: Split) -> np.ndarra
         if number < LEAST or not 0 < left < number:
             raise ChurnError(f"the {name} would hold {number} customers, {left} of them churned; {_remedy(dataset)}")
     return np.select([train, holdout], [TRAIN, HOLDOUT], NEITHER).astype(np.int8)
+
+
+def draw(customer: np.ndarray, settings: Split) -> np.ndarray:
+    """Which customers (keys, uint64 of shape (n,)) the seed holds out, bool of shape (n,).
+
+    As many consecutive seeds as there is room for hold out different customers - 0 to 4, 5 to 9 and so on at a share of 0.2 -,
+    so that together they are a cross-validation: everyone is held out once, and the mean of their scores is as sure as the
+    data allow.
+    """
+    order, place = divmod(settings.seed, math.floor(1 / settings.holdout + 1e-9))
+    position = customers.fractions(customer, order) - place * settings.holdout
+    return (position >= 0) & (position < settings.holdout)
 
 
 def forward(customer: np.ndarray, late: np.ndarray, drawn: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
