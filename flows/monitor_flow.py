@@ -33,7 +33,7 @@ class MonitorFlow(base.Flow):
         dataset = base.read(Dataset, self.description)
         self.config = monitoring.cut(base.read(MonitorConfig, self.settings), self.rows)
         self.reference = monitoring.compared(dataset, self.version)
-        self.notice = launch.begin(made_up.model(self.reference.model, dataset))
+        self.notice = launch.begin(made_up.model(self.reference.model, dataset.name))
         if self.retrain:
             retraining.check(dataset, self.source, made_up.was(self.reference.model))
         self.windows = monitoring.collect(self.reference, self.config, self.analysis, self.labels, self.until)

@@ -4,6 +4,7 @@ import os
 import shlex
 import subprocess
 import sys
+from typing import TYPE_CHECKING
 
 import base
 import launch
@@ -13,11 +14,13 @@ from churn.config import DataConfig, Source, load
 from churn.dataset import Dataset
 from churn.environment import IN_POD
 from churn.errors import ChurnError
-from churn.reference import Reference
 from metaflow import current
 
+if TYPE_CHECKING:
+    from churn.reference import Reference
 
-def typed(reference: Reference, source: str) -> str:
+
+def typed(reference: "Reference", source: str) -> str:
     """The command for newer customers as a person types it: of ``source``, else of config/data.toml, else of the file that the
     model's own came from, but never of made-up ones. In a cluster, what starts the deployed DataFlow."""
     if IN_POD:

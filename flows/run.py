@@ -12,7 +12,6 @@ from pathlib import Path
 import base
 import launch
 import runs
-import summary
 from churn import config, made_up, sources
 from churn.config import DataConfig
 from churn.dataset import Dataset
@@ -70,9 +69,11 @@ def main() -> None:
     with base.stopping():
         dataset = config.load(Dataset, file)
         configured = config.load(DataConfig, base.ROOT / "config" / "data.toml").source
-        notice = made_up.sources(sources.choose(configured, options.source, dataset, "run"), dataset, "run")
+        notice = made_up.sources(sources.choose(configured, options.source, dataset, "run"), dataset.name, "run")
     if notice:
         print(notice, flush=True)
+    import summary
+
     data, train = both(_here, str(file), options.source, options.settings)
     print("", *summary.lines(data, train), *filter(None, [notice]), sep="\n")
 

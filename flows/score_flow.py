@@ -31,8 +31,8 @@ class ScoreFlow(base.Flow):
         dataset = base.read(Dataset, self.description)
         self.sources = sources.choose(base.read(ScoreConfig, self.settings).source, self.source, dataset, "score")
         self.model, self.made_up = promotion.champion(dataset), made_up.any_of(self.sources)
-        self.notice = made_up.sources(self.sources, dataset, "score") or launch.begin(
-            made_up.model(self.model, dataset)
+        self.notice = made_up.sources(self.sources, dataset.name, "score") or launch.begin(
+            made_up.model(self.model, dataset.name)
         )
         self.moment = time.time_ns() // 1000  # a step that is repeated logs the same predictions at the same moment
         self.next(self.screen)

@@ -31,7 +31,7 @@ class TrainFlow(base.Flow):
         config = base.read(TrainConfig, self.settings)
         self.data_version, origin = runs.upstream(self.requested)
         data = versioning.load(self.data_version)
-        self.notice = runs.begin(data, origin)
+        self.notice = runs.introduce(data, origin)
         promotion.check(data, config)
         self.rows, self.families = len(data.train), list(config.model)
         self.training = f"{current.flow_name}/{current.run_id}"  # kept by a resume: it names the training, not the run
@@ -134,4 +134,4 @@ class TrainFlow(base.Flow):
 
 
 if __name__ == "__main__":
-    launch.flow(TrainFlow)
+    launch.flow(TrainFlow, launch.trained)

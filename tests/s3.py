@@ -104,15 +104,9 @@ class Server:
 
     def command(self, home: Path, *words: str, **environ: str) -> dict[str, Any]:
         """The same, as the arguments of ``subprocess.run`` or ``Popen``."""
-        kept = {"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin", "HOME": str(home), "CHURNFLOW_HOME": str(home)}
-        return {
-            "args": [sys.executable, *words],
-            "cwd": ROOT,
-            "env": {**kept, **self.environ, **environ},
-            "stdout": subprocess.PIPE,
-            "stderr": subprocess.STDOUT,
-            "text": True,
-        }
+        from conftest import alone  # which imports this module
+
+        return alone(home, *words, **{**self.environ, **environ})
 
     def client(self):
         """boto3's client for a test's own look into the bucket."""

@@ -1,15 +1,16 @@
-"""Where customers are made up, the first and the last line of a command say so: these are the lines. Empty for real ones."""
+"""Where customers are made up, the first and the last line of a command say so: these are the lines. Empty for real ones.
+
+``dataset`` is a data set's name.
+"""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from churn import commands
 from churn.config import Generate, Source
-from churn.dataset import Dataset
-from churn.registry import Registered
 
 if TYPE_CHECKING:
-    from churn.versioning import Snapshot
+    from churn.registry import Registered
 
 
 def any_of(chosen: Sequence[Source]) -> bool:
@@ -17,28 +18,28 @@ def any_of(chosen: Sequence[Source]) -> bool:
     return any(isinstance(source, Generate) for source in chosen)
 
 
-def sources(chosen: Sequence[Source], dataset: Dataset, target: str) -> str:
+def sources(chosen: Sequence[Source], dataset: str, target: str) -> str:
     """Of a command that reads customers; ``target`` is what would read the reader's own (see ``commands.say``)."""
     rows = sum(source.rows for source in chosen if isinstance(source, Generate))
-    return _line(f"{rows:,} rows from [generate] of data set '{dataset.name}'", dataset, target) if rows else ""
+    return _line(f"{rows:,} rows from [generate] of data set '{dataset}'", dataset, target) if rows else ""
 
 
-def version(data: "Snapshot") -> str:
-    """Of a training on the data version."""
-    return _line(f"data version {data.version}", data.dataset, "run") if data.made_up else ""
+def version(name: str, dataset: str, made_up: bool) -> str:
+    """Of a training on the data version ``name``."""
+    return _line(f"data version {name}", dataset, "run") if made_up else ""
 
 
-def model(found: Registered, dataset: Dataset) -> str:
+def model(found: "Registered", dataset: str) -> str:
     """Of a command that uses the model."""
     learned = f"{found.name} version {found.version} learned from them"
     return _line(learned, dataset, "run") if was(found) else ""
 
 
-def was(found: Registered) -> bool:
+def was(found: "Registered") -> bool:
     """Whether the model learned from made-up customers."""
     return found.tags.get("made_up") == "True"
 
 
-def _line(what: str, dataset: Dataset, target: str) -> str:
-    yours = commands.say(target, DATASET=dataset.name, SOURCE=commands.FILE)
+def _line(what: str, dataset: str, target: str) -> str:
+    yours = commands.say(target, DATASET=dataset, SOURCE=commands.FILE)
     return f"Made-up customers, none of yours: {what}. For yours: {yours}"

@@ -1,14 +1,10 @@
 """Nobody's customers are made up unless their data set says how, and where they are, it is said."""
 
-from pathlib import Path
-
-import pandas as pd
 import pytest
 from churn import config, made_up, sources
 from churn.dataset import Dataset
 from churn.errors import ChurnError
 from churn.registry import Registered
-from churn.versioning import Snapshot
 
 GENERATED = config.Generate(kind="generate", rows=1000)
 REAL = config.File(kind="file", path="join.csv")
@@ -32,21 +28,20 @@ def test_without_a_table_to_make_them_up_by_a_file_is_asked_for(
 
 def test_the_line_says_what_is_made_up_and_how_to_use_ones_own(telco: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CHURNFLOW_CALLER", "make")
-    rows = pd.DataFrame()
     lines = [
-        made_up.sources([GENERATED], telco, "run"),
-        made_up.version(Snapshot("v", telco, True, rows, rows)),
-        made_up.model(Registered("m", "3", "run", {"made_up": "True"}), telco),
+        made_up.sources([GENERATED], "telco", "run"),
+        made_up.version("v", "telco", True),
+        made_up.model(Registered("m", "3", "run", {"made_up": "True"}), "telco"),
     ]
     for line in lines:
         assert line.startswith("Made-up customers, none of yours: ")
         assert line.endswith("For yours: make run DATASET=telco SOURCE=FILE")
-    assert not made_up.sources([REAL], telco, "run")
-    assert not made_up.version(Snapshot("v", telco, False, rows, rows))
-    assert not made_up.model(Registered("m", "3", "run", {"made_up": "False"}), telco)
+    assert not made_up.sources([REAL], "telco", "run")
+    assert not made_up.version("v", "telco", False)
+    assert not made_up.model(Registered("m", "3", "run", {"made_up": "False"}), "telco")
 
 
-def test_the_services_examples_need_no_table(tmp_path: Path, telco: Dataset) -> None:
+def test_the_services_examples_need_no_table(telco: Dataset) -> None:
     from churn import generator, serving
 
     bare = telco.model_copy(update={"generate": {}})
