@@ -133,6 +133,8 @@ class App:
         if scope["method"] not in allowed:
             raise _refused(405, "the method is wrong", "method", scope["method"], " or ".join(allowed))
         body = await self._body(headers, receive, route, until) if route.post else b""
+        if not route.long:
+            return route.work(body)
         deadline = asyncio.timeout_at(until)
         try:
             async with deadline:

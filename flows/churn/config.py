@@ -41,10 +41,10 @@ def text(file: Path) -> str:
             from churn import commands  # here: a Bento has this module, and not that one
 
             again = commands.say("dataset", SOURCE=commands.FILE, NAME=file.stem)
-            reason = f"no such data set; there are: {known}. Describe a new one with: {again}"
+            said = f"{commands.shown(file)}: no such data set; there are: {known}. Describe a new one with: {again}"
         else:
-            reason = f"no such config file; there are, in {file.parent}: {known}"
-        raise ChurnError(f"{file}: {reason}") from error
+            said = f"{file}: no such config file; there are, in {file.parent}: {known}"
+        raise ChurnError(said) from error
     except UnicodeDecodeError as error:
         raise ChurnError(f"{file}: not UTF-8 (byte {error.start + 1}); save it as UTF-8") from error
     except OSError as error:
