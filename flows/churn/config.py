@@ -5,6 +5,7 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
+from churn import commands
 from churn.errors import ChurnError
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
@@ -38,7 +39,8 @@ def text(file: Path) -> str:
     except FileNotFoundError as error:
         known = ", ".join(sorted(path.stem for path in file.parent.glob("*.toml"))) or "none"
         if file.parent.name == "datasets":
-            reason = f"no such data set; there are: {known}. Describe a new one with: make dataset SOURCE=FILE NAME={file.stem}"
+            new = commands.say("dataset", SOURCE=commands.FILE, NAME=file.stem)
+            reason = f"no such data set; there are: {known}. Describe a new one with: {new}"
         else:
             reason = f"no such config file; there are, in {file.parent}: {known}"
         raise ChurnError(f"{file}: {reason}") from error
