@@ -151,6 +151,8 @@ def config(
         os.environ[f"{GIVEN}{name}"] = str(Path(given).resolve())  # the steps' command lines do not have it
         with stopping():  # Metaflow says less of a file that it cannot read
             settings.text(Path(given))
+    if f"{GIVEN}{name}" in os.environ:
+        commands.INSTEAD[file] = os.environ[f"{GIVEN}{name}"]
 
     def parser(text: str) -> dict[str, Any]:
         source = _given(name) or str(default)

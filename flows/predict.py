@@ -13,7 +13,7 @@ SHOWN = 10
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("file")
-    parser.add_argument("--url", default="http://127.0.0.1:3000")
+    parser.add_argument("--url", default=client.USUAL)
     parser.add_argument("--out", help="the ranked CSV (default: FILE.ranked.csv, here)")
     options = parser.parse_args()
     out = Path(options.out or f"{Path(options.file).stem}.ranked.csv")

@@ -38,8 +38,8 @@ def check(dataset: Dataset, source: str, learned_from_made_up: bool = True) -> N
     if not source and made_up.any_of(_configured()) and not (dataset.generate and learned_from_made_up):
         again = commands.say("monitor", DATASET=dataset.name, RETRAIN="1", SOURCE=commands.FILE)
         raise ChurnError(
-            "config/data.toml has made-up customers only, and a training after an alert must not be on them; give the file "
-            f"of newer ones: {again}"
+            f"{commands.settings('data.toml')} has made-up customers only, and a training after an alert must not be on them; "
+            f"give the file of newer ones: {again}"
         )
 
 

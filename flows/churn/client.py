@@ -1,19 +1,22 @@
 """A file of customers against a running service: ``make predict``."""
 
+import http.client
 import json
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
-from churn import commands, customer_file, reader
+from churn import commands, customer_file, listening, reader
 from churn.dataset import read
 from churn.errors import ChurnError
 
 if TYPE_CHECKING:
     import pandas as pd
 
+USUAL = "http://127.0.0.1:3000"
 CHUNK = 2000  # rows in one request
 ANSWER = ("probability", "decision", "prediction_id")
 
@@ -27,11 +30,13 @@ def rank(file: str | Path, url: str, key: str = "") -> "tuple[pd.DataFrame, tupl
     """
     import pandas as pd
 
-    path = _one(Path(file))
+    path = reader.files(Path(file))[0]
     model = ask(f"{url}/model", key=key)
-    given = customer_file.parse(
-        path.read_bytes(), str(file), read(model["dataset"]), list(model["schema"]["properties"])
-    )
+    dataset = read(model["dataset"])
+    if Path(file).is_dir():
+        every = commands.say("score", DATASET=dataset.name, SOURCE=str(file))
+        raise ChurnError(f"{file}: a folder; give one of its files, or rank them all with: {every}")
+    given = customer_file.parse(path.read_bytes(), str(file), dataset, list(model["schema"]["properties"]))
     if clash := [name for name in ("rank", *ANSWER) if name in given.header]:
         raise ChurnError(f"{file}: it has a column {clash[0]} already, which the ranked list adds; rename it")
     size = min(CHUNK, model["limits"]["rows"])
@@ -58,7 +63,18 @@ def ask(url: str, body: Any = None, key: str = "") -> Any:
         except ValueError:
             raise ChurnError(f"{url}: answered {error.code}; is this a churn service?") from None
     except OSError as error:
-        raise ChurnError(f"{url}: no answer ({error}); start the service with: {commands.say('serve')}") from None
+        raise ChurnError(f"{url}: no answer ({error}); {_remedy(url)}") from None
+    except (ValueError, http.client.HTTPException) as error:
+        raise ChurnError(f"{url}: no churn service ({error}); its address is like {USUAL}") from None
+
+
+def _remedy(url: str) -> str:
+    """What brings a service to the address, where that is this machine's."""
+    address = urlsplit(url)
+    if not listening.local(address.hostname or ""):
+        return "check the address"
+    port = "" if address.port == urlsplit(USUAL).port else str(address.port or 80)
+    return f"start the service with: {commands.say('serve', DATASET=commands.NAME, PORT=port)}"
 
 
 class Refused(ChurnError):
@@ -68,14 +84,6 @@ class Refused(ChurnError):
         self.problems: list[dict[str, Any]] = content.get("problems", [])
         lines = [f"  {p['field']}: {p['reason']}, got {p['value']!r}; allowed: {p['allowed']}" for p in self.problems]
         super().__init__("\n".join([f"{url}: {content.get('error', content)}", *lines]))
-
-
-def _one(path: Path) -> Path:
-    if path.is_dir():
-        raise ChurnError(
-            f"{path}: a folder; give one of its files, or rank them all with: {commands.say('score', SOURCE=str(path))}"
-        )
-    return reader.files(path)[0]
 
 
 def _batch(file: str | Path, url: str, key: str, rows: list[Any], start: int, size: int) -> Iterator[dict[str, Any]]:

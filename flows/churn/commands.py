@@ -1,6 +1,5 @@
-"""The commands that messages name, as their reader types commands: make's for who typed make, else Python's, quoted.
-
-Makefile says so in CALLER. Paths are shown from the working directory, as the reader's own are.
+"""The commands and files that messages name: commands as their reader types them - make's for who typed make, else Python's,
+quoted - and files as they were given, with their paths from the working directory. Makefile says so in CALLER.
 """
 
 import os
@@ -12,8 +11,9 @@ from churn.environment import FLOWS, ROOT
 
 CALLER = "CHURNFLOW_CALLER"
 GIVEN = "CHURNFLOW_GIVEN_"  # and a Config's name: the file that ``--config NAME`` named, told to a run's steps
-FILE = "FILE"  # in the place of a file that only the reader knows
+FILE, NAME, NUMBER = "FILE", "NAME", "NUMBER"  # in the place of what only the reader knows
 
+_DATASETS = ROOT / "config" / "datasets"
 _DESCRIPTION = ("DATASET", "--config", "description", "{description}")
 _LIFECYCLE = ("DATASET", "--dataset", "{DATASET}")
 _LISTEN = (("HOST", "--host", "{HOST}"), ("PORT", "--port", "{PORT}"))
@@ -77,6 +77,19 @@ def option(name: str) -> str:
     return name.upper().replace("-", "_") if _make() else f"--{name}"
 
 
+INSTEAD: dict[str, str] = {}  # files below config/, and those that this process was given in their place
+
+
+def settings(file: str) -> str:
+    """Where the reader changes what is in config/``file``."""
+    return shown(Path(INSTEAD.get(file, ROOT / "config" / file)))
+
+
+def description(name: str) -> str:
+    """Where the reader describes the data set of that name."""
+    return shown(_description_of(name))
+
+
 def _make() -> bool:
     return os.environ.get(CALLER) == "make"
 
@@ -103,9 +116,12 @@ def words(target: str, **given: str) -> list[str]:
 
 def _described(name: str) -> dict[str, str]:
     """The data set's ``DATASET`` - a file where it is not one of config/datasets - and the file of its ``description``."""
-    own = ROOT / "config" / "datasets"
-    path = Path(os.environ.get(f"{GIVEN}description") or own / f"{name}.toml")
-    return {"DATASET": path.stem if path.parent == own else str(path), "description": shown(path)}
+    path = _description_of(name)
+    return {"DATASET": path.stem if path.parent == _DATASETS else str(path), "description": shown(path)}
+
+
+def _description_of(name: str) -> Path:
+    return Path(os.environ.get(f"{GIVEN}description") or _DATASETS / f"{name}.toml")
 
 
 def python() -> str:

@@ -76,7 +76,7 @@ def _toml(asked: Asked, guesses: dict[str, Guess], decimal: str, tokens: list[st
     rows = next(iter(guesses.values())).rows
     open_columns = any(g.keys.get("type") == "category" and "values" not in g.keys for g in guesses.values())
     lines = [
-        f"# Described by `make dataset` from {asked.source} ({rows:,} rows). Read it once;",
+        f"# Described from {asked.source} ({rows:,} rows). Read it once;",
         f"# lines with {DECIDE.removesuffix(':')} need a person.",
         "# Roles: feature (the default), id, target, time, ignore. Types: integer, number, category (the default),",
         "# text, timestamp.",

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from churn import commands
 from churn.checks import EXAMPLES, Check, Severity
 from churn.config import Quality
 from churn.conform import as_text
@@ -77,12 +78,11 @@ def _without_outcome(
     outcomes = as_text(target, dataset.missing_words(name))
     unlabelled = outcomes.isna().to_numpy() & ~headers
     severity: Severity = "error" if limits is not None and limits.unlabelled == "error" else "warning"
-    remedy = _FILL_IN if severity == "error" else _LEFT_OUT
-    check = _check(name, "says whether the customer left", unlabelled, remedy, severity)
+    check = _check(name, "says whether the customer left", unlabelled, _decide(severity), severity)
     found = [(check, "rows without an outcome", unlabelled)]
     if out:
         rows, listed = left_out(outcomes, dataset).to_numpy(), " or ".join(map(repr, out))
-        remedy = f"They are left out, as leave_out in config/datasets/{dataset.name}.toml says."
+        remedy = f"They are left out, as leave_out in {commands.description(dataset.name)} says."
         found.append((_check(name, f"is not {listed}", rows, remedy), f"rows of {listed}", rows))
     return found
 
@@ -93,11 +93,13 @@ def left_out(outcomes: "pd.Series", dataset: Dataset) -> "pd.Series":
     return outcomes.isin([text for text in outcomes.dropna().unique() if fold(text) in words])
 
 
-_LEFT_OUT = 'They are left out; to stop the run instead set unlabelled = "error" in config/data.toml [quality].'
-_FILL_IN = (
-    'Fill the outcomes in, take these rows out of the file, or have them left out: unlabelled = "drop" in '
-    "config/data.toml [quality]."
-)
+def _decide(severity: Severity) -> str:
+    place = f"{commands.settings('data.toml')} [quality]"
+    if severity == "warning":
+        return f'They are left out; to stop the run instead set unlabelled = "error" in {place}.'
+    return (
+        f'Fill the outcomes in, take these rows out of the file, or have them left out: unlabelled = "drop" in {place}.'
+    )
 
 
 def _check(column: str, rule: str, rows: np.ndarray, remedy: str, severity: Severity = "warning") -> Check:

@@ -4,7 +4,7 @@ import warnings
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from churn import customers, models, split
+from churn import commands, customers, models, split
 from churn.config import Search
 from churn.dataset import Dataset
 from churn.errors import ChurnError
@@ -102,4 +102,4 @@ def _refused(search: Search, dataset: Dataset, why: str) -> ChurnError:
         ways.append(f"change the role of '{dataset.time}'")
     if dataset.id is None:
         ways.append("name the customers by a column of role 'id': without one equal rows count as one")
-    return ChurnError(f"config/train.toml [search] folds = {search.folds}: {why}; {', or '.join(ways)}")
+    return ChurnError(f"{commands.settings('train.toml')} [search] folds = {search.folds}: {why}; {', or '.join(ways)}")

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from churn import features, profile, quality, sources, split, tables, versioning
+from churn import commands, features, profile, quality, sources, split, tables, versioning
 from churn.checks import Report
 from churn.config import Quality, Source, Split, Versioning
 from churn.dataset import Dataset
@@ -98,7 +98,8 @@ def store(
         try:
             versioning.write_pointer(saved, Path(ROOT, settings.pointer))
         except OSError as error:
-            raise ChurnError(f"cannot write the pointer {settings.pointer} of config/data.toml: {error}") from None
+            place = f"pointer = {settings.pointer!r} in {commands.settings('data.toml')} [version]"
+            raise ChurnError(f"{place}: cannot be written: {error}") from None
     return saved
 
 

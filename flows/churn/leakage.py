@@ -6,6 +6,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
+from churn import commands
 from churn.errors import ChurnError
 from churn.ordered import Ordered, order
 
@@ -39,8 +40,8 @@ def require_none(dataset: "Dataset", train: "pd.DataFrame", most: float) -> None
         named = ", ".join(f"'{name}' (ROC-AUC {value:.4f} alone)" for name, value in guilty.items())
         raise ChurnError(
             f"leakage check: column {named} gives the outcome '{dataset.target}' away. If it is known only after the "
-            f"customer left, give it the role 'ignore' in the data set's file; else raise 'leakage' ({most:g}) in "
-            "config/train.toml"
+            f"customer left, give it the role 'ignore' in {commands.description(dataset.name)}, and make a data version again; "
+            f"else raise leakage = {most:g} in {commands.settings('train.toml')}"
         )
 
 

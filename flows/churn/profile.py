@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from churn import conform, format_version
+from churn import commands, conform, format_version, remedies
 from churn.checks import Check
 from churn.config import Quality
 from churn.dataset import Dataset
@@ -123,8 +123,8 @@ def drift_checks(found: dict[str, float], dataset: Dataset, limits: Quality) -> 
         kept = distance <= most
         rule = f"is distributed as in the previous version (Jensen-Shannon distance at most {most:g})"
         remedy = (
-            "Expected? Then train again. Otherwise look at the export, or change drift in config/data.toml [quality] or "
-            f"in config/datasets/{dataset.name}.toml [columns.{name}]."
+            f"Expected? Then train again. Otherwise look at the export, or change drift in {commands.settings('data.toml')} "
+            f"[quality] or in {remedies.place(dataset, name)}."
         )
         examples = () if kept else (f"found {distance:.3f}",)
         yield Check(name, rule, int(not kept), 1, examples, remedy, limits.drifted)

@@ -7,7 +7,7 @@ from os import cpu_count
 from typing import TYPE_CHECKING
 
 import numpy as np
-from churn import leakage, remedies
+from churn import commands, leakage, remedies
 from churn.checks import EXAMPLES, Check, Found, Report, Severity, shown
 from churn.config import Quality
 from churn.conform import conform
@@ -56,12 +56,12 @@ def screen(frame: "pd.DataFrame", dataset: Dataset, quarantine: float, source: s
     given = exclude(frame.drop(columns=dataset.target, errors="ignore"), dataset)
     kept, aside, checks = _rows(given, *conform(given.frame, dataset), dataset, quarantine)
     columns = Columns(kept, np.zeros(len(kept), dtype=bool))  # of all customers alike
-    return Validated(kept, aside, columns, _report(given, aside, [_for_champion(check) for check in checks]))
+    return Validated(kept, aside, columns, _report(given, aside, [_for_champion(check, dataset) for check in checks]))
 
 
-def _for_champion(check: Check) -> Check:
+def _for_champion(check: Check, dataset: Dataset) -> Check:
     """A remedy in the description helps the next model: the champion keeps the one that it was trained with."""
-    if check.passed or "config/datasets/" not in check.remedy:
+    if check.passed or commands.description(dataset.name) not in check.remedy:
         return check
     return replace(check, remedy=f"{check.remedy} A changed description counts from the next training on.")
 
@@ -90,7 +90,7 @@ def _rows(
 
 def _described(frame: "pd.DataFrame", dataset: Dataset) -> Iterable[Check]:
     if extra := sorted(set(frame.columns) - set(dataset.columns)):
-        remedy = f"They are left out; describe them in config/datasets/{dataset.name}.toml to use them."
+        remedy = f"They are left out; describe them in {commands.description(dataset.name)} to use them."
         yield Check(", ".join(extra), "is described", len(extra), len(frame.columns), (), remedy, "warning")
 
 
@@ -99,7 +99,7 @@ def _require_columns(frame: "pd.DataFrame", dataset: Dataset, source: str, but: 
     if missing := [name for name in wanted if name not in frame.columns]:
         raise ChurnError(
             f"{source}: column {', '.join(map(repr, missing))} is missing; the file has: {', '.join(map(str, frame.columns))}. "
-            f"Add it to the file, or describe the file's columns in config/datasets/{dataset.name}.toml"
+            f"Add it to the file, or describe the file's columns in {commands.description(dataset.name)}"
         )
 
 
@@ -160,7 +160,8 @@ def _whole(frame: "pd.DataFrame", dataset: Dataset, limits: Quality) -> tuple[Co
 
 def _table_checks(frame: "pd.DataFrame", columns: Columns, dataset: Dataset, limits: Quality) -> Iterable[Check]:
     """Enough rows, enough of both classes, not too much missing, fresh, no column that gives the outcome away."""
-    remedy = "Give more rows, or lower min_rows in config/data.toml [quality]."
+    place = f"{commands.settings('data.toml')} [quality]"
+    remedy = f"Give more rows, or lower min_rows in {place}."
     yield _at_least("(table)", "rows", len(frame), limits.min_rows, remedy)
     remedy = "A model can only be trained when both outcomes occur: check the export."
     counts = columns.counts(dataset.target)
@@ -168,12 +169,12 @@ def _table_checks(frame: "pd.DataFrame", columns: Columns, dataset: Dataset, lim
         yield _at_least(dataset.target, f"rows of {value!r}", int(counts.get(value, 0)), limits.min_class_rows, remedy)
     share = counts.get(dataset.positive, 0) / max(len(frame), 1)
     low, high = limits.churn_share
-    remedy = "Check how churn was decided in this export, or change churn_share in config/data.toml [quality]."
+    remedy = f"Check how churn was decided in this export, or change churn_share in {place}."
     yield _flag(dataset.target, f"churn share is {low:.1%} to {high:.1%}", low <= share <= high, f"{share:.2%}", remedy)
     for name, column in dataset.columns.items():
         if column.missing and name in frame and column.role == "feature":
             gone = float(frame[name].isna().mean())
-            remedy = f"Find out why, or raise max_missing in config/datasets/{dataset.name}.toml."
+            remedy = f"Find out why, or raise max_missing in {remedies.place(dataset, name)}."
             rule = f"is missing in at most {column.max_missing:.1%} of the rows"
             yield _flag(name, rule, gone <= column.max_missing, f"{gone:.1%}", remedy, "error")
     yield from _duplicates(frame, dataset)
@@ -218,5 +219,5 @@ def _suspects(frame: "pd.DataFrame", columns: Columns, dataset: Dataset, limits:
         separations = dict(zip(dataset.raw, side_by_side.map(separation, dataset.raw), strict=True))
     for name, found in separations.items():
         rule = f"does not alone tell who churned (ROC-AUC at most {leakage.SUSPECT})"
-        remedy = f'Filled in afterwards? Then role = "ignore" in config/datasets/{dataset.name}.toml [columns.{name}].'
+        remedy = f'Filled in afterwards? Then role = "ignore" in {remedies.place(dataset, name)}.'
         yield _flag(name, rule, found <= leakage.SUSPECT, f"{found:.4f}", remedy, limits.leakage)

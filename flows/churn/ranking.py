@@ -9,7 +9,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from churn import explain, features, predictions, quality, registry, sources, value
+from churn import commands, explain, features, predictions, quality, registry, sources, value
 from churn.config import Source, Strict
 from churn.dataset import Dataset
 from churn.environment import STATE
@@ -142,7 +142,7 @@ def log(
     except OSError as error:
         raise ChurnError(
             f"the prediction log {predictions.root()} cannot be written: {error}; mend CHURNFLOW_PREDICTIONS, or set "
-            "log = false in config/score.toml"
+            f"log = false in {commands.settings('score.toml')} [score]"
         ) from None
 
 

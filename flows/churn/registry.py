@@ -183,12 +183,15 @@ def _checksums(folder: Path) -> str:
 
 
 def _lost(model: Registered, what: str) -> str:
-    other = commands.say("promote", DATASET=model.tags.get("dataset", ""), VERSION="NUMBER")
     return (
         f"{model.name} version {model.version}: {what} MLflow's artifact store (run {model.run}, artifact {FILES}); bring "
-        f"them back from a backup, or make another version champion ({other}); if there is none, remove the alias "
+        f"them back from a backup, or make another version champion ({_promoting()}); if there is none, remove the alias "
         f"{CHAMPION!r} in MLflow ({commands.say('mlflow')}) and train again"
     )
+
+
+def _promoting() -> str:
+    return commands.say("promote", DATASET=commands.NAME, VERSION=commands.NUMBER)
 
 
 def load(model: Registered) -> "Pipeline":
@@ -242,7 +245,8 @@ def rollback(name: str, reason: str) -> tuple[Registered, Registered]:
         bad, good = by_alias(name, CHAMPION), by_alias(name, PREVIOUS)
         if bad is None or good is None:
             raise ChurnError(
-                f"{name} has no previous champion to go back to; see the versions in MLflow, and promote one"
+                f"{name} has no previous champion to go back to; see the versions in MLflow ({commands.say('mlflow')}), and "
+                f"promote one: {_promoting()}"
             )
         require_lock()
         text = f"{_now()}: from version {bad.version} back to version {good.version}: {reason}"

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from churn import formats
+from churn import commands, formats
 from churn.conform import as_text
 from churn.dataset import Dataset
 from churn.formats import NumberFormat, has_digit
@@ -16,7 +16,7 @@ WORDS = 10  # more different texts than this are not taken for words that mean a
 
 def place(dataset: Dataset, name: str) -> str:
     """Where a column is described."""
-    return f"config/datasets/{dataset.name}.toml {table(name)}"
+    return f"{commands.description(dataset.name)} {table(name)}"
 
 
 def unreadable(name: str, cells: "pd.Series", dataset: Dataset) -> str:

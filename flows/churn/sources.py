@@ -113,7 +113,7 @@ def _query(source: Sql) -> "pd.DataFrame":
         # To SQLite a wrong query is an operational error too; only a locked file is worth another attempt.
         if isinstance(error, OperationalError | InterfaceError) and (not sqlite or "locked" in str(error)):
             raise download.Unreachable(_first_line(error)) from error
-        raise ChurnError(f"{source.name}: {_first_line(error)}; correct url or query in config/data.toml") from error
+        raise ChurnError(f"{source.name}: {_first_line(error)}; correct the url or query of this [[source]]") from error
     if found.empty:
         raise ChurnError(f"{source.name}: the query found no rows")
     if twice := [name for name, count in Counter(names).items() if count > 1]:

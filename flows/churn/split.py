@@ -4,7 +4,7 @@ import math
 from typing import TYPE_CHECKING
 
 import numpy as np
-from churn import customers, models
+from churn import commands, customers, models
 from churn.config import Split
 from churn.dataset import Dataset
 from churn.errors import ChurnError
@@ -84,8 +84,8 @@ def boundary(times: "pd.Series", sides: np.ndarray) -> str:
 
 
 def _remedy(dataset: Dataset) -> str:
-    file = f"config/datasets/{dataset.name}.toml"
-    ways = ["give more rows", "change [split] in config/data.toml"]
+    file = commands.description(dataset.name)
+    ways = ["give more rows", f"change [split] in {commands.settings('data.toml')}"]
     if dataset.time is not None:
         ways.append(f"change the role of '{dataset.time}' in {file}")
     if dataset.id is None:

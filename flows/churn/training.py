@@ -87,7 +87,7 @@ def other_bounds(verdict: Gate, dataset: Dataset, settings: str, again: str, ane
     others = [v for v in broken if v.metric not in own]
     ways = []
     if own:
-        ways.append(f"{', '.join(own)} in [gate] of config/datasets/{dataset.name}.toml, and then: {anew}")
+        ways.append(f"{', '.join(own)} in [gate] of {commands.description(dataset.name)}, and then: {anew}")
     if others:
         tables = dict.fromkeys("[slices.least]" if v.slice else "[gate]" for v in others)
         names = ", ".join(dict.fromkeys(v.metric for v in others))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from churn import features, folds, models, scores
+from churn import commands, features, folds, models, scores
 from churn.config import Family, Search
 from churn.dataset import Dataset
 from churn.environment import FLOWS, IN_POD
@@ -141,7 +141,7 @@ def _try(
             predicted = Parallel()(tasks)
         except (TypeError, ValueError) as error:  # a parameter of a kind or value that the estimator does not take
             raise ChurnError(
-                f"model '{family.name}': a fit failed: {error}; correct it in config/train.toml"
+                f"model '{family.name}': a fit failed: {error}; correct it in {commands.settings('train.toml')}"
             ) from error
     found: list[tuple[Trial, list[np.ndarray]] | None] = []
     for number, params in enumerate(settings):

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from churn import format_version, integrity, tables
+from churn import commands, format_version, integrity, tables
 from churn.dataset import Dataset, read
 from churn.environment import STATE
 from churn.errors import ChurnError
@@ -136,13 +136,14 @@ def restore(version: str, folder: Path) -> Path:
 
 def _lost(store: Any, version: str, said: str = "") -> str:
     """Why a version cannot be read, and the way out; ``said`` is DVC's reason, for want of a better one."""
+    again = commands.say("data", DATASET=commands.NAME, SOURCE=commands.FILE)
     if integrity.state(store, version) == integrity.MISSING:
         return (
-            f"data version {version!r} is not in {remote()} (no {integrity.address(store, version)}); run DataFlow on its "
-            "data, or name a version that DataFlow printed"
+            f"data version {version!r} is not in {remote()} (no {integrity.address(store, version)}); name a version that "
+            f"DataFlow printed, or give the same data again: {again}"
         )
     harm = ", ".join(integrity.harm(store, version)) or said
-    return f"data version {version!r} cannot be read: {harm}; run DataFlow on the same data: it stores that again"
+    return f"data version {version!r} cannot be read: {harm}; give the same data again, which stores that anew: {again}"
 
 
 def _move(found: Path, folder: Path) -> Path:

@@ -106,8 +106,8 @@ def test_a_damaged_object_is_named_and_stored_again(part: str, damage: str, save
     assert "\n" not in str(told.value)
     new = part == "listing" and damage == "missing"  # then there is no such version
     what = "missing" if damage == "missing" else "damaged"
-    assert f"(no {address}); run DataFlow on its data" in str(told.value) if new else (
-        f"cannot be read: {address} is {what}; run DataFlow on the same data: it stores that again" in str(told.value)
+    assert f"(no {address}); name a version that DataFlow printed, or" in str(told.value) if new else (
+        f"cannot be read: {address} is {what}; give the same data again, which stores that anew: " in str(told.value)
     )  # fmt: skip
     done = saved.again()
     assert done.uploaded
@@ -163,7 +163,7 @@ def test_dataflow_says_what_it_repaired(customers_csv: Path, tmp_path: Path) -> 
     version = max((tmp_path / "remote").glob("files/md5/??/*.dir"))
     os.truncate(largest, 1000)
     pull = ("data", "pull", version.parent.name + version.name, "--to", str(tmp_path / "back"))
-    assert f"{largest} is damaged; run DataFlow on the same data" in flow(*pull, **environ).stdout
+    assert f"{largest} is damaged; give the same data again" in flow(*pull, **environ).stdout
     again = flow(*words, **environ)
     assert f"(stored again: {largest} was damaged or missing)" in again.stdout, again.stdout
     assert flow(*pull, **environ).returncode == 0

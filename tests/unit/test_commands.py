@@ -56,3 +56,14 @@ def test_paths_are_shown_from_where_the_reader_is(tmp_path: Path, monkeypatch: p
     assert "--config description ../config/datasets/bank.toml" in commands.say("score", DATASET="bank")
     monkeypatch.chdir(tmp_path)
     assert f" {ROOT}/flows/run.py --dataset" in commands.say("run", DATASET="bank")
+
+
+def test_files_are_named_as_they_were_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert commands.settings("train.toml") == "config/train.toml"
+    assert commands.description("bank") == "config/datasets/bank.toml"
+    mine = tmp_path / "mine.toml"
+    mine.write_text("")
+    monkeypatch.setitem(commands.INSTEAD, "train.toml", str(mine))
+    monkeypatch.setenv("CHURNFLOW_GIVEN_description", str(mine))
+    assert commands.settings("train.toml") == commands.description("bank") == str(mine)
+    assert commands.settings("data.toml") == "config/data.toml"
