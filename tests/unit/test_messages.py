@@ -132,8 +132,11 @@ def _variables() -> frozenset[str]:
 
 @cache
 def _options() -> frozenset[str]:
-    """The options of the command lines."""
+    """The options of the command lines, and of MLflow's for experiments."""
+    from mlflow.experiments import commands as experiments
+
     own = set(LIBRARIES)
+    own |= {word for command in experiments.commands.values() for given in command.params for word in given.opts}
     for tree in _trees().values():
         for node in ast.walk(tree):
             if isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):
