@@ -32,7 +32,7 @@ for _name in (
 
 import s3  # noqa: E402
 from churn import config, dataset, environment, generator  # noqa: E402, F401
-from s3 import Server  # noqa: E402
+from s3 import Server, alone  # noqa: E402, F401
 
 TIMED = """
 name = "timed"
@@ -62,20 +62,6 @@ def flow(name: str, *words: str, cwd: Path = ROOT, **environ: str) -> subprocess
         stderr=subprocess.STDOUT,
         text=True,
     )
-
-
-def alone(home: Path, *words: str, **environ: str) -> dict[str, Any]:
-    """``python WORDS`` with the state folder ``home`` and nothing else of this session, as the arguments of
-    ``subprocess.run`` or ``Popen``; output and errors in one pipe."""
-    kept = {"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin", "HOME": str(home), "CHURNFLOW_HOME": str(home)}
-    return {
-        "args": [sys.executable, *words],
-        "cwd": ROOT,
-        "env": {**kept, **environ},
-        "stdout": subprocess.PIPE,
-        "stderr": subprocess.STDOUT,
-        "text": True,
-    }
 
 
 @pytest.fixture(scope="session")

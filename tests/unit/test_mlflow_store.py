@@ -197,7 +197,8 @@ def test_the_files_of_a_version_are_those_it_was_registered_with(
             registry.fetch(model, tmp_path / "b")
         assert str(error.value) == (
             f"m version 3: model.onnx is missing or damaged in MLflow's artifact store (run {run}, artifact scorer); bring them "
-            "back from a backup, or make another version champion (make promote DATASET=NAME VERSION=NUMBER); if there is none, remove the "
+            "back from a backup, or make another version champion (make promote DATASET=NAME VERSION=NUMBER); if "
+            "there is none, remove the "
             "alias 'champion' in MLflow (make mlflow) and train again"
         )
     (kept.parent / "manifest.json").unlink()

@@ -187,7 +187,7 @@ def test_a_download_that_never_ends_well_is_not_used(
 
 def test_a_download_has_a_size_limit(server: str, telco: Dataset) -> None:
     Breaking.content = b"x" * (2 << 20)
-    with pytest.raises(ChurnError, match="larger than .*max_megabytes = 1"):
+    with pytest.raises(ChurnError, match=r"larger than .*max_megabytes = 1"):
         table(telco, kind="http", url=server, max_megabytes=1)
 
 
