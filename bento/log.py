@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from churn import predictions
-from churn.config import Strict
+from churn.core import Strict
 from pydantic import Field
 
 if TYPE_CHECKING:

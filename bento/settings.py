@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from churn.config import Strict, load
+from churn.core import Strict, load
 from churn.request import InputSettings
 from pydantic import Field
 

@@ -33,7 +33,7 @@ def stopping() -> Iterator[None]:
 
 warm.start()
 with stopping():  # no such profile, or a mistake in deploy.toml
-    from churn import config as settings
+    from churn import core as settings
     from churn.commands import GIVEN
     from churn.deploy import Deploy
     from churn.environment import ROOT

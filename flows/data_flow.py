@@ -5,7 +5,7 @@ from pathlib import Path
 import base
 import launch
 import runs
-from churn.config import DataConfig
+from churn.data_settings import DataConfig, any_made_up
 from churn.dataset import Dataset
 from metaflow import Parameter, card, current, step
 
@@ -29,7 +29,7 @@ class DataFlow(base.Flow):
 
         dataset = base.read(Dataset, self.description)
         self.sources = sources.choose(base.read(DataConfig, self.settings).source, self.source, dataset, "data")
-        self.made_up, self.notice = made_up.any_of(self.sources), made_up.sources(self.sources, dataset.name, "data")
+        self.made_up, self.notice = any_made_up(self.sources), made_up.sources(self.sources, dataset.name, "data")
         self.path = str(Path(self.source).expanduser().resolve()) if self.source else ""
         self.next(self.ingest, foreach="sources")
 

@@ -19,7 +19,7 @@ import numpy as np
 import retraining
 import run
 from churn import client, commands, generator, made_up, promotion, registry, serving
-from churn.config import load
+from churn.core import load
 from churn.dataset import Dataset
 from churn.errors import ChurnError
 

@@ -10,7 +10,7 @@ from typing import Any
 import base
 import runs
 from churn import commands, made_up, sources, stores
-from churn.config import Strict
+from churn.core import Strict
 from churn.errors import ChurnError
 from metaflow import Flow, FlowSpec, current
 from metaflow.exception import MetaflowException, MetaflowNotFound

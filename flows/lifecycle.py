@@ -5,8 +5,9 @@ from collections.abc import Iterable
 
 import base
 from churn import history, registry, stores
-from churn.config import TrainConfig, load
+from churn.core import load
 from churn.dataset import Dataset
+from churn.train_settings import TrainConfig
 
 
 def main() -> None:

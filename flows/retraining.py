@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import base
 import launch
 import runs
-from churn import commands, made_up
-from churn.config import DataConfig, Source, load
+from churn import commands
+from churn.core import load
+from churn.data_settings import DataConfig, Source, any_made_up
 from churn.dataset import Dataset
 from churn.environment import IN_POD
 from churn.errors import ChurnError
@@ -27,7 +28,7 @@ def typed(reference: "Reference", source: str) -> str:
         where = "--production" if current.is_production else f"--branch {current.branch_name}"
         return f"python flows/data_flow.py {where} argo-workflows trigger"
     read = source
-    if not read and made_up.any_of(_configured()):
+    if not read and any_made_up(_configured()):
         read = runs.read_by(reference.model.tags["data_version"]) or commands.FILE
     return commands.say("run", DATASET=reference.dataset.name, SOURCE=read)
 
@@ -35,7 +36,7 @@ def typed(reference: "Reference", source: str) -> str:
 def check(dataset: Dataset, source: str, learned_from_made_up: bool = True) -> None:
     """Raises ChurnError where a retraining would be on made-up customers, and there is no [generate] or the model has
     learned from real ones."""
-    if not source and made_up.any_of(_configured()) and not (dataset.generate and learned_from_made_up):
+    if not source and any_made_up(_configured()) and not (dataset.generate and learned_from_made_up):
         again = commands.say("monitor", DATASET=dataset.name, RETRAIN="1", SOURCE=commands.FILE)
         raise ChurnError(
             f"{commands.settings('data.toml')} has made-up customers only, and a training after an alert must not be on them; "

@@ -12,8 +12,8 @@ from pathlib import Path
 import base
 import launch
 import runs
-from churn import config, made_up, sources
-from churn.config import DataConfig
+from churn import core, made_up, sources
+from churn.data_settings import DataConfig
 from churn.dataset import Dataset
 
 
@@ -67,8 +67,8 @@ def main() -> None:
     file = base.dataset_file(options.dataset)
     os.environ[f"{base.GIVEN}description"] = str(file.resolve())  # for the commands that are named on the way
     with base.stopping():
-        dataset = config.load(Dataset, file)
-        configured = config.load(DataConfig, base.ROOT / "config" / "data.toml").source
+        dataset = core.load(Dataset, file)
+        configured = core.load(DataConfig, base.ROOT / "config" / "data.toml").source
         notice = made_up.sources(sources.choose(configured, options.source, dataset, "run"), dataset.name, "run")
     if notice:
         print(notice, flush=True)

@@ -2,8 +2,9 @@
 
 import base
 import launch
+from churn.data_settings import any_made_up
 from churn.dataset import Dataset
-from churn.ranking import ScoreConfig
+from churn.score_settings import ScoreConfig
 from metaflow import Parameter, card, current, step
 
 KEPT = ["model", "made_up", "moment", "table", "aside", "notes"]
@@ -30,7 +31,7 @@ class ScoreFlow(base.Flow):
 
         dataset = base.read(Dataset, self.description)
         self.sources = sources.choose(base.read(ScoreConfig, self.settings).source, self.source, dataset, "score")
-        self.model, self.made_up = promotion.champion(dataset), made_up.any_of(self.sources)
+        self.model, self.made_up = promotion.champion(dataset), any_made_up(self.sources)
         self.notice = made_up.sources(self.sources, dataset.name, "score") or launch.begin(
             made_up.model(self.model, dataset.name)
         )

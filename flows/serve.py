@@ -7,7 +7,7 @@ from functools import partial
 
 import base
 from churn import commands, listening, mlflow_store, promotion, stores
-from churn.config import load
+from churn.core import load
 from churn.dataset import Dataset
 
 LOOPBACK = "127.0.0.1"

@@ -3,7 +3,7 @@
 import base
 import launch
 import runs
-from churn.config import TrainConfig
+from churn.train_settings import TrainConfig
 from metaflow import Parameter, card, current, step
 
 KEPT = ["nothing_to_do", "data_version", "rows", "training", "lineage", "mlflow_run", "challenger", "config_files"]

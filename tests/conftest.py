@@ -31,7 +31,7 @@ for _name in (
     os.environ.pop(_name, None)
 
 import s3  # noqa: E402
-from churn import config, dataset, environment, generator  # noqa: E402, F401
+from churn import core, dataset, environment, generator  # noqa: E402, F401
 from s3 import Server, alone  # noqa: E402, F401
 
 TIMED = """
@@ -67,13 +67,13 @@ def flow(name: str, *words: str, cwd: Path = ROOT, **environ: str) -> subprocess
 @pytest.fixture(scope="session")
 def telco() -> dataset.Dataset:
     """The description of the Telco data set."""
-    return config.load(dataset.Dataset, ROOT / "config" / "datasets" / "telco.toml")
+    return core.load(dataset.Dataset, ROOT / "config" / "datasets" / "telco.toml")
 
 
 @pytest.fixture(scope="session")
 def timed() -> dataset.Dataset:
     """A data set whose rows have a moment: a customer may be in it several times."""
-    return config.parse(dataset.Dataset, TIMED, "timed.toml")
+    return core.parse(dataset.Dataset, TIMED, "timed.toml")
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from churn import config, describe
+from churn import core, describe
 from churn.dataset import Dataset
 
 ROWS = 400
@@ -46,4 +46,4 @@ def edited(text: str, column: str, *lines: str) -> Dataset:
     head, own = text.split(f"[columns.{column}]\n")
     table, rest = own.split("\n\n", 1)
     kept = [line for line in table.splitlines() if not line.startswith(("role", "type"))]
-    return config.parse(Dataset, "\n".join([f"{head}[columns.{column}]", *kept, *lines, "", rest]), "x.toml")
+    return core.parse(Dataset, "\n".join([f"{head}[columns.{column}]", *kept, *lines, "", rest]), "x.toml")

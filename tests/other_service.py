@@ -10,7 +10,7 @@ from types import SimpleNamespace
 
 import other_data
 from churn import conform, describe, explain, features, generator, models, scoring, serving, tables
-from churn.config import Family
+from churn.train_settings import Family
 
 from tests.bench import common
 
@@ -27,7 +27,9 @@ def served(folder: Path) -> Iterator[SimpleNamespace]:
     dataset = describe.describe(frame, "bank", "bank.csv").dataset
     table = tables.from_bytes(tables.to_bytes(conform.conform(frame, dataset)[0]))
     family = Family(name="linear", estimator="sklearn.linear_model.LogisticRegression", impute=True, scale=True)
-    pipeline = models.build(family, dataset, 0, {}).fit(features.frame(dataset, table), models.outcome(dataset, table))
+    pipeline = models.build(family, dataset, 0, {}).fit(
+        features.frame(dataset, table), features.outcome(dataset, table)
+    )
     manifest = {
         "dataset": dataset.model_dump(mode="json"), "threshold": 0.3, "model_version": "1", "data_version": "other",
         "family": "linear", "scores": {}, "params": {}, explain.BACKGROUND: explain.background(dataset, table, 0),

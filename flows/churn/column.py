@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from churn.config import Strict
+from churn.core import Strict
 from churn.spelling import clashes, fold
 from pydantic import Field, model_validator
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from churn import customers, scores
-from churn.config import Promotion
+from churn.train_settings import Promotion
 
 if TYPE_CHECKING:
     import pandas as pd

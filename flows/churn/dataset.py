@@ -9,9 +9,10 @@ from typing import Any, Literal
 
 from churn import expressions
 from churn.column import NEVER_MISSING, Column, Thousands
-from churn.config import Strict, Worth
+from churn.core import Strict
 from churn.errors import ChurnError
 from churn.spelling import Spellings
+from churn.train_settings import Worth
 from pydantic import Field, model_validator
 
 
@@ -152,7 +153,7 @@ def read(values: Mapping[str, Any]) -> Dataset:
 
     Earlier releases let the target, the id or the moment be missing; that is taken back, as what they wrote must stay readable.
     """
-    from churn.config import check
+    from churn.core import check
 
     columns = {
         name: {**column, "missing": False} if column.get("role") in NEVER_MISSING else column

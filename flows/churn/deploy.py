@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from churn.config import Strict
+from churn.core import Strict
 from pydantic import Field, model_validator
 
 _POD = {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from churn import cells, conform, exclusions, guess, outcome, roles, toml
-from churn.config import parse
+from churn.core import parse
 from churn.dataset import Dataset
 from churn.errors import ChurnError
 from churn.guess import DECIDE, Guess

@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import quote, urlsplit
 
-from churn.config import S3, Http
+from churn.data_settings import S3, Http
 from churn.errors import ChurnError
 from churn.reader import SUFFIXES
 

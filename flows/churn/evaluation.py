@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
-from churn import customers, features, models, scores, value
-from churn.config import Slices, Worth
+from churn import customers, features, scores, value
 from churn.dataset import Dataset
+from churn.train_settings import Slices, Worth
 from churn.versioning import Snapshot
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def read_holdout(
     """Score the whole pipeline (raw columns in) on the holdout, deciding by a threshold, or by ``worth`` (see
     ``value.settle``), that were chosen without it."""
     dataset, holdout = data.dataset, data.holdout
-    inputs, outcome = holdout[list(dataset.raw)], models.outcome(dataset, holdout)
+    inputs, outcome = holdout[list(dataset.raw)], features.outcome(dataset, holdout)
     raw, probability = features.from_frame(dataset, holdout), whole.predict_proba(inputs)[:, 1]
     decision = value.decide(worth, raw, probability, threshold)
     customer = customers.keys(holdout, dataset.id, dataset.raw)

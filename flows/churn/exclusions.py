@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from churn import commands
 from churn.checks import EXAMPLES, Check, Severity
-from churn.config import Quality
 from churn.conform import as_text
+from churn.data_settings import Quality
 from churn.dataset import Dataset
 from churn.errors import ChurnError
 from churn.spelling import fold

@@ -81,3 +81,8 @@ def derived(dataset: Dataset, table: "pd.DataFrame") -> "pd.DataFrame":
         text = pd.Series(values.astype(object)).astype("category")
         found[name] = text.cat.remove_categories([""]) if "" in text.cat.categories else text
     return pd.DataFrame(found, index=range(len(table)))
+
+
+def outcome(dataset: Dataset, table: "pd.DataFrame") -> np.ndarray:
+    """1 where the customer churned, else 0; shape (n,)."""
+    return (table[dataset.target] == dataset.positive).to_numpy(dtype=np.int64)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 from churn.column import Column
-from churn.config import Strict
+from churn.core import Strict
 from churn.dataset import Dataset
 from pydantic_core import PydanticKnownError, core_schema
 

@@ -4,10 +4,10 @@ import warnings
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from churn import commands, customers, models, split
-from churn.config import Search
+from churn import commands, customers, features, split
 from churn.dataset import Dataset
 from churn.errors import ChurnError
+from churn.train_settings import Search
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,7 +29,7 @@ def folds(search: Search, dataset: Dataset, train: "pd.DataFrame") -> list[Place
     With a time column every fold is tested on later rows than it is fitted on; the earliest rows are then tested on by
     none. Raises ChurnError if a fold would lack an outcome.
     """
-    outcome = models.outcome(dataset, train)
+    outcome = features.outcome(dataset, train)
     customer = customers.keys(train, dataset.id, dataset.raw)
     number = _numbers(customer, outcome, search, dataset)
     found: Masks | None = None

@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
-from churn import commands, comparison, customers, features, models, registry, scores, scoring, versioning
-from churn.config import Promotion
+from churn import commands, comparison, customers, features, registry, scores, scoring, versioning
 from churn.errors import ChurnError
 from churn.registry import CHALLENGER, CHAMPION, Registered
+from churn.train_settings import Promotion
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,7 +39,7 @@ def compare(a: Registered, b: Registered, rule: Promotion) -> Iterator[str]:
     known = ours.holdout[customers.columns(ours.dataset)]
     fair = np.all([comparison.unseen(known, data.train, ours.dataset.id) for data in (ours, theirs)], axis=0)
     rows = ours.holdout[fair]
-    outcome = models.outcome(ours.dataset, rows)
+    outcome = features.outcome(ours.dataset, rows)
     customer = customers.keys(rows, ours.dataset.id, ours.dataset.raw)
     if not comparison.comparable(outcome, customer):
         raise ChurnError(f"versions {a.version} and {b.version}: no rows of both outcomes that neither has trained on")

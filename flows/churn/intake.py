@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from churn import commands, features, profile, quality, sources, split, tables, versioning
 from churn.checks import Report
-from churn.config import Quality, Source, Split, Versioning
+from churn.data_settings import Quality, Source, Split, Versioning
 from churn.dataset import Dataset
 from churn.environment import ROOT, STATE
 from churn.errors import ChurnError

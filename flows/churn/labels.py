@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from churn import predictions, sources, tables
-from churn.config import File
+from churn.data_settings import File
 from churn.dataset import Dataset
 from churn.errors import ChurnError
 from churn.spelling import fold

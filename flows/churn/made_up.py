@@ -7,15 +7,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from churn import commands
-from churn.config import Generate, Source
+from churn.data_settings import Generate, Source
 
 if TYPE_CHECKING:
     from churn.registry import Registered
-
-
-def any_of(chosen: Sequence[Source]) -> bool:
-    """Whether customers of these sources come from the generator."""
-    return any(isinstance(source, Generate) for source in chosen)
 
 
 def sources(chosen: Sequence[Source], dataset: str, target: str) -> str:

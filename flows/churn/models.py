@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from churn import calibration
-from churn.config import Family, Range, TrainConfig
 from churn.dataset import Dataset
 from churn.errors import ChurnError
+from churn.train_settings import Family, Range, TrainConfig
 
 if TYPE_CHECKING:
-    import pandas as pd
     from sklearn.compose import ColumnTransformer
     from sklearn.pipeline import Pipeline
 
@@ -131,11 +130,6 @@ def whole(fitted: "Pipeline", dataset: Dataset) -> "Pipeline":
     from sklearn.pipeline import Pipeline
 
     return Pipeline([("features", FeatureStep(json.dumps(dataset.model_dump(mode="json")))), *fitted.steps])
-
-
-def outcome(dataset: Dataset, table: "pd.DataFrame") -> np.ndarray:
-    """1 where the customer churned, else 0; shape (n,)."""
-    return (table[dataset.target] == dataset.positive).to_numpy(dtype=np.int64)
 
 
 def __getattr__(name: str) -> Any:

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from churn.config import Strict
+from churn.core import Strict
 from pydantic import Field, model_validator
 
 Numeric = Literal["kolmogorov_smirnov", "jensen_shannon", "wasserstein"]

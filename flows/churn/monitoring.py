@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 
 from churn import alerts, promotion, reference, registry, tables, windows
-from churn import config as settings
+from churn import core as settings
 from churn.alerts import Circumstances, Judged, Verdict
 from churn.dataset import Dataset
 from churn.drift import Detector, Distance

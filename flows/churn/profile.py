@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from churn import commands, conform, format_version, remedies
 from churn.checks import Check
-from churn.config import Quality
+from churn.data_settings import Quality
 from churn.dataset import Dataset
 from churn.ordered import Columns, counted, quantiles
 

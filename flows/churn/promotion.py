@@ -26,11 +26,12 @@ from churn import (
     tracking,
     value,
 )
-from churn.config import Strict, TrainConfig
+from churn.core import Strict
 from churn.dataset import Dataset
 from churn.errors import ChurnError
 from churn.evaluation import Evaluation
 from churn.gate import Gate
+from churn.train_settings import TrainConfig
 from churn.training import Training
 from churn.versioning import Snapshot, load
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from churn import commands, leakage, remedies
 from churn.checks import EXAMPLES, Check, Found, Report, Severity, shown
-from churn.config import Quality
 from churn.conform import conform
+from churn.data_settings import Quality
 from churn.dataset import Dataset
 from churn.errors import ChurnError
 from churn.exclusions import Kept, exclude

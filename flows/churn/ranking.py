@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from churn import commands, explain, features, predictions, quality, registry, sources, value
-from churn.config import Source, Strict
+from churn.data_settings import Source
 from churn.dataset import Dataset
 from churn.environment import STATE
 from churn.errors import ChurnError
+from churn.score_settings import Score
 from churn.scoring import Scorer
-from pydantic import Field
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,25 +29,6 @@ OWN = (
 )  # columns of the list, before the customers'
 REASON = "reason_{}"
 SAMPLE = 20  # rows on the card
-
-
-class Score(Strict):
-    """[score] of config/score.toml. ``shard_rows`` customers are scored by one branch; the first ``explained`` of the list
-    get ``reasons`` reasons each; a larger share of rows with errors than ``quarantine`` stops the run; ``log`` says
-    whether real customers' predictions go to the prediction log."""
-
-    shard_rows: int = Field(default=100_000, ge=1)
-    explained: int = Field(default=500, ge=0)
-    reasons: int = Field(default=3, ge=1)
-    quarantine: float = Field(default=0.05, ge=0, lt=1)
-    log: bool = True
-
-
-class ScoreConfig(Strict):
-    """config/score.toml."""
-
-    source: tuple[Source, ...] = Field(min_length=1)
-    score: Score = Score()
 
 
 @dataclass(frozen=True)

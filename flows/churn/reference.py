@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from churn import commands, predictions, registry, scoring, tables
-from churn.config import Worth, check
+from churn.core import check
 from churn.dataset import Dataset, read
 from churn.errors import ChurnError
+from churn.train_settings import Worth
 
 if TYPE_CHECKING:
     import pandas as pd

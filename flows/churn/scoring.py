@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from churn import features, format_version, value
-from churn.config import Worth, check
+from churn.core import check
 from churn.dataset import Dataset, read
 from churn.errors import ChurnError
+from churn.train_settings import Worth
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from churn import calibration, folds, models, scores, tuning, value
+from churn import calibration, features, folds, models, scores, tuning, value
 from churn.calibration import Calibration
-from churn.config import BLEND, Family, Search, Worth
 from churn.dataset import Dataset
+from churn.train_settings import BLEND, Family, Search, Worth
 from churn.tuning import Candidate, Trial
 from churn.value import Curve
 
@@ -49,7 +49,7 @@ def blend(ranked: Sequence[Candidate], search: Search, dataset: Dataset, train: 
     The best family comes first, then whichever raises the deciding score most, as long as it does by LEAST_GAIN. None if
     no other family does.
     """
-    started, outcome = time.monotonic(), models.outcome(dataset, train)
+    started, outcome = time.monotonic(), features.outcome(dataset, train)
     tested = [places.test for places in folds.folds(search, dataset, train)]
     members, rest = [ranked[0]], list(ranked[1:])
     best = _mean(members, outcome, tested, search)
@@ -83,7 +83,7 @@ def choose(winner: Candidate, search: Search, dataset: Dataset, train: "pd.DataF
     """
     from churn import features
 
-    inputs, outcome = features.frame(dataset, train), models.outcome(dataset, train)
+    inputs, outcome = features.frame(dataset, train), features.outcome(dataset, train)
     tested = [places.test for places in folds.folds(search, dataset, train)]
     calibrated = calibration.learn(outcome, winner.unseen, tested)
     fitted = _unfitted(winner, search, dataset).fit(inputs, outcome)

@@ -10,8 +10,8 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from churn import commands, conform, download, made_up, reader, tables
-from churn.config import S3, File, Generate, Http, Source, Sql
+from churn import commands, conform, download, reader, tables
+from churn.data_settings import S3, File, Generate, Http, Source, Sql, any_made_up
 from churn.dataset import Dataset
 from churn.errors import ChurnError
 
@@ -29,7 +29,7 @@ def choose(configured: Sequence[Source], path: str, dataset: Dataset, target: st
     takes it (see ``commands.say``).
     """
     chosen: list[Source] = [File(kind="file", path=path)] if path else list(configured)
-    if made_up.any_of(chosen) and not dataset.generate:
+    if any_made_up(chosen) and not dataset.generate:
         raise ChurnError(
             f"data set '{dataset.name}': there are no customers to read, and its description has no [generate] table to make "
             f"some up; give a file: {commands.say(target, DATASET=dataset.name, SOURCE=commands.FILE)}"

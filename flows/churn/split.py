@@ -4,8 +4,8 @@ import math
 from typing import TYPE_CHECKING
 
 import numpy as np
-from churn import commands, customers, models
-from churn.config import Split
+from churn import commands, customers, features
+from churn.data_settings import Split
 from churn.dataset import Dataset
 from churn.errors import ChurnError
 
@@ -38,7 +38,7 @@ def sides(frame: "pd.DataFrame", dataset: Dataset, settings: Split) -> np.ndarra
         times = frame[dataset.time]
         late = (times >= times.quantile(1 - settings.holdout, interpolation="higher")).to_numpy()
         train, holdout = forward(customer, late, drawn)
-    churned = models.outcome(dataset, frame)
+    churned = features.outcome(dataset, frame)
     for rows, name in ((train, "training part"), (holdout, "holdout")):
         number, left = int(rows.sum()), int(churned[rows].sum())
         if number < LEAST or not 0 < left < number:

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from churn import commands
-from churn.config import TrainConfig, Worth
 from churn.dataset import Dataset
 from churn.evaluation import Evaluation
 from churn.gate import SUMMARY, Gate
 from churn.registry import Registered
 from churn.selection import Chosen
+from churn.train_settings import TrainConfig, Worth
 from churn.tuning import Candidate
 from churn.versioning import Snapshot
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from churn import commands, features, folds, models, scores
-from churn.config import Family, Search
 from churn.dataset import Dataset
 from churn.environment import FLOWS, IN_POD
 from churn.errors import ChurnError
+from churn.train_settings import Family, Search
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -64,7 +64,7 @@ class Fold:
 
 def prepare(family: Family, search: Search, dataset: Dataset, train: "pd.DataFrame") -> list[Fold]:
     """Fit the preprocessing on each fold's training part, once for all trials."""
-    inputs, outcome = features.frame(dataset, train), models.outcome(dataset, train)
+    inputs, outcome = features.frame(dataset, train), features.outcome(dataset, train)
     made = []
     for fit, test in folds.folds(search, dataset, train):
         step = models.preparation(family, dataset)

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from churn.config import Worth
 from churn.dataset import Dataset
 from churn.errors import ChurnError
+from churn.train_settings import Worth
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from churn import conform, exclusions, features, labels, predictions, registry, scoring, sources, tables, value
-from churn.config import File
+from churn.data_settings import File
 from churn.errors import ChurnError
 from churn.labels import Labels
 from churn.monitor_config import MonitorConfig

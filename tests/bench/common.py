@@ -21,7 +21,7 @@ from churn import (  # noqa: E402, F401
     scoring,
     serving,
 )
-from churn.config import load  # noqa: E402
+from churn.core import load  # noqa: E402
 from churn.dataset import Dataset  # noqa: E402
 
 TELCO = ROOT / "config" / "datasets" / "telco.toml"

@@ -21,18 +21,19 @@ import pandas as pd
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "flows"))
 
-from churn import alerts, config, features, generator, models, quality, scores, tables, windows  # noqa: E402
-from churn.config import DataConfig, TrainConfig  # noqa: E402
+from churn import alerts, core, features, generator, models, quality, scores, tables, windows  # noqa: E402
+from churn.data_settings import DataConfig  # noqa: E402
 from churn.dataset import Dataset  # noqa: E402
 from churn.drift import Detector  # noqa: E402
 from churn.monitor_config import MonitorConfig  # noqa: E402
 from churn.performance import Estimator  # noqa: E402
 from churn.reference import Reference  # noqa: E402
+from churn.train_settings import TrainConfig  # noqa: E402
 
 TELCO = ROOT / "config" / "datasets" / "telco.toml"
 
 
-CONFIG = config.load(MonitorConfig, ROOT / "config" / "monitor.toml")
+CONFIG = core.load(MonitorConfig, ROOT / "config" / "monitor.toml")
 THRESHOLD = 0.3
 
 
@@ -40,11 +41,11 @@ class Model:
     """A model family of config/train.toml with its default parameters, fitted on ``train``; ``reference`` is its holdout."""
 
     def __init__(self, family: str, dataset: Dataset, train: pd.DataFrame, holdout: pd.DataFrame) -> None:
-        settings = config.load(TrainConfig, ROOT / "config" / "train.toml")
+        settings = core.load(TrainConfig, ROOT / "config" / "train.toml")
         chosen = next(one for one in settings.model if one.name == family)
         self._dataset = dataset
         self._fitted = models.build(chosen, dataset, 0, {})
-        self._fitted.fit(features.frame(dataset, train), models.outcome(dataset, train))
+        self._fitted.fit(features.frame(dataset, train), features.outcome(dataset, train))
         self.reference = Reference(
             SimpleNamespace(name=family, version="1", tags={}), dataset, THRESHOLD, self.answer(holdout)
         )
@@ -52,7 +53,7 @@ class Model:
     def answer(self, customers: pd.DataFrame) -> pd.DataFrame:
         """The customers as the prediction log has them, with their outcome."""
         probability = self._fitted.predict_proba(features.frame(self._dataset, customers))[:, 1]
-        outcome = models.outcome(self._dataset, customers).astype(bool)
+        outcome = features.outcome(self._dataset, customers).astype(bool)
         raw = customers[list(self._dataset.raw)].reset_index(drop=True)
         return raw.assign(probability=probability, decision=probability >= THRESHOLD, outcome=outcome)
 
@@ -177,7 +178,7 @@ def estimates(model: Model, judge: Judge, dataset: Dataset, rows: int, seed: int
 def real(file: str, dataset: Dataset, seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Training rows and holdout of a real file."""
     from churn import sources
-    from churn.config import File
+    from churn.data_settings import File
 
     found = quality.validate(tables.from_bytes(sources.read(File(kind="file", path=file), dataset)[0]), dataset, DataConfig(
         source=(File(kind="file", path=file),)).quality, file).table  # fmt: skip
@@ -263,7 +264,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     if options.windows:
-        statistics(config.load(Dataset, TELCO), options)
+        statistics(core.load(Dataset, TELCO), options)
     if options.rows:
         speed(options.rows)
 

@@ -11,7 +11,7 @@ import pandas as pd
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "flows"))
 
-from churn import config, generator, tables  # noqa: E402
+from churn import core, generator, tables  # noqa: E402
 from churn.dataset import Dataset  # noqa: E402
 
 TELCO = ROOT / "config" / "datasets" / "telco.toml"
@@ -59,7 +59,7 @@ def monitor(folder: Path, dataset: Dataset) -> str:
     from churn.monitor_config import MonitorConfig
     from churn.reference import Reference
 
-    settings = config.load(MonitorConfig, ROOT / "config" / "monitor.toml")
+    settings = core.load(MonitorConfig, ROOT / "config" / "monitor.toml")
     table = tables.typed((folder / REFERENCE).read_bytes(), dataset)
     model = SimpleNamespace(name="bench", version="1", tags={"data_version": "none"})
     known, laps, started = Reference(model, dataset, 0.3, table), [], time.monotonic()
@@ -81,7 +81,7 @@ def monitor(folder: Path, dataset: Dataset) -> str:
 
 def main() -> None:
     word, folder, *rest = sys.argv[1:]
-    dataset = config.load(Dataset, TELCO)
+    dataset = core.load(Dataset, TELCO)
     if word == "make":
         make(Path(folder), dataset, int(rest[0]))
     else:

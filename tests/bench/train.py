@@ -18,7 +18,7 @@ import json, sys, time
 started = time.monotonic()
 sys.path.insert(0, "flows")
 from churn import config, selection, tuning, versioning
-from churn.config import TrainConfig
+from churn.train_settings import TrainConfig
 from joblib import Parallel, cpu_count, delayed
 settings = config.load(TrainConfig, sys.argv[1])
 data = versioning.load(sys.argv[2])
@@ -34,7 +34,7 @@ SAVING = """
 import json, sys, time
 sys.path.insert(0, "flows")
 from churn import config, features, folds, models, tuning, versioning
-from churn.config import TrainConfig
+from churn.train_settings import TrainConfig
 from sklearn.model_selection import RandomizedSearchCV
 settings = config.load(TrainConfig, sys.argv[1])
 data = versioning.load(sys.argv[2])
@@ -49,7 +49,7 @@ search = RandomizedSearchCV(
     scoring=["roc_auc", "average_precision", "neg_brier_score", "neg_log_loss"],
 )
 started = time.monotonic()
-search.fit(features.frame(data.dataset, data.train), models.outcome(data.dataset, data.train))
+search.fit(features.frame(data.dataset, data.train), features.outcome(data.dataset, data.train))
 print(json.dumps([once, time.monotonic() - started]))
 """
 

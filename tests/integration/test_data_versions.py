@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from churn import conform, describe, difference, features, intake, registry, scoring, tables, versioning
-from churn.config import Split, Versioning
+from churn.data_settings import Split, Versioning
 from churn.dataset import Dataset
 from conftest import ROOT, flow
 from other_data import narrow, wide

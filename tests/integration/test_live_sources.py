@@ -12,18 +12,19 @@ import boto3
 import pandas as pd
 import postgres
 import pytest
-from churn import config, conform, download, generator, sources
+from churn import conform, download, generator, sources
+from churn.data_settings import Source
 from churn.dataset import Dataset
 from churn.errors import ChurnError
 from pydantic import TypeAdapter
 from s3 import BUCKET, Server, running
 
 
-def source(**keys: object) -> config.Source:
-    return TypeAdapter(config.Source).validate_python({"timeout": 5, **keys})
+def source(**keys: object) -> Source:
+    return TypeAdapter(Source).validate_python({"timeout": 5, **keys})
 
 
-def typed(given: config.Source, telco: Dataset) -> pd.DataFrame:
+def typed(given: Source, telco: Dataset) -> pd.DataFrame:
     return conform.conform(sources.combine([given], [sources.read(given, telco)[0]], telco), telco)[0]
 
 

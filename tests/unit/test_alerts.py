@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from churn import alerts, metrics, notify
 from churn.alerts import Circumstances, Judged, Verdict
-from churn.config import check
+from churn.core import check
 from churn.drift import ALL, PROBABILITY, Distance
 from churn.errors import ChurnError
 from churn.monitor_config import MonitorConfig

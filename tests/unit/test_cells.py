@@ -6,7 +6,8 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 import pytest
-from churn import config, conform, quality
+from churn import conform, core, quality
+from churn.data_settings import Quality
 from churn.dataset import Dataset
 from churn.formats import NumberFormat
 from described import DAYS, ROWS, VALUES, customers, decision, edited, of, rng, swap
@@ -133,14 +134,14 @@ def test_words_among_numbers_stop_the_run_until_somebody_says_what_they_mean(
     assert repr(words[0]) in said
     assert "(10.0% of the rows)" in said
     (proposed,) = re.findall(r"missing_values = \[.*?\]", said)
-    assert sorted(config.tomllib.loads(proposed)["missing_values"]) == sorted(words)
+    assert sorted(core.tomllib.loads(proposed)["missing_values"]) == sorted(words)
 
-    (check,) = quality.validate(frame, found.dataset, config.Quality(), "x.csv").report.errors
+    (check,) = quality.validate(frame, found.dataset, Quality(), "x.csv").report.errors
     assert (check.column, check.failed) == ("x", ROWS // 10)
     (advised,) = re.findall(r"missing_values = \[.*?\]", check.remedy)
     for line in (proposed, advised):
         decided = edited(found.text, "x", 'type = "number"', line)
-        table = quality.validate(frame, decided, config.Quality(), "x.csv").table
+        table = quality.validate(frame, decided, Quality(), "x.csv").table
         assert (table["x"].isna().to_numpy() == (np.arange(ROWS) % 10 == 0)).all()
 
 
@@ -177,7 +178,7 @@ def test_moments_are_read_and_may_be_the_time_of_a_row(
     assert (column.role, column.type, column.format) == ("ignore", "timestamp", form)
     assert any('role = "time"' in note for note in found.decisions)
     assert form is None or any("seen: is" in note and "It is read so." in note for note in found.decisions)
-    decided = config.parse(Dataset, found.text.replace('role = "ignore"', 'role = "time"'), "x.toml")
+    decided = core.parse(Dataset, found.text.replace('role = "ignore"', 'role = "time"'), "x.toml")
     table, unreadable = conform.conform(frame, decided)
     assert not unreadable
     assert (table["seen"].dt.normalize() == DAYS).all()

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from churn import comparison, looks, scores
-from churn.config import Promotion
+from churn.train_settings import Promotion
 
 
 def _compare(challenger: np.ndarray, champion: np.ndarray, outcome: np.ndarray) -> comparison.Comparison:

@@ -2,7 +2,7 @@
 
 import pytest
 from churn import bentos, environment, stores, tracking
-from churn.config import check, load
+from churn.core import check, load
 from churn.deploy import Deploy, closed
 from churn.errors import ChurnError
 from conftest import ROOT

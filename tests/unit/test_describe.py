@@ -6,7 +6,8 @@ import numpy as np
 import other_data
 import pandas as pd
 import pytest
-from churn import config, conform, quality
+from churn import conform, core, quality
+from churn.data_settings import Quality
 from churn.dataset import Dataset, read
 from churn.errors import ChurnError
 from described import DAYS, LEFT, ROWS, customers, decision, of, rng
@@ -16,7 +17,7 @@ from described import DAYS, LEFT, ROWS, customers, decision, of, rng
 def test_the_described_data_passes_its_own_description(make) -> None:
     frame = make(4500, seed=2)
     dataset = of(frame).dataset
-    found = quality.validate(frame, dataset, config.Quality(), "bank.csv")
+    found = quality.validate(frame, dataset, Quality(), "bank.csv")
     assert not found.report.errors, found.report.errors
     assert set(found.table.columns) == set(dataset.columns) == set(frame.columns)
 
@@ -117,7 +118,7 @@ def test_a_column_in_several_spellings_is_described_and_read_as_a_clean_one(left
     assert [level.casefold() for level in dataset.columns["plan"].values] == ["monthly", "one year", "two year"]
     assert dataset.columns["Churn"].aliases  # said once, in the description
     assert (dataset.positive.casefold(), dataset.negative.casefold()) == (left.casefold(), stayed.casefold())
-    table = quality.validate(frame, dataset, config.Quality(), "x.csv").table
+    table = quality.validate(frame, dataset, Quality(), "x.csv").table
     assert ((table["Churn"] == dataset.positive) == LEFT).all()
     assert len(table["plan"].cat.categories) == 3
 
@@ -138,7 +139,7 @@ def test_a_header_line_among_the_rows_is_no_customer() -> None:
     assert found.left_out == ("repeated header lines (2)",)
     assert found.dataset.columns["age"].type == "integer"
     assert found.dataset.columns["Churn"].values == ("No", "Yes")
-    report = quality.validate(frame, found.dataset, config.Quality(), "x.csv").report
+    report = quality.validate(frame, found.dataset, Quality(), "x.csv").report
     assert (report.rows, report.left_out) == (ROWS, ("repeated header lines (2)",))
     assert report.warnings[0].examples == ("row 51", "row 402")
 
@@ -156,7 +157,7 @@ def test_what_is_known_only_afterwards_is_left_out_until_decided() -> None:
     assert "by its name" in decision(found, "Churn Category")
     for name in ("risk", "Churn Category"):
         text = re.sub(rf'(\[columns\."?{name}"?\](?:\n#.*)*\n)role = "ignore"\n', r"\1", found.text)
-        assert config.parse(Dataset, text, "x.toml").columns[name].role == "feature"  # the way out that the note names
+        assert core.parse(Dataset, text, "x.toml").columns[name].role == "feature"  # the way out that the note names
 
 
 def test_a_cell_with_the_other_decimal_mark_is_reported() -> None:

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from churn import variation
-from churn.config import check
+from churn.core import check
 from churn.dataset import Dataset
 from churn.drift import ALL, MISSING, PROBABILITY, UNSEEN, Detector, Distance
 from churn.monitor_config import Drift

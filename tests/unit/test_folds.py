@@ -5,10 +5,11 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 import pytest
-from churn import conform, folds, models, scores, selection, tuning
-from churn.config import Family, Search, parse
+from churn import conform, features, folds, scores, selection, tuning
+from churn.core import parse
 from churn.dataset import Dataset
 from churn.errors import ChurnError
+from churn.train_settings import Family, Search
 
 SEARCH = Search(folds=4)
 FOREST = Family(
@@ -52,7 +53,7 @@ def test_a_panel_without_signal_says_so_on_the_leaderboard(kept: tuple[str, ...]
     for candidate in board:
         assert candidate.best.scores["roc_auc"] == pytest.approx(0.5, abs=0.1), candidate.family.name
     chosen = selection.choose(board[0], SEARCH, dataset, train, None)
-    unseen, outcome = board[0].unseen, models.outcome(dataset, train)
+    unseen, outcome = board[0].unseen, features.outcome(dataset, train)
     tested = np.isfinite(unseen)
     assert tested.mean() > 0.4
     calibrated = chosen.calibration.apply(unseen[tested])
@@ -82,7 +83,7 @@ def test_where_nobody_comes_twice_each_block_is_tested_by_all_that_came_before(t
         assert len(fit) == (moments < moments[test].min()).sum(), "nothing that came before is left out"
         if k:
             assert moments[test].min() > moments[found[k - 1].test].max()
-    churned = [models.outcome(timed, train)[test].sum() for _, test in found]
+    churned = [features.outcome(timed, train)[test].sum() for _, test in found]
     assert max(churned) - min(churned) <= 3, "the blocks are stratified, in time"
 
 

@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
-from churn import evaluation, gate, generator, models, scores
-from churn.config import Slices
+from churn import evaluation, features, gate, generator, scores
 from churn.dataset import Dataset
 from churn.errors import ChurnError
 from churn.evaluation import Slice
+from churn.train_settings import Slices
 
 
 def test_the_last_table_wins_and_the_environment_above_all(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -26,7 +26,7 @@ def test_a_bad_bound_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_groups_are_judged_where_they_are_large_enough(telco: Dataset) -> None:
     table = generator.generate(telco, 2000, seed=4)
-    outcome = models.outcome(telco, table)
+    outcome = features.outcome(telco, table)
     rng = np.random.default_rng(0)
     probability = np.clip(outcome * 0.5 + rng.random(len(outcome)) * 0.5, 0, 1)
     blind = (table.gender == "Male").to_numpy()
@@ -51,7 +51,7 @@ def test_groups_are_judged_where_they_are_large_enough(telco: Dataset) -> None:
 def test_customers_without_a_value_are_a_group_of_their_own(telco: Dataset) -> None:
     table = generator.generate(telco, 1000, seed=4).astype({"SeniorCitizen": "float64"})
     table.loc[:299, ["SeniorCitizen", "gender"]] = np.nan, ""
-    outcome = models.outcome(telco, table)
+    outcome = features.outcome(telco, table)
     probability = np.clip(outcome * 0.5 + np.random.default_rng(0).random(1000) * 0.5, 0, 1)
     whole = scores.evaluate(outcome, probability, 0.5)
     found = evaluation.slices(telco, table, outcome, probability, probability >= 0.5, whole, Slices())

@@ -2,7 +2,8 @@
 
 import pandas as pd
 import pytest
-from churn import config, generator, quality
+from churn import core, generator, quality
+from churn.data_settings import Quality
 from churn.dataset import Dataset
 
 UNGUIDED = """
@@ -42,13 +43,13 @@ def test_the_seed_decides(telco: Dataset) -> None:
 
 
 def test_a_data_set_without_expressions_gets_valid_rows_with_both_outcomes() -> None:
-    bank = config.parse(Dataset, UNGUIDED, "bank.toml")
+    bank = core.parse(Dataset, UNGUIDED, "bank.toml")
     frame = generator.generate(bank, 1000, seed=0)
-    report = quality.validate(frame, bank, config.Quality(), "generated").report
+    report = quality.validate(frame, bank, Quality(), "generated").report
     assert not report.errors
     assert 0.2 < (frame.Attrition == "Attrited Customer").mean() < 0.3
 
 
 def test_an_integer_id_is_numbered() -> None:
-    numbered = config.parse(Dataset, UNGUIDED + '[columns.account]\nrole = "id"\ntype = "integer"\n', "bank.toml")
+    numbered = core.parse(Dataset, UNGUIDED + '[columns.account]\nrole = "id"\ntype = "integer"\n', "bank.toml")
     assert generator.generate(numbered, 50, seed=0).account.tolist() == list(range(1, 51))

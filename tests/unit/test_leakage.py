@@ -5,10 +5,10 @@ import dataclasses
 import numpy as np
 import pandas as pd
 import pytest
-from churn import config, evaluation, features, generator, leakage, models, promotion, selection, tuning, versioning
-from churn.config import Search, Slices, TrainConfig, Worth
+from churn import core, evaluation, features, generator, leakage, models, promotion, selection, tuning, versioning
 from churn.dataset import Dataset, read
 from churn.errors import ChurnError
+from churn.train_settings import Search, Slices, TrainConfig, Worth
 from conftest import ROOT
 
 SEARCH = Search(folds=3)
@@ -35,7 +35,7 @@ def _with_extra(telco: Dataset) -> Dataset:
 def _trained(
     dataset: Dataset, train: pd.DataFrame, holdout: pd.DataFrame
 ) -> tuple[list[tuning.Candidate], selection.Chosen, evaluation.Evaluation]:
-    families = config.load(TrainConfig, ROOT / "tests" / "quick_train.toml").model[::2]
+    families = core.load(TrainConfig, ROOT / "tests" / "quick_train.toml").model[::2]
     board = tuning.leaderboard([tuning.tune(f, SEARCH, dataset, train) for f in families], SEARCH.metric)
     chosen = selection.choose(board[0], SEARCH, dataset, train, None)
     data = versioning.Snapshot("v", dataset, True, train, holdout)
@@ -47,13 +47,13 @@ def _trained(
 
 def test_a_column_that_equals_the_target_stops_the_run(telco: Dataset, table: pd.DataFrame) -> None:
     dataset = _with_extra(telco)
-    for extra in (models.outcome(telco, table).astype(float), 7.5 - models.outcome(telco, table)):
+    for extra in (features.outcome(telco, table).astype(float), 7.5 - features.outcome(telco, table)):
         with pytest.raises(ChurnError, match=r"leakage check: column 'extra' \(ROC-AUC 1\.0000 alone\).*'ignore'"):
             leakage.require_none(dataset, table.assign(extra=extra), most=0.98)
 
 
 def test_what_would_stop_a_training_at_its_end_stops_it_at_its_start(telco: Dataset, table: pd.DataFrame) -> None:
-    settings = config.load(TrainConfig, ROOT / "tests" / "quick_train.toml")
+    settings = core.load(TrainConfig, ROOT / "tests" / "quick_train.toml")
     data = versioning.Snapshot("v", telco, True, table, table)
     promotion.check(data, settings)
     worth = Worth(contact_cost=1.0, success_rate=0.5, margin_column="tenura")
@@ -126,9 +126,9 @@ def test_the_target_in_a_column_of_the_holdout_only_raises_no_score(telco: Datas
     dataset = _with_extra(telco)
     train, holdout = table.iloc[:1000], table.iloc[1000:]
     noise = pd.Series(
-        np.random.default_rng(0).permutation(models.outcome(telco, train)), index=train.index, dtype=float
+        np.random.default_rng(0).permutation(features.outcome(telco, train)), index=train.index, dtype=float
     )
-    told = models.outcome(telco, holdout).astype(float)
+    told = features.outcome(telco, holdout).astype(float)
     constant, random = (train.assign(extra=values) for values in (0.0, noise))
     plain, leaking = (holdout.assign(extra=values) for values in (0.0, told))
     assert _trained(dataset, constant, leaking)[2].scores == _trained(dataset, constant, plain)[2].scores

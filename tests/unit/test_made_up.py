@@ -1,19 +1,20 @@
 """Nobody's customers are made up unless their data set says how, and where they are, it is said."""
 
 import pytest
-from churn import config, made_up, sources
+from churn import made_up, sources
+from churn.data_settings import File, Generate, Source
 from churn.dataset import Dataset
 from churn.errors import ChurnError
 from churn.registry import Registered
 
-GENERATED = config.Generate(kind="generate", rows=1000)
-REAL = config.File(kind="file", path="join.csv")
+GENERATED = Generate(kind="generate", rows=1000)
+REAL = File(kind="file", path="join.csv")
 
 
 @pytest.mark.parametrize(("caller", "way"), [("make", "make run DATASET=telco SOURCE=FILE"), ("", "--source FILE")])
 @pytest.mark.parametrize("configured", [(GENERATED,), (REAL, GENERATED)], ids=["alone", "beside a file"])
 def test_without_a_table_to_make_them_up_by_a_file_is_asked_for(
-    telco: Dataset, configured: tuple[config.Source, ...], caller: str, way: str, monkeypatch: pytest.MonkeyPatch
+    telco: Dataset, configured: tuple[Source, ...], caller: str, way: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CHURNFLOW_CALLER", caller)
     bare = telco.model_copy(update={"generate": {}})
@@ -21,7 +22,7 @@ def test_without_a_table_to_make_them_up_by_a_file_is_asked_for(
         sources.choose(configured, "", bare, "run")
     assert str(error.value).endswith(way)
     assert "\n" not in str(error.value)
-    assert sources.choose(configured, "own.csv", bare, "run") == [config.File(kind="file", path="own.csv")]
+    assert sources.choose(configured, "own.csv", bare, "run") == [File(kind="file", path="own.csv")]
     assert sources.choose([REAL], "", bare, "run") == [REAL]
     assert sources.choose(configured, "", telco, "run") == list(configured)
 

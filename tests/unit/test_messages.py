@@ -14,11 +14,13 @@ from typing import Any, NamedTuple
 import pytest
 from churn import commands, scores
 from churn.column import Kind, Role
-from churn.config import DataConfig, Strict, TrainConfig
+from churn.core import Strict
+from churn.data_settings import DataConfig
 from churn.dataset import Dataset
 from churn.deploy import Deploy
 from churn.monitor_config import MonitorConfig
-from churn.ranking import ScoreConfig
+from churn.score_settings import ScoreConfig
+from churn.train_settings import TrainConfig
 from conftest import ROOT
 
 from bento.settings import ServeConfig

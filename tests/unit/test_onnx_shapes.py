@@ -7,8 +7,8 @@ import other_data
 import pandas as pd
 import pytest
 from churn import conform, describe, features, generator, models, onnx_graph, scoring, tables
-from churn.config import Family
 from churn.dataset import Dataset
+from churn.train_settings import Family
 
 FAMILIES = [
     Family(name="linear", estimator="sklearn.linear_model.LogisticRegression", impute=True, scale=True),
@@ -38,7 +38,9 @@ SHAPES = {
 @pytest.mark.parametrize("shape", SHAPES)
 def test_onnx_answers_as_scikit_learn(shape: str, family: Family, tmp_path: Path) -> None:
     dataset, table = _described(SHAPES[shape]())
-    pipeline = models.build(family, dataset, 0, {}).fit(features.frame(dataset, table), models.outcome(dataset, table))
+    pipeline = models.build(family, dataset, 0, {}).fit(
+        features.frame(dataset, table), features.outcome(dataset, table)
+    )
     manifest = {"dataset": dataset.model_dump(mode="json"), "threshold": 0.5}
     scoring.write(tmp_path, pipeline, manifest)
     assert scoring.check_parity(scoring.Scorer(tmp_path), models.whole(pipeline, dataset), table, seed=0) < 1e-5
@@ -67,7 +69,7 @@ def test_a_large_forest_in_parts_answers_as_the_whole(
     forest = Family(
         name="forest", estimator="sklearn.ensemble.RandomForestClassifier", impute=True, fixed={"n_estimators": 30}
     )
-    pipeline = models.build(forest, telco, 0, {}).fit(features.frame(telco, table), models.outcome(telco, table))
+    pipeline = models.build(forest, telco, 0, {}).fit(features.frame(telco, table), features.outcome(telco, table))
     scoring.write(tmp_path, pipeline, {"dataset": telco.model_dump(mode="json"), "threshold": 0.5})
     graph = onnx.load(tmp_path / scoring.MODEL).graph
     assert sum(node.op_type == "TreeEnsembleRegressor" for node in graph.node) == 30

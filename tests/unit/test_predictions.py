@@ -6,7 +6,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 from churn import environment, predictions
-from churn.config import load
+from churn.core import load
 from churn.dataset import Dataset
 from churn.errors import ChurnError
 from pyarrow import parquet

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from churn.config import load
+from churn.core import load
 from churn.deploy import Deploy
 from conftest import ROOT
 

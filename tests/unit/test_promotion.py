@@ -7,11 +7,12 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
-from churn import comparison, generator, looks, models, promotion, registry, scores, versioning
-from churn.config import TrainConfig, load
+from churn import comparison, features, generator, looks, promotion, registry, scores, versioning
+from churn.core import load
 from churn.dataset import Dataset
 from churn.evaluation import Evaluation
 from churn.registry import Registered
+from churn.train_settings import TrainConfig
 from conftest import ROOT
 
 TAGS = {"data_version": "d1", "config_hash": "c1", "made_up": "True", "gate.promotion": "The gate is passed."}
@@ -67,7 +68,7 @@ def compared(
 ) -> SimpleNamespace:
     """A champion that knows its own training rows by heart and nothing else; half of the holdout is among them."""
     table = generator.generate(telco, 1200, seed=2)
-    outcome = models.outcome(telco, table)
+    outcome = features.outcome(telco, table)
     holdout, seen = table.iloc[:800].reset_index(drop=True), table.iloc[400:]
     rng = np.random.default_rng(0)
     by_heart = pd.Series(np.where(np.arange(1200) < 400, rng.random(1200), outcome), table.customerID)

@@ -5,12 +5,13 @@ import dataclasses
 import numpy as np
 import pandas as pd
 import pytest
-from churn import config, conform, generator, intake, leakage, profile, quality, tables
+from churn import conform, generator, intake, leakage, profile, quality, tables
 from churn.checks import Check, Report
+from churn.data_settings import Generate, Quality
 from churn.dataset import Dataset
 from churn.errors import ChurnError
 
-LIMITS = config.Quality()
+LIMITS = Quality()
 
 
 @pytest.fixture
@@ -53,7 +54,7 @@ def test_a_few_bad_rows_go_to_quarantine_with_all_their_reasons(customers: pd.Da
     bad.loc[3, "tenure"] = "many"
     bad.loc[3, "Contract"] = "Weekly"
     bad.loc[5, "gender"] = None
-    limits = config.Quality(quarantine=0.01)
+    limits = Quality(quarantine=0.01)
     found = quality.validate(bad, telco, limits, "x")
     assert not found.report.errors
     assert found.report.set_aside == 2
@@ -63,7 +64,7 @@ def test_a_few_bad_rows_go_to_quarantine_with_all_their_reasons(customers: pd.Da
     assert found.quarantine.tenure.iloc[0] == "many"  # as it came
     expected = conform.conform(customers.drop(index=[3, 5]).reset_index(drop=True), telco)[0]
     pd.testing.assert_frame_equal(found.table, expected)
-    assert quality.validate(bad, telco, config.Quality(quarantine=0.001), "x").report.errors
+    assert quality.validate(bad, telco, Quality(quarantine=0.001), "x").report.errors
 
 
 def test_a_warning_column_does_not_stop(customers: pd.DataFrame, telco: Dataset) -> None:
@@ -81,14 +82,14 @@ def test_missing_share_and_class_balance(customers: pd.DataFrame, telco: Dataset
     assert ("TotalCharges", "is missing in at most 5.0% of the rows", 1) in checks(
         quality.validate(gaps, strict, LIMITS, "x"), "error"
     )
-    rare = quality.validate(customers, telco, config.Quality(churn_share=(0.5, 0.9)), "x")
+    rare = quality.validate(customers, telco, Quality(churn_share=(0.5, 0.9)), "x")
     assert ("Churn", "churn share is 50.0% to 90.0%", 1) in checks(rare, "warning")
 
 
 def test_a_column_that_gives_the_outcome_away_is_a_suspect(customers: pd.DataFrame, telco: Dataset) -> None:
     told = customers.assign(MonthlyCharges=np.where(customers.Churn == "Yes", 90.0, 20.0))
     assert [c.column for c in quality.validate(told, telco, LIMITS, "x").report.warnings] == ["MonthlyCharges"]
-    stop = quality.validate(told, telco, config.Quality(leakage="error"), "x")
+    stop = quality.validate(told, telco, Quality(leakage="error"), "x")
     assert [c.column for c in stop.report.errors] == ["MonthlyCharges"]
 
 
@@ -114,7 +115,7 @@ def _rows(rows: int) -> pd.DataFrame:
 
 def test_stale_and_unreadable_moments(timed: Dataset) -> None:
     rows = _rows(400)
-    found = quality.validate(rows, timed, config.Quality(max_age_days=30, stale="error"), "x")
+    found = quality.validate(rows, timed, Quality(max_age_days=30, stale="error"), "x")
     assert [c[:2] for c in checks(found, "error")] == [("at", "newest row is at most 30 days old")]
     rows.loc[3, "at"] = "soon"
     assert [c.examples for c in quality.validate(rows, timed, LIMITS, "x").report.errors] == [("'soon' in row 4",)]
@@ -135,7 +136,7 @@ def test_drift_is_measured_from_the_previous_version(customers: pd.DataFrame, te
     same = generator.generate(telco, 1000, seed=6)
     moved = same.assign(MonthlyCharges=same.MonthlyCharges * 1.5, Contract="Two year")
     moved.loc[:300, "TotalCharges"] = np.nan
-    source = config.Generate(kind="generate")
+    source = Generate(kind="generate")
     for frame, expected in ((same, set()), (moved, {"MonthlyCharges", "Contract", "TotalCharges"})):
         found = intake.check([source], [tables.to_bytes(frame)], telco, LIMITS, before)
         drifted = {c.column for c in found.report.warnings if "Jensen-Shannon" in c.rule}
@@ -159,7 +160,7 @@ def test_rows_without_an_outcome_are_left_out_or_refused(customers: pd.DataFrame
     assert checks(found, "warning") == [("Churn", "says whether the customer left", 100)]
     expected = conform.conform(customers[blank.Churn.notna()].reset_index(drop=True), telco)[0]
     pd.testing.assert_frame_equal(found.table, expected)
-    refused = quality.validate(blank, telco, config.Quality(unlabelled="error", quarantine=0.5), "x").report
+    refused = quality.validate(blank, telco, Quality(unlabelled="error", quarantine=0.5), "x").report
     with pytest.raises(
         ChurnError, match=r"'Churn': says whether .* 100 of 1000 failed: row 4, row 14, row 24.*= \"drop\""
     ):
@@ -176,7 +177,7 @@ def test_rows_are_numbered_as_in_the_file_whatever_was_left_out(customers: pd.Da
     bad.loc[11, "customerID"] = bad.loc[10, "customerID"]
     found = quality.validate(bad, telco, LIMITS, "x").report.errors
     assert [check.examples[0].split()[-1] for check in found] == ["8", "12", "10"]
-    aside = quality.validate(bad, telco, config.Quality(quarantine=0.01), "x").quarantine
+    aside = quality.validate(bad, telco, Quality(quarantine=0.01), "x").quarantine
     assert aside.row.tolist() == [8, 10, 12]
 
 

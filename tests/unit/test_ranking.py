@@ -6,9 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from churn import conform, explain, features, generator, models, predictions, ranking, scoring
-from churn.config import Family, File
+from churn.data_settings import File
 from churn.dataset import Dataset
 from churn.errors import ChurnError
+from churn.score_settings import Score
+from churn.train_settings import Family
 
 FAMILY = Family(name="linear", estimator="sklearn.linear_model.LogisticRegression", impute=True, scale=True)
 WORTH = {"contact_cost": 5.0, "success_rate": 0.3, "margin_column": "MonthlyCharges"}
@@ -20,7 +22,7 @@ def customers(telco: Dataset) -> pd.DataFrame:
 
 
 def _scorer(telco: Dataset, customers: pd.DataFrame, folder: Path, worth: dict[str, object] | None) -> scoring.Scorer:
-    inputs, outcome = features.frame(telco, customers), models.outcome(telco, customers)
+    inputs, outcome = features.frame(telco, customers), features.outcome(telco, customers)
     pipeline = models.build(FAMILY, telco, 0, {}).fit(inputs, outcome)
     about = {"dataset": telco.model_dump(mode="json"), "threshold": 0.3, "value": worth}
     scoring.write(folder, pipeline, {**about, explain.BACKGROUND: explain.background(telco, customers, 0)})
@@ -34,7 +36,7 @@ def test_the_best_to_contact_come_first(
     monkeypatch.setenv("CHURNFLOW_SCORES", str(tmp_path))
     scorer = _scorer(telco, customers, tmp_path / "model", worth)
     shards = [ranking.score(scorer, customers.iloc[a:b], "run") for a, b in ranking.shards(300, 120)]
-    found = ranking.rank(scorer, customers, shards[::-1], ranking.Score(explained=10), "list")
+    found = ranking.rank(scorer, customers, shards[::-1], Score(explained=10), "list")
     listed = pd.read_csv(found.place)
     key = "expected_value" if worth else "probability"
     assert listed[key].is_monotonic_decreasing
@@ -53,9 +55,7 @@ def test_a_reason_names_the_customers_own_value(
 ) -> None:
     monkeypatch.setenv("CHURNFLOW_SCORES", str(tmp_path))
     scorer = _scorer(telco, customers, tmp_path / "model", None)
-    found = ranking.rank(
-        scorer, customers, [ranking.score(scorer, customers, "run")], ranking.Score(explained=5), "list"
-    )
+    found = ranking.rank(scorer, customers, [ranking.score(scorer, customers, "run")], Score(explained=5), "list")
     first = pd.read_csv(found.place).iloc[0]
     name, text = first.reason_1.split(" = ")
     value = text.rsplit(" (", 1)[0]
@@ -85,11 +85,11 @@ def test_rows_with_errors_are_set_aside_and_too_many_stop_the_run(telco: Dataset
     rows.loc[[3, 8], "Contract"] = "Monthly"
     rows.to_csv(tmp_path / "customers.csv", index=False)
     origin = [File(kind="file", path=str(tmp_path / "customers.csv"))]
-    table, aside, _ = ranking.screen(origin, telco, ranking.Score(quarantine=0.01))
+    table, aside, _ = ranking.screen(origin, telco, Score(quarantine=0.01))
     assert (len(table), aside.row.tolist()) == (198, [4, 9])
     assert aside.reasons.str.startswith("Contract is one of").all()
     with pytest.raises(ChurnError, match=r"column 'Contract'.*'Monthly' in row 4"):
-        ranking.screen(origin, telco, ranking.Score(quarantine=0.005))
+        ranking.screen(origin, telco, Score(quarantine=0.005))
 
 
 def test_a_column_with_a_name_of_the_list_is_refused(telco: Dataset) -> None:
@@ -98,4 +98,4 @@ def test_a_column_with_a_name_of_the_list_is_refused(telco: Dataset) -> None:
     described = telco.model_dump(mode="json")
     described["columns"]["rank"] = {"type": "integer"}
     with pytest.raises(ChurnError, match="rank have names of the list's own"):
-        ranking.screen([], read(described), ranking.Score())
+        ranking.screen([], read(described), Score())

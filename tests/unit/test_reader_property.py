@@ -5,7 +5,7 @@ import io
 from dataclasses import dataclass
 from typing import Any
 
-from churn import config, reader, text_encoding
+from churn import core, reader, text_encoding
 from churn.conform import conform
 from churn.dataset import Dataset
 from hypothesis import assume, given, settings
@@ -32,7 +32,7 @@ values = ["True", "False"]
 positive = "True"
 """
 COLUMNS = ["key", "note", "amount", "flag", "left"]
-DATASETS = {mark: config.parse(Dataset, DESCRIPTION.format(decimal=mark), "dressed.toml") for mark in ".,"}
+DATASETS = {mark: core.parse(Dataset, DESCRIPTION.format(decimal=mark), "dressed.toml") for mark in ".,"}
 NOTES = st.text(st.sampled_from("abcXYZ019 äöéñßŁж,;|\t\"'.-\n€"), max_size=12)
 
 

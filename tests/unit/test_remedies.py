@@ -8,15 +8,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from churn import checks, config, describe, folds, leakage, profile, quality, reader, split, toml
-from churn.config import DataConfig, Quality, Search, Split
+from churn import checks, core, describe, folds, leakage, profile, quality, reader, split, toml
+from churn.data_settings import DataConfig, Quality, Split
 from churn.dataset import Dataset
 from churn.errors import ChurnError
+from churn.train_settings import Search
 from conftest import TIMED
 from described import DAYS, LEFT, ROWS, customers, of, rng
 
 VALUE = r'("[^"]*"|\[[^\]]*\]|true|false|-?[\d.]+)'
-MINE = config.Quality(leakage="error", drifted="error", unlabelled="error")
+MINE = Quality(leakage="error", drifted="error", unlabelled="error")
 
 
 def written(said: str, text: str = "") -> dict[str, Any]:
@@ -41,7 +42,7 @@ def refused(frame: pd.DataFrame, dataset: Dataset, limits: Quality = MINE) -> ch
 
 def described(said: str = "") -> Dataset:
     """The description, with what a message said written into it."""
-    return config.check(Dataset, written(said) if said else tomllib.loads(TEXT), "bank.toml")
+    return core.check(Dataset, written(said) if said else tomllib.loads(TEXT), "bank.toml")
 
 
 def changed(column: str, *cells: Any) -> pd.DataFrame:
@@ -146,7 +147,7 @@ def test_a_column_that_is_missing_is_added_or_described_no_more() -> None:
         quality.validate(frame, described(), MINE, "x.csv")
     without = re.sub(r"\[columns\.plan\]\n.*?\n\n", "", TEXT, flags=re.DOTALL)
     for given, text in ((base(), TEXT), (frame, without)):
-        dataset = config.parse(Dataset, text, "bank.toml")
+        dataset = core.parse(Dataset, text, "bank.toml")
         assert not quality.validate(given, dataset, MINE, "x.csv").report.errors
 
 
@@ -154,7 +155,7 @@ def _settings(check: checks.Check) -> Quality:
     """config/data.toml's [quality] after the remedy."""
     lines = "\n".join(toml.line(*item) for item in MINE.model_dump(exclude_none=True).items())
     file = f'[[source]]\nkind = "generate"\n[quality]\n{lines}\n'
-    return config.check(DataConfig, written(check.remedy, file), "data.toml").quality
+    return core.check(DataConfig, written(check.remedy, file), "data.toml").quality
 
 
 def test_rows_without_an_outcome_are_dropped_where_the_remedy_is_followed() -> None:
@@ -231,18 +232,18 @@ def test_a_word_among_numbers_is_missing_once_the_note_is_followed() -> None:
     found = of(frame)
     (note,) = [note for note in found.decisions if note.startswith("paid: ")]
     assert refused(frame, found.dataset).column == "paid"
-    dataset = config.check(Dataset, written(f"[columns.paid] {note}", found.text), "bank.toml")
+    dataset = core.check(Dataset, written(f"[columns.paid] {note}", found.text), "bank.toml")
     table = quality.validate(frame, dataset, MINE, "x.csv").table
     assert table["paid"].isna().sum() == 40
 
 
 def _time_is_ignored(said: str, text: str) -> Dataset:
     assert "change the role of 'at'" in said
-    return config.parse(Dataset, text.replace('role = "time"', 'role = "ignore"'), "timed.toml")
+    return core.parse(Dataset, text.replace('role = "time"', 'role = "ignore"'), "timed.toml")
 
 
 def test_a_split_or_folds_that_cannot_be_are_mended_as_they_say() -> None:
-    timed = config.parse(Dataset, TIMED, "timed.toml")
+    timed = core.parse(Dataset, TIMED, "timed.toml")
     rows = 200
     table = pd.DataFrame(
         {

@@ -6,10 +6,10 @@ import tempfile
 import numpy as np
 import pandas as pd
 import pytest
-from churn import config, features, folds, generator, models, scores, scoring, selection, tuning
-from churn.config import Family, Search, TrainConfig
+from churn import core, features, folds, generator, models, scores, scoring, selection, tuning
 from churn.dataset import Dataset
 from churn.errors import ChurnError
+from churn.train_settings import Family, Search, TrainConfig
 from churn.tuning import Candidate, Trial
 from conftest import ROOT
 
@@ -22,7 +22,7 @@ def train(telco: Dataset) -> pd.DataFrame:
 
 
 def _candidate(name: str, unseen: np.ndarray, train: pd.DataFrame, dataset: Dataset) -> Candidate:
-    outcome = models.outcome(dataset, train)
+    outcome = features.outcome(dataset, train)
     tested = [places.test for places in folds.folds(SEARCH, dataset, train)]
     by_fold = tuple(scores.auc(outcome[places], unseen[places]) for places in tested)
     best = Trial({"C": 1.0}, {"roc_auc": float(np.mean(by_fold))}, by_fold)
@@ -33,7 +33,7 @@ def _candidate(name: str, unseen: np.ndarray, train: pd.DataFrame, dataset: Data
 def _independent(train: pd.DataFrame, dataset: Dataset) -> list[Candidate]:
     """Two candidates that know different things, one that knows what the first does, and one that knows nothing."""
     rng = np.random.default_rng(0)
-    outcome = models.outcome(dataset, train)
+    outcome = features.outcome(dataset, train)
     signal = [np.clip(0.3 * outcome + rng.random(len(outcome)) * 0.7, 0, 1) for _ in range(2)]
     made = {"a": signal[0], "b": signal[1], "like_a": signal[0] * 0.999, "noise": rng.random(len(outcome))}
     return [_candidate(name, unseen, train, dataset) for name, unseen in made.items()]
@@ -52,11 +52,11 @@ def test_only_families_that_add_something_are_blended(telco: Dataset, train: pd.
 
 
 def test_a_blend_is_the_mean_of_its_members_also_in_onnx(telco: Dataset, train: pd.DataFrame) -> None:
-    families = config.load(TrainConfig, ROOT / "tests" / "quick_train.toml").model
+    families = core.load(TrainConfig, ROOT / "tests" / "quick_train.toml").model
     tuned = [tuning.tune(family.model_copy(update={"iterations": 1}), SEARCH, telco, train) for family in families]
     mixed = dataclasses.replace(tuned[0], members=tuple(tuned), unseen=np.mean([c.unseen for c in tuned], axis=0))
     chosen = selection.choose(mixed, SEARCH, telco, train, None)
-    inputs, outcome = features.frame(telco, train), models.outcome(telco, train)
+    inputs, outcome = features.frame(telco, train), features.outcome(telco, train)
     alone = [models.build(c.family, telco, SEARCH.seed, c.best.params).fit(inputs, outcome) for c in tuned]
     last = chosen.pipeline.steps[-1][1]
     np.testing.assert_allclose(
@@ -70,9 +70,9 @@ def test_a_blend_is_the_mean_of_its_members_also_in_onnx(telco: Dataset, train: 
 
 
 def test_the_threshold_is_one_of_calibrated_probabilities(telco: Dataset, train: pd.DataFrame) -> None:
-    logistic = config.load(TrainConfig, ROOT / "tests" / "quick_train.toml").model[0]
+    logistic = core.load(TrainConfig, ROOT / "tests" / "quick_train.toml").model[0]
     weighted = logistic.model_copy(update={"iterations": 1, "fixed": {"class_weight": "balanced", "max_iter": 2000}})
-    winner, outcome = tuning.tune(weighted, SEARCH, telco, train), models.outcome(telco, train)
+    winner, outcome = tuning.tune(weighted, SEARCH, telco, train), features.outcome(telco, train)
     chosen = selection.choose(winner, SEARCH, telco, train, None)
     assert chosen.calibration.used, "class weights distort probabilities"
     assert chosen.threshold == scores.best_f1_threshold(outcome, chosen.calibration.apply(winner.unseen))
@@ -85,4 +85,4 @@ def test_the_threshold_is_one_of_calibrated_probabilities(telco: Dataset, train:
 def test_a_family_cannot_have_the_blends_name() -> None:
     text = "[[model]]\nname = 'blend'\nestimator = 'sklearn.linear_model.LogisticRegression'"
     with pytest.raises(ChurnError, match="no \\[\\[model\\]\\] may be named 'blend'"):
-        config.parse(TrainConfig, text, "train.toml")
+        core.parse(TrainConfig, text, "train.toml")

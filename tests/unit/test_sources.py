@@ -9,14 +9,15 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from churn import config, generator, sources, tables
+from churn import generator, sources, tables
+from churn.data_settings import Source
 from churn.dataset import Dataset
 from churn.errors import ChurnError
 from pydantic import TypeAdapter
 
 
-def source(**keys: object) -> config.Source:
-    return TypeAdapter(config.Source).validate_python(keys)
+def source(**keys: object) -> Source:
+    return TypeAdapter(Source).validate_python(keys)
 
 
 def table(telco: Dataset, **keys: object) -> pd.DataFrame:

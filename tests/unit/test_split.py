@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from churn import conform, describe, generator, split
-from churn.config import Split
+from churn.data_settings import Split
 from churn.dataset import Dataset
 from churn.errors import ChurnError
 from churn.split import HOLDOUT, NEITHER, TRAIN

@@ -5,10 +5,10 @@ import time
 import numpy as np
 import pandas as pd
 import pytest
-from churn import config, features, folds, generator, models, tuning
-from churn.config import Family, Search, TrainConfig
+from churn import core, features, folds, generator, models, tuning
 from churn.dataset import Dataset
 from churn.errors import ChurnError
+from churn.train_settings import Family, Search, TrainConfig
 from conftest import ROOT
 
 
@@ -19,7 +19,7 @@ def train(telco: Dataset) -> pd.DataFrame:
 
 @pytest.fixture(scope="module")
 def families() -> dict[str, Family]:
-    shipped = config.load(TrainConfig, ROOT / "tests" / "quick_train.toml").model
+    shipped = core.load(TrainConfig, ROOT / "tests" / "quick_train.toml").model
     return {family.name: family for family in shipped}
 
 
@@ -43,7 +43,7 @@ def test_preprocessing_once_per_fold_changes_no_result(
         error_score="raise",
     )
     with threadpool_limits(1):  # sums in another order end in other digits
-        reference.fit(features.frame(telco, train), models.outcome(telco, train))
+        reference.fit(features.frame(telco, train), features.outcome(telco, train))
     for i, trial in enumerate(found.trials):
         assert {f"model__{key}": value for key, value in trial.params.items()} == reference.cv_results_["params"][i]
         for metric, value in trial.scores.items():
@@ -60,7 +60,7 @@ def test_out_of_fold_probabilities_are_those_of_models_that_did_not_see_the_row(
     family, search = families["logistic_regression"], Search(folds=3)
     found = tuning.tune(family, search, telco, train)
     pipeline = models.build(family, telco, search.seed, found.best.params)
-    inputs, outcome = features.frame(telco, train), models.outcome(telco, train)
+    inputs, outcome = features.frame(telco, train), features.outcome(telco, train)
     with threadpool_limits(1):
         cut = folds.folds(search, telco, train)
         expected = cross_val_predict(pipeline, inputs, outcome, cv=cut, method="predict_proba")[:, 1]
@@ -75,7 +75,7 @@ def test_several_workers_find_the_same(telco: Dataset, train: pd.DataFrame, fami
 
 def test_a_backend_that_is_not_installed_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    settings = config.load(TrainConfig, ROOT / "config" / "train.toml")
+    settings = core.load(TrainConfig, ROOT / "config" / "train.toml")
     asked = settings.model_copy(update={"search": Search(backend="ray")})
     with pytest.raises(ChurnError, match="'ray' needs the package ray; install it with `make install EXTRA=ray`"):
         models.check(asked, "train.toml")
@@ -102,7 +102,7 @@ def test_an_estimator_without_probabilities_or_a_parameter_twice_is_refused() ->
         (table.format("sklearn.linear_model.LogisticRegression", "fixed = {D = 1}"), "fixed.D is not a parameter"),
     ):
         with pytest.raises(ChurnError, match=reason):
-            models.check(config.parse(TrainConfig, text, "train.toml"), "train.toml")
+            models.check(core.parse(TrainConfig, text, "train.toml"), "train.toml")
 
 
 def test_the_time_budget_stops_cleanly_with_the_best_so_far(
@@ -147,7 +147,7 @@ def test_lightgbm_is_a_table_away(telco: Dataset, train: pd.DataFrame) -> None:
     [model.search]
     num_leaves = { low = 4, high = 16, integer = true }
     """
-    settings = config.parse(TrainConfig, text, "train.toml")
+    settings = core.parse(TrainConfig, text, "train.toml")
     models.check(settings, "train.toml")
     search = Search(folds=3)
     chosen = selection.choose(tuning.tune(settings.model[0], search, telco, train), search, telco, train, None)

@@ -24,11 +24,13 @@ from churn import (
     versioning,
     windows,
 )
-from churn.config import Family, Search, Slices, Worth, parse
+from churn.core import parse
 from churn.dataset import Dataset, read
 from churn.errors import ChurnError
 from churn.reference import Reference
 from churn.registry import Registered
+from churn.score_settings import Score
+from churn.train_settings import Family, Search, Slices, Worth
 
 RNG = np.random.default_rng(5)
 TRUE = RNG.beta(1.2, 3, 3000)
@@ -199,7 +201,7 @@ def test_the_ranked_list_the_log_and_the_reference_decide_alike(
     scored = ranking.score(scorer, customers, "run")
     assert (scored.decision == pays).all()
     assert ((scored.expected_value > 0) == pays).all()
-    listed = ranking.rank(scorer, customers, [scored], ranking.Score(explained=1), "list")
+    listed = ranking.rank(scorer, customers, [scored], Score(explained=1), "list")
     assert str(listed) == f"{pays.sum()} of 600 customers are worth a contact"
     now = datetime.now(UTC)
     ranking.log(

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from churn import features, generator, labels, monitoring, predictions, windows
-from churn.config import check
+from churn.core import check
 from churn.dataset import Dataset, read
 from churn.errors import ChurnError
 from churn.monitor_config import MonitorConfig
