@@ -20,7 +20,7 @@ OVERLAY ?= prod
 NAMESPACE = $(if $(filter prod,$(OVERLAY)),churnflow,churnflow-$(OVERLAY))
 BRANCH = $(if $(filter prod,$(OVERLAY)),--production,--branch $(OVERLAY))
 
-# What messages tell the reader to type (flows/churn/commands.py).
+# What messages tell the reader to type (flows/churn/settings/commands.py).
 export CHURNFLOW_CALLER := make
 # A variable as one word of the shell, whatever is in it - blanks, quotes, dollars -, and with its option if it is given.
 quoted = '$(subst ','\'',$(value $(1)))'

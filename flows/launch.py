@@ -9,9 +9,12 @@ from typing import Any
 
 import base
 import runs
-from churn import commands, made_up, sources, stores
-from churn.core import Strict
+from churn.data import sources
 from churn.errors import ChurnError
+from churn.registry import made_up
+from churn.settings import commands
+from churn.settings.core import Strict
+from churn.storage import s3
 from metaflow import Flow, FlowSpec, current
 from metaflow.exception import MetaflowException, MetaflowNotFound
 
@@ -62,7 +65,7 @@ def customers(target: str) -> str:
 
 def trained() -> str:
     """``before`` of TrainFlow: its data version is said to be made up, as far as DataFlow's runs know it."""
-    stores.check()
+    s3.check()
     try:
         run = None if "--trigger" in sys.argv else runs.newest(option("data-version"))
     except MetaflowException as error:

@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 
 import base
-from churn import client
+from churn.serving import client
 
 SHOWN = 10
 

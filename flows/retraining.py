@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING
 import base
 import launch
 import runs
-from churn import commands
-from churn.core import load
-from churn.data_settings import DataConfig, Source, any_made_up
-from churn.dataset import Dataset
-from churn.environment import IN_POD
 from churn.errors import ChurnError
+from churn.settings import commands
+from churn.settings.core import load
+from churn.settings.data import DataConfig, Source, any_made_up
+from churn.settings.dataset import Dataset
+from churn.settings.environment import IN_POD
 from metaflow import current
 
 if TYPE_CHECKING:
-    from churn.reference import Reference
+    from churn.serving.reference import Reference
 
 
 def typed(reference: "Reference", source: str) -> str:

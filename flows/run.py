@@ -12,9 +12,11 @@ from pathlib import Path
 import base
 import launch
 import runs
-from churn import core, made_up, sources
-from churn.data_settings import DataConfig
-from churn.dataset import Dataset
+from churn.data import sources
+from churn.registry import made_up
+from churn.settings import core
+from churn.settings.data import DataConfig
+from churn.settings.dataset import Dataset
 
 
 def both(start: Callable[[list[str]], None], description: str = "", source: str = "", settings: str = "") -> list[str]:

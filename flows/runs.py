@@ -3,10 +3,13 @@
 from collections.abc import Iterator
 from typing import Any
 
-from churn import commands, made_up, profile, versioning
+from churn.data import snapshots
+from churn.data.snapshots import Snapshot
 from churn.errors import ChurnError
-from churn.profile import Profile
-from churn.versioning import Snapshot
+from churn.registry import made_up
+from churn.settings import commands
+from churn.validation import profile
+from churn.validation.profile import Profile
 from metaflow import Flow, Run, current
 from metaflow.exception import MetaflowNotFound
 
@@ -94,7 +97,7 @@ def _profile(run: Run) -> Profile:
     data: Any = run.data
     if "columns" in data:
         return profile.read(data.columns)
-    return profile.of(versioning.load(data.data_version))
+    return profile.of(snapshots.load(data.data_version))
 
 
 def read_by(version: str) -> str:

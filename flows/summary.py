@@ -6,14 +6,15 @@ from collections.abc import Iterator
 from typing import Any
 
 import runs
-from churn import commands, promotion
+from churn.serving import release
+from churn.settings import commands
 
 
 def lines(data_run: str, train_run: str) -> Iterator[str]:
     """The summary of a DataFlow run and the TrainFlow run on its version, line by line."""
     data, train = runs.one("DataFlow", data_run).data, runs.one("TrainFlow", train_run).data
     champion, made = train.champion, train.challenger
-    found = promotion.record(made)
+    found = release.record(made)
     stored = "" if data.saved.uploaded else "; stored already, nothing uploaded"
     kind = "made-up rows" if data.made_up else "rows"
     yield f"Data       {data.data_version}  ({data.rows[0]:,} {kind} to train, {data.rows[1]:,} held out{stored})"

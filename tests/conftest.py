@@ -31,7 +31,8 @@ for _name in (
     os.environ.pop(_name, None)
 
 import s3  # noqa: E402
-from churn import core, dataset, environment, generator  # noqa: E402, F401
+from churn.data import synthetic  # noqa: E402
+from churn.settings import core, dataset, environment  # noqa: E402, F401
 from s3 import Server, alone  # noqa: E402, F401
 
 TIMED = """
@@ -108,7 +109,7 @@ def hook() -> Iterator[SimpleNamespace]:
 def customers_csv(telco: dataset.Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """1,500 made-up customers as a CSV file."""
     path = tmp_path_factory.mktemp("data") / "customers.csv"
-    generator.generate(telco, 1500, seed=7).to_csv(path, index=False)
+    synthetic.generate(telco, 1500, seed=7).to_csv(path, index=False)
     return path
 
 

@@ -19,7 +19,7 @@ GENERATE = """
 import sys
 sys.path.insert(0, "flows")
 from churn import config, generator
-from churn.dataset import Dataset
+from churn.settings.dataset import Dataset
 telco = config.load(Dataset, "config/datasets/telco.toml")
 generator.generate(telco, int(sys.argv[1]), seed=int(sys.argv[3])).to_parquet(sys.argv[2], index=False)
 """

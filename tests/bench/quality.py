@@ -16,10 +16,14 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "flows"), str(ROOT / "tests")]
 
 import other_data  # noqa: E402
-from churn import core, describe, features, quality, scores, selection, tuning  # noqa: E402
-from churn.data_settings import DataConfig  # noqa: E402
-from churn.dataset import Dataset  # noqa: E402
-from churn.train_settings import TrainConfig  # noqa: E402
+from churn.data import features  # noqa: E402
+from churn.schema_inference import infer  # noqa: E402
+from churn.settings import core  # noqa: E402
+from churn.settings.data import DataConfig  # noqa: E402
+from churn.settings.dataset import Dataset  # noqa: E402
+from churn.settings.train import TrainConfig  # noqa: E402
+from churn.training import hyperparameter_search, metrics, selection  # noqa: E402
+from churn.validation import validation  # noqa: E402
 
 TELCO = ROOT.parent / "shared" / "data" / "telco_churn.csv"
 ROWS = {
@@ -34,7 +38,10 @@ def ours(
     """Holdout probabilities of the shipped config's winner, and the seconds it took."""
     started = time.monotonic()
     search = settings.search
-    tuned = [tuning.tune(family, search, dataset, train, tuning.jobs(search, 1)) for family in settings.model]
+    tuned = [
+        hyperparameter_search.tune(family, search, dataset, train, hyperparameter_search.jobs(search, 1))
+        for family in settings.model
+    ]
     winner = selection.board(tuned, search, dataset, train)[0]
     chosen = selection.choose(winner, search, dataset, train, None)
     return chosen.pipeline.predict_proba(features.frame(dataset, holdout))[:, 1], time.monotonic() - started
@@ -69,8 +76,8 @@ def data_sets(telco_file: Path) -> dict[str, tuple[Dataset, pd.DataFrame]]:
     for name, text in texts.items():
         raw = pd.read_csv(io.StringIO(text), dtype="str", keep_default_na=False)
         known = ROOT / "config" / "datasets" / f"{name}.toml"
-        dataset = core.load(Dataset, known) if known.exists() else describe.describe(raw, name, name).dataset
-        found[name] = dataset, quality.validate(raw, dataset, limits, name).table
+        dataset = core.load(Dataset, known) if known.exists() else infer.describe(raw, name, name).dataset
+        found[name] = dataset, validation.validate(raw, dataset, limits, name).table
     return found
 
 
@@ -93,7 +100,7 @@ def main() -> None:
             outcome = features.outcome(dataset, holdout)
             mine, seconds = ours(settings, dataset, train, holdout)
             theirs, took = flaml(dataset, train, holdout, seconds, seed)
-            row = [f(outcome, p) for p in (mine, theirs) for f in (scores.auc, scores.brier, scores.ece)]
+            row = [f(outcome, p) for p in (mine, theirs) for f in (metrics.auc, metrics.brier, metrics.ece)]
             rows.append(row)
             print(_line(name, str(seed), row) + f"   {seconds:.0f} s, {took:.0f} s", flush=True)
         print(_line(name, "mean", list(np.mean(rows, axis=0))), flush=True)

@@ -18,7 +18,7 @@ import json, sys, time
 started = time.monotonic()
 sys.path.insert(0, "flows")
 from churn import config, selection, tuning, versioning
-from churn.train_settings import TrainConfig
+from churn.settings.train import TrainConfig
 from joblib import Parallel, cpu_count, delayed
 settings = config.load(TrainConfig, sys.argv[1])
 data = versioning.load(sys.argv[2])
@@ -34,7 +34,7 @@ SAVING = """
 import json, sys, time
 sys.path.insert(0, "flows")
 from churn import config, features, folds, models, tuning, versioning
-from churn.train_settings import TrainConfig
+from churn.settings.train import TrainConfig
 from sklearn.model_selection import RandomizedSearchCV
 settings = config.load(TrainConfig, sys.argv[1])
 data = versioning.load(sys.argv[2])

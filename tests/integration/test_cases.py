@@ -15,10 +15,12 @@ from typing import Any
 import openpyxl
 import pandas as pd
 import pytest
-from churn import core, quality, sources, tables
-from churn.data_settings import File, Quality
-from churn.dataset import Dataset
+from churn.data import sources, tables
 from churn.errors import ChurnError
+from churn.settings import core
+from churn.settings.data import File, Quality
+from churn.settings.dataset import Dataset
+from churn.validation import validation
 from clone import Clone, clone
 from conftest import ROOT
 
@@ -49,10 +51,10 @@ def _described(here: Clone, name: str) -> Dataset:
     return core.load(Dataset, here.description(name))
 
 
-def _read(file: Path, dataset: Dataset) -> quality.Validated:
+def _read(file: Path, dataset: Dataset) -> validation.Validated:
     """What DataFlow makes of the file."""
     data, _ = sources.read(File(kind="file", path=str(file)), dataset)
-    found = quality.validate(tables.from_bytes(data), dataset, Quality(), str(file))
+    found = validation.validate(tables.from_bytes(data), dataset, Quality(), str(file))
     found.report.require(str(file))
     return found
 
@@ -101,7 +103,7 @@ def test_rows_without_an_outcome_are_left_out_and_counted(here: Clone) -> None:
         core.parse(Dataset, text, "blank.toml")
     table = tables.from_bytes(tables.load(file)[0])
     strict = Quality(unlabelled="error")
-    report = quality.validate(table, _described(here, "blank"), strict, str(file)).report
+    report = validation.validate(table, _described(here, "blank"), strict, str(file)).report
     with pytest.raises(ChurnError, match="says whether the customer left; 15 of 150 failed: row 1, ") as refusal:
         report.require(str(file))
     assert "missing = true" not in str(refusal.value)

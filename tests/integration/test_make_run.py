@@ -17,13 +17,13 @@ NAMED = r"Data version (\S+) \(stored\)"
 @pytest.fixture(scope="module")
 def bank(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """Another company's customers, in a file that a shell would stumble over, and their description."""
-    from churn import describe
+    from churn.schema_inference import infer
 
     folder = tmp_path_factory.mktemp("other company")
     source, description = folder / "it's $HOME.csv", folder / "bank.toml"
     table = narrow(1200, seed=5)
     table.to_csv(source, index=False)
-    description.write_text(describe.describe(table.astype("str"), "bank", "bank.csv").text)
+    description.write_text(infer.describe(table.astype("str"), "bank", "bank.csv").text)
     return source, description
 
 

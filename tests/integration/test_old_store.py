@@ -8,8 +8,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from churn import generator
-from churn.dataset import Dataset
+from churn.data import synthetic
+from churn.settings.dataset import Dataset
 from conftest import ROOT, alone
 
 FIXTURE = ROOT / "tests" / "fixtures" / "old_store"
@@ -38,7 +38,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def customers(telco: Dataset, tmp_path_factory: pytest.TempPathFactory) -> str:
     path = tmp_path_factory.mktemp("new") / "customers.csv"
-    generator.generate(telco, 400, seed=12).to_csv(path, index=False)
+    synthetic.generate(telco, 400, seed=12).to_csv(path, index=False)
     return str(path)
 
 

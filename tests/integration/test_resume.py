@@ -8,8 +8,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from churn import registry
-from churn.tracking import FAMILY, TRAINING, client
+from churn.registry import model_registry
+from churn.registry.tracking import FAMILY, TRAINING, client
 from conftest import ROOT, flow
 
 
@@ -74,13 +74,14 @@ def _versions() -> set[tuple[str, str]]:
 
 
 def test_a_second_registration_of_the_same_training_is_the_first_one(trained: SimpleNamespace) -> None:
-    from churn import models, scoring, versioning
+    from churn.data import snapshots
+    from churn.training import estimators, onnx_scorer
 
-    data = versioning.load(trained.data.data_version)
-    whole = models.whole(trained.train.pipeline, data.dataset)
+    data = snapshots.load(trained.data.data_version)
+    whole = estimators.whole(trained.train.pipeline, data.dataset)
     before = _versions()
-    again = registry.register(
-        "churn-classifier", trained.train.mlflow_run, trained.train.training, whole, scoring.MODEL, data.holdout, {}
+    again = model_registry.register(
+        "churn-classifier", trained.train.mlflow_run, trained.train.training, whole, onnx_scorer.MODEL, data.holdout, {}
     )
     assert again.version == trained.train.challenger.version
     assert _versions() == before

@@ -1,11 +1,12 @@
 """Strict settings: what is wrong is named with file, key and reason; what ships is right."""
 
 import pytest
-from churn import core, models
-from churn.data_settings import DataConfig
-from churn.dataset import Dataset, read
 from churn.errors import ChurnError
-from churn.train_settings import TrainConfig
+from churn.settings import core
+from churn.settings.data import DataConfig
+from churn.settings.dataset import Dataset, read
+from churn.settings.train import TrainConfig
+from churn.training import estimators
 from conftest import ROOT
 
 COLUMNS = """
@@ -130,8 +131,8 @@ def test_a_missing_config_file_is_named() -> None:
 
 def test_what_ships_is_valid() -> None:
     core.load(DataConfig, ROOT / "config" / "data.toml")
-    models.check(core.load(TrainConfig, ROOT / "config" / "train.toml"), "train.toml")
-    models.check(core.load(TrainConfig, ROOT / "tests" / "quick_train.toml"), "quick_train.toml")
+    estimators.check(core.load(TrainConfig, ROOT / "config" / "train.toml"), "train.toml")
+    estimators.check(core.load(TrainConfig, ROOT / "tests" / "quick_train.toml"), "quick_train.toml")
 
 
 def test_what_the_comments_offer_is_valid() -> None:

@@ -1,11 +1,12 @@
 """Nobody's customers are made up unless their data set says how, and where they are, it is said."""
 
 import pytest
-from churn import made_up, sources
-from churn.data_settings import File, Generate, Source
-from churn.dataset import Dataset
+from churn.data import sources
 from churn.errors import ChurnError
-from churn.registry import Registered
+from churn.registry import made_up
+from churn.registry.model_registry import Registered
+from churn.settings.data import File, Generate, Source
+from churn.settings.dataset import Dataset
 
 GENERATED = Generate(kind="generate", rows=1000)
 REAL = File(kind="file", path="join.csv")
@@ -43,7 +44,11 @@ def test_the_line_says_what_is_made_up_and_how_to_use_ones_own(telco: Dataset, m
 
 
 def test_the_services_examples_need_no_table(telco: Dataset) -> None:
-    from churn import generator, serving
+    from churn.data import synthetic
+    from churn.serving import packaging
 
     bare = telco.model_copy(update={"generate": {}})
-    assert len(serving.json_rows(bare, generator.generate(bare, serving.EXAMPLES, serving.SEED))) == serving.EXAMPLES
+    assert (
+        len(packaging.json_rows(bare, synthetic.generate(bare, packaging.EXAMPLES, packaging.SEED)))
+        == packaging.EXAMPLES
+    )

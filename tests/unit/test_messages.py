@@ -12,15 +12,16 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from churn import commands, scores
-from churn.column import Kind, Role
-from churn.core import Strict
-from churn.data_settings import DataConfig
-from churn.dataset import Dataset
-from churn.deploy import Deploy
-from churn.monitor_config import MonitorConfig
-from churn.score_settings import ScoreConfig
-from churn.train_settings import TrainConfig
+from churn.settings import commands
+from churn.settings.column import Kind, Role
+from churn.settings.core import Strict
+from churn.settings.data import DataConfig
+from churn.settings.dataset import Dataset
+from churn.settings.deploy import Deploy
+from churn.settings.monitor import MonitorConfig
+from churn.settings.score import ScoreConfig
+from churn.settings.train import TrainConfig
+from churn.training import metrics
 from conftest import ROOT
 
 from bento.settings import ServeConfig
@@ -112,7 +113,7 @@ def _tables(model: type[Strict], path: str = "") -> dict[str, frozenset[str]]:
             for table, keys in _tables(inner, place).items():
                 found[table] = found.get(table, frozenset()) | keys
         if whole in ("dict[str, float]", "dict[str, str]"):
-            found[place] = frozenset(scores.METRICS if "float" in whole else ())
+            found[place] = frozenset(metrics.METRICS if "float" in whole else ())
     return found
 
 

@@ -11,8 +11,8 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
-from churn import mlflow_store, registry, tracking
 from churn.errors import ChurnError
+from churn.registry import mlflow_store, model_registry, tracking
 
 
 def line(monkeypatch: pytest.MonkeyPatch, uri: str) -> str:
@@ -163,14 +163,14 @@ def test_an_alias_whose_version_is_gone_is_no_champion(store: Path, tmp_path: Pa
     versions = [str(mlflow.create_model_version("m", "file:///nowhere", run).version) for _ in range(3)]
     for alias, version in (("champion", versions[2]), ("previous", versions[1])):
         mlflow.set_registered_model_alias("m", alias, version)
-    mlflow.set_model_version_tag("m", versions[1], registry.REPLACED, versions[0])
+    mlflow.set_model_version_tag("m", versions[1], model_registry.REPLACED, versions[0])
     mlflow.delete_model_version("m", versions[0])
-    bad, good = registry.rollback("m", "what the restored champion once replaced is deleted")
+    bad, good = model_registry.rollback("m", "what the restored champion once replaced is deleted")
     assert (bad.version, good.version) == (versions[2], versions[1])
-    assert registry.by_alias("m", "previous") is None
+    assert model_registry.by_alias("m", "previous") is None
     with sqlite3.connect(store) as database:  # an alias that outlived its version
         database.execute("UPDATE model_versions SET current_stage = 'Deleted_Internal'")
-    assert registry.by_alias("m", "champion") is None
+    assert model_registry.by_alias("m", "champion") is None
 
 
 def test_the_files_of_a_version_are_those_it_was_registered_with(
@@ -183,9 +183,9 @@ def test_the_files_of_a_version_are_those_it_was_registered_with(
     given.mkdir()
     for name in ("model.onnx", "manifest.json"):
         (given / name).write_text(name)
-    mlflow.log_artifacts(run, str(given), registry.FILES)
-    model = registry.Registered("m", "3", run, {registry.CHECKSUMS: registry._checksums(given)})
-    assert sorted(path.name for path in registry.fetch(model, tmp_path / "a").iterdir()) == [
+    mlflow.log_artifacts(run, str(given), model_registry.FILES)
+    model = model_registry.Registered("m", "3", run, {model_registry.CHECKSUMS: model_registry._checksums(given)})
+    assert sorted(path.name for path in model_registry.fetch(model, tmp_path / "a").iterdir()) == [
         "manifest.json",
         "model.onnx",
     ]
@@ -194,7 +194,7 @@ def test_the_files_of_a_version_are_those_it_was_registered_with(
     for damage in (lambda: kept.write_text("model,onnx"), kept.unlink):
         damage()
         with pytest.raises(ChurnError) as error:
-            registry.fetch(model, tmp_path / "b")
+            model_registry.fetch(model, tmp_path / "b")
         assert str(error.value) == (
             f"m version 3: model.onnx is missing or damaged in MLflow's artifact store (run {run}, artifact scorer); bring them "
             "back from a backup, or make another version champion (make promote DATASET=NAME VERSION=NUMBER); if "
@@ -204,6 +204,6 @@ def test_the_files_of_a_version_are_those_it_was_registered_with(
     (kept.parent / "manifest.json").unlink()
     kept.parent.rmdir()
     with pytest.raises(ChurnError, match="m version 3: its files are gone from MLflow's artifact store"):
-        registry.fetch(model, tmp_path / "c")
+        model_registry.fetch(model, tmp_path / "c")
     with pytest.raises(ChurnError, match="its scikit-learn pipeline cannot be read from MLflow's artifact store"):
-        registry.load(model)
+        model_registry.load(model)
