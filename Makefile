@@ -132,7 +132,7 @@ checkov: $(READY) ## manifests and Dockerfile against checkov's rules, in an env
 	$(PY) -m uv tool run checkov==$(CHECKOV_VERSION) --config-file .checkov.yaml
 
 test: $(READY) ## unit and integration tests
-	$(PY) -m pytest
+	$(PY) -m pytest -n 2 --dist loadfile
 
 mlflow: $(READY) ## browse experiments and the registry: make mlflow [PORT=5000] [HOST=0.0.0.0, for every machine]
 	@$(PY) flows/serve.py --mlflow --host $(call quoted,HOST) --port $(if $(filter file,$(origin PORT)),5000,$(call quoted,PORT))

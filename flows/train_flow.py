@@ -27,7 +27,6 @@ class TrainFlow(base.Flow):
     def start(self):
         """The data version is read back and checked, and the training has its MLflow run - if there is anything to train."""
         from churn.data import snapshots
-        from churn.registry import tracking
         from churn.serving import release
 
         config = base.read(TrainConfig, self.settings)
@@ -38,10 +37,8 @@ class TrainFlow(base.Flow):
         self.rows, self.families = len(data.train), list(config.model)
         self.training = f"{current.flow_name}/{current.run_id}"  # kept by a resume: it names the training, not the run
         self.lineage = release.lineage(self.data_version, self.training, config)
-        self.challenger = None if self.force else release.unchanged(data.dataset, self.lineage)
+        self.challenger, self.mlflow_run = release.begin(data, config, self.lineage, self.force)
         self.nothing_to_do = self.challenger is not None
-        new = not self.nothing_to_do
-        self.mlflow_run = tracking.open_run(config.experiment, self.training, self.lineage) if new else ""
         self.next(self.tune, foreach="families")
 
     @base.skippable

@@ -22,6 +22,8 @@ _STATE = tempfile.TemporaryDirectory(prefix="churnflow-tests-")
 os.environ["CHURNFLOW_HOME"] = _STATE.name
 for _name in (
     "METAFLOW_DATASTORE_SYSROOT_LOCAL",
+    "DVC_SITE_CACHE_DIR",
+    "MLFLOW_ARTIFACTS",
     "MLFLOW_TRACKING_URI",
     "BENTOML_HOME",
     "CHURNFLOW_DVC_REMOTE",

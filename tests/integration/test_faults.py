@@ -23,13 +23,14 @@ TRAIN, HOLDOUT = 24 << 20, 8 << 20  # bytes: enough to be interrupted in the mid
 SAVE = """
 import random, sys
 sys.path.insert(0, "flows")
-from churn import config, versioning
+from churn.data import snapshots
+from churn.settings import core
 from churn.settings.dataset import Dataset
 from churn.errors import ChurnError
-telco = config.load(Dataset, "config/datasets/telco.toml")
+telco = core.load(Dataset, "config/datasets/telco.toml")
 rng = random.Random(int(sys.argv[1]))
 try:
-    print(versioning.save(rng.randbytes(24 << 20), rng.randbytes(8 << 20), telco, False).version)
+    print(snapshots.save(rng.randbytes(24 << 20), rng.randbytes(8 << 20), telco, False).version)
 except ChurnError as error:
     sys.exit(str(error))
 """

@@ -14,7 +14,7 @@ from conftest import ROOT, alone
 
 FIXTURE = ROOT / "tests" / "fixtures" / "old_store"
 VERSION = "acd825752003d130f64a20255ae71844.dir"
-LOOK = "import sys; sys.path.insert(0, 'flows'); import base, runs; from churn import promotion, registry; print({})"
+LOOK = "import sys; sys.path.insert(0, 'flows'); import base, runs; from churn.registry import model_registry; from churn.serving import release; print({})"
 
 
 @pytest.fixture(scope="module")
@@ -89,5 +89,5 @@ def test_scoring_and_monitoring_go_on_with_the_old_champion(store: Path, custome
 def test_a_person_finds_where_the_old_champion_comes_from(store: Path) -> None:
     said = _run(store, "flows/lifecycle.py", "lineage", "1")
     assert f"flows/train_flow.py run --data-version {VERSION} --force" in said
-    record = _run(store, "-c", LOOK.format("promotion.record(registry.by_version('churn-classifier', '1'))"))
+    record = _run(store, "-c", LOOK.format("release.record(model_registry.by_version('churn-classifier', '1'))"))
     assert "'summary': 'The gate is passed; there is no champion yet, so this model becomes it.'" in record

@@ -22,11 +22,11 @@ NAME = "race"
 PROMOTE = """
 import sys
 sys.path.insert(0, "flows")
-from churn import registry
-model = registry.by_version("race", sys.argv[1])
+from churn.registry import model_registry
+model = model_registry.by_version("race", sys.argv[1])
 while True:
-    former = registry.by_alias("race", "champion")
-    if registry.promote(model, {"gate.promotion": "race"}, former.version if former else None):
+    former = model_registry.by_alias("race", "champion")
+    if model_registry.promote(model, {"gate.promotion": "race"}, former.version if former else None):
         break
 """
 

@@ -22,7 +22,7 @@ NAME = "raced"
 HOLD = """
 import sys, time
 sys.path.insert(0, "flows")
-from churn import tracking
+from churn.registry import tracking
 from churn.registry.registry_lock import locked
 with locked(tracking.client(), sys.argv[1]):
     print("held", flush=True)

@@ -92,7 +92,7 @@ def compared(
     its = snapshots.Snapshot("champion's", telco, True, seen, holdout)
     monkeypatch.setattr(release, "load", lambda version: {"champion's": its}[version])
     monkeypatch.setattr(model_registry, "fetch", lambda *_: Path())
-    monkeypatch.setattr(release.scoring, "Scorer", Champion)
+    monkeypatch.setattr(release.onnx_scorer, "Scorer", Champion)
     monkeypatch.setattr(holdout_looks, "number", number)
     probability = np.clip(0.3 * outcome[:800] + 0.7 * rng.random(800), 0, 1)
     decision = probability > 0.5

@@ -12,20 +12,20 @@ TIED = np.round(TRUE, 2)
 
 def test_scores_are_scikit_learns_ties_included() -> None:
     from scipy.stats import ks_2samp
-    from sklearn import metrics
+    from sklearn import metrics as sklearn_metrics
 
     found = metrics.evaluate(OUTCOME, TIED, 0.3)
     assert tuple(found) == metrics.METRICS
     decided = TIED >= 0.3
     expected = {
-        "accuracy": metrics.accuracy_score(OUTCOME, decided),
-        "precision": metrics.precision_score(OUTCOME, decided),
-        "recall": metrics.recall_score(OUTCOME, decided),
-        "f1": metrics.f1_score(OUTCOME, decided),
-        "roc_auc": metrics.roc_auc_score(OUTCOME, TIED),
-        "pr_auc": metrics.average_precision_score(OUTCOME, TIED),
-        "brier": metrics.brier_score_loss(OUTCOME, TIED),
-        "log_loss": metrics.log_loss(OUTCOME, TIED),
+        "accuracy": sklearn_metrics.accuracy_score(OUTCOME, decided),
+        "precision": sklearn_metrics.precision_score(OUTCOME, decided),
+        "recall": sklearn_metrics.recall_score(OUTCOME, decided),
+        "f1": sklearn_metrics.f1_score(OUTCOME, decided),
+        "roc_auc": sklearn_metrics.roc_auc_score(OUTCOME, TIED),
+        "pr_auc": sklearn_metrics.average_precision_score(OUTCOME, TIED),
+        "brier": sklearn_metrics.brier_score_loss(OUTCOME, TIED),
+        "log_loss": sklearn_metrics.log_loss(OUTCOME, TIED),
         "ks": ks_2samp(TIED[OUTCOME == 1], TIED[OUTCOME == 0]).statistic,
     }
     assert {name: found[name] for name in expected} == pytest.approx(expected, abs=1e-9)

@@ -55,6 +55,14 @@ def unchanged(dataset: Dataset, lineage: Mapping[str, str]) -> model_registry.Re
     return current if current in judged else judged[0]
 
 
+def begin(
+    data: Snapshot, config: TrainConfig, lineage: Mapping[str, str], force: bool
+) -> tuple[model_registry.Registered | None, str]:
+    """The version that makes this training needless (see ``unchanged``), or None and the id of the training's MLflow run."""
+    known = None if force else unchanged(data.dataset, lineage)
+    return known, "" if known else tracking.open_run(config.experiment, lineage["metaflow_run"], lineage)
+
+
 def check(data: Snapshot, config: TrainConfig) -> None:
     """ChurnError for what would else stop the training at its end, or spoil it: a bound on a metric that does not exist, a
     margin that is no column, a column that gives the outcome away, one with a name of the prediction log's own."""
