@@ -5,7 +5,6 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from churn import commands
 from churn.errors import ChurnError
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
@@ -39,6 +38,8 @@ def text(file: Path) -> str:
     except FileNotFoundError as error:
         known = ", ".join(sorted(path.stem for path in file.parent.glob("*.toml"))) or "none"
         if file.parent.name == "datasets":
+            from churn import commands  # not in a Bento, which describes nothing
+
             new = commands.say("dataset", SOURCE=commands.FILE, NAME=file.stem)
             reason = f"no such data set; there are: {known}. Describe a new one with: {new}"
         else:

@@ -247,7 +247,9 @@ def test_make_predict_ranks_a_file_and_names_a_bad_line(
                               .replace("Two year", "Weekly"), *text[6:9]]))  # fmt: skip
     with pytest.raises(ChurnError, match=r"bad\.csv, row 5: column Contract is 'Weekly'"):
         client.rank(bad, service.url)
-    with pytest.raises(ChurnError, match=r"no answer .*start the service with: \S+ flows/serve\.py --port 1 --dataset NAME"):
+    with pytest.raises(
+        ChurnError, match=r"no answer .*start the service with: \S+ flows/serve\.py --port 1 --dataset NAME"
+    ):
         client.rank(customers_csv, "http://127.0.0.1:1")
 
 
