@@ -25,19 +25,16 @@ class Clone:
 
     def make(self, target: str, **variables: str | Path) -> str:
         """The same, done: what it said. It succeeds."""
-        return self._done(**self.made(target, **variables))
+        return _done(**self.made(target, **variables))
 
     def refused(self, target: str, **variables: str | Path) -> str:
         """The same, refused: what it said, without a traceback."""
-        done = subprocess.run(**self.made(target, **variables))
-        assert done.returncode
-        assert "Traceback" not in done.stdout, done.stdout
-        return str(done.stdout)
+        return _refused(**self.made(target, **variables))
 
-    def typed(self, line: str) -> str:
-        """A command that a message named, typed into a shell: what it said. It succeeds."""
+    def typed(self, line: str, works: bool = True) -> str:
+        """A command that a message named, typed into a shell: what it said. It succeeds, or is refused."""
         line = line.replace("make ", "make --silent --assume-old=.venv/.ready ", 1)
-        return self._done(**self._here() | {"args": ["bash", "-c", line]})
+        return (_done if works else _refused)(**self._here() | {"args": ["bash", "-c", line]})
 
     def description(self, name: str) -> Path:
         """The file that describes a data set."""
@@ -46,11 +43,18 @@ class Clone:
     def _here(self) -> dict[str, Any]:
         return alone(self.root / "state") | {"cwd": self.root}
 
-    @staticmethod
-    def _done(**command: Any) -> str:
-        done = subprocess.run(**command)
-        assert done.returncode == 0, done.stdout
-        return str(done.stdout)
+
+def _done(**command: Any) -> str:
+    done = subprocess.run(**command)
+    assert done.returncode == 0, done.stdout
+    return str(done.stdout)
+
+
+def _refused(**command: Any) -> str:
+    done = subprocess.run(**command)
+    assert done.returncode
+    assert "Traceback" not in done.stdout, done.stdout
+    return str(done.stdout)
 
 
 def clone(folder: Path) -> Clone:

@@ -133,7 +133,7 @@ def _receive(answer: Any, source: Http, part: Path, mark: Path, have: int) -> No
             have += len(block)
     if (total or have) > most:
         raise ChurnError(
-            f"{source.name}: larger than its [[source]] allows; raise max_megabytes = {source.max_megabytes} there"
+            f"{source.name}: larger than max_megabytes = {source.max_megabytes} of this [[source]]; raise it there"
         )
     if total is not None and have != total:
         raise Unreachable(f"the connection ended after {have} of {total} bytes")

@@ -12,19 +12,26 @@ def require_free(host: str, port: int, again: Callable[[int], str]) -> None:
     """Raises ChurnError if nothing can listen on ``host`` and ``port``; ``again`` gives the command for another port."""
     if not 0 < port < 65536:
         raise ChurnError(f"{again(port)}: a port is a number from 1 to 65535")
-    try:
-        with socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET):
-            pass
-    except OSError as error:
-        if error.errno == errno.EADDRINUSE:
-            raise ChurnError(
-                f"port {port} is taken{_holder(port)}; end that, or listen on another: {again(port % 65535 + 1)}"
-            ) from error
+    error = _refusal(host, port)
+    if error is not None and error.errno == errno.EADDRINUSE:
+        free = next(other for other in (*range(port + 1, 65536), *range(1024, port)) if _refusal(host, other) is None)
+        raise ChurnError(
+            f"port {port} is taken{_holder(port)}; end that, or listen on another: {again(free)}"
+        ) from error
+    if error is not None:
         why = str(error.strerror).split(" (")[0]
         raise ChurnError(
             f"nothing can listen on HOST={host}, port {port} ({why}); HOST is an address of this machine, and a port below "
             "1024 needs rights"
         ) from error
+
+
+def _refusal(host: str, port: int) -> OSError | None:
+    try:
+        with socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET):
+            return None
+    except OSError as error:
+        return error
 
 
 def _holder(port: int) -> str:

@@ -38,7 +38,7 @@ def text(file: Path) -> str:
     except FileNotFoundError as error:
         known = ", ".join(sorted(path.stem for path in file.parent.glob("*.toml"))) or "none"
         if file.parent.name == "datasets":
-            from churn.settings import commands
+            from churn.settings import commands  # here: a Bento has this module, and not that one
 
             again = commands.say("dataset", SOURCE=commands.FILE, NAME=file.stem)
             said = f"{commands.shown(file)}: no such data set; there are: {known}. Describe a new one with: {again}"
