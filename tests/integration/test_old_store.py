@@ -14,7 +14,14 @@ from conftest import ROOT, alone
 
 FIXTURE = ROOT / "tests" / "fixtures" / "old_store"
 VERSION = "acd825752003d130f64a20255ae71844.dir"
-LOOK = "import sys; sys.path.insert(0, 'flows'); import base, runs; from churn.registry import model_registry; from churn.serving import release; print({})"
+LOOK = """
+import sys
+sys.path.insert(0, 'flows')
+import base, runs
+from churn.registry import model_registry
+from churn.serving import release
+print({})
+"""
 
 
 @pytest.fixture(scope="module")
