@@ -56,7 +56,8 @@ class DataFlow(base.Flow):
         base.show(current.card["data"], data_card.data(found, dataset))
         base.report(dataset.name, publish.quality(found.report))
         self.quality, self.columns, self.origin = found.report, profile.text(found.profile), found.origin
-        self.quarantine = intake.set_aside(found, f"{dataset.name}-{current.run_id}")
+        self.quarantine, said = intake.set_aside(found, f"{dataset.name}-{current.run_id}")
+        base.say(said)
         self.table = found.stored.result()
         self.next(self.features)
 

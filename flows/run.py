@@ -14,7 +14,7 @@ import launch
 import runs
 import summary
 from churn import config, made_up, sources
-from churn.config import DataConfig
+from churn.config import DataConfig, TrainConfig
 from churn.dataset import Dataset
 
 
@@ -70,6 +70,8 @@ def main() -> None:
     with base.stopping():
         dataset = config.load(Dataset, file)
         configured = config.load(DataConfig, base.ROOT / "config" / "data.toml").source
+        if options.settings:
+            config.load(TrainConfig, options.settings)
         notice = made_up.sources(sources.choose(configured, options.source, dataset, "run"), dataset, "run")
     if notice:
         print(notice, flush=True)

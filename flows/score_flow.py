@@ -44,8 +44,7 @@ class ScoreFlow(base.Flow):
 
         dataset, rule = ranking.scorer(self.model).dataset, base.read(ScoreConfig, self.settings).score
         table, self.aside, self.notes = ranking.screen(self.sources, dataset, rule)
-        base.say(self.notes)
-        intake.quarantine(self.aside, f"{dataset.name}-{current.run_id}")
+        base.say([*self.notes, *intake.quarantine(self.aside, f"{dataset.name}-{current.run_id}")[1]])
         self.table, self.shards = tables.to_bytes(table), ranking.shards(len(table), rule.shard_rows)
         self.next(self.score, foreach="shards")
 

@@ -38,9 +38,9 @@ def text(file: Path) -> str:
     except FileNotFoundError as error:
         known = ", ".join(sorted(path.stem for path in file.parent.glob("*.toml"))) or "none"
         if file.parent.name == "datasets":
-            from churn import commands  # not in a Bento, which describes nothing
+            from churn import commands, dataset  # not in a Bento, which describes nothing
 
-            new = commands.say("dataset", SOURCE=commands.FILE, NAME=file.stem)
+            new = commands.say("dataset", SOURCE=commands.FILE, NAME=dataset.plain(file.stem))
             reason = f"no such data set; there are: {known}. Describe a new one with: {new}"
         else:
             reason = f"no such config file; there are, in {file.parent}: {known}"

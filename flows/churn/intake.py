@@ -56,20 +56,20 @@ def check(
     return Intake(found.table, stored, found.quarantine, found.columns, report, now, distances, previous, origin, notes)
 
 
-def set_aside(found: Intake, name: str) -> str:
+def set_aside(found: Intake, name: str) -> tuple[str, list[str]]:
     """The ``quarantine`` of rows that passed as a whole; nothing if the run stops anyway."""
-    return "" if found.report.errors else quarantine(found.quarantine, name)
+    return ("", []) if found.report.errors else quarantine(found.quarantine, name)
 
 
-def quarantine(rows: "pd.DataFrame", name: str) -> str:
-    """``rows`` as CSV text (empty: none), also written to the local state as quarantine/NAME.csv."""
+def quarantine(rows: "pd.DataFrame", name: str) -> tuple[str, list[str]]:
+    """``rows`` as CSV text (empty: none), also written to the local state as quarantine/NAME.csv, and notes that say so."""
     if rows.empty:
-        return ""
+        return "", []
     text = rows.to_csv(index=False)
     path = STATE / "quarantine" / f"{name}.csv"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text, encoding="utf-8")
-    return text
+    return text, [f"{len(rows):,} row{'s' * (len(rows) > 1)} with errors set aside, with the reasons: {path}"]
 
 
 def prepare(table: bytes, dataset: Dataset, settings: Split) -> "tuple[bytes, np.ndarray, tuple[int, int]]":

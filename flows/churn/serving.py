@@ -32,8 +32,8 @@ MODEL_TAG = "model.txt"  # in the Bento, beside service.py: which model it serve
 REQUIREMENTS = ("bentoml", "httptools", "numpy", "onnxruntime", "pandas", "prometheus-client", "pyarrow", "pydantic",
                 "python-calamine", "uvloop")  # fmt: skip
 MODULES = ("column", "config", "conform", "customer_file", "dataset", "delimited_text", "environment", "errors", "explain",
-           "expressions", "features", "fields", "file_kinds", "format_version", "formats", "metrics", "predictions", "reader",
-           "request", "scoring", "spelling", "text_encoding", "value", "workbooks")  # fmt: skip
+           "expressions", "features", "fields", "file_kinds", "format_version", "formats", "header_lines", "metrics",
+           "predictions", "reader", "request", "scoring", "spelling", "text_encoding", "value", "workbooks")  # fmt: skip
 _CHECKSUM = "files"  # label of a model in BentoML's store
 EXAMPLES, SEED = 5, 0  # made-up customers in the documentation and on the page
 

@@ -180,6 +180,19 @@ def test_rows_are_numbered_as_in_the_file_whatever_was_left_out(customers: pd.Da
     assert aside.row.tolist() == [8, 10, 12]
 
 
+def test_columns_that_are_missing_are_named_with_what_helps_a_run_or_a_champion(
+    customers: pd.DataFrame, telco: Dataset
+) -> None:
+    rows = customers.drop(columns=["tenure", "gender"])
+    with pytest.raises(
+        ChurnError, match=r"columns 'gender', 'tenure' are missing; .*Add them to the file, or describe the"
+    ):
+        quality.validate(rows, telco, LIMITS, "x")
+    rows = customers.drop(columns=["tenure", "Churn"])
+    with pytest.raises(ChurnError, match=r"column 'tenure' is missing; .*Add it .*: the champion was trained with it$"):
+        quality.screen(rows, telco, 0, "x")
+
+
 def test_a_header_line_among_customers_to_score_is_left_out(customers: pd.DataFrame, telco: Dataset) -> None:
     rows = customers.drop(columns="Churn").astype("str")
     rows = pd.concat([rows, rows[:1].assign(**{name: name.upper() for name in rows})], ignore_index=True)

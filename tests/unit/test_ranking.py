@@ -5,9 +5,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from churn import conform, explain, features, generator, models, predictions, ranking, scoring
+from churn import conform, explain, features, generator, intake, models, predictions, ranking, scoring
 from churn.config import Family, File
 from churn.dataset import Dataset
+from churn.environment import STATE
 from churn.errors import ChurnError
 
 FAMILY = Family(name="linear", estimator="sklearn.linear_model.LogisticRegression", impute=True, scale=True)
@@ -88,8 +89,21 @@ def test_rows_with_errors_are_set_aside_and_too_many_stop_the_run(telco: Dataset
     table, aside, _ = ranking.screen(origin, telco, ranking.Score(quarantine=0.01))
     assert (len(table), aside.row.tolist()) == (198, [4, 9])
     assert aside.reasons.str.startswith("Contract is one of").all()
+    text, said = intake.quarantine(aside, "test-ranking")
+    assert text.splitlines()[1].endswith(",4")
+    assert said == [f"2 rows with errors set aside, with the reasons: {STATE / 'quarantine' / 'test-ranking.csv'}"]
     with pytest.raises(ChurnError, match=r"column 'Contract'.*'Monthly' in row 4"):
         ranking.screen(origin, telco, ranking.Score(quarantine=0.005))
+
+
+def test_header_lines_among_the_customers_are_counted(telco: Dataset, tmp_path: Path) -> None:
+    rows = generator.generate(telco, 50, seed=6).drop(columns="Churn")
+    file = tmp_path / "customers.csv"
+    rows.to_csv(file, index=False)
+    file.write_text(file.read_text() + file.read_text().splitlines()[0])
+    table, _, notes = ranking.screen([File(kind="file", path=str(file))], telco, ranking.Score())
+    assert len(table) == 50
+    assert notes == (f"{file}: left out: repeated header lines (1)",)
 
 
 def test_a_column_with_a_name_of_the_list_is_refused(telco: Dataset) -> None:
