@@ -25,6 +25,8 @@ export CHURNFLOW_CALLER := make
 # A variable as one word of the shell, whatever is in it - blanks, quotes, dollars -, and with its option if it is given.
 quoted = '$(subst ','\'',$(value $(1)))'
 option = $(if $(value $(2)),$(1) $(call quoted,$(2)))
+# The variables that a target cannot do without.
+needs = $(foreach name,$(1),$(if $(value $(name)),,$(error make $@ needs $(name)=...; make help shows how)))
 description = $(if $(value DATASET),--config description config/datasets/$(call quoted,DATASET).toml)
 
 help: ## list every target; DEBUG=1 with any of them shows the traceback of an error
@@ -54,54 +56,54 @@ data: $(READY) ## a data version alone: make data [SOURCE=customers.csv] [DATASE
 train: $(READY) ## champion from a data version: make train [VERSION=...] [SETTINGS=train.toml] [FORCE=1]
 	@$(PY) flows/train_flow.py $(call option,--config settings,SETTINGS) run $(call option,--data-version,VERSION) $(if $(value FORCE),--force)
 
-score: $(READY) ## a ranked list with reasons, without a service: make score SOURCE=customers.csv
+score: $(READY) ## a ranked list with reasons, without a service: make score SOURCE=customers.csv [DATASET=telco]
 	@$(PY) flows/score_flow.py $(description) run $(call option,--source,SOURCE)
 
 ##@ Data
 
 dataset: $(READY) ## describe a new file: make dataset SOURCE=bank.csv NAME=bank [TARGET=column [POSITIVE=a,b] [LEAVE_OUT=c]]
-	@$(PY) flows/data.py describe $(call quoted,SOURCE) $(call quoted,NAME) $(call option,--target,TARGET) $(call option,--positive,POSITIVE) $(call option,--leave-out,LEAVE_OUT)
+	@$(call needs,SOURCE NAME)$(PY) flows/data.py describe $(call quoted,SOURCE) $(call quoted,NAME) $(call option,--target,TARGET) $(call option,--positive,POSITIVE) $(call option,--leave-out,LEAVE_OUT)
 
 data-pull: $(READY) ## get a data version back: make data-pull VERSION=... [TO=folder]
-	@$(PY) flows/data.py pull $(call quoted,VERSION) $(call option,--to,TO)
+	@$(call needs,VERSION)$(PY) flows/data.py pull $(call quoted,VERSION) $(call option,--to,TO)
 
 data-diff: $(READY) ## rows and columns that changed: make data-diff A=version B=version
-	@$(PY) flows/data.py diff $(call quoted,A) $(call quoted,B)
+	@$(call needs,A B)$(PY) flows/data.py diff $(call quoted,A) $(call quoted,B)
 
 ##@ Models
 
-promote: $(READY) ## make a version champion: make promote VERSION=3 [TO=Staging] [REASON="..."]
-	@$(PY) flows/lifecycle.py $(call option,--dataset,DATASET) promote $(call quoted,VERSION) $(call option,--to,TO) $(call option,--reason,REASON)
+promote: $(READY) ## make a version champion: make promote VERSION=3 [DATASET=telco] [TO=Staging] [REASON="..."]
+	@$(call needs,VERSION)$(PY) flows/lifecycle.py $(call option,--dataset,DATASET) promote $(call quoted,VERSION) $(call option,--to,TO) $(call option,--reason,REASON)
 
-rollback: $(READY) ## back to the previous champion: make rollback REASON="..."
+rollback: $(READY) ## back to the previous champion: make rollback REASON="..." [DATASET=telco]
 	@$(PY) flows/lifecycle.py $(call option,--dataset,DATASET) rollback $(or $(call option,--reason,REASON),--reason 'no reason given')
 
-compare: $(READY) ## two versions on rows neither has seen: make compare A=2 B=3
-	@$(PY) flows/lifecycle.py $(call option,--dataset,DATASET) compare $(call quoted,A) $(call quoted,B)
+compare: $(READY) ## two versions on rows neither has seen: make compare A=2 B=3 [DATASET=telco]
+	@$(call needs,A B)$(PY) flows/lifecycle.py $(call option,--dataset,DATASET) compare $(call quoted,A) $(call quoted,B)
 
-lineage: $(READY) ## where a version comes from: make lineage VERSION=3
-	@$(PY) flows/lifecycle.py $(call option,--dataset,DATASET) lineage $(call quoted,VERSION)
+lineage: $(READY) ## where a version comes from: make lineage VERSION=3 [DATASET=telco]
+	@$(call needs,VERSION)$(PY) flows/lifecycle.py $(call option,--dataset,DATASET) lineage $(call quoted,VERSION)
 
 card: $(READY) ## show a card in the browser: make card FLOW=train RUN=run/step
-	@$(PY) flows/$(call quoted,FLOW)_flow.py card view $(call quoted,RUN)
+	@$(call needs,FLOW RUN)$(PY) flows/$(call quoted,FLOW)_flow.py card view $(call quoted,RUN)
 
 mlflow: $(READY) ## browse experiments and the registry: make mlflow [PORT=5000] [HOST=0.0.0.0, for every machine]
 	@$(PY) flows/serve.py --mlflow --host $(call quoted,HOST) --port $(if $(filter file,$(origin PORT)),5000,$(call quoted,PORT))
 
-bento: $(READY) ## build the champion's Bento, as TrainFlow's last step does; prints its tag
+bento: $(READY) ## build the champion's Bento, as TrainFlow's last step does; prints its tag: make bento [DATASET=telco]
 	@$(PY) flows/serve.py --build $(call option,--dataset,DATASET)
 
 ##@ Serve
 
-serve: $(READY) ## serve the champion to this machine: make serve [PORT=3000] [HOST=0.0.0.0, to every one]
+serve: $(READY) ## serve the champion to this machine: make serve [DATASET=telco] [PORT=3000] [HOST=0.0.0.0, to every one]
 	@$(PY) flows/serve.py --host $(call quoted,HOST) --port $(call quoted,PORT) $(call option,--dataset,DATASET)
 
 predict: $(READY) ## rank a file with the running service: make predict FILE=customers.csv [URL=...]
-	@$(PY) flows/predict.py $(call quoted,FILE) $(or $(call option,--url,URL),--url http://127.0.0.1:$(call quoted,PORT))
+	@$(call needs,FILE)$(PY) flows/predict.py $(call quoted,FILE) $(or $(call option,--url,URL),--url http://127.0.0.1:$(call quoted,PORT))
 
 ##@ Watch
 
-monitor: $(READY) ## compare the champion's predictions with its holdout: make monitor [ANALYSIS=file] [LABELS=file] [ROWS=1000] [RETRAIN=1 SOURCE=file]
+monitor: $(READY) ## compare the champion's predictions with its holdout: make monitor [DATASET=telco] [ANALYSIS=file] [LABELS=file] [ROWS=1000] [RETRAIN=1 SOURCE=file]
 	@$(PY) flows/monitor_flow.py $(description) run $(call option,--analysis,ANALYSIS) $(call option,--labels,LABELS) $(call option,--rows,ROWS) $(if $(value RETRAIN),--retrain) $(call option,--source,SOURCE)
 
 drift-demo: $(READY) ## ordinary, then shifted customers, and what MonitorFlow says: make drift-demo [RETRAIN=1]

@@ -139,6 +139,7 @@ def _reading(customer: dict[str, Any]) -> Schema:
         "header": {"type": "array", "items": text},
         "cells": {"type": "array", "items": {"type": "array", "items": text}},
         "rows": {"type": "array", "items": {"type": "object"}, "description": "to send to predict_batch"},
+        "numbers": {"type": "array", "items": {"type": "integer"}, "description": "of the rows in the file"},
         "notes": {"type": "array", "items": text},
     })  # fmt: skip
     operation = _operation("Read a file of customers: CSV, Excel or Parquet", read, {})

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import base
 from churn.errors import ChurnError
-from churn.settings import commands
+from churn.settings import commands, dataset
 
 
 def describe(options: argparse.Namespace) -> str:
@@ -14,24 +14,26 @@ def describe(options: argparse.Namespace) -> str:
     from churn.files import reader
     from churn.schema_inference import infer
 
+    dataset.require_name(options.name)
     path = base.ROOT / "config" / "datasets" / f"{options.name}.toml"
     if path.exists():
-        raise ChurnError(f"{path}: exists already; remove it first, or give another NAME")
+        raise ChurnError(f"{commands.shown(path)}: exists already; remove it first, or give another NAME")
     files = reader.files(Path(options.source).expanduser())
     data, notes = tables.load(files[0])
     if len(files) > 1:
         notes = (*notes, f"{files[0]}: described is the first of {len(files)} files")
+    base.say(notes)  # also if the file is then refused
     said = (options.target, options.positive, options.leave_out)
     found = infer.describe(tables.from_bytes(data), options.name, options.source, *said)
     path.write_text(found.text, encoding="utf-8")
-    dataset = found.dataset
-    left = " or ".join(map(repr, dataset.columns[dataset.target].left))
+    made = found.dataset
+    left = " or ".join(map(repr, made.columns[made.target].left))
     return "\n".join(
         [
-            *notes,
-            f"Wrote {path.relative_to(base.ROOT)}: target '{dataset.target}' ({left} means left), "
-            f"id {dataset.id or 'none'}, {len(dataset.raw)} features of {len(dataset.columns)} columns.",
+            f"Wrote {commands.shown(path)}: target '{made.target}' ({left} means left), "
+            f"id {made.id or 'none'}, {len(made.raw)} of {len(made.columns)} columns are features.",
             *([f"Left out: {', '.join(found.left_out)}."] if found.left_out else []),
+            *([f"Columns left out: {', '.join(found.aside)}."] if found.aside else []),
             *(["Decide, there:"] if found.decisions else []),
             *(f"  {note}" for note in found.decisions),
             f"Then: {commands.say('run', DATASET=options.name, SOURCE=options.source)}",

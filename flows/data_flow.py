@@ -53,13 +53,16 @@ class DataFlow(base.Flow):
 
         self.merge_artifacts(inputs, include=["made_up", "sources", "path"])
         dataset, limits = base.read(Dataset, self.description), base.read(DataConfig, self.settings).quality
-        previous = runs.previous_profile(dataset.name, self.made_up)
-        parts, notes = [given.table for given in inputs], sum((given.notes for given in inputs), ())
-        found = ingestion.check(self.sources, parts, dataset, limits, previous, notes)
+        parts, previous = (
+            [(given.table, given.notes) for given in inputs],
+            runs.previous_profile(dataset.name, self.made_up),
+        )
+        found = ingestion.check(self.sources, parts, dataset, limits, previous)
         base.show(current.card["data"], data_card.data(found, dataset))
         base.report(dataset.name, push.quality(found.report))
         self.quality, self.columns, self.origin = found.report, profile.text(found.profile), found.origin
-        self.quarantine = ingestion.set_aside(found, f"{dataset.name}-{current.run_id}")
+        self.quarantine, said = ingestion.set_aside(found, f"{dataset.name}-{current.run_id}")
+        base.say(said)
         self.table = found.stored.result()
         self.next(self.features)
 

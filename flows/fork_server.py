@@ -21,6 +21,7 @@ import sys
 import tempfile
 import threading
 import types
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -173,7 +174,8 @@ def _serve(line: socket.socket, modules: list[str]) -> list[str] | None:
                 if key.fileobj is not line:
                     pid, status = running.pop(key.fd)
                     code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-                    os.write(status, code.to_bytes(4, "little", signed=True))
+                    with suppress(BrokenPipeError):  # the run itself was killed
+                        os.write(status, code.to_bytes(4, "little", signed=True))
                     selector.unregister(key.fd)
                     os.close(key.fd)
                     os.close(status)

@@ -17,8 +17,9 @@ def main() -> None:
     parser.add_argument("--out", help="the ranked CSV (default: FILE.ranked.csv, here)")
     options = parser.parse_args()
     out = Path(options.out or f"{Path(options.file).stem}.ranked.csv")
+    url = options.url if "://" in options.url else f"http://{options.url}"
     with base.stopping():
-        ranked, notes = client.rank(options.file, options.url.rstrip("/"), os.environ.get("CHURNFLOW_API_KEY", ""))
+        ranked, notes = client.rank(options.file, url.rstrip("/"), os.environ.get("CHURNFLOW_API_KEY", ""))
         try:
             ranked.to_csv(out, index=False)
         except OSError as error:

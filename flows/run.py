@@ -17,6 +17,7 @@ from churn.registry import made_up
 from churn.settings import core
 from churn.settings.data import DataConfig
 from churn.settings.dataset import Dataset
+from churn.settings.train import TrainConfig
 
 
 def both(start: Callable[[list[str]], None], description: str = "", source: str = "", settings: str = "") -> list[str]:
@@ -71,7 +72,9 @@ def main() -> None:
     with base.stopping():
         dataset = core.load(Dataset, file)
         configured = core.load(DataConfig, base.ROOT / "config" / "data.toml").source
-        notice = made_up.sources(sources.choose(configured, options.source, dataset, "run"), dataset.name, "run")
+        if options.settings:
+            core.load(TrainConfig, options.settings)
+        notice = made_up.sources(sources.choose(configured, options.source, dataset, "run"), dataset, "run")
     if notice:
         print(notice, flush=True)
     import summary

@@ -160,7 +160,7 @@ async function rank(file) {
   $("download").hidden = $("ranked").hidden = true;
   $("notes").replaceChildren();
   $("file-state").textContent = `Reading ${file.name} …`;
-  const { header, cells: rows, rows: customers, notes } = await call("read", file);
+  const { header, cells: rows, rows: customers, numbers, notes } = await call("read", file);
   const size = Math.min(CHUNK, model.limits.rows);
   const answers = [];
   for (let i = 0; i < customers.length; i += size) {
@@ -168,7 +168,7 @@ async function rank(file) {
     try {
       answers.push(...await call("predict_batch", { rows: customers.slice(i, i + size) }));
     } catch (error) {
-      error.problems?.forEach((problem) => { if (problem.row !== null) problem.row += i; });
+      error.problems?.forEach((problem) => { if (problem.row !== null) problem.row = numbers[problem.row + i] - 1; });
       throw error.problems ? new Refused(error) : error;
     }
   }

@@ -131,7 +131,8 @@ def test_a_target_of_three_values_is_named_with_commands_that_work(here: Clone) 
     counted = ", ".join(f"{value!r} ({count})" for value, count in found.items())
     for given in ({}, {"TARGET": "Status "}):
         said = here.refused("dataset", SOURCE=file, NAME="status", **given)
-        assert f"column 'Status' says who churned, as it seems, and holds 3 values: {counted}" in said
+        assert "column 'Status' " in said
+        assert f"holds 3 values: {counted}" in said
     commands = [line for line in said.splitlines() if line.startswith("  make ")]
     kept = (150, 150 - found["Joined"])
     for command, rows_kept in zip(commands, kept, strict=True):

@@ -123,6 +123,12 @@ def _wait_for_the_end(group: int) -> None:
         time.sleep(0.1)
 
 
+def test_settings_that_are_not_there_stop_it_before_any_work(tmp_path: Path) -> None:
+    done = subprocess.run(**alone(tmp_path, "flows/run.py", "--settings", str(tmp_path / "none.toml")))
+    assert done.returncode == 1
+    assert done.stdout == f"{tmp_path}/none.toml: no such config file; there are, in {tmp_path}: none\n"
+
+
 ASKING = {
     "run": ("flows/run.py", "--dataset", "{file}"),
     "data": ("flows/data_flow.py", "--config", "description", "{file}", "run"),

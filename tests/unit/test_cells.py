@@ -169,6 +169,8 @@ def test_codes_stay_text() -> None:
         (lambda i, day: day.strftime("%d/%m/%Y %H:%M"), "%d/%m/%Y %H:%M"),
         (lambda i, day: day.strftime("%m/%d/%y"), "%m/%d/%y"),
         (lambda i, day: day.strftime("%b %d, %Y"), "%b %d, %Y"),
+        (lambda i, day: day.strftime("%b %d %Y"), "%b %d %Y"),
+        (lambda i, day: day.strftime("%d. %m. %Y"), "%d. %m. %Y"),
     ],
 )
 def test_moments_are_read_and_may_be_the_time_of_a_row(

@@ -67,3 +67,12 @@ def test_files_are_named_as_they_were_given(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setenv("CHURNFLOW_GIVEN_description", str(mine))
     assert commands.settings("train.toml") == commands.description("bank") == str(mine)
     assert commands.settings("data.toml") == "config/data.toml"
+
+
+@pytest.mark.parametrize(
+    ("target", "name"), [("dataset", "SOURCE"), ("predict", "FILE"), ("compare", "A"), ("card", "FLOW")]
+)
+def test_what_a_target_cannot_do_without_is_asked_for(target: str, name: str) -> None:
+    done = subprocess.run(["make", target, "--assume-old=.venv/.ready"], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert f"make {target} needs {name}=...; make help shows how" in done.stderr

@@ -4,7 +4,7 @@ import pytest
 from churn.errors import ChurnError
 from churn.settings import core
 from churn.settings.data import DataConfig
-from churn.settings.dataset import Dataset, read
+from churn.settings.dataset import Dataset, read, require_name
 from churn.settings.train import TrainConfig
 from churn.training import estimators
 from conftest import ROOT
@@ -122,6 +122,13 @@ def test_a_description_of_an_earlier_release_is_still_read() -> None:
     assert (found.positive, found.negative, found.columns["y"].missing, found.fold_case) == ("yes", "no", False, False)
     assert found.spellings("x").level("Vienna") == "Vienna"
     assert read(found.model_dump(mode="json")) == found
+
+
+@pytest.mark.parametrize(("name", "better"), [("My-Bank", "my_bank"), ("2 banks ", "banks"), ("", "customers")])
+def test_what_cannot_be_a_name_comes_with_one_that_can(name: str, better: str) -> None:
+    with pytest.raises(ChurnError, match=f"'{name}' cannot be a data set's name: .*; for example {better}$"):
+        require_name(name)
+    require_name(better)
 
 
 def test_a_missing_config_file_is_named() -> None:

@@ -55,6 +55,14 @@ def test_decimal_commas_and_words_for_missing_are_those_of_the_description(
     assert [row["MonthlyCharges"] for row in found.rows] == customers.MonthlyCharges.tolist()
 
 
+def test_repeated_header_lines_are_no_customers(customers: pd.DataFrame, telco: Dataset) -> None:
+    lines = _bytes(customers).splitlines(keepends=True)
+    found = customer_file.parse(b"".join([*lines[:5], lines[0], *lines[5:], lines[0]]), "f", telco, list(telco.raw))
+    assert found.rows == customer_file.parse(_bytes(customers), "f", telco, list(telco.raw)).rows
+    assert found.numbers == [1, 2, 3, 4, *range(6, 22)], "as the lines of the file"
+    assert found.notes == ("f: left out: repeated header lines (2)",)
+
+
 def test_what_is_not_of_its_type_stays_for_the_service_to_name(customers: pd.DataFrame, telco: Dataset) -> None:
     frame = customers.assign(tenure=["two", *customers.tenure.astype("object")[1:]])
     found = customer_file.parse(_bytes(frame), "f", telco, list(telco.raw))

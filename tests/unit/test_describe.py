@@ -103,6 +103,40 @@ def test_ids_are_told_from_numbers_and_repeated_codes() -> None:
     }  # fmt: skip
 
 
+def _panel(**columns: object) -> pd.DataFrame:
+    """Customers who are in the file once a month."""
+    months = np.repeat(["2025-01-01", "2025-02-01", "2025-03-01", "2025-04-01"], ROWS // 4)
+    return customers(customerID=[f"C{i % (ROWS // 4):04}" for i in range(ROWS)], snapshot_date=months, **columns)
+
+
+def test_an_id_that_comes_back_at_each_moment_is_one() -> None:
+    found = of(_panel(branch_id=rng(5).integers(0, 9, ROWS)))
+    assert (found.dataset.id, found.dataset.time) == ("customerID", "snapshot_date")
+    assert "It comes back, once at each snapshot_date" in decision(found, "customerID")
+    assert not validation.validate(_panel(branch_id="1"), found.dataset, Quality(), "x.csv").report.errors
+    twice = _panel()
+    twice.loc[1, "customerID"] = "C0000"  # twice at one moment: no id
+    assert of(twice).dataset.id is None
+    assert 'set role = "id", and role = "time" for the moment' in decision(of(twice), "customerID")
+
+
+def test_columns_that_are_left_out_without_a_question_are_said() -> None:
+    found = of(customers(currency="EUR", note=[f"text {i}" for i in range(ROWS)], gap=["", *["x"] * (ROWS - 1)]))
+    assert found.aside == (
+        "currency (always the same value)",
+        "note (400 different values in 400 rows: no model can learn from them)",
+        "gap (always the same value)",
+    )
+    with pytest.raises(
+        ChurnError, match=r"no column is left .*; give the file more columns, or change these:\n  currency: "
+    ):
+        of(customers(currency="EUR")[["currency", "Churn"]])
+    with pytest.raises(
+        ChurnError, match=r"no column is left that a model could learn from; give the file more columns$"
+    ):
+        of(customers()[["Churn"]])
+
+
 SPELLED = {"Yes": ["Yes", "yes", "YES ", "\u00a0Yes"], "No": ["No", "NO", "no"], "True": ["TRUE", "True", "true"],
            "False": ["FALSE", "False", "False"], "Two  year": ["Two  year", "two year", "TWO\u00a0YEAR"]}  # fmt: skip
 

@@ -1,5 +1,7 @@
 """Nobody's customers are made up unless their data set says how, and where they are, it is said."""
 
+from pathlib import Path
+
 import pytest
 from churn.data import sources
 from churn.errors import ChurnError
@@ -15,7 +17,12 @@ REAL = File(kind="file", path="join.csv")
 @pytest.mark.parametrize(("caller", "way"), [("make", "make run DATASET=telco SOURCE=FILE"), ("", "--source FILE")])
 @pytest.mark.parametrize("configured", [(GENERATED,), (REAL, GENERATED)], ids=["alone", "beside a file"])
 def test_without_a_table_to_make_them_up_by_a_file_is_asked_for(
-    telco: Dataset, configured: tuple[Source, ...], caller: str, way: str, monkeypatch: pytest.MonkeyPatch
+    telco: Dataset,
+    configured: tuple[Source, ...],
+    caller: str,
+    way: str,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
 ) -> None:
     monkeypatch.setenv("CHURNFLOW_CALLER", caller)
     bare = telco.model_copy(update={"generate": {}})
@@ -23,7 +30,11 @@ def test_without_a_table_to_make_them_up_by_a_file_is_asked_for(
         sources.choose(configured, "", bare, "run")
     assert str(error.value).endswith(way)
     assert "\n" not in str(error.value)
-    assert sources.choose(configured, "own.csv", bare, "run") == [File(kind="file", path="own.csv")]
+    own = str(tmp_path / "own.csv")
+    with pytest.raises(ChurnError, match="no such file"):
+        sources.choose(configured, own, bare, "run")
+    Path(own).touch()
+    assert sources.choose(configured, own, bare, "run") == [File(kind="file", path=own)]
     assert sources.choose([REAL], "", bare, "run") == [REAL]
     assert sources.choose(configured, "", telco, "run") == list(configured)
 

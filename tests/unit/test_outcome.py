@@ -56,7 +56,7 @@ def test_names_and_values_are_found_in_any_spelling(said: tuple, left: Any, out:
     ("said", "reason"),
     [
         (("Statsu",), "there is no column 'Statsu'; did you mean 'Status'?"),
-        (("Status", "Gone"), r"holds no 'gone'; it holds 'Stayed' \(260\)"),
+        (("Status", "Gone"), r"holds no 'Gone'; it holds 'Stayed' \(260\)"),
         (("Status", "Churned", "Joined,Stayed"), "holds 3 values"),
         (("Status", "Churned,Joined,Stayed"), "leave no value for customers who stayed"),
         (("Status",), "POSITIVE=Churned LEAVE_OUT=Joined"),
@@ -65,6 +65,25 @@ def test_names_and_values_are_found_in_any_spelling(said: tuple, left: Any, out:
 def test_what_cannot_be_the_target_is_said(said: tuple, reason: str) -> None:
     with pytest.raises(ChurnError, match=reason):
         of(customers(Churn="Yes").drop(columns="Churn").assign(Status=STATUS), *said)
+
+
+def test_a_column_named_for_staying_is_read_so_and_what_was_said_is_noted() -> None:
+    left = np.where(LEFT, "0", "1")
+    frame = customers(Churn="Yes").drop(columns="Churn").assign(IsActiveMember=left)
+    found = of(frame, "IsActiveMember")
+    assert found.dataset.positive == "0"
+    assert "does '0' mean that the customer left (25.0% of the rows)?" in decision(found, "IsActiveMember")
+    assert (
+        of(frame.assign(IsActiveMember=np.where(LEFT, "inactive", "active")), "IsActiveMember").dataset.positive
+        == "inactive"
+    )
+    said = of(frame, "IsActiveMember", "1").text
+    assert "# as it was said, the customer left where it is '1' (75.0% of the rows)" in said
+
+
+def test_a_target_of_one_value_is_named() -> None:
+    with pytest.raises(ChurnError, match=r"Name one with TARGET=.*; 'Churn' holds 'No' \(400\) only"):
+        of(customers(Churn="No"))
 
 
 @pytest.mark.parametrize("word", ["", "NA", "null"])

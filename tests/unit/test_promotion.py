@@ -59,6 +59,17 @@ def test_there_is_nothing_to_train_if_any_version_has_the_data_and_the_config(
     assert release.unchanged(telco, asked) == versions[2]
 
 
+def test_without_a_champion_there_is_one_to_train(
+    telco: Dataset, versions: list[Registered], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A person took the alias away, as the message does ask for whose champion's files are gone."""
+    versions.append(_registered("1"))
+    asked = {"data_version": "d1", "config_hash": "c1"}
+    assert release.unchanged(telco, asked) == versions[0]
+    monkeypatch.setattr(model_registry, "by_alias", lambda *_: None)
+    assert release.unchanged(telco, asked) is None
+
+
 def test_a_version_whose_training_broke_off_is_trained_again(telco: Dataset, versions: list[Registered]) -> None:
     versions += [_registered("1"), _registered("2", data_version="d2")]
     versions[1].tags.pop("gate.promotion")

@@ -139,12 +139,12 @@ def test_drift_is_measured_from_the_previous_version(customers: pd.DataFrame, te
     moved.loc[:300, "TotalCharges"] = np.nan
     source = Generate(kind="generate")
     for frame, expected in ((same, set()), (moved, {"MonthlyCharges", "Contract", "TotalCharges"})):
-        found = ingestion.check([source], [tables.to_bytes(frame)], telco, LIMITS, before)
+        found = ingestion.check([source], [(tables.to_bytes(frame), ())], telco, LIMITS, before)
         drifted = {c.column for c in found.report.warnings if "Jensen-Shannon" in c.rule}
         assert drifted == expected
     own = telco.columns["Contract"].model_copy(update={"drift": 1.0})
     lenient = telco.model_copy(update={"columns": {**telco.columns, "Contract": own}})
-    found = ingestion.check([source], [tables.to_bytes(moved)], lenient, LIMITS, before)
+    found = ingestion.check([source], [(tables.to_bytes(moved), ())], lenient, LIMITS, before)
     assert {c.column for c in found.report.warnings if "Jensen-Shannon" in c.rule} == expected - {"Contract"}
 
 
@@ -180,6 +180,19 @@ def test_rows_are_numbered_as_in_the_file_whatever_was_left_out(customers: pd.Da
     assert [check.examples[0].split()[-1] for check in found] == ["8", "12", "10"]
     aside = validation.validate(bad, telco, Quality(quarantine=0.01), "x").quarantine
     assert aside.row.tolist() == [8, 10, 12]
+
+
+def test_columns_that_are_missing_are_named_with_what_helps_a_run_or_a_champion(
+    customers: pd.DataFrame, telco: Dataset
+) -> None:
+    rows = customers.drop(columns=["tenure", "gender"])
+    with pytest.raises(
+        ChurnError, match=r"columns 'gender', 'tenure' are missing; .*Add them to the file, or describe the"
+    ):
+        validation.validate(rows, telco, LIMITS, "x")
+    rows = customers.drop(columns=["tenure", "Churn"])
+    with pytest.raises(ChurnError, match=r"column 'tenure' is missing; .*Add it .*: the champion was trained with it$"):
+        validation.screen(rows, telco, 0, "x")
 
 
 def test_a_header_line_among_customers_to_score_is_left_out(customers: pd.DataFrame, telco: Dataset) -> None:

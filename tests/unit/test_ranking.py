@@ -10,9 +10,11 @@ from churn.errors import ChurnError
 from churn.serving import batch_scoring, prediction_log
 from churn.settings.data import File
 from churn.settings.dataset import Dataset
+from churn.settings.environment import STATE
 from churn.settings.score import Score
 from churn.settings.train import Family
 from churn.training import estimators, onnx_scorer, shapley
+from churn.validation import ingestion
 
 FAMILY = Family(name="linear", estimator="sklearn.linear_model.LogisticRegression", impute=True, scale=True)
 WORTH = {"contact_cost": 5.0, "success_rate": 0.3, "margin_column": "MonthlyCharges"}
@@ -94,8 +96,21 @@ def test_rows_with_errors_are_set_aside_and_too_many_stop_the_run(telco: Dataset
     table, aside, _ = batch_scoring.screen(origin, telco, Score(quarantine=0.01))
     assert (len(table), aside.row.tolist()) == (198, [4, 9])
     assert aside.reasons.str.startswith("Contract is one of").all()
+    text, said = ingestion.quarantine(aside, "test-ranking")
+    assert text.splitlines()[1].endswith(",4")
+    assert said == [f"2 rows with errors set aside, with the reasons: {STATE / 'quarantine' / 'test-ranking.csv'}"]
     with pytest.raises(ChurnError, match=r"column 'Contract'.*'Monthly' in row 4"):
         batch_scoring.screen(origin, telco, Score(quarantine=0.005))
+
+
+def test_header_lines_among_the_customers_are_counted(telco: Dataset, tmp_path: Path) -> None:
+    rows = synthetic.generate(telco, 50, seed=6).drop(columns="Churn")
+    file = tmp_path / "customers.csv"
+    rows.to_csv(file, index=False)
+    file.write_text(file.read_text() + file.read_text().splitlines()[0])
+    table, _, notes = batch_scoring.screen([File(kind="file", path=str(file))], telco, Score())
+    assert len(table) == 50
+    assert notes == (f"{file}: left out: repeated header lines (1)",)
 
 
 def test_a_column_with_a_name_of_the_list_is_refused(telco: Dataset) -> None:

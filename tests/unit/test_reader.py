@@ -123,8 +123,7 @@ REFUSED: dict[str, tuple[bytes, str]] = {
         "f.csv: line 4 has 2 cells, the header has 3: complete the line, or quote cells that hold a line break; lines that are "
         "no customers must go"),
     "a title above the header": (b"Customers of May\nid,paid\n1,2\n",
-        "f.csv: line 2 has 2 cells, the header has 1: 'paid' stands under no name; name its column in the header, or quote "
-        "cells that hold the separator"),
+        "f.csv: line 2 has 2 cells, the header has 1: the header must name every column; take out what stands above it"),
     "a total below": (b"id,paid\n1,2\nTotal\n",
         "f.csv: line 3 has 1 cell, the header has 2: complete the line, or quote cells that hold a line break; lines that are "
         "no customers must go"),
@@ -169,6 +168,9 @@ REFUSED: dict[str, tuple[bytes, str]] = {
     "PDF": (b"%PDF-1.7\n", "f.csv: this is a PDF document" + SAVE),
     "a pickle": (pickle.dumps({"id": [1]}),
         "f.csv: this is a Python pickle, which could run anything" + SAVE),
+    "a program": (b"\x7fELF\x02\x01\x01" + bytes(64),
+        "f.csv: this is a program; give a table: CSV, Excel or Parquet"),
+    "zeros": (b"a\x00" * 9 + b"\x00\xd8a\x00", "f.csv: not readable as UTF-16-LE from byte 18 on, and no text; give a table"),
     "xz": (b"\xfd7zXZ\x00\x00", "f.csv: this is an xz archive; unpack it first"),
     "a pointer of Git LFS": (b"version https://git-lfs.github.com/spec/v1\n",
         "f.csv: this is a pointer of Git LFS, not the data; fetch the data with: git lfs pull"),
@@ -258,6 +260,10 @@ def test_an_archive_that_unpacks_to_too_much_is_refused() -> None:
 def test_a_missing_file_and_an_empty_folder_are_named(tmp_path: Path) -> None:
     with pytest.raises(ChurnError, match=r"none\.csv: no such file; give an existing CSV, Excel or Parquet file"):
         reader.files(tmp_path / "none.csv")
+    with pytest.raises(
+        ChurnError, match=r'an address, not a file; download it, or make it a \[\[source\]\] with kind = "http"'
+    ):
+        reader.files(Path("https://host/customers.csv"))
     (tmp_path / "notes.md").touch()
     with pytest.raises(ChurnError, match="the folder holds no file that ends in"):
         reader.files(tmp_path)

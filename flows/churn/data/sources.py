@@ -27,9 +27,11 @@ Result = TypeVar("Result")
 def choose(configured: Sequence[Source], path: str, dataset: Dataset, target: str) -> list[Source]:
     """The configured sources, or the one file or folder at ``path`` if that is given.
 
-    Raises ChurnError that asks for a file if customers would be made up whom nobody described; ``target`` is the command that
-    takes it (see ``commands.say``).
+    Raises ChurnError if there is nothing at ``path``; and one that asks for a file if customers would be made up whom nobody
+    described: ``target`` is the command that takes it (see ``commands.say``).
     """
+    if path:
+        reader.files(Path(path).expanduser())
     chosen: list[Source] = [File(kind="file", path=path)] if path else list(configured)
     if any_made_up(chosen) and not dataset.generate:
         raise ChurnError(

@@ -221,7 +221,9 @@ def _proved(text: Text, width: int) -> Iterator[list[str]]:
 
 
 def _misfit(text: Text, before: int, row: Sequence[str], width: int) -> ChurnError:
-    if len(row) > width:
+    if width == 1:
+        why = "the header must name every column; take out what stands above it"
+    elif len(row) > width:
         surplus = next(cell for cell in row[width:] if cell.strip())
         why = f"{surplus!r} stands under no name; name its column in the header, or quote cells that hold the separator"
     else:

@@ -17,6 +17,7 @@ GZIP, ZIP = b"\x1f\x8b", b"PK\x03\x04"
 OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"  # Excel up to 2003, and workbooks with a password
 SAVE = "save it as CSV (UTF-8) or Parquet"
 UNPACK = "unpack it first"
+TABLE = "give a table: CSV, Excel or Parquet"
 # First bytes, what they are, and the way out. Matched in this order.
 KNOWN = (
     (b"SQLite format 3\x00", "an SQLite database", 'read it as a [[source]] with kind = "sql" in config/data.toml'),
@@ -37,6 +38,8 @@ KNOWN = (
     (b"\x28\xb5\x2f\xfd", "a Zstandard archive", UNPACK),
     (b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive", UNPACK),
     (b"Rar!", "a RAR archive", UNPACK),
+    (b"\x7fELF", "a program", TABLE),
+    (b"MZ\x90\x00", "a program", TABLE),
     (b"\x89PNG", "a picture (PNG)", "give the table it shows as CSV"),
     (b"\xff\xd8\xff", "a picture (JPEG)", "give the table it shows as CSV"),
 )

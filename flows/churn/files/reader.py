@@ -52,6 +52,10 @@ def files(path: Path) -> list[Path]:
         if not found:
             raise ChurnError(f"{path}: the folder holds no file that ends in {', '.join(SUFFIXES)}")
         return found
+    if address := re.match(r"(s3|https?):/", str(path)):
+        raise ChurnError(
+            f'{path}: an address, not a file; download it, or make it a [[source]] with kind = "{address[1].rstrip("s")}"'
+        )
     if not path.is_file():
         raise ChurnError(f"{path}: no such file; give an existing CSV, Excel or Parquet file")
     return [path]

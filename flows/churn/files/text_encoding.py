@@ -22,9 +22,12 @@ def utf8(data: bytes, name: str) -> tuple[bytes, list[str]]:
     Windows-1252 is assumed only where nothing looks like UTF-8 and every byte has a meaning. Raises ChurnError naming the
     line for anything else.
     """
-    encoding = next((encoding for bom, encoding in BOMS if data.startswith(bom)), _without_bom(data))
+    marked = next((encoding for bom, encoding in BOMS if data.startswith(bom)), "")
+    encoding = marked or _without_bom(data)
     if encoding != "utf-8":
-        return _decoded(data, encoding, name)
+        return _decoded(
+            data, encoding, name, "perhaps cut short; copy it again" if marked else "and no text; give a table"
+        )
     data = data.removeprefix(b"\xef\xbb\xbf")
     if b"\x00" in data:
         raise ChurnError(
@@ -46,12 +49,12 @@ def _without_bom(data: bytes) -> str:
     return "utf-16-be" if even > odd else "utf-16-le"
 
 
-def _decoded(data: bytes, encoding: str, name: str) -> tuple[bytes, list[str]]:
+def _decoded(data: bytes, encoding: str, name: str, otherwise: str) -> tuple[bytes, list[str]]:
     try:
         found = data.decode(encoding).removeprefix("\ufeff").encode()
     except UnicodeDecodeError as error:
         raise ChurnError(
-            f"{name}: not readable as {encoding.upper()} from byte {error.start:,} on, perhaps cut short; copy it again"
+            f"{name}: not readable as {encoding.upper()} from byte {error.start:,} on, {otherwise}"
         ) from None
     return found, [f"{name}: read as {encoding.upper()}"]
 

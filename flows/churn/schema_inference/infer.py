@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from churn.data import casting
+from churn.data.header_lines import header_lines
 from churn.errors import ChurnError
 from churn.schema_inference import cells, column_guess, roles, target_column
 from churn.schema_inference.column_guess import DECIDE, Guess
@@ -22,12 +23,14 @@ KEYS = ("role", "type", "format", "unit", "decimal", "thousands", "negative", "m
 
 @dataclass(frozen=True)
 class Description:
-    """The text of config/datasets/NAME.toml, the data set it reads as, what a person has to decide, and the rows left out."""
+    """The text of config/datasets/NAME.toml, the data set it reads as, what a person has to decide, and the rows left out;
+    ``aside`` are the columns left out about which nothing is asked, with the reason."""
 
     text: str
     dataset: Dataset
     decisions: tuple[str, ...]
     left_out: tuple[str, ...]
+    aside: tuple[str, ...]
 
 
 def describe(
@@ -36,21 +39,26 @@ def describe(
     """Describe ``frame`` (as ``sources.read`` gives it). ``target``, ``positive`` and ``leave_out`` are what a person said
     (see ``outcome.Asked``). Raises ChurnError if no column can be the target."""
     asked = Asked(source, name, target, positive, leave_out)
-    guesses, decimal, tokens = _guesses(frame[~exclusions.header_lines(frame)].reset_index(drop=True))
+    rows = frame[~header_lines(frame)].reset_index(drop=True)
+    guesses, decimal, tokens = _guesses(rows)
     chosen = target_column.choose(guesses, asked)
     others = {column: found for column, found in guesses.items() if column != chosen}
     roles.choose_id(others)
     roles.choose_time(others, chosen)
+    roles.choose_returning_id(rows, others)
     if not any(found.keys.get("role", "feature") == "feature" for found in others.values()):
-        said = "\n".join(f"  {column}: {note}" for column, found in others.items() for note in found.notes[:1])
-        raise ChurnError(f"{asked.source}: no column is left that a model could learn from; change the file:\n{said}")
+        said = [f"  {column}: {note}" for column, found in others.items() for note in found.notes[:1]]
+        what = "no column is left that a model could learn from; give the file more columns, or change these:"
+        raise ChurnError("\n".join([f"{asked.source}: {what if said else what.split(',')[0]}", *said]))
     draft = _dataset(_toml(asked, guesses, decimal, tokens), asked)
     kept = exclusions.exclude(frame, draft)
     typed = casting.cast(kept.frame, draft)[0]
     roles.set_suspects_aside(typed, (typed[chosen] == draft.positive).to_numpy(), others, chosen)
     text = _toml(asked, guesses, decimal, tokens)
     notes = tuple(f"{c}: {n.removeprefix(DECIDE).strip()}" for c, g in guesses.items() for n in g.notes if DECIDE in n)
-    return Description(text, _dataset(text, asked), notes, kept.left_out)
+    ignored = {c: g.notes for c, g in guesses.items() if g.keys.get("role") == "ignore"}
+    aside = tuple(f"{c} ({'; '.join(said)})" for c, said in ignored.items() if not any(DECIDE in note for note in said))
+    return Description(text, _dataset(text, asked), notes, kept.left_out, aside)
 
 
 def _dataset(text: str, asked: Asked) -> Dataset:

@@ -25,6 +25,7 @@ NAME = re.compile("|".join(NAMES), re.I)
 LEFT = r"churn|attrit|exit|cancel|lapsed|left|lost|closed|gone|leav|inactive|abandon|kündig|kuendig|résili|resili"
 POSITIVE = re.compile(rf"^(1(\.0+)?|y|yes|t|true|ja|oui|si|sí)[.,;]?$|{LEFT}", re.I)
 NEGATIVE = re.compile(r"^(0|n|no|nein|f|false)\b|\bnot?\b|non|exist|(?<!in)active|stay|retain|current|loyal", re.I)
+STAYS = re.compile(r"(?<!in)active|retain|stay|loyal|renew", re.I)  # a name by which yes means that the customer stayed
 MOST_OUTCOMES = 10  # more values than this are no outcome that somebody could sort by hand,
 MOST_SPELLINGS = 100  # in how many spellings soever
 
@@ -60,6 +61,8 @@ def choose(guesses: dict[str, Guess], asked: Asked) -> str:
         raise ChurnError(_unclear(chosen, values, asked))
     if not left:
         likely = _left(learned)
+        if STAYS.search(chosen) and not any(map(_leaves, learned.index)):
+            likely = [value for value in learned.index if value not in likely]
         left = likely if len(likely) == 1 else [str(learned.index[-1])]  # the rarer one
     if set(left) & set(out) or not set(left) < set(learned.index):
         raise ChurnError(
@@ -106,9 +109,16 @@ def _likely(guesses: dict[str, Guess], asked: Asked) -> str:
     for column in more:
         if NAME.search(column) or any(map(_leaves, held[column].index)):
             raise ChurnError(_unclear(column, held[column], asked))
+    one = [
+        f"'{column}' holds {_counted(held[column])} only"
+        for column in held
+        if len(held[column]) == 1 and NAME.search(column)
+    ]
     raise ChurnError(
         f"{asked.source}: cannot tell which column says who churned. Name one with {commands.option('target')}=...; "
-        f"these have two values: {', '.join(two) or 'none'}" + (f"; these a few: {', '.join(more)}" if more else "")
+        f"these have two values: {', '.join(two) or 'none'}"
+        + (f"; these a few: {', '.join(more)}" if more else "")
+        + "".join(f"; {said}" for said in one)
     )
 
 
@@ -138,10 +148,10 @@ def _values(text: str, values: "pd.Series", column: str, asked: Asked) -> list[s
     levels = {fold(level): level for level in values.index}
     if not text or fold(text) in levels:
         return [levels[fold(text)]] if text else []
-    found = [fold(word) for word in next(csv.reader([text], skipinitialspace=True))]
-    if unknown := [word for word in found if word not in levels]:
+    found = next(csv.reader([text], skipinitialspace=True))
+    if unknown := [word for word in found if fold(word) not in levels]:
         raise ChurnError(f"{asked.source}: column '{column}' holds no {unknown[0]!r}; it holds {_counted(values)}")
-    return [levels[word] for word in found]
+    return [levels[fold(word)] for word in found]
 
 
 def _counted(values: "pd.Series") -> str:
@@ -165,7 +175,8 @@ def _unclear(column: str, values: "pd.Series", asked: Asked) -> str:
         out = ([value for value in others if not NEGATIVE.search(value)] or others)[-1]
         command = asked.command(TARGET=column, POSITIVE=_joined(left), LEAVE_OUT=_joined([out]))
         ways.append(f"{command}   # rows of {out!r} are left out")
-    said = f"column '{column}' says who churned, as it seems, and holds {len(values)} values: {_counted(values)}"
+    why = "" if asked.target else " says who churned, as it seems, and"
+    said = f"column '{column}'{why} holds {len(values)} values: {_counted(values)}"
     return "\n  ".join([f"{asked.source}: {said}. Say which of them mean that the customer left, for example:", *ways])
 
 
@@ -186,8 +197,9 @@ def _describe(guess: Guess, learned: "pd.Series", left: list[str], out: list[str
         "missing_values": words,
     }
     rows = "rows with an outcome" if unlabelled else "rows"
-    meaning = f"{' or '.join(map(repr, left))} mean that the customer left ({share:.1%} of the {rows})"
-    guess.notes = [f"made to {meaning}" if said else f"{DECIDE} is this the target, and does {meaning}?"]
+    named, part = " or ".join(map(repr, left)), f"({share:.1%} of the {rows})"
+    asking = f"{DECIDE} is this the target, and does {named} mean that the customer left {part}?"
+    guess.notes = [f"as it was said, the customer left where it is {named} {part}" if said else asking]
     if out:
         guess.notes.append(f"left out: {', '.join(f'{guess.levels[value]:,} rows of {value!r}' for value in out)}")
         unlabelled -= int(guess.levels[out].sum())

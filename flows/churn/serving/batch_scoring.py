@@ -80,7 +80,8 @@ def screen(
     origin = ", ".join(source.name for source in origins)
     found = validation.screen(sources.combine(origins, parts, dataset), dataset, rule.quarantine, origin)
     found.report.require(origin)
-    return found.table, found.quarantine, tuple(chain(*notes))
+    left_out = [f"{origin}: left out: {', '.join(found.report.left_out)}"] if found.report.left_out else []
+    return found.table, found.quarantine, (*chain(*notes), *left_out)
 
 
 def shards(rows: int, size: int) -> list[tuple[int, int]]:

@@ -43,7 +43,7 @@ def rank(file: str | Path, url: str, key: str = "") -> "tuple[pd.DataFrame, tupl
         raise ChurnError(f"{file}: it has a column {clash[0]} already, which the ranked list adds; rename it")
     size = min(CHUNK, model["limits"]["rows"])
     starts = range(0, len(given.rows), size)
-    answers = [answer for start in starts for answer in _batch(file, url, key, given.rows, start, size)]
+    answers = [answer for start in starts for answer in _batch(file, url, key, given, start, size)]
     table = pd.DataFrame(given.cells, columns=given.header)
     for place, name in enumerate(ANSWER):
         table.insert(place, name, [answer[name] for answer in answers])
@@ -65,7 +65,8 @@ def ask(url: str, body: Any = None, key: str = "") -> Any:
         except ValueError:
             raise ChurnError(f"{url}: answered {error.code}; is this a churn service?") from None
     except OSError as error:
-        raise ChurnError(f"{url}: no answer ({error}); {_remedy(url)}") from None
+        why = getattr(error, "reason", error)
+        raise ChurnError(f"{url}: no answer ({getattr(why, 'strerror', why)}); {_remedy(url)}") from None
     except (ValueError, http.client.HTTPException) as error:
         raise ChurnError(f"{url}: no churn service ({error}); its address is like {USUAL}") from None
 
@@ -88,14 +89,16 @@ class Refused(ChurnError):
         super().__init__("\n".join([f"{url}: {content.get('error', content)}", *lines]))
 
 
-def _batch(file: str | Path, url: str, key: str, rows: list[Any], start: int, size: int) -> Iterator[dict[str, Any]]:
+def _batch(
+    file: str | Path, url: str, key: str, given: customer_file.CustomerFile, start: int, size: int
+) -> Iterator[dict[str, Any]]:
     try:
-        yield from ask(f"{url}/predict_batch", {"rows": rows[start : start + size]}, key)
+        yield from ask(f"{url}/predict_batch", {"rows": given.rows[start : start + size]}, key)
     except Refused as error:
         first = next((p for p in error.problems if p["row"] is not None), None)
         if first is None:
             raise
-        number = start + first["row"] + 1
+        number = given.numbers[start + first["row"]]
         raise ChurnError(
             f"{file}, row {number}: column {first['field']} is {first['value']!r} ({first['reason']}); "
             f"allowed: {first['allowed']}"

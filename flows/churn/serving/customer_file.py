@@ -4,7 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from churn.data.casting import as_text, cast
+from churn.data.header_lines import header_lines
 from churn.errors import ChurnError
 from churn.files import reader
 from churn.settings.dataset import Dataset
@@ -15,12 +17,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class CustomerFile:
-    """The file's cells as text (``""``: empty) under their ``header``, the same customers as ``rows`` of predict_batch, and
-    notes on how the file was read."""
+    """The file's cells as text (``""``: empty) under their ``header``, the same customers as ``rows`` of predict_batch, their
+    ``numbers`` in the file (from 1, without the header), and notes on how the file was read."""
 
     header: list[str]
     cells: list[list[str]]
     rows: list[dict[str, Any]]
+    numbers: list[int]
     notes: tuple[str, ...]
 
 
@@ -34,6 +37,11 @@ def parse(
     """
     reading = reader.parse(data, name, most_bytes)
     frame = reading.table.to_pandas(ignore_metadata=True)
+    headers = header_lines(frame)
+    numbers, notes = (np.flatnonzero(~headers) + 1).tolist(), reading.notes
+    frame = frame[~headers].reset_index(drop=True)
+    if headers.any():
+        notes = (*notes, f"{name}: left out: repeated header lines ({headers.sum():,})")
     needed = [column for column, about in dataset.raw.items() if not about.missing]
     if absent := [column for column in needed if column not in frame]:
         raise ChurnError(
@@ -44,7 +52,7 @@ def parse(
     columns = [_values(frame[field], typed[field], unreadable.get(field)) for field in known]
     rows = [dict(zip(known, values, strict=True)) for values in zip(*columns, strict=True)]
     text = frame.apply(as_text).astype("object").where(frame.notna(), "").fillna("")
-    return CustomerFile(list(frame), text.to_numpy().tolist(), rows, reading.notes)
+    return CustomerFile(list(frame), text.to_numpy().tolist(), rows, numbers, notes)
 
 
 def _values(given: "pd.Series", typed: "pd.Series", unreadable: Any) -> list[Any]:

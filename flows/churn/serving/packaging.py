@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from importlib.metadata import distribution
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 from churn import format_version
@@ -37,6 +37,7 @@ MODEL_TAG = "model.txt"  # in the Bento, beside service.py: which model it serve
 REQUIREMENTS = ("bentoml", "httptools", "numpy", "onnxruntime", "pandas", "prometheus-client", "pyarrow", "pydantic",
                 "python-calamine", "uvloop")  # fmt: skip
 _CHECKSUM = "files"  # label of a model in BentoML's store
+TRIES = 3  # to start a server while others start
 EXAMPLES, SEED = 5, 0  # made-up customers in the documentation and on the page
 
 
@@ -181,25 +182,39 @@ def served(tag: str, seconds: float = 60, **environ: str) -> Iterator[str]:
     ``environ`` comes on top of this process's environment. Raises ChurnError with the server's own output if it is not
     ready within ``seconds``.
     """
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    url = f"http://127.0.0.1:{port}"
-    command = [sys.executable, "-m", "bentoml", "serve", tag, "--host", "127.0.0.1", "--port", str(port)]
     with tempfile.TemporaryFile() as output:
-        process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, env={**os.environ, **environ})
+        process, url = _start(tag, seconds, environ, output)
         try:
-            until = time.monotonic() + seconds
-            while not _ready(url):
-                if process.poll() is not None or time.monotonic() > until:
-                    output.seek(0)
-                    said = output.read().decode(errors="replace")[-2000:]
-                    raise ChurnError(f"{tag}: the service did not start; its output ends:\n{said}")
-                time.sleep(0.1)
             yield url
         finally:
             process.terminate()
             process.wait(30)
+
+
+def _start(
+    tag: str, seconds: float, environ: dict[str, str], output: IO[bytes]
+) -> "tuple[subprocess.Popen[bytes], str]":
+    for left in reversed(range(TRIES)):
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        url = f"http://127.0.0.1:{port}"
+        command = [sys.executable, "-m", "bentoml", "serve", tag, "--host", "127.0.0.1", "--port", str(port)]
+        process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, env={**os.environ, **environ})
+        until = time.monotonic() + seconds
+        while process.poll() is None and time.monotonic() < until:
+            if _ready(url):
+                return process, url
+            time.sleep(0.1)
+        process.kill()
+        process.wait()
+        output.seek(0)
+        said = output.read().decode(errors="replace")[-2000:]
+        # BentoML looks for free ports of its own, which another server that starts may take before it does.
+        if "Address already in use" not in said or not left:
+            break
+        output.truncate(0)
+    raise ChurnError(f"{tag}: the service did not start; its output ends:\n{said}")
 
 
 def _ready(url: str) -> bool:

@@ -46,12 +46,12 @@ def lineage(data_version: str, training: str, config: TrainConfig) -> dict[str, 
 
 def unchanged(dataset: Dataset, lineage: Mapping[str, str]) -> model_registry.Registered | None:
     """The version, champion or beaten, that was trained on the same data version with the same config and judged: then there
-    is nothing to train. None if there is none."""
+    is nothing to train. None if there is none, or no champion, which is then to be made."""
     same = {key: lineage[key] for key in ("data_version", "config_hash")}
     judged = [one for one in model_registry.by_tags(dataset.model, same) if gate.SUMMARY in one.tags]
-    if not judged:
-        return None
     current = model_registry.by_alias(dataset.model, model_registry.CHAMPION)
+    if not judged or current is None:
+        return None
     return current if current in judged else judged[0]
 
 

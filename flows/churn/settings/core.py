@@ -38,9 +38,9 @@ def text(file: Path) -> str:
     except FileNotFoundError as error:
         known = ", ".join(sorted(path.stem for path in file.parent.glob("*.toml"))) or "none"
         if file.parent.name == "datasets":
-            from churn.settings import commands  # here: a Bento has this module, and not that one
+            from churn.settings import commands, dataset  # here: a Bento has this module, and not the first of those
 
-            again = commands.say("dataset", SOURCE=commands.FILE, NAME=file.stem)
+            again = commands.say("dataset", SOURCE=commands.FILE, NAME=dataset.plain(file.stem))
             said = f"{commands.shown(file)}: no such data set; there are: {known}. Describe a new one with: {again}"
         else:
             said = f"{file}: no such config file; there are, in {file.parent}: {known}"

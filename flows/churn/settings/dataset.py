@@ -3,6 +3,7 @@
 The validation schema, the feature lists, the generator and the service's request model are all derived from it.
 """
 
+import re
 from collections.abc import Mapping
 from functools import cached_property
 from typing import Any, Literal
@@ -14,6 +15,21 @@ from churn.settings.core import Strict
 from churn.settings.spelling import Spellings
 from churn.settings.train import Worth
 from pydantic import Field, model_validator
+
+NAME = re.compile(r"[a-z][a-z0-9_]*")  # of a data set
+
+
+def require_name(name: str) -> None:
+    """Raises ChurnError, which proposes another one, for what cannot be a data set's name."""
+    if not NAME.fullmatch(name):
+        raise ChurnError(
+            f"{name!r} cannot be a data set's name: small letters, digits and _, a letter first; for example {plain(name)}"
+        )
+
+
+def plain(name: str) -> str:
+    """The data set's name that is most like ``name``."""
+    return re.sub(r"^[^a-z]+|_+$", "", re.sub(r"[^a-z0-9]+", "_", name.lower())) or "customers"
 
 
 class Feature(Strict):
@@ -32,7 +48,7 @@ class Dataset(Strict):
     with ``fold_case`` levels of categories without ``values`` are told apart by their letters, not by case or blanks, and
     written small. Models tell the ``most_levels - 1`` most frequent levels of a category apart and treat the others as one."""
 
-    name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
+    name: str = Field(pattern=f"^{NAME.pattern}$")
     description: str = ""
     registered_model: str = ""
     missing_values: tuple[str, ...] = ()

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from churn.data import features, snapshots, sources, split, tables
+from churn.data.sources import Rows
 from churn.data.split import HOLDOUT, TRAIN
 from churn.errors import ChurnError
 from churn.settings import commands
@@ -41,37 +42,35 @@ class Intake:
 
 
 def check(
-    origins: Sequence[Source],
-    parts: Sequence[bytes],
-    dataset: Dataset,
-    limits: Quality,
-    previous: Profile | None,
-    notes: tuple[str, ...] = (),
+    origins: Sequence[Source], parts: Sequence[Rows], dataset: Dataset, limits: Quality, previous: Profile | None
 ) -> Intake:
     """One table of all sources, typed and checked, also against the profile of the previous data version."""
+    given, notes = zip(*parts, strict=True)
     origin = ", ".join(source.name for source in origins)
-    found = validation.validate(sources.combine(origins, parts, dataset), dataset, limits, origin)
+    found = validation.validate(sources.combine(origins, given, dataset), dataset, limits, origin)
     stored = ThreadPoolExecutor(1).submit(tables.to_bytes, found.table)
     distances = profile.distances(previous, found.table, found.columns) if previous else {}
     report = replace(found.report, checks=(*found.report.checks, *profile.drift_checks(distances, dataset, limits)))
     now = profile.profile(found.table, dataset, found.columns)
-    return Intake(found.table, stored, found.quarantine, found.columns, report, now, distances, previous, origin, notes)
+    return Intake(
+        found.table, stored, found.quarantine, found.columns, report, now, distances, previous, origin, sum(notes, ())
+    )
 
 
-def set_aside(found: Intake, name: str) -> str:
+def set_aside(found: Intake, name: str) -> tuple[str, list[str]]:
     """The ``quarantine`` of rows that passed as a whole; nothing if the run stops anyway."""
-    return "" if found.report.errors else quarantine(found.quarantine, name)
+    return ("", []) if found.report.errors else quarantine(found.quarantine, name)
 
 
-def quarantine(rows: "pd.DataFrame", name: str) -> str:
-    """``rows`` as CSV text (empty: none), also written to the local state as quarantine/NAME.csv."""
+def quarantine(rows: "pd.DataFrame", name: str) -> tuple[str, list[str]]:
+    """``rows`` as CSV text (empty: none), also written to the local state as quarantine/NAME.csv, and notes that say so."""
     if rows.empty:
-        return ""
+        return "", []
     text = rows.to_csv(index=False)
     path = STATE / "quarantine" / f"{name}.csv"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text, encoding="utf-8")
-    return text
+    return text, [f"{len(rows):,} row{'s' * (len(rows) > 1)} with errors set aside, with the reasons: {path}"]
 
 
 def prepare(table: bytes, dataset: Dataset, settings: Split) -> "tuple[bytes, np.ndarray, tuple[int, int]]":

@@ -53,7 +53,7 @@ def screen(frame: "pd.DataFrame", dataset: Dataset, quarantine: float, source: s
 
     ``quarantine`` is the largest share of rows that may be set aside. Raises ChurnError at once if a column is missing.
     """
-    _require_columns(frame, dataset, source, but=dataset.target)
+    _require_columns(frame, dataset, source, champion=True)
     given = exclude(frame.drop(columns=dataset.target, errors="ignore"), dataset)
     kept, aside, checks = _rows(given, *cast(given.frame, dataset), dataset, quarantine)
     columns = Columns(kept, np.zeros(len(kept), dtype=bool))  # of all customers alike
@@ -95,13 +95,22 @@ def _described(frame: "pd.DataFrame", dataset: Dataset) -> Iterable[Check]:
         yield Check(", ".join(extra), "is described", len(extra), len(frame.columns), (), remedy, "warning")
 
 
-def _require_columns(frame: "pd.DataFrame", dataset: Dataset, source: str, but: str = "") -> None:
-    wanted = [name for name, column in dataset.columns.items() if column.role != "ignore" and name != but]
+def _require_columns(frame: "pd.DataFrame", dataset: Dataset, source: str, champion: bool = False) -> None:
+    """Raises ChurnError for columns that are not in the file; a ``champion`` needs no outcome, and no other description."""
+    ignored = ("ignore", "target") if champion else ("ignore",)
+    wanted = [name for name, column in dataset.columns.items() if column.role not in ignored]
     if missing := [name for name in wanted if name not in frame.columns]:
-        raise ChurnError(
-            f"{source}: column {', '.join(map(repr, missing))} is missing; the file has: {', '.join(map(str, frame.columns))}. "
-            f"Add it to the file, or describe the file's columns in {commands.description(dataset.name)}"
+        what, it = (
+            (f"column {missing[0]!r} is", "it") if len(missing) == 1 else (f"columns {_listed(missing)} are", "them")
         )
+        way = f", or describe the file's columns in {commands.description(dataset.name)}"
+        other = ": the champion was trained with " + it if champion else way
+        held = ", ".join(map(str, frame.columns))
+        raise ChurnError(f"{source}: {what} missing; the file has: {held}. Add {it} to the file{other}")
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(map(repr, names))
 
 
 def _cell_checks(given: Kept, typed: "pd.DataFrame", unreadable: dict[str, np.ndarray], dataset: Dataset) -> Found:
