@@ -49,18 +49,15 @@ class DataFlow(base.Flow):
         """All rows are in one table with the data set's columns and types, and the card says what the checks found."""
         from churn.cards import data_card
         from churn.telemetry import push
-        from churn.validation import ingestion, profile
+        from churn.validation import ingestion
 
         self.merge_artifacts(inputs, include=["made_up", "sources", "path"])
         dataset, limits = base.read(Dataset, self.description), base.read(DataConfig, self.settings).quality
-        parts, previous = (
-            [(given.table, given.notes) for given in inputs],
-            runs.previous_profile(dataset.name, self.made_up),
-        )
-        found = ingestion.check(self.sources, parts, dataset, limits, previous)
+        previous = runs.previous_profile(dataset.name, self.made_up)
+        found = ingestion.check(self.sources, [(one.table, one.notes) for one in inputs], dataset, limits, previous)
         base.show(current.card["data"], data_card.data(found, dataset))
         base.report(dataset.name, push.quality(found.report))
-        self.quality, self.columns, self.origin = found.report, profile.text(found.profile), found.origin
+        self.quality, self.columns, self.origin = found.report, found.profile_json, found.origin
         self.quarantine, said = ingestion.set_aside(found, f"{dataset.name}-{current.run_id}")
         base.say(said)
         self.table = found.stored.result()

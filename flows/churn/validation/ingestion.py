@@ -40,6 +40,11 @@ class Intake:
     origin: str
     notes: tuple[str, ...] = ()
 
+    @property
+    def profile_json(self) -> str:
+        """The profile as a later run reads it."""
+        return profile.text(self.profile)
+
 
 def check(
     origins: Sequence[Source], parts: Sequence[Rows], dataset: Dataset, limits: Quality, previous: Profile | None
