@@ -4,11 +4,12 @@ import os
 import shlex
 import subprocess
 import sys
+from pathlib import Path
 
 import base
 import launch
 import runs
-from churn import commands, made_up
+from churn import commands, made_up, reader
 from churn.config import DataConfig, Source, load
 from churn.dataset import Dataset
 from churn.environment import IN_POD
@@ -43,7 +44,10 @@ def check(dataset: Dataset, source: str, learned_from_made_up: bool = True) -> N
 def asked() -> str:
     """What can be refused before a run of MonitorFlow; its first line: none."""
     if "--retrain" in sys.argv:
-        check(base.on_disk("description"), launch.option("source"))
+        source = launch.option("source")
+        check(base.on_disk("description"), source)
+        if source:
+            reader.files(Path(source).expanduser())
     return ""
 
 

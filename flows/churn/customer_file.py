@@ -4,12 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from churn import reader
+from churn import header_lines, reader
 from churn.conform import as_text, conform
 from churn.dataset import Dataset
 from churn.errors import ChurnError
-from churn.header_lines import header_lines
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,12 +34,7 @@ def parse(
     stays text, for the service to name. Raises ChurnError as ``reader.parse`` does, and for a column that is not there.
     """
     reading = reader.parse(data, name, most_bytes)
-    frame = reading.table.to_pandas(ignore_metadata=True)
-    headers = header_lines(frame)
-    numbers, notes = (np.flatnonzero(~headers) + 1).tolist(), reading.notes
-    frame = frame[~headers].reset_index(drop=True)
-    if headers.any():
-        notes = (*notes, f"{name}: left out: repeated header lines ({headers.sum():,})")
+    frame, numbers, notes = header_lines.without(reading.table.to_pandas(ignore_metadata=True), name)
     needed = [column for column, about in dataset.raw.items() if not about.missing]
     if absent := [column for column in needed if column not in frame]:
         raise ChurnError(
@@ -52,7 +45,7 @@ def parse(
     columns = [_values(frame[field], typed[field], unreadable.get(field)) for field in known]
     rows = [dict(zip(known, values, strict=True)) for values in zip(*columns, strict=True)]
     text = frame.apply(as_text).astype("object").where(frame.notna(), "").fillna("")
-    return CustomerFile(list(frame), text.to_numpy().tolist(), rows, numbers, notes)
+    return CustomerFile(list(frame), text.to_numpy().tolist(), rows, numbers.tolist(), (*reading.notes, *notes))
 
 
 def _values(given: "pd.Series", typed: "pd.Series", unreadable: Any) -> list[Any]:

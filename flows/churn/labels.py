@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from churn import predictions, sources, tables
+from churn import header_lines, predictions, sources, tables
 from churn.config import File
 from churn.dataset import Dataset
 from churn.errors import ChurnError
@@ -54,7 +54,7 @@ def read(file: str, dataset: Dataset) -> "pd.DataFrame":
 
     Raises ChurnError naming the file, and the first value of ``outcome`` that means nothing.
     """
-    table = tables.from_bytes(sources.read(File(kind="file", path=file), dataset)[0])
+    table, _, _ = header_lines.without(tables.from_bytes(sources.read(File(kind="file", path=file), dataset)[0]), file)
     if missing := [name for name in ("prediction_id", "outcome") if name not in table]:
         raise ChurnError(f"{file}: no column {', '.join(missing)}; labels are a file with prediction_id and outcome")
     return table[["prediction_id"]].astype("str").assign(outcome=outcomes(table.outcome, dataset, f"{file}: outcome"))
