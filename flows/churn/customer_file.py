@@ -35,17 +35,18 @@ def parse(
     """
     reading = reader.parse(data, name, most_bytes)
     frame, numbers, notes = header_lines.without(reading.table.to_pandas(ignore_metadata=True), name)
+    header = [str(column) for column in frame]
     needed = [column for column, about in dataset.raw.items() if not about.missing]
     if absent := [column for column in needed if column not in frame]:
         raise ChurnError(
-            f"{name}: no column {', '.join(absent)}; the service needs it for every customer. The file has: {', '.join(frame)}"
+            f"{name}: no column {', '.join(absent)}; the service needs it for every customer. The file has: {', '.join(header)}"
         )
     known = [field for field in fields if field in frame]
     typed, unreadable = conform(frame[known], dataset)
     columns = [_values(frame[field], typed[field], unreadable.get(field)) for field in known]
     rows = [dict(zip(known, values, strict=True)) for values in zip(*columns, strict=True)]
     text = frame.apply(as_text).astype("object").where(frame.notna(), "").fillna("")
-    return CustomerFile(list(frame), text.to_numpy().tolist(), rows, numbers.tolist(), (*reading.notes, *notes))
+    return CustomerFile(header, text.to_numpy().tolist(), rows, numbers.tolist(), (*reading.notes, *notes))
 
 
 def _values(given: "pd.Series", typed: "pd.Series", unreadable: Any) -> list[Any]:
