@@ -102,7 +102,7 @@ class TrainFlow(base.Flow):
 
         data = versioning.load(self.data_version)
         ways = (self.config_files["settings"], base.again(self), runs.anew(data))
-        self.verdict.require(training.other_bounds(self.verdict, data.dataset, *ways))
+        self.verdict.require(base.card("gate"), training.other_bounds(self.verdict, data.dataset, *ways))
         self.challenger, self.verdict = promotion.register(self._training(data), self.mlflow_run)
         base.show(current.card["model"], modelcard.keep(self._training(data), self.challenger))
         self.next(self.package)
