@@ -27,7 +27,9 @@ quoted = '$(subst ','\'',$(value $(1)))'
 option = $(if $(value $(2)),$(1) $(call quoted,$(2)))
 # The variables that a target cannot do without.
 needs = $(foreach name,$(1),$(if $(value $(name)),,$(error make $@ needs $(name)=...; make help shows how)))
-description = $(if $(value DATASET),--config description config/datasets/$(call quoted,DATASET).toml)
+# A data set of config/datasets by its name, or a file that describes one.
+file = $(if $(filter %.toml,$(value DATASET)),$(call quoted,DATASET),config/datasets/$(call quoted,DATASET).toml)
+description = $(if $(value DATASET),--config description $(file))
 
 help: ## list every target; DEBUG=1 with any of them shows the traceback of an error
 	@awk -F ':.*## ' '/^##@/ { printf "\n%s\n", substr($$0, 5) } /^[a-z0-9-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

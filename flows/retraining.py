@@ -4,12 +4,14 @@ import os
 import shlex
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import base
 import launch
 import runs
 from churn.errors import ChurnError
+from churn.files import reader
 from churn.settings import commands
 from churn.settings.core import load
 from churn.settings.data import DataConfig, Source, any_made_up
@@ -47,7 +49,10 @@ def check(dataset: Dataset, source: str, learned_from_made_up: bool = True) -> N
 def asked() -> str:
     """What can be refused before a run of MonitorFlow; its first line: none."""
     if "--retrain" in sys.argv:
-        check(base.on_disk("description"), launch.option("source"))
+        source = launch.option("source")
+        check(base.on_disk("description"), source)
+        if source:
+            reader.files(Path(source).expanduser())
     return ""
 
 

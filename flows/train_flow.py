@@ -110,7 +110,7 @@ class TrainFlow(base.Flow):
 
         data = snapshots.load(self.data_version)
         ways = (self.config_files["settings"], base.again(self), runs.anew(data))
-        self.verdict.require(training_record.other_bounds(self.verdict, data.dataset, *ways))
+        self.verdict.require(base.card("gate"), training_record.other_bounds(self.verdict, data.dataset, *ways))
         self.challenger, self.verdict = release.register(self._training(data), self.mlflow_run)
         base.show(current.card["model"], model_card.keep(self._training(data), self.challenger))
         self.next(self.package)

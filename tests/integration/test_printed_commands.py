@@ -69,6 +69,7 @@ def test_from_an_unknown_data_set_to_a_ranked_list_by_what_is_printed(here: Clon
 
     said = here.refused("score", DATASET="shop", SOURCE=source)
     said = here.typed(printed(said, "train one with:", source), works=False)
+    assert re.search(r"Its card shows more: make card FLOW=train RUN=\d+/gate; ", said)
     assert "change roc_auc in [gate] of config/train.toml" in said
     train = here.root / "config" / "train.toml"
     train.write_text(train.read_text().replace("\nroc_auc = 1.0\n", "\nroc_auc = 0.6\n"))

@@ -46,6 +46,10 @@ def test_a_description_of_ones_own_is_carried(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv("CHURNFLOW_GIVEN_description", "/my files/bank.toml")
     assert "--config description '/my files/bank.toml' run" in commands.say("score", DATASET="bank")
     assert commands.say("run", DATASET="bank").endswith("flows/run.py --dataset '/my files/bank.toml'")
+    monkeypatch.setenv(commands.CALLER, "make")
+    assert commands.say("score", DATASET="bank") == "make score DATASET='/my files/bank.toml'"
+    assert _made(commands.say("score", DATASET="bank"))[-4:-1] == ["--config", "description", "/my files/bank.toml"]
+    monkeypatch.delenv(commands.CALLER)
     monkeypatch.setenv("CHURNFLOW_GIVEN_description", str(ROOT / "config" / "datasets" / "bank.toml"))
     assert commands.say("run", DATASET="other").endswith("flows/run.py --dataset bank")
 

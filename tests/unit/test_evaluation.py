@@ -38,4 +38,4 @@ def test_a_closed_gate_names_what_failed_and_never_promotes() -> None:
     assert not closed.passed
     assert not closed.promote
     with pytest.raises(ChurnError, match=r"f1 0\.5000 < 0\.58.*Nothing is registered"):
-        closed.require()
+        closed.require("card", "change its bounds")

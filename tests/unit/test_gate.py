@@ -47,7 +47,7 @@ def test_groups_are_judged_where_they_are_large_enough(telco: Dataset) -> None:
     assert [v.slice for v in failed] == ["gender=Male"]
     closed = gate.Gate(tuple(failed), None)
     with pytest.raises(ChurnError, match="roc_auc of gender=Male"):
-        closed.require()
+        closed.require("card", "change its bounds")
 
 
 def test_customers_without_a_value_are_a_group_of_their_own(telco: Dataset) -> None:

@@ -177,6 +177,15 @@ def test_a_file_is_one_window_with_the_outcomes_it_has(telco: Dataset, reference
     assert len(pd.read_parquet(__import__("io").BytesIO(found.labelled))) == 150
 
 
+def test_header_lines_among_the_rows_of_a_file_are_left_out(
+    telco: Dataset, reference: Reference, tmp_path: Path
+) -> None:
+    path = Path(file(telco, tmp_path / "a.csv"))
+    path.write_text(path.read_text() + path.read_text().splitlines()[0] + "\n")
+    found = windows.from_file(reference, str(path))
+    assert (sizes(found), found.notes) == ([200], (f"{path}: left out: repeated header lines (1)",))
+
+
 def test_rows_of_a_file_without_an_outcome_have_none(telco: Dataset, reference: Reference, tmp_path: Path) -> None:
     target = telco.columns["Churn"].model_copy(update={"leave_out": ("Joined",), "missing_values": ("?",)})
     described = replace(reference, dataset=telco.model_copy(update={"columns": {**telco.columns, "Churn": target}}))

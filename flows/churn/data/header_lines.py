@@ -30,3 +30,10 @@ def _is_name(cells: "pd.Series", name: str) -> np.ndarray:
         bare, wanted = cells.astype("str").str.strip().str.lower(), name.strip().lower()
         cells = cells.where(bare.str.startswith(wanted[:1]) & bare.str.endswith(wanted[-1:]))
     return cells.isin([text for text in cells.dropna().unique() if fold(str(text)) == fold(name)]).to_numpy()
+
+
+def without(frame: "pd.DataFrame", name: str) -> "tuple[pd.DataFrame, np.ndarray, tuple[str, ...]]":
+    """The other rows, their numbers (n,) in the file ``name`` (from 1, without the header), and a note if there were any."""
+    found = header_lines(frame)
+    note = f"{name}: left out: repeated header lines ({found.sum():,})"
+    return frame[~found].reset_index(drop=True), np.flatnonzero(~found) + 1, (note,) * bool(found.any())

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from churn.data import sources, tables
+from churn.data import header_lines, sources, tables
 from churn.errors import ChurnError
 from churn.serving import prediction_log
 from churn.settings.data import File
@@ -55,7 +55,7 @@ def read(file: str, dataset: Dataset) -> "pd.DataFrame":
 
     Raises ChurnError naming the file, and the first value of ``outcome`` that means nothing.
     """
-    table = tables.from_bytes(sources.read(File(kind="file", path=file), dataset)[0])
+    table, _, _ = header_lines.without(tables.from_bytes(sources.read(File(kind="file", path=file), dataset)[0]), file)
     if missing := [name for name in ("prediction_id", "outcome") if name not in table]:
         raise ChurnError(f"{file}: no column {', '.join(missing)}; labels are a file with prediction_id and outcome")
     return table[["prediction_id"]].astype("str").assign(outcome=outcomes(table.outcome, dataset, f"{file}: outcome"))

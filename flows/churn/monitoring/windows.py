@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from churn.data import casting, features, sources, tables
+from churn.data import casting, features, header_lines, sources, tables
 from churn.errors import ChurnError
 from churn.monitoring import labels
 from churn.monitoring.labels import Labels
@@ -126,7 +126,7 @@ def from_file(reference: Reference, path: str, file: str = "") -> Analysis:
     """
     dataset = reference.dataset
     data, notes = sources.read(File(kind="file", path=path), dataset)
-    found = tables.from_bytes(data)
+    found, _, said = header_lines.without(tables.from_bytes(data), path)
     if missing := [name for name in dataset.raw if name not in found]:
         raise ChurnError(f"{path}: no column {', '.join(missing)}; the model was trained with it. Export it too")
     others: dict[str, int] = {}
@@ -138,7 +138,7 @@ def from_file(reference: Reference, path: str, file: str = "") -> Analysis:
     table = _predicted(table, found, reference, path)
     told = _told(table, found, reference, path, file)
     analysis = _analysis(path, (Window(Path(path).name, len(table)),), table, reference, others, told, file=True)
-    return replace(analysis, notes=notes)
+    return replace(analysis, notes=(*notes, *said))
 
 
 def _typed(found: "pd.DataFrame", reference: Reference, path: str) -> "pd.DataFrame":

@@ -110,11 +110,11 @@ class Gate:
         outcome = "it becomes the champion" if self.promote else f"champion version {self.comparison.champion} stays"
         return f"The gate is passed; {outcome}: {self.comparison.reason}."
 
-    def require(self, remedy: str = "to accept such a model, change its bounds") -> None:
-        """Nothing, if every bound is kept; else ChurnError, which ends with ``remedy``: a model outside them is never
-        registered."""
+    def require(self, card: str, remedy: str) -> None:
+        """Nothing, if every bound is kept; else ChurnError, which names the command that shows the ``card`` and ends with
+        ``remedy``: a model outside them is never registered."""
         if not self.passed:
-            raise ChurnError(f"{self.summary} Nothing is registered. Look at the gate card; {remedy}")
+            raise ChurnError(f"{self.summary} Nothing is registered. Its card shows more: {card}; {remedy}")
 
     def evidence(self) -> dict[str, str]:
         """The verdict as registry tags."""

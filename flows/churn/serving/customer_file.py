@@ -4,9 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
+from churn.data import header_lines
 from churn.data.casting import as_text, cast
-from churn.data.header_lines import header_lines
 from churn.errors import ChurnError
 from churn.files import reader
 from churn.settings.dataset import Dataset
@@ -36,23 +35,19 @@ def parse(
     stays text, for the service to name. Raises ChurnError as ``reader.parse`` does, and for a column that is not there.
     """
     reading = reader.parse(data, name, most_bytes)
-    frame = reading.table.to_pandas(ignore_metadata=True)
-    headers = header_lines(frame)
-    numbers, notes = (np.flatnonzero(~headers) + 1).tolist(), reading.notes
-    frame = frame[~headers].reset_index(drop=True)
-    if headers.any():
-        notes = (*notes, f"{name}: left out: repeated header lines ({headers.sum():,})")
+    frame, numbers, notes = header_lines.without(reading.table.to_pandas(ignore_metadata=True), name)
+    header = [str(column) for column in frame]
     needed = [column for column, about in dataset.raw.items() if not about.missing]
     if absent := [column for column in needed if column not in frame]:
         raise ChurnError(
-            f"{name}: no column {', '.join(absent)}; the service needs it for every customer. The file has: {', '.join(frame)}"
+            f"{name}: no column {', '.join(absent)}; the service needs it for every customer. The file has: {', '.join(header)}"
         )
     known = [field for field in fields if field in frame]
     typed, unreadable = cast(frame[known], dataset)
     columns = [_values(frame[field], typed[field], unreadable.get(field)) for field in known]
     rows = [dict(zip(known, values, strict=True)) for values in zip(*columns, strict=True)]
     text = frame.apply(as_text).astype("object").where(frame.notna(), "").fillna("")
-    return CustomerFile(list(frame), text.to_numpy().tolist(), rows, numbers, notes)
+    return CustomerFile(header, text.to_numpy().tolist(), rows, numbers.tolist(), (*reading.notes, *notes))
 
 
 def _values(given: "pd.Series", typed: "pd.Series", unreadable: Any) -> list[Any]:

@@ -97,10 +97,11 @@ def _make() -> bool:
 def say(target: str, **variables: str) -> str:
     """The command of make's ``target`` with its ``variables``, those that are empty left out.
 
-    ``DATASET`` is a data set's name. Without make it stands for the description that this run was given, if it was given one.
+    ``DATASET`` is a data set's name. It stands for the description that this run was given, if it was given one.
     """
     given = {name: value for name, value in variables.items() if value}
     if _make():
+        given |= {"DATASET": _described(given["DATASET"])["DATASET"]} if "DATASET" in given else {}
         return " ".join(["make", target, *(f"{name}={shlex.quote(value)}" for name, value in given.items())])
     return shlex.join(words(target, **given))
 
