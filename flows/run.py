@@ -74,7 +74,7 @@ def main() -> None:
         configured = core.load(DataConfig, base.ROOT / "config" / "data.toml").source
         if options.settings:
             core.load(TrainConfig, options.settings)
-        notice = made_up.sources(sources.choose(configured, options.source, dataset, "run"), dataset, "run")
+        notice = made_up.sources(sources.choose(configured, options.source, dataset, "run"), dataset.name, "run")
     if notice:
         print(notice, flush=True)
     import summary
