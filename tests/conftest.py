@@ -29,7 +29,6 @@ for _name in (
     "CHURNFLOW_DVC_REMOTE",
     "CHURNFLOW_PROFILE",
     *("CHURNFLOW_CALLER", "CHURNFLOW_DEBUG", "MAKEFLAGS", "MAKELEVEL", "MFLAGS"),  # of the make that runs the tests
-    "CHURNFLOW_CALLER",  # make test
 ):
     os.environ.pop(_name, None)
 

@@ -79,7 +79,11 @@ def prometheus(trained: SimpleNamespace, tmp_path_factory: pytest.TempPathFactor
     with ExitStack() as stack:
         gateway = f"127.0.0.1:{common.free_port()}"
         stack.enter_context(running(f"http://{gateway}/-/ready", PROGRAMS[1], f"--web.listen-address={gateway}"))
-        done = flow("data_flow", "run", "--source", "nowhere.csv", CHURNFLOW_PUSHGATEWAY=f"http://{gateway}")
+        (folder / "broken.csv").write_text(
+            "id,left\n1,2,3\n"
+        )  # one that is not there would stop the command before a run
+        source = ("--source", str(folder / "broken.csv"))
+        done = flow("data_flow", "run", *source, CHURNFLOW_PUSHGATEWAY=f"http://{gateway}")
         assert done.returncode == 1
         assert "not pushed" not in done.stdout
         monitored(f"http://{gateway}", folder)
