@@ -17,7 +17,7 @@ FROM uv AS serving-packages
 COPY flows flows
 RUN uv export --frozen --no-dev --no-emit-project --no-hashes --output-file locked.txt > /dev/null \
     && python -c "import ast; \
-tree = ast.parse(open('flows/churn/serving.py').read()); \
+tree = ast.parse(open('flows/churn/serving/packaging.py').read()); \
 names = next(ast.literal_eval(n.value) for n in tree.body if isinstance(n, ast.Assign) and getattr(n.targets[0], 'id', '') == 'REQUIREMENTS'); \
 print('\n'.join([*names, 'boto3']))" > wanted.txt \
     && uv venv /opt/venv \

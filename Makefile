@@ -20,7 +20,7 @@ OVERLAY ?= prod
 NAMESPACE = $(if $(filter prod,$(OVERLAY)),churnflow,churnflow-$(OVERLAY))
 BRANCH = $(if $(filter prod,$(OVERLAY)),--production,--branch $(OVERLAY))
 
-# What messages tell the reader to type (flows/churn/commands.py).
+# What messages tell the reader to type (flows/churn/settings/commands.py).
 export CHURNFLOW_CALLER := make
 # A variable as one word of the shell, whatever is in it - blanks, quotes, dollars -, and with its option if it is given.
 quoted = '$(subst ','\'',$(value $(1)))'
@@ -32,7 +32,7 @@ file = $(if $(filter %.toml,$(value DATASET)),$(call quoted,DATASET),config/data
 description = $(if $(value DATASET),--config description $(file))
 
 help: ## list every target; DEBUG=1 with any of them shows the traceback of an error
-	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+	@awk -F ':.*## ' '/^##@/ { printf "\n%s\n", substr($$0, 5) } /^[a-z0-9-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 # The lock file decides: it is newer than the stamp, or nothing is to be done.
 $(READY): uv.lock pyproject.toml
@@ -47,7 +47,7 @@ ifneq ($(EXTRA),)
 .PHONY: $(READY)
 endif
 
-install: $(READY) ## create .venv and install the locked packages, as every target does first: make install [EXTRA=ray]
+##@ Run
 
 run: $(READY) ## data to champion: make run [SOURCE=customers.csv] [DATASET=telco] [SETTINGS=train.toml]
 	@$(PY) flows/run.py $(call option,--dataset,DATASET) $(call option,--source,SOURCE) $(call option,--settings,SETTINGS)
@@ -58,6 +58,11 @@ data: $(READY) ## a data version alone: make data [SOURCE=customers.csv] [DATASE
 train: $(READY) ## champion from a data version: make train [VERSION=...] [SETTINGS=train.toml] [FORCE=1]
 	@$(PY) flows/train_flow.py $(call option,--config settings,SETTINGS) run $(call option,--data-version,VERSION) $(if $(value FORCE),--force)
 
+score: $(READY) ## a ranked list with reasons, without a service: make score SOURCE=customers.csv [DATASET=telco]
+	@$(PY) flows/score_flow.py $(description) run $(call option,--source,SOURCE)
+
+##@ Data
+
 dataset: $(READY) ## describe a new file: make dataset SOURCE=bank.csv NAME=bank [TARGET=column [POSITIVE=a,b] [LEAVE_OUT=c]]
 	@$(call needs,SOURCE NAME)$(PY) flows/data.py describe $(call quoted,SOURCE) $(call quoted,NAME) $(call option,--target,TARGET) $(call option,--positive,POSITIVE) $(call option,--leave-out,LEAVE_OUT)
 
@@ -67,8 +72,7 @@ data-pull: $(READY) ## get a data version back: make data-pull VERSION=... [TO=f
 data-diff: $(READY) ## rows and columns that changed: make data-diff A=version B=version
 	@$(call needs,A B)$(PY) flows/data.py diff $(call quoted,A) $(call quoted,B)
 
-serve: $(READY) ## serve the champion to this machine: make serve [DATASET=telco] [PORT=3000] [HOST=0.0.0.0, to every one]
-	@$(PY) flows/serve.py --host $(call quoted,HOST) --port $(call quoted,PORT) $(call option,--dataset,DATASET)
+##@ Models
 
 promote: $(READY) ## make a version champion: make promote VERSION=3 [DATASET=telco] [TO=Staging] [REASON="..."]
 	@$(call needs,VERSION)$(PY) flows/lifecycle.py $(call option,--dataset,DATASET) promote $(call quoted,VERSION) $(call option,--to,TO) $(call option,--reason,REASON)
@@ -85,29 +89,21 @@ lineage: $(READY) ## where a version comes from: make lineage VERSION=3 [DATASET
 card: $(READY) ## show a card in the browser: make card FLOW=train RUN=run/step
 	@$(call needs,FLOW RUN)$(PY) flows/$(call quoted,FLOW)_flow.py card view $(call quoted,RUN)
 
-bench-data: $(READY) ## DataFlow beside one process that does the same by hand: make bench-data [ROWS=1000000]
-	@$(PY) tests/bench/data.py $(if $(ROWS),--rows $(ROWS))
-
-bench-train: $(READY) ## TrainFlow beside the same fits in one process: make bench-train [ROWS=10000]
-	@$(PY) tests/bench/train.py $(if $(ROWS),--rows $(ROWS))
-
-bench-s3: $(READY) ## TrainFlow with everything in S3 beside the same on local disk: make bench-s3 [ROWS=10000]
-	@$(PY) -m tests.bench.s3 $(if $(ROWS),--rows $(ROWS))
-
-bench-quality: $(READY) ## our models beside FLAML's: make bench-quality [SOURCE=telco.csv]
-	@$(PY) tests/bench/quality.py $(call option,--telco,SOURCE)
-
-score: $(READY) ## a ranked list with reasons, without a service: make score SOURCE=customers.csv [DATASET=telco]
-	@$(PY) flows/score_flow.py $(description) run $(call option,--source,SOURCE)
-
-bench-serve: $(READY) ## the service beside mlflow, FastAPI and an empty service: make bench-serve [FAMILIES=xgboost]
-	@$(PY) -m tests.bench.serve $(if $(FAMILIES),--families $(FAMILIES))
+mlflow: $(READY) ## browse experiments and the registry: make mlflow [PORT=5000] [HOST=0.0.0.0, for every machine]
+	@$(PY) flows/serve.py --mlflow --host $(call quoted,HOST) --port $(if $(filter file,$(origin PORT)),5000,$(call quoted,PORT))
 
 bento: $(READY) ## build the champion's Bento, as TrainFlow's last step does; prints its tag: make bento [DATASET=telco]
 	@$(PY) flows/serve.py --build $(call option,--dataset,DATASET)
 
+##@ Serve
+
+serve: $(READY) ## serve the champion to this machine: make serve [DATASET=telco] [PORT=3000] [HOST=0.0.0.0, to every one]
+	@$(PY) flows/serve.py --host $(call quoted,HOST) --port $(call quoted,PORT) $(call option,--dataset,DATASET)
+
 predict: $(READY) ## rank a file with the running service: make predict FILE=customers.csv [URL=...]
 	@$(call needs,FILE)$(PY) flows/predict.py $(call quoted,FILE) $(or $(call option,--url,URL),--url http://127.0.0.1:$(call quoted,PORT))
+
+##@ Watch
 
 monitor: $(READY) ## compare the champion's predictions with its holdout: make monitor [DATASET=telco] [ANALYSIS=file] [LABELS=file] [ROWS=1000] [RETRAIN=1 SOURCE=file]
 	@$(PY) flows/monitor_flow.py $(description) run $(call option,--analysis,ANALYSIS) $(call option,--labels,LABELS) $(call option,--rows,ROWS) $(if $(value RETRAIN),--retrain) $(call option,--source,SOURCE)
@@ -115,31 +111,7 @@ monitor: $(READY) ## compare the champion's predictions with its holdout: make m
 drift-demo: $(READY) ## ordinary, then shifted customers, and what MonitorFlow says: make drift-demo [RETRAIN=1]
 	@$(PY) flows/drift_demo.py $(if $(value RETRAIN),--retrain)
 
-bench-drift: $(READY) ## false alarms, power, estimate against truth, and 1,000,000 rows beside scipy
-	@$(PY) -m tests.bench.drift
-
-fuzz: $(READY) ## 100,000 damaged requests against the champion's service: make fuzz [BODIES=...]
-	$(PY) -m tests.bench.fuzz $(BODIES)
-
-soak: $(READY) ## half an hour of mixed traffic: what grows, what fails: make soak [MINUTES=30] [RATE=200]
-	@$(PY) -m tests.bench.soak $(if $(MINUTES),--minutes $(MINUTES)) $(if $(RATE),--rate $(RATE))
-
-contract: $(READY) ## schemathesis on the champion's service and its own OpenAPI document: make contract [CASES=2000]
-	@$(PY) -m tests.bench.contract $(or $(CASES),2000)
-
-lint: $(READY) ## ruff (lint and format) and mypy
-	$(VENV)/bin/ruff check .
-	$(VENV)/bin/ruff format --check .
-	$(VENV)/bin/mypy
-
-checkov: $(READY) ## manifests and Dockerfile against checkov's rules, in an environment of its own (100 packages)
-	$(PY) -m uv tool run checkov==$(CHECKOV_VERSION) --config-file .checkov.yaml
-
-test: $(READY) ## unit and integration tests
-	$(PY) -m pytest
-
-mlflow: $(READY) ## browse experiments and the registry: make mlflow [PORT=5000] [HOST=0.0.0.0, for every machine]
-	@$(PY) flows/serve.py --mlflow --host $(call quoted,HOST) --port $(if $(filter file,$(origin PORT)),5000,$(call quoted,PORT))
+##@ Cluster
 
 argo-export: $(READY) ## write argo/flows/: what the cluster gets (needs the S3 store of profile cluster, no cluster)
 	@CHURNFLOW_PROFILE=cluster $(PY) flows/export.py --production
@@ -163,11 +135,63 @@ up: ## start MinIO, PostgreSQL, MLflow, Metaflow's service and UI, Prometheus, G
 down: ## stop what make up started; its data stays
 	docker compose down
 
+##@ Develop
+
+install: $(READY) ## create .venv and install the locked packages, as every target does first: make install [EXTRA=ray]
+
+test: $(READY) ## unit and integration tests
+	$(PY) -m pytest -n 2 --dist loadfile
+
+test-unit: $(READY) ## the unit tests alone
+	$(PY) -m pytest tests/unit
+
+test-integration: $(READY) ## real flows and servers alone
+	$(PY) -m pytest tests/integration -n 2 --dist loadfile
+
+lint: $(READY) ## ruff (lint and format), mypy, and the imports between the rooms of flows/churn
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+	PYTHONPATH=flows $(VENV)/bin/lint-imports
+
+format: $(READY) ## format the code and sort its imports
+	$(VENV)/bin/ruff check --fix .
+	$(VENV)/bin/ruff format .
+
+checkov: $(READY) ## manifests and Dockerfile against checkov's rules, in an environment of its own (100 packages)
+	$(PY) -m uv tool run checkov==$(CHECKOV_VERSION) --config-file .checkov.yaml
+
 clean: ## remove all local state (.churnflow), after asking
 	@read -r -p "Remove .churnflow with all runs, models and data versions? [y/N] " answer; \
 	  if [ "$$answer" = y ]; then rm -rf .churnflow; else echo "kept"; fi
 
-.PHONY: help install run score dataset data-pull data-diff serve promote rollback compare lineage data train card bench-data bench-train bench-quality lint test mlflow argo-export argo-golden argo-deploy clean bento predict fuzz
-.PHONY: checkov bench-s3 bench-serve contract up down
-.PHONY: monitor drift-demo bench-drift
-.PHONY: soak
+##@ Benchmarks
+
+bench-data: $(READY) ## DataFlow beside one process that does the same by hand: make bench-data [ROWS=1000000]
+	@$(PY) tests/bench/data.py $(if $(ROWS),--rows $(ROWS))
+
+bench-train: $(READY) ## TrainFlow beside the same fits in one process: make bench-train [ROWS=10000]
+	@$(PY) tests/bench/train.py $(if $(ROWS),--rows $(ROWS))
+
+bench-serve: $(READY) ## the service beside mlflow, FastAPI and an empty service: make bench-serve [FAMILIES=xgboost]
+	@$(PY) -m tests.bench.serve $(if $(FAMILIES),--families $(FAMILIES))
+
+bench-drift: $(READY) ## false alarms, power, estimate against truth, and 1,000,000 rows beside scipy
+	@$(PY) -m tests.bench.drift
+
+bench-quality: $(READY) ## our models beside FLAML's: make bench-quality [SOURCE=telco.csv]
+	@$(PY) tests/bench/quality.py $(call option,--telco,SOURCE)
+
+bench-s3: $(READY) ## TrainFlow with everything in S3 beside the same on local disk: make bench-s3 [ROWS=10000]
+	@$(PY) -m tests.bench.s3 $(if $(ROWS),--rows $(ROWS))
+
+contract: $(READY) ## schemathesis on the champion's service and its own OpenAPI document: make contract [CASES=2000]
+	@$(PY) -m tests.bench.contract $(or $(CASES),2000)
+
+fuzz: $(READY) ## 100,000 damaged requests against the champion's service: make fuzz [BODIES=...]
+	$(PY) -m tests.bench.fuzz $(BODIES)
+
+soak: $(READY) ## half an hour of mixed traffic: what grows, what fails: make soak [MINUTES=30] [RATE=200]
+	@$(PY) -m tests.bench.soak $(if $(MINUTES),--minutes $(MINUTES)) $(if $(RATE),--rate $(RATE))
+
+.PHONY: help run data train score dataset data-pull data-diff promote rollback compare lineage card mlflow bento serve predict monitor drift-demo argo-export argo-golden argo-deploy up down install test test-unit test-integration lint format checkov clean bench-data bench-train bench-serve bench-drift bench-quality bench-s3 contract fuzz soak

@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from churn.request import Problem, Rejected
+from churn.serving.request import Problem, Rejected
 
-from bento.instruments import Instruments
+from bento.service_metrics import ServiceMetrics
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -72,13 +72,13 @@ class App:
     """
 
     routes: dict[str, Route]
-    instruments: Instruments
+    metrics: ServiceMetrics
     seconds: float
     keys: Sequence[bytes] = ()
     _pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "churn-long"))
 
     def __post_init__(self) -> None:
-        self.instruments.expect((label, status) for label in (*self.routes, _OTHER) for status in (500, 503))
+        self.metrics.expect((label, status) for label in (*self.routes, _OTHER) for status in (500, 503))
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Answer one HTTP request."""
@@ -97,7 +97,7 @@ class App:
             except Exception:
                 logger.exception("%s: failed after its answer was sent", label)
                 status = 500  # the caller has been served, but something is lost: the alert on errors must see it
-        self.instruments.answered(label, status, time.perf_counter() - started)
+        self.metrics.answered(label, status, time.perf_counter() - started)
 
     def _label(self, path: str) -> str:
         return path if path in self.routes else _OTHER
@@ -109,7 +109,7 @@ class App:
             try:
                 return await self._work(scope, receive, until)
             except Rejected as error:
-                self.instruments.rejected(error.problems)
+                self.metrics.rejected(error.problems)
                 return refusal(error)
         except Gone:
             raise
@@ -133,6 +133,8 @@ class App:
         if scope["method"] not in allowed:
             raise _refused(405, "the method is wrong", "method", scope["method"], " or ".join(allowed))
         body = await self._body(headers, receive, route, until) if route.post else b""
+        if not route.long:
+            return route.work(body)
         deadline = asyncio.timeout_at(until)
         try:
             async with deadline:

@@ -7,8 +7,8 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from churn import predictions
-from churn.config import Strict
+from churn.serving import prediction_log
+from churn.settings.core import Strict
 from pydantic import Field
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class Log:
         waits: Callable[[int], None],
     ) -> None:
         self._kind, self._schema, self._settings, self._at = kind, schema, settings, at
-        predictions.encode(schema, [(None,) * len(schema)])  # Parquet's code is loaded now, not under a request
+        prediction_log.encode(schema, [(None,) * len(schema)])  # Parquet's code is loaded now, not under a request
         self._dropped, self._waits = dropped, waits
         self._rows: list[Row] = []
         self._parts: list[tuple[str, bytes, int]] = []  # name, content, rows
@@ -119,13 +119,13 @@ class Log:
 
     def _encode_part(self, rows: list[Row]) -> None:
         try:
-            content = predictions.encode(self._schema, rows)
+            content = prediction_log.encode(self._schema, rows)
         except Exception:  # the thread must live on: without it every later row would be lost
             logger.exception("%s log: %d rows cannot be encoded", self._kind, len(rows))
             self._leave(len(rows))
             self._dropped(len(rows))
         else:
-            self._parts.append((predictions.part_name(self._kind, rows[0][1]), content, len(rows)))
+            self._parts.append((prediction_log.part_name(self._kind, rows[0][1]), content, len(rows)))
 
     def _leave(self, rows: int) -> None:
         """So many rows wait no longer."""
@@ -138,7 +138,7 @@ class Log:
         while self._parts:
             name, content, rows = self._parts[0]
             try:
-                predictions.store(self._at, name, content)
+                prediction_log.store(self._at, name, content)
             except Exception as error:  # the thread must live on, and the part is tried again
                 unknown = None if isinstance(error, OSError) else error
                 logger.warning("%s log: %s cannot be written: %s", self._kind, self._at, error, exc_info=unknown)

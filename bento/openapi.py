@@ -4,8 +4,8 @@ import csv
 import io
 from typing import Any
 
-from churn import request
-from churn.scoring import Scorer
+from churn.serving import request
+from churn.training.onnx_scorer import Scorer
 
 from bento.settings import ServeConfig
 

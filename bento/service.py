@@ -18,12 +18,16 @@ os.environ.setdefault("CHURNFLOW_HOME", str(_HOME if "BENTOML_CONTAINERIZED" in 
 os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
 
 import bentoml
-from churn.scoring import Scorer, cores
+from churn.errors import ChurnError
+from churn.training.onnx_scorer import Scorer, cores
 
 from bento.settings import settings
 
 MODEL = bentoml.models.BentoModel(Path(__file__).with_name("model.txt").read_text(encoding="utf-8"))
-SETTINGS = settings()
+try:
+    SETTINGS = settings()
+except ChurnError as error:
+    sys.exit(str(error))
 _started: dict[str, Any] = {}
 
 
@@ -47,7 +51,7 @@ class Front:
 @bentoml.service(
     name="churn_service",
     workers=SETTINGS.workers,
-    metrics={"enabled": False},  # bento.instruments has its own
+    metrics={"enabled": False},  # bento.service_metrics has its own
 )
 class ChurnService:
     """Churn probability, decision and reasons for one customer or for a list of them."""
@@ -55,17 +59,17 @@ class ChurnService:
     model = MODEL
 
     def __init__(self) -> None:
-        from bento.desk import Desk
+        from bento.endpoints import Endpoints
 
-        self._desk = Desk(Scorer(MODEL.resolve().path, max(1, cores() // SETTINGS.workers)), SETTINGS)
-        _started["app"] = self._desk.app()
+        self._endpoints = Endpoints(Scorer(MODEL.resolve().path, max(1, cores() // SETTINGS.workers)), SETTINGS)
+        _started["app"] = self._endpoints.app()
         sys.setswitchinterval(0.0005)  # the log's thread gives way to requests ten times sooner than by default
         gc.freeze()  # what is loaded now stays: full collections would only look at it again and again
 
     @bentoml.on_shutdown
     def close(self) -> None:
         """Write what is left of the log."""
-        self._desk.close()
+        self._endpoints.close()
 
 
 ChurnService.add_asgi_middleware(Front)  # type: ignore[attr-defined]  # the decorator made it a bentoml.Service

@@ -3,8 +3,8 @@
 import os
 from pathlib import Path
 
-from churn.config import Strict, load
-from churn.request import InputSettings
+from churn.serving.request import InputSettings
+from churn.settings.core import Strict, load
 from pydantic import Field
 
 from bento.log import LogSettings

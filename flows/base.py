@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import warm
+import fork_server
 from churn.errors import ChurnError, refusal
 
 DEBUG = "CHURNFLOW_DEBUG"
@@ -31,25 +31,26 @@ def stopping() -> Iterator[None]:
         sys.exit(said)
 
 
-warm.start()
+fork_server.start()
 with stopping():  # no such profile, or a mistake in deploy.toml
-    from churn import config as settings
-    from churn.commands import GIVEN
-    from churn.deploy import Deploy
-    from churn.environment import ROOT
+    from churn.settings import core as settings
+    from churn.settings.commands import GIVEN
+    from churn.settings.deploy import Deploy
+    from churn.settings.environment import ROOT
 
     DEPLOY = settings.load(Deploy, ROOT / "config" / "deploy.toml")
 import metaflow
-import patches
-from churn import commands, stores
+import metaflow_patches
+from churn.settings import commands
+from churn.storage import s3
 from metaflow import Config, FlowMutator, FlowSpec, current, user_step_decorator
 from metaflow.exception import MetaflowException
 from metaflow.packaging_sys import ContentType
 
-patches.apply()
+metaflow_patches.apply()
 if "argo-workflows" in sys.argv:
-    patches.close_pods()
-warm.use()
+    metaflow_patches.close_pods()
+fork_server.use()
 
 
 class Stopped(MetaflowException):
@@ -65,7 +66,7 @@ def _shown(error: ChurnError) -> Exception:
 
 @user_step_decorator
 def _reported(step_name: str, flow: Any, inputs: Any = None, attributes: Any = None) -> Iterator[None]:
-    """A ChurnError is shown as its message alone; how the run ended is published (``churn.publish``)."""
+    """A ChurnError is shown as its message alone; how the run ended is published (``churn.telemetry.push``)."""
     if step_name == "start":
         flow.config_files = files()  # what a resume compares the settings with
     try:
@@ -105,13 +106,13 @@ class _cluster_ready(FlowMutator):
 
     def pre_mutate(self, mutable_flow: Any) -> None:
         if not os.environ.get(DEBUG):
-            patches.say_refusals()
+            metaflow_patches.say_refusals()
         try:
             if {"run", "resume"} & set(sys.argv):
-                stores.check_state()
+                s3.check_state()
             if {"run", "resume", "argo-workflows"} & set(sys.argv):
-                stores.check()
-            stores.require_shared()
+                s3.check()
+            s3.require_shared()
         except ChurnError as error:
             raise _shown(error) from error.__cause__
         for name, step in mutable_flow.steps:
@@ -214,32 +215,34 @@ def _ended(well: bool, tags: list[str]) -> None:
     import time
     from collections import Counter
 
-    from churn import metrics, publish
+    from churn.telemetry import prometheus_metrics, push
 
     now, name = time.time(), str(current.flow_name)
-    found = [metrics.LAST_SUCCESS.of(now) if well else metrics.LAST_FAILURE.of(now)]
+    found = [prometheus_metrics.LAST_SUCCESS.of(now) if well else prometheus_metrics.LAST_FAILURE.of(now)]
     own = metaflow.get_namespace()
     metaflow.namespace(None)  # the runs of all users are counted
     try:
         run = metaflow.Run(f"{name}/{current.run_id}")
         run.add_tags([f"outcome:{OUTCOMES[well]}", *tags])
         if well:
-            found.append(metrics.DURATION.of(now - run.created_at.timestamp()))
+            found.append(prometheus_metrics.DURATION.of(now - run.created_at.timestamp()))
         ended = Counter(tag for run in metaflow.Flow(name) for tag in run.user_tags)
-        found += [metrics.RUNS.of(ended[f"outcome:{outcome}"], status=outcome) for outcome in OUTCOMES.values()]
+        found += [
+            prometheus_metrics.RUNS.of(ended[f"outcome:{outcome}"], status=outcome) for outcome in OUTCOMES.values()
+        ]
     except (MetaflowException, OSError) as error:  # the run's own outcome must not depend on the run store's mood
         print(f"The runs are not counted: {error}")
     finally:
         metaflow.namespace(own)
-    for problem in publish.publish({"flow": name}, found):
+    for problem in push.publish({"flow": name}, found):
         print(problem)
 
 
 def report(dataset: str, samples: list[Any]) -> None:
-    """Publish what a step found out about ``dataset``: ``churn.metrics.Sample``s (see ``churn.publish``)."""
-    from churn import publish
+    """Publish what a step found out about ``dataset``: ``prometheus_metrics.Sample``s (see ``telemetry.push``)."""
+    from churn.telemetry import push
 
-    for problem in publish.publish({"flow": str(current.flow_name), "dataset": dataset}, samples):
+    for problem in push.publish({"flow": str(current.flow_name), "dataset": dataset}, samples):
         print(problem)
 
 
@@ -251,15 +254,15 @@ def say(notes: Iterable[str]) -> None:
 
 def show(on: Any, parts: list[Any]) -> None:
     """Put the parts of ``churn.cards`` on a Metaflow card."""
-    from churn import cards
+    from churn.cards import card_parts
     from metaflow.cards import Image, Markdown, Table, VegaChart
 
     for part in parts:
         if isinstance(part, str):
             on.append(Markdown(part))
-        elif isinstance(part, cards.Table):
+        elif isinstance(part, card_parts.Table):
             on.append(Table([list(row) for row in part.rows], headers=list(part.headers)))
-        elif isinstance(part, cards.Chart):
+        elif isinstance(part, card_parts.Chart):
             on.append(VegaChart(part.spec))
         else:
             on.append(Image.from_matplotlib(part))

@@ -4,13 +4,15 @@ import argparse
 from pathlib import Path
 
 import base
-from churn import commands, dataset
 from churn.errors import ChurnError
+from churn.settings import commands, dataset
 
 
 def describe(options: argparse.Namespace) -> str:
     """Write config/datasets/NAME.toml from a file; say what a person has to decide and how to go on."""
-    from churn import describe, reader, tables
+    from churn.data import tables
+    from churn.files import reader
+    from churn.schema_inference import infer
 
     dataset.require_name(options.name)
     path = base.ROOT / "config" / "datasets" / f"{options.name}.toml"
@@ -22,7 +24,7 @@ def describe(options: argparse.Namespace) -> str:
         notes = (*notes, f"{files[0]}: described is the first of {len(files)} files")
     base.say(notes)  # also if the file is then refused
     said = (options.target, options.positive, options.leave_out)
-    found = describe.describe(tables.from_bytes(data), options.name, options.source, *said)
+    found = infer.describe(tables.from_bytes(data), options.name, options.source, *said)
     path.write_text(found.text, encoding="utf-8")
     made = found.dataset
     left = " or ".join(map(repr, made.columns[made.target].left))
@@ -41,20 +43,23 @@ def describe(options: argparse.Namespace) -> str:
 
 def pull(options: argparse.Namespace) -> str:
     """Restore a version into a folder, byte for byte."""
-    from churn import stores, versioning
+    from churn.data import snapshots
+    from churn.storage import s3
 
-    stores.check()
+    s3.check()
     folder = Path(options.to or base.ROOT / "data" / options.version.removesuffix(".dir"))
-    return f"Restored to {versioning.restore(versioning.whole_name(options.version), folder)}"
+    return f"Restored to {snapshots.restore(snapshots.whole_name(options.version), folder)}"
 
 
 def diff(options: argparse.Namespace) -> str:
     """Rows added, removed and changed from version A to version B, and how far each column moved."""
-    from churn import difference, stores, versioning
+    from churn.data import snapshots
+    from churn.storage import s3
+    from churn.validation import version_diff
 
-    stores.check()
-    before, after = (versioning.load(versioning.whole_name(version)) for version in (options.a, options.b))
-    return difference.text(difference.compare(before, after))
+    s3.check()
+    before, after = (snapshots.load(snapshots.whole_name(version)) for version in (options.a, options.b))
+    return version_diff.text(version_diff.compare(before, after))
 
 
 def main() -> None:

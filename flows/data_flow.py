@@ -5,8 +5,8 @@ from pathlib import Path
 import base
 import launch
 import runs
-from churn.config import DataConfig
-from churn.dataset import Dataset
+from churn.settings.data import DataConfig, any_made_up
+from churn.settings.dataset import Dataset
 from metaflow import Parameter, card, current, step
 
 
@@ -25,18 +25,19 @@ class DataFlow(base.Flow):
     @step
     def start(self):
         """The sources are known and the settings are valid."""
-        from churn import made_up, sources
+        from churn.data import sources
+        from churn.registry import made_up
 
         dataset = base.read(Dataset, self.description)
         self.sources = sources.choose(base.read(DataConfig, self.settings).source, self.source, dataset, "data")
-        self.made_up, self.notice = made_up.any_of(self.sources), made_up.sources(self.sources, dataset, "data")
+        self.made_up, self.notice = any_made_up(self.sources), made_up.sources(self.sources, dataset.name, "data")
         self.path = str(Path(self.source).expanduser().resolve()) if self.source else ""
         self.next(self.ingest, foreach="sources")
 
     @step
     def ingest(self):
         """One source is read whole; its cells are as they were found, and what was noticed while reading is said."""
-        from churn import sources
+        from churn.data import sources
 
         self.table, self.notes = sources.read(self.input, base.read(Dataset, self.description))
         base.say(self.notes)
@@ -46,17 +47,18 @@ class DataFlow(base.Flow):
     @step
     def validate(self, inputs):
         """All rows are in one table with the data set's columns and types, and the card says what the checks found."""
-        from churn import data_card, intake, profile, publish
+        from churn.cards import data_card
+        from churn.telemetry import push
+        from churn.validation import ingestion
 
         self.merge_artifacts(inputs, include=["made_up", "sources", "path"])
         dataset, limits = base.read(Dataset, self.description), base.read(DataConfig, self.settings).quality
         previous = runs.previous_profile(dataset.name, self.made_up)
-        parts, notes = [given.table for given in inputs], sum((given.notes for given in inputs), ())
-        found = intake.check(self.sources, parts, dataset, limits, previous, notes)
+        found = ingestion.check(self.sources, [(one.table, one.notes) for one in inputs], dataset, limits, previous)
         base.show(current.card["data"], data_card.data(found, dataset))
-        base.report(dataset.name, publish.quality(found.report))
-        self.quality, self.columns, self.origin = found.report, profile.text(found.profile), found.origin
-        self.quarantine, said = intake.set_aside(found, f"{dataset.name}-{current.run_id}")
+        base.report(dataset.name, push.quality(found.report))
+        self.quality, self.columns, self.origin = found.report, found.profile_json, found.origin
+        self.quarantine, said = ingestion.set_aside(found, f"{dataset.name}-{current.run_id}")
         base.say(said)
         self.table = found.stored.result()
         self.next(self.features)
@@ -65,11 +67,11 @@ class DataFlow(base.Flow):
     def features(self):
         """No check of severity error failed; every customer has the derived features of training and serving, and is in train
         or in the holdout: nothing is ever fitted on the holdout."""
-        from churn import intake
+        from churn.validation import ingestion
 
         self.quality.require(self.origin)  # here, because a step that fails leaves no card
         dataset, settings = base.read(Dataset, self.description), base.read(DataConfig, self.settings).split
-        self.derived, self.sides, self.rows = intake.prepare(self.table, dataset, settings)
+        self.derived, self.sides, self.rows = ingestion.prepare(self.table, dataset, settings)
         self.unused = len(self.sides) - sum(self.rows)
         del self.table  # only read: as in the next step, it is passed on and not saved again
         self.next(self.version)
@@ -77,10 +79,10 @@ class DataFlow(base.Flow):
     @step
     def version(self):
         """The snapshot is in the DVC remote; its hash is the data version."""
-        from churn import intake
+        from churn.validation import ingestion
 
         dataset, settings = base.read(Dataset, self.description), base.read(DataConfig, self.settings).version
-        self.saved = intake.store(self.table, self.derived, self.sides, dataset, self.made_up, settings)
+        self.saved = ingestion.store(self.table, self.derived, self.sides, dataset, self.made_up, settings)
         self.data_version = self.saved.version
         del self.table, self.derived, self.sides
         self.next(self.end)
@@ -88,9 +90,9 @@ class DataFlow(base.Flow):
     @step
     def end(self):
         """The data version is known."""
-        from churn import intake
+        from churn.validation import ingestion
 
-        print(intake.ending(self.saved, self.rows, self.unused, self.made_up, self.quality.left_out))
+        print(ingestion.ending(self.saved, self.rows, self.unused, self.made_up, self.quality.left_out))
 
     def tags(self):
         """Its data set and version."""

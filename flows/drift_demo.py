@@ -18,10 +18,13 @@ import base
 import numpy as np
 import retraining
 import run
-from churn import client, commands, generator, made_up, promotion, registry, serving
-from churn.config import load
-from churn.dataset import Dataset
+from churn.data import synthetic
 from churn.errors import ChurnError
+from churn.registry import made_up, model_registry
+from churn.serving import client, packaging, release
+from churn.settings import commands
+from churn.settings.core import load
+from churn.settings.dataset import Dataset
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -49,16 +52,16 @@ def shifted(text: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def customers(champion: registry.Registered, folder: Path) -> "tuple[pd.DataFrame, pd.DataFrame]":
+def customers(champion: model_registry.Registered, folder: Path) -> "tuple[pd.DataFrame, pd.DataFrame]":
     """Ordinary and shifted customers: made up, or for a champion of real ones drawn from its holdout."""
     described = load(Dataset, DESCRIPTION)
     if made_up.was(champion):
-        return generator.generate(described, ROWS, SEEDS[0]), generator.generate(
+        return synthetic.generate(described, ROWS, SEEDS[0]), synthetic.generate(
             load(Dataset, folder / "shifted.toml"), ROWS, SEEDS[1]
         )
-    from churn import monitoring
+    from churn.monitoring import assessment
 
-    holdout = monitoring.compared(described).table[list(described.raw)]
+    holdout = assessment.compared(described).table[list(described.raw)]
     ordinary, changed = (holdout.sample(ROWS, replace=True, random_state=seed, ignore_index=True) for seed in SEEDS)
     monthly = changed[CONTRACT].mask(np.random.default_rng(SEEDS[1]).random(ROWS) < MOVED, MONTHLY)
     return ordinary, changed.assign(**{PRICE: (changed[PRICE] * RAISE).round(2), CONTRACT: monthly})
@@ -67,9 +70,9 @@ def customers(champion: registry.Registered, folder: Path) -> "tuple[pd.DataFram
 def send(tag: str, log: str, groups: "tuple[pd.DataFrame, ...]") -> list[str]:
     """Serve the Bento and ask it for each group's customers; after each group the time (UTC) at which it was answered."""
     described, moments = load(Dataset, DESCRIPTION), []
-    with serving.served(tag, CHURNFLOW_PREDICTIONS=log) as url:  # its log is complete once it has stopped
+    with packaging.served(tag, CHURNFLOW_PREDICTIONS=log) as url:  # its log is complete once it has stopped
         for group in groups:
-            rows = serving.json_rows(described, group)
+            rows = packaging.json_rows(described, group)
             for start in range(0, len(rows), BATCH):
                 client.ask(
                     f"{url}/predict_batch",
@@ -81,7 +84,7 @@ def send(tag: str, log: str, groups: "tuple[pd.DataFrame, ...]") -> list[str]:
     return moments
 
 
-def monitor(log: str, model: registry.Registered, description: Path, *words: str) -> None:
+def monitor(log: str, model: model_registry.Registered, description: Path, *words: str) -> None:
     """Run MonitorFlow on the model's answers, in windows of a third of a group, and print what its last step says."""
     cut = ["run", "--model-version", model.version, "--rows", str(ROWS // 3), *words]
     script = str(base.ROOT / "flows" / "monitor_flow.py")
@@ -93,10 +96,10 @@ def monitor(log: str, model: registry.Registered, description: Path, *words: str
 def demo(retrain: bool) -> None:
     """The whole demonstration. Raises ChurnError."""
     described = load(Dataset, DESCRIPTION)
-    if registry.by_alias(described.model, registry.CHAMPION) is None:
+    if model_registry.by_alias(described.model, model_registry.CHAMPION) is None:
         print("There is no champion yet: DataFlow and TrainFlow run first.", flush=True)
         run.both(retraining.flow, str(DESCRIPTION))
-    champion = promotion.champion(described)
+    champion = release.champion(described)
     if retrain and not made_up.was(champion):
         raise ChurnError(
             f"version {champion.version} learned from real customers, and made-up ones must not replace it; try the "
@@ -112,7 +115,7 @@ def demo(retrain: bool) -> None:
             f"Version {champion.version} is served and asked for {ROWS:,} ordinary and {ROWS:,} shifted customers.",
             flush=True,
         )
-        between, _ = send(serving.package(champion), log, customers(champion, folder))
+        between, _ = send(packaging.package(champion), log, customers(champion, folder))
         print(f"\nMonitorFlow after the ordinary customers ({ROWS // 3:,} to a window):", flush=True)
         monitor(log, champion, DESCRIPTION, "--until", between)
         print("\nMonitorFlow after the shifted customers:", flush=True)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import base
-import patches
+import metaflow_patches
 
 KINDS = {"workflowtemplates": "workflowtemplate", "cronworkflows": "cronworkflow", "sensors": "sensor"}
 
@@ -46,7 +46,7 @@ def record(flow: Path, words: list[str]) -> dict[str, Any]:
     from metaflow import metaflow_git
     from metaflow.plugins.kubernetes.kubernetes_client import KubernetesClient
 
-    patches.close_pods()
+    metaflow_patches.close_pods()
     recorder = _Recorder()
     metaflow_git.get_repository_info = lambda path: {}  # the export itself would change "has uncommitted changes"
     KubernetesClient.__init__ = lambda self: None

@@ -9,11 +9,14 @@ from typing import Any
 
 import base
 import runs
-from churn import commands, made_up, sources
-from churn.config import Strict
+from churn.data import sources
 from churn.errors import ChurnError
+from churn.registry import made_up
+from churn.settings import commands
+from churn.settings.core import Strict
+from churn.storage import s3
 from metaflow import Flow, FlowSpec, current
-from metaflow.exception import MetaflowNotFound
+from metaflow.exception import MetaflowException, MetaflowNotFound
 
 PART = "CHURNFLOW_PART"  # set where a flow is a part of a command, which has first and last lines of its own
 
@@ -31,19 +34,23 @@ def flow(kind: type[FlowSpec], before: Callable[[], str] = str) -> None:
         kind()
     except SystemExit as end:
         if command and whole and not end.code:
-            _last(runs.one(kind.__name__, current.run_id)["start"].task.data)
+            _last(kind.__name__)
         raise
 
 
-def _last(start: Any) -> None:
-    if "notice" in start and start.notice:
-        print(start.notice, flush=True)
+def _last(name: str) -> None:
+    try:
+        start = runs.one(name, current.run_id)["start"].task.data
+        notice = start.notice if "notice" in start else ""
+    except (MetaflowException, OSError) as error:  # the run itself has succeeded
+        notice = f"Whether the customers are made up cannot be read: {error}"
+    begin(notice)
 
 
 def begin(notice: str) -> str:
     """Say the line that the command will end with, if there is one."""
     if notice:
-        print(notice)
+        print(notice, flush=True)
     return notice
 
 
@@ -51,9 +58,21 @@ def customers(target: str) -> str:
     """``before`` of a flow that reads customers: there are some to read, and made-up ones are said to be so."""
     if "--config-value" in sys.argv or any(name.startswith("METAFLOW_FLOW_CONFIG") for name in os.environ):
         return ""  # the settings are not in a file: the start step sees them
-    dataset = base.on_disk("description")
-    chosen = sources.choose(base.on_disk("settings").source, option("source"), dataset, target)
-    return made_up.sources(chosen, dataset, target)
+    described = base.on_disk("description")
+    chosen = sources.choose(base.on_disk("settings").source, option("source"), described, target)
+    return made_up.sources(chosen, described.name, target)
+
+
+def trained() -> str:
+    """``before`` of TrainFlow: its data version is said to be made up, as far as DataFlow's runs know it."""
+    s3.check()
+    try:
+        run = None if "--trigger" in sys.argv else runs.newest(option("data-version"))
+    except MetaflowException as error:
+        raise ChurnError(f"the runs of DataFlow cannot be read: {error}") from None
+    if run is None:
+        return ""  # the start step knows more, or stops
+    return made_up.version(run.data.data_version, run.data.description["name"], run.data.made_up)
 
 
 def option(name: str) -> str:
@@ -63,7 +82,7 @@ def option(name: str) -> str:
             return value
         if word.startswith(f"--{name}="):
             return word.partition("=")[2]
-    return os.environ.get(f"METAFLOW_RUN_{name.upper()}", "")
+    return os.environ.get(f"METAFLOW_RUN_{name.upper().replace('-', '_')}", "")
 
 
 def _kept(kind: type[FlowSpec]) -> Iterator[str]:
@@ -75,17 +94,27 @@ def _kept(kind: type[FlowSpec]) -> Iterator[str]:
         return  # Metaflow says that there is no run yet
     try:
         run = runs.one(kind.__name__, number)
-        begun, start = run["_parameters"].task.data, run["start"].task.data
-    except (MetaflowNotFound, KeyError):
+        begun, start = run["_parameters"].task.data, run["start"].task if "start" in run else None
+    except MetaflowNotFound:
         newest = next(iter(Flow(kind.__name__))).id
         raise ChurnError(f"there is no run {kind.__name__}/{number} to resume; the newest is {newest}") from None
-    files = base.files() | (start.config_files if "config_files" in start else {})
-    differ = {name: _changed(getattr(begun, name), base.on_disk(name, file)) for name, file in files.items()}
-    for name, keys in differ.items():
+    found = start.data if start is not None and start.successful else None
+    files = base.files() | (getattr(found, "config_files", None) or {})
+    anew = _anew(kind, begun, found, files)
+    if found is not None and "config_files" not in found:
+        raise ChurnError(
+            f"run {number} was begun by an older release, whose steps this one cannot go on from; again: {anew}"
+        )
+    for name, file in files.items():
+        try:
+            keys = _changed(getattr(begun, name), base.on_disk(name, file))
+        except ChurnError as error:  # nothing that the resume needs
+            yield f"Run {number} goes on with the settings it began with. Now {error}"
+            continue
         if keys:
             yield (
                 f"Run {number} goes on with the settings it began with, but {', '.join(keys)} in "
-                f"{commands.shown(Path(files[name]))} changed since. To take the new ones: {_anew(kind, begun, start, files)}"
+                f"{commands.shown(Path(file))} changed since. To take the new ones: {anew}"
             )
 
 
@@ -95,16 +124,17 @@ def _changed(begun: dict[str, Any], now: Strict) -> list[str]:
     return [f"[{key}]" if isinstance(found[key], dict) else key for key in found if found[key] != begun.get(key)]
 
 
-def _anew(kind: type[FlowSpec], begun: Any, start: Any, files: dict[str, str]) -> str:
-    """The command that begins the run again: its files and parameters, and the data version it had found."""
-    usual, script = base.files(), Path(sys.argv[0]).resolve()
-    words = [commands.python(), commands.shown(script)]
-    words += [word for name, file in files.items() if file != usual[name] for word in ("--config", name, file)] + [
-        "run"
-    ]
+def _anew(kind: type[FlowSpec], begun: Any, found: Any, files: dict[str, str]) -> str:
+    """The command that begins the run again: its files and parameters, and the data version that its start had ``found``."""
+    usual = base.files()
+    words = [commands.python(), commands.shown(Path(sys.argv[0]).resolve())]
+    for name, file in files.items():
+        words += ["--config", name, file] if file != usual[name] else []
+    words.append("run")
     for attribute, parameter in kind._get_parameters():
-        if not parameter.IS_CONFIG_PARAMETER:
-            found = parameter.name.replace("-", "_")
-            value = getattr(start, found) if found in start else getattr(begun, attribute)
-            words += [] if not value else [f"--{parameter.name}", *([] if value is True else [str(value)])]
+        if parameter.IS_CONFIG_PARAMETER:
+            continue
+        own = parameter.name.replace("-", "_")
+        value = getattr(found, own) if found is not None and own in found else getattr(begun, attribute)
+        words += [f"--{parameter.name}", *([] if value is True else [str(value)])] if value else []
     return shlex.join(words)

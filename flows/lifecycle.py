@@ -4,29 +4,33 @@ import argparse
 from collections.abc import Iterable
 
 import base
-from churn import history, registry, stores
-from churn.config import TrainConfig, load
-from churn.dataset import Dataset
+from churn.registry import model_registry, versions
+from churn.settings.core import load
+from churn.settings.dataset import Dataset
+from churn.settings.train import TrainConfig
+from churn.storage import s3
 
 
 def main() -> None:
     options = _options()
     with base.stopping():
-        stores.check()
+        s3.check()
         description = load(Dataset, base.dataset_file(options.dataset))
         _print(_run(options, description.model))
 
 
 def _run(options: argparse.Namespace, model: str) -> Iterable[str]:
     if options.command == "promote":
-        return history.promote(model, options.version, options.to, options.reason)
+        return versions.promote(model, options.version, options.to, options.reason)
     if options.command == "rollback":
-        bad, good = registry.rollback(model, options.reason)
+        bad, good = model_registry.rollback(model, options.reason)
         return [f"Champion: version {good.version} again, instead of version {bad.version}"]
     if options.command == "compare":
         rule = load(TrainConfig, base.ROOT / "config" / "train.toml").promotion
-        return history.compare(registry.by_version(model, options.a), registry.by_version(model, options.b), rule)
-    return history.lineage(registry.by_version(model, options.version))
+        return versions.compare(
+            model_registry.by_version(model, options.a), model_registry.by_version(model, options.b), rule
+        )
+    return versions.lineage(model_registry.by_version(model, options.version))
 
 
 def _options() -> argparse.Namespace:
@@ -35,7 +39,7 @@ def _options() -> argparse.Namespace:
     commands = parser.add_subparsers(dest="command", required=True)
     promote = commands.add_parser("promote", help="make a version champion (Production) or challenger (Staging)")
     promote.add_argument("version")
-    promote.add_argument("--to", default=registry.CHAMPION, choices=sorted(history.TARGETS))
+    promote.add_argument("--to", default=model_registry.CHAMPION, choices=sorted(versions.TARGETS))
     promote.add_argument("--reason", default="by hand")
     rollback = commands.add_parser("rollback", help="make the previous champion the champion again")
     rollback.add_argument("--reason", required=True)

@@ -4,8 +4,8 @@ import base
 import launch
 import retraining
 import run
-from churn.dataset import Dataset
-from churn.monitor_config import MonitorConfig
+from churn.settings.dataset import Dataset
+from churn.settings.monitor import MonitorConfig
 from metaflow import Parameter, card, current, step
 
 
@@ -28,54 +28,56 @@ class MonitorFlow(base.Flow):
     @step
     def start(self):
         """The champion's reference is known, and so are the windows to compare with it."""
-        from churn import made_up, monitoring
+        from churn.monitoring import assessment
+        from churn.registry import made_up
 
         dataset = base.read(Dataset, self.description)
-        self.config = monitoring.cut(base.read(MonitorConfig, self.settings), self.rows)
-        self.reference = monitoring.compared(dataset, self.version)
-        self.notice = launch.begin(made_up.model(self.reference.model, dataset))
+        self.config = assessment.cut(base.read(MonitorConfig, self.settings), self.rows)
+        self.reference = assessment.compared(dataset, self.version)
+        self.notice = launch.begin(made_up.model(self.reference.model, dataset.name))
         if self.retrain:
             retraining.check(dataset, self.source, made_up.was(self.reference.model))
-        self.windows = monitoring.collect(self.reference, self.config, self.analysis, self.labels, self.until)
+        self.windows = assessment.collect(self.reference, self.config, self.analysis, self.labels, self.until)
         base.say(self.windows.notes)
         self.next(self.drift, self.performance)
 
     @step
     def drift(self):
         """Each window's columns and predictions have been measured against the reference."""
-        from churn import monitoring
+        from churn.monitoring import assessment
 
-        self.distances = monitoring.drift(self.reference, self.windows, self.config)
+        self.distances = assessment.drift(self.reference, self.windows, self.config)
         self.next(self.decide)
 
     @step
     def performance(self):
         """The scores are estimated, and realised where outcomes are known."""
-        from churn import monitoring
+        from churn.monitoring import assessment
 
-        self.scores, self.realised, self.before = monitoring.performance(self.reference, self.windows, self.config)
+        self.scores, self.realised, self.before = assessment.performance(self.reference, self.windows, self.config)
         self.next(self.decide)
 
     @card(type="blank", id="monitoring")
     @step
     def decide(self, inputs):
         """There is a verdict, and the card says why."""
-        from churn import alerts, monitor_card, monitoring
+        from churn.cards import monitoring_card
+        from churn.monitoring import alerts, assessment
 
         self.merge_artifacts(inputs)
-        self.judged, self.verdict = monitoring.judge(
+        self.judged, self.verdict = assessment.judge(
             self.windows, self.distances, self.scores, self.realised, self.before, self.config
         )
         self.todo = retraining.typed(self.reference, self.source)
         found = (self.judged, self.realised, self.before, self.verdict, self.todo)
-        base.show(current.card["monitoring"], monitor_card.parts(self.reference, self.windows, *found))
+        base.show(current.card["monitoring"], monitoring_card.parts(self.reference, self.windows, *found))
         base.report(self.reference.dataset.name, alerts.samples(self.judged[-1], self.realised, self.verdict))
         self.next(self.act)
 
     @step
     def act(self):
         """Whoever is to know of an alert knows: the webhook, and the flows that wait for the event."""
-        from churn import notify
+        from churn.monitoring import notify
 
         self.told = notify.tell(self.verdict, self.reference.model, self.todo)
         if self.verdict.severity == "alert":

@@ -2,11 +2,10 @@
 
 import argparse
 import os
-import sys
 from pathlib import Path
 
 import base
-from churn import client
+from churn.serving import client
 
 SHOWN = 10
 
@@ -19,11 +18,14 @@ def main() -> None:
     options = parser.parse_args()
     out = Path(options.out or f"{Path(options.file).stem}.ranked.csv")
     url = options.url if "://" in options.url else f"http://{options.url}"
-    try:
+    with base.stopping():
         ranked, notes = client.rank(options.file, url.rstrip("/"), os.environ.get("CHURNFLOW_API_KEY", ""))
-        ranked.to_csv(out, index=False)
-    except (base.ChurnError, OSError) as error:
-        sys.exit(str(error))
+        try:
+            ranked.to_csv(out, index=False)
+        except OSError as error:
+            raise base.ChurnError(
+                f"{out}: cannot be written ({error.strerror or error}); name another with --out"
+            ) from error
     base.say(notes)
     print(ranked.head(SHOWN).drop(columns="prediction_id").iloc[:, :8].to_string(index=False))
     print(f"\n{len(ranked)} customers, {ranked.decision.sum()} count as churning: {out}")

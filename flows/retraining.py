@@ -5,27 +5,32 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import base
 import launch
 import runs
-from churn import commands, made_up, reader
-from churn.config import DataConfig, Source, load
-from churn.dataset import Dataset
-from churn.environment import IN_POD
 from churn.errors import ChurnError
-from churn.reference import Reference
+from churn.files import reader
+from churn.settings import commands
+from churn.settings.core import load
+from churn.settings.data import DataConfig, Source, any_made_up
+from churn.settings.dataset import Dataset
+from churn.settings.environment import IN_POD
 from metaflow import current
 
+if TYPE_CHECKING:
+    from churn.serving.reference import Reference
 
-def typed(reference: Reference, source: str) -> str:
+
+def typed(reference: "Reference", source: str) -> str:
     """The command for newer customers as a person types it: of ``source``, else of config/data.toml, else of the file that the
     model's own came from, but never of made-up ones. In a cluster, what starts the deployed DataFlow."""
     if IN_POD:
         where = "--production" if current.is_production else f"--branch {current.branch_name}"
         return f"python flows/data_flow.py {where} argo-workflows trigger"
     read = source
-    if not read and made_up.any_of(_configured()):
+    if not read and any_made_up(_configured()):
         read = runs.read_by(reference.model.tags["data_version"]) or commands.FILE
     return commands.say("run", DATASET=reference.dataset.name, SOURCE=read)
 
@@ -33,7 +38,7 @@ def typed(reference: Reference, source: str) -> str:
 def check(dataset: Dataset, source: str, learned_from_made_up: bool = True) -> None:
     """Raises ChurnError where a retraining would be on made-up customers, and there is no [generate] or the model has
     learned from real ones."""
-    if not source and made_up.any_of(_configured()) and not (dataset.generate and learned_from_made_up):
+    if not source and any_made_up(_configured()) and not (dataset.generate and learned_from_made_up):
         again = commands.say("monitor", DATASET=dataset.name, RETRAIN="1", SOURCE=commands.FILE)
         raise ChurnError(
             f"{commands.settings('data.toml')} has made-up customers only, and a training after an alert must not be on them; "

@@ -12,10 +12,12 @@ from pathlib import Path
 import base
 import launch
 import runs
-import summary
-from churn import config, made_up, sources
-from churn.config import DataConfig, TrainConfig
-from churn.dataset import Dataset
+from churn.data import sources
+from churn.registry import made_up
+from churn.settings import core
+from churn.settings.data import DataConfig
+from churn.settings.dataset import Dataset
+from churn.settings.train import TrainConfig
 
 
 def both(start: Callable[[list[str]], None], description: str = "", source: str = "", settings: str = "") -> list[str]:
@@ -68,13 +70,15 @@ def main() -> None:
     file = base.dataset_file(options.dataset)
     os.environ[f"{base.GIVEN}description"] = str(file.resolve())  # for the commands that are named on the way
     with base.stopping():
-        dataset = config.load(Dataset, file)
-        configured = config.load(DataConfig, base.ROOT / "config" / "data.toml").source
+        dataset = core.load(Dataset, file)
+        configured = core.load(DataConfig, base.ROOT / "config" / "data.toml").source
         if options.settings:
-            config.load(TrainConfig, options.settings)
+            core.load(TrainConfig, options.settings)
         notice = made_up.sources(sources.choose(configured, options.source, dataset, "run"), dataset, "run")
     if notice:
         print(notice, flush=True)
+    import summary
+
     data, train = both(_here, str(file), options.source, options.settings)
     print("", *summary.lines(data, train), *filter(None, [notice]), sep="\n")
 

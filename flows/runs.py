@@ -3,10 +3,13 @@
 from collections.abc import Iterator
 from typing import Any
 
-from churn import commands, made_up, profile, versioning
+from churn.data import snapshots
+from churn.data.snapshots import Snapshot
 from churn.errors import ChurnError
-from churn.profile import Profile
-from churn.versioning import Snapshot
+from churn.registry import made_up
+from churn.settings import commands
+from churn.validation import profile
+from churn.validation.profile import Profile
 from metaflow import Flow, Run, current
 from metaflow.exception import MetaflowNotFound
 
@@ -25,20 +28,26 @@ def upstream(requested: str) -> tuple[str, str]:
     if requested:
         return requested, "as asked for"
     trigger = current.get("trigger")
-    run = trigger.run if trigger is not None else next((run for run in _all() if run.successful), None)
+    run = trigger.run if trigger is not None else newest()
     if run is None or run.data is None:
         first = commands.say("data", SOURCE=commands.FILE)
         raise ChurnError(f"there is no data version yet; make one with: {first}")
     return run.data.data_version, f"of {run.pathspec}{NEWEST if trigger is None else ''}"
 
 
-def begin(data: Snapshot, origin: str) -> str:
-    """Say what is trained on, why, and how to train on something else; the line for made-up customers, said first."""
-    notice = made_up.version(data)
-    first = f"Training on data set '{data.dataset.name}', version {data.version}, {origin}"
-    choices = others(data.dataset.name) if origin.endswith(NEWEST) else []
-    print(*filter(None, [notice]), first, *choices, sep="\n")
-    return notice
+def newest(version: str = "") -> Run | None:
+    """The newest successful run of DataFlow; or that made ``version``, if its tags say so."""
+    tagged = f"{VERSION}{version}"
+    return next((run for run in _all() if (not version or tagged in run.user_tags) and run.successful), None)
+
+
+def introduce(data: Snapshot, origin: str) -> str:
+    """Say what is trained on, why, and how to train on something else; the line for made-up customers."""
+    kind = " (made-up customers)" if data.made_up else ""
+    print(f"Training on data set '{data.dataset.name}'{kind}, version {data.version}, {origin}")
+    for line in others(data.dataset.name) if origin.endswith(NEWEST) else ():
+        print(line)
+    return made_up.version(data.version, data.dataset.name, data.made_up)
 
 
 def others(dataset: str) -> list[str]:
@@ -88,16 +97,13 @@ def _profile(run: Run) -> Profile:
     data: Any = run.data
     if "columns" in data:
         return profile.read(data.columns)
-    return profile.of(versioning.load(data.data_version))
+    return profile.of(snapshots.load(data.data_version))
 
 
 def read_by(version: str) -> str:
     """The file that the data version was read from by ``--source``; empty if its run is not known, or read its settings'."""
-    try:
-        runs = list(Flow("DataFlow").runs(f"{VERSION}{version}"))
-    except MetaflowNotFound:
-        return ""
-    return next((run.data.path for run in runs if run.successful and "path" in run.data), "")
+    run = newest(version)
+    return run.data.path if run is not None and "path" in run.data else ""
 
 
 def anew(data: Snapshot) -> str:

@@ -2,8 +2,9 @@
 
 import base
 import launch
-from churn.dataset import Dataset
-from churn.ranking import ScoreConfig
+from churn.settings.data import any_made_up
+from churn.settings.dataset import Dataset
+from churn.settings.score import ScoreConfig
 from metaflow import Parameter, card, current, step
 
 KEPT = ["model", "made_up", "moment", "table", "aside", "notes"]
@@ -26,13 +27,15 @@ class ScoreFlow(base.Flow):
         """There is a champion, and the sources are known."""
         import time
 
-        from churn import made_up, promotion, sources
+        from churn.data import sources
+        from churn.registry import made_up
+        from churn.serving import release
 
         dataset = base.read(Dataset, self.description)
         self.sources = sources.choose(base.read(ScoreConfig, self.settings).source, self.source, dataset, "score")
-        self.model, self.made_up = promotion.champion(dataset), made_up.any_of(self.sources)
-        self.notice = made_up.sources(self.sources, dataset, "score") or launch.begin(
-            made_up.model(self.model, dataset)
+        self.model, self.made_up = release.champion(dataset), any_made_up(self.sources)
+        self.notice = made_up.sources(self.sources, dataset.name, "score") or launch.begin(
+            made_up.model(self.model, dataset.name)
         )
         self.moment = time.time_ns() // 1000  # a step that is repeated logs the same predictions at the same moment
         self.next(self.screen)
@@ -40,36 +43,43 @@ class ScoreFlow(base.Flow):
     @step
     def screen(self):
         """The customers that fit the champion's data set are in one table, cut into shards; rows with errors are set aside."""
-        from churn import intake, ranking, tables
+        from churn.data import tables
+        from churn.serving import batch_scoring
+        from churn.validation import ingestion
 
-        dataset, rule = ranking.scorer(self.model).dataset, base.read(ScoreConfig, self.settings).score
-        table, self.aside, self.notes = ranking.screen(self.sources, dataset, rule)
-        base.say([*self.notes, *intake.quarantine(self.aside, f"{dataset.name}-{current.run_id}")[1]])
-        self.table, self.shards = tables.to_bytes(table), ranking.shards(len(table), rule.shard_rows)
+        dataset, rule = batch_scoring.scorer(self.model).dataset, base.read(ScoreConfig, self.settings).score
+        table, self.aside, self.notes = batch_scoring.screen(self.sources, dataset, rule)
+        base.say([*self.notes, *ingestion.quarantine(self.aside, f"{dataset.name}-{current.run_id}")[1]])
+        self.table, self.shards = tables.to_bytes(table), batch_scoring.shards(len(table), rule.shard_rows)
         self.next(self.score, foreach="shards")
 
     @step
     def score(self):
         """The customers of one shard have their probability, and are in the prediction log."""
-        from churn import ranking, tables
+        from churn.data import tables
+        from churn.serving import batch_scoring
 
-        scorer, (first, end) = ranking.scorer(self.model), self.input
+        scorer, (first, end) = batch_scoring.scorer(self.model), self.input
         customers = tables.typed(self.table, scorer.dataset).iloc[first:end]
-        self.scored = ranking.score(scorer, customers, current.run_id)
+        self.scored = batch_scoring.score(scorer, customers, current.run_id)
         if base.read(ScoreConfig, self.settings).score.log and not self.made_up:
-            ranking.log(scorer, self.model, customers, self.scored, self.moment, f"score-{current.run_id}-{first}")
+            batch_scoring.log(
+                scorer, self.model, customers, self.scored, self.moment, f"score-{current.run_id}-{first}"
+            )
         self.next(self.rank)
 
     @card(type="blank", id="list")
     @step
     def rank(self, inputs):
         """The list is written, likeliest or most profitable first, and the first customers have their reasons."""
-        from churn import ranking, ranking_card, tables
+        from churn.cards import ranking_card
+        from churn.data import tables
+        from churn.serving import batch_scoring
 
         self.merge_artifacts(inputs, include=KEPT)
-        scorer, rule = ranking.scorer(self.model), base.read(ScoreConfig, self.settings).score
+        scorer, rule = batch_scoring.scorer(self.model), base.read(ScoreConfig, self.settings).score
         scored, name = [shard.scored for shard in inputs], f"{scorer.dataset.name}-{current.run_id}"
-        self.ranked = ranking.rank(scorer, tables.typed(self.table, scorer.dataset), scored, rule, name)
+        self.ranked = batch_scoring.rank(scorer, tables.typed(self.table, scorer.dataset), scored, rule, name)
         base.show(current.card["list"], ranking_card.parts(self.ranked, self.model, self.aside, self.notes))
         self.next(self.end)
 

@@ -6,18 +6,21 @@ import sys
 from functools import partial
 
 import base
-from churn import commands, listening, mlflow_store, promotion, stores
-from churn.config import load
-from churn.dataset import Dataset
+from churn.registry import mlflow_store
+from churn.serving import listening, release
+from churn.settings import commands
+from churn.settings.core import load
+from churn.settings.dataset import Dataset
+from churn.storage import s3
 
 LOOPBACK = "127.0.0.1"
 
 
 def champion_tag(dataset: str) -> str:
     """The tag of the champion's Bento for a data set (see ``base.dataset_file``), built if it is not there yet."""
-    from churn import serving
+    from churn.serving import packaging
 
-    return serving.package(promotion.champion(load(Dataset, base.dataset_file(dataset))))
+    return packaging.package(release.champion(load(Dataset, base.dataset_file(dataset))))
 
 
 def main() -> None:
@@ -29,7 +32,7 @@ def main() -> None:
     parser.add_argument("--mlflow", action="store_true", help="serve MLflow's pages instead")
     options = parser.parse_args()
     with base.stopping():
-        stores.check()
+        s3.check()
         if options.build:
             print(champion_tag(options.dataset))
             return
@@ -63,7 +66,7 @@ def _mlflow() -> list[str]:
     uri = os.environ["MLFLOW_TRACKING_URI"]
     if uri.startswith("http"):
         raise base.ChurnError(f"MLflow's pages are those of its server: open {mlflow_store.address()} in the browser")
-    stores.check_state()
+    s3.check_state()
     mlflow_store.client()  # says what is wrong with the store, which the server would say in a loop
     os.environ["MLFLOW_BACKEND_STORE_URI"] = uri  # on a command line everyone on the machine would see its password
     os.environ.setdefault("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")  # 13 processes and 2 GB otherwise

@@ -6,14 +6,15 @@ from collections.abc import Iterator
 from typing import Any
 
 import runs
-from churn import commands, promotion
+from churn.serving import release
+from churn.settings import commands
 
 
 def lines(data_run: str, train_run: str) -> Iterator[str]:
     """The summary of a DataFlow run and the TrainFlow run on its version, line by line."""
     data, train = runs.one("DataFlow", data_run).data, runs.one("TrainFlow", train_run).data
     champion, made = train.champion, train.challenger
-    found = promotion.record(made)
+    found = release.record(made)
     stored = "" if data.saved.uploaded else "; stored already, nothing uploaded"
     kind = "made-up rows" if data.made_up else "rows"
     yield f"Data       {data.data_version}  ({data.rows[0]:,} {kind} to train, {data.rows[1]:,} held out{stored})"
@@ -31,7 +32,8 @@ def lines(data_run: str, train_run: str) -> Iterator[str]:
     yield f"Cards      {commands.say('card', FLOW='data', RUN=f'{data_run}/validate')}"
     yield f"           {commands.say('card', FLOW='train', RUN=f'{_trained(train, train_run)}/gate')}"
     serve = commands.say("serve", DATASET=data.description["name"])
-    yield f"Serve      {serve}    # or: BENTOML_HOME={shlex.quote(os.environ['BENTOML_HOME'])} bentoml serve {train.bento}"
+    home = shlex.quote(os.environ["BENTOML_HOME"])
+    yield f"Serve      {serve}    # or: BENTOML_HOME={home} bentoml serve --host 127.0.0.1 {train.bento}"
 
 
 def _trained(train: Any, run: str) -> str:

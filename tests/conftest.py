@@ -22,6 +22,8 @@ _STATE = tempfile.TemporaryDirectory(prefix="churnflow-tests-")
 os.environ["CHURNFLOW_HOME"] = _STATE.name
 for _name in (
     "METAFLOW_DATASTORE_SYSROOT_LOCAL",
+    "DVC_SITE_CACHE_DIR",
+    "MLFLOW_ARTIFACTS",
     "MLFLOW_TRACKING_URI",
     "BENTOML_HOME",
     "CHURNFLOW_DVC_REMOTE",
@@ -31,8 +33,9 @@ for _name in (
     os.environ.pop(_name, None)
 
 import s3  # noqa: E402
-from churn import config, dataset, environment, generator  # noqa: E402, F401
-from s3 import Server  # noqa: E402
+from churn.data import synthetic  # noqa: E402
+from churn.settings import core, dataset, environment  # noqa: E402, F401
+from s3 import Server, alone  # noqa: E402, F401
 
 TIMED = """
 name = "timed"
@@ -64,30 +67,16 @@ def flow(name: str, *words: str, cwd: Path = ROOT, **environ: str) -> subprocess
     )
 
 
-def alone(home: Path, *words: str, **environ: str) -> dict[str, Any]:
-    """``python WORDS`` with the state folder ``home`` and nothing else of this session, as the arguments of
-    ``subprocess.run`` or ``Popen``; output and errors in one pipe."""
-    kept = {"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin", "HOME": str(home), "CHURNFLOW_HOME": str(home)}
-    return {
-        "args": [sys.executable, *words],
-        "cwd": ROOT,
-        "env": {**kept, **environ},
-        "stdout": subprocess.PIPE,
-        "stderr": subprocess.STDOUT,
-        "text": True,
-    }
-
-
 @pytest.fixture(scope="session")
 def telco() -> dataset.Dataset:
     """The description of the Telco data set."""
-    return config.load(dataset.Dataset, ROOT / "config" / "datasets" / "telco.toml")
+    return core.load(dataset.Dataset, ROOT / "config" / "datasets" / "telco.toml")
 
 
 @pytest.fixture(scope="session")
 def timed() -> dataset.Dataset:
     """A data set whose rows have a moment: a customer may be in it several times."""
-    return config.parse(dataset.Dataset, TIMED, "timed.toml")
+    return core.parse(dataset.Dataset, TIMED, "timed.toml")
 
 
 @pytest.fixture(scope="session")
@@ -122,7 +111,7 @@ def hook() -> Iterator[SimpleNamespace]:
 def customers_csv(telco: dataset.Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """1,500 made-up customers as a CSV file."""
     path = tmp_path_factory.mktemp("data") / "customers.csv"
-    generator.generate(telco, 1500, seed=7).to_csv(path, index=False)
+    synthetic.generate(telco, 1500, seed=7).to_csv(path, index=False)
     return path
 
 

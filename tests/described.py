@@ -4,8 +4,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from churn import config, describe
-from churn.dataset import Dataset
+from churn.schema_inference import infer
+from churn.settings import core
+from churn.settings.dataset import Dataset
 
 ROWS = 400
 LEFT = np.arange(ROWS) % 4 == 0
@@ -20,9 +21,9 @@ VALUES = np.round(rng().uniform(5, 9000, ROWS), 2)
 DAYS = pd.to_datetime("2024-01-13") + pd.to_timedelta(rng().integers(0, 300, ROWS), unit="D")
 
 
-def of(frame: pd.DataFrame, *said: str, **target: str) -> describe.Description:
+def of(frame: pd.DataFrame, *said: str, **target: str) -> infer.Description:
     """The description, with what a person said about the target."""
-    return describe.describe(frame, "bank", "bank.csv", *said, **target)
+    return infer.describe(frame, "bank", "bank.csv", *said, **target)
 
 
 def customers(**columns: Any) -> pd.DataFrame:
@@ -36,7 +37,7 @@ def swap(text: str, marks: str = ",.") -> str:
     return text.translate(str.maketrans(".,", marks))
 
 
-def decision(found: describe.Description, column: str) -> str:
+def decision(found: infer.Description, column: str) -> str:
     """What is asked about a column."""
     return "\n".join(note for note in found.decisions if note.startswith(f"{column}: "))
 
@@ -46,4 +47,4 @@ def edited(text: str, column: str, *lines: str) -> Dataset:
     head, own = text.split(f"[columns.{column}]\n")
     table, rest = own.split("\n\n", 1)
     kept = [line for line in table.splitlines() if not line.startswith(("role", "type"))]
-    return config.parse(Dataset, "\n".join([f"{head}[columns.{column}]", *kept, *lines, "", rest]), "x.toml")
+    return core.parse(Dataset, "\n".join([f"{head}[columns.{column}]", *kept, *lines, "", rest]), "x.toml")

@@ -9,8 +9,11 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import other_data
-from churn import conform, describe, explain, features, generator, models, scoring, serving, tables
-from churn.config import Family
+from churn.data import casting, features, synthetic, tables
+from churn.schema_inference import infer
+from churn.serving import packaging
+from churn.settings.train import Family
+from churn.training import estimators, onnx_scorer, shapley
 
 from tests.bench import common
 
@@ -20,23 +23,25 @@ def served(folder: Path) -> Iterator[SimpleNamespace]:
     """Its url, dataset, table and pipeline; the model's files lie in ``folder``."""
     import uvicorn
 
-    from bento.desk import Desk
+    from bento.endpoints import Endpoints
     from bento.settings import ServeConfig
 
     frame = other_data.narrow(600, seed=1)
-    dataset = describe.describe(frame, "bank", "bank.csv").dataset
-    table = tables.from_bytes(tables.to_bytes(conform.conform(frame, dataset)[0]))
+    dataset = infer.describe(frame, "bank", "bank.csv").dataset
+    table = tables.from_bytes(tables.to_bytes(casting.cast(frame, dataset)[0]))
     family = Family(name="linear", estimator="sklearn.linear_model.LogisticRegression", impute=True, scale=True)
-    pipeline = models.build(family, dataset, 0, {}).fit(features.frame(dataset, table), models.outcome(dataset, table))
+    pipeline = estimators.build(family, dataset, 0, {}).fit(
+        features.frame(dataset, table), features.outcome(dataset, table)
+    )
     manifest = {
         "dataset": dataset.model_dump(mode="json"), "threshold": 0.3, "model_version": "1", "data_version": "other",
-        "family": "linear", "scores": {}, "params": {}, explain.BACKGROUND: explain.background(dataset, table, 0),
-        "examples": serving.json_rows(dataset, generator.generate(dataset, 5, 0)),
+        "family": "linear", "scores": {}, "params": {}, shapley.BACKGROUND: shapley.background(dataset, table, 0),
+        "examples": packaging.json_rows(dataset, synthetic.generate(dataset, 5, 0)),
     }  # fmt: skip
-    scoring.write(folder, pipeline, manifest)
+    onnx_scorer.write(folder, pipeline, manifest)
     settings = ServeConfig.model_validate({"log": {"enabled": False}, "input": {"unknown_category": "unseen"}})
     port = common.free_port()
-    app = Desk(scoring.Scorer(folder), settings).app()
+    app = Endpoints(onnx_scorer.Scorer(folder), settings).app()
     server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="error", lifespan="off"))
     thread = threading.Thread(target=server.run)
     thread.start()

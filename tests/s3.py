@@ -45,6 +45,20 @@ max_iter = { low = 20, high = 40, integer = true }
 _PORTS = ("master.port", "volume.port", "filer.port", "s3.port", "admin.port")
 
 
+def alone(home: Path, *words: str, **environ: str) -> dict[str, Any]:
+    """``python WORDS`` with the state folder ``home`` and nothing else of this session, as the arguments of
+    ``subprocess.run`` or ``Popen``; output and errors in one pipe."""
+    kept = {"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin", "HOME": str(home), "CHURNFLOW_HOME": str(home)}
+    return {
+        "args": [sys.executable, *words],
+        "cwd": ROOT,
+        "env": {**kept, **environ},
+        "stdout": subprocess.PIPE,
+        "stderr": subprocess.STDOUT,
+        "text": True,
+    }
+
+
 class Server:
     """``environ`` is what a client needs. The data lives in ``folder``; keys are made up for each server."""
 
@@ -104,15 +118,7 @@ class Server:
 
     def command(self, home: Path, *words: str, **environ: str) -> dict[str, Any]:
         """The same, as the arguments of ``subprocess.run`` or ``Popen``."""
-        kept = {"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin", "HOME": str(home), "CHURNFLOW_HOME": str(home)}
-        return {
-            "args": [sys.executable, *words],
-            "cwd": ROOT,
-            "env": {**kept, **self.environ, **environ},
-            "stdout": subprocess.PIPE,
-            "stderr": subprocess.STDOUT,
-            "text": True,
-        }
+        return alone(home, *words, **{**self.environ, **environ})
 
     def client(self):
         """boto3's client for a test's own look into the bucket."""

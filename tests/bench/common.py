@@ -11,25 +11,20 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "flows"))
 
-from churn import (  # noqa: E402, F401
-    environment,
-    features,
-    generator,
-    promotion,
-    registry,
-    request,
-    scoring,
-    serving,
-)
-from churn.config import load  # noqa: E402
-from churn.dataset import Dataset  # noqa: E402
+from churn.data import features, synthetic  # noqa: E402, F401
+from churn.registry import model_registry  # noqa: E402, F401
+from churn.serving import packaging, release, request  # noqa: E402, F401
+from churn.settings import environment  # noqa: E402, F401
+from churn.settings.core import load  # noqa: E402
+from churn.settings.dataset import Dataset  # noqa: E402
+from churn.training import onnx_scorer  # noqa: E402, F401
 
 TELCO = ROOT / "config" / "datasets" / "telco.toml"
 
 
 def champion_tag() -> str:
     """The champion's Bento, built if it is not there yet."""
-    return serving.package(promotion.champion(load(Dataset, TELCO)))
+    return packaging.package(release.champion(load(Dataset, TELCO)))
 
 
 def flow(name: str, *words: str) -> None:

@@ -18,10 +18,11 @@ ROOT = Path(__file__).resolve().parents[2]
 GENERATE = """
 import sys
 sys.path.insert(0, "flows")
-from churn import config, generator
-from churn.dataset import Dataset
-telco = config.load(Dataset, "config/datasets/telco.toml")
-generator.generate(telco, int(sys.argv[1]), seed=int(sys.argv[3])).to_parquet(sys.argv[2], index=False)
+from churn.data import synthetic
+from churn.settings import core
+from churn.settings.dataset import Dataset
+telco = core.load(Dataset, "config/datasets/telco.toml")
+synthetic.generate(telco, int(sys.argv[1]), seed=int(sys.argv[3])).to_parquet(sys.argv[2], index=False)
 """
 
 

@@ -21,18 +21,23 @@ import pandas as pd
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "flows"))
 
-from churn import alerts, config, features, generator, models, quality, scores, tables, windows  # noqa: E402
-from churn.config import DataConfig, TrainConfig  # noqa: E402
-from churn.dataset import Dataset  # noqa: E402
-from churn.drift import Detector  # noqa: E402
-from churn.monitor_config import MonitorConfig  # noqa: E402
-from churn.performance import Estimator  # noqa: E402
-from churn.reference import Reference  # noqa: E402
+from churn.data import features, synthetic, tables  # noqa: E402
+from churn.monitoring import alerts, windows  # noqa: E402
+from churn.monitoring.drift import Detector  # noqa: E402
+from churn.monitoring.performance import Estimator  # noqa: E402
+from churn.serving.reference import Reference  # noqa: E402
+from churn.settings import core  # noqa: E402
+from churn.settings.data import DataConfig  # noqa: E402
+from churn.settings.dataset import Dataset  # noqa: E402
+from churn.settings.monitor import MonitorConfig  # noqa: E402
+from churn.settings.train import TrainConfig  # noqa: E402
+from churn.training import estimators, metrics  # noqa: E402
+from churn.validation import validation  # noqa: E402
 
 TELCO = ROOT / "config" / "datasets" / "telco.toml"
 
 
-CONFIG = config.load(MonitorConfig, ROOT / "config" / "monitor.toml")
+CONFIG = core.load(MonitorConfig, ROOT / "config" / "monitor.toml")
 THRESHOLD = 0.3
 
 
@@ -40,11 +45,11 @@ class Model:
     """A model family of config/train.toml with its default parameters, fitted on ``train``; ``reference`` is its holdout."""
 
     def __init__(self, family: str, dataset: Dataset, train: pd.DataFrame, holdout: pd.DataFrame) -> None:
-        settings = config.load(TrainConfig, ROOT / "config" / "train.toml")
+        settings = core.load(TrainConfig, ROOT / "config" / "train.toml")
         chosen = next(one for one in settings.model if one.name == family)
         self._dataset = dataset
-        self._fitted = models.build(chosen, dataset, 0, {})
-        self._fitted.fit(features.frame(dataset, train), models.outcome(dataset, train))
+        self._fitted = estimators.build(chosen, dataset, 0, {})
+        self._fitted.fit(features.frame(dataset, train), features.outcome(dataset, train))
         self.reference = Reference(
             SimpleNamespace(name=family, version="1", tags={}), dataset, THRESHOLD, self.answer(holdout)
         )
@@ -52,7 +57,7 @@ class Model:
     def answer(self, customers: pd.DataFrame) -> pd.DataFrame:
         """The customers as the prediction log has them, with their outcome."""
         probability = self._fitted.predict_proba(features.frame(self._dataset, customers))[:, 1]
-        outcome = models.outcome(self._dataset, customers).astype(bool)
+        outcome = features.outcome(self._dataset, customers).astype(bool)
         raw = customers[list(self._dataset.raw)].reset_index(drop=True)
         return raw.assign(probability=probability, decision=probability >= THRESHOLD, outcome=outcome)
 
@@ -116,7 +121,7 @@ def tilted(pool: pd.DataFrame, weight: np.ndarray, rows: int, seed: int) -> pd.D
 
 def drifts(dataset: Dataset, rows: int, seed: int) -> Iterator[tuple[str, pd.DataFrame]]:
     """20 drifts of the customers under which the outcome depends on the columns as before."""
-    pool = generator.generate(dataset, 40 * rows, seed)
+    pool = synthetic.generate(dataset, 40 * rows, seed)
     numbers = {name: (pool[name] - pool[name].mean()) / pool[name].std() for name in ("tenure", "MonthlyCharges")}
     for name, values in numbers.items():
         for strength in (-1.0, -0.5, 0.5, 1.0):
@@ -131,7 +136,7 @@ def drifts(dataset: Dataset, rows: int, seed: int) -> Iterator[tuple[str, pd.Dat
     for rise in (1.1, 1.2, 1.3):
         text = dataset.generate | {"MonthlyCharges": f"round({rise} * ({dataset.generate['MonthlyCharges']}), 2)"}
         changed = dataset.model_copy(update={"generate": text})
-        yield f"prices up by {rise - 1:.0%}", generator.generate(changed, rows, seed)
+        yield f"prices up by {rise - 1:.0%}", synthetic.generate(changed, rows, seed)
 
 
 def concept(dataset: Dataset, rows: int, seed: int) -> Iterator[tuple[str, pd.DataFrame]]:
@@ -144,7 +149,7 @@ def concept(dataset: Dataset, rows: int, seed: int) -> Iterator[tuple[str, pd.Da
     }.items():
         yield (
             name,
-            generator.generate(dataset.model_copy(update={"generate": dataset.generate | {"Churn": text}}), rows, seed),
+            synthetic.generate(dataset.model_copy(update={"generate": dataset.generate | {"Churn": text}}), rows, seed),
         )
 
 
@@ -154,7 +159,7 @@ def estimates(model: Model, judge: Judge, dataset: Dataset, rows: int, seed: int
     for name, customers in drifts(dataset, rows, seed):
         window = model.answer(customers)
         judged, verdict = judge(window)
-        said, true = judged.score("roc_auc"), scores.auc(window.outcome.to_numpy(int), window.probability.to_numpy())
+        said, true = judged.score("roc_auc"), metrics.auc(window.outcome.to_numpy(int), window.probability.to_numpy())
         assert said is not None
         errors.append(abs(said.value - true))
         print(
@@ -166,7 +171,7 @@ def estimates(model: Model, judge: Judge, dataset: Dataset, rows: int, seed: int
     for name, customers in concept(dataset, rows, seed):
         window = model.answer(customers)
         judged, verdict = judge(window, labelled=True)
-        said, true = judged.score("roc_auc"), scores.auc(window.outcome.to_numpy(int), window.probability.to_numpy())
+        said, true = judged.score("roc_auc"), metrics.auc(window.outcome.to_numpy(int), window.probability.to_numpy())
         assert said is not None
         print(
             f"  {name:<36} estimated {said.value:.3f}  true {true:.3f}  {verdict.severity}: {verdict.lights[3].answer}",
@@ -176,10 +181,10 @@ def estimates(model: Model, judge: Judge, dataset: Dataset, rows: int, seed: int
 
 def real(file: str, dataset: Dataset, seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Training rows and holdout of a real file."""
-    from churn import sources
-    from churn.config import File
+    from churn.data import sources
+    from churn.settings.data import File
 
-    found = quality.validate(tables.from_bytes(sources.read(File(kind="file", path=file), dataset)[0]), dataset, DataConfig(
+    found = validation.validate(tables.from_bytes(sources.read(File(kind="file", path=file), dataset)[0]), dataset, DataConfig(
         source=(File(kind="file", path=file),)).quality, file).table  # fmt: skip
     shuffled = found.sample(frac=1, random_state=seed)
     cut = len(shuffled) // 5
@@ -191,8 +196,8 @@ def statistics(dataset: Dataset, options: argparse.Namespace) -> None:
     model = Model(
         "xgboost",
         dataset,
-        generator.generate(dataset, 8000, options.seed),
-        generator.generate(dataset, 2000, options.seed + 1),
+        synthetic.generate(dataset, 8000, options.seed),
+        synthetic.generate(dataset, 2000, options.seed + 1),
     )
     judge, reference = Judge(model.reference), model.reference.table
     seeds = range(options.windows)
@@ -202,7 +207,7 @@ def statistics(dataset: Dataset, options: argparse.Namespace) -> None:
     )
     false_alarms(
         judge,
-        (model.answer(generator.generate(dataset, 1000, 10_000 + s)) for s in seeds),
+        (model.answer(synthetic.generate(dataset, 1000, 10_000 + s)) for s in seeds),
         "new customers of the same kind",
     )
     if options.telco:
@@ -214,7 +219,7 @@ def statistics(dataset: Dataset, options: argparse.Namespace) -> None:
             "drawn from the reference, real customers",
         )
     print("Power, windows of 5,000 rows (wanted: at least 95 of 100)")
-    pool = model.answer(generator.generate(dataset, 100_000, options.seed + 2))
+    pool = model.answer(synthetic.generate(dataset, 100_000, options.seed + 2))
     power(judge, lambda seed: pool.sample(5000, random_state=seed), dataset, options.power)
     for family in ("xgboost", "logistic_regression"):
         print(f"Estimated ROC-AUC against the truth, windows of 5,000 rows, {family} (wanted: mean error at most 0.02)")
@@ -224,8 +229,8 @@ def statistics(dataset: Dataset, options: argparse.Namespace) -> None:
             else Model(
                 family,
                 dataset,
-                generator.generate(dataset, 8000, options.seed),
-                generator.generate(dataset, 2000, options.seed + 1),
+                synthetic.generate(dataset, 8000, options.seed),
+                synthetic.generate(dataset, 2000, options.seed + 1),
             )
         )
         estimates(chosen, judge if chosen is model else Judge(chosen.reference), dataset, 5000, options.seed + 3)
@@ -263,7 +268,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     if options.windows:
-        statistics(config.load(Dataset, TELCO), options)
+        statistics(core.load(Dataset, TELCO), options)
     if options.rows:
         speed(options.rows)
 

@@ -11,8 +11,9 @@ import pandas as pd
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "flows"))
 
-from churn import config, generator, tables  # noqa: E402
-from churn.dataset import Dataset  # noqa: E402
+from churn.data import synthetic, tables  # noqa: E402
+from churn.settings import core  # noqa: E402
+from churn.settings.dataset import Dataset  # noqa: E402
 
 TELCO = ROOT / "config" / "datasets" / "telco.toml"
 
@@ -24,7 +25,7 @@ def make(folder: Path, dataset: Dataset, rows: int) -> None:
     """A reference of a tenth of the rows, and the rows; probabilities are close to the generator's own."""
 
     def answered(count: int, seed: int) -> pd.DataFrame:
-        made = generator.generate(dataset, count, seed)
+        made = synthetic.generate(dataset, count, seed)
         z = (
             0.75 * (made.Contract == "Month-to-month")
             + 0.95 * (made.InternetService == "Fiber optic")
@@ -55,11 +56,12 @@ def plain(folder: Path, dataset: Dataset) -> str:
 
 def monitor(folder: Path, dataset: Dataset) -> str:
     """What the flow's steps do: windows, drift, performance with all outcomes known, verdict and card."""
-    from churn import monitor_card, monitoring
-    from churn.monitor_config import MonitorConfig
-    from churn.reference import Reference
+    from churn.cards import monitoring_card
+    from churn.monitoring import assessment
+    from churn.serving.reference import Reference
+    from churn.settings.monitor import MonitorConfig
 
-    settings = config.load(MonitorConfig, ROOT / "config" / "monitor.toml")
+    settings = core.load(MonitorConfig, ROOT / "config" / "monitor.toml")
     table = tables.typed((folder / REFERENCE).read_bytes(), dataset)
     model = SimpleNamespace(name="bench", version="1", tags={"data_version": "none"})
     known, laps, started = Reference(model, dataset, 0.3, table), [], time.monotonic()
@@ -67,21 +69,21 @@ def monitor(folder: Path, dataset: Dataset) -> str:
     def lap(name: str) -> None:
         laps.append(f"{name} {time.monotonic() - started - sum(float(said.split()[-1]) for said in laps):.1f}")
 
-    found = monitoring.collect(known, settings, str(folder / ANALYSIS), "", "")
+    found = assessment.collect(known, settings, str(folder / ANALYSIS), "", "")
     lap("collect")
-    distances = monitoring.drift(known, found, settings)
+    distances = assessment.drift(known, found, settings)
     lap("drift")
-    measured = monitoring.performance(known, found, settings)
+    measured = assessment.performance(known, found, settings)
     lap("performance")
-    judged, verdict = monitoring.judge(found, distances, *measured, settings)
-    monitor_card.parts(known, found, judged, measured[1], measured[2], verdict, "")
+    judged, verdict = assessment.judge(found, distances, *measured, settings)
+    monitoring_card.parts(known, found, judged, measured[1], measured[2], verdict, "")
     lap("card")
     return f"{verdict.severity}; seconds: {', '.join(laps)}"
 
 
 def main() -> None:
     word, folder, *rest = sys.argv[1:]
-    dataset = config.load(Dataset, TELCO)
+    dataset = core.load(Dataset, TELCO)
     if word == "make":
         make(Path(folder), dataset, int(rest[0]))
     else:

@@ -16,9 +16,14 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "flows"), str(ROOT / "tests")]
 
 import other_data  # noqa: E402
-from churn import config, describe, features, models, quality, scores, selection, tuning  # noqa: E402
-from churn.config import DataConfig, TrainConfig  # noqa: E402
-from churn.dataset import Dataset  # noqa: E402
+from churn.data import features  # noqa: E402
+from churn.schema_inference import infer  # noqa: E402
+from churn.settings import core  # noqa: E402
+from churn.settings.data import DataConfig  # noqa: E402
+from churn.settings.dataset import Dataset  # noqa: E402
+from churn.settings.train import TrainConfig  # noqa: E402
+from churn.training import hyperparameter_search, metrics, selection  # noqa: E402
+from churn.validation import validation  # noqa: E402
 
 TELCO = ROOT.parent / "shared" / "data" / "telco_churn.csv"
 ROWS = {
@@ -33,7 +38,10 @@ def ours(
     """Holdout probabilities of the shipped config's winner, and the seconds it took."""
     started = time.monotonic()
     search = settings.search
-    tuned = [tuning.tune(family, search, dataset, train, tuning.jobs(search, 1)) for family in settings.model]
+    tuned = [
+        hyperparameter_search.tune(family, search, dataset, train, hyperparameter_search.jobs(search, 1))
+        for family in settings.model
+    ]
     winner = selection.board(tuned, search, dataset, train)[0]
     chosen = selection.choose(winner, search, dataset, train, None)
     return chosen.pipeline.predict_proba(features.frame(dataset, holdout))[:, 1], time.monotonic() - started
@@ -51,7 +59,7 @@ def flaml(
         table[list(dataset.categorical)] = table[list(dataset.categorical)].astype("category")
     found = AutoML()
     found.fit(
-        inputs, models.outcome(dataset, train), task="classification", metric="roc_auc", time_budget=seconds,
+        inputs, features.outcome(dataset, train), task="classification", metric="roc_auc", time_budget=seconds,
         eval_method="cv", n_splits=5, seed=seed, verbose=0,
     )  # fmt: skip
     return found.predict_proba(unseen)[:, 1], time.monotonic() - started
@@ -63,13 +71,13 @@ def data_sets(telco_file: Path) -> dict[str, tuple[Dataset, pd.DataFrame]]:
     texts = {name: table.to_csv(index=False) for name, table in made.items()}
     if telco_file.is_file():
         texts = {"telco": telco_file.read_text(encoding="utf-8"), **texts}
-    limits = config.load(DataConfig, ROOT / "config" / "data.toml").quality
+    limits = core.load(DataConfig, ROOT / "config" / "data.toml").quality
     found = {}
     for name, text in texts.items():
         raw = pd.read_csv(io.StringIO(text), dtype="str", keep_default_na=False)
         known = ROOT / "config" / "datasets" / f"{name}.toml"
-        dataset = config.load(Dataset, known) if known.exists() else describe.describe(raw, name, name).dataset
-        found[name] = dataset, quality.validate(raw, dataset, limits, name).table
+        dataset = core.load(Dataset, known) if known.exists() else infer.describe(raw, name, name).dataset
+        found[name] = dataset, validation.validate(raw, dataset, limits, name).table
     return found
 
 
@@ -81,7 +89,7 @@ def main() -> None:
     parser.add_argument("--only", default="", help="one data set: telco, narrow or wide")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
     options = parser.parse_args()
-    settings = config.load(TrainConfig, ROOT / "config" / "train.toml")
+    settings = core.load(TrainConfig, ROOT / "config" / "train.toml")
     print(f"{'data':<8} {'seed':>4}  {'ours':^36}   {'FLAML':^28}")
     for name, (dataset, table) in data_sets(options.telco).items():
         if options.only not in ("", name):
@@ -89,10 +97,10 @@ def main() -> None:
         rows = []
         for seed in options.seeds:
             train, holdout = train_test_split(table, test_size=0.2, random_state=seed, stratify=table[dataset.target])
-            outcome = models.outcome(dataset, holdout)
+            outcome = features.outcome(dataset, holdout)
             mine, seconds = ours(settings, dataset, train, holdout)
             theirs, took = flaml(dataset, train, holdout, seconds, seed)
-            row = [f(outcome, p) for p in (mine, theirs) for f in (scores.auc, scores.brier, scores.ece)]
+            row = [f(outcome, p) for p in (mine, theirs) for f in (metrics.auc, metrics.brier, metrics.ece)]
             rows.append(row)
             print(_line(name, str(seed), row) + f"   {seconds:.0f} s, {took:.0f} s", flush=True)
         print(_line(name, "mean", list(np.mean(rows, axis=0))), flush=True)

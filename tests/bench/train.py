@@ -17,13 +17,15 @@ PLAIN = """
 import json, sys, time
 started = time.monotonic()
 sys.path.insert(0, "flows")
-from churn import config, selection, tuning, versioning
-from churn.config import TrainConfig
+from churn.data import snapshots
+from churn.settings import core
+from churn.training import hyperparameter_search, selection
+from churn.settings.train import TrainConfig
 from joblib import Parallel, cpu_count, delayed
-settings = config.load(TrainConfig, sys.argv[1])
-data = versioning.load(sys.argv[2])
+settings = core.load(TrainConfig, sys.argv[1])
+data = snapshots.load(sys.argv[2])
 board = Parallel(cpu_count())(
-    delayed(tuning.tune)(family, settings.search, data.dataset, data.train) for family in settings.model
+    delayed(hyperparameter_search.tune)(family, settings.search, data.dataset, data.train) for family in settings.model
 )
 best = selection.board(board, settings.search, data.dataset, data.train)[0]
 selection.choose(best, settings.search, data.dataset, data.train, None)
@@ -33,23 +35,25 @@ print(json.dumps(time.monotonic() - started))
 SAVING = """
 import json, sys, time
 sys.path.insert(0, "flows")
-from churn import config, features, folds, models, tuning, versioning
-from churn.config import TrainConfig
+from churn.data import features, snapshots
+from churn.settings import core
+from churn.training import estimators, folds, hyperparameter_search
+from churn.settings.train import TrainConfig
 from sklearn.model_selection import RandomizedSearchCV
-settings = config.load(TrainConfig, sys.argv[1])
-data = versioning.load(sys.argv[2])
+settings = core.load(TrainConfig, sys.argv[1])
+data = snapshots.load(sys.argv[2])
 family = next(family for family in settings.model if family.name == "xgboost")
 started = time.monotonic()
-tuning.tune(family, settings.search, data.dataset, data.train)
+hyperparameter_search.tune(family, settings.search, data.dataset, data.train)
 once = time.monotonic() - started
-space = {f"model__{name}": values for name, values in models.distributions(family).items()}
+space = {f"model__{name}": values for name, values in estimators.distributions(family).items()}
 search = RandomizedSearchCV(
-    models.build(family, data.dataset, settings.search.seed, {}), space, n_iter=family.iterations, refit=False,
+    estimators.build(family, data.dataset, settings.search.seed, {}), space, n_iter=family.iterations, refit=False,
     cv=folds.folds(settings.search, data.dataset, data.train), random_state=settings.search.seed,
     scoring=["roc_auc", "average_precision", "neg_brier_score", "neg_log_loss"],
 )
 started = time.monotonic()
-search.fit(features.frame(data.dataset, data.train), models.outcome(data.dataset, data.train))
+search.fit(features.frame(data.dataset, data.train), features.outcome(data.dataset, data.train))
 print(json.dumps([once, time.monotonic() - started]))
 """
 

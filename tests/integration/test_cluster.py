@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 import s3
 import yaml
-from churn import dataset, generator, predictions, serving
+from churn.data import synthetic
+from churn.serving import packaging, prediction_log
+from churn.settings import dataset
 from conftest import ROOT
 from s3 import Server
 
@@ -44,7 +46,7 @@ COMMANDS = {
     "serve": ["flows/serve.py"],
     "rollback": ["flows/lifecycle.py", "rollback", "--reason", "complaints"],
     "pull": ["flows/data.py", "pull", "0" * 32],
-    "fetch": ["-m", "churn.bentos"],
+    "fetch": ["-m", "churn.serving.bento_store"],
 }
 
 
@@ -69,7 +71,7 @@ def test_the_prediction_log_says_what_is_wrong_within_ten_seconds(
         monkeypatch.setenv(name, value)
     start = time.monotonic()
     with pytest.raises(OSError, match=said):
-        predictions.store("s3://churnflow/log", "predictions/day=2026-11-25/part-1.parquet", b"")
+        prediction_log.store("s3://churnflow/log", "predictions/day=2026-11-25/part-1.parquet", b"")
     assert time.monotonic() - start < 10
 
 
@@ -116,9 +118,9 @@ def test_what_the_manifest_fetches_is_served(
     for _ in range(2):
         done = server.run(tmp_path, *fetch["command"][1:], **environ)
         assert done.returncode == 0, done.stdout
-    customers = serving.json_rows(telco, generator.generate(telco, 3, seed=1))
-    with serving.served("churn_service", **{**server.environ, **environ, "PYTHONPATH": ""}) as url:
-        answers = serving.post(f"{url}/predict_batch", {"rows": customers})
+    customers = packaging.json_rows(telco, synthetic.generate(telco, 3, seed=1))
+    with packaging.served("churn_service", **{**server.environ, **environ, "PYTHONPATH": ""}) as url:
+        answers = packaging.post(f"{url}/predict_batch", {"rows": customers})
     assert len(answers) == 3
     assert server.keys("served/predictions/day=")
 
@@ -136,7 +138,7 @@ def test_a_bento_with_another_checksum_is_refused(server: Server, in_s3: Path, t
         server.client().put_object(Bucket=s3.BUCKET, Key=place, Body=bytes(content))
     environ = {"PYTHONPATH": str(ROOT / "flows"), "BENTOML_HOME": str(tmp_path / "bentoml")}
     forged = f"s3://churnflow/{place}@sha256:{checksum}"
-    done = server.run(tmp_path, "-m", "churn.bentos", **environ, CHURNFLOW_BENTO=forged)
+    done = server.run(tmp_path, "-m", "churn.serving.bento_store", **environ, CHURNFLOW_BENTO=forged)
     assert done.returncode != 0
     assert "its checksum is not" in done.stdout
     assert not list(tmp_path.glob("bentoml/bentos/*"))

@@ -11,9 +11,13 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
-from churn import conform, describe, difference, features, intake, registry, scoring, tables, versioning
-from churn.config import Split, Versioning
-from churn.dataset import Dataset
+from churn.data import casting, features, snapshots, tables
+from churn.registry import model_registry
+from churn.schema_inference import infer
+from churn.settings.data import Split, Versioning
+from churn.settings.dataset import Dataset
+from churn.training import onnx_scorer
+from churn.validation import ingestion, version_diff
 from conftest import ROOT, flow
 from other_data import narrow, wide
 
@@ -23,21 +27,19 @@ def test_another_companys_data_needs_a_toml_only(make, rows: int, quick_settings
     name = f"{make.__name__}_customers"
     source, config = tmp_path / "customers.csv", tmp_path / f"{name}.toml"
     make(rows, 3).to_csv(source, index=False)
-    config.write_text(
-        describe.describe(pd.read_csv(source, dtype="str", keep_default_na=False), name, str(source)).text
-    )
+    config.write_text(infer.describe(pd.read_csv(source, dtype="str", keep_default_na=False), name, str(source)).text)
     done = flow("run", "--dataset", str(config), "--source", str(source), "--settings", quick_settings)
     assert done.returncode == 0, done.stdout
-    champion = registry.by_alias(f"churn-classifier-{name}", registry.CHAMPION)
+    champion = model_registry.by_alias(f"churn-classifier-{name}", model_registry.CHAMPION)
     assert champion is not None
-    assert versioning.load(champion.tags["data_version"]).dataset.name == name
+    assert snapshots.load(champion.tags["data_version"]).dataset.name == name
     assert f"flows/serve.py --dataset {config} " in done.stdout
     assert champion.tags["data_version"] in done.stdout
 
 
 def test_training_scoring_and_serving_see_the_same_features(trained: SimpleNamespace, tmp_path: Path) -> None:
-    data = versioning.load(trained.data.data_version)
-    table = scoring._damaged(data.holdout, data.dataset, seed=0)
+    data = snapshots.load(trained.data.data_version)
+    table = onnx_scorer._damaged(data.holdout, data.dataset, seed=0)
     rows = [
         {name: None if pd.isna(value) else value for name, value in row.items()}
         for row in table[list(data.dataset.raw)].astype(object).to_dict("records")
@@ -48,7 +50,7 @@ def test_training_scoring_and_serving_see_the_same_features(trained: SimpleNames
     for name in trained_on:
         np.testing.assert_array_equal(trained_on[name].to_numpy(), scored[name], err_msg=name)
         np.testing.assert_array_equal(np.concatenate([one[name] for one in served]), scored[name], err_msg=name)
-    scorer = scoring.Scorer(registry.fetch(trained.train.champion, tmp_path))
+    scorer = onnx_scorer.Scorer(model_registry.fetch(trained.train.champion, tmp_path))
     alone = [scorer.probability(features.from_rows(data.dataset, [row]))[0] for row in rows[:50]]
     np.testing.assert_allclose(alone, scorer.table(table)[:50], atol=1e-6)
 
@@ -80,26 +82,26 @@ def test_a_version_knows_when_its_holdout_begins(timed: Dataset) -> None:
     table = pd.DataFrame(
         {"customer": np.arange(300), "at": at, "x": rng.normal(size=300), "left": rng.integers(0, 2, 300)}
     )
-    written = tables.to_bytes(conform.conform(table, timed)[0])
-    derived, sides, _ = intake.prepare(written, timed, Split())
-    saved = intake.store(written, derived, sides, timed, False, Versioning())
-    found = versioning.load(saved.version)
+    written = tables.to_bytes(casting.cast(table, timed)[0])
+    derived, sides, _ = ingestion.prepare(written, timed, Split())
+    saved = ingestion.store(written, derived, sides, timed, False, Versioning())
+    found = snapshots.load(saved.version)
     assert found.boundary == "2025-08-29T00:00:00"
     assert found.train["at"].max() < pd.Timestamp(found.boundary) == found.holdout["at"].min()
 
 
 def test_rows_added_removed_and_changed_are_counted(telco: Dataset, trained: SimpleNamespace) -> None:
-    before = versioning.load(trained.data.data_version)
+    before = snapshots.load(trained.data.data_version)
     train = before.train.iloc[10:].reset_index(drop=True)
     train.loc[:4, "MonthlyCharges"] += 1
     new = before.train.iloc[:3].assign(customerID=["new1", "new2", "new3"])
-    after = versioning.Snapshot(
+    after = snapshots.Snapshot(
         "after", before.dataset, False, pd.concat([train, new], ignore_index=True), before.holdout
     )
-    found = difference.compare(before, after)
+    found = version_diff.compare(before, after)
     assert (found.added, found.removed, found.changed) == (3, 10, 5)
     assert found.cells == {"MonthlyCharges": 5}
-    assert "MonthlyCharges" in difference.text(found)
+    assert "MonthlyCharges" in version_diff.text(found)
 
 
 def test_an_unknown_version_is_named() -> None:

@@ -13,9 +13,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from churn import versioning
-from churn.dataset import Dataset
+from churn.data import snapshots
 from churn.errors import ChurnError
+from churn.settings.dataset import Dataset
 from conftest import ROOT, flow
 from s3 import BUCKET, Server
 
@@ -23,13 +23,14 @@ TRAIN, HOLDOUT = 24 << 20, 8 << 20  # bytes: enough to be interrupted in the mid
 SAVE = """
 import random, sys
 sys.path.insert(0, "flows")
-from churn import config, versioning
-from churn.dataset import Dataset
+from churn.data import snapshots
+from churn.settings import core
+from churn.settings.dataset import Dataset
 from churn.errors import ChurnError
-telco = config.load(Dataset, "config/datasets/telco.toml")
+telco = core.load(Dataset, "config/datasets/telco.toml")
 rng = random.Random(int(sys.argv[1]))
 try:
-    print(versioning.save(rng.randbytes(24 << 20), rng.randbytes(8 << 20), telco, False).version)
+    print(snapshots.save(rng.randbytes(24 << 20), rng.randbytes(8 << 20), telco, False).version)
 except ChurnError as error:
     sys.exit(str(error))
 """
@@ -110,7 +111,7 @@ def test_a_run_killed_in_its_version_step_is_resumed(customers_csv: Path, tmp_pa
 def restored(version: str, remote: Path | str, tmp_path: Path) -> tuple[int, int]:
     done = flow("data", "pull", version, "--to", str(tmp_path / "back"), CHURNFLOW_DVC_REMOTE=str(remote))
     assert done.returncode == 0, done.stdout
-    sizes = [(tmp_path / "back" / name).stat().st_size for name in (versioning.TRAIN, versioning.HOLDOUT)]
+    sizes = [(tmp_path / "back" / name).stat().st_size for name in (snapshots.TRAIN, snapshots.HOLDOUT)]
     return sizes[0], sizes[1]
 
 
@@ -169,19 +170,19 @@ def test_a_full_disk_is_named_and_holds_no_version(
     monkeypatch.setenv("CHURNFLOW_DVC_REMOTE", str(small_disk / "remote"))
     train, holdout = os.urandom(20 << 20), os.urandom(8 << 20)
     with pytest.raises(ChurnError, match=rf"cannot write the data version to {small_disk}.*No space left on device"):
-        versioning.save(train, holdout, telco, made_up=False)
+        snapshots.save(train, holdout, telco, made_up=False)
     assert check(in_folder(small_disk / "remote")) == 0
     subprocess.run(["mount", "-o", "remount,size=40m", str(small_disk)], check=True)
     leftovers = list((small_disk / "remote").glob("files/md5/??/.*.tmp"))
     assert leftovers
     for left in leftovers:
         os.utime(left, (0, 0))
-    saved = versioning.save(train, holdout, telco, made_up=False)
+    saved = snapshots.save(train, holdout, telco, made_up=False)
     assert saved.uploaded
     assert not any(left.exists() for left in leftovers), "what is a day old is swept"
     assert check(in_folder(small_disk / "remote")) == 1
     with pytest.raises(ChurnError, match=rf"cannot write {small_disk}/sub/back: .*No space left"):
-        versioning.restore(saved.version, small_disk / "sub" / "back")
+        snapshots.restore(saved.version, small_disk / "sub" / "back")
     assert not list((small_disk / "sub").iterdir())
-    back = versioning.restore(saved.version, tmp_path / "back")
-    assert (back / versioning.TRAIN).read_bytes() == train
+    back = snapshots.restore(saved.version, tmp_path / "back")
+    assert (back / snapshots.TRAIN).read_bytes() == train

@@ -12,24 +12,25 @@ import boto3
 import pandas as pd
 import postgres
 import pytest
-from churn import config, conform, download, generator, sources
-from churn.dataset import Dataset
+from churn.data import casting, fetch, sources, synthetic
 from churn.errors import ChurnError
+from churn.settings.data import Source
+from churn.settings.dataset import Dataset
 from pydantic import TypeAdapter
 from s3 import BUCKET, Server, running
 
 
-def source(**keys: object) -> config.Source:
-    return TypeAdapter(config.Source).validate_python({"timeout": 5, **keys})
+def source(**keys: object) -> Source:
+    return TypeAdapter(Source).validate_python({"timeout": 5, **keys})
 
 
-def typed(given: config.Source, telco: Dataset) -> pd.DataFrame:
-    return conform.conform(sources.combine([given], [sources.read(given, telco)[0]], telco), telco)[0]
+def typed(given: Source, telco: Dataset) -> pd.DataFrame:
+    return casting.cast(sources.combine([given], [sources.read(given, telco)[0]], telco), telco)[0]
 
 
 @pytest.fixture(scope="module")
 def customers(telco: Dataset) -> pd.DataFrame:
-    return generator.generate(telco, 500, seed=3)
+    return synthetic.generate(telco, 500, seed=3)
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +52,7 @@ def in_bucket(bucket: Server, monkeypatch: pytest.MonkeyPatch) -> Server:
 def test_an_object_and_a_prefix_of_objects(
     in_bucket: Server, customers: pd.DataFrame, telco: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    expected = conform.conform(customers, telco)[0]
+    expected = casting.cast(customers, telco)[0]
     client = in_bucket.client()
     client.put_object(Bucket=BUCKET, Key="in/1.csv", Body=customers[:200].to_csv(index=False).encode())
     client.put_object(Bucket=BUCKET, Key="in/2.parquet", Body=customers[200:].to_parquet())
@@ -87,7 +88,7 @@ def test_a_server_killed_in_the_middle_of_a_download(
         waits.append(seconds)
 
     monkeypatch.setattr(time, "sleep", sleep)  # the source's between attempts, and boto3's own
-    (path,) = sources.persist(big, lambda: download.from_s3(big, tmp_path))
+    (path,) = sources.persist(big, lambda: fetch.from_s3(big, tmp_path))
     assert watcher.wait(60) == 0
     assert waits, "it was cut off"
     assert path.read_bytes() == body
@@ -123,7 +124,7 @@ def test_postgresql_gives_its_query_and_a_refusal_stops_with_its_name(
     customers.to_sql("customers", engine, index=False)
     query = 'select * from customers order by "customerID"'
     given = source(kind="sql", url=crm.url, query=query, retries=1)
-    expected = conform.conform(customers, telco)[0]
+    expected = casting.cast(customers, telco)[0]
     pd.testing.assert_frame_equal(typed(given, telco), expected)
     with pytest.raises(ChurnError, match='column "age" does not exist'):
         typed(source(kind="sql", url=crm.url, query="select age from customers"), telco)

@@ -9,12 +9,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-from churn import registry, scores, scoring, serving, versioning
+from churn.data import snapshots
+from churn.registry import model_registry
+from churn.serving import packaging
+from churn.training import metrics, onnx_scorer
 from conftest import ROOT, flow
 
 
 def test_the_snapshot_is_what_the_run_says(trained: SimpleNamespace) -> None:
-    snapshot = versioning.load(trained.data.data_version)
+    snapshot = snapshots.load(trained.data.data_version)
     assert (len(snapshot.train), len(snapshot.holdout)) == trained.data.rows
     assert sum(trained.data.rows) == 1500
     assert trained.data.rows[1] == pytest.approx(300, abs=4 * np.sqrt(0.2 * 0.8 * 1500))
@@ -23,10 +26,10 @@ def test_the_snapshot_is_what_the_run_says(trained: SimpleNamespace) -> None:
 
 
 def test_the_same_data_is_the_same_version(trained: SimpleNamespace, tmp_path: Path) -> None:
-    folder = versioning.restore(trained.data.data_version, tmp_path / "version")
-    snapshot = versioning.load(trained.data.data_version)
-    parts = [(folder / name).read_bytes() for name in (versioning.TRAIN, versioning.HOLDOUT)]
-    again = versioning.save(*parts, snapshot.dataset, made_up=False)
+    folder = snapshots.restore(trained.data.data_version, tmp_path / "version")
+    snapshot = snapshots.load(trained.data.data_version)
+    parts = [(folder / name).read_bytes() for name in (snapshots.TRAIN, snapshots.HOLDOUT)]
+    again = snapshots.save(*parts, snapshot.dataset, made_up=False)
     assert (again.version, again.uploaded) == (trained.data.data_version, False)
 
 
@@ -46,17 +49,17 @@ def test_every_family_is_on_the_leaderboard_best_first(trained: SimpleNamespace)
 
 
 def test_holdout_scores_are_those_of_the_registered_pipeline(trained: SimpleNamespace) -> None:
-    data = versioning.load(trained.data.data_version)
-    pipeline = registry.load(trained.train.champion)
+    data = snapshots.load(trained.data.data_version)
+    pipeline = model_registry.load(trained.train.champion)
     probability = pipeline.predict_proba(data.holdout[list(data.dataset.raw)])[:, 1]
     found = trained.train.evaluation
     outcome = (data.holdout.Churn == "Yes").to_numpy(int)
-    assert scores.evaluate(outcome, probability, found.threshold) == pytest.approx(found.scores, abs=1e-12)
+    assert metrics.evaluate(outcome, probability, found.threshold) == pytest.approx(found.scores, abs=1e-12)
     assert found.scores["roc_auc"] > 0.75
 
 
 def test_mlflow_holds_the_tree_of_runs(trained: SimpleNamespace) -> None:
-    from churn.tracking import FAMILY, TRAINING, client
+    from churn.registry.tracking import FAMILY, TRAINING, client
 
     mlflow = client()
     parent = mlflow.get_run(trained.train.mlflow_run)
@@ -74,24 +77,26 @@ def test_mlflow_holds_the_tree_of_runs(trained: SimpleNamespace) -> None:
 
 
 def test_the_first_model_is_challenger_and_champion(trained: SimpleNamespace) -> None:
-    by_alias = {alias: registry.by_alias("churn-classifier", alias) for alias in ("challenger", "champion", "previous")}
+    by_alias = {
+        alias: model_registry.by_alias("churn-classifier", alias) for alias in ("challenger", "champion", "previous")
+    }
     assert by_alias["challenger"].version == by_alias["champion"].version == "1"
     assert by_alias["previous"] is None
     assert "no champion yet" in by_alias["champion"].tags["gate.promotion"]
 
 
 def test_the_served_bento_answers_as_the_pipeline(trained: SimpleNamespace) -> None:
-    data = versioning.load(trained.data.data_version)
+    data = snapshots.load(trained.data.data_version)
     rows = data.holdout.sample(500, replace=True, random_state=0)
-    expected = registry.load(trained.train.champion).predict_proba(rows[list(data.dataset.raw)])[:, 1]
-    assert serving.prove(trained.train.bento, data.dataset, rows, expected) <= 1e-5
+    expected = model_registry.load(trained.train.champion).predict_proba(rows[list(data.dataset.raw)])[:, 1]
+    assert packaging.prove(trained.train.bento, data.dataset, rows, expected) <= 1e-5
 
 
 def test_the_scorer_decides_at_the_threshold(trained: SimpleNamespace, tmp_path) -> None:
-    scorer = scoring.Scorer(registry.fetch(trained.train.champion, tmp_path))
+    scorer = onnx_scorer.Scorer(model_registry.fetch(trained.train.champion, tmp_path))
     assert scorer.threshold == trained.train.threshold
     assert scorer.manifest["data_version"] == trained.data.data_version
-    data = versioning.load(trained.data.data_version)
+    data = snapshots.load(trained.data.data_version)
     decided = scorer.table(data.holdout) >= scorer.threshold
     assert np.mean(decided == (data.holdout.Churn == "Yes")) == pytest.approx(
         trained.train.evaluation.scores["accuracy"], abs=0.01
@@ -100,10 +105,10 @@ def test_the_scorer_decides_at_the_threshold(trained: SimpleNamespace, tmp_path)
 
 def test_the_answers_for_the_holdout_lie_beside_the_model(trained: SimpleNamespace, tmp_path: Path) -> None:
     import pandas as pd
-    from churn import predictions
+    from churn.serving import prediction_log
 
-    kept = pd.read_parquet(registry.fetch(trained.train.champion, tmp_path) / predictions.HOLDOUT)
-    data, found = versioning.load(trained.data.data_version), trained.train.evaluation
+    kept = pd.read_parquet(model_registry.fetch(trained.train.champion, tmp_path) / prediction_log.HOLDOUT)
+    data, found = snapshots.load(trained.data.data_version), trained.train.evaluation
     assert list(kept) == ["probability", "decision", "outcome", *data.dataset.raw]
     np.testing.assert_allclose(kept.probability, found.probability, atol=1e-5)
     assert (kept.outcome == (found.outcome == 1)).all()

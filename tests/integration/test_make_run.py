@@ -17,13 +17,13 @@ NAMED = r"Data version (\S+) \(stored\)"
 @pytest.fixture(scope="module")
 def bank(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """Another company's customers, in a file that a shell would stumble over, and their description."""
-    from churn import describe
+    from churn.schema_inference import infer
 
     folder = tmp_path_factory.mktemp("other company")
     source, description = folder / "it's $HOME.csv", folder / "bank.toml"
     table = narrow(1200, seed=5)
     table.to_csv(source, index=False)
-    description.write_text(describe.describe(table.astype("str"), "bank", "bank.csv").text)
+    description.write_text(infer.describe(table.astype("str"), "bank", "bank.csv").text)
     return source, description
 
 
@@ -56,7 +56,8 @@ def logs(bank: tuple[Path, Path], one_family: str, home: Path) -> dict[str, list
 def test_each_trains_on_its_own_data_and_reports_its_own_model(logs: dict[str, list[str]], name: str) -> None:
     text = "\n".join(logs[name])
     (version,) = re.findall(NAMED, text)
-    assert f"Training on data set '{name}', version {version}, as asked for" in text
+    kind = r" \(made-up customers\)" if name == "telco" else ""
+    assert re.search(rf"Training on data set '{name}'{kind}, version {version}, as asked for\n", text)
     assert re.search(rf"^Data       {version}  ", text, re.MULTILINE)
     assert re.search(r"^Champion   version 1 \(logistic_regression\)$", text, re.MULTILINE)
     other = "bank" if name == "telco" else "telco"
@@ -86,18 +87,17 @@ def test_a_training_alone_says_what_it_takes_and_what_else_there_is(
     logs: dict[str, list[str]], bank: tuple[Path, Path], home: Path
 ) -> None:
     versions = {name: re.findall(NAMED, "\n".join(lines))[0] for name, lines in logs.items()}
-    look = "import sys; sys.path.insert(0, 'flows'); import base, runs; "
-    look += (
-        "print(*runs.upstream(''), *runs.others('bank'), *runs.others('telco'), runs.read_by(sys.argv[1]), sep='\\n')"
-    )
-    done = subprocess.run(**alone(home, "-c", look, versions["bank"]))
-    newest, why, *others, source = done.stdout.splitlines()
+    look = "import sys; sys.path.insert(0, 'flows'); import base, launch, runs; print(*runs.upstream(''), "
+    look += "*runs.others('bank'), *runs.others('telco'), runs.read_by(sys.argv[1]), launch.trained(), sep='\\n')"
+    done = subprocess.run(**alone(home, "-c", look, versions["bank"], "--data-version", versions["telco"]))
+    newest, why, *others, source, first = done.stdout.splitlines()
     assert newest in versions.values()
     assert re.fullmatch(r"of DataFlow/\d+, the newest", why)
     for line, name in zip(others, ("telco", "bank"), strict=True):
         assert line.startswith(f"Newest of data set '{name}': ")
         assert line.endswith(f"flows/train_flow.py run --data-version {versions[name]}")
     assert source == str(bank[0])
+    assert first.startswith(f"Made-up customers, none of yours: data version {versions['telco']}. For yours: ")
 
 
 def test_ctrl_c_ends_it_and_what_it_started(one_family: str, tmp_path: Path) -> None:

@@ -9,9 +9,11 @@ from typing import Any
 
 import drift_demo
 import pytest
-from churn import generator, predictions, windows
-from churn.dataset import Dataset
-from churn.publish import FOLDER
+from churn.data import synthetic
+from churn.monitoring import windows
+from churn.serving import prediction_log
+from churn.settings.dataset import Dataset
+from churn.telemetry.push import FOLDER
 from conftest import flow
 
 from tests.s3 import BUCKET, Server
@@ -53,10 +55,10 @@ def test_the_estimated_roc_auc_falls(demo: SimpleNamespace) -> None:
 
 
 def test_the_card_answers_four_questions_first(demo: SimpleNamespace) -> None:
-    from churn import monitor_card
+    from churn.cards import monitoring_card
 
     found: Any = demo.shifted.data
-    card = monitor_card.parts(
+    card = monitoring_card.parts(
         found.reference, found.windows, found.judged, found.realised, found.before, found.verdict, found.todo
     )
     assert card[0] == "# ALERT: churn-classifier, version 1"
@@ -77,7 +79,7 @@ def test_prometheus_can_read_what_it_found(demo: SimpleNamespace) -> None:
 def test_a_file_without_a_column_is_refused_in_plain_words(
     demo: SimpleNamespace, telco: Dataset, tmp_path: Path
 ) -> None:
-    generator.generate(telco, 50, seed=1).drop(columns="tenure").to_csv(tmp_path / "customers.csv", index=False)
+    synthetic.generate(telco, 50, seed=1).drop(columns="tenure").to_csv(tmp_path / "customers.csv", index=False)
     done = flow("monitor_flow", "run", "--analysis", str(tmp_path / "customers.csv"))
     assert done.returncode != 0
     assert "customers.csv: no column tenure; the model was trained with it" in done.stdout
@@ -92,8 +94,8 @@ def test_the_log_is_read_from_s3(demo: SimpleNamespace, tmp_path: Path, monkeypa
         found = demo.shifted.data
         at, micros = f"s3://{BUCKET}/log", int(time.time() * 1e6) - 10**6
         rows = [("id", micros, "1", "d", 0.5, True, *(None for _ in found.reference.dataset.raw))] * 400
-        content = predictions.encode(predictions.schema(found.reference.dataset), rows)
-        predictions.store(at, predictions.part_name(predictions.PREDICTIONS, micros), content)
+        content = prediction_log.encode(prediction_log.schema(found.reference.dataset), rows)
+        prediction_log.store(at, prediction_log.part_name(prediction_log.PREDICTIONS, micros), content)
         seen = windows.from_log(found.reference, found.config, datetime.now(UTC), at=at)
         assert [window.rows for window in seen.windows] == [400]
     finally:

@@ -8,13 +8,20 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from churn import generator
-from churn.dataset import Dataset
+from churn.data import synthetic
+from churn.settings.dataset import Dataset
 from conftest import ROOT, alone
 
 FIXTURE = ROOT / "tests" / "fixtures" / "old_store"
 VERSION = "acd825752003d130f64a20255ae71844.dir"
-LOOK = "import sys; sys.path.insert(0, 'flows'); import base, runs; print({})"
+LOOK = """
+import sys
+sys.path.insert(0, 'flows')
+import base, runs
+from churn.registry import model_registry
+from churn.serving import release
+print({})
+"""
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +45,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def customers(telco: Dataset, tmp_path_factory: pytest.TempPathFactory) -> str:
     path = tmp_path_factory.mktemp("new") / "customers.csv"
-    generator.generate(telco, 400, seed=12).to_csv(path, index=False)
+    synthetic.generate(telco, 400, seed=12).to_csv(path, index=False)
     return str(path)
 
 
@@ -63,7 +70,8 @@ def test_a_previous_version_that_is_gone_is_said_to_be_missing(store: Path, tmp_
 
 def test_dataflow_compares_with_the_old_version(store: Path, customers: str) -> None:
     said = _run(store, "flows/data_flow.py", "run", "--source", customers)
-    assert "320 rows to train, 80 held out" in said
+    (sides,) = re.findall(r"(\d+) rows to train, (\d+) held out", said)
+    assert sum(map(int, sides)) == 400
     assert "Not compared" not in said
     profile = "[(p.rows, len(p.columns)) for p in [runs.previous_profile('telco', False)]]"
     assert _run(store, "-c", LOOK.format(profile)).strip() == "[(400, 20)]", "now of the new run, from its own text"
@@ -88,3 +96,5 @@ def test_scoring_and_monitoring_go_on_with_the_old_champion(store: Path, custome
 def test_a_person_finds_where_the_old_champion_comes_from(store: Path) -> None:
     said = _run(store, "flows/lifecycle.py", "lineage", "1")
     assert f"flows/train_flow.py run --data-version {VERSION} --force" in said
+    record = _run(store, "-c", LOOK.format("release.record(model_registry.by_version('churn-classifier', '1'))"))
+    assert "'summary': 'The gate is passed; there is no champion yet, so this model becomes it.'" in record

@@ -18,7 +18,9 @@ from typing import Any
 
 import pytest
 import yaml
-from churn import alerts, metrics, publish, serving
+from churn.monitoring import alerts
+from churn.serving import packaging
+from churn.telemetry import prometheus_metrics, push
 from conftest import ROOT, flow
 
 from tests import promql
@@ -61,7 +63,7 @@ class Files(http.server.BaseHTTPRequestHandler):
         self.send_response(200)
         self.send_header("Content-Type", "text/plain; version=0.0.4")
         self.end_headers()
-        self.wfile.write(b"".join(path.read_bytes() for path in sorted(publish.FOLDER.glob("[DT]*Flow*.prom"))))
+        self.wfile.write(b"".join(path.read_bytes() for path in sorted(push.FOLDER.glob("[DT]*Flow*.prom"))))
 
     def log_message(self, *words: object) -> None:
         pass
@@ -81,7 +83,7 @@ def prometheus(trained: SimpleNamespace, tmp_path_factory: pytest.TempPathFactor
         assert done.returncode == 1
         assert "not pushed" not in done.stdout
         monitored(f"http://{gateway}", folder)
-        service = stack.enter_context(serving.served(trained.train.bento, **environ(folder)))
+        service = stack.enter_context(packaging.served(trained.train.bento, **environ(folder)))
         files = http.server.HTTPServer(("127.0.0.1", 0), Files)
         stack.callback(files.shutdown)
         threading.Thread(target=files.serve_forever, daemon=True).start()
@@ -125,14 +127,14 @@ def config(targets: dict[str, str]) -> dict[str, Any]:
 def monitored(gateway: str, folder: Path) -> None:
     """Push what MonitorFlow pushes (its own run is in test_monitoring)."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv(publish.GATEWAY, gateway)
-        patch.setattr(publish, "FOLDER", folder)
+        patch.setenv(push.GATEWAY, gateway)
+        patch.setattr(push, "FOLDER", folder)
         windows = [window("tenure"), window("tenure", auc=0.7)]
         for group, samples in (
             ({"dataset": "telco"}, alerts.samples(windows[-1], None, decided(*windows))),
-            ({}, [metrics.LAST_SUCCESS.of(time.time()), metrics.DURATION.of(5)]),
+            ({}, [prometheus_metrics.LAST_SUCCESS.of(time.time()), prometheus_metrics.DURATION.of(5)]),
         ):
-            assert publish.publish({"flow": "MonitorFlow", **group}, samples) == []
+            assert push.publish({"flow": "MonitorFlow", **group}, samples) == []
 
 
 def ask_service(url: str) -> None:
@@ -165,7 +167,9 @@ def test_everything_is_scraped(prometheus: SimpleNamespace) -> None:
 
 
 def test_every_metric_of_the_list_is_there(prometheus: SimpleNamespace) -> None:
-    listed = [one for one in vars(metrics).values() if isinstance(one, metrics.Metric)] + list(metrics.SCORES.values())
+    listed = [one for one in vars(prometheus_metrics).values() if isinstance(one, prometheus_metrics.Metric)] + list(
+        prometheus_metrics.SCORES.values()
+    )
     there = names(prometheus.url)
     assert [m.name for m in listed if m.name not in there and f"{m.name}_bucket" not in there] == []
 
@@ -202,7 +206,7 @@ def test_the_champions_scores_are_those_of_its_training(prometheus: SimpleNamesp
 
 
 def test_promtool_finds_the_files_valid(prometheus: SimpleNamespace) -> None:
-    for path in publish.FOLDER.glob("*.prom"):
+    for path in push.FOLDER.glob("*.prom"):
         with path.open("rb") as text:
             done = subprocess.run(["promtool", "check", "metrics"], stdin=text, capture_output=True, text=True)
         assert "error while linting" not in done.stderr, f"{path.name}: {done.stderr}"

@@ -15,18 +15,18 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from churn import registry, tracking
+from churn.registry import model_registry, tracking
 from conftest import ROOT, flow
 
 NAME = "race"
 PROMOTE = """
 import sys
 sys.path.insert(0, "flows")
-from churn import registry
-model = registry.by_version("race", sys.argv[1])
+from churn.registry import model_registry
+model = model_registry.by_version("race", sys.argv[1])
 while True:
-    former = registry.by_alias("race", "champion")
-    if registry.promote(model, {"gate.promotion": "race"}, former.version if former else None):
+    former = model_registry.by_alias("race", "champion")
+    if model_registry.promote(model, {"gate.promotion": "race"}, former.version if former else None):
         break
 """
 
@@ -43,33 +43,35 @@ def versions(trained: SimpleNamespace) -> list[str]:
 def test_trainings_that_finish_at_once_leave_exactly_one_champion(versions: list[str]) -> None:
     racing = [subprocess.Popen([sys.executable, "-c", PROMOTE, version], cwd=ROOT) for version in versions[:3]]
     assert [process.wait(120) for process in racing] == [0, 0, 0]
-    champion, previous = (registry.by_alias(NAME, alias) for alias in (registry.CHAMPION, registry.PREVIOUS))
+    champion, previous = (
+        model_registry.by_alias(NAME, alias) for alias in (model_registry.CHAMPION, model_registry.PREVIOUS)
+    )
     assert champion is not None
     assert previous is not None
-    assert champion.tags[registry.REPLACED] == previous.version != champion.version
+    assert champion.tags[model_registry.REPLACED] == previous.version != champion.version
     stages = [v.current_stage for v in tracking.client().search_model_versions(f"name = '{NAME}'")]
     assert stages.count("Production") == 1
     assert not tracking.client().search_registered_models(f"name = '{NAME}.lock'"), "the lock is released"
 
 
 def test_a_promotion_decided_against_another_champion_changes_nothing(versions: list[str]) -> None:
-    before = registry.by_alias(NAME, registry.CHAMPION)
+    before = model_registry.by_alias(NAME, model_registry.CHAMPION)
     assert before is not None
-    assert not registry.promote(registry.by_version(NAME, versions[3]), {}, expected=versions[3])
-    after = registry.by_alias(NAME, registry.CHAMPION)
+    assert not model_registry.promote(model_registry.by_version(NAME, versions[3]), {}, expected=versions[3])
+    after = model_registry.by_alias(NAME, model_registry.CHAMPION)
     assert after is not None
     assert after.version == before.version
 
 
 def test_rollbacks_walk_back_and_say_why(versions: list[str]) -> None:
-    bad, good = registry.rollback(NAME, "calls about wrong offers")
-    champion = registry.by_alias(NAME, registry.CHAMPION)
+    bad, good = model_registry.rollback(NAME, "calls about wrong offers")
+    champion = model_registry.by_alias(NAME, model_registry.CHAMPION)
     assert champion is not None
     assert champion.version == good.version != bad.version
     assert champion.tags["rollback"].endswith("calls about wrong offers")
-    assert registry.by_version(NAME, bad.version).tags["rollback"] == champion.tags["rollback"]
-    previous = registry.by_alias(NAME, registry.PREVIOUS)
-    assert (previous.version if previous else None) == good.tags.get(registry.REPLACED)
+    assert model_registry.by_version(NAME, bad.version).tags["rollback"] == champion.tags["rollback"]
+    previous = model_registry.by_alias(NAME, model_registry.PREVIOUS)
+    assert (previous.version if previous else None) == good.tags.get(model_registry.REPLACED)
 
 
 def _make(*words: str) -> str:

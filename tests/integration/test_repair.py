@@ -9,12 +9,12 @@ from types import SimpleNamespace
 
 import pytest
 import s3
-from churn import generator, tables, versioning
-from churn.dataset import Dataset
+from churn.data import snapshots, synthetic, tables
 from churn.errors import ChurnError
+from churn.settings.dataset import Dataset
 from conftest import flow
 
-PARTS = ("listing", versioning.TRAIN, versioning.HOLDOUT, versioning.DESCRIPTION)
+PARTS = ("listing", snapshots.TRAIN, snapshots.HOLDOUT, snapshots.DESCRIPTION)
 
 
 def flipped(content: bytes) -> bytes:
@@ -68,7 +68,7 @@ def saved(
     request: pytest.FixtureRequest, telco: Dataset, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[SimpleNamespace]:
     """A version in a remote, ``again`` to save it once more, and the ``addresses`` of its PARTS."""
-    given = tables.to_bytes(generator.generate(telco, 200, 1)), tables.to_bytes(generator.generate(telco, 100, 2))
+    given = tables.to_bytes(synthetic.generate(telco, 200, 1)), tables.to_bytes(synthetic.generate(telco, 100, 2))
     with pytest.MonkeyPatch.context() as patch:
         if request.param == "s3":
             server = request.getfixturevalue("server")
@@ -79,7 +79,7 @@ def saved(
         else:
             place = Folder(tmp_path_factory.mktemp("remote"))
         patch.setenv("CHURNFLOW_DVC_REMOTE", place.at)
-        first = versioning.save(*given, telco, made_up=False)
+        first = snapshots.save(*given, telco, made_up=False)
         assert first.uploaded
         assert first.repaired == ()
 
@@ -88,12 +88,12 @@ def saved(
 
         listed = {entry["relpath"]: entry["md5"] for entry in json.loads(place.read(address(first.version)))}
         addresses = {name: address(listed.get(name, first.version)) for name in PARTS}
-        again: Callable[[], versioning.Saved] = lambda: versioning.save(*given, telco, made_up=False)  # noqa: E731
+        again: Callable[[], snapshots.Saved] = lambda: snapshots.save(*given, telco, made_up=False)  # noqa: E731
         yield SimpleNamespace(version=first.version, again=again, place=place, addresses=addresses)
 
 
 ALL = [("folder", part, damage) for part in PARTS for damage in DAMAGES]
-IN_S3 = [("s3", versioning.TRAIN, "flipped bit"), ("s3", versioning.HOLDOUT, "missing"), ("s3", "listing", "truncated")]
+IN_S3 = [("s3", snapshots.TRAIN, "flipped bit"), ("s3", snapshots.HOLDOUT, "missing"), ("s3", "listing", "truncated")]
 
 
 @pytest.mark.parametrize(("saved", "part", "damage"), ALL + IN_S3, indirect=["saved"], scope="module")
@@ -102,7 +102,7 @@ def test_a_damaged_object_is_named_and_stored_again(part: str, damage: str, save
     content = saved.place.read(address)
     saved.place.write(address, DAMAGES[damage](content))
     with pytest.raises(ChurnError) as told:
-        versioning.load(saved.version)
+        snapshots.load(saved.version)
     assert "\n" not in str(told.value)
     new = part == "listing" and damage == "missing"  # then there is no such version
     what = "missing" if damage == "missing" else "damaged"
@@ -113,31 +113,31 @@ def test_a_damaged_object_is_named_and_stored_again(part: str, damage: str, save
     assert done.uploaded
     assert done.repaired == (() if new else (address,))
     assert saved.place.read(address) == content
-    assert versioning.load(saved.version).version == saved.version
+    assert snapshots.load(saved.version).version == saved.version
     assert str(saved.again()) == "already stored: nothing uploaded"
 
 
 @pytest.mark.parametrize("saved", ["folder"], indirect=True, scope="module")
 def test_several_at_once_are_all_named_and_all_repaired(saved: SimpleNamespace) -> None:
-    train, holdout = saved.addresses[versioning.TRAIN], saved.addresses[versioning.HOLDOUT]
+    train, holdout = saved.addresses[snapshots.TRAIN], saved.addresses[snapshots.HOLDOUT]
     saved.place.write(train, flipped(saved.place.read(train)))
     saved.place.write(holdout, None)
     with pytest.raises(ChurnError) as told:
-        versioning.load(saved.version)
+        snapshots.load(saved.version)
     assert f"{train} is damaged" in str(told.value)
     assert f"{holdout} is missing" in str(told.value)
     assert set(saved.again().repaired) == {train, holdout}
-    versioning.load(saved.version)
+    snapshots.load(saved.version)
 
 
 @pytest.mark.parametrize("saved", ["folder"], indirect=True, scope="module")
 def test_what_a_killed_upload_left_damaged_is_not_believed(saved: SimpleNamespace) -> None:
     """Without its listing a version is new; DVC would take the object for stored all the same."""
-    train = saved.addresses[versioning.TRAIN]
+    train = saved.addresses[snapshots.TRAIN]
     saved.place.write(train, flipped(saved.place.read(train)))
     saved.place.write(saved.addresses["listing"], None)
     assert saved.again().repaired == (train,)
-    versioning.load(saved.version)
+    snapshots.load(saved.version)
 
 
 @pytest.mark.parametrize("saved", ["folder"], indirect=True, scope="module")
@@ -149,7 +149,7 @@ def test_no_changed_byte_of_a_listing_is_believed(saved: SimpleNamespace, tmp_pa
     for place in places:
         saved.place.write(address, content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :])
         with pytest.raises(ChurnError, match="is damaged"):
-            versioning.restore(saved.version, tmp_path / "back")
+            snapshots.restore(saved.version, tmp_path / "back")
         assert not (tmp_path / "back").exists()
     saved.place.write(address, content)
 

@@ -8,12 +8,12 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from churn import registry
-from churn.tracking import FAMILY, TRAINING, client
+from churn.registry import model_registry
+from churn.registry.tracking import FAMILY, TRAINING, client
 from conftest import ROOT, flow
 
 
-def _kill_in_the_foreach(settings: str, log: Path) -> None:
+def _kill_in_the_foreach(settings: str, version: str, log: Path) -> None:
     """Start TrainFlow and SIGKILL it once a first branch has finished; the other branches' processes live on, as orphans."""
     command = [
         sys.executable,
@@ -23,6 +23,8 @@ def _kill_in_the_foreach(settings: str, log: Path) -> None:
         settings,
         "run",
         "--force",
+        "--data-version",
+        version,
     ]
     with log.open("wb") as output:
         run = subprocess.Popen(command, cwd=ROOT, stdout=output, stderr=subprocess.STDOUT)
@@ -43,7 +45,7 @@ def test_a_run_killed_in_the_foreach_resumes_to_the_same_result(
     trained: SimpleNamespace, quick_settings: str, tmp_path: Path
 ) -> None:
     before = _versions()
-    _kill_in_the_foreach(quick_settings, tmp_path / "log")
+    _kill_in_the_foreach(quick_settings, trained.data.data_version, tmp_path / "log")
     assert _versions() == before
     done = flow("train_flow", "resume")
     assert done.returncode == 0, done.stdout
@@ -74,13 +76,14 @@ def _versions() -> set[tuple[str, str]]:
 
 
 def test_a_second_registration_of_the_same_training_is_the_first_one(trained: SimpleNamespace) -> None:
-    from churn import models, scoring, versioning
+    from churn.data import snapshots
+    from churn.training import estimators, onnx_scorer
 
-    data = versioning.load(trained.data.data_version)
-    whole = models.whole(trained.train.pipeline, data.dataset)
+    data = snapshots.load(trained.data.data_version)
+    whole = estimators.whole(trained.train.pipeline, data.dataset)
     before = _versions()
-    again = registry.register(
-        "churn-classifier", trained.train.mlflow_run, trained.train.training, whole, scoring.MODEL, data.holdout, {}
+    again = model_registry.register(
+        "churn-classifier", trained.train.mlflow_run, trained.train.training, whole, onnx_scorer.MODEL, data.holdout, {}
     )
     assert again.version == trained.train.challenger.version
     assert _versions() == before

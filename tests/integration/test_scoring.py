@@ -5,8 +5,9 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pandas as pd
-from churn import predictions, registry
-from churn.dataset import Dataset
+from churn.registry import model_registry
+from churn.serving import prediction_log
+from churn.settings.dataset import Dataset
 from conftest import flow
 
 SHARDS = """
@@ -36,12 +37,12 @@ def test_customers_become_a_ranked_list(
     (place,) = re.findall(r"customers are likely to leave: (\S+)", done.stdout)
     listed = pd.read_csv(place)
     assert sorted(listed.customerID) == sorted(rows.drop(7).customerID)
-    expected = registry.load(trained.train.champion).predict_proba(listed[list(telco.raw)])[:, 1]
+    expected = model_registry.load(trained.train.champion).predict_proba(listed[list(telco.raw)])[:, 1]
     assert abs(listed.probability - expected).max() < 1e-5
     run = Flow("ScoreFlow").latest_successful_run
     assert len(list(run["score"])) == 3
     moment = pd.Timestamp(run.data.moment, unit="us", tz="UTC").to_pydatetime()
-    logged = predictions.read(telco, moment, moment + pd.Timedelta(seconds=1), places["CHURNFLOW_PREDICTIONS"])
+    logged = prediction_log.read(telco, moment, moment + pd.Timedelta(seconds=1), places["CHURNFLOW_PREDICTIONS"])
     assert set(zip(logged.prediction_id, logged.probability, strict=True)) == set(
         zip(listed.prediction_id, listed.probability, strict=True)
     )

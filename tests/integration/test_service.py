@@ -20,9 +20,11 @@ from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
-from churn import client, generator, predictions, registry, serving
-from churn.dataset import Dataset
+from churn.data import synthetic
 from churn.errors import ChurnError
+from churn.registry import model_registry
+from churn.serving import client, packaging, prediction_log
+from churn.settings.dataset import Dataset
 from conftest import ROOT
 
 from tests.bench import common
@@ -38,7 +40,7 @@ def service(trained: SimpleNamespace, tmp_path_factory: pytest.TempPathFactory) 
     settings = (ROOT / "config" / "serve.toml").read_text().replace("part_seconds = 10.0", "part_seconds = 0.2")
     (folder / "serve.toml").write_text(settings)
     environ = {"CHURNFLOW_PREDICTIONS": str(folder / "log"), "CHURNFLOW_SERVE_CONFIG": str(folder / "serve.toml")}
-    with serving.served(trained.train.bento, **environ) as url:
+    with packaging.served(trained.train.bento, **environ) as url:
         yield SimpleNamespace(
             url=url, log=str(folder / "log"), environ=environ, customer=common.get(f"{url}/model")["examples"][0]
         )
@@ -62,9 +64,9 @@ def until(done: Any, seconds: float = 10) -> None:
 def test_ten_thousand_rows_answer_as_the_pipeline(
     service: SimpleNamespace, trained: SimpleNamespace, telco: Dataset
 ) -> None:
-    table = generator.generate(telco, 10_000, seed=11)
-    expected = registry.load(trained.train.champion).predict_proba(table[list(telco.raw)])[:, 1]
-    answers = client.ask(f"{service.url}/predict_batch", {"rows": serving.json_rows(telco, table)})
+    table = synthetic.generate(telco, 10_000, seed=11)
+    expected = model_registry.load(trained.train.champion).predict_proba(table[list(telco.raw)])[:, 1]
+    answers = client.ask(f"{service.url}/predict_batch", {"rows": packaging.json_rows(telco, table)})
     assert np.abs(np.array([a["probability"] for a in answers]) - expected).max() <= 1e-5
     assert len({a["prediction_id"] for a in answers}) == 10_000
 
@@ -80,7 +82,7 @@ def test_an_answer_says_what_it_is_and_is_logged(
     assert answer["decision"] == (answer["probability"] >= answer["threshold"])
 
     def logged() -> Any:
-        table = predictions.read(telco, *AGES, service.log)
+        table = prediction_log.read(telco, *AGES, service.log)
         return table[table.prediction_id == answer["prediction_id"]]
 
     until(lambda: len(logged()) == 1)
@@ -100,7 +102,7 @@ def test_reasons_add_up_to_the_probability(service: SimpleNamespace) -> None:
 def test_feedback_is_kept(service: SimpleNamespace) -> None:
     status, _, _ = send(service.url, "/feedback", json.dumps({"prediction_id": "f" * 32, "outcome": True}).encode())
     assert status == 202
-    until(lambda: len(predictions.read_feedback(*AGES, service.log)) == 1)
+    until(lambda: len(prediction_log.read_feedback(*AGES, service.log)) == 1)
 
 
 @pytest.mark.parametrize(
@@ -179,7 +181,7 @@ def test_a_crash_is_a_500_at_once_with_its_traceback_in_the_log_and_in_the_count
 
 def test_keys_are_asked_for_where_they_are_set(trained: SimpleNamespace, tmp_path: Path) -> None:
     environ = {"CHURNFLOW_API_KEYS": "first, second", "CHURNFLOW_PREDICTIONS": str(tmp_path)}
-    with serving.served(trained.train.bento, **environ) as url:
+    with packaging.served(trained.train.bento, **environ) as url:
         for headers, status in (
             ({}, 401),
             ({"Authorization": "Bearer wrong"}, 401),
@@ -269,7 +271,7 @@ def test_sigterm_under_load_loses_no_request_and_no_row(service: SimpleNamespace
                 lost.append(begun)
                 return
 
-    with serving.served(trained.train.bento, CHURNFLOW_PREDICTIONS=str(tmp_path)) as url:
+    with packaging.served(trained.train.bento, CHURNFLOW_PREDICTIONS=str(tmp_path)) as url:
         (parent,) = {worker.ppid() for worker in common.workers(url)}
         with ThreadPoolExecutor(16) as pool:
             for _ in range(16):
@@ -281,22 +283,22 @@ def test_sigterm_under_load_loses_no_request_and_no_row(service: SimpleNamespace
             stop.set()
     assert [begun for begun in lost if begun < terminated] == []
     assert len(answered) > 500
-    assert sorted(predictions.read(telco, *AGES, str(tmp_path)).prediction_id) == sorted(answered)
+    assert sorted(prediction_log.read(telco, *AGES, str(tmp_path)).prediction_id) == sorted(answered)
 
 
 def test_sigkill_leaves_a_readable_log_up_to_the_last_flush(
     service: SimpleNamespace, trained: SimpleNamespace, telco: Dataset, tmp_path: Path
 ) -> None:
     environ = {**service.environ, "CHURNFLOW_PREDICTIONS": str(tmp_path)}
-    with serving.served(trained.train.bento, **environ) as url:
+    with packaging.served(trained.train.bento, **environ) as url:
         sure = [client.ask(f"{url}/predict", service.customer)["prediction_id"] for _ in range(50)]
-        until(lambda: len(predictions.read(telco, *AGES, str(tmp_path))) == 50)
+        until(lambda: len(prediction_log.read(telco, *AGES, str(tmp_path))) == 50)
         late = client.ask(f"{url}/predict", service.customer)["prediction_id"]
         for worker in common.workers(url):
             worker.kill()
-        found = set(predictions.read(telco, *AGES, str(tmp_path)).prediction_id)
+        found = set(prediction_log.read(telco, *AGES, str(tmp_path)).prediction_id)
         assert set(sure) <= found <= {*sure, late}
-        until(lambda: serving._ready(url), 30)  # BentoML starts another worker
+        until(lambda: packaging._ready(url), 30)  # BentoML starts another worker
 
 
 def test_a_store_that_is_away_fails_no_prediction(
@@ -309,7 +311,7 @@ def test_a_store_that_is_away_fails_no_prediction(
     few = settings.replace("queue_rows = 200000", "queue_rows = 5")
     small.write_text(few.replace("close_seconds = 15.0", "close_seconds = 1.0"))
     environ = {"CHURNFLOW_PREDICTIONS": str(blocked), "CHURNFLOW_SERVE_CONFIG": str(small)}
-    with serving.served(trained.train.bento, **environ) as url:
+    with packaging.served(trained.train.bento, **environ) as url:
         for _ in range(20):
             client.ask(f"{url}/predict", service.customer)
         said = urllib.request.urlopen(f"{url}/metrics").read().decode()

@@ -12,8 +12,8 @@ from types import SimpleNamespace
 
 import pytest
 import s3
-from churn import client, predictions, serving
-from churn.dataset import Dataset
+from churn.serving import client, packaging, prediction_log
+from churn.settings.dataset import Dataset
 from conftest import ROOT
 
 from tests.bench import common
@@ -60,9 +60,9 @@ def test_several_workers_log_to_s3_which_dies_and_returns(
         file = settings(tmp_path, workers=2, part_seconds=0.3)
 
         def logged() -> set[str]:
-            return set(predictions.read(telco, *AGES, at).prediction_id)
+            return set(prediction_log.read(telco, *AGES, at).prediction_id)
 
-        with serving.served(trained.train.bento, CHURNFLOW_PREDICTIONS=at, CHURNFLOW_SERVE_CONFIG=file) as url:
+        with packaging.served(trained.train.bento, CHURNFLOW_PREDICTIONS=at, CHURNFLOW_SERVE_CONFIG=file) as url:
             assert len(common.workers(url)) == 2
             asked = ask(url, 300)
             until(lambda: logged() == asked)
@@ -100,12 +100,12 @@ def test_a_full_disk_fails_no_prediction_and_what_is_dropped_is_counted(
     with pytest.raises(OSError, match="No space"):
         filler.write_bytes(bytes(2**21))
     file, log = settings(tmp_path, part_seconds=0.2, queue_rows=5), str(small_disk / "log")
-    with serving.served(trained.train.bento, CHURNFLOW_PREDICTIONS=log, CHURNFLOW_SERVE_CONFIG=file) as url:
+    with packaging.served(trained.train.bento, CHURNFLOW_PREDICTIONS=log, CHURNFLOW_SERVE_CONFIG=file) as url:
         asked = ask(url, 20)
         assert total(url, 'prediction_log_dropped_total{kind="predictions"}') == 15
         filler.unlink()
         until(lambda: total(url, 'prediction_log_queue_rows{kind="predictions"') == 0)
-    found = set(predictions.read(telco, *AGES, log).prediction_id)
+    found = set(prediction_log.read(telco, *AGES, log).prediction_id)
     assert len(found) == 5
     assert found <= asked
     assert [path.name for path in Path(log).rglob("*") if path.is_file() and path.suffix != ".parquet"] == []

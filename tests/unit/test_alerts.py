@@ -4,14 +4,15 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from churn import alerts, metrics, notify
-from churn.alerts import Circumstances, Judged, Verdict
-from churn.config import check
-from churn.drift import ALL, PROBABILITY, Distance
 from churn.errors import ChurnError
-from churn.monitor_config import MonitorConfig
-from churn.performance import Realised, Score
-from churn.windows import Window
+from churn.monitoring import alerts, notify
+from churn.monitoring.alerts import Circumstances, Judged, Verdict
+from churn.monitoring.drift import ALL, PROBABILITY, Distance
+from churn.monitoring.performance import Realised, Score
+from churn.monitoring.windows import Window
+from churn.settings.core import check
+from churn.settings.monitor import MonitorConfig
+from churn.telemetry import prometheus_metrics
 
 CONFIG = check(MonitorConfig, {"window": {"rows": 1000, "last": 3}, "alert": {"violations": 2}}, "test")
 BEFORE = {"roc_auc": 0.85}
@@ -142,4 +143,6 @@ def test_what_prometheus_gets_says_what_was_judged_by() -> None:
     assert found["prediction_drift_score", "wasserstein"] == 0.01
     assert (found["estimated_roc_auc",], found["estimated_roc_auc_threshold",]) == (0.84, 0.81)
     assert np.isnan(found["realized_roc_auc",])
-    assert {s.metric for s in alerts.samples(newest, known(0.7, 0.7), decided(newest))} == set(metrics.MONITORING)
+    assert {s.metric for s in alerts.samples(newest, known(0.7, 0.7), decided(newest))} == set(
+        prometheus_metrics.MONITORING
+    )

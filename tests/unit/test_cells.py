@@ -6,9 +6,12 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 import pytest
-from churn import config, conform, quality
-from churn.dataset import Dataset
-from churn.formats import NumberFormat
+from churn.data import casting
+from churn.data.formats import NumberFormat
+from churn.settings import core
+from churn.settings.data import Quality
+from churn.settings.dataset import Dataset
+from churn.validation import validation
 from described import DAYS, ROWS, VALUES, customers, decision, edited, of, rng, swap
 
 
@@ -40,7 +43,7 @@ def test_numbers_in_a_dress_are_read_and_the_reading_is_asked_about(
     assert NumberFormat.of(found.dataset, column) == form
     assert (column.role, column.type) == ("feature", "number")
     assert "It is read so." in decision(found, "x")
-    table, unreadable = conform.conform(frame, found.dataset)
+    table, unreadable = casting.cast(frame, found.dataset)
     assert not unreadable
     np.testing.assert_array_equal(table["x"].abs(), VALUES)
     negative = [cell.startswith(("-", "(")) or cell.endswith("-") for cell in frame["x"]]
@@ -53,7 +56,7 @@ def test_a_decimal_comma_is_the_data_sets_and_another_mark_the_columns() -> None
     found = of(frame)
     columns = found.dataset.columns
     assert (found.dataset.decimal, columns["a"].decimal, columns["b"].decimal) == (",", None, ".")
-    table = conform.conform(frame, found.dataset)[0]
+    table = casting.cast(frame, found.dataset)[0]
     np.testing.assert_array_equal(table[["a", "b"]], np.column_stack([VALUES, thirds]))
 
 
@@ -83,7 +86,7 @@ def test_a_mark_that_may_be_either_is_asked_about_and_each_answer_works(
     assert found.dataset.columns["x"].role == "ignore"
     for lines, values in ((first, THOUSANDS / 1000), (second, THOUSANDS)):
         assert ", ".join(lines) in decision(found, "x")
-        table, unreadable = conform.conform(frame, edited(found.text, "x", *lines))
+        table, unreadable = casting.cast(frame, edited(found.text, "x", *lines))
         assert not unreadable
         np.testing.assert_array_equal(table["x"], values)
 
@@ -100,7 +103,7 @@ def test_the_other_columns_decide_what_a_mark_is_and_that_is_asked_about(
     frame = customers(x=written, y=other)
     found = of(frame)
     assert "the decimal mark of other columns is" in decision(found, "x")
-    np.testing.assert_array_equal(conform.conform(frame, found.dataset)[0]["x"], value)
+    np.testing.assert_array_equal(casting.cast(frame, found.dataset)[0]["x"], value)
 
 
 @pytest.mark.parametrize(
@@ -133,14 +136,14 @@ def test_words_among_numbers_stop_the_run_until_somebody_says_what_they_mean(
     assert repr(words[0]) in said
     assert "(10.0% of the rows)" in said
     (proposed,) = re.findall(r"missing_values = \[.*?\]", said)
-    assert sorted(config.tomllib.loads(proposed)["missing_values"]) == sorted(words)
+    assert sorted(core.tomllib.loads(proposed)["missing_values"]) == sorted(words)
 
-    (check,) = quality.validate(frame, found.dataset, config.Quality(), "x.csv").report.errors
+    (check,) = validation.validate(frame, found.dataset, Quality(), "x.csv").report.errors
     assert (check.column, check.failed) == ("x", ROWS // 10)
     (advised,) = re.findall(r"missing_values = \[.*?\]", check.remedy)
     for line in (proposed, advised):
         decided = edited(found.text, "x", 'type = "number"', line)
-        table = quality.validate(frame, decided, config.Quality(), "x.csv").table
+        table = validation.validate(frame, decided, Quality(), "x.csv").table
         assert (table["x"].isna().to_numpy() == (np.arange(ROWS) % 10 == 0)).all()
 
 
@@ -179,8 +182,8 @@ def test_moments_are_read_and_may_be_the_time_of_a_row(
     assert (column.role, column.type, column.format) == ("ignore", "timestamp", form)
     assert any('role = "time"' in note for note in found.decisions)
     assert form is None or any("seen: is" in note and "It is read so." in note for note in found.decisions)
-    decided = config.parse(Dataset, found.text.replace('role = "ignore"', 'role = "time"'), "x.toml")
-    table, unreadable = conform.conform(frame, decided)
+    decided = core.parse(Dataset, found.text.replace('role = "ignore"', 'role = "time"'), "x.toml")
+    table, unreadable = casting.cast(frame, decided)
     assert not unreadable
     assert (table["seen"].dt.normalize() == DAYS).all()
 
@@ -193,6 +196,6 @@ def test_a_day_that_may_be_a_month_is_asked_about_and_each_answer_works() -> Non
     for form, month in (("%d/%m/%Y", days.month), ("%m/%d/%Y", days.day)):
         assert f'format = "{form}"' in decision(found, "seen")
         decided = edited(found.text, "seen", 'role = "time"', 'type = "timestamp"', f'format = "{form}"')
-        table, unreadable = conform.conform(frame, decided)
+        table, unreadable = casting.cast(frame, decided)
         assert not unreadable
         assert (table["seen"].dt.month == month).all()

@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from churn import commands
+from churn.settings import commands
 from conftest import ROOT
 
 AWKWARD = """a "b" it's $HOME $(x) `y` \\ #1 é.csv"""

@@ -5,12 +5,13 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
-from churn import comparison, looks, scores
-from churn.config import Promotion
+from churn.registry import champion_challenger, holdout_looks
+from churn.settings.train import Promotion
+from churn.training import metrics
 
 
-def _compare(challenger: np.ndarray, champion: np.ndarray, outcome: np.ndarray) -> comparison.Comparison:
-    return comparison.compare(outcome, challenger, champion, "1", Promotion(), seed=0)
+def _compare(challenger: np.ndarray, champion: np.ndarray, outcome: np.ndarray) -> champion_challenger.Comparison:
+    return champion_challenger.compare(outcome, challenger, champion, "1", Promotion(), seed=0)
 
 
 def test_only_a_certain_gain_promotes() -> None:
@@ -24,15 +25,15 @@ def test_only_a_certain_gain_promotes() -> None:
 
 
 def test_a_model_of_made_up_customers_gives_way_to_one_of_real_customers() -> None:
-    assert comparison.not_comparable("1", made_up=False).promote
-    assert not comparison.not_comparable("1", made_up=True).promote
+    assert champion_challenger.not_comparable("1", made_up=False).promote
+    assert not champion_challenger.not_comparable("1", made_up=True).promote
 
 
 def test_rows_that_the_champion_trained_on_do_not_count() -> None:
     holdout = pd.DataFrame({"id": ["a", "b", "c"], "x": [1, 2, 3]})
     train = pd.DataFrame({"id": ["b", "z"], "x": [9, 3]})
-    assert comparison.unseen(holdout, train, "id").tolist() == [True, False, True]
-    no_id = comparison.unseen(holdout.drop(columns="id"), train.drop(columns="id"), None)
+    assert champion_challenger.unseen(holdout, train, "id").tolist() == [True, False, True]
+    no_id = champion_challenger.unseen(holdout.drop(columns="id"), train.drop(columns="id"), None)
     assert no_id.tolist() == [True, True, False]
 
 
@@ -40,10 +41,10 @@ def test_rows_that_the_champion_trained_on_do_not_count() -> None:
 def test_rows_without_an_id_are_recognised_whatever_their_types(kind: str) -> None:
     holdout = pd.DataFrame({"x": [1, 2, 3], "plan": ["a", "b", "c"]})
     train = pd.DataFrame({"plan": ["b", "c", "z"], "x": [2, 4, 1]}).astype({"x": kind, "plan": "category"})
-    assert comparison.unseen(holdout, train, None).tolist() == [True, False, True]
-    assert comparison.unseen(train, holdout, None).tolist() == [False, True, True]
+    assert champion_challenger.unseen(holdout, train, None).tolist() == [True, False, True]
+    assert champion_challenger.unseen(train, holdout, None).tolist() == [False, True, True]
     named = [table.assign(id=table.pop("x")) for table in (holdout, train)]
-    assert comparison.unseen(*named, "id").tolist() == [False, False, True]
+    assert champion_challenger.unseen(*named, "id").tolist() == [False, False, True]
 
 
 def test_the_error_of_a_gain_is_that_of_many_holdouts() -> None:
@@ -52,11 +53,11 @@ def test_the_error_of_a_gain_is_that_of_many_holdouts() -> None:
     for _ in range(400):
         outcome = np.repeat([1, 0], [60, 240])
         one = outcome + rng.normal(size=300)
-        found.append((scores.auc_gain(outcome, one, one + rng.normal(size=300)), scores.auc_error(outcome, one)))
+        found.append((metrics.auc_gain(outcome, one, one + rng.normal(size=300)), metrics.auc_error(outcome, one)))
     gains, errors = np.array([gain for gain, _ in found]).T
     assert errors.mean() == pytest.approx(gains.std(), rel=0.1)
     assert np.mean(gains) > 0.05
-    single = [scores.auc(outcome, outcome + rng.normal(size=300)) for _ in range(400)]
+    single = [metrics.auc(outcome, outcome + rng.normal(size=300)) for _ in range(400)]
     assert np.mean([error for _, error in found]) == pytest.approx(np.std(single), rel=0.1)
 
 
@@ -68,16 +69,18 @@ def test_rows_of_one_customer_count_as_one() -> None:
     shuffled = rng.permutation(2400)
     panel = [np.repeat(values, 8)[shuffled] for values in (outcome, one, other)]
     alone, together = (
-        scores.auc_gain(outcome, one, other),
-        scores.auc_gain(*panel, customer=whose[shuffled]),
+        metrics.auc_gain(outcome, one, other),
+        metrics.auc_gain(*panel, customer=whose[shuffled]),
     )
     assert together == pytest.approx(alone, rel=0.01)
-    assert scores.auc_gain(*panel)[1] < alone[1] / 2, "as if eight times as many customers had been asked"
-    single = comparison.compare(outcome, one, other, "1", Promotion(), seed=0)
-    found = comparison.compare(*panel, "1", Promotion(), seed=0, customer=whose[shuffled])
+    assert metrics.auc_gain(*panel)[1] < alone[1] / 2, "as if eight times as many customers had been asked"
+    single = champion_challenger.compare(outcome, one, other, "1", Promotion(), seed=0)
+    found = champion_challenger.compare(*panel, "1", Promotion(), seed=0, customer=whose[shuffled])
     assert found.confidence_of_gain == pytest.approx(single.confidence_of_gain, abs=0.01)
     assert found.gain_high - found.gain_low == pytest.approx(single.gain_high - single.gain_low, rel=0.15)
-    assert not comparison.comparable(np.array([1, 1, 0, 0, 0]), np.array([1, 1, 2, 3, 4])), "one customer is not enough"
+    assert not champion_challenger.comparable(np.array([1, 1, 0, 0, 0]), np.array([1, 1, 2, 3, 4])), (
+        "one customer is not enough"
+    )
 
 
 def _scored(rng: np.random.Generator, outcome: np.ndarray, known: np.ndarray, noise: float) -> np.ndarray:
@@ -85,7 +88,7 @@ def _scored(rng: np.random.Generator, outcome: np.ndarray, known: np.ndarray, no
     return known + noise * rng.normal(size=len(outcome))
 
 
-def _series(seed: int, looks: int, better: float = 0.0) -> list[comparison.Comparison]:
+def _series(seed: int, looks: int, better: float = 0.0) -> list[champion_challenger.Comparison]:
     """One champion and many challengers of the same truth on one holdout of 1,000; the last one is ``better`` informed."""
     rng = np.random.default_rng(seed)
     known = rng.normal(size=1000)
@@ -95,14 +98,14 @@ def _series(seed: int, looks: int, better: float = 0.0) -> list[comparison.Compa
     for look in range(1, looks + 1):
         noise = 0.8 - (better if look == looks else 0.0)
         challenger = _scored(rng, outcome, known, noise)
-        made.append(comparison.compare(outcome, challenger, champion, "1", Promotion(), seed=0, look=look))
+        made.append(champion_challenger.compare(outcome, challenger, champion, "1", Promotion(), seed=0, look=look))
     return made
 
 
 @pytest.fixture
 def _no_interval(monkeypatch: pytest.MonkeyPatch) -> None:
     """The interval that is shown has no part in the decision, and takes nearly all of the time."""
-    monkeypatch.setattr(comparison, "_interval", lambda *_: (0.0, 0.0))
+    monkeypatch.setattr(champion_challenger, "_interval", lambda *_: (0.0, 0.0))
 
 
 @pytest.mark.usefixtures("_no_interval")
@@ -123,12 +126,12 @@ def test_a_better_challenger_is_promoted_also_at_a_later_look(looks: int, better
 
 def test_a_later_look_asks_for_more_and_says_so() -> None:
     rule = Promotion()
-    asked = [comparison.needed(rule, look) for look in range(1, 500)]
+    asked = [champion_challenger.needed(rule, look) for look in range(1, 500)]
     assert (np.diff(asked) > 0).all()
     assert 0.95 < asked[0] < 0.985
     assert sum(1 - one for one in asked) <= 0.05, "the chances of all looks add up to the one that was asked for"
     found = _series(0, looks=3)[-1]
-    assert (found.look, found.confidence_needed) == (3, comparison.needed(rule, 3))
+    assert (found.look, found.confidence_needed) == (3, champion_challenger.needed(rule, 3))
     assert "look 3 at these customers" in found.reason
     assert found.gain_low < found.challenger_roc_auc - found.champion_roc_auc < found.gain_high
 
@@ -137,11 +140,11 @@ def test_margin_and_ties() -> None:
     rng = np.random.default_rng(0)
     outcome = rng.integers(0, 2, 2000)
     good, bad = (outcome * strength + rng.normal(0, 1, 2000) for strength in (2.0, 0.5))
-    gain = scores.auc(outcome, good) - scores.auc(outcome, bad)
+    gain = metrics.auc(outcome, good) - metrics.auc(outcome, bad)
     for margin, promote in ((gain - 0.1, True), (gain + 0.01, False)):
         rule = Promotion(margin=margin)
-        assert comparison.compare(outcome, good, bad, "1", rule, seed=0).promote is promote
-    assert comparison.compare(outcome, good, good * 2, "1", Promotion(), seed=0).confidence_of_gain == 0.0
+        assert champion_challenger.compare(outcome, good, bad, "1", rule, seed=0).promote is promote
+    assert champion_challenger.compare(outcome, good, good * 2, "1", Promotion(), seed=0).confidence_of_gain == 0.0
 
 
 class _Registry:
@@ -161,40 +164,44 @@ class _Registry:
 @pytest.fixture
 def registry(monkeypatch: pytest.MonkeyPatch) -> _Registry:
     made = _Registry()
-    monkeypatch.setattr(looks, "client", lambda: made)
+    monkeypatch.setattr(holdout_looks, "client", lambda: made)
     return made
 
 
 def _keys(*ranges: range) -> np.ndarray:
-    from churn import customers
+    from churn.data import customer_keys
 
-    return customers.keys(pd.DataFrame({"id": np.concatenate([np.arange(r.start, r.stop) for r in ranges])}), "id", [])
+    return customer_keys.keys(
+        pd.DataFrame({"id": np.concatenate([np.arange(r.start, r.stop) for r in ranges])}), "id", []
+    )
 
 
 def test_looks_at_the_same_customers_are_counted_once_each(registry: _Registry) -> None:
     holdout = _keys(range(1400))
-    assert looks.number("churn", "TrainFlow/1/3", holdout) == 1
-    assert looks.number("churn", "TrainFlow/2/3", holdout) == 2
-    assert looks.number("churn", "TrainFlow/2/3", holdout) == 2, "a repeated step is the same look"
-    assert looks.number("churn", "TrainFlow/3/3", holdout[::-1]) == 3
-    assert looks.number("churn", "TrainFlow/1/3", holdout) == 1, "also later"
-    assert looks.number("churn", "TrainFlow/3/4", holdout) == 4, "another champion is another look"
+    assert holdout_looks.number("churn", "TrainFlow/1/3", holdout) == 1
+    assert holdout_looks.number("churn", "TrainFlow/2/3", holdout) == 2
+    assert holdout_looks.number("churn", "TrainFlow/2/3", holdout) == 2, "a repeated step is the same look"
+    assert holdout_looks.number("churn", "TrainFlow/3/3", holdout[::-1]) == 3
+    assert holdout_looks.number("churn", "TrainFlow/1/3", holdout) == 1, "also later"
+    assert holdout_looks.number("churn", "TrainFlow/3/4", holdout) == 4, "another champion is another look"
     registry.tags["somebody's look."] = "own tag"
-    assert looks.number("churn", "TrainFlow/4/4", holdout) == 5
+    assert holdout_looks.number("churn", "TrainFlow/4/4", holdout) == 5
 
 
 @pytest.mark.usefixtures("registry")
 def test_a_few_new_customers_do_not_make_a_holdout_fresh_and_many_do() -> None:
-    assert looks.number("churn", "a", _keys(range(1400))) == 1
-    assert looks.number("churn", "b", _keys(range(10, 1450))) == 2, "what a night brings"
-    assert looks.number("churn", "c", _keys(range(0, 1400, 5), range(0, 10))) == 3, "another split seed: a part of them"
-    assert looks.number("churn", "d", _keys(range(5000, 6400))) == 1
-    assert looks.number("churn", "e", _keys(range(1300, 1400), range(7000, 8300))) == 1
+    assert holdout_looks.number("churn", "a", _keys(range(1400))) == 1
+    assert holdout_looks.number("churn", "b", _keys(range(10, 1450))) == 2, "what a night brings"
+    assert holdout_looks.number("churn", "c", _keys(range(0, 1400, 5), range(0, 10))) == 3, (
+        "another split seed: a part of them"
+    )
+    assert holdout_looks.number("churn", "d", _keys(range(5000, 6400))) == 1
+    assert holdout_looks.number("churn", "e", _keys(range(1300, 1400), range(7000, 8300))) == 1
 
 
 @pytest.mark.parametrize("common", [0, 300, 1000, 1400])
 def test_a_sketch_tells_how_much_two_holdouts_share(common: int) -> None:
-    now, before = (looks.sketch(_keys(range(first, first + 1400))) for first in (0, 1400 - common))
-    assert looks.shared(now, before) == pytest.approx(common / 1400, abs=0.15)
-    few = [looks.sketch(_keys(range(first, first + 40))) for first in (0, 20)]
-    assert looks.shared(*few) == 0.5, "exact where all keys are kept"
+    now, before = (holdout_looks.sketch(_keys(range(first, first + 1400))) for first in (0, 1400 - common))
+    assert holdout_looks.shared(now, before) == pytest.approx(common / 1400, abs=0.15)
+    few = [holdout_looks.sketch(_keys(range(first, first + 40))) for first in (0, 20)]
+    assert holdout_looks.shared(*few) == 0.5, "exact where all keys are kept"

@@ -1,9 +1,12 @@
 """Strict settings: what is wrong is named with file, key and reason; what ships is right."""
 
 import pytest
-from churn import config, models
-from churn.dataset import Dataset, read, require_name
 from churn.errors import ChurnError
+from churn.settings import core
+from churn.settings.data import DataConfig
+from churn.settings.dataset import Dataset, read, require_name
+from churn.settings.train import TrainConfig
+from churn.training import estimators
 from conftest import ROOT
 
 COLUMNS = """
@@ -36,7 +39,7 @@ type = "integer"
 )
 def test_a_bad_data_config_is_refused(text: str, reason: str) -> None:
     with pytest.raises(ChurnError) as error:
-        config.parse(config.DataConfig, text, "f.toml")
+        core.parse(DataConfig, text, "f.toml")
     assert reason in str(error.value)
 
 
@@ -78,7 +81,7 @@ def test_a_bad_data_config_is_refused(text: str, reason: str) -> None:
 )
 def test_a_bad_data_set_is_refused(text: str, reason: str) -> None:
     with pytest.raises(ChurnError) as error:
-        config.parse(Dataset, COLUMNS + text, "f.toml")
+        core.parse(Dataset, COLUMNS + text, "f.toml")
     assert reason in str(error.value)
 
 
@@ -103,7 +106,7 @@ def test_a_bad_data_set_is_refused(text: str, reason: str) -> None:
 )
 def test_a_bad_target_is_refused(keys: str, reason: str) -> None:
     with pytest.raises(ChurnError) as error:
-        config.parse(
+        core.parse(
             Dataset, f"name = 'small'\n[columns.x]\ntype = 'number'\n[columns.y]\nrole = 'target'\n{keys}", "f.toml"
         )
     assert reason in str(error.value)
@@ -130,20 +133,20 @@ def test_what_cannot_be_a_name_comes_with_one_that_can(name: str, better: str) -
 
 def test_a_missing_config_file_is_named() -> None:
     with pytest.raises(ChurnError, match=r"nowhere\.toml: no such config file"):
-        config.load(config.DataConfig, "nowhere.toml")
+        core.load(DataConfig, "nowhere.toml")
 
 
 def test_what_ships_is_valid() -> None:
-    config.load(config.DataConfig, ROOT / "config" / "data.toml")
-    models.check(config.load(config.TrainConfig, ROOT / "config" / "train.toml"), "train.toml")
-    models.check(config.load(config.TrainConfig, ROOT / "tests" / "quick_train.toml"), "quick_train.toml")
+    core.load(DataConfig, ROOT / "config" / "data.toml")
+    estimators.check(core.load(TrainConfig, ROOT / "config" / "train.toml"), "train.toml")
+    estimators.check(core.load(TrainConfig, ROOT / "tests" / "quick_train.toml"), "quick_train.toml")
 
 
 def test_what_the_comments_offer_is_valid() -> None:
     text = (ROOT / "config" / "train.toml").read_text(encoding="utf-8")
     head, block = text.split("# [value]\n")
     offered = "".join(line.removeprefix("# ") for line in block.partition("\n\n")[0].splitlines(keepends=True))
-    settings = config.parse(config.TrainConfig, head.replace("# seconds", "seconds") + "[value]\n" + offered + "\n"
+    settings = core.parse(TrainConfig, head.replace("# seconds", "seconds") + "[value]\n" + offered + "\n"
                             + block.partition("\n\n")[2], "train.toml")  # fmt: skip
     assert settings.value is not None
     assert settings.value.margin_column == "MonthlyCharges"

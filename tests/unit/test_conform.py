@@ -5,10 +5,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from churn import conform, formats
-from churn.dataset import Dataset, read
-from churn.formats import NumberFormat
-from churn.spelling import fold
+from churn.data import casting, formats
+from churn.data.formats import NumberFormat
+from churn.settings.dataset import Dataset, read
+from churn.settings.spelling import fold
 
 TARGET = {"role": "target", "values": ["No", "Yes"], "positive": "Yes"}
 
@@ -20,7 +20,7 @@ def described(x: dict[str, Any], target: dict[str, Any] = TARGET, **keys: Any) -
 def typed(cells: list[Any], x: dict[str, Any], **keys: Any) -> tuple[list[Any], list[Any]]:
     """The typed column (None: missing), and its cells that were reported."""
     frame = pd.DataFrame({"x": pd.Series(cells, dtype="str")})
-    table, unreadable = conform.conform(frame, described(x, **keys))
+    table, unreadable = casting.cast(frame, described(x, **keys))
     values = table["x"].astype("object").where(table["x"].notna(), None).tolist()
     return values, frame["x"][unreadable.get("x", np.zeros(len(frame), dtype=bool))].tolist()
 
@@ -56,7 +56,7 @@ def test_anything_else_does(one: str, other: str) -> None:
 def test_a_level_is_one_in_every_spelling(column: dict, keys: dict, cells: list[str], levels: list[str]) -> None:
     assert typed(cells, column, **keys) == (levels, [])
     as_categories = pd.DataFrame({"x": pd.Series(cells, dtype="str").astype("category")})
-    found = conform.conform(as_categories, described(column, **keys))[0]["x"]
+    found = casting.cast(as_categories, described(column, **keys))[0]["x"]
     assert found.astype("object").where(found.notna(), None).tolist() == levels
     assert found.cat.categories.tolist() == sorted({level for level in levels if level})  # only those that occur
 
@@ -64,7 +64,7 @@ def test_a_level_is_one_in_every_spelling(column: dict, keys: dict, cells: list[
 def test_ids_keep_their_case() -> None:
     columns = {"id": {"role": "id"}, "y": TARGET, "z": {"type": "number"}}
     dataset = read({"name": "small", "fold_case": True, "columns": columns})
-    found = conform.conform(pd.DataFrame({"id": ["a1", "A1"]}), dataset)[0]
+    found = casting.cast(pd.DataFrame({"id": ["a1", "A1"]}), dataset)[0]
     assert found["id"].tolist() == ["a1", "A1"]
 
 
@@ -81,7 +81,7 @@ def test_ids_keep_their_case() -> None:
 )
 def test_every_outcome_is_left_or_stayed(target: dict, cells: list[str], outcomes: list[str]) -> None:
     dataset = described({"type": "number"}, {"role": "target", **target})
-    found = conform.conform(pd.DataFrame({"y": cells}), dataset)[0]["y"]
+    found = casting.cast(pd.DataFrame({"y": cells}), dataset)[0]["y"]
     assert found.tolist() == outcomes
     assert {dataset.positive, dataset.negative} <= set(outcomes)
 
@@ -119,7 +119,7 @@ def test_a_column_may_write_its_numbers_otherwise_than_the_data_set() -> None:
 
 def test_numbers_that_have_a_type_are_taken_as_they_are() -> None:
     dataset = described({"type": "number", "unit": "$", "thousands": ",", "decimal": "."}, decimal=",")
-    found, unreadable = conform.conform(pd.DataFrame({"x": [1.234, 5.0]}), dataset)
+    found, unreadable = casting.cast(pd.DataFrame({"x": [1.234, 5.0]}), dataset)
     assert (found["x"].tolist(), unreadable) == ([1.234, 5.0], {})
 
 

@@ -5,15 +5,16 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from churn import customer_file, generator, serving
-from churn.conform import conform
-from churn.dataset import Dataset
+from churn.data import synthetic
+from churn.data.casting import cast
 from churn.errors import ChurnError
+from churn.serving import customer_file, packaging
+from churn.settings.dataset import Dataset
 
 
 @pytest.fixture(scope="module")
 def customers(telco: Dataset) -> pd.DataFrame:
-    return generator.generate(telco, 20, seed=5)
+    return synthetic.generate(telco, 20, seed=5)
 
 
 def _bytes(frame: pd.DataFrame, **dress: Any) -> bytes:
@@ -28,7 +29,7 @@ def _workbook(frame: pd.DataFrame) -> bytes:
 
 def test_every_form_of_a_file_gives_the_same_rows(customers: pd.DataFrame, telco: Dataset) -> None:
     fields = list(telco.raw)
-    expected = serving.json_rows(telco, conform(customers, telco)[0])
+    expected = packaging.json_rows(telco, cast(customers, telco)[0])
     forms = {
         "comma": _bytes(customers),
         "tab": _bytes(customers, sep="\t"),

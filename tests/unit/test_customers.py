@@ -3,8 +3,8 @@
 import numpy as np
 import pandas as pd
 import pytest
-from churn import customers
-from churn.dataset import Dataset
+from churn.data import customer_keys
+from churn.settings.dataset import Dataset
 
 
 def _siphash(text: bytes) -> int:
@@ -44,7 +44,7 @@ def _siphash(text: bytes) -> int:
 
 def test_ids_are_hashed_by_a_published_function() -> None:
     ids = ["17", "7590-VHVEG", "Österreich", "a much longer name than eight bytes"]
-    found = customers.keys(pd.DataFrame({"id": ids}), "id", [])
+    found = customer_keys.keys(pd.DataFrame({"id": ids}), "id", [])
     assert found.tolist() == [_siphash(text.encode()) for text in ids]
 
 
@@ -57,39 +57,39 @@ def test_a_customer_has_one_key_whatever_the_types() -> None:
         numbers.astype("Int64"),
     ):
         for name in ("cell", None):  # as the id, and as the only feature
-            one, other = (customers.keys(pd.DataFrame({"cell": v}), name, ["cell"]) for v in (numbers, same))
+            one, other = (customer_keys.keys(pd.DataFrame({"cell": v}), name, ["cell"]) for v in (numbers, same))
             assert one.tolist() == other.tolist()
 
 
 def test_missing_cells_are_alike_and_unlike_all_others() -> None:
     missing = [pd.Series([np.nan, 0.0]), pd.Series([None, "0"], dtype="str"), pd.Series([None, "0"], dtype="category")]
-    found = [customers.keys(pd.DataFrame({"x": values}), None, ["x"]) for values in missing]
+    found = [customer_keys.keys(pd.DataFrame({"x": values}), None, ["x"]) for values in missing]
     assert len({tuple(keys.tolist()) for keys in found}) == 1
     assert found[0][0] != found[0][1]
-    assert len(set(customers.keys(pd.DataFrame({"x": [0.0, -0.0]}), None, ["x"]).tolist())) == 1
+    assert len(set(customer_keys.keys(pd.DataFrame({"x": [0.0, -0.0]}), None, ["x"]).tolist())) == 1
 
 
 def test_rows_without_an_id_are_told_apart_by_their_cells() -> None:
     table = pd.DataFrame({"id": ["a", None, None, None], "x": [1, 1, 2, 1]})
-    a, first, second, third = customers.keys(table, "id", ["x"])
+    a, first, second, third = customer_keys.keys(table, "id", ["x"])
     assert first == third
     assert len({a, first, second}) == 3
 
 
 def test_other_rows_and_the_order_of_columns_do_not_count(telco: Dataset) -> None:
-    from churn import conform, generator
+    from churn.data import casting, synthetic
 
-    table = conform.conform(generator.generate(telco, 500, seed=0), telco)[0]
-    whole = customers.keys(table, None, telco.raw)
+    table = casting.cast(synthetic.generate(telco, 500, seed=0), telco)[0]
+    whole = customer_keys.keys(table, None, telco.raw)
     part = table.iloc[::-7, ::-1].reset_index(drop=True)
-    assert customers.keys(part, None, list(telco.raw)[::-1]).tolist() == whole[::-7].tolist()
+    assert customer_keys.keys(part, None, list(telco.raw)[::-1]).tolist() == whole[::-7].tolist()
     assert len(set(whole.tolist())) > 495
 
 
 @pytest.mark.parametrize("seed", [0, 1, 42, 2**40])
 def test_the_share_that_is_drawn_is_the_share_asked_for(seed: int) -> None:
-    keys = customers.keys(pd.DataFrame({"id": np.arange(100_000)}), "id", [])
-    drawn, other = (customers.fractions(keys, s) < 0.2 for s in (seed, seed + 1))
+    keys = customer_keys.keys(pd.DataFrame({"id": np.arange(100_000)}), "id", [])
+    drawn, other = (customer_keys.fractions(keys, s) < 0.2 for s in (seed, seed + 1))
     assert drawn.mean() == pytest.approx(0.2, abs=4 * np.sqrt(0.2 * 0.8 / 100_000))
     assert (drawn & other).mean() == pytest.approx(0.04, abs=4 * np.sqrt(0.04 * 0.96 / 100_000)), (
         "seeds are independent"

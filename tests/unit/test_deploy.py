@@ -1,10 +1,13 @@
 """config/deploy.toml becomes decorators that Metaflow accepts; profiles and S3 addresses are read strictly."""
 
 import pytest
-from churn import bentos, environment, stores, tracking
-from churn.config import check, load
-from churn.deploy import Deploy, closed
 from churn.errors import ChurnError
+from churn.registry import tracking
+from churn.serving import bento_store
+from churn.settings import environment
+from churn.settings.core import check, load
+from churn.settings.deploy import Deploy, closed
+from churn.storage import s3
 from conftest import ROOT
 
 
@@ -37,7 +40,7 @@ def test_every_store_of_the_cluster_profile_is_in_the_bucket(monkeypatch: pytest
     monkeypatch.setenv("CHURNFLOW_PROFILE", "cluster")
     monkeypatch.setenv("CHURNFLOW_BUCKET", "mine")
     found = environment.profile()
-    for name in ("METAFLOW_DATASTORE_SYSROOT_S3", *stores.SETTINGS):
+    for name in ("METAFLOW_DATASTORE_SYSROOT_S3", *s3.SETTINGS):
         assert found[name].startswith("s3://mine/"), name
 
 
@@ -46,16 +49,16 @@ def test_every_store_of_the_cluster_profile_is_in_the_bucket(monkeypatch: pytest
 )
 def test_a_bento_without_a_checksum_is_not_fetched(address: str, tmp_path) -> None:
     with pytest.raises(ChurnError, match="sha256:CHECKSUM"):
-        bentos.fetch(address, tmp_path)
+        bento_store.fetch(address, tmp_path)
 
 
 def test_the_registry_of_a_pod_is_not_on_its_own_disk(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stores, "IN_POD", True)
+    monkeypatch.setattr(s3, "IN_POD", True)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{environment.STATE}/mlflow.db")
     with pytest.raises(ChurnError, match="would be lost with this pod"):
-        stores.require_shared()
+        s3.require_shared()
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://mlflow.mlops.svc:5000")
-    stores.require_shared()
+    s3.require_shared()
 
 
 def test_in_a_pod_the_commit_is_that_of_the_deployed_checkout(monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
@@ -83,5 +86,5 @@ def test_no_endpoint_no_keys_and_no_bucket_are_told_apart(monkeypatch: pytest.Mo
         ("AccessDenied", "refuses the keys"),
         ("NoSuchKey", "no such object"),
     ):
-        with pytest.raises(ChurnError, match=said), stores.explained("b", "CHURNFLOW_BENTO=s3://b/x"):
+        with pytest.raises(ChurnError, match=said), s3.explained("b", "CHURNFLOW_BENTO=s3://b/x"):
             raise ClientError({"Error": {"Code": code}}, "GetObject")

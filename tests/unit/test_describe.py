@@ -6,9 +6,12 @@ import numpy as np
 import other_data
 import pandas as pd
 import pytest
-from churn import config, conform, quality
-from churn.dataset import Dataset, read
+from churn.data import casting
 from churn.errors import ChurnError
+from churn.settings import core
+from churn.settings.data import Quality
+from churn.settings.dataset import Dataset, read
+from churn.validation import validation
 from described import DAYS, LEFT, ROWS, customers, decision, of, rng
 
 
@@ -16,7 +19,7 @@ from described import DAYS, LEFT, ROWS, customers, decision, of, rng
 def test_the_described_data_passes_its_own_description(make) -> None:
     frame = make(4500, seed=2)
     dataset = of(frame).dataset
-    found = quality.validate(frame, dataset, config.Quality(), "bank.csv")
+    found = validation.validate(frame, dataset, Quality(), "bank.csv")
     assert not found.report.errors, found.report.errors
     assert set(found.table.columns) == set(dataset.columns) == set(frame.columns)
 
@@ -66,7 +69,7 @@ def test_the_outcome_is_recognised(name: str, values: tuple, positive: str) -> N
     )
     dataset = of(frame).dataset
     assert (dataset.target, dataset.positive) == (name, positive)
-    typed = conform.conform(frame, dataset)[0]
+    typed = casting.cast(frame, dataset)[0]
     assert ((typed[name] == positive) == left).all()
 
 
@@ -110,7 +113,7 @@ def test_an_id_that_comes_back_at_each_moment_is_one() -> None:
     found = of(_panel(branch_id=rng(5).integers(0, 9, ROWS)))
     assert (found.dataset.id, found.dataset.time) == ("customerID", "snapshot_date")
     assert "It comes back, once at each snapshot_date" in decision(found, "customerID")
-    assert not quality.validate(_panel(branch_id="1"), found.dataset, config.Quality(), "x.csv").report.errors
+    assert not validation.validate(_panel(branch_id="1"), found.dataset, Quality(), "x.csv").report.errors
     twice = _panel()
     twice.loc[1, "customerID"] = "C0000"  # twice at one moment: no id
     assert of(twice).dataset.id is None
@@ -151,7 +154,7 @@ def test_a_column_in_several_spellings_is_described_and_read_as_a_clean_one(left
     assert [level.casefold() for level in dataset.columns["plan"].values] == ["monthly", "one year", "two year"]
     assert dataset.columns["Churn"].aliases  # said once, in the description
     assert (dataset.positive.casefold(), dataset.negative.casefold()) == (left.casefold(), stayed.casefold())
-    table = quality.validate(frame, dataset, config.Quality(), "x.csv").table
+    table = validation.validate(frame, dataset, Quality(), "x.csv").table
     assert ((table["Churn"] == dataset.positive) == LEFT).all()
     assert len(table["plan"].cat.categories) == 3
 
@@ -161,7 +164,7 @@ def test_levels_that_are_not_listed_are_one_in_any_spelling_too() -> None:
     found = of(customers(town=[town.upper() if i % 3 else town for i, town in enumerate(towns)]))
     assert found.dataset.fold_case
     later = customers(town=[town.swapcase() for town in towns])  # spellings that the description has not seen
-    assert conform.conform(later, found.dataset)[0]["town"].tolist() == [town.lower() for town in towns]
+    assert casting.cast(later, found.dataset)[0]["town"].tolist() == [town.lower() for town in towns]
 
 
 def test_a_header_line_among_the_rows_is_no_customer() -> None:
@@ -172,7 +175,7 @@ def test_a_header_line_among_the_rows_is_no_customer() -> None:
     assert found.left_out == ("repeated header lines (2)",)
     assert found.dataset.columns["age"].type == "integer"
     assert found.dataset.columns["Churn"].values == ("No", "Yes")
-    report = quality.validate(frame, found.dataset, config.Quality(), "x.csv").report
+    report = validation.validate(frame, found.dataset, Quality(), "x.csv").report
     assert (report.rows, report.left_out) == (ROWS, ("repeated header lines (2)",))
     assert report.warnings[0].examples == ("row 51", "row 402")
 
@@ -190,11 +193,11 @@ def test_what_is_known_only_afterwards_is_left_out_until_decided() -> None:
     assert "by its name" in decision(found, "Churn Category")
     for name in ("risk", "Churn Category"):
         text = re.sub(rf'(\[columns\."?{name}"?\](?:\n#.*)*\n)role = "ignore"\n', r"\1", found.text)
-        assert config.parse(Dataset, text, "x.toml").columns[name].role == "feature"  # the way out that the note names
+        assert core.parse(Dataset, text, "x.toml").columns[name].role == "feature"  # the way out that the note names
 
 
 def test_a_cell_with_the_other_decimal_mark_is_reported() -> None:
     frame = pd.DataFrame({"x": ["1,5", "1.234,5", "2"], "y": ["a", "b", "a"]})
     columns = {"x": {"type": "number"}, "y": {"role": "target", "values": ["a", "b"], "positive": "a"}}
     found = read({"name": "bank", "decimal": ",", "columns": columns})
-    assert conform.conform(frame, found)[1]["x"].tolist() == [False, True, False]
+    assert casting.cast(frame, found)[1]["x"].tolist() == [False, True, False]

@@ -1,15 +1,17 @@
 """What changed between two data versions does not depend on the types a table was stored with."""
 
 import pandas as pd
-from churn import conform, describe, difference, versioning
+from churn.data import casting, snapshots
+from churn.schema_inference import infer
+from churn.validation import version_diff
 
 
 def test_without_an_id_a_row_is_the_same_in_other_types() -> None:
     rows = pd.DataFrame({"x": range(40), "plan": ["a", "b"] * 20, "left": ["no", "yes", "no", "no"] * 10})
-    dataset = describe.describe(rows, "small", "small.csv").dataset
-    table = conform.conform(rows, dataset)[0]
-    before = versioning.Snapshot("a", dataset, False, table.iloc[:30], table.iloc[30:])
+    dataset = infer.describe(rows, "small", "small.csv").dataset
+    table = casting.cast(rows, dataset)[0]
+    before = snapshots.Snapshot("a", dataset, False, table.iloc[:30], table.iloc[30:])
     other = table.astype({"x": "float64", "plan": "str"})
-    after = versioning.Snapshot("b", dataset, False, other.iloc[1:30], other.iloc[30:])
-    found = difference.compare(before, after)
+    after = snapshots.Snapshot("b", dataset, False, other.iloc[1:30], other.iloc[30:])
+    found = version_diff.compare(before, after)
     assert (found.added, found.removed) == (0, 1)

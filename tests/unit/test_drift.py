@@ -6,12 +6,12 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
-from churn import variation
-from churn.config import check
-from churn.dataset import Dataset
-from churn.drift import ALL, MISSING, PROBABILITY, UNSEEN, Detector, Distance
-from churn.monitor_config import Drift
-from churn.reference import Reference
+from churn.monitoring import drift_thresholds
+from churn.monitoring.drift import ALL, MISSING, PROBABILITY, UNSEEN, Detector, Distance
+from churn.serving.reference import Reference
+from churn.settings.core import check
+from churn.settings.dataset import Dataset
+from churn.settings.monitor import Drift
 from scipy import stats
 
 COLUMNS = {
@@ -63,7 +63,7 @@ def test_distances_are_those_of_scipy(detector: Detector, reference: Reference) 
     counts = [side.plan.value_counts()[["a", "b", "c"]] for side in (before, now)]
     assert found["plan", "chi2"] == pytest.approx(stats.chi2_contingency(counts).statistic)
     shares = [np.array([count / count.sum()]) for count in counts]
-    assert found["plan", "jensen_shannon"] == pytest.approx(variation.jensen_shannon(*shares)[0])
+    assert found["plan", "jensen_shannon"] == pytest.approx(drift_thresholds.jensen_shannon(*shares)[0])
     assert found["skewed", MISSING] == pytest.approx(abs(before.skewed.isna().mean() - now.skewed.isna().mean()))
     assert found["plan", UNSEEN] == 0
 
@@ -75,16 +75,16 @@ def test_the_resampled_statistics_are_those_that_are_measured(reference: Referen
     rule = Drift(numeric=("kolmogorov_smirnov", "wasserstein", "jensen_shannon"))
     for name in ("normal", "whole"):
         both = table[name], table[name].head(500)
-        found = variation._numeric(table[name].to_numpy(float), weights, rule)
+        found = drift_thresholds._numeric(table[name].to_numpy(float), weights, rule)
         assert found["kolmogorov_smirnov"][0] == pytest.approx(stats.ks_2samp(*both).statistic)
         assert found["wasserstein"][0] == pytest.approx(stats.wasserstein_distance(*both))
         edges = np.histogram_bin_edges(both[0].astype(float), "doane")
         shares = [np.histogram(side, edges)[0][None] / len(side) for side in both]
-        assert found["jensen_shannon"][0] == pytest.approx(variation.jensen_shannon(*shares)[0])
+        assert found["jensen_shannon"][0] == pytest.approx(drift_thresholds.jensen_shannon(*shares)[0])
     codes = table.plan.cat.codes
-    found = variation._categorical(codes.to_numpy(float), weights, rule)
+    found = drift_thresholds._categorical(codes.to_numpy(float), weights, rule)
     counts = [side.value_counts().sort_index() for side in (codes, codes.head(500))]
-    chi2 = found["chi2"][0] ** 2 * variation.effective(2000, 500)
+    chi2 = found["chi2"][0] ** 2 * drift_thresholds.effective(2000, 500)
     assert chi2 == pytest.approx(stats.chi2_contingency(counts).statistic)
 
 
@@ -159,7 +159,9 @@ def test_a_column_that_the_reference_has_no_value_of_is_found_when_it_has(refere
 def test_thresholds_shrink_with_the_window_down_to_what_matters(reference: Reference) -> None:
     coded = reference.table[["normal", "skewed"]]
     key = ("normal", "kolmogorov_smirnov")
-    small, large, huge = (variation.thresholds(coded, frozenset(), RULE, rows)[key] for rows in (300, 3000, 10**6))
+    small, large, huge = (
+        drift_thresholds.thresholds(coded, frozenset(), RULE, rows)[key] for rows in (300, 3000, 10**6)
+    )
     assert small > large >= huge >= LEAST["kolmogorov_smirnov"]
     fixed = RULE.model_copy(update={"threshold": {"normal": {"kolmogorov_smirnov": 0.3}}})
-    assert variation.thresholds(coded, frozenset(), fixed, 300)[key] == 0.3
+    assert drift_thresholds.thresholds(coded, frozenset(), fixed, 300)[key] == 0.3

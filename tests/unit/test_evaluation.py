@@ -2,15 +2,16 @@
 
 import numpy as np
 import pytest
-from churn import gate, scores
 from churn.errors import ChurnError
+from churn.registry import gate
+from churn.training import metrics
 
 OUTCOME = np.array([0, 0, 1, 1, 0, 1, 0, 0, 1, 0])
 PROBABILITY = np.array([0.1, 0.4, 0.35, 0.8, 0.2, 0.9, 0.3, 0.05, 0.6, 0.5])
 
 
 def test_scores_are_those_done_by_hand() -> None:
-    found = scores.evaluate(OUTCOME, PROBABILITY, threshold=0.5)
+    found = metrics.evaluate(OUTCOME, PROBABILITY, threshold=0.5)
     assert found["accuracy"] == 0.8
     assert (found["precision"], found["recall"], found["f1"]) == (0.75, 0.75, 0.75)
     assert found["roc_auc"] == pytest.approx(22 / 24)
@@ -18,8 +19,8 @@ def test_scores_are_those_done_by_hand() -> None:
 
 
 def test_the_threshold_has_the_best_f1() -> None:
-    best = scores.best_f1_threshold(OUTCOME, PROBABILITY)
-    f1 = {t: scores.evaluate(OUTCOME, PROBABILITY, t)["f1"] for t in np.unique(PROBABILITY)}
+    best = metrics.best_f1_threshold(OUTCOME, PROBABILITY)
+    f1 = {t: metrics.evaluate(OUTCOME, PROBABILITY, t)["f1"] for t in np.unique(PROBABILITY)}
     assert f1[best] == max(f1.values())
 
 
@@ -27,7 +28,7 @@ def test_auc_is_scikit_learns_with_ties() -> None:
     from sklearn.metrics import roc_auc_score
 
     score = np.round(PROBABILITY, 1)
-    assert scores.auc(OUTCOME, score) == pytest.approx(roc_auc_score(OUTCOME, score))
+    assert metrics.auc(OUTCOME, score) == pytest.approx(roc_auc_score(OUTCOME, score))
 
 
 def test_a_closed_gate_names_what_failed_and_never_promotes() -> None:

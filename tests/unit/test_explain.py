@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from churn import explain, features, generator
-from churn.dataset import Dataset, read
+from churn.data import features, synthetic
+from churn.settings.dataset import Dataset, read
+from churn.training import shapley
 
 SMALL = {
     "name": "small",
@@ -33,7 +34,7 @@ def small() -> Dataset:
 
 @pytest.fixture(scope="module")
 def rows(small: Dataset) -> list[dict[str, Any]]:
-    return explain.background(small, generator.generate(small, 200, seed=1), seed=0)
+    return shapley.background(small, synthetic.generate(small, 200, seed=1), seed=0)
 
 
 def _exact(small: Dataset, rows: list[dict[str, Any]], customer: dict[str, Any]) -> np.ndarray:
@@ -53,7 +54,7 @@ def _exact(small: Dataset, rows: list[dict[str, Any]], customer: dict[str, Any])
 
 
 def test_reasons_are_shapley_values_and_add_up(small: Dataset, rows: list[dict[str, Any]]) -> None:
-    explainer = explain.Explainer(small, _probability, rows)
+    explainer = shapley.Explainer(small, _probability, rows)
     customers = [{"a": 0.9, "b": None, "c": "x", "idle": 0.1}, {"a": 0.0, "b": 1.0, "c": "y", "idle": 0.9}]
     raw = features.from_rows(small, customers)
     found = explainer.contributions(raw)
@@ -65,7 +66,7 @@ def test_reasons_are_shapley_values_and_add_up(small: Dataset, rows: list[dict[s
 
 def test_the_strongest_reason_comes_first_and_the_answer_repeats(small: Dataset, rows: list[dict[str, Any]]) -> None:
     raw = features.from_rows(small, [{"a": 0.5, "b": 1.0, "c": "y", "idle": 0.9}])
-    first, again = (explain.Explainer(small, _probability, rows).reasons(raw, top=2) for _ in range(2))
+    first, again = (shapley.Explainer(small, _probability, rows).reasons(raw, top=2) for _ in range(2))
     assert first == again
     assert first[0][0][:2] == ("b", 1.0)
     assert abs(first[0][0][2]) >= abs(first[0][1][2])

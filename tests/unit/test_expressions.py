@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from churn import expressions
 from churn.errors import ChurnError
+from churn.settings import expressions
 
 COLUMNS = {
     "a": np.array([1.0, 2.0, np.nan, 50.0]),

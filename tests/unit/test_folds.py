@@ -5,10 +5,12 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 import pytest
-from churn import conform, folds, models, scores, selection, tuning
-from churn.config import Family, Search, parse
-from churn.dataset import Dataset
+from churn.data import casting, features
 from churn.errors import ChurnError
+from churn.settings.core import parse
+from churn.settings.dataset import Dataset
+from churn.settings.train import Family, Search
+from churn.training import folds, hyperparameter_search, metrics, selection
 
 SEARCH = Search(folds=4)
 FOREST = Family(
@@ -47,22 +49,24 @@ def _panel(customers: int, rows: int) -> pd.DataFrame:
 @pytest.mark.parametrize("kept", [(), ("customer",), ("at",), ("customer", "at")], ids=lambda kept: " and ".join(kept))
 def test_a_panel_without_signal_says_so_on_the_leaderboard(kept: tuple[str, ...]) -> None:
     dataset = _described(*kept)
-    train = conform.conform(_panel(300, 6), dataset)[0]
-    board = selection.board([tuning.tune(f, SEARCH, dataset, train) for f in (FOREST, NEAREST)], SEARCH, dataset, train)
+    train = casting.cast(_panel(300, 6), dataset)[0]
+    board = selection.board(
+        [hyperparameter_search.tune(f, SEARCH, dataset, train) for f in (FOREST, NEAREST)], SEARCH, dataset, train
+    )
     for candidate in board:
         assert candidate.best.scores["roc_auc"] == pytest.approx(0.5, abs=0.1), candidate.family.name
     chosen = selection.choose(board[0], SEARCH, dataset, train, None)
-    unseen, outcome = board[0].unseen, models.outcome(dataset, train)
+    unseen, outcome = board[0].unseen, features.outcome(dataset, train)
     tested = np.isfinite(unseen)
     assert tested.mean() > 0.4
     calibrated = chosen.calibration.apply(unseen[tested])
-    assert chosen.threshold == scores.best_f1_threshold(outcome[tested], calibrated)
+    assert chosen.threshold == metrics.best_f1_threshold(outcome[tested], calibrated)
 
 
 @pytest.mark.parametrize("kept", [("customer",), ("customer", "at")], ids=lambda kept: " and ".join(kept))
 def test_no_customer_is_on_both_sides_and_time_goes_forward(kept: tuple[str, ...]) -> None:
     dataset = _described(*kept)
-    train = conform.conform(_panel(200, 5), dataset)[0]
+    train = casting.cast(_panel(200, 5), dataset)[0]
     found = folds.folds(SEARCH, dataset, train)
     assert len(found) == 4
     for fit, test in found:
@@ -82,7 +86,7 @@ def test_where_nobody_comes_twice_each_block_is_tested_by_all_that_came_before(t
         assert len(fit) == (moments < moments[test].min()).sum(), "nothing that came before is left out"
         if k:
             assert moments[test].min() > moments[found[k - 1].test].max()
-    churned = [models.outcome(timed, train)[test].sum() for _, test in found]
+    churned = [features.outcome(timed, train)[test].sum() for _, test in found]
     assert max(churned) - min(churned) <= 3, "the blocks are stratified, in time"
 
 
@@ -100,12 +104,12 @@ def _moments(timed: Dataset, days: Callable[[np.random.Generator], np.ndarray]) 
     at = pd.Timestamp("2025-01-01") + pd.to_timedelta(days(rng), unit="D")
     left = (rng.random(600) < 0.1).astype(int)
     table = {"customer": np.arange(600), "at": at, "x": rng.normal(size=600), "left": left}
-    return conform.conform(pd.DataFrame(table), timed)[0]
+    return casting.cast(pd.DataFrame(table), timed)[0]
 
 
 def test_too_few_customers_or_outcomes_are_one_clear_refusal(timed: Dataset) -> None:
     dataset = _described("customer")
-    train = conform.conform(_panel(300, 2), dataset)[0]
+    train = casting.cast(_panel(300, 2), dataset)[0]
     with pytest.raises(ChurnError, match=r"config/train.toml \[search\] folds = 40: .*; lower it, or give more rows"):
         folds.folds(Search(folds=40), dataset, train[train.customer < 35])
     one = train.left.where(train.customer == train.customer[train.left == "yes"].iloc[0], "no")

@@ -3,15 +3,17 @@
 import json
 
 import pytest
-from churn import conform, format_version, generator, profile
-from churn.dataset import Dataset
+from churn import format_version
+from churn.data import casting, synthetic
+from churn.data.snapshots import Snapshot
 from churn.errors import ChurnError
-from churn.ordered import Columns
-from churn.versioning import Snapshot
+from churn.settings.dataset import Dataset
+from churn.validation import profile
+from churn.validation.sorted_columns import Columns
 
 
 def test_a_profile_comes_back_the_same_from_its_text_and_from_its_version(telco: Dataset) -> None:
-    table, _ = conform.conform(generator.generate(telco, 400, seed=2), telco)
+    table, _ = casting.cast(synthetic.generate(telco, 400, seed=2), telco)
     found = profile.profile(table, telco, Columns(table, (table.Churn == "Yes").to_numpy()))
     kept = profile.text(found)
     assert json.loads(kept)["format"] == 1

@@ -2,11 +2,13 @@
 
 import numpy as np
 import pytest
-from churn import evaluation, gate, generator, models, scores
-from churn.config import Slices
-from churn.dataset import Dataset
+from churn.data import features, synthetic
 from churn.errors import ChurnError
-from churn.evaluation import Slice
+from churn.registry import gate
+from churn.settings.dataset import Dataset
+from churn.settings.train import Slices
+from churn.training import evaluation, metrics
+from churn.training.evaluation import Slice
 
 
 def test_the_last_table_wins_and_the_environment_above_all(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -25,8 +27,8 @@ def test_a_bad_bound_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_groups_are_judged_where_they_are_large_enough(telco: Dataset) -> None:
-    table = generator.generate(telco, 2000, seed=4)
-    outcome = models.outcome(telco, table)
+    table = synthetic.generate(telco, 2000, seed=4)
+    outcome = features.outcome(telco, table)
     rng = np.random.default_rng(0)
     probability = np.clip(outcome * 0.5 + rng.random(len(outcome)) * 0.5, 0, 1)
     blind = (table.gender == "Male").to_numpy()
@@ -49,22 +51,22 @@ def test_groups_are_judged_where_they_are_large_enough(telco: Dataset) -> None:
 
 
 def test_customers_without_a_value_are_a_group_of_their_own(telco: Dataset) -> None:
-    table = generator.generate(telco, 1000, seed=4).astype({"SeniorCitizen": "float64"})
+    table = synthetic.generate(telco, 1000, seed=4).astype({"SeniorCitizen": "float64"})
     table.loc[:299, ["SeniorCitizen", "gender"]] = np.nan, ""
-    outcome = models.outcome(telco, table)
+    outcome = features.outcome(telco, table)
     probability = np.clip(outcome * 0.5 + np.random.default_rng(0).random(1000) * 0.5, 0, 1)
-    whole = scores.evaluate(outcome, probability, 0.5)
+    whole = metrics.evaluate(outcome, probability, 0.5)
     found = evaluation.slices(telco, table, outcome, probability, probability >= 0.5, whole, Slices())
     for column in ("SeniorCitizen", "gender"):
         groups = [s for s in found if s.column == column]
         assert sum(s.rows for s in groups) == 1000
         assert (groups[-1].group, groups[-1].rows) == ("(missing)", 300)
-        assert groups[-1].scores["roc_auc"] == pytest.approx(scores.auc(outcome[:300], probability[:300]))
+        assert groups[-1].scores["roc_auc"] == pytest.approx(metrics.auc(outcome[:300], probability[:300]))
 
 
 def _group(telco: Dataset, outcome: np.ndarray, probability: np.ndarray, least: dict[str, float]) -> bool:
     """Whether a gate on one group of these customers stays open."""
-    table = generator.generate(telco, len(outcome), seed=0).assign(Contract="One year", SeniorCitizen=0, gender="Male")
+    table = synthetic.generate(telco, len(outcome), seed=0).assign(Contract="One year", SeniorCitizen=0, gender="Male")
     rule = Slices(least=least)
     found = evaluation.slices(
         telco, table, outcome, probability, probability >= 0.5, {}, rule.model_copy(update={"gap": {}})
@@ -85,8 +87,8 @@ def test_chance_hardly_closes_a_gate_on_twenty_churners(true: float, passes: flo
     by_score = by_bound = 0
     for _ in range(1000):
         score = outcome * distance + rng.normal(size=50)
-        sure = scores.interval("roc_auc", outcome, score, score > 0, seed=0)
-        verdict = gate.Verdict("roc_auc", scores.auc(outcome, score), 0.55, "a=b", sure)
+        sure = metrics.interval("roc_auc", outcome, score, score > 0, seed=0)
+        verdict = gate.Verdict("roc_auc", metrics.auc(outcome, score), 0.55, "a=b", sure)
         by_score += verdict.value >= verdict.bound
         by_bound += verdict.passed
     assert by_score < 950
@@ -118,8 +120,8 @@ def test_the_better_end_of_an_interval_is_on_the_right_side_of_the_truth(metric:
     for i in range(groups):
         chance = rng.beta(2, 3, 60)
         outcome = (rng.random(60) < chance).astype(int)
-        low, high = scores.interval(metric, outcome, chance, chance >= 0.5, seed=i)
-        value = scores.evaluate(outcome, chance, 0.5)[metric]
+        low, high = metrics.interval(metric, outcome, chance, chance >= 0.5, seed=i)
+        value = metrics.evaluate(outcome, chance, 0.5)[metric]
         by_score += value > true if metric == "ece" else value < true
         by_bound += low > true if metric == "ece" else high < true
     assert by_score > 0.3 * groups
@@ -132,8 +134,8 @@ def test_rows_of_one_customer_make_a_group_no_surer(metric: str) -> None:
     outcome = rng.permutation(np.repeat([1, 0], [40, 80]))
     probability = np.clip(0.3 * outcome + 0.7 * rng.random(120), 0, 1)
     panel = [np.repeat(values, 6) for values in (outcome, probability, probability > 0.5)]
-    low, high = scores.interval(metric, outcome, probability, probability > 0.5, seed=0)
-    assert scores.interval(metric, *panel, seed=0, customer=np.repeat(np.arange(120), 6)) == pytest.approx(
+    low, high = metrics.interval(metric, outcome, probability, probability > 0.5, seed=0)
+    assert metrics.interval(metric, *panel, seed=0, customer=np.repeat(np.arange(120), 6)) == pytest.approx(
         (low, high), abs=0.02
     )
 

@@ -2,8 +2,11 @@
 
 import pandas as pd
 import pytest
-from churn import config, generator, quality
-from churn.dataset import Dataset
+from churn.data import synthetic
+from churn.settings import core
+from churn.settings.data import Quality
+from churn.settings.dataset import Dataset
+from churn.validation import validation
 
 UNGUIDED = """
 name = "bank"
@@ -24,7 +27,7 @@ values = ["Blue", "Gold"]
 
 
 def test_telco_customers_are_realistic(telco: Dataset) -> None:
-    frame = generator.generate(telco, 10_000, seed=42)
+    frame = synthetic.generate(telco, 10_000, seed=42)
     churned = frame.Churn == "Yes"
     assert list(frame.columns) == list(telco.columns)
     assert churned.mean() == pytest.approx(0.26, abs=0.02)
@@ -36,19 +39,19 @@ def test_telco_customers_are_realistic(telco: Dataset) -> None:
 
 
 def test_the_seed_decides(telco: Dataset) -> None:
-    one, same, other = (generator.generate(telco, 200, seed) for seed in (1, 1, 2))
+    one, same, other = (synthetic.generate(telco, 200, seed) for seed in (1, 1, 2))
     pd.testing.assert_frame_equal(one, same)
     assert not one.equals(other)
 
 
 def test_a_data_set_without_expressions_gets_valid_rows_with_both_outcomes() -> None:
-    bank = config.parse(Dataset, UNGUIDED, "bank.toml")
-    frame = generator.generate(bank, 1000, seed=0)
-    report = quality.validate(frame, bank, config.Quality(), "generated").report
+    bank = core.parse(Dataset, UNGUIDED, "bank.toml")
+    frame = synthetic.generate(bank, 1000, seed=0)
+    report = validation.validate(frame, bank, Quality(), "generated").report
     assert not report.errors
     assert 0.2 < (frame.Attrition == "Attrited Customer").mean() < 0.3
 
 
 def test_an_integer_id_is_numbered() -> None:
-    numbered = config.parse(Dataset, UNGUIDED + '[columns.account]\nrole = "id"\ntype = "integer"\n', "bank.toml")
-    assert generator.generate(numbered, 50, seed=0).account.tolist() == list(range(1, 51))
+    numbered = core.parse(Dataset, UNGUIDED + '[columns.account]\nrole = "id"\ntype = "integer"\n', "bank.toml")
+    assert synthetic.generate(numbered, 50, seed=0).account.tolist() == list(range(1, 51))

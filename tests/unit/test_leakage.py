@@ -5,10 +5,14 @@ import dataclasses
 import numpy as np
 import pandas as pd
 import pytest
-from churn import config, evaluation, features, generator, leakage, models, promotion, selection, tuning, versioning
-from churn.config import Search, Slices, TrainConfig, Worth
-from churn.dataset import Dataset, read
+from churn.data import features, snapshots, synthetic
 from churn.errors import ChurnError
+from churn.serving import release
+from churn.settings import core
+from churn.settings.dataset import Dataset, read
+from churn.settings.train import Search, Slices, TrainConfig, Worth
+from churn.training import estimators, evaluation, hyperparameter_search, selection
+from churn.validation import leakage
 from conftest import ROOT
 
 SEARCH = Search(folds=3)
@@ -23,7 +27,7 @@ def _short_evaluation(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def table(telco: Dataset) -> pd.DataFrame:
-    return generator.generate(telco, 1500, seed=11)
+    return synthetic.generate(telco, 1500, seed=11)
 
 
 def _with_extra(telco: Dataset) -> Dataset:
@@ -34,28 +38,30 @@ def _with_extra(telco: Dataset) -> Dataset:
 
 def _trained(
     dataset: Dataset, train: pd.DataFrame, holdout: pd.DataFrame
-) -> tuple[list[tuning.Candidate], selection.Chosen, evaluation.Evaluation]:
-    families = config.load(TrainConfig, ROOT / "tests" / "quick_train.toml").model[::2]
-    board = tuning.leaderboard([tuning.tune(f, SEARCH, dataset, train) for f in families], SEARCH.metric)
+) -> tuple[list[hyperparameter_search.Candidate], selection.Chosen, evaluation.Evaluation]:
+    families = core.load(TrainConfig, ROOT / "tests" / "quick_train.toml").model[::2]
+    board = hyperparameter_search.leaderboard(
+        [hyperparameter_search.tune(f, SEARCH, dataset, train) for f in families], SEARCH.metric
+    )
     chosen = selection.choose(board[0], SEARCH, dataset, train, None)
-    data = versioning.Snapshot("v", dataset, True, train, holdout)
+    data = snapshots.Snapshot("v", dataset, True, train, holdout)
     found = evaluation.read_holdout(
-        models.whole(chosen.pipeline, dataset), chosen.threshold, data, SEARCH.seed, Slices(), None
+        estimators.whole(chosen.pipeline, dataset), chosen.threshold, data, SEARCH.seed, Slices(), None
     )
     return board, chosen, found
 
 
 def test_a_column_that_equals_the_target_stops_the_run(telco: Dataset, table: pd.DataFrame) -> None:
     dataset = _with_extra(telco)
-    for extra in (models.outcome(telco, table).astype(float), 7.5 - models.outcome(telco, table)):
+    for extra in (features.outcome(telco, table).astype(float), 7.5 - features.outcome(telco, table)):
         with pytest.raises(ChurnError, match=r"leakage check: column 'extra' \(ROC-AUC 1\.0000 alone\).*'ignore'"):
             leakage.require_none(dataset, table.assign(extra=extra), most=0.98)
 
 
 def test_what_would_stop_a_training_at_its_end_stops_it_at_its_start(telco: Dataset, table: pd.DataFrame) -> None:
-    settings = config.load(TrainConfig, ROOT / "tests" / "quick_train.toml")
-    data = versioning.Snapshot("v", telco, True, table, table)
-    promotion.check(data, settings)
+    settings = core.load(TrainConfig, ROOT / "tests" / "quick_train.toml")
+    data = snapshots.Snapshot("v", telco, True, table, table)
+    release.check(data, settings)
     worth = Worth(contact_cost=1.0, success_rate=0.5, margin_column="tenura")
     for changed, reason in (
         ({"value": worth}, "margin_column 'tenura' is not a numeric feature"),
@@ -63,10 +69,10 @@ def test_what_would_stop_a_training_at_its_end_stops_it_at_its_start(telco: Data
         ({"slices": Slices(least={"aucc": 0.5})}, "aucc: not a metric"),
     ):
         with pytest.raises(ChurnError, match=reason):
-            promotion.check(data, settings.model_copy(update=changed))
+            release.check(data, settings.model_copy(update=changed))
     told = dataclasses.replace(data, dataset=_with_extra(telco), train=table.assign(extra=table.Churn == "Yes"))
     with pytest.raises(ChurnError, match="leakage check: column 'extra'"):
-        promotion.check(told, settings)
+        release.check(told, settings)
 
 
 def test_honest_columns_pass(telco: Dataset, table: pd.DataFrame) -> None:
@@ -126,9 +132,9 @@ def test_the_target_in_a_column_of_the_holdout_only_raises_no_score(telco: Datas
     dataset = _with_extra(telco)
     train, holdout = table.iloc[:1000], table.iloc[1000:]
     noise = pd.Series(
-        np.random.default_rng(0).permutation(models.outcome(telco, train)), index=train.index, dtype=float
+        np.random.default_rng(0).permutation(features.outcome(telco, train)), index=train.index, dtype=float
     )
-    told = models.outcome(telco, holdout).astype(float)
+    told = features.outcome(telco, holdout).astype(float)
     constant, random = (train.assign(extra=values) for values in (0.0, noise))
     plain, leaking = (holdout.assign(extra=values) for values in (0.0, told))
     assert _trained(dataset, constant, leaking)[2].scores == _trained(dataset, constant, plain)[2].scores

@@ -13,17 +13,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from churn import lock, tracking
 from churn.errors import ChurnError
-from churn.lock import locked
+from churn.registry import registry_lock, tracking
+from churn.registry.registry_lock import locked
 from conftest import ROOT
 
 NAME = "raced"
 HOLD = """
 import sys, time
 sys.path.insert(0, "flows")
-from churn import tracking
-from churn.lock import locked
+from churn.registry import tracking
+from churn.registry.registry_lock import locked
 with locked(tracking.client(), sys.argv[1]):
     print("held", flush=True)
     time.sleep(60)
@@ -33,7 +33,7 @@ with locked(tracking.client(), sys.argv[1]):
 @pytest.fixture
 def mlflow(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """The session's own store; a lock is stale after a second."""
-    monkeypatch.setattr(lock, "SECONDS", 1.0)
+    monkeypatch.setattr(registry_lock, "SECONDS", 1.0)
     found = tracking.client()
     yield found
     assert found.search_registered_models(f"name LIKE '{NAME}%'") == [], "nothing is left behind"
@@ -70,7 +70,7 @@ def test_a_killed_process_keeps_no_one_out(mlflow: Any) -> None:
     begun = time.monotonic()
     with locked(mlflow, NAME) as require:
         require()
-    assert time.monotonic() - begun >= lock.SECONDS
+    assert time.monotonic() - begun >= registry_lock.SECONDS
 
 
 def test_a_holder_who_was_too_slow_is_told_before_it_writes_and_removes_nobody_elses(mlflow: Any) -> None:
@@ -110,7 +110,7 @@ def test_no_clock_of_another_machine_counts(mlflow: Any) -> None:
             store.execute(
                 "UPDATE registered_models SET creation_time = 0, last_updated_time = 0 WHERE name LIKE 'raced%'"
             )
-        threading.Timer(0.5, free.set).start()
+        threading.Timer(0.3, free.set).start()
         with locked(mlflow, NAME), alone(inside, 2):
             pass
         held.result()
@@ -119,17 +119,20 @@ def test_no_clock_of_another_machine_counts(mlflow: Any) -> None:
 def test_what_is_removed_is_what_was_looked_at(mlflow: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Between the look at a stale lock and its removal another process may have made a new one."""
     with locked(mlflow, NAME) as require:
-        real, answers = lock._holder, ["the stale one"]
-        monkeypatch.setattr(lock, "_holder", lambda *words: answers.pop() if answers else real(*words))
-        assert not lock._remove(mlflow, f"{NAME}.lock", "the stale one")
+        real, answers = registry_lock._holder, ["the stale one"]
+        monkeypatch.setattr(registry_lock, "_holder", lambda *words: answers.pop() if answers else real(*words))
+        assert not registry_lock._remove(mlflow, f"{NAME}.lock", "the stale one")
         require()
 
 
-def test_a_lock_without_token_is_taken_over_and_one_that_is_in_use_is_waited_for_in_vain(mlflow: Any) -> None:
+def test_a_lock_without_token_is_taken_over_and_one_that_is_in_use_is_waited_for_in_vain(
+    mlflow: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     mlflow.create_registered_model(f"{NAME}.lock")  # as an older release left it
     with locked(mlflow, NAME) as require:
         require()
     stop = threading.Event()
+    monkeypatch.setattr(registry_lock, "PATIENCE", 1.5)
     mlflow.create_registered_model(f"{NAME}.lock", description="0")
 
     def busy() -> None:

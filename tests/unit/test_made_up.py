@@ -2,23 +2,23 @@
 
 from pathlib import Path
 
-import pandas as pd
 import pytest
-from churn import config, made_up, sources
-from churn.dataset import Dataset
+from churn.data import sources
 from churn.errors import ChurnError
-from churn.registry import Registered
-from churn.versioning import Snapshot
+from churn.registry import made_up
+from churn.registry.model_registry import Registered
+from churn.settings.data import File, Generate, Source
+from churn.settings.dataset import Dataset
 
-GENERATED = config.Generate(kind="generate", rows=1000)
-REAL = config.File(kind="file", path="join.csv")
+GENERATED = Generate(kind="generate", rows=1000)
+REAL = File(kind="file", path="join.csv")
 
 
 @pytest.mark.parametrize(("caller", "way"), [("make", "make run DATASET=telco SOURCE=FILE"), ("", "--source FILE")])
 @pytest.mark.parametrize("configured", [(GENERATED,), (REAL, GENERATED)], ids=["alone", "beside a file"])
 def test_without_a_table_to_make_them_up_by_a_file_is_asked_for(
     telco: Dataset,
-    configured: tuple[config.Source, ...],
+    configured: tuple[Source, ...],
     caller: str,
     way: str,
     monkeypatch: pytest.MonkeyPatch,
@@ -34,29 +34,32 @@ def test_without_a_table_to_make_them_up_by_a_file_is_asked_for(
     with pytest.raises(ChurnError, match="no such file"):
         sources.choose(configured, own, bare, "run")
     Path(own).touch()
-    assert sources.choose(configured, own, bare, "run") == [config.File(kind="file", path=own)]
+    assert sources.choose(configured, own, bare, "run") == [File(kind="file", path=own)]
     assert sources.choose([REAL], "", bare, "run") == [REAL]
     assert sources.choose(configured, "", telco, "run") == list(configured)
 
 
 def test_the_line_says_what_is_made_up_and_how_to_use_ones_own(telco: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CHURNFLOW_CALLER", "make")
-    rows = pd.DataFrame()
     lines = [
-        made_up.sources([GENERATED], telco, "run"),
-        made_up.version(Snapshot("v", telco, True, rows, rows)),
-        made_up.model(Registered("m", "3", "run", {"made_up": "True"}), telco),
+        made_up.sources([GENERATED], "telco", "run"),
+        made_up.version("v", "telco", True),
+        made_up.model(Registered("m", "3", "run", {"made_up": "True"}), "telco"),
     ]
     for line in lines:
         assert line.startswith("Made-up customers, none of yours: ")
         assert line.endswith("For yours: make run DATASET=telco SOURCE=FILE")
-    assert not made_up.sources([REAL], telco, "run")
-    assert not made_up.version(Snapshot("v", telco, False, rows, rows))
-    assert not made_up.model(Registered("m", "3", "run", {"made_up": "False"}), telco)
+    assert not made_up.sources([REAL], "telco", "run")
+    assert not made_up.version("v", "telco", False)
+    assert not made_up.model(Registered("m", "3", "run", {"made_up": "False"}), "telco")
 
 
-def test_the_services_examples_need_no_table(tmp_path: Path, telco: Dataset) -> None:
-    from churn import generator, serving
+def test_the_services_examples_need_no_table(telco: Dataset) -> None:
+    from churn.data import synthetic
+    from churn.serving import packaging
 
     bare = telco.model_copy(update={"generate": {}})
-    assert len(serving.json_rows(bare, generator.generate(bare, serving.EXAMPLES, serving.SEED))) == serving.EXAMPLES
+    assert (
+        len(packaging.json_rows(bare, synthetic.generate(bare, packaging.EXAMPLES, packaging.SEED)))
+        == packaging.EXAMPLES
+    )

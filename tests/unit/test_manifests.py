@@ -59,6 +59,19 @@ def test_the_service_may_do_nothing_but_serve() -> None:
         assert not closed["allowPrivilegeEscalation"]
 
 
+def test_the_image_listens_on_every_address_and_the_deployment_leaves_it_so() -> None:
+    """BentoML and `make serve` have defaults of their own; a pod's probes and its Service come from outside of it."""
+    command = next(line for line in (ROOT / "Dockerfile").read_text().splitlines() if line.startswith("CMD "))
+    assert '"--host", "0.0.0.0"' in command
+    deployment = next(
+        one for one in _objects((ROOT / "argo/base/serving.yaml").read_text()) if one["kind"] == "Deployment"
+    )
+    (service,) = deployment["spec"]["template"]["spec"]["containers"]
+    assert not {"command", "args"} & set(service)
+    server = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]["mlflow"]
+    assert "--host=0.0.0.0" in server["command"]
+
+
 def test_deploying_again_keeps_what_a_rollout_and_the_autoscaler_have_set() -> None:
     deployment = next(
         one for one in _objects((ROOT / "argo/base/serving.yaml").read_text()) if one["kind"] == "Deployment"

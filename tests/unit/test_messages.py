@@ -12,13 +12,16 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from churn import commands, scores
-from churn.column import Kind, Role
-from churn.config import DataConfig, Strict, TrainConfig
-from churn.dataset import Dataset
-from churn.deploy import Deploy
-from churn.monitor_config import MonitorConfig
-from churn.ranking import ScoreConfig
+from churn.settings import commands
+from churn.settings.column import Kind, Role
+from churn.settings.core import Strict
+from churn.settings.data import DataConfig
+from churn.settings.dataset import Dataset
+from churn.settings.deploy import Deploy
+from churn.settings.monitor import MonitorConfig
+from churn.settings.score import ScoreConfig
+from churn.settings.train import TrainConfig
+from churn.training import metrics
 from conftest import ROOT
 
 from bento.settings import ServeConfig
@@ -110,7 +113,7 @@ def _tables(model: type[Strict], path: str = "") -> dict[str, frozenset[str]]:
             for table, keys in _tables(inner, place).items():
                 found[table] = found.get(table, frozenset()) | keys
         if whole in ("dict[str, float]", "dict[str, str]"):
-            found[place] = frozenset(scores.METRICS if "float" in whole else ())
+            found[place] = frozenset(metrics.METRICS if "float" in whole else ())
     return found
 
 
@@ -132,8 +135,11 @@ def _variables() -> frozenset[str]:
 
 @cache
 def _options() -> frozenset[str]:
-    """The options of the command lines."""
+    """The options of the command lines, and of MLflow's for experiments."""
+    from mlflow.experiments import commands as experiments
+
     own = set(LIBRARIES)
+    own |= {word for command in experiments.commands.values() for given in command.params for word in given.opts}
     for tree in _trees().values():
         for node in ast.walk(tree):
             if isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):

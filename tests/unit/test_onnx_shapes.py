@@ -6,9 +6,11 @@ import onnx
 import other_data
 import pandas as pd
 import pytest
-from churn import conform, describe, features, generator, models, onnx_graph, scoring, tables
-from churn.config import Family
-from churn.dataset import Dataset
+from churn.data import casting, features, synthetic, tables
+from churn.schema_inference import infer
+from churn.settings.dataset import Dataset
+from churn.settings.train import Family
+from churn.training import estimators, onnx_export, onnx_scorer
 
 FAMILIES = [
     Family(name="linear", estimator="sklearn.linear_model.LogisticRegression", impute=True, scale=True),
@@ -17,13 +19,13 @@ FAMILIES = [
 
 
 def _described(frame: pd.DataFrame) -> tuple[Dataset, pd.DataFrame]:
-    dataset = describe.describe(frame, "other", "other.csv").dataset
-    return dataset, tables.from_bytes(tables.to_bytes(conform.conform(frame, dataset)[0]))
+    dataset = infer.describe(frame, "other", "other.csv").dataset
+    return dataset, tables.from_bytes(tables.to_bytes(casting.cast(frame, dataset)[0]))
 
 
 def _without(kind: str) -> pd.DataFrame:
     frame = other_data.narrow(400, seed=1)
-    dataset = describe.describe(frame, "other", "other.csv").dataset
+    dataset = infer.describe(frame, "other", "other.csv").dataset
     return frame.drop(columns=[name for name, column in dataset.raw.items() if column.type == kind])
 
 
@@ -38,18 +40,25 @@ SHAPES = {
 @pytest.mark.parametrize("shape", SHAPES)
 def test_onnx_answers_as_scikit_learn(shape: str, family: Family, tmp_path: Path) -> None:
     dataset, table = _described(SHAPES[shape]())
-    pipeline = models.build(family, dataset, 0, {}).fit(features.frame(dataset, table), models.outcome(dataset, table))
+    pipeline = estimators.build(family, dataset, 0, {}).fit(
+        features.frame(dataset, table), features.outcome(dataset, table)
+    )
     manifest = {"dataset": dataset.model_dump(mode="json"), "threshold": 0.5}
-    scoring.write(tmp_path, pipeline, manifest)
-    assert scoring.check_parity(scoring.Scorer(tmp_path), models.whole(pipeline, dataset), table, seed=0) < 1e-5
-    assert onnx_graph.convert(pipeline, dataset) == (tmp_path / scoring.MODEL).read_bytes()
+    onnx_scorer.write(tmp_path, pipeline, manifest)
+    assert (
+        onnx_scorer.check_parity(onnx_scorer.Scorer(tmp_path), estimators.whole(pipeline, dataset), table, seed=0)
+        < 1e-5
+    )
+    assert onnx_export.convert(pipeline, dataset) == (tmp_path / onnx_scorer.MODEL).read_bytes()
 
 
 def test_rare_levels_share_a_column_and_unseen_ones_have_none() -> None:
     dataset, table = _described(SHAPES["one category of many levels"]())
     assert table.branch.nunique() == 2000
     encoder = (
-        models.preparation(FAMILIES[0], dataset).fit(features.frame(dataset, table)).named_transformers_["categorical"]
+        estimators.preparation(FAMILIES[0], dataset)
+        .fit(features.frame(dataset, table))
+        .named_transformers_["categorical"]
     )
     rare = table[table.branch == table.branch.value_counts().index[-1]].head(1)
     rows = pd.concat([table.head(1).assign(branch="never seen"), rare])
@@ -62,15 +71,15 @@ def test_rare_levels_share_a_column_and_unseen_ones_have_none() -> None:
 def test_a_large_forest_in_parts_answers_as_the_whole(
     telco: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(onnx_graph, "PART_NODES", 500)
-    table = generator.generate(telco, 1500, seed=3)
+    monkeypatch.setattr(onnx_export, "PART_NODES", 500)
+    table = synthetic.generate(telco, 1500, seed=3)
     forest = Family(
         name="forest", estimator="sklearn.ensemble.RandomForestClassifier", impute=True, fixed={"n_estimators": 30}
     )
-    pipeline = models.build(forest, telco, 0, {}).fit(features.frame(telco, table), models.outcome(telco, table))
-    scoring.write(tmp_path, pipeline, {"dataset": telco.model_dump(mode="json"), "threshold": 0.5})
-    graph = onnx.load(tmp_path / scoring.MODEL).graph
+    pipeline = estimators.build(forest, telco, 0, {}).fit(features.frame(telco, table), features.outcome(telco, table))
+    onnx_scorer.write(tmp_path, pipeline, {"dataset": telco.model_dump(mode="json"), "threshold": 0.5})
+    graph = onnx.load(tmp_path / onnx_scorer.MODEL).graph
     assert sum(node.op_type == "TreeEnsembleRegressor" for node in graph.node) == 30
     for threads in (1, 2):  # two: the rows are shared out
-        scorer = scoring.Scorer(tmp_path, threads)
-        assert scoring.check_parity(scorer, models.whole(pipeline, telco), table, seed=0) < 1e-5
+        scorer = onnx_scorer.Scorer(tmp_path, threads)
+        assert onnx_scorer.check_parity(scorer, estimators.whole(pipeline, telco), table, seed=0) < 1e-5

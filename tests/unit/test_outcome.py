@@ -5,8 +5,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from churn import commands, config, quality
 from churn.errors import ChurnError
+from churn.settings import commands
+from churn.settings.data import Quality
+from churn.validation import validation
 from described import LEFT, ROWS, customers, decision, of
 
 STATUS = np.where(LEFT, "Churned", np.where(np.arange(ROWS) % 10 == 1, "Joined", "Stayed"))
@@ -30,7 +32,7 @@ def test_a_target_of_several_values_is_refused_with_commands_that_work() -> None
     for command, stayed in zip(typed, ({"Joined", "Stayed"}, {"Stayed"}), strict=True):
         given = dict(word.split("=", 1) for word in command[4:])
         dataset = of(frame, given["TARGET"], given["POSITIVE"], given.get("LEAVE_OUT", "")).dataset
-        table = quality.validate(frame, dataset, config.Quality(), "x.csv").table
+        table = validation.validate(frame, dataset, Quality(), "x.csv").table
         assert dataset.positive == "Churned"
         assert set(dataset.columns["Customer's Status"].values) - {"Churned"} == stayed
         assert (table["Customer's Status"] == "Churned").sum() == LEFT.sum()
@@ -91,5 +93,5 @@ def test_rows_without_an_outcome_are_said_and_left_out(word: str) -> None:
     assert found.left_out == ("rows without an outcome (40)",)
     assert not found.dataset.columns["Churn"].missing
     assert "27.8% of the rows with an outcome" in decision(found, "Churn")
-    report = quality.validate(frame, found.dataset, config.Quality(), "x.csv").report
+    report = validation.validate(frame, found.dataset, Quality(), "x.csv").report
     assert (report.rows, report.left_out, report.errors) == (360, ("rows without an outcome (40)",), ())

@@ -5,10 +5,10 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
-from churn import scores
-from churn.monitor_config import Performance
-from churn.performance import CERTAIN, Estimator
-from churn.reference import Reference
+from churn.monitoring.performance import CERTAIN, Estimator
+from churn.serving.reference import Reference
+from churn.settings.monitor import Performance
+from churn.training import metrics
 
 
 def answers(rows: int, seed: int, spread: float = 1.3, believed: float = 1.0) -> pd.DataFrame:
@@ -27,7 +27,7 @@ def estimator() -> Estimator:
 
 
 def true(window: pd.DataFrame) -> float:
-    return scores.auc(window.outcome.to_numpy(int), window.probability.to_numpy())
+    return metrics.auc(window.outcome.to_numpy(int), window.probability.to_numpy())
 
 
 @pytest.mark.parametrize("spread", [1.3, 0.9, 0.6])

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from churn import environment, predictions
-from churn.config import load
-from churn.dataset import Dataset
 from churn.errors import ChurnError
+from churn.serving import prediction_log
+from churn.settings import environment
+from churn.settings.core import load
+from churn.settings.dataset import Dataset
 from pyarrow import parquet
 
 from bento.log import Log, LogSettings
@@ -24,7 +25,7 @@ def row(moment: datetime, name: str = "a") -> tuple[object, ...]:
 
 def log(dataset: Dataset, at: object, dropped: list[int], **settings: object) -> Log:
     chosen = LogSettings.model_validate({"close_seconds": 2.0, **settings})
-    return Log(predictions.PREDICTIONS, predictions.schema(dataset), chosen, str(at), dropped.append, [].append)
+    return Log(prediction_log.PREDICTIONS, prediction_log.schema(dataset), chosen, str(at), dropped.append, [].append)
 
 
 def test_rows_come_back_by_time_and_day(telco: Dataset, tmp_path: Path) -> None:
@@ -34,19 +35,19 @@ def test_rows_come_back_by_time_and_day(telco: Dataset, tmp_path: Path) -> None:
     writer.close()
     assert dropped == []
     assert sorted(p.name for p in (tmp_path / "predictions").iterdir()) == ["day=2026-02-28", "day=2026-03-01"]
-    found = predictions.read(telco, MIDNIGHT - timedelta(days=1), MIDNIGHT + timedelta(days=1), str(tmp_path))
+    found = prediction_log.read(telco, MIDNIGHT - timedelta(days=1), MIDNIGHT + timedelta(days=1), str(tmp_path))
     assert found.prediction_id.tolist() == ["first", "second"]
     assert found.tenure.tolist() == [5.0, 5.0]
     assert found.TotalCharges.isna().all()
-    assert list(found.columns) == [*predictions.COLUMNS, *telco.raw]
-    before = predictions.read(telco, MIDNIGHT - timedelta(days=1), MIDNIGHT, str(tmp_path))
+    assert list(found.columns) == [*prediction_log.COLUMNS, *telco.raw]
+    before = prediction_log.read(telco, MIDNIGHT - timedelta(days=1), MIDNIGHT, str(tmp_path))
     assert before.prediction_id.tolist() == ["first"]
 
 
 def test_an_empty_log_has_its_columns(telco: Dataset, tmp_path: Path) -> None:
-    found = predictions.read(telco, MIDNIGHT, MIDNIGHT, str(tmp_path / "nothing"))
+    found = prediction_log.read(telco, MIDNIGHT, MIDNIGHT, str(tmp_path / "nothing"))
     assert (len(found), "probability" in found) == (0, True)
-    assert len(predictions.read_feedback(MIDNIGHT, MIDNIGHT, str(tmp_path))) == 0
+    assert len(prediction_log.read_feedback(MIDNIGHT, MIDNIGHT, str(tmp_path))) == 0
 
 
 def test_half_written_parts_are_not_read_and_damaged_ones_are_named(telco: Dataset, tmp_path: Path) -> None:
@@ -54,10 +55,10 @@ def test_half_written_parts_are_not_read_and_damaged_ones_are_named(telco: Datas
     day.mkdir(parents=True)
     (day / "part-1.tmp").write_bytes(b"half")
     window = (MIDNIGHT, MIDNIGHT + timedelta(hours=1))
-    assert len(predictions.read(telco, *window, str(tmp_path))) == 0
+    assert len(prediction_log.read(telco, *window, str(tmp_path))) == 0
     (day / "part-2.parquet").write_bytes(b"not parquet")
     with pytest.raises(ChurnError, match=r"part-2\.parquet"):
-        predictions.read(telco, *window, str(tmp_path))
+        prediction_log.read(telco, *window, str(tmp_path))
 
 
 def test_a_full_queue_drops_counts_and_goes_on(telco: Dataset, tmp_path: Path) -> None:
@@ -72,7 +73,7 @@ def test_a_full_queue_drops_counts_and_goes_on(telco: Dataset, tmp_path: Path) -
     blocked.unlink()  # the store comes back
     writer.close()
     assert dropped == [2]
-    assert len(predictions.read(telco, MIDNIGHT, MIDNIGHT + timedelta(hours=1), str(blocked))) == 2
+    assert len(prediction_log.read(telco, MIDNIGHT, MIDNIGHT + timedelta(hours=1), str(blocked))) == 2
 
 
 def test_what_cannot_be_written_at_the_end_is_counted(telco: Dataset, tmp_path: Path) -> None:
@@ -89,7 +90,7 @@ def test_a_column_named_like_the_logs_own_is_refused(telco: Dataset) -> None:
     columns = {"decision": telco.columns["tenure"], "Churn": telco.columns["Churn"]}
     clash = Dataset(name="clash", columns=columns)
     with pytest.raises(ChurnError, match="decision"):
-        predictions.schema(clash)
+        prediction_log.schema(clash)
 
 
 def test_a_store_that_is_away_is_an_error_that_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -97,12 +98,12 @@ def test_a_store_that_is_away_is_an_error_that_names_it(monkeypatch: pytest.Monk
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "nobody")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "nothing")
     with pytest.raises(ChurnError, match="s3://bucket/log/feedback"):
-        predictions.read_feedback(MIDNIGHT, MIDNIGHT, "s3://bucket/log")
+        prediction_log.read_feedback(MIDNIGHT, MIDNIGHT, "s3://bucket/log")
 
 
 def test_texts_gaps_and_numbers_come_back_as_they_were() -> None:
     schema = pa.schema([("text", pa.string()), ("number", pa.float64()), ("flag", pa.bool_())])
     for texts in (["a", None, "bc"], ["Österreich", None, "x"], ["é", "ab", "日本"], ["", "a", "b"]):
         rows = list(zip(texts, [1.5, None, -2.0], [True, False, None], strict=True))
-        found = parquet.read_table(pa.BufferReader(predictions.encode(schema, rows))).to_pydict()
+        found = parquet.read_table(pa.BufferReader(prediction_log.encode(schema, rows))).to_pydict()
         assert list(zip(*found.values(), strict=True)) == rows

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from churn.config import load
-from churn.deploy import Deploy
+from churn.settings.core import load
+from churn.settings.deploy import Deploy
 from conftest import ROOT
 
 from tests import promql

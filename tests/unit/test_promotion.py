@@ -7,11 +7,15 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
-from churn import comparison, generator, looks, models, promotion, registry, scores, versioning
-from churn.config import TrainConfig, load
-from churn.dataset import Dataset
-from churn.evaluation import Evaluation
-from churn.registry import Registered
+from churn.data import features, snapshots, synthetic
+from churn.registry import champion_challenger, holdout_looks, model_registry
+from churn.registry.model_registry import Registered
+from churn.serving import release
+from churn.settings.core import load
+from churn.settings.dataset import Dataset
+from churn.settings.train import TrainConfig
+from churn.training import metrics
+from churn.training.evaluation import Evaluation
 from conftest import ROOT
 
 TAGS = {"data_version": "d1", "config_hash": "c1", "made_up": "True", "gate.promotion": "The gate is passed."}
@@ -31,8 +35,8 @@ def versions(monkeypatch: pytest.MonkeyPatch) -> list[Registered]:
     """The registry's versions; the first is the champion."""
     known: list[Registered] = []
     found = [SimpleNamespace(search_model_versions=lambda _: [_as_mlflow(one) for one in known])]
-    monkeypatch.setattr(registry, "client", lambda: found[0])
-    monkeypatch.setattr(registry, "by_alias", lambda *_: known[0] if known else None)
+    monkeypatch.setattr(model_registry, "client", lambda: found[0])
+    monkeypatch.setattr(model_registry, "by_alias", lambda *_: known[0] if known else None)
     return known
 
 
@@ -44,15 +48,15 @@ def test_there_is_nothing_to_train_if_any_version_has_the_data_and_the_config(
     telco: Dataset, versions: list[Registered]
 ) -> None:
     asked = {"data_version": "d2", "config_hash": "c1", "family": "any"}
-    assert promotion.unchanged(telco, asked) is None
+    assert release.unchanged(telco, asked) is None
     versions.append(_registered("1"))
-    assert promotion.unchanged(telco, asked) is None, "other data"
-    assert promotion.unchanged(telco, asked | {"data_version": "d1", "config_hash": "c2"}) is None, "other settings"
-    assert promotion.unchanged(telco, asked | {"data_version": "d1"}) == versions[0]
+    assert release.unchanged(telco, asked) is None, "other data"
+    assert release.unchanged(telco, asked | {"data_version": "d1", "config_hash": "c2"}) is None, "other settings"
+    assert release.unchanged(telco, asked | {"data_version": "d1"}) == versions[0]
     beaten = "The gate is passed; champion version 1 stays: a gain above 0 is 40.0% certain."
     versions += [_registered("2", data_version="d2", **{"gate.promotion": "long ago"})]
     versions += [_registered("10", data_version="d2", **{"gate.promotion": beaten})]
-    assert promotion.unchanged(telco, asked) == versions[2]
+    assert release.unchanged(telco, asked) == versions[2]
 
 
 def test_without_a_champion_there_is_one_to_train(
@@ -61,15 +65,15 @@ def test_without_a_champion_there_is_one_to_train(
     """A person took the alias away, as the message does ask for whose champion's files are gone."""
     versions.append(_registered("1"))
     asked = {"data_version": "d1", "config_hash": "c1"}
-    assert promotion.unchanged(telco, asked) == versions[0]
-    monkeypatch.setattr(registry, "by_alias", lambda *_: None)
-    assert promotion.unchanged(telco, asked) is None
+    assert release.unchanged(telco, asked) == versions[0]
+    monkeypatch.setattr(model_registry, "by_alias", lambda *_: None)
+    assert release.unchanged(telco, asked) is None
 
 
 def test_a_version_whose_training_broke_off_is_trained_again(telco: Dataset, versions: list[Registered]) -> None:
     versions += [_registered("1"), _registered("2", data_version="d2")]
     versions[1].tags.pop("gate.promotion")
-    assert promotion.unchanged(telco, {"data_version": "d2", "config_hash": "c1"}) is None
+    assert release.unchanged(telco, {"data_version": "d2", "config_hash": "c1"}) is None
 
 
 @pytest.fixture
@@ -77,8 +81,8 @@ def compared(
     telco: Dataset, config: TrainConfig, versions: list[Registered], monkeypatch: pytest.MonkeyPatch
 ) -> SimpleNamespace:
     """A champion that knows its own training rows by heart and nothing else; half of the holdout is among them."""
-    table = generator.generate(telco, 1200, seed=2)
-    outcome = models.outcome(telco, table)
+    table = synthetic.generate(telco, 1200, seed=2)
+    outcome = features.outcome(telco, table)
     holdout, seen = table.iloc[:800].reset_index(drop=True), table.iloc[400:]
     rng = np.random.default_rng(0)
     by_heart = pd.Series(np.where(np.arange(1200) < 400, rng.random(1200), outcome), table.customerID)
@@ -95,15 +99,15 @@ def compared(
             return by_heart[rows.customerID].to_numpy()
 
     versions.append(_registered("7", data_version="champion's"))
-    data = versioning.Snapshot("d2", telco, True, table.iloc[:0], holdout)
-    its = versioning.Snapshot("champion's", telco, True, seen, holdout)
-    monkeypatch.setattr(promotion, "load", lambda version: {"champion's": its}[version])
-    monkeypatch.setattr(registry, "fetch", lambda *_: Path())
-    monkeypatch.setattr(promotion.scoring, "Scorer", Champion)
-    monkeypatch.setattr(looks, "number", number)
+    data = snapshots.Snapshot("d2", telco, True, table.iloc[:0], holdout)
+    its = snapshots.Snapshot("champion's", telco, True, seen, holdout)
+    monkeypatch.setattr(release, "load", lambda version: {"champion's": its}[version])
+    monkeypatch.setattr(model_registry, "fetch", lambda *_: Path())
+    monkeypatch.setattr(release.onnx_scorer, "Scorer", Champion)
+    monkeypatch.setattr(holdout_looks, "number", number)
     probability = np.clip(0.3 * outcome[:800] + 0.7 * rng.random(800), 0, 1)
     decision = probability > 0.5
-    measured = scores.decided(outcome[:800], probability, decision)
+    measured = metrics.decided(outcome[:800], probability, decision)
     found = Evaluation(outcome[:800], probability, decision, 0.5, measured, [])
     return SimpleNamespace(found=found, data=data, counted=counted, by_heart=by_heart)
 
@@ -111,39 +115,39 @@ def compared(
 def test_the_champion_gets_no_points_for_rows_that_it_was_trained_on(
     compared: SimpleNamespace, config: TrainConfig
 ) -> None:
-    verdict = promotion.judge(compared.found, compared.data, config, "TrainFlow/5")
+    verdict = release.judge(compared.found, compared.data, config, "TrainFlow/5")
     found = verdict.comparison
     assert found is not None
     assert (found.champion, found.rows) == ("7", 400)
     first = compared.data.holdout.customerID[:400]
-    assert found.champion_roc_auc == scores.auc(compared.found.outcome[:400], compared.by_heart[first].to_numpy())
+    assert found.champion_roc_auc == metrics.auc(compared.found.outcome[:400], compared.by_heart[first].to_numpy())
     assert found.promote
-    assert scores.auc(compared.found.outcome, compared.by_heart[compared.data.holdout.customerID].to_numpy()) > (
-        scores.auc(compared.found.outcome, compared.found.probability)
+    assert metrics.auc(compared.found.outcome, compared.by_heart[compared.data.holdout.customerID].to_numpy()) > (
+        metrics.auc(compared.found.outcome, compared.found.probability)
     ), "on all rows the champion would have won"
 
 
 def test_a_comparison_is_counted_though_the_gate_is_closed(compared: SimpleNamespace, config: TrainConfig) -> None:
     closed = config.model_copy(update={"gate": {"roc_auc": 0.999}})
-    verdict = promotion.judge(compared.found, compared.data, closed, "TrainFlow/5")
+    verdict = release.judge(compared.found, compared.data, closed, "TrainFlow/5")
     assert not verdict.passed
     assert compared.counted == [("TrainFlow/5/7", 400)]
     assert verdict.comparison is not None
     assert (verdict.evidence()["gate.look"], verdict.record()["comparison"]["look"]) == ("1", 1)
-    assert promotion.judge(compared.found, compared.data, config, "TrainFlow/6").evidence()["gate.look"] == "2"
+    assert release.judge(compared.found, compared.data, config, "TrainFlow/6").evidence()["gate.look"] == "2"
 
 
 def test_a_champion_is_beaten_on_customers_not_on_their_rows(
     compared: SimpleNamespace, config: TrainConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whose: list[np.ndarray] = []
-    plain = comparison.compare
-    monkeypatch.setattr(comparison, "compare", lambda *given: whose.append(given[-1]) or plain(*given))
-    promotion.judge(compared.found, compared.data, config, "TrainFlow/5")
+    plain = champion_challenger.compare
+    monkeypatch.setattr(champion_challenger, "compare", lambda *given: whose.append(given[-1]) or plain(*given))
+    release.judge(compared.found, compared.data, config, "TrainFlow/5")
     assert len(set(whose[0].tolist())) == len(whose[0]) == 400
     ids = compared.data.holdout.customerID
     twice = compared.data.holdout.assign(customerID=ids.where(ids.index % 2 == 0, ids.shift()))
-    promotion.judge(compared.found, dataclasses.replace(compared.data, holdout=twice), config, "TrainFlow/6")
+    release.judge(compared.found, dataclasses.replace(compared.data, holdout=twice), config, "TrainFlow/6")
     assert len(set(whose[1].tolist())) == 200 == len(whose[1]) / 2
 
 
@@ -151,8 +155,8 @@ def test_without_unseen_rows_nothing_is_looked_at(
     compared: SimpleNamespace, config: TrainConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     everything = SimpleNamespace(train=compared.data.holdout)
-    monkeypatch.setattr(promotion, "load", lambda _: everything)
-    verdict = promotion.judge(compared.found, compared.data, config, "TrainFlow/5")
+    monkeypatch.setattr(release, "load", lambda _: everything)
+    verdict = release.judge(compared.found, compared.data, config, "TrainFlow/5")
     assert verdict.comparison is not None
     assert not verdict.promote
     assert "no rows of both outcomes that neither model has seen" in verdict.comparison.reason

@@ -5,7 +5,8 @@ from pathlib import Path
 from threading import Thread
 
 import pytest
-from churn import metrics, publish, scores
+from churn.telemetry import prometheus_metrics, push
+from churn.training import metrics
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 GROUP = {"flow": "DataFlow"}
@@ -13,8 +14,8 @@ GROUP = {"flow": "DataFlow"}
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(publish, "FOLDER", tmp_path / "metrics")
-    monkeypatch.delenv(publish.GATEWAY, raising=False)
+    monkeypatch.setattr(push, "FOLDER", tmp_path / "metrics")
+    monkeypatch.delenv(push.GATEWAY, raising=False)
     return tmp_path / "metrics"
 
 
@@ -24,10 +25,10 @@ def _values(file: Path) -> dict[str, float]:
 
 
 def test_a_failure_leaves_the_last_success_where_it_is(folder: Path) -> None:
-    runs = [metrics.RUNS.of(3, status="succeeded"), metrics.RUNS.of(0, status="failed")]
-    assert publish.publish(GROUP, [metrics.LAST_SUCCESS.of(1e9), *runs]) == []
-    runs = [metrics.RUNS.of(3, status="succeeded"), metrics.RUNS.of(1, status="failed")]
-    assert publish.publish(GROUP, [metrics.LAST_FAILURE.of(2e9), *runs]) == []
+    runs = [prometheus_metrics.RUNS.of(3, status="succeeded"), prometheus_metrics.RUNS.of(0, status="failed")]
+    assert push.publish(GROUP, [prometheus_metrics.LAST_SUCCESS.of(1e9), *runs]) == []
+    runs = [prometheus_metrics.RUNS.of(3, status="succeeded"), prometheus_metrics.RUNS.of(1, status="failed")]
+    assert push.publish(GROUP, [prometheus_metrics.LAST_FAILURE.of(2e9), *runs]) == []
     assert _values(folder / "DataFlow.prom") == {
         "pipeline_last_success_timestamp_seconds['DataFlow']": 1e9,
         "pipeline_last_failure_timestamp_seconds['DataFlow']": 2e9,
@@ -40,13 +41,13 @@ def test_a_failure_leaves_the_last_success_where_it_is(folder: Path) -> None:
 def test_a_damaged_file_is_replaced(folder: Path) -> None:
     folder.mkdir()
     (folder / "DataFlow.prom").write_text("half a li")
-    assert publish.publish(GROUP, [metrics.LAST_SUCCESS.of(5)]) == []
+    assert push.publish(GROUP, [prometheus_metrics.LAST_SUCCESS.of(5)]) == []
     assert list(_values(folder / "DataFlow.prom").values()) == [5]
 
 
 def test_a_second_data_set_has_a_group_of_its_own(folder: Path) -> None:
     for dataset, score in (("telco", 1.0), ("bank", 0.5)):
-        publish.publish({**GROUP, "dataset": dataset}, [metrics.QUALITY.of(score)])
+        push.publish({**GROUP, "dataset": dataset}, [prometheus_metrics.QUALITY.of(score)])
     assert sorted(path.name for path in folder.iterdir()) == ["DataFlow-bank.prom", "DataFlow-telco.prom"]
     assert _values(folder / "DataFlow-bank.prom") == {"data_quality_score['DataFlow', 'bank']": 0.5}
 
@@ -65,8 +66,8 @@ def test_a_push_adds_to_the_group_and_names_what_it_sends(monkeypatch: pytest.Mo
 
     server = HTTPServer(("127.0.0.1", 0), Gateway)
     Thread(target=server.handle_request).start()
-    monkeypatch.setenv(publish.GATEWAY, f"http://127.0.0.1:{server.server_port}")
-    assert publish.publish(GROUP, [metrics.RUNS.of(7, status="failed")]) == []
+    monkeypatch.setenv(push.GATEWAY, f"http://127.0.0.1:{server.server_port}")
+    assert push.publish(GROUP, [prometheus_metrics.RUNS.of(7, status="failed")]) == []
     server.server_close()
     ((path, text),) = got
     assert path == "/metrics/job/churnflow/flow/DataFlow"
@@ -77,22 +78,22 @@ def test_a_push_adds_to_the_group_and_names_what_it_sends(monkeypatch: pytest.Mo
 def test_a_pushgateway_that_is_down_is_said_and_nothing_more(
     folder: Path, monkeypatch: pytest.MonkeyPatch, address: str
 ) -> None:
-    monkeypatch.setenv(publish.GATEWAY, address)
-    (problem,) = publish.publish(GROUP, [metrics.LAST_SUCCESS.of(1)])
+    monkeypatch.setenv(push.GATEWAY, address)
+    (problem,) = push.publish(GROUP, [prometheus_metrics.LAST_SUCCESS.of(1)])
     assert problem.startswith(f"The metrics are not pushed: CHURNFLOW_PUSHGATEWAY={address}: ")
     assert (folder / "DataFlow.prom").is_file()
 
 
 def test_a_folder_that_cannot_be_written_is_said_too(folder: Path) -> None:
     folder.write_text("in the way")
-    (problem,) = publish.publish(GROUP, [metrics.LAST_SUCCESS.of(1)])
+    (problem,) = push.publish(GROUP, [prometheus_metrics.LAST_SUCCESS.of(1)])
     assert problem.startswith("The metrics file is not written: ")
 
 
 def test_labels_are_those_that_the_list_names() -> None:
     with pytest.raises(ValueError, match="feature_drift_score has the labels"):
-        metrics.FEATURE_DRIFT.of(0.1, feature="tenure")
+        prometheus_metrics.FEATURE_DRIFT.of(0.1, feature="tenure")
 
 
 def test_every_score_of_the_holdout_has_its_metric() -> None:
-    assert tuple(metrics.SCORES) == scores.METRICS
+    assert tuple(prometheus_metrics.SCORES) == metrics.METRICS

@@ -5,11 +5,16 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from churn import conform, explain, features, generator, intake, models, predictions, ranking, scoring
-from churn.config import Family, File
-from churn.dataset import Dataset
-from churn.environment import STATE
+from churn.data import casting, features, synthetic
 from churn.errors import ChurnError
+from churn.serving import batch_scoring, prediction_log
+from churn.settings.data import File
+from churn.settings.dataset import Dataset
+from churn.settings.environment import STATE
+from churn.settings.score import Score
+from churn.settings.train import Family
+from churn.training import estimators, onnx_scorer, shapley
+from churn.validation import ingestion
 
 FAMILY = Family(name="linear", estimator="sklearn.linear_model.LogisticRegression", impute=True, scale=True)
 WORTH = {"contact_cost": 5.0, "success_rate": 0.3, "margin_column": "MonthlyCharges"}
@@ -17,15 +22,17 @@ WORTH = {"contact_cost": 5.0, "success_rate": 0.3, "margin_column": "MonthlyChar
 
 @pytest.fixture(scope="module")
 def customers(telco: Dataset) -> pd.DataFrame:
-    return conform.conform(generator.generate(telco, 300, seed=5), telco)[0]
+    return casting.cast(synthetic.generate(telco, 300, seed=5), telco)[0]
 
 
-def _scorer(telco: Dataset, customers: pd.DataFrame, folder: Path, worth: dict[str, object] | None) -> scoring.Scorer:
-    inputs, outcome = features.frame(telco, customers), models.outcome(telco, customers)
-    pipeline = models.build(FAMILY, telco, 0, {}).fit(inputs, outcome)
+def _scorer(
+    telco: Dataset, customers: pd.DataFrame, folder: Path, worth: dict[str, object] | None
+) -> onnx_scorer.Scorer:
+    inputs, outcome = features.frame(telco, customers), features.outcome(telco, customers)
+    pipeline = estimators.build(FAMILY, telco, 0, {}).fit(inputs, outcome)
     about = {"dataset": telco.model_dump(mode="json"), "threshold": 0.3, "value": worth}
-    scoring.write(folder, pipeline, {**about, explain.BACKGROUND: explain.background(telco, customers, 0)})
-    return scoring.Scorer(folder)
+    onnx_scorer.write(folder, pipeline, {**about, shapley.BACKGROUND: shapley.background(telco, customers, 0)})
+    return onnx_scorer.Scorer(folder)
 
 
 @pytest.mark.parametrize("worth", [None, WORTH], ids=["by probability", "by value"])
@@ -34,8 +41,8 @@ def test_the_best_to_contact_come_first(
 ) -> None:
     monkeypatch.setenv("CHURNFLOW_SCORES", str(tmp_path))
     scorer = _scorer(telco, customers, tmp_path / "model", worth)
-    shards = [ranking.score(scorer, customers.iloc[a:b], "run") for a, b in ranking.shards(300, 120)]
-    found = ranking.rank(scorer, customers, shards[::-1], ranking.Score(explained=10), "list")
+    shards = [batch_scoring.score(scorer, customers.iloc[a:b], "run") for a, b in batch_scoring.shards(300, 120)]
+    found = batch_scoring.rank(scorer, customers, shards[::-1], Score(explained=10), "list")
     listed = pd.read_csv(found.place)
     key = "expected_value" if worth else "probability"
     assert listed[key].is_monotonic_decreasing
@@ -54,8 +61,8 @@ def test_a_reason_names_the_customers_own_value(
 ) -> None:
     monkeypatch.setenv("CHURNFLOW_SCORES", str(tmp_path))
     scorer = _scorer(telco, customers, tmp_path / "model", None)
-    found = ranking.rank(
-        scorer, customers, [ranking.score(scorer, customers, "run")], ranking.Score(explained=5), "list"
+    found = batch_scoring.rank(
+        scorer, customers, [batch_scoring.score(scorer, customers, "run")], Score(explained=5), "list"
     )
     first = pd.read_csv(found.place).iloc[0]
     name, text = first.reason_1.split(" = ")
@@ -68,48 +75,48 @@ def test_a_repeated_step_logs_the_same_part_again(
 ) -> None:
     from datetime import UTC, datetime, timedelta
 
-    from churn.registry import Registered
+    from churn.registry.model_registry import Registered
 
     monkeypatch.setenv("CHURNFLOW_PREDICTIONS", str(tmp_path / "log"))
     scorer = _scorer(telco, customers, tmp_path / "model", None)
     now, model = datetime.now(UTC), Registered("churn", "3", "run", {"data_version": "abc"})
     for _ in range(2):
-        scored = ranking.score(scorer, customers, "run")
-        ranking.log(scorer, model, customers, scored, int(now.timestamp() * 1e6), "score-run-0")
-    logged = predictions.read(telco, now - timedelta(hours=1), now + timedelta(hours=1))
+        scored = batch_scoring.score(scorer, customers, "run")
+        batch_scoring.log(scorer, model, customers, scored, int(now.timestamp() * 1e6), "score-run-0")
+    logged = prediction_log.read(telco, now - timedelta(hours=1), now + timedelta(hours=1))
     assert sorted(logged.prediction_id) == sorted(scored.prediction_id)
     assert set(logged.model_version) == {"3"}
 
 
 def test_rows_with_errors_are_set_aside_and_too_many_stop_the_run(telco: Dataset, tmp_path: Path) -> None:
-    rows = generator.generate(telco, 200, seed=6).drop(columns="Churn")
+    rows = synthetic.generate(telco, 200, seed=6).drop(columns="Churn")
     rows.loc[[3, 8], "Contract"] = "Monthly"
     rows.to_csv(tmp_path / "customers.csv", index=False)
     origin = [File(kind="file", path=str(tmp_path / "customers.csv"))]
-    table, aside, _ = ranking.screen(origin, telco, ranking.Score(quarantine=0.01))
+    table, aside, _ = batch_scoring.screen(origin, telco, Score(quarantine=0.01))
     assert (len(table), aside.row.tolist()) == (198, [4, 9])
     assert aside.reasons.str.startswith("Contract is one of").all()
-    text, said = intake.quarantine(aside, "test-ranking")
+    text, said = ingestion.quarantine(aside, "test-ranking")
     assert text.splitlines()[1].endswith(",4")
     assert said == [f"2 rows with errors set aside, with the reasons: {STATE / 'quarantine' / 'test-ranking.csv'}"]
     with pytest.raises(ChurnError, match=r"column 'Contract'.*'Monthly' in row 4"):
-        ranking.screen(origin, telco, ranking.Score(quarantine=0.005))
+        batch_scoring.screen(origin, telco, Score(quarantine=0.005))
 
 
 def test_header_lines_among_the_customers_are_counted(telco: Dataset, tmp_path: Path) -> None:
-    rows = generator.generate(telco, 50, seed=6).drop(columns="Churn")
+    rows = synthetic.generate(telco, 50, seed=6).drop(columns="Churn")
     file = tmp_path / "customers.csv"
     rows.to_csv(file, index=False)
     file.write_text(file.read_text() + file.read_text().splitlines()[0])
-    table, _, notes = ranking.screen([File(kind="file", path=str(file))], telco, ranking.Score())
+    table, _, notes = batch_scoring.screen([File(kind="file", path=str(file))], telco, Score())
     assert len(table) == 50
     assert notes == (f"{file}: left out: repeated header lines (1)",)
 
 
 def test_a_column_with_a_name_of_the_list_is_refused(telco: Dataset) -> None:
-    from churn.dataset import read
+    from churn.settings.dataset import read
 
     described = telco.model_dump(mode="json")
     described["columns"]["rank"] = {"type": "integer"}
     with pytest.raises(ChurnError, match="rank have names of the list's own"):
-        ranking.screen([], read(described), ranking.Score())
+        batch_scoring.screen([], read(described), Score())

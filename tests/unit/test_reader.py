@@ -15,8 +15,8 @@ import openpyxl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from churn import reader
 from churn.errors import ChurnError
+from churn.files import reader
 
 PLAIN = "id,city,paid\n1,Köln,10.5\n2,Bonn,20\n"
 TABLE = {"id": ["1", "2"], "city": ["Köln", "Bonn"], "paid": ["10.5", "20"]}

@@ -5,9 +5,10 @@ import io
 from dataclasses import dataclass
 from typing import Any
 
-from churn import config, reader, text_encoding
-from churn.conform import conform
-from churn.dataset import Dataset
+from churn.data.casting import cast
+from churn.files import reader, text_encoding
+from churn.settings import core
+from churn.settings.dataset import Dataset
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
@@ -32,7 +33,7 @@ values = ["True", "False"]
 positive = "True"
 """
 COLUMNS = ["key", "note", "amount", "flag", "left"]
-DATASETS = {mark: config.parse(Dataset, DESCRIPTION.format(decimal=mark), "dressed.toml") for mark in ".,"}
+DATASETS = {mark: core.parse(Dataset, DESCRIPTION.format(decimal=mark), "dressed.toml") for mark in ".,"}
 NOTES = st.text(st.sampled_from("abcXYZ019 äöéñßŁж,;|\t\"'.-\n€"), max_size=12)
 
 
@@ -104,7 +105,7 @@ def test_every_dress_gives_the_same_table(rows: list[tuple[Any, ...]], dress: Dr
     data = written(rows, dress, spelling)
     # What could be UTF-8 as well is refused, not read as Windows-1252: another test's matter.
     assume(dress.encoding != "cp1252" or not text_encoding.MULTIBYTE.search(data))
-    found, unreadable = conform(reader.parse(data, "f.csv").table.to_pandas(), DATASETS[dress.decimal])
+    found, unreadable = cast(reader.parse(data, "f.csv").table.to_pandas(), DATASETS[dress.decimal])
     assert unreadable == {}
     assert found["key"].tolist() == [f"K{i}" for i in range(len(rows))]
     assert found["note"].fillna("").tolist() == [note.replace("\n", dress.end).strip() for note, *_ in rows]

@@ -8,15 +8,21 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from churn import checks, config, describe, folds, leakage, profile, quality, reader, split, toml
-from churn.config import DataConfig, Quality, Search, Split
-from churn.dataset import Dataset
+from churn.data import split
 from churn.errors import ChurnError
+from churn.files import reader
+from churn.schema_inference import infer
+from churn.settings import core
+from churn.settings.data import DataConfig, Quality, Split
+from churn.settings.dataset import Dataset
+from churn.settings.train import Search
+from churn.training import folds
+from churn.validation import checks, leakage, profile, toml_text, validation
 from conftest import TIMED
 from described import DAYS, LEFT, ROWS, customers, of, rng
 
 VALUE = r'("[^"]*"|\[[^\]]*\]|true|false|-?[\d.]+)'
-MINE = config.Quality(leakage="error", drifted="error", unlabelled="error")
+MINE = Quality(leakage="error", drifted="error", unlabelled="error")
 
 
 def written(said: str, text: str = "") -> dict[str, Any]:
@@ -33,7 +39,7 @@ def written(said: str, text: str = "") -> dict[str, Any]:
 
 def refused(frame: pd.DataFrame, dataset: Dataset, limits: Quality = MINE) -> checks.Check:
     """The one check that stops the run, as it is said."""
-    report = quality.validate(frame, dataset, limits, "x.csv").report
+    report = validation.validate(frame, dataset, limits, "x.csv").report
     with pytest.raises(ChurnError, match=r"x\.csv: 1 of"):
         report.require("x.csv")
     return report.errors[0]
@@ -41,7 +47,7 @@ def refused(frame: pd.DataFrame, dataset: Dataset, limits: Quality = MINE) -> ch
 
 def described(said: str = "") -> Dataset:
     """The description, with what a message said written into it."""
-    return config.check(Dataset, written(said) if said else tomllib.loads(TEXT), "bank.toml")
+    return core.check(Dataset, written(said) if said else tomllib.loads(TEXT), "bank.toml")
 
 
 def changed(column: str, *cells: Any) -> pd.DataFrame:
@@ -84,7 +90,7 @@ def test_what_is_written_into_the_description_lets_the_run_go_on(case: str) -> N
     assert check.column == column
     (keys,) = [check.remedy] if "such as" not in check.remedy else [check.remedy.replace("format, such as", "format =")]
     dataset = described(keys)
-    found = quality.validate(frame, dataset, MINE, "x.csv")
+    found = validation.validate(frame, dataset, MINE, "x.csv")
     assert found.report.errors == ()
     assert [None if pd.isna(cell) else cell for cell in found.table[column][: len(cells)]] == cells
 
@@ -95,7 +101,7 @@ def test_a_new_level_is_added(key: str, cell: str, value: str) -> None:
     check = refused(frame, described())
     assert f"add the value to '{key}' in config/datasets/bank.toml [columns.plan]" in check.remedy
     dataset = described(f'[columns.plan] values = ["basic", "gold", "{value}"]')
-    assert quality.validate(frame, dataset, MINE, "x.csv").table["plan"][0] == value
+    assert validation.validate(frame, dataset, MINE, "x.csv").table["plan"][0] == value
 
 
 @pytest.mark.parametrize(
@@ -111,7 +117,7 @@ def test_a_new_outcome_is_one_of_three_things(lines: str, churned: int, rows: in
     check = refused(frame, described())
     assert all(f"'{key}'" in check.remedy for key in ("values", "positive", "leave_out"))
     dataset = described(f"[columns.Churn] {lines}")
-    found = quality.validate(frame, dataset, MINE, "x.csv")
+    found = validation.validate(frame, dataset, MINE, "x.csv")
     assert found.report.errors == ()
     assert (len(found.table), (found.table["Churn"] == dataset.positive).sum()) == (rows, churned)
 
@@ -120,7 +126,7 @@ def test_a_range_is_widened() -> None:
     frame = changed("paid", "5000")
     check = refused(frame, described())
     assert "change min and max in config/datasets/bank.toml [columns.paid]" in check.remedy
-    assert not quality.validate(frame, described("[columns.paid] max = 10000"), MINE, "x.csv").report.errors
+    assert not validation.validate(frame, described("[columns.paid] max = 10000"), MINE, "x.csv").report.errors
 
 
 @pytest.mark.parametrize(
@@ -135,7 +141,7 @@ def test_how_numbers_are_written_is_said(cells: tuple[str, ...], lines: str, val
     frame = changed("paid", *cells)
     check = refused(frame, described())
     assert "say how they are written: decimal, thousands, unit or negative in config/datasets/bank.toml" in check.remedy
-    found = quality.validate(frame, described(f"[columns.paid] {lines}"), MINE, "x.csv")
+    found = validation.validate(frame, described(f"[columns.paid] {lines}"), MINE, "x.csv")
     assert found.report.errors == ()
     assert found.table["paid"][0] == value
 
@@ -143,38 +149,38 @@ def test_how_numbers_are_written_is_said(cells: tuple[str, ...], lines: str, val
 def test_a_column_that_is_missing_is_added_or_described_no_more() -> None:
     frame = base().drop(columns="plan")
     with pytest.raises(ChurnError, match=r"'plan' is missing; .*Add it to the file, or describe the file's columns in"):
-        quality.validate(frame, described(), MINE, "x.csv")
+        validation.validate(frame, described(), MINE, "x.csv")
     without = re.sub(r"\[columns\.plan\]\n.*?\n\n", "", TEXT, flags=re.DOTALL)
     for given, text in ((base(), TEXT), (frame, without)):
-        dataset = config.parse(Dataset, text, "bank.toml")
-        assert not quality.validate(given, dataset, MINE, "x.csv").report.errors
+        dataset = core.parse(Dataset, text, "bank.toml")
+        assert not validation.validate(given, dataset, MINE, "x.csv").report.errors
 
 
 def _settings(check: checks.Check) -> Quality:
     """config/data.toml's [quality] after the remedy."""
-    lines = "\n".join(toml.line(*item) for item in MINE.model_dump(exclude_none=True).items())
+    lines = "\n".join(toml_text.line(*item) for item in MINE.model_dump(exclude_none=True).items())
     file = f'[[source]]\nkind = "generate"\n[quality]\n{lines}\n'
-    return config.check(DataConfig, written(check.remedy, file), "data.toml").quality
+    return core.check(DataConfig, written(check.remedy, file), "data.toml").quality
 
 
 def test_rows_without_an_outcome_are_dropped_where_the_remedy_is_followed() -> None:
     frame = changed("Churn", "", "")
     check = refused(frame, described())
-    found = quality.validate(frame, described(), _settings(check), "x.csv")
+    found = validation.validate(frame, described(), _settings(check), "x.csv")
     assert found.report.errors == ()
     assert found.report.left_out == ("rows without an outcome (2)",)
     back = _settings(found.report.warnings[0])  # and the other way: the warning says how to be stricter
-    assert quality.validate(frame, described(), back, "x.csv").report.errors
+    assert validation.validate(frame, described(), back, "x.csv").report.errors
 
 
 @pytest.mark.parametrize(
     ("limits", "key"), [({"min_rows": 1000}, "min_rows"), ({"churn_share": (0.5, 0.6)}, "churn_share")]
 )
 def test_a_limit_of_the_whole_table_is_changed(limits: dict[str, Any], key: str) -> None:
-    report = quality.validate(base(), described(), Quality(**limits), "x.csv").report
+    report = validation.validate(base(), described(), Quality(**limits), "x.csv").report
     (check,) = [check for check in report.checks if not check.passed]
     assert f"{key} in config/data.toml [quality]" in check.remedy
-    report = quality.validate(base(), described(), Quality(), "x.csv").report
+    report = validation.validate(base(), described(), Quality(), "x.csv").report
     assert all(check.passed for check in report.checks)
 
 
@@ -183,16 +189,16 @@ def test_a_share_of_missing_cells_is_raised() -> None:
     frame = changed("paid", "", "")
     assert "raise max_missing in config/datasets/bank.toml [columns.paid]" in refused(frame, strict).remedy
     wide = described("[columns.paid] missing = true max_missing = 0.01")
-    assert not quality.validate(frame, wide, MINE, "x.csv").report.errors
+    assert not validation.validate(frame, wide, MINE, "x.csv").report.errors
 
 
 def test_a_column_that_gives_the_outcome_away_is_ignored() -> None:
     frame = base().assign(paid=np.where(LEFT, "90", "10"))
     check = refused(frame, described())
     dataset = described(check.remedy)
-    assert not quality.validate(frame, dataset, MINE, "x.csv").report.errors
+    assert not validation.validate(frame, dataset, MINE, "x.csv").report.errors
     assert "paid" not in dataset.raw
-    table = quality.validate(frame, described(), Quality(), "x.csv").table
+    table = validation.validate(frame, described(), Quality(), "x.csv").table
     with pytest.raises(
         ChurnError, match=r"role 'ignore' in config/datasets/bank\.toml.* leakage = 0\.98 in config/train"
     ):
@@ -203,9 +209,9 @@ def test_a_column_that_gives_the_outcome_away_is_ignored() -> None:
 
 def test_a_drift_that_is_expected_is_allowed() -> None:
     dataset = described()
-    before = quality.validate(base(), dataset, MINE, "x.csv")
+    before = validation.validate(base(), dataset, MINE, "x.csv")
     known = profile.profile(before.table, dataset, before.columns)
-    after = quality.validate(base().assign(plan="gold"), dataset, MINE, "x.csv")
+    after = validation.validate(base().assign(plan="gold"), dataset, MINE, "x.csv")
     far = profile.distances(known, after.table, after.columns)
     (check,) = [check for check in profile.drift_checks(far, dataset, MINE) if not check.passed]
     assert "change drift in config/data.toml [quality] or in config/datasets/bank.toml [columns.plan]" in check.remedy
@@ -218,11 +224,11 @@ def test_a_drift_that_is_expected_is_allowed() -> None:
 
 def test_rows_in_quarantine_come_back_once_their_remedy_is_followed() -> None:
     frame, pardon = changed("paid", "Error"), Quality(quarantine=0.01)
-    found = quality.validate(frame, described(), pardon, "x.csv")
+    found = validation.validate(frame, described(), pardon, "x.csv")
     assert (len(found.table), found.quarantine["reasons"].tolist()) == (ROWS - 1, ["paid is a number"])
     (check,) = found.report.warnings
     assert check.remedy.startswith("These rows are in quarantine. ")
-    found = quality.validate(frame, described(check.remedy), pardon, "x.csv")
+    found = validation.validate(frame, described(check.remedy), pardon, "x.csv")
     assert (len(found.table), len(found.quarantine)) == (ROWS, 0)
 
 
@@ -231,18 +237,18 @@ def test_a_word_among_numbers_is_missing_once_the_note_is_followed() -> None:
     found = of(frame)
     (note,) = [note for note in found.decisions if note.startswith("paid: ")]
     assert refused(frame, found.dataset).column == "paid"
-    dataset = config.check(Dataset, written(f"[columns.paid] {note}", found.text), "bank.toml")
-    table = quality.validate(frame, dataset, MINE, "x.csv").table
+    dataset = core.check(Dataset, written(f"[columns.paid] {note}", found.text), "bank.toml")
+    table = validation.validate(frame, dataset, MINE, "x.csv").table
     assert table["paid"].isna().sum() == 40
 
 
 def _time_is_ignored(said: str, text: str) -> Dataset:
     assert "change the role of 'at'" in said
-    return config.parse(Dataset, text.replace('role = "time"', 'role = "ignore"'), "timed.toml")
+    return core.parse(Dataset, text.replace('role = "time"', 'role = "ignore"'), "timed.toml")
 
 
 def test_a_split_or_folds_that_cannot_be_are_mended_as_they_say() -> None:
-    timed = config.parse(Dataset, TIMED, "timed.toml")
+    timed = core.parse(Dataset, TIMED, "timed.toml")
     rows = 200
     table = pd.DataFrame(
         {
@@ -324,4 +330,4 @@ def test_another_target_is_named_as_the_message_proposes() -> None:
     with pytest.raises(ChurnError, match=r"no column 'Chrun'; did you mean '(\w+)'\?") as refusal:
         of(base(), target="Chrun")
     (name,) = re.findall(r"did you mean '(\w+)'", str(refusal.value))
-    assert describe.describe(base(), "bank", "bank.csv", target=name).dataset.target == "Churn"
+    assert infer.describe(base(), "bank", "bank.csv", target=name).dataset.target == "Churn"

@@ -5,9 +5,10 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from churn import conform, generator, request, serving
-from churn.dataset import Dataset, read
-from churn.request import InputSettings, Reader, Rejected
+from churn.data import casting, synthetic
+from churn.serving import packaging, request
+from churn.serving.request import InputSettings, Reader, Rejected
+from churn.settings.dataset import Dataset, read
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +29,7 @@ def refusal(reader: Reader, body: bytes) -> Rejected:
 
 
 def test_generated_customers_are_accepted(telco: Dataset) -> None:
-    rows = serving.json_rows(telco, generator.generate(telco, 500, seed=1))
+    rows = packaging.json_rows(telco, synthetic.generate(telco, 500, seed=1))
     found = Reader(telco, InputSettings(), most_rows=500).customers(json.dumps({"rows": rows}).encode())
     assert found == rows
 
@@ -166,7 +167,7 @@ def test_a_level_is_read_in_the_spellings_of_training(
     assert reader.customer(json.dumps(row).encode()) == expected
     assert reader.customers(json.dumps({"rows": [row]}).encode()) == [expected]
     assert reader.warnings(expected) == []
-    table = conform.conform(pd.DataFrame([row]), towns)[0].astype("object")
+    table = casting.cast(pd.DataFrame([row]), towns)[0].astype("object")
     assert table.where(table.notna(), None).iloc[0].to_dict() == expected
 
 

@@ -13,11 +13,13 @@ import pytest
 import retraining
 import runs
 import yaml
-from churn import config, generator
-from churn.dataset import Dataset
+from churn.data import synthetic
 from churn.errors import ChurnError
-from churn.reference import Reference
-from churn.registry import Registered
+from churn.registry.model_registry import Registered
+from churn.serving.reference import Reference
+from churn.settings import core
+from churn.settings.data import File
+from churn.settings.dataset import Dataset
 from conftest import ROOT
 
 
@@ -44,7 +46,7 @@ def test_the_command_never_leads_to_made_up_customers(
     assert shlex.split(retraining.typed(of_real_customers, ""))[3] == "SOURCE=/exports/it's.csv", "the model's own file"
     monkeypatch.setattr(runs, "read_by", lambda version: "")
     assert retraining.typed(of_real_customers, "") == "make run DATASET=bank SOURCE=FILE"
-    real = (config.File(kind="file", path="daily.csv"),)
+    real = (File(kind="file", path="daily.csv"),)
     monkeypatch.setattr(retraining, "_configured", lambda: real)
     assert retraining.typed(of_real_customers, "") == "make run DATASET=bank", "the settings' own source"
 
@@ -64,7 +66,7 @@ def test_a_retraining_on_made_up_customers_is_refused_before_any_work(
 def test_the_demonstration_shifts_prices_and_contracts_and_nothing_else(telco: Dataset, tmp_path: Path) -> None:
     path = tmp_path / "shifted.toml"
     path.write_text(drift_demo.shifted((ROOT / "config" / "datasets" / "telco.toml").read_text()))
-    before, now = (generator.generate(one, 20_000, seed=5) for one in (telco, config.load(Dataset, path)))
+    before, now = (synthetic.generate(one, 20_000, seed=5) for one in (telco, core.load(Dataset, path)))
     assert now.MonthlyCharges.mean() / before.MonthlyCharges.mean() == pytest.approx(1.3, abs=0.02)
     shares = [(table.Contract == "Month-to-month").mean() for table in (before, now)]
     assert shares[1] == pytest.approx(1 - 0.4 * (1 - shares[0]), abs=0.02)

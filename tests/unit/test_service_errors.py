@@ -15,13 +15,14 @@ from typing import Any
 
 import pytest
 import yaml
-from churn import metrics, predictions
-from churn.request import Problem, Rejected
+from churn.serving import prediction_log
+from churn.serving.request import Problem, Rejected
+from churn.telemetry import prometheus_metrics
 from prometheus_client.parser import text_string_to_metric_families
 
 from bento.app import Answer, App, Route
-from bento.instruments import Instruments
 from bento.log import Log, LogSettings
+from bento.service_metrics import ServiceMetrics
 from tests import promql
 
 SECONDS = 0.3
@@ -45,7 +46,7 @@ def fails(_: bytes) -> Answer:
 def made(work: Callable[[bytes], Answer], long: bool = False) -> App:
     """The real application and its real metrics around one route of ours, and one that is well."""
     routes = {"/predict": Route(work, post=True, limit=1000, long=long), "/model": Route(lambda _: GOOD)}
-    return App(routes, Instruments({"model_version": "1"}), SECONDS)
+    return App(routes, ServiceMetrics({"model_version": "1"}), SECONDS)
 
 
 async def ask(app: App, path: str = "/predict", **given: Any) -> SimpleNamespace:
@@ -73,8 +74,10 @@ def counted(app: App) -> dict[tuple[str, str], float]:
 
 
 def scraped(app: App) -> dict[tuple[str, str], float]:
-    families = text_string_to_metric_families(app.instruments.exposition().decode())
-    found = [sample for family in families for sample in family.samples if sample.name == metrics.REQUESTS.name]
+    families = text_string_to_metric_families(app.metrics.exposition().decode())
+    found = [
+        sample for family in families for sample in family.samples if sample.name == prometheus_metrics.REQUESTS.name
+    ]
     return {(sample.labels["endpoint"], sample.labels["status"]): sample.value for sample in found}
 
 
@@ -116,7 +119,7 @@ def test_counting_a_refusal_may_fail_too(caplog: pytest.LogCaptureFixture, monke
         raise Rejected(422, "no", [Problem("tenure", "range", -1, "more")])
 
     app = made(refuse)
-    monkeypatch.setattr(app.instruments, "rejected", fails)
+    monkeypatch.setattr(app.metrics, "rejected", fails)
     assert asyncio.run(ask(app)).status == 500
     assert "a fault of ours" in caplog.text
 
@@ -198,7 +201,7 @@ def test_no_request_makes_a_new_series() -> None:
 
     asyncio.run(send_anything())
     assert set(counted(app)) == {("/predict", "422"), ("other", "404")}
-    series = [line for line in app.instruments.exposition().decode().splitlines() if not line.startswith("#")]
+    series = [line for line in app.metrics.exposition().decode().splitlines() if not line.startswith("#")]
     assert len(series) < 100
 
 
@@ -223,7 +226,7 @@ def test_the_alert_fires_on_the_series_of_a_service_that_raises(tmp_path: Path) 
     test = {
         "interval": "1m",
         "input_series": [
-            {"series": name.format(metrics.REQUESTS.name, *labels), "values": " ".join(values)}
+            {"series": name.format(prometheus_metrics.REQUESTS.name, *labels), "values": " ".join(values)}
             for labels, values in series.items()
         ],
         "alert_rule_test": [
@@ -252,15 +255,15 @@ def test_the_logs_thread_survives_what_it_cannot_encode_or_write(
 ) -> None:
     dropped: list[int] = []
     settings = LogSettings(part_seconds=0.01)
-    log = Log("feedback", predictions.feedback_schema(), settings, str(tmp_path), dropped.append, lambda rows: None)
-    store, fault = predictions.store, [RuntimeError("a fault of the store's")]
+    log = Log("feedback", prediction_log.feedback_schema(), settings, str(tmp_path), dropped.append, lambda rows: None)
+    store, fault = prediction_log.store, [RuntimeError("a fault of the store's")]
 
     def faulty(*words: Any) -> None:
         if fault:
             raise fault.pop()
         store(*words)
 
-    monkeypatch.setattr(predictions, "store", faulty)
+    monkeypatch.setattr(prediction_log, "store", faulty)
     now = time.time_ns() // 1000
     log.add([("a" * 32, now, "no truth", "one value too many")])
     until(lambda: bool(dropped))

@@ -9,34 +9,35 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from churn import config, generator, sources, tables
-from churn.dataset import Dataset
+from churn.data import sources, synthetic, tables
 from churn.errors import ChurnError
+from churn.settings.data import Source
+from churn.settings.dataset import Dataset
 from pydantic import TypeAdapter
 
 
-def source(**keys: object) -> config.Source:
-    return TypeAdapter(config.Source).validate_python(keys)
+def source(**keys: object) -> Source:
+    return TypeAdapter(Source).validate_python(keys)
 
 
 def table(telco: Dataset, **keys: object) -> pd.DataFrame:
     """What one source gives, typed."""
-    from churn import conform
+    from churn.data import casting
 
     given = source(**keys)
-    return conform.conform(sources.combine([given], [sources.read(given, telco)[0]], telco), telco)[0]
+    return casting.cast(sources.combine([given], [sources.read(given, telco)[0]], telco), telco)[0]
 
 
 @pytest.fixture(scope="module")
 def customers(telco: Dataset) -> pd.DataFrame:
-    return generator.generate(telco, 300, seed=3)
+    return synthetic.generate(telco, 300, seed=3)
 
 
 @pytest.fixture(scope="module")
 def expected(customers: pd.DataFrame, telco: Dataset) -> pd.DataFrame:
-    from churn import conform
+    from churn.data import casting
 
-    return conform.conform(customers, telco)[0]
+    return casting.cast(customers, telco)[0]
 
 
 def test_every_format_gives_the_same_table(
@@ -80,9 +81,9 @@ def test_sources_are_joined_on_the_id(
     parts = [source(kind="file", path=str(tmp_path / "a.csv")),
              source(kind="file", path=str(tmp_path / "b.parquet"), join=True)]  # fmt: skip
     both = sources.combine(parts, [sources.read(part, telco)[0] for part in parts], telco)
-    from churn import conform
+    from churn.data import casting
 
-    pd.testing.assert_frame_equal(conform.conform(both, telco)[0], expected)
+    pd.testing.assert_frame_equal(casting.cast(both, telco)[0], expected)
     twice = pd.concat([customers[["customerID", "tenure"]]] * 2)
     twice.to_parquet(tmp_path / "b.parquet")
     with pytest.raises(ChurnError, match=r"b\.parquet: customerID 'C000000001' occurs twice"):
@@ -187,7 +188,7 @@ def test_a_download_that_never_ends_well_is_not_used(
 
 def test_a_download_has_a_size_limit(server: str, telco: Dataset) -> None:
     Breaking.content = b"x" * (2 << 20)
-    with pytest.raises(ChurnError, match="larger than max_megabytes = 1"):
+    with pytest.raises(ChurnError, match=r"larger than .*max_megabytes = 1"):
         table(telco, kind="http", url=server, max_megabytes=1)
 
 

@@ -3,16 +3,17 @@
 import numpy as np
 import pandas as pd
 import pytest
-from churn import conform, describe, generator, split
-from churn.config import Split
-from churn.dataset import Dataset
+from churn.data import casting, split, synthetic
+from churn.data.split import HOLDOUT, NEITHER, TRAIN
 from churn.errors import ChurnError
-from churn.split import HOLDOUT, NEITHER, TRAIN
+from churn.schema_inference import infer
+from churn.settings.data import Split
+from churn.settings.dataset import Dataset
 
 
 @pytest.fixture(scope="module")
 def customers(telco: Dataset) -> pd.DataFrame:
-    return conform.conform(generator.generate(telco, 2000, seed=0), telco)[0]
+    return casting.cast(synthetic.generate(telco, 2000, seed=0), telco)[0]
 
 
 @pytest.fixture(scope="module")
@@ -22,8 +23,8 @@ def nameless() -> tuple[Dataset, pd.DataFrame]:
     frame = pd.DataFrame(
         {"x": rng.integers(0, 40, 1000), "y": rng.integers(0, 5, 1000), "churn": rng.integers(0, 2, 1000)}
     )
-    dataset = describe.describe(frame, "small", "small.csv").dataset
-    return dataset, conform.conform(frame, dataset)[0]
+    dataset = infer.describe(frame, "small", "small.csv").dataset
+    return dataset, casting.cast(frame, dataset)[0]
 
 
 def _panel(timed: Dataset, customers: int, rows: int, moments: int) -> pd.DataFrame:
@@ -38,7 +39,7 @@ def _panel(timed: Dataset, customers: int, rows: int, moments: int) -> pd.DataFr
         "x": rng.normal(size=customers)[who],
         "left": rng.integers(0, 2, len(who)),
     }
-    return conform.conform(pd.DataFrame(table), timed)[0]
+    return casting.cast(pd.DataFrame(table), timed)[0]
 
 
 def test_the_share_is_held_out_and_the_seed_decides_whom(telco: Dataset, customers: pd.DataFrame) -> None:
@@ -48,6 +49,15 @@ def test_the_share_is_held_out_and_the_seed_decides_whom(telco: Dataset, custome
     for found in (one, other):
         assert (found == HOLDOUT).mean() == pytest.approx(0.25, abs=4 * np.sqrt(0.25 * 0.75 / 2000))
         assert set(found.tolist()) == {TRAIN, HOLDOUT}
+
+
+@pytest.mark.parametrize(("share", "seeds"), [(0.2, range(5, 10)), (0.1, range(10)), (0.3, range(3))])
+def test_consecutive_seeds_hold_out_different_customers(
+    telco: Dataset, customers: pd.DataFrame, share: float, seeds: range
+) -> None:
+    held_out = sum((split.sides(customers, telco, Split(holdout=share, seed=s)) == HOLDOUT).astype(int) for s in seeds)
+    assert held_out.max() == 1
+    assert held_out.mean() == pytest.approx(share * len(seeds), abs=0.05)
 
 
 @pytest.mark.parametrize("with_id", [True, False])
@@ -78,7 +88,7 @@ def test_with_a_time_column_the_latest_rows_are_held_out_and_nobody_is_on_both_s
     days = pd.date_range("2025-01-01", periods=1000).astype(str)
     columns = {"customer": rng.integers(0, 900, 1000).astype(str), "x": rng.normal(size=1000)}
     frame = pd.DataFrame({**columns, "at": days, "left": rng.integers(0, 2, 1000)})
-    frame = conform.conform(frame.sample(frac=1, random_state=0), timed)[0]
+    frame = casting.cast(frame.sample(frac=1, random_state=0), timed)[0]
     side = split.sides(frame, timed, Split())
     assert (side == HOLDOUT).sum() == 200
     assert frame["at"][side == HOLDOUT].min() > frame["at"][side != HOLDOUT].max()
@@ -105,11 +115,11 @@ def test_without_an_id_equal_rows_stay_together(nameless: tuple[Dataset, pd.Data
     side = split.sides(typed, dataset, Split())
     keys = pd.util.hash_pandas_object(typed[list(dataset.raw)], index=False)
     assert not set(keys[side == TRAIN]) & set(keys[side == HOLDOUT])
-    assert (side == HOLDOUT).mean() == pytest.approx(0.2, abs=0.05)
+    assert (side == HOLDOUT).mean() == pytest.approx(0.2, abs=4 * np.sqrt(0.2 * 0.8 / keys.nunique()))
 
 
 def test_a_side_that_cannot_be_used_is_refused(telco: Dataset) -> None:
-    frame = conform.conform(generator.generate(telco, 100, seed=0), telco)[0]
+    frame = casting.cast(synthetic.generate(telco, 100, seed=0), telco)[0]
     with pytest.raises(ChurnError, match=r"the holdout would hold \d+ customers.*\[split\]"):
         split.sides(frame, telco, Split(holdout=0.05))
     with pytest.raises(ChurnError, match=r"would hold \d+ customers, 0 of them churned"):

@@ -7,28 +7,25 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from churn import (
-    conform,
-    evaluation,
-    explain,
-    features,
-    generator,
-    models,
-    predictions,
-    ranking,
-    scoring,
-    selection,
-    serving,
-    tuning,
-    value,
-    versioning,
-    windows,
-)
-from churn.config import Family, Search, Slices, Worth, parse
-from churn.dataset import Dataset, read
+from churn.data import casting, features, snapshots, synthetic
 from churn.errors import ChurnError
-from churn.reference import Reference
-from churn.registry import Registered
+from churn.monitoring import windows
+from churn.registry.model_registry import Registered
+from churn.serving import batch_scoring, packaging, prediction_log
+from churn.serving.reference import Reference
+from churn.settings.core import parse
+from churn.settings.dataset import Dataset, read
+from churn.settings.score import Score
+from churn.settings.train import Family, Search, Slices, Worth
+from churn.training import (
+    estimators,
+    evaluation,
+    expected_profit,
+    hyperparameter_search,
+    onnx_scorer,
+    selection,
+    shapley,
+)
 
 RNG = np.random.default_rng(5)
 TRUE = RNG.beta(1.2, 3, 3000)
@@ -46,10 +43,10 @@ def _worth(**changed: float) -> Worth:
 def test_gains_by_hand() -> None:
     table = pd.DataFrame({"MonthlyCharges": [10.0, 20.0]})
     # A churner: 0.5 x (450 - 50) - 10; one who stays anyway: the offer and the contact are lost.
-    assert value.gains(_worth(), table, np.array([1, 0])).tolist() == [190.0, -60.0]
+    assert expected_profit.gains(_worth(), table, np.array([1, 0])).tolist() == [190.0, -60.0]
     by_column = Worth(contact_cost=0.0, success_rate=1.0, margin_column="MonthlyCharges", horizon=12.0)
-    assert value.gains(by_column, table, np.array([1, 1])).tolist() == [120.0, 240.0]
-    assert value.expected(_worth(), table, np.array([1.0, 0.24])).tolist() == pytest.approx([190.0, 0.0])
+    assert expected_profit.gains(by_column, table, np.array([1, 1])).tolist() == [120.0, 240.0]
+    assert expected_profit.expected(_worth(), table, np.array([1.0, 0.24])).tolist() == pytest.approx([190.0, 0.0])
 
 
 @pytest.mark.parametrize(
@@ -65,17 +62,17 @@ def test_with_a_fixed_margin_the_break_even_is_the_same_rule_as_the_profit(
     changed: dict[str, float], threshold: float
 ) -> None:
     worth = _worth(**changed)
-    assert value.break_even(worth, worth.margin) == pytest.approx(threshold)
+    assert expected_profit.break_even(worth, worth.margin) == pytest.approx(threshold)
     chances = np.linspace(0, 0.9999, 5000)
-    decided = value.decide(worth, {}, chances, 0.5)
+    decided = expected_profit.decide(worth, {}, chances, 0.5)
     assert (decided == (chances > threshold)).all()
-    assert (value.thresholds(worth, {}, 3, 0.5) == value.break_even(worth, worth.margin)).all()
+    assert (expected_profit.thresholds(worth, {}, 3, 0.5) == expected_profit.break_even(worth, worth.margin)).all()
 
 
 def test_of_honest_probabilities_no_other_threshold_earns_more_than_the_break_even() -> None:
     many = np.random.default_rng(1).beta(1.2, 3, 200_000)
-    gain = value.gains(_worth(), {}, (np.random.default_rng(2).random(200_000) < many).astype(int))
-    found = value.curve(gain, value.expected(_worth(), {}, many))
+    gain = expected_profit.gains(_worth(), {}, (np.random.default_rng(2).random(200_000) < many).astype(int))
+    found = expected_profit.curve(gain, expected_profit.expected(_worth(), {}, many))
     profits = [np.where(t <= many, gain, 0).mean() for t in np.linspace(0, 1, 201)]
     assert found.earned == pytest.approx(max(profits), abs=0.05)
     assert found.contacted == pytest.approx(np.mean(many > 60 / 250))
@@ -83,32 +80,32 @@ def test_of_honest_probabilities_no_other_threshold_earns_more_than_the_break_ev
 
 
 def test_if_no_contact_pays_nobody_is_contacted() -> None:
-    found = value.curve(np.full(len(TRUE), -1.0), np.full(len(TRUE), -1.0))
+    found = expected_profit.curve(np.full(len(TRUE), -1.0), np.full(len(TRUE), -1.0))
     assert (found.contacted, found.earned) == (0.0, 0.0)
 
 
 def test_without_a_value_the_threshold_decides() -> None:
     chances = np.array([0.2, 0.3, 0.4], dtype=np.float32)
-    assert value.decide(None, {}, chances, float(chances[1])).tolist() == [False, True, True]
-    assert value.thresholds(None, {}, 2, 0.3).tolist() == [0.3, 0.3]
+    assert expected_profit.decide(None, {}, chances, float(chances[1])).tolist() == [False, True, True]
+    assert expected_profit.thresholds(None, {}, 2, 0.3).tolist() == [0.3, 0.3]
 
 
 def test_a_customer_of_unknown_margin_counts_as_the_median_one(telco: Dataset) -> None:
     raw = {"MonthlyCharges": np.array([np.nan, 10.0, 100.0])}
     chances = np.array([0.45, 0.45, 0.45])
     train = pd.DataFrame({"MonthlyCharges": [10.0, 80.0, np.nan, 90.0]})
-    settled = value.settle(BY_COLUMN, train, telco)
+    settled = expected_profit.settle(BY_COLUMN, train, telco)
     assert settled.margin == 80.0 * 6
-    profits = value.expected(settled, raw, chances)
-    assert profits[0] == value.expected(settled, {"MonthlyCharges": np.array([80.0])}, chances[:1])[0]
-    assert value.decide(settled, raw, chances, 0.9).tolist() == (profits > 0).tolist() == [True, False, True]
+    profits = expected_profit.expected(settled, raw, chances)
+    assert profits[0] == expected_profit.expected(settled, {"MonthlyCharges": np.array([80.0])}, chances[:1])[0]
+    assert expected_profit.decide(settled, raw, chances, 0.9).tolist() == (profits > 0).tolist() == [True, False, True]
     given = BY_COLUMN.model_copy(update={"margin": 0.5})
-    assert value.settle(given, train, telco) is given, "whoever names a margin beside the column is believed"
+    assert expected_profit.settle(given, train, telco) is given, "whoever names a margin beside the column is believed"
     # A model of an older release has no margin for such a customer: its threshold decides.
-    assert value.decide(BY_COLUMN, raw, chances, 0.4).tolist() == [True, False, True]
-    assert value.decide(BY_COLUMN, raw, chances, 0.9).tolist() == [False, False, True]
+    assert expected_profit.decide(BY_COLUMN, raw, chances, 0.4).tolist() == [True, False, True]
+    assert expected_profit.decide(BY_COLUMN, raw, chances, 0.9).tolist() == [False, False, True]
     with pytest.raises(ChurnError, match=r"margin_column 'MonthlyCharges'.*median.*add 'margin'"):
-        value.settle(BY_COLUMN, train.assign(MonthlyCharges=np.nan), telco)
+        expected_profit.settle(BY_COLUMN, train.assign(MonthlyCharges=np.nan), telco)
 
 
 def test_a_value_needs_a_margin() -> None:
@@ -126,35 +123,37 @@ def described(telco: Dataset) -> Dataset:
 
 @pytest.fixture(scope="module")
 def customers(described: Dataset) -> pd.DataFrame:
-    table = generator.generate(described, 600, seed=5)
+    table = synthetic.generate(described, 600, seed=5)
     table.loc[::9, "MonthlyCharges"] = np.nan
-    return conform.conform(table, described)[0]
+    return casting.cast(table, described)[0]
 
 
 @pytest.fixture(scope="module")
 def chosen(described: Dataset, customers: pd.DataFrame) -> selection.Chosen:
     search = Search(folds=3)
-    return selection.choose(tuning.tune(FAMILY, search, described, customers), search, described, customers, BY_COLUMN)
+    return selection.choose(
+        hyperparameter_search.tune(FAMILY, search, described, customers), search, described, customers, BY_COLUMN
+    )
 
 
 @pytest.fixture(scope="module")
 def scorer(
     described: Dataset, customers: pd.DataFrame, chosen: selection.Chosen, tmp_path_factory: pytest.TempPathFactory
-) -> scoring.Scorer:
+) -> onnx_scorer.Scorer:
     assert chosen.worth is not None
     folder = tmp_path_factory.mktemp("model")
     manifest = {
         "dataset": described.model_dump(mode="json"), "threshold": chosen.threshold, "model_version": "1",
         "value": chosen.worth.model_dump(mode="json"), "data_version": "d", "family": "linear", "scores": {}, "params": {},
-        explain.BACKGROUND: explain.background(described, customers, 0),
-        "examples": serving.json_rows(described, customers.head(5)),
+        shapley.BACKGROUND: shapley.background(described, customers, 0),
+        "examples": packaging.json_rows(described, customers.head(5)),
     }  # fmt: skip
-    scoring.write(folder, chosen.pipeline, json.loads(json.dumps(manifest)))
-    return scoring.Scorer(folder)
+    onnx_scorer.write(folder, chosen.pipeline, json.loads(json.dumps(manifest)))
+    return onnx_scorer.Scorer(folder)
 
 
 @pytest.fixture(scope="module")
-def pays(described: Dataset, customers: pd.DataFrame, scorer: scoring.Scorer) -> np.ndarray:
+def pays(described: Dataset, customers: pd.DataFrame, scorer: onnx_scorer.Scorer) -> np.ndarray:
     """Whether contacting a customer pays, worked out here again."""
     margin = customers.MonthlyCharges.fillna(customers.MonthlyCharges.median()) * 6
     chance = scorer.table(customers).astype(np.float64)
@@ -174,35 +173,35 @@ def test_training_decides_by_the_expected_profit(
 ) -> None:
     monkeypatch.setattr(evaluation, "RESAMPLES", 3)
     monkeypatch.setattr(evaluation, "REASON_ROWS", 2)
-    data = versioning.Snapshot("v", described, True, customers, customers)
-    whole = models.whole(chosen.pipeline, described)
+    data = snapshots.Snapshot("v", described, True, customers, customers)
+    whole = estimators.whole(chosen.pipeline, described)
     found = evaluation.read_holdout(whole, chosen.threshold, data, 0, Slices(), chosen.worth)
     assert (found.decision == pays).all()
     assert found.scores["recall"] == pytest.approx(found.outcome[pays].sum() / found.outcome.sum())
     assert chosen.worth is not None
     raw = features.from_frame(described, customers)
-    gain = value.gains(chosen.worth, raw, found.outcome)
+    gain = expected_profit.gains(chosen.worth, raw, found.outcome)
     assert found.scores["profit"] == pytest.approx(gain[pays].sum() / len(gain))
-    assert chosen.threshold == pytest.approx(float(value.break_even(chosen.worth, chosen.worth.margin)))
+    assert chosen.threshold == pytest.approx(float(expected_profit.break_even(chosen.worth, chosen.worth.margin)))
 
 
 def test_the_ranked_list_the_log_and_the_reference_decide_alike(
     described: Dataset,
     customers: pd.DataFrame,
-    scorer: scoring.Scorer,
+    scorer: onnx_scorer.Scorer,
     pays: np.ndarray,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("CHURNFLOW_PREDICTIONS", str(tmp_path / "log"))
     monkeypatch.setenv("CHURNFLOW_SCORES", str(tmp_path))
-    scored = ranking.score(scorer, customers, "run")
+    scored = batch_scoring.score(scorer, customers, "run")
     assert (scored.decision == pays).all()
     assert ((scored.expected_value > 0) == pays).all()
-    listed = ranking.rank(scorer, customers, [scored], ranking.Score(explained=1), "list")
+    listed = batch_scoring.rank(scorer, customers, [scored], Score(explained=1), "list")
     assert str(listed) == f"{pays.sum()} of 600 customers are worth a contact"
     now = datetime.now(UTC)
-    ranking.log(
+    batch_scoring.log(
         scorer,
         Registered("churn", "1", "run", {"data_version": "d"}),
         customers,
@@ -210,9 +209,11 @@ def test_the_ranked_list_the_log_and_the_reference_decide_alike(
         int(now.timestamp() * 1e6),
         "x",
     )
-    logged = predictions.read(described, now - timedelta(hours=1), now + timedelta(hours=1)).set_index("prediction_id")
+    logged = prediction_log.read(described, now - timedelta(hours=1), now + timedelta(hours=1)).set_index(
+        "prediction_id"
+    )
     assert (logged.loc[scored.prediction_id, "decision"].to_numpy() == pays).all()
-    kept = predictions.holdout(scorer, customers).to_pandas()
+    kept = prediction_log.holdout(scorer, customers).to_pandas()
     assert (kept.decision == pays).all()
     known = Reference(Registered("churn", "1", "run", {}), described, scorer.threshold, kept, scorer.worth)
     file = tmp_path / "customers.csv"
@@ -222,19 +223,19 @@ def test_the_ranked_list_the_log_and_the_reference_decide_alike(
 
 
 def test_the_service_answers_with_each_customers_own_threshold(
-    described: Dataset, customers: pd.DataFrame, scorer: scoring.Scorer, pays: np.ndarray
+    described: Dataset, customers: pd.DataFrame, scorer: onnx_scorer.Scorer, pays: np.ndarray
 ) -> None:
-    from bento.desk import Desk
+    from bento.endpoints import Endpoints
     from bento.settings import ServeConfig
 
-    desk = Desk(scorer, ServeConfig.model_validate({"log": {"enabled": False}}))
-    rows = serving.json_rows(described, customers)
-    answers = json.loads(desk.predict_batch(json.dumps({"rows": rows}).encode()).body)
+    endpoints = Endpoints(scorer, ServeConfig.model_validate({"log": {"enabled": False}}))
+    rows = packaging.json_rows(described, customers)
+    answers = json.loads(endpoints.predict_batch(json.dumps({"rows": rows}).encode()).body)
     assert [a["decision"] for a in answers] == pays.tolist()
     assert all(a["decision"] == (a["expected_value"] > 0) == (a["probability"] > a["threshold"]) for a in answers)
     assert {round(a["threshold"], 12) for a in answers[::9]} == {round(scorer.threshold, 12)}, (
         "unknown margins: the median"
     )
-    told = json.loads(desk.explain(json.dumps(rows[1]).encode()).body)
+    told = json.loads(endpoints.explain(json.dumps(rows[1]).encode()).body)
     for name in ("decision", "threshold", "expected_value"):
         assert told[name] == pytest.approx(answers[1][name])

@@ -10,12 +10,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from churn import features, generator, labels, monitoring, predictions, windows
-from churn.config import check
-from churn.dataset import Dataset, read
+from churn.data import features, synthetic
 from churn.errors import ChurnError
-from churn.monitor_config import MonitorConfig
-from churn.reference import Reference
+from churn.monitoring import assessment, labels, windows
+from churn.serving import prediction_log
+from churn.serving.reference import Reference
+from churn.settings.core import check
+from churn.settings.dataset import Dataset, read
+from churn.settings.monitor import MonitorConfig
 
 NOW = datetime(2026, 3, 10, 6, tzinfo=UTC)
 DAYS = check(
@@ -29,7 +31,7 @@ ROWS = check(
 @pytest.fixture(scope="module")
 def reference(telco: Dataset) -> Reference:
     rng = np.random.default_rng(0)
-    table = generator.generate(telco, 500, seed=1)
+    table = synthetic.generate(telco, 500, seed=1)
     probability = rng.beta(1, 3, 500)
     known = {"probability": probability, "decision": probability >= 0.4, "outcome": rng.random(500) < probability}
     return Reference(
@@ -39,30 +41,30 @@ def reference(telco: Dataset) -> Reference:
 
 def write(telco: Dataset, at: Path, moment: datetime, rows: int, version: str = "3", drop: str = "") -> list[str]:
     """A part of the log; the prediction ids."""
-    table = generator.generate(telco, rows, seed=rows)
+    table = synthetic.generate(telco, rows, seed=rows)
     raw = features.from_frame(telco, table)
     ids = [uuid.uuid4().hex for _ in range(rows)]
-    written = predictions.schema(telco)
+    written = prediction_log.schema(telco)
     micros = int(moment.timestamp() * 1e6)
     made: list[tuple[Any, ...]] = []
     for i, name in enumerate(ids):
         values = [None if v is None or v != v or v == "" else v for v in (raw[c][i] for c in telco.raw)]
         made.append((name, micros + i, version, "d", i / rows, i / rows >= 0.4, *values))
-    content = predictions.encode(written, made)
+    content = prediction_log.encode(written, made)
     if drop:
         from pyarrow import BufferOutputStream, BufferReader, parquet
 
         out = BufferOutputStream()
         parquet.write_table(parquet.read_table(BufferReader(content)).drop_columns([drop]), out)
         content = out.getvalue().to_pybytes()
-    predictions.store(str(at), predictions.part_name(predictions.PREDICTIONS, micros), content)
+    prediction_log.store(str(at), prediction_log.part_name(prediction_log.PREDICTIONS, micros), content)
     return ids
 
 
 def feedback(at: Path, ids: list[str], outcome: bool = True) -> None:
     micros = int(NOW.timestamp() * 1e6) - 1
-    content = predictions.encode(predictions.feedback_schema(), [(name, micros, outcome) for name in ids])
-    predictions.store(str(at), predictions.part_name(predictions.FEEDBACK, micros), content)
+    content = prediction_log.encode(prediction_log.feedback_schema(), [(name, micros, outcome) for name in ids])
+    prediction_log.store(str(at), prediction_log.part_name(prediction_log.FEEDBACK, micros), content)
 
 
 def sizes(found: windows.Analysis) -> list[int]:
@@ -95,8 +97,8 @@ def test_an_empty_log_is_one_window_without_rows(reference: Reference, config: M
 
 
 def judged(reference: Reference, found: windows.Analysis, config: MonitorConfig) -> Any:
-    distances = monitoring.drift(reference, found, config)
-    _, verdict = monitoring.judge(found, distances, *monitoring.performance(reference, found, config), config)
+    distances = assessment.drift(reference, found, config)
+    _, verdict = assessment.judge(found, distances, *assessment.performance(reference, found, config), config)
     return verdict
 
 
@@ -163,7 +165,7 @@ def test_outcomes_are_read_in_the_spellings_of_training() -> None:
 
 
 def file(telco: Dataset, path: Path, **columns: object) -> str:
-    generator.generate(telco, 200, seed=3).assign(probability=0.3, **columns).to_csv(path, index=False)
+    synthetic.generate(telco, 200, seed=3).assign(probability=0.3, **columns).to_csv(path, index=False)
     return str(path)
 
 
@@ -218,7 +220,7 @@ def test_a_file_without_a_column_is_refused(telco: Dataset, reference: Reference
 
 
 def test_a_moment_is_utc_unless_it_says_otherwise() -> None:
-    assert monitoring.until("2026-03-10T06:00") == NOW
-    assert monitoring.until("2026-03-10T08:00+02:00") == NOW
+    assert assessment.until("2026-03-10T06:00") == NOW
+    assert assessment.until("2026-03-10T08:00+02:00") == NOW
     with pytest.raises(ChurnError, match="--until yesterday"):
-        monitoring.until("yesterday")
+        assessment.until("yesterday")

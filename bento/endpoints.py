@@ -1,0 +1,222 @@
+"""What each endpoint does: bytes in, answer out. Knows the model, the reader, the log and the metrics, but no HTTP."""
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from churn.data import features
+from churn.errors import ChurnError
+from churn.serving import customer_file, prediction_log, request
+from churn.serving.request import Rejected, Row
+from churn.training import expected_profit, shapley
+from churn.training.onnx_scorer import Scorer
+from pydantic_core import to_json
+
+from bento import openapi
+from bento.app import FILE, Answer, App, Route
+from bento.log import Log
+from bento.service_metrics import CONTENT_TYPE, ServiceMetrics
+from bento.settings import ServeConfig
+
+STATIC = Path(__file__).parent / "static"
+KEYS = "CHURNFLOW_API_KEYS"  # comma-separated; unset or empty: no key is asked for
+_KINDS = {
+    ".html": b"text/html; charset=utf-8",
+    ".js": b"text/javascript",
+    ".css": b"text/css",
+    ".svg": b"image/svg+xml",
+}
+
+
+class Endpoints:
+    """The service's work, one method an endpoint."""
+
+    def __init__(self, scorer: Scorer, settings: ServeConfig) -> None:
+        self._scorer, self._settings = scorer, settings
+        self._versions = {name: scorer.manifest[name] for name in ("model_version", "data_version")}
+        self._reader = request.Reader(
+            scorer.dataset, settings.input, settings.limits.rows, settings.log.enabled and settings.log.customer_id
+        )
+        self._explainer = shapley.Explainer.of(scorer)
+        self._instruments = ServiceMetrics(scorer.manifest)
+        schemas = {
+            prediction_log.PREDICTIONS: prediction_log.schema(scorer.dataset, settings.log.customer_id),
+            prediction_log.FEEDBACK: prediction_log.feedback_schema(),
+        }
+        self._logs = {kind: self._open_log(kind, schema) for kind, schema in schemas.items() if settings.log.enabled}
+        self._logged = schemas[prediction_log.PREDICTIONS].names[len(prediction_log.COLUMNS) :]
+        example = scorer.manifest["examples"][0]
+        self.predict(to_json(example))  # the first run of a session is slow
+        self.explain(to_json(example))
+
+    def app(self) -> App:
+        """The ASGI application over these endpoints."""
+        limits = self._settings.limits
+        single = partial(Route, post=True, limit=limits.customer_bytes)
+        routes = {
+            "/predict": single(self.predict),
+            "/predict_batch": Route(self.predict_batch, post=True, limit=limits.batch_bytes, long=True),
+            "/read": Route(self.read, post=True, limit=limits.batch_bytes, long=True, kind=FILE),
+            "/explain": single(self.explain, long=True),
+            "/model": _fixed(self._model(), open=False),
+            "/livez": _fixed({"status": "alive"}),
+            "/readyz": _fixed({"status": "ready"}),
+            "/metrics": Route(self._metrics, open=True, long=True),
+            "/docs.json": _fixed(openapi.document(self._scorer, self._settings)),
+            "/schema.json": _fixed(openapi.bentoml_schema(self._scorer, self._settings)),
+        }
+        if self._logs:
+            routes["/feedback"] = single(self.feedback)
+        for file in sorted(STATIC.iterdir()):
+            answer = Answer(file.read_bytes(), kind=_KINDS[file.suffix])
+            routes[_PAGES.get(file.name, f"/{file.name}")] = Route(partial(_same, answer), open=True)
+        keys = [key.strip().encode() for key in os.environ.get(KEYS, "").split(",") if key.strip()]
+        return App(routes, self._instruments, limits.seconds, keys)
+
+    def close(self) -> None:
+        """Write what is left of the logs."""
+        for log in self._logs.values():
+            log.close()
+
+    def predict(self, body: bytes) -> Answer:
+        """One customer: probability, decision, versions and prediction id."""
+        row = self._reader.customer(body)
+        answers = self._answers([row])
+        return Answer(to_json(answers[0]), after=self._record([row], answers))
+
+    def predict_batch(self, body: bytes) -> Answer:
+        """``{"rows": [...]}``: a list of what ``predict`` answers, in the same order."""
+        rows = self._reader.customers(body)
+        answers = self._answers(rows)
+        return Answer(to_json(answers), after=self._record(rows, answers))
+
+    def read(self, body: bytes) -> Answer:
+        """A file of customers in any form that training takes: its cells, and the rows to send to predict_batch."""
+        most = self._settings.limits.batch_bytes
+        try:
+            found = customer_file.parse(body, "the file", self._scorer.dataset, self._reader.names, most)
+        except ChurnError as error:
+            raise Rejected(422, str(error)) from None
+        return Answer(to_json(asdict(found)))
+
+    def explain(self, body: bytes) -> Answer:
+        """One customer: each column's contribution to the probability (see ``churn.training.shapley``). It is not logged."""
+        row = self._reader.customer(body)
+        columns = features.from_rows(self._scorer.dataset, [row])
+        (gains,) = self._explainer.reasons(columns, top=len(row))
+        content = {
+            **self._judged(columns, self._scorer.probability(columns))[0],
+            "base_value": self._explainer.base,
+            "reasons": [{"field": name, "value": row[name], "contribution": gain} for name, _, gain in gains],
+            **self._versions,
+        }
+        return Answer(to_json(content))
+
+    def feedback(self, body: bytes) -> Answer:
+        """What became of a customer, for realised performance."""
+        outcome = self._reader.feedback(body)
+        row = (outcome["prediction_id"], time.time_ns() // 1000, outcome["outcome"])
+        record = partial(self._logs[prediction_log.FEEDBACK].add, [row])
+        return Answer(to_json({**outcome, "accepted": True}), status=202, after=record)
+
+    def _answers(self, rows: list[Row]) -> list[dict[str, Any]]:
+        columns = features.from_rows(self._scorer.dataset, rows)
+        judged = self._judged(columns, self._scorer.probability(columns))
+        ids = os.urandom(16 * len(rows)).hex()
+        return [
+            {
+                "prediction_id": ids[32 * i : 32 * i + 32],
+                **answer,
+                **self._versions,
+                "warnings": [problem.as_json() for problem in self._warnings(row)],
+            }
+            for i, (row, answer) in enumerate(zip(rows, judged, strict=True))
+        ]
+
+    def _judged(self, columns: features.Columns, found: np.ndarray) -> list[dict[str, Any]]:
+        """Probability, decision, threshold and expected profit of each customer."""
+        scorer, worth = self._scorer, self._scorer.worth
+        decisions = scorer.decide(columns, found).tolist()
+        limits = expected_profit.thresholds(worth, columns, len(found), scorer.threshold).tolist()
+        profits: list[float | None] = [None] * len(found)
+        if worth is not None:
+            profits = [None if v != v else v for v in expected_profit.expected(worth, columns, found).tolist()]
+        return [
+            {"probability": probability, "decision": decision, "threshold": limit, "expected_value": profit}
+            for probability, decision, limit, profit in zip(found.tolist(), decisions, limits, profits, strict=True)
+        ]
+
+    def _warnings(self, row: Row) -> Sequence[request.Problem]:
+        warnings = self._reader.warnings(row)
+        if warnings:
+            self._instruments.warned(warnings)
+        return warnings
+
+    def _record(self, rows: list[Row], answers: list[dict[str, Any]]) -> Callable[[], None]:
+        """Count and log the answers, once they have been sent."""
+        now = time.time_ns() // 1000
+
+        def record() -> None:
+            self._instruments.predicted([a["probability"] for a in answers], [a["decision"] for a in answers])
+            if self._logs:
+                fixed = [
+                    (a["prediction_id"], now, *self._versions.values(), a["probability"], a["decision"])
+                    for a in answers
+                ]
+                raw = [tuple(map(row.get, self._logged)) for row in rows]
+                self._logs[prediction_log.PREDICTIONS].add([a + b for a, b in zip(fixed, raw, strict=True)])
+
+        return record
+
+    def _open_log(self, kind: str, schema: Any) -> Log:
+        counts = self._instruments
+        return Log(
+            kind,
+            schema,
+            self._settings.log,
+            prediction_log.root(),
+            partial(counts.dropped, kind),
+            partial(counts.waiting, kind),
+        )
+
+    def _model(self) -> dict[str, Any]:
+        manifest, dataset = self._scorer.manifest, self._scorer.dataset
+        told = ("model_version", "data_version", "family", "threshold", "scores", "params")
+        return {
+            **{name: manifest[name] for name in told},
+            "dataset": dataset.model_dump(mode="json"),  # how files are to be read, among others
+            "lineage": {name: value for name, value in manifest.items() if name not in _UNTOLD},
+            "schema": openapi.customer(self._scorer, self._settings),
+            "examples": manifest["examples"],
+            "limits": self._settings.limits.model_dump(),
+        }
+
+    def _metrics(self, _: bytes) -> Answer:
+        return Answer(self._instruments.exposition(), kind=CONTENT_TYPE.encode())
+
+
+_UNTOLD = {
+    "model_version",
+    "data_version",
+    "family",
+    "threshold",
+    "scores",
+    "params",
+    "dataset",
+    "examples",
+    "background",
+}
+_PAGES = {"index.html": "/", "docs.html": "/docs"}
+
+
+def _same(answer: Answer, _: bytes) -> Answer:
+    return answer
+
+
+def _fixed(content: Any, open: bool = True) -> Route:
+    return Route(partial(_same, Answer(to_json(content))), open=open)

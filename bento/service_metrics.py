@@ -1,0 +1,151 @@
+"""The service's Prometheus metrics (names: ``telemetry.prometheus_metrics``). Right with several workers: BentoML names the
+folder in which prometheus-client keeps every worker's values, and any worker answers for all."""
+
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import prometheus_client
+from churn.serving import prediction_log
+from churn.serving.request import Problem
+from churn.telemetry import prometheus_metrics
+from churn.telemetry.prometheus_metrics import Metric
+from prometheus_client import multiprocess
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+
+CONTENT_TYPE = prometheus_client.CONTENT_TYPE_LATEST
+_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
+_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+_TENTHS = tuple(i / 10 for i in range(1, 11))
+
+
+class ServiceMetrics:
+    """What the service counts. Label values come from the data set and the list of endpoints, never from requests."""
+
+    def __init__(self, manifest: dict[str, Any]) -> None:
+        self._registry = prometheus_client.CollectorRegistry()
+        self._version = manifest["model_version"]
+        self._requests = self._counter(prometheus_metrics.REQUESTS)
+        self._seconds = self._histogram(prometheus_metrics.REQUEST_SECONDS, _SECONDS)
+        self._rejections = self._counter(prometheus_metrics.REJECTIONS)
+        self._warnings = self._counter(prometheus_metrics.WARNINGS)
+        self._dropped = self._counter(prometheus_metrics.LOG_DROPPED)
+        for kind in (prediction_log.PREDICTIONS, prediction_log.FEEDBACK):
+            self._dropped.labels(kind)  # as in ``expect``
+        self._waiting = self._gauge(prometheus_metrics.LOG_QUEUE, "livesum")
+        answers = self._counter(prometheus_metrics.PREDICTIONS)
+        self._decided = [answers.labels(self._version, decision) for decision in ("false", "true")]
+        self._probability = self._histogram(prometheus_metrics.PROBABILITY, _TENTHS).labels(self._version)
+        info = {name: str(manifest.get(name, "")) for name in prometheus_metrics.MODEL_INFO.labels}
+        self._gauge(prometheus_metrics.MODEL_INFO, "livemax").labels(**info).set(1)
+        self._children: dict[tuple[str, int], tuple[Any, Any]] = {}
+        _forget_the_dead()
+
+    def expect(self, answers: Iterable[tuple[str, int]]) -> None:
+        """Answers - endpoint and status - that are counted from 0: a rate does not see a series' first value."""
+        for endpoint, status in answers:
+            self._requests.labels(endpoint, str(status))
+
+    def answered(self, endpoint: str, status: int, seconds: float) -> None:
+        """One request, answered."""
+        children = self._children.get((endpoint, status))
+        if children is None:  # finding a child by its labels costs as much as counting
+            children = self._requests.labels(endpoint, str(status)), self._seconds.labels(endpoint)
+            self._children[endpoint, status] = children
+        children[0].inc()
+        children[1].observe(seconds)
+
+    def predicted(self, probabilities: list[float], decisions: list[bool]) -> None:
+        """Customers, answered."""
+        churning = sum(decisions)
+        for decision, number in ((0, len(probabilities) - churning), (1, churning)):
+            if number:
+                self._decided[decision].inc(number)
+        # Each bucket once: observe() for every row of a large batch would keep other requests waiting.
+        places = np.searchsorted(_TENTHS, probabilities)
+        for bucket, number in enumerate(np.bincount(places).tolist()):
+            if number:
+                self._probability._buckets[bucket].inc(number)
+        self._probability._sum.inc(sum(probabilities))
+
+    def rejected(self, problems: list[Problem]) -> None:
+        """A request refused for these reasons."""
+        for problem in problems:
+            self._rejections.labels(*_label(problem)).inc()
+
+    def warned(self, problems: list[Problem]) -> None:
+        """Values that were let through."""
+        for problem in problems:
+            self._warnings.labels(*_label(problem)).inc()
+
+    def dropped(self, kind: str, rows: int) -> None:
+        """Rows of a log that are lost."""
+        self._dropped.labels(kind).inc(rows)
+
+    def waiting(self, kind: str, rows: int) -> None:
+        """Rows of a log that wait to be written."""
+        self._waiting.labels(kind).set(rows)
+
+    def exposition(self) -> bytes:
+        """All workers' metrics in Prometheus' text format."""
+        if os.environ.get(_FOLDER):
+            everything = prometheus_client.CollectorRegistry()
+            multiprocess.MultiProcessCollector(everything)
+        else:
+            everything = self._registry
+        return prometheus_client.generate_latest(everything) + prometheus_client.generate_latest(_Workers())
+
+    def _counter(self, metric: Metric) -> prometheus_client.Counter:
+        return prometheus_client.Counter(metric.name, metric.help, metric.labels, registry=self._registry)
+
+    def _gauge(self, metric: Metric, mode: Any) -> prometheus_client.Gauge:
+        return prometheus_client.Gauge(
+            metric.name, metric.help, metric.labels, registry=self._registry, multiprocess_mode=mode
+        )
+
+    def _histogram(self, metric: Metric, buckets: tuple[float, ...]) -> prometheus_client.Histogram:
+        return prometheus_client.Histogram(
+            metric.name, metric.help, metric.labels, registry=self._registry, buckets=buckets
+        )
+
+
+class _Workers(prometheus_client.registry.Collector):
+    """Memory and CPU time of the worker processes, as Linux tells them; nothing elsewhere. prometheus-client has them for a
+    single process alone."""
+
+    def collect(self) -> Iterator[Any]:
+        memory = GaugeMetricFamily(
+            prometheus_metrics.WORKER_MEMORY.name, prometheus_metrics.WORKER_MEMORY.help, labels=["worker"]
+        )
+        seconds = CounterMetricFamily(
+            prometheus_metrics.WORKER_CPU.name, prometheus_metrics.WORKER_CPU.help, labels=["worker"]
+        )
+        for pid in sorted(_workers()):
+            try:
+                fields = Path("/proc", pid, "stat").read_text().rpartition(")")[2].split()  # proc(5), from the third on
+            except OSError:  # not Linux, or it has just ended
+                continue
+            memory.add_metric([pid], int(fields[21]) * os.sysconf("SC_PAGE_SIZE"))
+            seconds.add_metric([pid], (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK"))
+        yield from (memory, seconds)
+
+
+def _workers() -> set[str]:
+    """The process ids of the workers: each keeps files of its own."""
+    files = Path(os.environ.get(_FOLDER) or os.devnull).glob("gauge_live*_*.db")
+    return {file.stem.rsplit("_", 1)[1] for file in files} or {str(os.getpid())}
+
+
+def _label(problem: Problem) -> tuple[str, str]:
+    # An unknown field's name is the caller's invention: as a label it would make a new series each time.
+    return ("(unknown)" if problem.reason == "unknown_field" else problem.field, problem.reason)
+
+
+def _forget_the_dead() -> None:
+    """Gauges of workers that were killed count no longer."""
+    for file in Path(os.environ.get(_FOLDER) or os.devnull).glob("gauge_live*_*.db"):
+        pid = file.stem.rsplit("_", 1)[1]
+        if not Path("/proc", pid).exists():
+            multiprocess.mark_process_dead(pid)

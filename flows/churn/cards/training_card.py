@@ -1,0 +1,225 @@
+"""What TrainFlow's card shows: the verdict first, then the evidence."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from churn.cards.card_parts import CHURNED, STAYED, Part, Table, figure
+from churn.registry.gate import Gate
+from churn.registry.training_record import Training
+from churn.training.evaluation import Evaluation, Slice
+from churn.training.hyperparameter_search import Candidate
+from churn.training.selection import Chosen
+
+FAINT = "#aaaaaa"
+GROUPS = "In brackets the 99 % interval: the gate closes only where its better end, too, is beyond the bound."
+
+
+def parts(training: Training) -> list[Part]:
+    """The card's parts."""
+    found, chosen, metric = training.found, training.chosen, training.config.search.metric
+    later = "" if training.data.dataset.time is None else ", each tested on later rows than it is fitted on"
+    return [
+        f"# Challenger: {training.winner.family.name}",
+        f"**{training.verdict.summary}** Trained on data version `{training.data.version}`; holdout of {len(found.outcome):,} "
+        "customers, read once.",
+        *([f"**Warnings:** {'; '.join(training.verdict.warnings)}"] if training.verdict.warnings else []),
+        "## Gate",
+        _gate(training.verdict),
+        *looks(training),
+        "## Leaderboard",
+        f"Cross-validated on the training rows ({training.config.search.folds} folds{later}, decided by {_plain(metric)}).",
+        _leaderboard(training.board, metric),
+        _parameters(training.board),
+        "## Holdout",
+        holdout(found),
+        decision(chosen),
+        _curves(found),
+        calibration(chosen),
+        _reliability(found),
+        *([_profit(chosen, found)] if chosen.curve is not None else []),
+        *(["## Groups", GROUPS, groups(found.slices)] if found.slices else []),
+        "## What the model looks at",
+        "Red: the loss of ROC-AUC when the column is shuffled (permutation importance on holdout rows). Blue: by how much "
+        "the column moves a customer's probability on average (mean absolute Shapley value).",
+        _importance(found),
+    ]
+
+
+def holdout(found: Evaluation) -> Table:
+    """Scores with their 95 % bootstrap intervals."""
+    rows = [
+        [name, f"{value:.4f}", *(f"{edge:.4f}" for edge in found.intervals[name])]
+        for name, value in found.scores.items()
+    ]
+    return Table(["score", "holdout", "95 % from", "to"], rows)
+
+
+def looks(training: Training) -> list[str]:
+    """How often the customers of the comparison have been looked at, and what follows; nothing without a comparison."""
+    found, rule = training.verdict.comparison, training.config.promotion
+    if found is None or not found.look:
+        return []
+    fresh = " Customers that no comparison has looked at make it easier again: a data version with new ones."
+    return [
+        f"Look {found.look} at these {found.rows:,} customers, and with every look luck has another chance. So that all looks "
+        f"together promote a model that is no better with a chance of at most {1 - rule.confidence:.1%}, this one asks for "
+        f"{found.confidence_needed:.4%} certainty (alpha spending)." + (fresh if found.look > 1 else "")
+    ]
+
+
+def decision(chosen: Chosen) -> str:
+    """How the decisions come about."""
+    if chosen.curve is None or chosen.worth is None:
+        return (
+            f"A customer counts as churning at a probability of {chosen.threshold:.3f} or more: the threshold with the best "
+            "F1 score on out-of-fold predictions."
+        )
+    who = "a customer" if chosen.worth.margin_column is None else f"a customer who brings {chosen.worth.margin:.2f}"
+    return (
+        f"A customer is worth contacting where the expected profit is above 0; for {who} that is from a probability of "
+        f"{chosen.threshold:.3f} on. On out-of-fold predictions this contacts {chosen.curve.contacted:.1%} of the customers "
+        f"and earns {chosen.curve.earned:.2f} per customer of all."
+    )
+
+
+def calibration(chosen: Chosen) -> str:
+    """What recalibration would do, and whether it is used."""
+    c = chosen.calibration
+    verdict = "It is used." if c.used else "It is not used: it does not lower the Brier score."
+    return (
+        f"Logistic recalibration, out of fold: Brier {c.brier[0]:.4f} to {c.brier[1]:.4f}, expected calibration error "
+        f"{c.ece[0]:.4f} to {c.ece[1]:.4f}. {verdict}"
+    )
+
+
+def groups(slices: Sequence[Slice]) -> Table:
+    """Scores of each group of customers, with the interval where the gate judges by it."""
+
+    def score(s: Slice, name: str) -> str:
+        if not s.scores:
+            return "too few"
+        sure = s.intervals.get(name)
+        return f"{s.scores[name]:.3f}" + (f" ({sure[0]:.3f} to {sure[1]:.3f})" if sure else "")
+
+    shown = ("roc_auc", "recall", "precision", "brier", "ece")
+    rows = [
+        [
+            f"{s.column} = {s.group}",
+            f"{s.rows:,}",
+            f"{s.churned:,}",
+            *(score(s, name) for name in shown),
+            "; ".join(s.warnings),
+        ]
+        for s in slices
+    ]
+    return Table(["group", "customers", "churned", *shown, "warnings"], rows)
+
+
+def _gate(gate: Gate) -> Table:
+    rows = [["ok" if v.passed else "FAILED", v.metric, v.slice or "all", str(v)] for v in gate.verdicts]
+    if (c := gate.comparison) is not None:
+        value = (
+            f"{c.challenger_roc_auc:.4f} against {c.champion_roc_auc:.4f} of version {c.champion} on {c.rows:,} rows, "
+            f"gain {c.gain_low:+.4f} to {c.gain_high:+.4f}: {c.reason}"
+        )
+        rows.append(["better" if c.promote else "not better", "roc_auc", "all", value])
+    return Table(["verdict", "metric", "customers", "evidence"], rows)
+
+
+def _leaderboard(board: list[Candidate], metric: str) -> Table:
+    rows = []
+    for place, candidate in enumerate(board, start=1):
+        low, high = sorted(abs(edge) for edge in candidate.interval)
+        budget = " (time budget)" if candidate.stopped else ""
+        scores = [f"{abs(value):.4f}" for value in candidate.best.scores.values()]
+        spent = f"{candidate.seconds:.0f} s{budget}"
+        rows.append([str(place), candidate.family.name, *scores, f"{low:.4f} to {high:.4f}", spent])
+    return Table(["", "family", *map(_plain, board[0].best.scores), f"{_plain(metric)} 95 %", "search"], rows)
+
+
+def _plain(metric: str) -> str:
+    """An error's name without scikit-learn's sign: its values are shown as they are, lower being better."""
+    return metric.removeprefix("neg_").removesuffix("_score")
+
+
+def _parameters(board: list[Candidate]) -> Table:
+    rows = []
+    for candidate in board:
+        found = candidate.best.params.items()
+        shown = ", ".join(f"{k}={v:.4g}" if isinstance(v, float) else f"{k}={v}" for k, v in found)
+        rows.append([candidate.family.name, shown])
+    return Table(["family", "best parameters"], rows)
+
+
+def _curves(found: Evaluation) -> Any:
+    from sklearn.metrics import ConfusionMatrixDisplay, PrecisionRecallDisplay, RocCurveDisplay
+
+    drawn, axes = figure(11, 3.4, 1, 3)
+    roc, pr, matrix = axes[0]
+    RocCurveDisplay.from_predictions(
+        found.outcome, found.probability, ax=roc, curve_kwargs={"color": CHURNED}, plot_chance_level=True
+    )
+    PrecisionRecallDisplay.from_predictions(
+        found.outcome, found.probability, ax=pr, curve_kwargs={"color": CHURNED}, plot_chance_level=True
+    )
+    ConfusionMatrixDisplay.from_predictions(
+        found.outcome,
+        found.decision.astype(int),
+        display_labels=["stayed", "churned"],
+        ax=matrix,
+        colorbar=False,
+        cmap="Blues",
+    )
+    for axis, title in (
+        (roc, "ROC curve"),
+        (pr, "Precision-recall curve"),
+        (matrix, "Decisions"),
+    ):
+        axis.set_title(title)
+    return drawn
+
+
+def _reliability(found: Evaluation) -> Any:
+    from sklearn.calibration import calibration_curve
+
+    drawn, axes = figure(11, 3.0, 1, 2)
+    curve, spread = axes[0]
+    observed, predicted = calibration_curve(found.outcome, found.probability, n_bins=10, strategy="quantile")
+    curve.plot([0, 1], [0, 1], color=FAINT, linestyle="--")
+    curve.plot(predicted, observed, marker="o", color=CHURNED)
+    curve.set(title="Calibration", xlabel="predicted probability", ylabel="observed share", xlim=(0, 1), ylim=(0, 1))
+    for outcome, colour, label in ((0, STAYED, "stayed"), (1, CHURNED, "churned")):
+        spread.hist(
+            found.probability[found.outcome == outcome],
+            bins=25,
+            range=(0, 1),
+            histtype="step",
+            color=colour,
+            label=label,
+        )
+    spread.axvline(found.threshold, color=FAINT, linestyle="--")
+    spread.set(title="Predicted probabilities", xlabel="probability of churn", ylabel="customers")
+    spread.legend(frameon=False)
+    return drawn
+
+
+def _profit(chosen: Chosen, found: Evaluation) -> Any:
+    assert chosen.curve is not None
+    drawn, axes = figure(11, 3.0)
+    axis = axes[0, 0]
+    axis.plot(chosen.curve.share, chosen.curve.profit, color=STAYED, label="out of fold")
+    if found.curve is not None:
+        axis.plot(found.curve.share, found.curve.profit, color=CHURNED, label="holdout")
+    axis.axvline(chosen.curve.contacted, color=FAINT, linestyle="--")
+    axis.axhline(0, color=FAINT)
+    axis.set(title="Profit per customer", xlabel="share of customers contacted, most profitable first")
+    axis.legend(frameon=False)
+    return drawn
+
+
+def _importance(found: Evaluation) -> Any:
+    drawn, axes = figure(11, 3.4, 1, 2)
+    for axis, ranking, colour in zip(axes[0], (found.importance, found.reasons), (CHURNED, STAYED), strict=True):
+        top = ranking[:12][::-1]
+        axis.barh([name for name, _ in top], [value for _, value in top], color=colour)
+    return drawn

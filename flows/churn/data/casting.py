@@ -1,0 +1,103 @@
+"""Cells as they were found, in the data set's types. Nothing is guessed: what does not fit is reported as it was written."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from churn.data.formats import NumberFormat, moments, numbers
+from churn.settings.dataset import Dataset
+from churn.settings.spelling import BLANKS, Spellings
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def as_text(values: "pd.Series", missing: tuple[str, ...] = ()) -> "pd.Series":
+    """Cells as stripped text of dtype str, or of dtype category if they were so; blank cells and ``missing`` become missing.
+
+    Whole numbers are written without a point (1.0 is '1'), because a column of integers with a gap arrives as floats.
+    """
+    import pandas as pd
+
+    if isinstance(values.dtype, pd.CategoricalDtype):
+        labels = as_text(pd.Series(values.cat.categories), missing)
+        codes, distinct = pd.factorize(labels, sort=True)  # labels may have become equal, or missing (-1)
+        found = values.cat.codes.to_numpy()
+        mapped = codes[found] if len(codes) else found
+        mapped = pd.Series(mapped).where(pd.Series(found) >= 0, -1).to_numpy()
+        return pd.Series(pd.Categorical.from_codes(mapped, distinct), index=values.index)
+    if values.dtype.kind == "f":
+        whole = values.dropna() % 1 == 0
+        values = values.astype("Int64") if whole.all() else values
+    text = values.astype("str").str.strip(BLANKS)
+    present = values.notna() & (text != "")
+    return text.where(present & ~text.isin(missing) if missing else present)
+
+
+def cast(frame: "pd.DataFrame", dataset: Dataset) -> tuple["pd.DataFrame", dict[str, np.ndarray]]:
+    """The described columns of ``frame`` in their types, and for each column with unreadable cells where they are, (n,).
+
+    Numbers become float64, or int64 where whole and complete; categories category; timestamps datetime64 in UTC without a
+    zone; anything else str. Unreadable cells are missing in the result.
+    """
+    import pandas as pd
+
+    typed: dict[str, pd.Series] = {}
+    unreadable: dict[str, np.ndarray] = {}
+    for name in dataset.columns:
+        if name in frame.columns:
+            typed[name], bad = _cast(frame[name], name, dataset)
+            if bad is not None and bad.any():
+                unreadable[name] = bad
+    return pd.DataFrame(typed), unreadable
+
+
+def _cast(values: "pd.Series", name: str, dataset: Dataset) -> "tuple[pd.Series, np.ndarray | None]":
+    column, missing = dataset.columns[name], dataset.missing_words(name)
+    if column.numeric:
+        return _number(values, column.type == "integer", missing, NumberFormat.of(dataset, column))
+    if column.type == "timestamp":
+        if values.dtype.kind != "M":
+            values = as_text(values, missing)
+        found = moments(values, column.format)
+        return found, (found.isna() & values.notna()).to_numpy()
+    text = as_text(values, missing)
+    if column.type != "category":
+        return text.astype("str"), None
+    return _levels(text, dataset.spellings(name) if column.role in ("feature", "target") else None), None
+
+
+def _levels(text: "pd.Series", spellings: Spellings | None) -> "pd.Series":
+    """Sorted and only those that occur: equal columns are then equal bytes, wherever they come from."""
+    import pandas as pd
+
+    found = text.astype("category")
+    codes = found.cat.codes.to_numpy().astype(np.int64)
+    occurs = np.bincount(codes + 1, minlength=len(found.cat.categories) + 1)[1:] > 0  # the code -1 is a missing cell
+    found = found if occurs.all() else found.cat.remove_unused_categories()
+    written = found.cat.categories.tolist()
+    levels = [spellings.level(text) for text in written] if spellings else written
+    if levels == written:
+        return found
+    places, distinct = pd.factorize(pd.Series(levels, dtype="str"), sort=True)  # some have become equal
+    codes = np.append(places, -1)[found.cat.codes.to_numpy()]
+    return pd.Series(pd.Categorical.from_codes(codes, distinct), index=text.index)
+
+
+def _number(
+    values: "pd.Series", integer: bool, missing: tuple[str, ...], form: NumberFormat
+) -> "tuple[pd.Series, np.ndarray | None]":
+    import pandas as pd
+
+    if integer and values.dtype.kind == "i":
+        return values.astype("int64"), None
+    if pd.api.types.is_numeric_dtype(values):
+        number = values.astype("float64")
+    else:
+        values = as_text(values, missing).astype("str")
+        number = numbers(values, form)
+    number = number.where(number.abs() != float("inf"))
+    bad = number.isna() & values.notna()
+    if integer:
+        bad |= number.notna() & (number % 1 != 0)
+    whole = integer and not number.isna().any() and not bad.any()
+    return (number.astype("int64") if whole else number.where(~bad)), bad.to_numpy()

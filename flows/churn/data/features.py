@@ -1,0 +1,88 @@
+"""The one feature function: raw columns in, model inputs out. Training, scoring and serving all call ``build``."""
+
+from collections.abc import Container, Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from churn.settings import expressions
+from churn.settings.dataset import Dataset
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Columns = dict[str, np.ndarray]
+
+
+def build(dataset: Dataset, raw: Mapping[str, np.ndarray]) -> Columns:
+    """Model inputs of n customers, each an array of shape (n,), in the order ``numeric`` then ``categorical``.
+
+    ``raw`` holds float64 (NaN: missing) and text arrays ("": missing). Numbers leave as float32, the precision that
+    ONNX Runtime and XGBoost compute in, so that every path sees the same bits; text leaves as object arrays.
+    """
+    columns = {**raw, **_derived(dataset, raw)}
+    return {name: columns[name].astype(np.float32) for name in dataset.numeric} | {
+        name: columns[name].astype(object) for name in dataset.categorical
+    }
+
+
+def _derived(dataset: Dataset, raw: Mapping[str, np.ndarray]) -> Columns:
+    return {name: expressions.evaluate(feature.expression, raw) for name, feature in dataset.features.items()}
+
+
+def from_rows(dataset: Dataset, rows: Iterable[Mapping[str, Any]]) -> Columns:
+    """Raw columns of customers given as mappings (None: missing), ready for ``build``."""
+    rows = list(rows)
+    columns: Columns = {}
+    for name, column in dataset.raw.items():
+        values = [row[name] for row in rows]
+        if column.numeric:
+            columns[name] = np.array([np.nan if v is None else v for v in values], dtype=np.float64)
+        else:
+            columns[name] = np.array(["" if v is None else v for v in values], dtype=object)
+    return columns
+
+
+def from_frame(dataset: Dataset, frame: "pd.DataFrame", only: Container[str] | None = None) -> Columns:
+    """Raw columns of a table (rows in order), or those of ``only``, ready for ``build``."""
+    columns: Columns = {}
+    for name, column in dataset.raw.items():
+        if only is not None and name not in only:
+            continue
+        if column.numeric:
+            columns[name] = frame[name].to_numpy(dtype=np.float64, na_value=np.nan)
+        else:
+            text = (
+                frame[name].astype("category").cat
+            )  # each level is made an object once; a missing cell has the code -1
+            columns[name] = np.append(text.categories.to_numpy(dtype=object), "")[text.codes.to_numpy()]
+    return columns
+
+
+def frame(dataset: Dataset, table: "pd.DataFrame") -> "pd.DataFrame":
+    """``build`` for a table: a frame of model inputs with the table's index."""
+    import pandas as pd
+
+    built = build(dataset, from_frame(dataset, table))
+    # Text stays object: the encoders compare bytes, and pandas' str type would turn "" and None into one another.
+    series = {name: pd.Series(values, index=table.index, dtype=values.dtype) for name, values in built.items()}
+    return pd.DataFrame(series)
+
+
+def derived(dataset: Dataset, table: "pd.DataFrame") -> "pd.DataFrame":
+    """The derived features of a table (rows in order, "" made missing), as ``build`` computes them, for people and for
+    the profile. ``table`` needs the columns ``dataset.used``."""
+    import pandas as pd
+
+    found: dict[str, pd.Series] = {}
+    for name, values in _derived(dataset, from_frame(dataset, table, dataset.used)).items():
+        if dataset.features[name].type == "number":
+            found[name] = pd.Series(values.astype(np.float32))
+            continue
+        text = pd.Series(values.astype(object)).astype("category")
+        found[name] = text.cat.remove_categories([""]) if "" in text.cat.categories else text
+    return pd.DataFrame(found, index=range(len(table)))
+
+
+def outcome(dataset: Dataset, table: "pd.DataFrame") -> np.ndarray:
+    """1 where the customer churned, else 0; shape (n,)."""
+    return (table[dataset.target] == dataset.positive).to_numpy(dtype=np.int64)

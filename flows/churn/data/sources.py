@@ -1,0 +1,185 @@
+"""Reading customers from anywhere: files, S3, HTTP, SQL, or the generator. Every source ends as one table of Parquet bytes."""
+
+import os
+import re
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from churn.data import casting, fetch, tables
+from churn.errors import ChurnError
+from churn.files import reader
+from churn.settings import commands
+from churn.settings.data import S3, File, Generate, Http, Source, Sql, any_made_up
+from churn.settings.dataset import Dataset
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import sqlalchemy
+
+Result = TypeVar("Result")
+
+
+def choose(configured: Sequence[Source], path: str, dataset: Dataset, target: str) -> list[Source]:
+    """The configured sources, or the one file or folder at ``path`` if that is given.
+
+    Raises ChurnError if there is nothing at ``path``; and one that asks for a file if customers would be made up whom nobody
+    described: ``target`` is the command that takes it (see ``commands.say``).
+    """
+    if path:
+        reader.files(Path(path).expanduser())
+    chosen: list[Source] = [File(kind="file", path=path)] if path else list(configured)
+    if any_made_up(chosen) and not dataset.generate:
+        raise ChurnError(
+            f"data set '{dataset.name}': there are no customers to read, and its description has no [generate] table to make "
+            f"some up; give a file: {commands.say(target, DATASET=dataset.name, SOURCE=commands.FILE)}"
+        )
+    return chosen
+
+
+Rows = tuple[bytes, tuple[str, ...]]  # a table as Parquet bytes, and notes on how it was read
+
+
+def read(source: Source, dataset: Dataset) -> Rows:
+    """All rows of one source, cells as they were found.
+
+    Raises ChurnError naming the source if it cannot be read, also after its retries; a partial download is never used.
+    """
+    if isinstance(source, Generate):
+        from churn.data.synthetic import generate
+
+        return tables.to_bytes(generate(dataset, source.rows, source.seed)), ()
+    if isinstance(source, File):
+        path = Path(source.path).expanduser()
+        return _whole(reader.files(path), dataset)
+    if isinstance(source, Sql):
+        return persist(source, lambda: tables.to_bytes(tables.object_to_text(_query(source)))), ()
+    with tempfile.TemporaryDirectory() as folder:
+        found = persist(source, lambda: _fetch(source, Path(folder)))
+        try:
+            data, notes = _whole(found, dataset)
+        except ChurnError as error:
+            raise ChurnError(f"{source.name}: {str(error).replace(f'{folder}/', '')}") from None
+        return data, tuple(f"{source.name}: {note.replace(f'{folder}/', '')}" for note in notes)
+
+
+def _fetch(source: S3 | Http, folder: Path) -> list[Path]:
+    return fetch.from_s3(source, folder) if isinstance(source, S3) else fetch.from_http(source, folder)
+
+
+def _whole(files: Sequence[Path], dataset: Dataset) -> Rows:
+    if len(files) == 1:
+        return tables.load(files[0])
+    parts, notes = zip(*map(tables.load, files), strict=True)
+    return tables.to_bytes(tables.concatenate(parts, map(str, files), dataset)), tuple(chain(*notes))
+
+
+def persist(source: S3 | Http | Sql, attempt: Callable[[], Result]) -> Result:
+    """The result of ``attempt``, tried again after each ``download.Unreachable``; ChurnError when the retries are used up."""
+    for number in range(source.retries + 1):
+        try:
+            return attempt()
+        except fetch.Unreachable as error:
+            reason = error
+        if number < source.retries:
+            time.sleep(min(0.5 * 2**number, 20))
+    raise ChurnError(
+        f"{source.name}: gave up after {source.retries + 1} attempts: {reason}; check that it is up, and its address"
+    )
+
+
+def _query(source: Sql) -> "pd.DataFrame":
+    import pandas as pd
+    import sqlalchemy
+    from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
+
+    try:
+        url = _database(source)
+        sqlite = url.get_backend_name() == "sqlite"
+        if sqlite and not Path(url.database or "").is_file():
+            raise ChurnError(f"{source.name}: no such database file")  # SQLite would make an empty one
+        limits = {"connect_timeout": int(source.timeout)} if url.get_backend_name() == "postgresql" else {}
+        engine = sqlalchemy.create_engine(url, connect_args=limits, poolclass=sqlalchemy.NullPool)
+        with engine.connect() as connection:
+            answer = connection.exec_driver_sql(source.query)
+            names = list(answer.keys())
+            found = pd.DataFrame(answer.fetchall(), columns=names)
+    except ModuleNotFoundError as error:
+        raise ChurnError(
+            f"{source.name}: the database's driver is not installed ({error.name}); install it into .venv, or name another "
+            "one in the url (postgresql+psycopg:// is there)"
+        ) from error
+    except SQLAlchemyError as error:
+        # To SQLite a wrong query is an operational error too; only a locked file is worth another attempt.
+        if isinstance(error, OperationalError | InterfaceError) and (not sqlite or "locked" in str(error)):
+            raise fetch.Unreachable(_first_line(error)) from error
+        raise ChurnError(f"{source.name}: {_first_line(error)}; correct the url or query of this [[source]]") from error
+    if found.empty:
+        raise ChurnError(f"{source.name}: the query found no rows")
+    if twice := [name for name, count in Counter(names).items() if count > 1]:
+        raise ChurnError(f"{source.name}: the query gives {', '.join(map(repr, twice))} twice; name each with AS")
+    return found
+
+
+def _database(source: Sql) -> "sqlalchemy.URL":
+    import sqlalchemy
+
+    try:
+        return sqlalchemy.make_url(expand(source.url, source.name))
+    except ValueError:  # its words may show a part of the password
+        raise ChurnError(
+            f"{source.name}: the url is none: user, password, host, port or name is malformed; characters such as @ and / in "
+            "them are written as %40 and %2F"
+        ) from None
+
+
+def _first_line(error: Exception) -> str:
+    return str(getattr(error, "orig", None) or error).strip().splitlines()[0]
+
+
+def expand(text: str, name: str) -> str:
+    """``text`` with each ${NAME} replaced from the environment; ChurnError if one is not set."""
+
+    def value(found: re.Match[str]) -> str:
+        if (secret := os.environ.get(found[1])) is None:
+            raise ChurnError(f"{name}: the environment variable {found[1]} is not set")
+        return secret
+
+    return re.sub(r"\$\{(\w+)\}", value, text)
+
+
+def combine(sources: Sequence[Source], parts: Sequence[bytes], dataset: Dataset) -> "pd.DataFrame":
+    """One table: the sources' rows under one another, then the columns of those with ``join`` added by id.
+
+    Raises ChurnError if a joined source repeats an id or brings a column that is there already.
+    """
+    joins = [getattr(source, "join", False) for source in sources]
+    stacked = [(s.name, p) for s, p, join in zip(sources, parts, joins, strict=True) if not join]
+    whole = tables.concatenate([p for _, p in stacked], [name for name, _ in stacked], dataset)
+    for source, part, join in zip(sources, parts, joins, strict=True):
+        if join:
+            whole = _join(whole, tables.concatenate([part], [source.name], dataset), source, dataset)
+    return whole
+
+
+def _join(left: "pd.DataFrame", right: "pd.DataFrame", source: Source, dataset: Dataset) -> "pd.DataFrame":
+    key = dataset.id
+    if key is None or key not in left or key not in right:
+        raise ChurnError(
+            f"{source.name}: cannot be joined: the id column {key!r} must be in it and in the other sources"
+        )
+    if shared := sorted(map(str, (set(left) & set(right)) - {key})):
+        raise ChurnError(
+            f"{source.name}: column {', '.join(map(repr, shared))} comes from another source too; drop it in one"
+        )
+    keys = casting.as_text(right[key])
+    if keys.duplicated().any():
+        raise ChurnError(
+            f"{source.name}: {key} {keys[keys.duplicated()].iloc[0]!r} occurs twice; a joined source needs one row per id"
+        )
+    matched = right.set_index(keys).drop(columns=key).reindex(casting.as_text(left[key]))
+    return left.join(matched.reset_index(drop=True))

@@ -1,0 +1,94 @@
+"""Which customers are held out: those that their id and the seed draw, or the latest ones. Nobody is on both sides."""
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+from churn.data import customer_keys, features
+from churn.errors import ChurnError
+from churn.settings import commands
+from churn.settings.data import Split
+from churn.settings.dataset import Dataset
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+TRAIN, HOLDOUT, NEITHER = 0, 1, 2
+LEAST = 20
+STAYING = 0.25  # the share of the earlier rows from which on their customers' later rows make it a panel
+
+
+def columns(dataset: Dataset) -> list[str]:
+    """What ``sides`` reads of a table."""
+    named = dataset.id is not None and not dataset.columns[dataset.id].missing
+    told_apart_by = [dataset.id] if named else customer_keys.columns(dataset)
+    return [name for name in (*told_apart_by, dataset.time, dataset.target) if name is not None]
+
+
+def sides(frame: "pd.DataFrame", dataset: Dataset, settings: Split) -> np.ndarray:
+    """TRAIN, HOLDOUT or NEITHER for each row, int8 of shape (n,).
+
+    A customer's side depends on the id (without one, on the row's features) and the seed alone: not on the outcome, and
+    not on other rows. With a time column the latest rows are the holdout (see ``forward``). Raises ChurnError if a side
+    would hold fewer than LEAST rows or one class only.
+    """
+    customer = customer_keys.keys(frame, dataset.id, dataset.raw)
+    drawn = draw(customer, settings)
+    train, holdout = ~drawn, drawn
+    if dataset.time is not None:
+        times = frame[dataset.time]
+        late = (times >= times.quantile(1 - settings.holdout, interpolation="higher")).to_numpy()
+        train, holdout = forward(customer, late, drawn)
+    churned = features.outcome(dataset, frame)
+    for rows, name in ((train, "training part"), (holdout, "holdout")):
+        number, left = int(rows.sum()), int(churned[rows].sum())
+        if number < LEAST or not 0 < left < number:
+            raise ChurnError(f"the {name} would hold {number} customers, {left} of them churned; {_remedy(dataset)}")
+    return np.select([train, holdout], [TRAIN, HOLDOUT], NEITHER).astype(np.int8)
+
+
+def draw(customer: np.ndarray, settings: Split) -> np.ndarray:
+    """Which customers (keys, uint64 of shape (n,)) the seed holds out, bool of shape (n,).
+
+    As many consecutive seeds as there is room for hold out different customers - 0 to 4, 5 to 9 and so on at a share of 0.2 -,
+    so that together they are a cross-validation: everyone is held out once, and the mean of their scores is as sure as the
+    data allow.
+    """
+    order, place = divmod(settings.seed, math.floor(1 / settings.holdout + 1e-9))
+    position = customer_keys.fractions(customer, order) - place * settings.holdout
+    return (position >= 0) & (position < settings.holdout)
+
+
+def forward(customer: np.ndarray, late: np.ndarray, drawn: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The rows to fit on, all early, and the late ones to test on, with no customer in both; all bool of shape (n,).
+
+    ``customer`` holds keys. All late rows are tested on, and early rows of the same customers left out - unless these are
+    more than STAYING of the early rows. Then customers stay from period to period, and those who left would be all that
+    remains to fit on: instead the ``drawn`` customers are tested on and the others fitted on.
+    """
+    kept = ~late & ~among(customer, customer[late])
+    if kept.sum() >= (1 - STAYING) * (~late).sum():
+        return kept, late
+    return ~late & ~drawn, late & drawn
+
+
+def among(customer: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Which keys are among ``others``, bool of shape (n,)."""
+    import pandas as pd
+
+    return pd.Series(customer).isin(others).to_numpy()
+
+
+def boundary(times: "pd.Series", sides: np.ndarray) -> str:
+    """The moment the holdout begins, in ISO 8601: all rows to train on are earlier."""
+    return times[sides == HOLDOUT].min().isoformat()
+
+
+def _remedy(dataset: Dataset) -> str:
+    file = commands.description(dataset.name)
+    ways = ["give more rows", f"change [split] in {commands.settings('data.toml')}"]
+    if dataset.time is not None:
+        ways.append(f"change the role of '{dataset.time}' in {file}")
+    if dataset.id is None:
+        ways.append(f"name the customers by a column of role 'id' in {file}: without one equal rows stay together")
+    return ", or ".join(ways)

@@ -1,0 +1,127 @@
+"""Tables between steps, as Parquet bytes. Text of few values travels as dictionaries."""
+
+import io
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from churn.errors import ChurnError
+from churn.files import reader
+from churn.settings.dataset import Dataset
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+    import pyarrow as pa
+
+
+def load(path: Path) -> tuple[bytes, tuple[str, ...]]:
+    """The table in a file as Parquet bytes, and notes on how it was read. A Parquet file that needs no change stays as it is.
+
+    Raises ChurnError as ``reader.read`` does.
+    """
+    reading = reader.read(path)
+    return reading.parquet or _write(reading.table), reading.notes
+
+
+def to_bytes(frame: "pd.DataFrame") -> bytes:
+    """The table as Parquet (zstd): the same table gives the same bytes with the same library versions."""
+    import pyarrow as pa
+
+    return _write(pa.Table.from_pandas(frame, preserve_index=False))
+
+
+def _write(table: "pa.Table") -> bytes:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    buffer = io.BytesIO()
+    # Without pandas' and Arrow's own notes the bytes depend on the values alone, and categories are read back as text.
+    table = table.replace_schema_metadata(None)
+    # Nobody reads single rows out of it, and statistics of columns would double the time; so would dictionaries tried on
+    # columns whose values hardly repeat, where it is known which do.
+    few = [field.name for field in table.schema if pa.types.is_dictionary(field.type)]
+    pq.write_table(
+        table, buffer, compression="zstd", store_schema=False, write_statistics=False, use_dictionary=few or True
+    )
+    return buffer.getvalue()
+
+
+def from_bytes(data: bytes, columns: Iterable[str] | None = None) -> "pd.DataFrame":
+    """The table that ``to_bytes`` wrote, or the named ``columns`` of it; text as str."""
+    import pandas as pd
+
+    return pd.read_parquet(io.BytesIO(data), columns=list(columns) if columns is not None else None)
+
+
+def typed(data: bytes, dataset: Dataset, columns: Iterable[str] | None = None) -> "pd.DataFrame":
+    """The table, or the named ``columns`` of it, with the data set's categories as pandas categories: a tenth of the time
+    and memory of text."""
+    return _dictionaries(data, dataset, "a step's table", columns).to_pandas(ignore_metadata=True)
+
+
+def side_by_side(parts: Sequence[bytes], chosen: Iterable["np.ndarray"], dataset: Dataset) -> list[bytes]:
+    """Parquet bytes of the rows ``chosen`` (each bool of shape (n,)) of several tables of n rows, put side by side."""
+    import pyarrow as pa
+
+    first, *others = (_dictionaries(data, dataset, "a step's table") for data in parts)
+    for other in others:
+        for name in other.column_names:
+            first = first.append_column(name, other.column(name))
+    with ThreadPoolExecutor() as side:
+        return list(side.map(lambda rows: _write(first.filter(pa.array(rows))), chosen))
+
+
+def concatenate(tables: Iterable[bytes], origins: Iterable[str], dataset: Dataset) -> "pd.DataFrame":
+    """The rows of several tables under one another. Raises ChurnError if their columns differ."""
+    import pyarrow as pa
+
+    parts = [(_dictionaries(data, dataset, origin), origin) for data, origin in zip(tables, origins, strict=True)]
+    first, origin = parts[0]
+    for table, other in parts[1:]:
+        if differing := set(table.column_names) ^ set(first.column_names):
+            raise ChurnError(
+                f"{other}: other columns than {origin}: {', '.join(map(repr, sorted(differing)))} is in one of them only; "
+                "give both the same columns, or join them on the id (join = true)"
+            )
+    whole = pa.concat_tables(_same_types([table.select(first.column_names) for table, _ in parts]))
+    return whole.unify_dictionaries().to_pandas(ignore_metadata=True)
+
+
+def _dictionaries(data: bytes, dataset: Dataset, origin: str, columns: Iterable[str] | None = None) -> "pa.Table":
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    categories = [name for name, column in dataset.columns.items() if column.type == "category"]
+    categories += [name for name, feature in dataset.features.items() if feature.type == "category"]
+    try:
+        table = pq.read_table(io.BytesIO(data), columns=columns and list(columns), read_dictionary=categories)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise ChurnError(f"{origin}: not a readable Parquet file, perhaps damaged ({error}); copy it again") from None
+    if len(set(table.column_names)) < len(table.column_names):
+        raise ChurnError(f"{origin}: two columns have the same name: {', '.join(table.column_names)}")
+    return table
+
+
+def _same_types(tables: "list[pa.Table]") -> "list[pa.Table]":
+    """Where sources disagree about a column's type (text of a CSV file, numbers of Parquet), all are made text."""
+    import pyarrow as pa
+
+    for name in tables[0].column_names:
+        kinds = {table.schema.field(name).type for table in tables}
+        if len(kinds) > 1:
+            for i, table in enumerate(tables):
+                place = table.schema.get_field_index(name)
+                tables[i] = table.set_column(place, name, table.column(place).cast(pa.large_string()))
+    return tables
+
+
+def object_to_text(frame: "pd.DataFrame") -> "pd.DataFrame":
+    """Columns of Python objects (decimals, UUIDs, mixed cells of a database) as text, which Parquet can hold."""
+    changed: dict[str, Any] = {
+        name: frame[name].astype("str").where(frame[name].notna())
+        for name in frame.columns
+        if frame[name].dtype == object
+    }
+    return frame.assign(**changed)

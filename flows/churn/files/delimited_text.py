@@ -1,0 +1,232 @@
+"""Delimited text (CSV and its kin): separator and quotes are told from the file, and proved on every row.
+
+pyarrow's parser is the fast path; what it does not read strictly (quotes, rows of other lengths) Python's ``csv`` reads row
+by row, with line numbers. DuckDB's sniffer was tried: where one row does not fit it takes another line for the header, or
+the quotes for letters, in silence.
+"""
+
+import csv
+import io
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from churn.errors import ChurnError
+from churn.files.text_encoding import LINE_END, SAMPLE_BYTES, utf8
+
+if TYPE_CHECKING:
+    import _csv
+
+    import pyarrow as pa
+
+SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
+SAMPLE_LINES = 200
+CHUNK = 50_000  # rows that are Python objects at a time
+SEP_LINE = re.compile(r'"?sep=(.)"?(\r\n|\r|\n)', re.I)  # spreadsheets' own hint, as the first line
+
+
+@dataclass(frozen=True)
+class Text:
+    """A file's text as UTF-8 bytes, what separates its cells, and on which line of the file (from 1) it begins."""
+
+    name: str
+    data: bytes
+    separator: str
+    line: int = 1
+
+    def rows(self) -> "_csv.Reader":
+        """Its rows, strictly as RFC 4180 has them; blanks before a quote are skipped."""
+        return _parser(io.TextIOWrapper(io.BytesIO(self.data), "utf-8", newline=""), self.separator)
+
+
+def read(data: bytes, name: str) -> "tuple[list[str], pa.Table, list[str]]":
+    """The header's cells, the rows below it as a table of text (columns '0', '1', ...), and notes on how it was read.
+
+    Each cell stands under its own header: a row with more cells than the header (but for empty ones at its end) or with
+    fewer raises ChurnError with its line and both counts. So do quotes that are not closed, an unknown encoding, and a
+    file that two separators fit equally well.
+    """
+    decoded, notes = utf8(data, name)
+    text = _dialect(decoded, name)
+    header, start = _header(text)
+    table = _fast(text, header, start)
+    if table is None:
+        table = _strict(text, header)
+    if len(header) == 1:
+        notes.append(f"{name}: one column only; what else separates cells is named by a first line such as sep=^")
+    if table.num_columns > len(header):
+        table = table.select(range(len(header)))
+        word = SEPARATORS.get(text.separator, repr(text.separator))
+        notes.append(f"{name}: rows end in a {word}; the empty cells after it are left out")
+    return header, table, notes
+
+
+def _dialect(data: bytes, name: str) -> Text:
+    start = data[:SAMPLE_BYTES].decode("utf-8", errors="ignore")
+    if said := SEP_LINE.match(start):
+        return Text(name, data[len(said[0].encode()) :], said[1], line=2)
+    lines = list(islice(io.StringIO(start, newline=""), SAMPLE_LINES))
+    if len(data) > SAMPLE_BYTES and len(lines) > 1:
+        lines.pop()  # perhaps cut
+    fits = {separator: _fit(lines, separator) for separator in SEPARATORS}
+    best = max(fits.values())
+    chosen = [separator for separator, fit in fits.items() if fit == best]
+    if best[1] > 1 and len(chosen) > 1:
+        words = " and ".join(SEPARATORS[separator] for separator in chosen)
+        raise ChurnError(
+            f"{name}: {words} separate its cells equally well; say which one does by a first line sep={chosen[0]}"
+        )
+    return Text(name, data, chosen[0])
+
+
+def _fit(lines: Sequence[str], separator: str) -> tuple[float, int]:
+    """Cells of the header times the share of the sample's rows that have as many, and those cells; 0 for a single cell."""
+    rows: list[list[str]] = []
+    try:
+        for row in _parser(lines, separator):
+            if any(cell.strip() for cell in row):
+                rows.append(row)
+    except csv.Error:
+        pass  # the sample ends within quotes, or this is not the separator: what was read before tells
+    cells = len(_cut(rows[0])) if rows else 0
+    if cells < 2:
+        return 0.0, 0
+    return cells * sum(len(_cut(row, cells)) == cells for row in rows) / len(rows), cells
+
+
+def _cut(row: list[str], least: int = 0) -> list[str]:
+    """The row without the empty cells at its end, but for its first ``least``."""
+    end = len(row)
+    while end > least and not row[end - 1].strip():
+        end -= 1
+    return row[:end]
+
+
+def _parser(lines: Iterable[str], separator: str) -> "_csv.Reader":
+    return csv.reader(lines, delimiter=separator, strict=True, skipinitialspace=True)
+
+
+def _header(text: Text) -> tuple[list[str], int]:
+    """The header's cells, without empty ones at its end, and where in the data the rows begin."""
+    parser = text.rows()
+    try:
+        header = next((row for row in parser if any(cell.strip() for cell in row)), None)
+    except csv.Error as error:
+        raise _broken(text, 0, error) from None
+    if header is None:
+        raise ChurnError(
+            f"{text.name}: nothing but blanks and separators; it needs a header line and one line per customer"
+        )
+    ends = islice(LINE_END.finditer(text.data), parser.line_num)
+    return _cut(header), max((end.end() for end in ends), default=len(text.data))
+
+
+def _broken(text: Text, before: int, error: csv.Error) -> ChurnError:
+    said = {
+        "unexpected end of data": "a quote is opened there and never closed; close it, or write a quote that is text twice",
+        "field larger than field limit (131072)": "a cell of over 131,072 characters: is a quote not closed there?",
+    }.get(str(error), "text follows a closing quote; write quotes within a cell twice")
+    return ChurnError(f"{text.name}: line {before + text.line}: {said}")
+
+
+def _fast(text: Text, header: Sequence[str], start: int) -> "pa.Table | None":
+    """The rows by pyarrow, which is 20 times faster; None if any of them may need the strict parser."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    from pyarrow import csv as arrow
+
+    rows = memoryview(text.data)[start:]
+    quoted, width = b'"' in text.data, _width(bytes(rows[:SAMPLE_BYTES]), text.separator)
+    if width < len(header) or not text.separator.isascii() or (quoted and _unproved(text.data[start:], text.separator)):
+        return None
+    names = [str(place) for place in range(width)]
+    try:
+        found = arrow.read_csv(
+            pa.BufferReader(rows),
+            arrow.ReadOptions(column_names=names, block_size=1 << 24),
+            arrow.ParseOptions(
+                delimiter=text.separator, quote_char='"' if quoted else False, newlines_in_values=quoted
+            ),
+            arrow.ConvertOptions(column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=False),
+        )
+    except pa.ArrowInvalid:  # a row of another length: the strict parser knows its line
+        return None
+    surplus = any(not pc.all(blank(column)).as_py() for column in found.columns[len(header) :])
+    # A line break in a cell is right between quotes, and what a quote that is not closed looks like.
+    if surplus or (quoted and any(_any_line_break(column) for column in found.columns)):
+        return None
+    return found
+
+
+def _width(rows: bytes, separator: str) -> int:
+    """Cells of the first row that has any; 0 if there is none or it cannot be read."""
+    try:
+        lines = io.StringIO(rows.decode("utf-8", errors="ignore"), newline="")
+        return len(next((row for row in _parser(lines, separator) if row), []))
+    except csv.Error:
+        return 0
+
+
+def _unproved(rows: bytes, separator: str) -> bool:
+    """Whether a quote stands neither at the beginning nor at the end of a cell, or the last one is not closed."""
+    inside = re.escape(separator.encode()) + b'\r\n"'
+    return rows.count(b'"') % 2 == 1 or re.search(b'[^%b]"[^%b]' % (inside, inside), rows) is not None
+
+
+def _any_line_break(column: "pa.ChunkedArray") -> bool:
+    import pyarrow.compute as pc
+
+    return bool(pc.any(pc.match_substring_regex(column, "[\r\n]")).as_py())
+
+
+def blank(column: "pa.ChunkedArray") -> "pa.ChunkedArray":
+    """Where a column of text holds nothing, or blanks only."""
+    import pyarrow.compute as pc
+
+    return pc.equal(pc.utf8_trim_whitespace(column), "")
+
+
+def _strict(text: Text, header: Sequence[str]) -> "pa.Table":
+    """The rows by Python's csv, each proved to fit the header; one empty column more if a row ends in separators."""
+    import pyarrow as pa
+
+    rows, longest, parts = _proved(text, len(header)), len(header), []
+    while chunk := list(islice(rows, CHUNK)):
+        longest = max(longest, *map(len, chunk))
+        columns = zip(*(row[: len(header)] for row in chunk), strict=True)
+        parts.append(pa.table({str(place): pa.array(cells, pa.string()) for place, cells in enumerate(columns)}))
+    names = [str(place) for place in range(len(header))]
+    found = pa.concat_tables(parts) if parts else pa.table({name: pa.array([], pa.string()) for name in names})
+    return found if longest == len(header) else found.append_column("", pa.nulls(len(found), pa.string()))
+
+
+def _proved(text: Text, width: int) -> Iterator[list[str]]:
+    """The rows below the header, ``width`` cells each and perhaps empty ones after them. Raises ChurnError for any other."""
+    parser, before = text.rows(), 0
+    next(row for row in parser if any(cell.strip() for cell in row))
+    try:
+        before = parser.line_num
+        for row in parser:
+            if any(cell.strip() for cell in row):
+                if len(row) < width or any(cell.strip() for cell in row[width:]):
+                    raise _misfit(text, before, row, width)
+                yield row
+            elif row:  # no customer: counted with the others
+                yield [""] * width
+            before = parser.line_num
+    except csv.Error as error:
+        raise _broken(text, before, error) from None
+
+
+def _misfit(text: Text, before: int, row: Sequence[str], width: int) -> ChurnError:
+    if width == 1:
+        why = "the header must name every column; take out what stands above it"
+    elif len(row) > width:
+        surplus = next(cell for cell in row[width:] if cell.strip())
+        why = f"{surplus!r} stands under no name; name its column in the header, or quote cells that hold the separator"
+    else:
+        why = "complete the line, or quote cells that hold a line break; lines that are no customers must go"
+    cells = f"{len(row)} cell{'s' * (len(row) != 1)}"
+    return ChurnError(f"{text.name}: line {before + text.line} has {cells}, the header has {width}: {why}")

@@ -1,0 +1,249 @@
+"""From what was measured to what is said: one judgement per window, then ok, warn or alert."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, get_args
+
+from churn.monitoring.drift import ALL, MISSING, PROBABILITY, UNSEEN, Distance
+from churn.monitoring.performance import CERTAIN, Realised, Score
+from churn.monitoring.windows import Window
+from churn.settings.monitor import MonitorConfig
+from churn.telemetry import prometheus_metrics
+from churn.telemetry.prometheus_metrics import Sample
+
+Severity = Literal["ok", "warn", "alert"]
+SEVERITIES: tuple[Severity, ...] = get_args(Severity)
+Colour = Literal["green", "amber", "red", "grey"]
+UNKNOWN = Score("roc_auc", float("nan"), float("nan"), float("nan"))
+ACCURATE = 0.02  # ROC-AUC: what CBPE is accurate to on average (make bench-drift)
+NAMED = 8  # columns that a sentence names
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A window with what was measured in it; nothing was if it has too few rows."""
+
+    window: Window
+    distances: tuple[Distance, ...] = ()
+    estimated: tuple[Score, ...] = ()
+
+    @property
+    def judged(self) -> bool:
+        return bool(self.distances)
+
+    @property
+    def drifted(self) -> list[Distance]:
+        """Each drifted column once, by its largest excess, the worst first; without predictions."""
+        worst: dict[str, Distance] = {}
+        for distance in sorted(self.distances, key=lambda d: -d.excess):
+            if distance.drifted and distance.column != PROBABILITY:
+                worst.setdefault(distance.column, distance)
+        return list(worst.values())
+
+    @property
+    def columns(self) -> list[str]:
+        """The names of the drifted columns, the worst first."""
+        return [d.column for d in self.drifted if d.column != ALL]
+
+    @property
+    def prediction(self) -> list[Distance]:
+        """The distances of the predictions."""
+        return [d for d in self.distances if d.column == PROBABILITY]
+
+    @property
+    def fallen(self) -> list[Score]:
+        return [score for score in self.estimated if score.fell]
+
+    @property
+    def violates(self) -> bool:
+        return bool(self.drifted or self.fallen or any(d.drifted for d in self.prediction))
+
+    def score(self, metric: str) -> Score | None:
+        """The estimate of ``metric``, if the window was judged."""
+        return next((s for s in self.estimated if s.metric == metric), None)
+
+
+@dataclass(frozen=True)
+class Circumstances:
+    """What a verdict depends on besides: the scores on the reference; whether the window is a ``file``, judged by itself; how
+    many ``outcomes`` are known, how many are of ``unknown`` predictions; rows of ``others``, by model version, left out."""
+
+    before: Mapping[str, float]
+    file: bool = False
+    outcomes: int = 0
+    unknown: int = 0
+    others: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Light:
+    """One question with its answer."""
+
+    question: str
+    colour: Colour
+    answer: str
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What MonitorFlow ends with. ``columns`` are the drifted columns of the newest window, the worst first."""
+
+    severity: Severity
+    summary: str
+    lights: tuple[Light, ...]
+    columns: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        answers = [f"  {light.colour:<5}  {light.question} {light.answer}" for light in self.lights]
+        return "\n".join([f"{self.severity.upper()}: {self.summary}", *answers])
+
+
+def decide(
+    windows: Sequence[Judged],
+    realised: Realised | None,
+    config: MonitorConfig,
+    around: Circumstances,
+) -> Verdict:
+    """The verdict on windows, oldest first.
+
+    Alert: ``violations`` of the windows violate, the newest among them; or realised performance has fallen.
+    """
+    newest = windows[-1]
+    violating = sum(window.violates for window in windows)
+    needed = 1 if around.file else config.alert.violations
+    fallen = realised.fallen if realised is not None else []
+    lights = (
+        _data(newest, config),
+        _predictions(newest),
+        _model(newest, realised, around.before),
+        _knowledge(newest, realised, config, around),
+    )
+    severity: Severity = "ok"
+    if fallen or (newest.violates and violating >= needed):
+        severity = "alert"
+    elif newest.violates or not newest.judged or any(light.colour in ("amber", "red") for light in lights):
+        severity = "warn"
+    counted = f" ({violating} of {sum(w.judged for w in windows)} windows; an alert needs {needed} with the newest)"
+    said = _summary(severity, newest, around.before, fallen, "" if around.file else counted)
+    return Verdict(severity, said, lights, tuple(newest.columns))
+
+
+def _summary(severity: Severity, newest: Judged, before: Mapping[str, float], fallen: list[Score], counted: str) -> str:
+    if not newest.judged:
+        return f"Not enough to judge: {newest.window.rows:,} predictions in the newest window."
+    found = []
+    if newest.columns:
+        found.append(f"changed: {_few(newest.columns)}")
+    elif newest.drifted:
+        found.append("columns have changed together, none by itself")
+    if any(d.drifted for d in newest.prediction):
+        found.append("predictions have moved")
+    found += [f"estimated {s.metric} fell to {s.value:.3f} from {before[s.metric]:.3f}" for s in newest.fallen]
+    found += [f"realised {s.metric} fell to {s.value:.3f} from {before[s.metric]:.3f}" for s in fallen]
+    if not found:
+        return "Nothing has changed." if severity == "ok" else "Nothing has changed, but not everything is well known."
+    text = "; ".join(found)
+    return f"{text[0].upper()}{text[1:]}{counted}."
+
+
+def _few(names: Sequence[str]) -> str:
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return ", ".join(names[:NAMED]) + more
+
+
+def _data(newest: Judged, config: MonitorConfig) -> Light:
+    question = "Is the data the same?"
+    if not newest.judged:
+        return Light(question, "grey", _too_few(newest, config))
+    if not newest.drifted:
+        return Light(question, "green", f"No column differs from the reference in {newest.window.rows:,} rows.")
+    number = len(newest.columns)
+    differ = {0: "No column differs by itself", 1: "1 column differs"}.get(number, f"{number} columns differ")
+    said = [_of(d) for d in newest.drifted[:4]]
+    return Light(question, "red", f"{differ}. Worst: {'; '.join(said)}.")
+
+
+def _of(d: Distance) -> str:
+    if d.method in (MISSING, UNSEEN):
+        return f"{d.column} ({d.value:.1%} {'more or fewer missing' if d.method == MISSING else 'unseen'} values)"
+    return f"{d.column}{' together' if d.column == ALL else ''} ({d.excess:.1f} times the threshold)"
+
+
+def _too_few(newest: Judged, config: MonitorConfig) -> str:
+    return f"{newest.window.rows:,} rows; {config.window.min_rows:,} are needed."
+
+
+def _predictions(newest: Judged) -> Light:
+    question = "Are the predictions the same?"
+    if not newest.judged:
+        return Light(question, "grey", "Too few rows.")
+    worst = max(newest.prediction, key=lambda d: d.excess)
+    told = f"{worst.method.replace('_', '-')} {worst.value:.3f}, threshold {worst.threshold:.3f}."
+    if worst.drifted:
+        return Light(question, "red", f"Their distribution has moved: {told}")
+    return Light(question, "green", f"Their distribution is the reference's: {told}")
+
+
+def _model(newest: Judged, realised: Realised | None, before: Mapping[str, float]) -> Light:
+    question, was = "Is the model still good?", f"{before['roc_auc']:.3f} on the holdout"
+    if realised is not None:
+        told = f"ROC-AUC {realised.score('roc_auc').value:.3f} on {realised.rows:,} customers whose outcome is known, {was}."
+        return Light(question, "red" if realised.fallen else "green", told)
+    estimate = newest.score("roc_auc")
+    if estimate is None:
+        return Light(question, "grey", f"Not known. Its ROC-AUC was {was}.")
+    told = f"Estimated ROC-AUC {estimate.value:.3f}, {was}; what counts is a fall below {estimate.threshold:.3f}."
+    return Light(question, "red" if newest.fallen else "green", told)
+
+
+def _knowledge(newest: Judged, realised: Realised | None, config: MonitorConfig, around: Circumstances) -> Light:
+    notes = []
+    if around.others:
+        listed = ", ".join(f"{rows:,} by version {version}" for version, rows in sorted(around.others.items()))
+        notes.append(f"Answers of other models were left out: {listed}.")
+    if around.unknown:
+        notes.append(
+            f"{around.unknown:,} outcomes belong to no prediction of the last {config.performance.label_days} days."
+        )
+    colour: Colour = "amber" if notes else "green"
+    if not newest.judged:
+        colour, told = "amber", _too_few(newest, config)
+    elif realised is None:
+        colour = "amber" if notes else "grey"
+        told = (
+            f"Only an estimate: {around.outcomes:,} outcomes are known, and {config.performance.min_labels} of both kinds are "
+            "needed. An estimate cannot see that the same customers have begun to behave otherwise."
+        )
+    else:
+        now, estimate = realised.score("roc_auc"), realised.estimated["roc_auc"]
+        off = abs(estimate - now.value)
+        told = f"For those {realised.rows:,} customers the estimate was {estimate:.3f}: {off:.3f} from the truth."
+        if off > max(CERTAIN * now.error, ACCURATE):
+            colour = "red"
+            told += (
+                " That is more than chance: customers behave otherwise than in the reference (concept drift). Do not "
+                "trust the estimate; train again."
+            )
+    return Light("Do we know?", colour, " ".join([told, *notes]))
+
+
+def samples(newest: Judged, realised: Realised | None, verdict: Verdict) -> list[Sample]:
+    """What goes to Prometheus (``metrics.MONITORING``); what is not known is NaN."""
+    estimate = newest.score("roc_auc") or UNKNOWN
+    known = realised.score("roc_auc") if realised is not None else UNKNOWN
+    found = [
+        prometheus_metrics.SEVERITY.of(SEVERITIES.index(verdict.severity)),
+        prometheus_metrics.WINDOW_ROWS.of(newest.window.rows),
+        prometheus_metrics.ESTIMATED_ROC_AUC.of(estimate.value),
+        prometheus_metrics.ESTIMATED_LIMIT.of(estimate.threshold),
+        prometheus_metrics.REALIZED_ROC_AUC.of(known.value),
+        prometheus_metrics.REALIZED_LIMIT.of(known.threshold),
+    ]
+    for d in newest.distances:
+        if d.column == PROBABILITY:
+            found.append(prometheus_metrics.PREDICTION_DRIFT.of(d.value, method=d.method))
+            found.append(prometheus_metrics.PREDICTION_LIMIT.of(d.threshold, method=d.method))
+        else:
+            found.append(prometheus_metrics.FEATURE_DRIFT.of(d.value, feature=d.column, method=d.method))
+            found.append(prometheus_metrics.FEATURE_LIMIT.of(d.threshold, feature=d.column, method=d.method))
+    return found

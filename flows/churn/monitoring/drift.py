@@ -1,0 +1,201 @@
+"""How one window differs from the reference: NannyML's distances beside the thresholds of ``drift_thresholds``."""
+
+import warnings
+import zlib
+from dataclasses import dataclass
+from functools import cached_property
+from statistics import NormalDist
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from churn.monitoring import drift_thresholds
+from churn.serving.reference import Reference
+from churn.settings.monitor import Drift
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+PROBABILITY, ALL = "probability", "all columns"
+MISSING, UNSEEN, RECONSTRUCTION = drift_thresholds.MISSING, "unseen", "pca_reconstruction"
+Thresholds = dict[drift_thresholds.Key, float]
+SINGLE = 0.1  # false alarms of a statistic that is not among those of `variation`, as a share of theirs
+ONE_CHUNK = 10**9  # rows: a window is compared as a whole
+ROWS = 20_000  # rows that the reconstruction is fitted on and calculated for
+FEWEST_COLUMNS = 3  # for a reconstruction from their principal components
+
+
+@dataclass(frozen=True)
+class Distance:
+    """One statistic of one column, and from where on it is drift."""
+
+    column: str
+    method: str
+    value: float
+    threshold: float
+
+    @property
+    def drifted(self) -> bool:
+        return self.value > self.threshold
+
+    @property
+    def excess(self) -> float:
+        """The value by its threshold: what columns and methods are ranked by. Of chi2 the root, to be of the others' kind."""
+        ratio = self.value / self.threshold if self.threshold > 0 else (np.inf if self.value > 0 else 0.0)
+        return float(np.sqrt(ratio)) if self.method == "chi2" else ratio
+
+
+class Detector:
+    """Compares windows with the reference, whose part is done once: see ``distances``."""
+
+    def __init__(self, reference: Reference, rule: Drift) -> None:
+        self._rule, self._dataset = rule, reference.dataset
+        self._names = list(reference.dataset.raw)
+        self._categories = frozenset(name for name, column in reference.dataset.raw.items() if not column.numeric)
+        self._table = reference.table
+        self._levels = {name: _levels(reference.table[name]) for name in sorted(self._categories)}
+        self._reference = self._coded(reference.table)
+        # What the reference has no value of can only be found to be no longer missing.
+        self._measured = [name for name in map(str, self._reference) if self._reference[name].notna().any()]
+        self._thresholds: dict[int, Thresholds] = {}
+
+    def _coded(self, table: "pd.DataFrame") -> "pd.DataFrame":
+        """Numbers for all columns: NannyML is six times faster on codes than on text, with the same result."""
+        import pandas as pd
+
+        found = {}
+        for name in self._names:
+            if name not in self._categories:
+                found[name] = table[name].to_numpy(np.float64, na_value=np.nan)
+                continue
+            column = table[name].astype("category").cat
+            known = np.append([self._code(name, str(level)) for level in column.categories], np.nan)
+            found[name] = known[column.codes.to_numpy()]
+        found[PROBABILITY] = table[PROBABILITY].to_numpy(np.float64)
+        return pd.DataFrame(found)
+
+    def _code(self, column: str, level: str) -> int:
+        """The levels of the reference are told apart, and from any other. Where there are more than models tell apart, all
+        are shared out by their names: a choice by frequency would pick those that happen to be frequent in the reference.
+        """
+        levels, most = self._levels[column], self._dataset.most_levels
+        return levels.get(level, len(levels)) if len(levels) <= most else zlib.crc32(level.encode()) % most
+
+    def distances(self, window: "pd.DataFrame") -> list[Distance]:
+        """Every statistic of a window: of the columns, of the predictions (PROBABILITY), missing and unseen values, and of
+        all columns together (``ALL``)."""
+        coded = self._coded(window)
+        thresholds = self._thresholds_for(len(coded))
+        with quiet():
+            found = [*self._univariate(coded, thresholds), *self._missing(coded, thresholds), *self._unseen(window)]
+            if len(self._names) >= FEWEST_COLUMNS:
+                found.append(self._multivariate(coded))
+        return found
+
+    def _thresholds_for(self, rows: int) -> Thresholds:
+        if rows not in self._thresholds:
+            self._thresholds[rows] = drift_thresholds.thresholds(self._reference, self._categories, self._rule, rows)
+        return self._thresholds[rows]
+
+    @cached_property
+    def _fitted(self) -> Any:
+        from nannyml.chunk import SizeBasedChunker
+        from nannyml.drift.univariate import UnivariateDriftCalculator
+
+        return UnivariateDriftCalculator(
+            column_names=self._measured,
+            treat_as_categorical=sorted(self._categories & set(self._measured)),
+            continuous_methods=list(self._rule.numeric),
+            categorical_methods=list(self._rule.categorical),
+            chunker=SizeBasedChunker(ONE_CHUNK),
+        ).fit(self._reference)
+
+    def _univariate(self, coded: "pd.DataFrame", thresholds: Thresholds) -> list[Distance]:
+        calculated = self._fitted.calculate(coded).filter(period="analysis").data.iloc[-1]
+        found = []
+        for name in self._measured:
+            for method in self._rule.categorical if name in self._categories else self._rule.numeric:
+                value = float(calculated[name, method, "value"])
+                if np.isfinite(value):  # not where the window has no value at all
+                    found.append(Distance(name, method, value, thresholds[name, method]))
+        return found
+
+    def _missing(self, coded: "pd.DataFrame", thresholds: Thresholds) -> list[Distance]:
+        from nannyml.chunk import SizeBasedChunker
+        from nannyml.data_quality import MissingValuesCalculator
+
+        counter = MissingValuesCalculator(column_names=self._names, chunker=SizeBasedChunker(ONE_CHUNK))
+        shares = counter.fit(self._reference).calculate(coded).data
+        found = []
+        for name in self._names:
+            before, now = (float(shares[name, "value"].iloc[i]) for i in (0, -1))
+            found.append(Distance(name, MISSING, abs(now - before), thresholds[name, MISSING]))
+        return found
+
+    def _unseen(self, window: "pd.DataFrame") -> list[Distance]:
+        from nannyml.chunk import SizeBasedChunker
+        from nannyml.data_quality import UnseenValuesCalculator
+
+        names = sorted(self._categories)
+        if not names:
+            return []
+        counter = UnseenValuesCalculator(column_names=names, chunker=SizeBasedChunker(ONE_CHUNK))
+        shares = counter.fit(self._table[names]).calculate(window[names]).data
+        return [
+            Distance(name, UNSEEN, float(shares[name, "value"].iloc[-1]), self._new(name, len(window)))
+            for name in names
+        ]
+
+    def _new(self, name: str, rows: int) -> float:
+        """The share of unseen values from which on they are news. That of the levels which occur once in the reference is
+        the expected one (Good 1953)."""
+        counts, m = self._table[name].value_counts(), len(self._table)
+        expected = float((counts == 1).sum()) / m
+        chance = self._z * float(np.sqrt(expected / drift_thresholds.effective(m, rows)))
+        return expected + max(self._rule.unseen, chance)
+
+    @property
+    def _z(self) -> float:
+        """How many standard errors a single statistic may be off, beside those of ``variation``."""
+        return NormalDist().inv_cdf(1 - self._rule.false_alarms * SINGLE / 2)
+
+    @cached_property
+    def _reconstruction(self) -> tuple[Any, float, float]:
+        """A calculator fitted on one half of the reference, and the mean error on the other half with its sampling error:
+        on the rows it was fitted on the error would be too small."""
+        from nannyml.chunk import SizeBasedChunker
+        from nannyml.drift.multivariate.data_reconstruction import DataReconstructionDriftCalculator
+
+        rows = self._reference.sample(min(len(self._reference), 2 * ROWS), random_state=self._rule.seed)
+        fitted, other = rows.iloc[: len(rows) // 2], rows.iloc[len(rows) // 2 :]
+        names = [name for name in self._names if fitted[name].notna().any()]
+        calculator = DataReconstructionDriftCalculator(column_names=names, chunker=SizeBasedChunker(ONE_CHUNK))
+        return calculator.fit(self._texts(fitted)), *_error(calculator, self._texts(other))
+
+    def _multivariate(self, coded: "pd.DataFrame") -> Distance:
+        calculator, before, error = self._reconstruction
+        rows = coded.sample(min(len(coded), ROWS), random_state=self._rule.seed)
+        now, own_error = _error(calculator, self._texts(rows))
+        return Distance(ALL, RECONSTRUCTION, abs(now - before), self._z * float(np.hypot(error, own_error)))
+
+    def _texts(self, coded: "pd.DataFrame") -> "pd.DataFrame":
+        names = sorted(self._categories)
+        return coded[self._names].assign(**{name: coded[name].astype(object) for name in names})
+
+
+def _error(calculator: Any, rows: "pd.DataFrame") -> tuple[float, float]:
+    """Mean reconstruction error of the rows and its sampling error."""
+    last = calculator.calculate(rows).data["reconstruction_error"].iloc[-1]
+    return float(last["value"]), float(last["sampling_error"])
+
+
+def _levels(values: "pd.Series") -> dict[str, int]:
+    """A code for each level that occurs."""
+    return {str(level): code for code, level in enumerate(sorted(values.dropna().unique()))}
+
+
+class quiet(warnings.catch_warnings):
+    """NannyML's and pandas' warnings about few chunks and columns of their own, which say nothing here."""
+
+    def __enter__(self) -> None:
+        super().__enter__()
+        warnings.simplefilter("ignore")

@@ -1,0 +1,190 @@
+"""What monitoring looks at: the prediction log cut into windows, or any file of customers as one window."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from churn.data import casting, features, header_lines, sources, tables
+from churn.errors import ChurnError
+from churn.monitoring import labels
+from churn.monitoring.labels import Labels
+from churn.registry import model_registry
+from churn.serving import prediction_log
+from churn.serving.reference import Reference
+from churn.settings.data import File
+from churn.settings.monitor import MonitorConfig
+from churn.training import expected_profit, onnx_scorer
+from churn.validation import exclusions
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class Window:
+    """Rows that are compared with the reference together; ``name`` is for people."""
+
+    name: str
+    rows: int
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """Windows, oldest first, and their rows one after another in ``table`` (Parquet; raw columns, ``probability`` and
+    ``decision``). ``others`` counts rows of other model versions, which were left out. ``labelled`` are the ``outcomes`` rows
+    whose outcome is known (Parquet; ``probability``, ``decision``, ``outcome``), ``unknown`` counts outcomes of no known
+    prediction. ``file``: one window, not the log's; ``notes`` say how it was read."""
+
+    origin: str
+    windows: tuple[Window, ...]
+    table: bytes
+    labelled: bytes
+    others: dict[str, int]
+    outcomes: int
+    unknown: int
+    file: bool
+    notes: tuple[str, ...] = ()
+
+    def each(self, reference: Reference) -> Iterator[tuple[Window, "pd.DataFrame"]]:
+        """The windows with their rows."""
+        table, start = tables.typed(self.table, reference.dataset), 0
+        for window in self.windows:
+            yield window, table.iloc[start : start + window.rows]
+            start += window.rows
+
+
+def from_log(
+    reference: Reference, config: MonitorConfig, until: datetime, file: str = "", at: str | None = None
+) -> Analysis:
+    """The last windows of the prediction log before ``until`` (aware); ``file`` may hold labels. ``at`` is another ROOT.
+
+    Only what the champion answered counts. An empty log has windows without rows. Raises ChurnError if the log cannot be read.
+    """
+    import pandas as pd
+
+    rule, version = config.window, reference.model.version
+    parts: list[pd.DataFrame] = []
+    if rule.rows is not None:
+        newest = prediction_log.newest(reference.dataset, rule.rows * rule.last, version, until, at)
+        ends = range(len(newest), 0, -rule.rows) if len(newest) else [0]
+        parts = [newest.iloc[max(end - rule.rows, 0) : end] for end in reversed(ends)]
+        names = [_name(part.time.iloc[0], part.time.iloc[-1]) if len(part) else "nothing" for part in parts]
+        start = newest.time.min() if len(newest) else until - timedelta(days=1)
+        others = prediction_log.versions(start, until, at)
+    else:
+        assert rule.days is not None
+        step = timedelta(days=rule.days)
+        start = until - rule.last * step
+        found = prediction_log.read(reference.dataset, start, until, at)
+        others = {str(v): int(n) for v, n in found.model_version.value_counts().items()}
+        found = found[found.model_version == version]
+        edges = [start + i * step for i in range(rule.last + 1)]
+        parts = [found[(found.time >= a) & (found.time < b)] for a, b in pairwise(edges)]
+        first = next((i for i, part in enumerate(parts) if len(part)), len(parts) - 1)
+        parts, names = parts[first:], [_name(a, b) for a, b in pairwise(edges)][first:]
+    told = labels.from_log(reference, file, config.performance.label_days, until, at)
+    others.pop(version, None)
+    windows = tuple(
+        Window(f"{i}: {name}", len(part)) for i, (name, part) in enumerate(zip(names, parts, strict=True), 1)
+    )
+    return _analysis(
+        f"prediction log {at or prediction_log.root()}", windows, pd.concat(parts), reference, others, told
+    )
+
+
+def _name(start: datetime, end: datetime) -> str:
+    return (
+        f"{start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M}"
+        if start.date() != end.date()
+        else f"{start:%Y-%m-%d %H:%M} to {end:%H:%M}"
+    )
+
+
+def _analysis(
+    origin: str,
+    windows: tuple[Window, ...],
+    table: "pd.DataFrame",
+    reference: Reference,
+    others: dict[str, int],
+    told: Labels,
+    file: bool = False,
+) -> Analysis:
+    rows = tables.to_bytes(table[[*reference.dataset.raw, "probability", "decision"]])
+    labelled = tables.to_bytes(told.table[["probability", "decision", "outcome"]])
+    return Analysis(origin, windows, rows, labelled, others, len(told.table), told.unknown, file)
+
+
+def from_file(reference: Reference, path: str, file: str = "") -> Analysis:
+    """A CSV or Parquet file of customers as one window.
+
+    It needs the raw columns. Where it has no ``probability``, the champion is asked. Outcomes are read from the target's
+    column, or from labels in ``file`` by ``prediction_id``. Raises ChurnError naming file, column and value.
+    """
+    dataset = reference.dataset
+    data, notes = sources.read(File(kind="file", path=path), dataset)
+    found, _, said = header_lines.without(tables.from_bytes(data), path)
+    if missing := [name for name in dataset.raw if name not in found]:
+        raise ChurnError(f"{path}: no column {', '.join(missing)}; the model was trained with it. Export it too")
+    others: dict[str, int] = {}
+    if "model_version" in found:
+        versions = casting.as_text(found.model_version)
+        others = {str(v): int(n) for v, n in versions.value_counts().items() if v != reference.model.version}
+        found = found[versions == reference.model.version]
+    table = _typed(found, reference, path)
+    table = _predicted(table, found, reference, path)
+    told = _told(table, found, reference, path, file)
+    analysis = _analysis(path, (Window(Path(path).name, len(table)),), table, reference, others, told, file=True)
+    return replace(analysis, notes=(*notes, *said))
+
+
+def _typed(found: "pd.DataFrame", reference: Reference, path: str) -> "pd.DataFrame":
+    raw = reference.dataset.raw
+    typed, unreadable = casting.cast(found[list(raw)], reference.dataset)
+    for name, bad in unreadable.items():
+        value = found[name][bad].iloc[0]
+        raise ChurnError(
+            f"{path}: column {name}: {int(bad.sum())} cells are no {raw[name].type}, the first is {value!r}; correct the file"
+        )
+    return typed
+
+
+def _predicted(table: "pd.DataFrame", found: "pd.DataFrame", reference: Reference, path: str) -> "pd.DataFrame":
+    import pandas as pd
+
+    if "probability" in found:
+        probability = pd.to_numeric(found.probability, errors="coerce").to_numpy(np.float64, na_value=np.nan)
+        bad = ~((probability >= 0) & (probability <= 1))
+        if bad.any():
+            raise ChurnError(f"{path}: column probability: {found.probability[bad].iloc[0]!r} is not between 0 and 1")
+    elif len(table):
+        import tempfile
+
+        with tempfile.TemporaryDirectory() as folder:
+            probability = (
+                onnx_scorer.Scorer(model_registry.fetch(reference.model, folder)).table(table).astype(np.float64)
+            )
+    else:
+        probability = np.empty(0)
+    raw = features.from_frame(reference.dataset, table)
+    decision = expected_profit.decide(reference.worth, raw, probability, reference.threshold)
+    return table.assign(probability=probability, decision=decision)
+
+
+def _told(table: "pd.DataFrame", found: "pd.DataFrame", reference: Reference, path: str, file: str) -> Labels:
+    dataset = reference.dataset
+    if dataset.target in found:
+        texts = casting.as_text(found[dataset.target], dataset.missing_words(dataset.target)).astype("str")
+        there = (texts.notna() & ~exclusions.left_out(texts, dataset)).to_numpy()
+        where = f"{path}: column {dataset.target}"
+        return Labels(table[there].assign(outcome=labels.outcomes(texts[there], dataset, where).to_numpy()))
+    if not file:
+        return Labels(table.iloc[:0].assign(outcome=np.empty(0, dtype=bool)))
+    if "prediction_id" not in found:
+        raise ChurnError(f"{path}: no column prediction_id, by which the labels in {file} could be assigned")
+    told = labels.read(file, dataset).drop_duplicates("prediction_id", keep="last")
+    joined = table.assign(prediction_id=found.prediction_id.astype("str").to_numpy()).merge(told, on="prediction_id")
+    return Labels(joined, len(told) - joined.prediction_id.nunique())

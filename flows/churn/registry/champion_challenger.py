@@ -1,0 +1,132 @@
+"""Challenger against champion on the same rows, unseen by both."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from churn.data import customer_keys
+from churn.settings.train import Promotion
+from churn.training import metrics
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+NAN = float("nan")
+SPENT = 2.6123753486854883  # the sum of look^-1.5 over all looks: zeta(3/2)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Challenger against champion on ``rows`` that neither has trained on: ROC-AUC of both, the bootstrapped gain, and how
+    certain it is against how certain it must be, at the ``look``-th look at these rows (see ``looks``; 0: none)."""
+
+    champion: str
+    rows: int
+    challenger_roc_auc: float
+    champion_roc_auc: float
+    gain_low: float
+    gain_high: float
+    confidence_of_gain: float
+    promote: bool
+    reason: str
+    look: int = 0
+    confidence_needed: float = NAN
+
+
+def compare(
+    outcome: np.ndarray,
+    challenger: np.ndarray,
+    champion: np.ndarray,
+    name: str,
+    rule: Promotion,
+    seed: int,
+    look: int = 1,
+    customer: np.ndarray | None = None,
+) -> Comparison:
+    """Whether the gain in ROC-AUC on the same rows, shape (n,), is certain enough: by DeLong's paired test (1988), one-sided,
+    with Student's t for small holdouts. The interval shown is a paired bootstrap's (Efron & Tibshirani 1993, ch. 16).
+
+    ``customer`` says whose each row is, if some are of the same one. Ties keep the champion. Without two customers of
+    either outcome that are unseen by both, the champion stays too.
+    """
+    if not comparable(outcome, customer):
+        return nobody(name, len(outcome))
+    gain, error = metrics.auc_gain(outcome, challenger, champion, customer)
+    confidence = _certainty(gain - rule.margin, error, metrics.independent(outcome, customer) - 1)
+    asked = needed(rule, look)
+    low, high = _interval(outcome, challenger, champion, rule.resamples, seed, customer)
+    promote = confidence >= asked
+    reason = (
+        f"a gain above {rule.margin:g} is {_percent(confidence)} certain, {_percent(asked)} is "
+        f"{'reached' if promote else 'needed: the champion stays'}"
+    ) + (f"; look {look} at these customers" if look > 1 else "")
+    aucs = metrics.auc(outcome, challenger), metrics.auc(outcome, champion)
+    return Comparison(name, len(outcome), *aucs, low, high, confidence, promote, reason, look, asked)
+
+
+def comparable(outcome: np.ndarray, customer: np.ndarray | None = None) -> bool:
+    """Whether there are enough customers to compare two models on."""
+    return metrics.independent(outcome, customer) > 1
+
+
+def needed(rule: Promotion, look: int) -> float:
+    """The certainty asked for at the ``look``-th look at the same customers: alpha spending.
+
+    Each look may promote a challenger that is no better with a chance proportional to look^-1.5, and all of them together
+    with no more than 1 - ``rule.confidence``, however many there are and however they depend on one another (Bonferroni).
+    """
+    return 1 - (1 - rule.confidence) * look**-1.5 / SPENT
+
+
+def _certainty(gain: float, error: float, freedom: int) -> float:
+    from scipy.stats import t
+
+    if error == 0:  # the two put the customers in the same order, or one of them is never wrong
+        return float(gain > 0)
+    return float(t.cdf(gain / error, freedom))
+
+
+def _interval(
+    outcome: np.ndarray,
+    challenger: np.ndarray,
+    champion: np.ndarray,
+    resamples: int,
+    seed: int,
+    customer: np.ndarray | None,
+) -> tuple[float, float]:
+    def measure(rows: np.ndarray) -> dict[str, float]:
+        return {"gain": metrics.auc(outcome[rows], challenger[rows]) - metrics.auc(outcome[rows], champion[rows])}
+
+    return metrics.bootstrap(outcome, measure, resamples, seed, customer)["gain"]
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.{1 if share < 0.99 else 4}f}%"  # 99.9988 is asked for at the fiftieth look
+
+
+def undecided(champion: str, promote: bool, reason: str, rows: int = 0) -> Comparison:
+    """The verdict without figures, where the two cannot be compared."""
+    return Comparison(champion, rows, NAN, NAN, NAN, NAN, NAN, promote, reason)
+
+
+def nobody(champion: str, rows: int) -> Comparison:
+    """The verdict where the ``rows`` are not ``comparable``."""
+    return undecided(champion, False, "no rows of both outcomes that neither model has seen", rows)
+
+
+def not_comparable(champion: str, made_up: bool) -> Comparison:
+    """The verdict when one of the two learned from made-up customers: the model of real customers wins, untested."""
+    if made_up:
+        return undecided(champion, False, "the challenger learned from made-up customers, the champion from real ones")
+    return undecided(champion, True, "the champion learned from made-up customers, the challenger from real ones")
+
+
+def unseen(holdout: "pd.DataFrame", others_train: "pd.DataFrame", key: str | None) -> np.ndarray:
+    """True for the holdout rows whose customers are not in another model's training rows, by the id ``key`` or, without one
+    in both tables, by all columns that both have (see ``customers``)."""
+    shared = [name for name in holdout.columns if name in others_train.columns]
+    key = key if key in shared else None
+    ours, theirs = (
+        customer_keys.keys(table, key, [name for name in shared if name != key]) for table in (holdout, others_train)
+    )
+    return ~np.isin(ours, theirs)

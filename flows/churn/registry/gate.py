@@ -1,0 +1,141 @@
+"""The gate: what a model must reach before it may be registered, and whether it becomes the champion."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from churn.errors import ChurnError
+from churn.registry.champion_challenger import Comparison
+from churn.training import metrics
+from churn.training.evaluation import Slice
+
+SUMMARY = "gate.promotion"  # the verdict's tag
+ENVIRONMENT = {"MIN_ACCURACY": "accuracy", "MIN_F1_SCORE": "f1"}
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One rule of the gate with its evidence. ``bound`` is the least value allowed, or the most for an error; a group is held
+    against it by the better end of its ``interval``, so that chance alone hardly closes the gate."""
+
+    metric: str
+    value: float
+    bound: float
+    slice: str = ""
+    interval: tuple[float, float] | None = None
+
+    @property
+    def passed(self) -> bool:
+        low, high = self.interval or (self.value, self.value)
+        return low <= self.bound if self.metric in metrics.LOWER_IS_BETTER else high >= self.bound
+
+    def __str__(self) -> str:
+        lower = self.metric in metrics.LOWER_IS_BETTER
+        kept = self.value <= self.bound if lower else self.value >= self.bound
+        sign = {True: "<=" if lower else ">=", False: ">" if lower else "<"}[kept]
+        where = f" of {self.slice}" if self.slice else ""
+        said = f"{self.metric}{where} {self.value:.4f} {sign} {self.bound:g}"
+        if self.interval is None:
+            return said
+        surely = "" if kept else ", not surely" if self.passed else ", surely"
+        return f"{said}{surely} ({metrics.SURE:.0%} interval {self.interval[0]:.4f} to {self.interval[1]:.4f})"
+
+
+def bounds(*given: Mapping[str, float]) -> dict[str, float]:
+    """The bounds of several tables, the last one on top, and the environment's (ENVIRONMENT) above all.
+
+    Raises ChurnError for a metric that does not exist or a value of the environment that is not a number from 0 to 1.
+    """
+    made: dict[str, float] = {}
+    for table in given:
+        made |= table
+    for variable, metric in ENVIRONMENT.items():
+        if text := os.environ.get(variable):
+            made[metric] = _share(variable, text)
+    for metric in made:
+        if metric not in metrics.METRICS:
+            raise ChurnError(f"[gate] {metric}: not a metric; known are {', '.join(metrics.METRICS)}")
+    return made
+
+
+def _share(variable: str, text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 1:
+        raise ChurnError(f"environment variable {variable}: {text!r} is not a number from 0 to 1; correct or unset it")
+    return value
+
+
+def verdicts(found: Mapping[str, float], limits: Mapping[str, float]) -> tuple[Verdict, ...]:
+    """A verdict for each bound."""
+    return tuple(Verdict(metric, found[metric], bound) for metric, bound in limits.items())
+
+
+def slice_verdicts(slices: tuple[Slice, ...], limits: Mapping[str, float]) -> tuple[Verdict, ...]:
+    """A verdict for each bound in each group that is large enough to be judged."""
+    return tuple(
+        Verdict(metric, s.scores[metric], bound, f"{s.column}={s.group}", s.intervals.get(metric))
+        for s in slices
+        if s.scores
+        for metric, bound in limits.items()
+    )
+
+
+@dataclass(frozen=True)
+class Gate:
+    """All that decides about a challenger: the bounds, the comparison if there is a champion, and warnings."""
+
+    verdicts: tuple[Verdict, ...]
+    comparison: Comparison | None
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def passed(self) -> bool:
+        return all(verdict.passed for verdict in self.verdicts)
+
+    @property
+    def promote(self) -> bool:
+        return self.passed and (self.comparison is None or self.comparison.promote)
+
+    @property
+    def summary(self) -> str:
+        if not self.passed:
+            failed = "; ".join(str(verdict) for verdict in self.verdicts if not verdict.passed)
+            return f"The gate is closed: {failed}."
+        if self.comparison is None:
+            return "The gate is passed; there is no champion yet, so this model becomes it."
+        outcome = "it becomes the champion" if self.promote else f"champion version {self.comparison.champion} stays"
+        return f"The gate is passed; {outcome}: {self.comparison.reason}."
+
+    def require(self, card: str, remedy: str) -> None:
+        """Nothing, if every bound is kept; else ChurnError, which names the command that shows the ``card`` and ends with
+        ``remedy``: a model outside them is never registered."""
+        if not self.passed:
+            raise ChurnError(f"{self.summary} Nothing is registered. Its card shows more: {card}; {remedy}")
+
+    def evidence(self) -> dict[str, str]:
+        """The verdict as registry tags."""
+        tags = {f"gate.{v.metric}": str(v) for v in self.verdicts if not v.slice}
+        if slices := [str(v) for v in self.verdicts if v.slice]:
+            tags["gate.slices"] = "; ".join(slices)
+        if self.warnings:
+            tags["gate.warnings"] = "; ".join(self.warnings)
+        if self.comparison is not None:
+            tags["gate.comparison"] = repr(self.comparison)
+            if self.comparison.look:
+                tags["gate.look"] = str(self.comparison.look)
+        return tags | {SUMMARY: self.summary}
+
+    def record(self) -> dict[str, Any]:
+        """The verdict as promotion.json holds it."""
+        return {
+            "passed": self.passed,
+            "promote": self.promote,
+            "summary": self.summary,
+            "verdicts": [{**asdict(v), "passed": v.passed} for v in self.verdicts],
+            "comparison": asdict(self.comparison) if self.comparison is not None else None,
+            "warnings": list(self.warnings),
+        }

@@ -1,0 +1,40 @@
+"""Where customers are made up, the first and the last line of a command say so: these are the lines. Empty for real ones.
+
+``dataset`` is a data set's name.
+"""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from churn.settings import commands
+from churn.settings.data import Generate, Source
+
+if TYPE_CHECKING:
+    from churn.registry.model_registry import Registered
+
+
+def sources(chosen: Sequence[Source], dataset: str, target: str) -> str:
+    """Of a command that reads customers; ``target`` is what would read the reader's own (see ``commands.say``)."""
+    rows = sum(source.rows for source in chosen if isinstance(source, Generate))
+    return _line(f"{rows:,} rows from [generate] of data set '{dataset}'", dataset, target) if rows else ""
+
+
+def version(name: str, dataset: str, made_up: bool) -> str:
+    """Of a training on the data version ``name``."""
+    return _line(f"data version {name}", dataset, "run") if made_up else ""
+
+
+def model(found: "Registered", dataset: str) -> str:
+    """Of a command that uses the model."""
+    learned = f"{found.name} version {found.version} learned from them"
+    return _line(learned, dataset, "run") if was(found) else ""
+
+
+def was(found: "Registered") -> bool:
+    """Whether the model learned from made-up customers."""
+    return found.tags.get("made_up") == "True"
+
+
+def _line(what: str, dataset: str, target: str) -> str:
+    yours = commands.say(target, DATASET=dataset, SOURCE=commands.FILE)
+    return f"Made-up customers, none of yours: {what}. For yours: {yours}"

@@ -1,0 +1,151 @@
+"""The one way to MLflow: its client, whose errors say what is wrong with which store, and what to do about it."""
+
+import logging
+import os
+import re
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from churn.errors import ChurnError
+from churn.settings.environment import STATE
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+
+class Missing(ChurnError):
+    """MLflow is well, but does not have what was asked for."""
+
+
+class Taken(ChurnError):
+    """MLflow is well, but has something of this name already."""
+
+
+_ANSWERS = {"RESOURCE_DOES_NOT_EXIST": Missing, "RESOURCE_ALREADY_EXISTS": Taken}
+
+# What an error says, and what it means: the first that is found. {uri}: the store; {said}: the error's own words.
+_MEANINGS = (
+    (r"\b(too many|error code) 5\d\d|RestException INTERNAL_ERROR",
+     "MLflow at {uri} failed ({said}); its own log says why: mend that and run this again"),
+    (r"error code 40[13]|RestException (UNAUTHENTICATED|PERMISSION_DENIED)",
+     "MLflow at {uri} refuses this client ({said}); check MLFLOW_TRACKING_USERNAME, MLFLOW_TRACKING_PASSWORD, and the "
+     "server's --allowed-hosts"),
+    (r"not in a valid JSON|error code 404", "what answers at {uri} is no MLflow server; change MLFLOW_TRACKING_URI"),
+    (r"unsupported URI|Could not parse",
+     "MLFLOW_TRACKING_URI={uri} is no address of MLflow; write http://HOST:PORT or sqlite:///FILE"),
+    (r"database (table )?is locked",
+     "{uri}: another process keeps the database locked; wait until it has ended, or end it, and run this again"),
+    (r"file is not a database|disk image is malformed",
+     "{uri}: the file is no SQLite database, or a damaged one; put a backup in its place, or move it away and train again"),
+    (r"out-of-date database schema",
+     "{uri}: the database is of another MLflow release; install that one, or, if it is older than yours, back the database up "
+     "and run: {python} -m mlflow db upgrade {uri}"),
+    (r"[Nn]o space left|disk is full",
+     "MLflow cannot write to {uri} or its artifacts ({said}); free space and run this again"),
+    (r"readonly database|unable to open database|[Pp]ermission denied|Read-only file system|(Is|Not) a directory|File exists",
+     "MLflow cannot write to {uri} or its artifacts ({said}); check that the folder is there and may be written"),
+    (r"^boto", "MLflow's artifacts cannot be reached ({said}); check MLFLOW_ARTIFACTS and AWS_* in the environment"),
+    (r"HTTPConnection|refused|timed out|resolve|OperationalError",
+     "MLflow does not answer at {uri} ({said}); start it or change MLFLOW_TRACKING_URI"),
+    ("", "MLflow at {uri} failed: {said}"),
+)  # fmt: skip
+
+
+def client() -> "MlflowClient":
+    """MLflow's client at MLFLOW_TRACKING_URI, for calls that raise as ``explained`` says; ChurnError if nothing answers."""
+    import mlflow
+
+    for name, level in (("mlflow", logging.WARNING), ("alembic", logging.WARNING)):
+        logging.getLogger(name).setLevel(level)
+    logging.getLogger("mlflow.store.db.utils").setLevel(
+        logging.CRITICAL
+    )  # it prints a traceback of what it then raises
+    with explained():
+        STATE.mkdir(parents=True, exist_ok=True)  # SQLite does not make its folder
+        if not os.environ["MLFLOW_TRACKING_URI"].startswith("http"):
+            from mlflow.store.db import utils
+
+            utils.MAX_RETRY_COUNT = 5  # a database that is away is reported in seconds, not after 100
+        with _first_contact():
+            found = mlflow.MlflowClient()
+            found.search_experiments(max_results=1)
+    return cast("MlflowClient", _Explained(found))
+
+
+@contextmanager
+def _first_contact() -> Iterator[None]:
+    """Two processes must not both make the tables of a new database file: MLflow's migrations fail halfway then."""
+    import fcntl
+
+    if not os.environ["MLFLOW_TRACKING_URI"].startswith("sqlite:"):
+        yield
+        return
+    with Path(STATE, "mlflow.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)  # given back with the file, also by a process that is killed
+        yield
+
+
+class _Explained:
+    """MLflow's client, each of its calls within ``explained``."""
+
+    def __init__(self, found: "MlflowClient") -> None:
+        self._client = found
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        return partial(_call, getattr(self._client, name))
+
+
+def _call(method: Callable[..., Any], *words: Any, **named: Any) -> Any:
+    with explained():
+        return method(*words, **named)
+
+
+@contextmanager
+def explained() -> Iterator[None]:
+    """What MLflow and the libraries below it raise inside becomes a ChurnError: Missing, Taken, or what is wrong."""
+    try:
+        yield
+    except Exception as error:
+        if not isinstance(error, _theirs()):
+            raise
+        kind = _ANSWERS.get(getattr(error, "error_code", ""), ChurnError)
+        if re.search(r"expected to (update|delete) .* row", str(error)):  # another process was faster
+            kind = Missing
+        raise kind(_meaning(error)) from error
+
+
+def _theirs() -> tuple[type[Exception], ...]:
+    from boto3.exceptions import Boto3Error
+    from botocore.exceptions import BotoCoreError, ClientError
+    from mlflow.exceptions import MlflowException
+    from requests import RequestException
+    from sqlalchemy.exc import SQLAlchemyError
+
+    return (MlflowException, SQLAlchemyError, RequestException, OSError, BotoCoreError, ClientError, Boto3Error)
+
+
+def _meaning(error: Exception) -> str:
+    kind = type(error)
+    whole = f"{kind.__module__}.{kind.__name__} {getattr(error, 'error_code', '')} {error}"
+    found = next(meaning for pattern, meaning in _MEANINGS if re.search(pattern, whole))
+    return found.format(uri=address(), said=_said(error), python=sys.executable)
+
+
+def _said(error: Exception) -> str:
+    """The error's own words, without those around them: a database's, or what stands innermost after a connection failed."""
+    inner = getattr(error, "orig", None) or getattr(error.__cause__, "orig", None) or error
+    words = " ".join(str(inner).split())
+    if refused := re.search(r"error code \d+", words):
+        return refused[0]
+    if cause := re.search(r"Caused by \w+\([\"'](?:\w+\(.*?\): )?(.*?)[\"')]*$", words):
+        return cause[1]
+    return words[:300]
+
+
+def address() -> str:
+    """MLFLOW_TRACKING_URI without its password."""
+    return re.sub(r"(://[^/@:]*):[^/@]*@", r"\1:***@", os.environ["MLFLOW_TRACKING_URI"])

@@ -1,0 +1,98 @@
+"""A lock on a registered model, on any tracking store, for processes on any machine.
+
+MLflow has no compare-and-set. What it does guarantee is that a name is given once: the lock is the registered model
+NAME.lock, and its description is the holder's token. It is removed by renaming it to NAME.lock.TOKEN, which succeeds once
+for each token. So of several who find the same lock left behind one takes it over, and a former holder removes nobody
+else's. No clock is compared with another machine's.
+"""
+
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from churn.errors import ChurnError
+from churn.registry.mlflow_store import Missing, Taken
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+SECONDS = 60.0  # a lock that keeps its token for longer was left behind by a process that died, or is slow
+PATIENCE = 120.0  # seconds that a process waits for the lock
+
+
+@contextmanager
+def locked(mlflow: "MlflowClient", name: str) -> Iterator[Callable[[], None]]:
+    """Only one process at a time works on the registered model ``name``.
+
+    Call what is yielded before writing: it raises ChurnError if this process took longer than SECONDS and another one
+    has taken the lock over. Raises ChurnError if the lock cannot be had within PATIENCE.
+    """
+    lock, token = f"{name}.lock", uuid.uuid4().hex
+    _take(mlflow, lock, token)
+
+    def require() -> None:
+        if _holder(mlflow, lock) != token:
+            raise ChurnError(
+                f"{name}: another process took the registry's lock over after {SECONDS:g} s; look at the versions' "
+                "aliases in MLflow, and run this again"
+            )
+
+    try:
+        yield require
+    finally:
+        if _remove(mlflow, lock, token):
+            for left in mlflow.search_registered_models(f"name LIKE '{lock}.%'"):
+                if left.name.startswith(f"{lock}."):  # in LIKE, _ is any character
+                    mlflow.delete_registered_model(left.name)
+
+
+def _take(mlflow: "MlflowClient", lock: str, token: str) -> None:
+    until = time.monotonic() + PATIENCE
+    seen, since = None, 0.0
+    while not _create(mlflow, lock, token):
+        holder, now = _holder(mlflow, lock), time.monotonic()
+        if holder == token:  # the answer to our own request was lost, and it was sent again
+            return
+        if now > until:
+            raise ChurnError(
+                f"the registry stays locked by other processes; if no training runs, delete the model {lock!r} in MLflow"
+            )
+        if holder != seen:
+            seen, since = holder, now
+        elif holder is not None and now - since > SECONDS:
+            _remove(mlflow, lock, holder)
+            continue
+        time.sleep(0.2)
+
+
+def _create(mlflow: "MlflowClient", lock: str, token: str) -> bool:
+    try:
+        mlflow.create_registered_model(lock, description=token)
+    except (Taken, Missing):  # missing: MLflow looked at the one that was there, and it had just been released
+        return False
+    return True
+
+
+def _holder(mlflow: "MlflowClient", lock: str) -> str | None:
+    """The holder's token; None if nobody holds the lock."""
+    try:
+        return mlflow.get_registered_model(lock).description or ""
+    except Missing:
+        return None
+
+
+def _remove(mlflow: "MlflowClient", lock: str, token: str) -> bool:
+    """Whether this call took the lock away from ``token``. It then lies aside, so that no later call can."""
+    aside = f"{lock}.{token}"
+    try:
+        if _holder(mlflow, lock) != token:
+            return False
+        mlflow.rename_registered_model(lock, aside)
+        if _holder(mlflow, aside) == token:
+            return True
+        mlflow.rename_registered_model(aside, lock)  # another's, made since we looked
+    except (Missing, Taken):  # it was released, or another process was first
+        pass
+    return False

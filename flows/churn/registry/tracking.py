@@ -1,0 +1,119 @@
+"""MLflow runs: one parent per TrainFlow run, one child per model family, one grandchild per trial."""
+
+import json
+import os
+import shlex
+import subprocess
+import time
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from churn.errors import ChurnError
+from churn.registry import mlflow_store
+from churn.registry.mlflow_store import Taken, client
+from churn.settings import commands
+from churn.settings.environment import ROOT
+from churn.training.hyperparameter_search import Candidate
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+TRAINING = "churnflow.training"  # the training's id: the same before and after a resume
+FAMILY = "churnflow.family"
+
+
+def git_state() -> dict[str, str]:
+    """The commit of the code, and whether files differ from it; 'unknown' outside a git checkout.
+
+    In a pod they are those of the checkout that was deployed, which Metaflow passes on as METAFLOW_VERSION.
+    """
+    try:
+        commit = _git("rev-parse", "HEAD")
+        return {"git_commit": commit, "git_dirty": str(bool(_git("status", "--porcelain"))).lower()}
+    except (OSError, subprocess.CalledProcessError):
+        deployed = json.loads(os.environ.get("METAFLOW_VERSION", "{}"))
+        commit, dirty = deployed.get("commit_sha", "unknown"), deployed.get("has_uncommitted_changes", "unknown")
+        return {"git_commit": commit, "git_dirty": str(dirty).lower()}
+
+
+def _git(*words: str) -> str:
+    return subprocess.run(["git", "-C", str(ROOT), *words], capture_output=True, text=True, check=True).stdout.strip()
+
+
+def open_run(experiment: str, training: str, tags: Mapping[str, str]) -> str:
+    """Id of the parent run of this training."""
+    mlflow = client()
+    location = f"{os.environ['MLFLOW_ARTIFACTS']}/{experiment}" if _embedded() else None
+    while (found := mlflow.get_experiment_by_name(experiment)) is None:
+        with suppress(Taken):  # by another training, just now
+            mlflow.create_experiment(experiment, location)
+    if found.lifecycle_stage == "deleted":
+        uri, number = shlex.quote(mlflow_store.address()), found.experiment_id
+        restore = f"{commands.python()} -m mlflow experiments restore --experiment-id {number}"
+        raise ChurnError(
+            f"the experiment {experiment!r} was deleted in MLflow; bring it back: MLFLOW_TRACKING_URI={uri} {restore}, or give "
+            "another name to 'experiment' in config/train.toml"
+        )
+    return mlflow.create_run(found.experiment_id, run_name=training, tags={TRAINING: training, **tags}).info.run_id
+
+
+def _embedded() -> bool:
+    return os.environ["MLFLOW_TRACKING_URI"].startswith("sqlite:")
+
+
+def log_board(parent: str, board: Iterable[Candidate], metric: str) -> None:
+    """Log every family and its trials under ``parent``. After all training: a store that is down loses no work then."""
+    for candidate in board:
+        log_family(parent, candidate, metric)
+
+
+def log_family(parent: str, candidate: Candidate, metric: str) -> None:
+    """Log a family and its trials under ``parent``, in place of what an interrupted attempt may have left there."""
+    mlflow = client()
+    run = mlflow.get_run(parent)
+    training, experiment = run.data.tags[TRAINING], run.info.experiment_id
+    name = candidate.family.name
+    for left in mlflow.search_runs([experiment], f"tags.`{TRAINING}` = '{training}' and tags.`{FAMILY}` = '{name}'"):
+        mlflow.delete_run(left.info.run_id)
+    tags = {
+        TRAINING: training,
+        FAMILY: name,
+        **{k: v for k, v in run.data.tags.items() if k.startswith(("data_", "git_", "metaflow_"))},
+    }
+    child = mlflow.create_run(experiment, run_name=name, tags={**tags, "mlflow.parentRunId": parent}).info.run_id
+    low, high = candidate.interval
+    _log(
+        mlflow,
+        child,
+        candidate.best.params,
+        {**candidate.best.scores, f"{metric}_low": low, f"{metric}_high": high, "seconds": candidate.seconds},
+    )
+    for number, trial in enumerate(candidate.trials):
+        nested = {**tags, "mlflow.parentRunId": child}
+        grandchild = mlflow.create_run(experiment, run_name=f"{name}-{number}", tags=nested).info.run_id
+        _log(mlflow, grandchild, trial.params, {**trial.scores, "share_of_rows": trial.share})
+
+
+def _log(mlflow: "MlflowClient", run: str, params: Mapping[str, Any], metrics: Mapping[str, float]) -> None:
+    from mlflow.entities import Metric, Param
+
+    now = int(time.time() * 1000)
+    mlflow.log_batch(
+        run,
+        [Metric(name, value, now, 0) for name, value in metrics.items()],
+        [Param(name, str(value)) for name, value in params.items()],
+    )
+    mlflow.set_terminated(run)
+
+
+def log_texts(run: str, texts: Mapping[str, str]) -> None:
+    """Keep each text as an artifact of the run under its name."""
+    mlflow = client()
+    for name, text in texts.items():
+        mlflow.log_text(run, text, name)
+
+
+def close_run(run: str, params: Mapping[str, Any], metrics: Mapping[str, float]) -> None:
+    """Log the chosen model's parameters and holdout scores on the parent run and end it."""
+    _log(client(), run, params, metrics)

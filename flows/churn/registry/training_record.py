@@ -1,0 +1,95 @@
+"""One training, from its data to its verdict, as the cards and the registry take it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from churn.data.snapshots import Snapshot
+from churn.registry.gate import SUMMARY, Gate
+from churn.registry.model_registry import Registered
+from churn.settings import commands
+from churn.settings.dataset import Dataset
+from churn.settings.train import TrainConfig, Worth
+from churn.training.evaluation import Evaluation
+from churn.training.hyperparameter_search import Candidate
+from churn.training.selection import Chosen
+
+
+@dataclass(frozen=True)
+class Training:
+    """What was trained on which data with which settings; ``board`` is the leaderboard, best family first."""
+
+    data: Snapshot
+    config: TrainConfig
+    lineage: Mapping[str, str]
+    board: list[Candidate]
+    chosen: Chosen
+    found: Evaluation
+    verdict: Gate
+
+    @property
+    def winner(self) -> Candidate:
+        return self.board[0]
+
+    @property
+    def value(self) -> Worth | None:
+        """What a kept customer is worth: config's [value], else the data set's, as the decisions go by it."""
+        return self.chosen.worth
+
+    @property
+    def seconds(self) -> float:
+        """Time of all searches, summed over the families."""
+        return sum(candidate.seconds for candidate in self.board)
+
+    def record(self) -> dict[str, Any]:
+        """What its summary shows, beside the verdict, as promotion.json holds it."""
+        metric = self.config.search.metric
+        return {
+            "dataset": self.data.dataset.name,
+            "data_version": self.data.version,
+            "rows": [len(self.data.train), len(self.data.holdout)],
+            "scores": self.found.scores,
+            "metric": metric,
+            "families": [
+                {
+                    "name": one.family.name,
+                    "score": one.best.scores[metric],
+                    "interval": one.interval,
+                    "brier": -one.best.scores["neg_brier_score"],
+                    "seconds": round(one.seconds, 1),
+                }
+                for one in self.board
+            ],
+        }
+
+
+def ending(champion: Registered, made: Registered, bento: str, verdict: Gate | None, again: str) -> str:
+    """What TrainFlow ends with: the champion, whether it is the version that was ``made``, and why (``verdict`` is None where
+    that one was there already; ``again`` trains anyway)."""
+    whose = "" if made.version == champion.version else f" (of another training; this one made version {made.version})"
+    if verdict is None:
+        whose, why = "", "" if made.version == champion.version else f" ({made.tags[SUMMARY].rstrip('.')})"
+        said = f"nothing to train: same data and config as version {made.version}{why}; to train anyway: {again}"
+    else:
+        said = verdict.summary
+    return f"Champion: version {champion.version}{whose} as {bento}; {said}"
+
+
+def other_bounds(verdict: Gate, dataset: Dataset, settings: str, again: str, anew: str) -> str:
+    """How a person accepts a model that the gate refused: where the broken bounds stand, and the command that judges by others.
+
+    Those of the data set are part of the data version: ``anew`` makes another one; ``again`` trains on the same, with the file
+    ``settings``. A resume would keep them all.
+    """
+    broken = [v for v in verdict.verdicts if not v.passed]
+    own = [v.metric for v in broken if v.metric in dataset.gate and not v.slice]
+    others = [v for v in broken if v.metric not in own]
+    ways = []
+    if own:
+        ways.append(f"{', '.join(own)} in [gate] of {commands.description(dataset.name)}, and then: {anew}")
+    if others:
+        tables = dict.fromkeys("[slices.least]" if v.slice else "[gate]" for v in others)
+        names = ", ".join(dict.fromkeys(v.metric for v in others))
+        ways.append(f"{names} in {' and '.join(tables)} of {commands.shown(Path(settings))}, and then: {again}")
+    return f"to accept such a model, change {'; '.join(ways)}"

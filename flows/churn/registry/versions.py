@@ -1,0 +1,84 @@
+"""What a person asks of the registry: promote by hand, compare two versions, walk back from a version to its data."""
+
+import tempfile
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+from churn.data import customer_keys, features, snapshots
+from churn.errors import ChurnError
+from churn.registry import champion_challenger, model_registry
+from churn.registry.model_registry import CHALLENGER, CHAMPION, Registered
+from churn.settings import commands
+from churn.settings.train import Promotion
+from churn.training import metrics, onnx_scorer
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+TARGETS = {CHALLENGER: CHALLENGER, "Staging": CHALLENGER, CHAMPION: CHAMPION, "Production": CHAMPION}
+
+
+def promote(name: str, version: str, target: str, reason: str) -> list[str]:
+    """Give the version the alias of ``target`` (an alias or a stage name of TARGETS); what happened, in words."""
+    model = model_registry.by_version(name, version)
+    if TARGETS[target] == CHALLENGER:
+        model_registry.challenge(model)
+        return [f"Challenger: version {version}"]
+    former = model_registry.by_alias(name, CHAMPION)
+    if former is not None and former.version == version:
+        return [f"Champion: version {version} already"]
+    if not model_registry.promote(model, {"promotion": reason}, former.version if former is not None else None):
+        raise ChurnError(
+            f"{name}: another process made a champion just now; look at it, and say again if you still want to"
+        )
+    instead = f", instead of version {former.version}" if former is not None else ""
+    return [f"Champion: version {version}{instead}"]
+
+
+def compare(a: Registered, b: Registered, rule: Promotion) -> Iterator[str]:
+    """Both versions' scores on the holdout rows of b's data that neither has trained on, and the gain of b over a."""
+    ours, theirs = (snapshots.load(model.tags["data_version"]) for model in (b, a))
+    known = ours.holdout[customer_keys.columns(ours.dataset)]
+    fair = np.all([champion_challenger.unseen(known, data.train, ours.dataset.id) for data in (ours, theirs)], axis=0)
+    rows = ours.holdout[fair]
+    outcome = features.outcome(ours.dataset, rows)
+    customer = customer_keys.keys(rows, ours.dataset.id, ours.dataset.raw)
+    if not champion_challenger.comparable(outcome, customer):
+        raise ChurnError(f"versions {a.version} and {b.version}: no rows of both outcomes that neither has trained on")
+    (first, yes_a), (second, yes_b) = (_score(model, rows) for model in (a, b))
+    yield f"{len(rows):,} customers of data version {ours.version} that neither has trained on"
+    yield f"{'':<10} {f'version {a.version}':>12} {f'version {b.version}':>12} {'difference':>12}"
+    left, right = metrics.decided(outcome, first, yes_a), metrics.decided(outcome, second, yes_b)
+    for metric in left:
+        yield f"{metric:<10} {left[metric]:>12.4f} {right[metric]:>12.4f} {right[metric] - left[metric]:>+12.4f}"
+    found = champion_challenger.compare(outcome, second, first, a.version, rule, seed=0, customer=customer)
+    yield f"Gain in ROC-AUC: {found.gain_low:+.4f} to {found.gain_high:+.4f} (95 %, paired bootstrap)"
+
+
+def _score(model: Registered, rows: "pd.DataFrame") -> tuple[np.ndarray, np.ndarray]:
+    """Probabilities and decisions."""
+    with tempfile.TemporaryDirectory() as folder:
+        scorer = onnx_scorer.Scorer(model_registry.fetch(model, folder))
+    raw = features.from_frame(scorer.dataset, rows)
+    probability = scorer.probability(raw).astype(np.float64)
+    return probability, scorer.decide(raw, probability)
+
+
+def lineage(model: Registered) -> Iterator[str]:
+    """The version's tags, and the commands that lead back to its code, its run and its rows."""
+    aliases = [
+        alias
+        for alias in model_registry.STAGES
+        if (found := model_registry.by_alias(model.name, alias)) and found == model
+    ]
+    yield f"{model.name} version {model.version}" + (f" ({', '.join(aliases)})" if aliases else "")
+    for key, value in sorted(model.tags.items()):
+        yield f"  {key:<22} {value}"
+    yield f"  {'mlflow_run':<22} {model.run}"
+    yield "Back to where it came from:"
+    yield f"  code   git show {model.tags['git_commit']}" + (
+        "   (files differed from this commit)" if model.tags["git_dirty"] == "true" else ""
+    )
+    yield f"  rows   {commands.say('data-pull', VERSION=model.tags['data_version'])}"
+    yield f"  again  {commands.say('train', VERSION=model.tags['data_version'], FORCE='1')}"

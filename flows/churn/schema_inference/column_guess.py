@@ -1,0 +1,206 @@
+"""What one column of an unknown file seems to be: the keys of its description, and notes for the person who reads it."""
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from churn.data.formats import NumberFormat, has_digit
+from churn.schema_inference import cells
+from churn.schema_inference.cells import LISTED, Reading
+from churn.validation.toml_text import line
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+DECIDE = "DECIDE:"
+MOST_NAMED = 3  # words or values named in one note
+
+
+@dataclass
+class Guess:
+    """One column as it seems to be; ``keys`` become the lines of its table, ``notes`` comments above them."""
+
+    counts: "pd.Series"  # distinct values (text), most frequent first
+    rows: int
+    numbers: Reading[NumberFormat] | None
+    by_file: bool = False  # the numbers could be read otherwise if the other columns had another decimal mark
+    keys: dict[str, Any] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def unique(self) -> bool:
+        return len(self.counts) == self.rows
+
+    @cached_property
+    def spellings(self) -> dict[str, str]:
+        """The level of each value."""
+        return cells.spellings(self.counts)
+
+    @cached_property
+    def levels(self) -> "pd.Series":
+        """How often each level occurs, the most frequent first."""
+        return (
+            self.counts.groupby(self.counts.index.map(self.spellings)).sum().sort_values(ascending=False, kind="stable")
+        )
+
+    def aliases(self) -> dict[str, str]:
+        """The spellings that are not the level's own, by level."""
+        return {text: level for text, level in sorted(self.spellings.items()) if text != level}
+
+    def ask(self, question: str) -> None:
+        """Add a note that a person has to decide."""
+        self.notes.append(f"{DECIDE} {question}")
+
+    def set_aside(self, kind: str, note: str) -> None:
+        """Leave the column out, which is of the type ``kind`` until somebody says otherwise."""
+        self.keys |= {"role": "ignore", "type": kind}
+        self.notes.append(note)
+
+
+def describe(guess: Guess, decimal: str) -> None:
+    """Say what the column holds; ``decimal`` is the data set's mark."""
+    missing = guess.rows - int(guess.counts.sum())
+    if len(guess.counts) < 2:
+        guess.set_aside("text", "always the same value" if len(guess.counts) else "always empty")
+        return
+    if guess.numbers is not None:
+        _describe_numbers(guess, guess.numbers, decimal)
+    elif (found := cells.moments(guess.counts)) is not None:
+        _describe_moments(guess, found)
+    elif what := cells.mixed(guess.counts):
+        plain = "2026-11-23" if what == "dates" else "1234.5"
+        question = (
+            f"{DECIDE} {what} like {guess.counts.index[0]!r}, but not all in one format or unit: export them as {plain}"
+        )
+        guess.set_aside("text", f"{question} to learn from them; until then it is left out")
+    else:
+        _describe_levels(guess)
+    if missing:
+        guess.keys["missing"] = True
+        guess.notes.append(f"missing in {missing / guess.rows:.1%} of the rows")
+
+
+def _describe_levels(guess: Guess) -> None:
+    distinct, present = len(guess.levels), int(guess.counts.sum())
+    if distinct == 1:
+        guess.set_aside("text", "always the same value")
+        return
+    if distinct > max(LISTED, present / 2):
+        guess.set_aside("text", f"{distinct:,} different values in {present:,} rows: no model can learn from them")
+        return
+    guess.keys["type"] = "category"
+    if distinct <= LISTED:
+        guess.keys |= {"values": sorted(guess.levels.index), "aliases": guess.aliases()}
+    else:
+        guess.notes.append(f"{distinct:,} levels, so any value is allowed; list 'values' to be strict")
+
+
+def _describe_numbers(guess: Guess, found: Reading[NumberFormat], decimal: str) -> None:
+    units = [unit for unit in found.format.units if unit]
+    if not found.clear:
+        guess.set_aside("text", f"{DECIDE} {_which(found, decimal)}")
+        return
+    if not all(cells.same(unit, units[0]) for unit in units) or ("%" in units and "" in found.format.units):
+        said = " and ".join(repr(_with_unit(found, unit)) for unit in found.format.units[:MOST_NAMED])
+        guess.set_aside("text", f"{DECIDE} {said} in one column: export it in one unit; until then it is left out")
+        return
+    values = found.values
+    low, high = _roomy(float(values.min()), float(values.max()))
+    guess.keys |= {"type": _kind(values), "min": low, "max": high, **format_keys(found.format, values, decimal)}
+    guess.notes.append(f"seen: {values.min():g} to {values.max():g}")
+    if guess.by_file or any(key in guess.keys for key in ("unit", "thousands", "negative")):
+        text = max(values.index, key=len)
+        why = f", as the decimal mark of other columns is {found.format.decimal!r}" if guess.by_file else ""
+        guess.ask(f"is {text!r} {values[text]:.15g}? It is read so{why}.")
+    if len(found.words):
+        _ask_about_words(guess, found)
+
+
+def _ask_about_words(guess: Guess, found: Reading[NumberFormat]) -> None:
+    words = list(found.words.index)
+    named = ", ".join(map(repr, words[:MOST_NAMED])) + (
+        f" and {len(words) - MOST_NAMED} more" if words[MOST_NAMED:] else ""
+    )
+    share = found.words.sum() / guess.rows
+    levels = "; or remove type, min and max, if they are levels" if len(found.values) <= LISTED else ""
+    way = (
+        "correct them in the file"
+        if any(map(has_digit, words))
+        else "if that means that nothing is known, add here: " + line("missing_values", words)
+    )
+    guess.ask(f"{named} ({share:.1%} of the rows) among numbers: {way}{levels}. Until then the run stops.")
+    guess.keys["missing"] = True
+
+
+def _which(found: Reading[NumberFormat], decimal: str) -> str:
+    """The question which of two formats is meant, each with the keys that say so."""
+    text = next(t for t in found.values.index if len({form.read(t) for form in found.formats}) > 1)
+    ways = []
+    for form in found.formats:
+        values = found.values.index.to_series().map(form.read)
+        keys = {"type": _kind(values), **format_keys(form, values, decimal)}
+        value = form.read(text)
+        meaning = "no number" if value is None else f"{value:.15g}"
+        ways.append(f"{meaning} ({', '.join(line(*item) for item in keys.items())})")
+    return f"is {text!r} {' or '.join(ways)}? Until these keys stand in the place of role and type, it is left out."
+
+
+def format_keys(form: NumberFormat, values: "pd.Series", decimal: str) -> dict[str, Any]:
+    """The keys of a column whose numbers are written so, in a data set with that ``decimal`` mark."""
+    keys: dict[str, Any] = {}
+    if form.decimal != decimal and (form.thousands == decimal or any(form.decimal in text for text in values.index)):
+        keys["decimal"] = form.decimal
+    if form.thousands:
+        keys["thousands"] = form.thousands
+    if form.units != ("",):
+        keys["unit"] = form.units[0] if len(form.units) == 1 else list(form.units)
+    if form.negative != "minus":
+        keys["negative"] = form.negative
+    return keys
+
+
+def _with_unit(found: Reading[NumberFormat], unit: str) -> str:
+    form = NumberFormat(found.format.decimal, found.format.thousands, (unit,), found.format.negative)
+    return next(text for text in found.values.index if form.read(text) is not None)
+
+
+def _kind(values: "pd.Series") -> str:
+    return "integer" if bool((values % 1 == 0).all()) else "number"
+
+
+def _describe_moments(guess: Guess, found: Reading[str | None]) -> None:
+    if not found.clear:
+        text = next(t for t in found.values.index if len({_moment(t, form) for form in found.formats}) > 1)
+        ways = " or ".join(f"{_moment(text, form)} ({line('format', form)})" for form in found.formats)
+        question = f'is {text!r} {ways}? Set type = "timestamp" and that format; until then it is left out.'
+        guess.set_aside("text", f"{DECIDE} {question}")
+        return
+    guess.set_aside("timestamp", f"seen: {found.values.min()} to {found.values.max()}")
+    if found.format is not None:
+        guess.keys["format"] = found.format
+        text = next(iter(found.values.index))
+        guess.ask(f"is {text!r} {_moment(text, found.format)}? It is read so.")
+    if len(found.words):
+        guess.notes.append(f"no moments: {', '.join(map(repr, found.words.index[:MOST_NAMED]))}")
+        guess.keys["missing"] = True
+
+
+def _moment(text: str, form: str | None) -> str:
+    import pandas as pd
+    from churn.data.formats import moments
+
+    return str(moments(pd.Series([text], dtype="str"), form)[0]).removesuffix(" 00:00:00")
+
+
+def _roomy(low: float, high: float) -> tuple[float, float]:
+    """A range with room for next month's customers: 0 or twice the extremes, rounded away from 0 to 1, 2 or 5 x 10^k."""
+    if low >= 0 and high <= 1:
+        return 0, 1
+    return (0 if low >= 0 else -_round_up(-2 * low)), (_round_up(2 * high) if high > 0 else 0)
+
+
+def _round_up(value: float) -> float:
+    power = 10.0 ** np.floor(np.log10(value))
+    found = next(step * power for step in (1, 2, 5, 10) if step * power >= value * (1 - 1e-9))
+    return int(found) if found >= 1 else float(f"{found:.3g}")

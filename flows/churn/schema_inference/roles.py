@@ -1,0 +1,113 @@
+"""Which columns of an unknown file are no features: the customer's id, the moment, and what is known only afterwards."""
+
+import re
+from typing import TYPE_CHECKING
+
+import numpy as np
+from churn.data.formats import NumberFormat
+from churn.schema_inference.column_guess import Guess
+from churn.validation import leakage
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MANY = 30  # fewer ids than this that come again and again name no customers
+CUSTOMER = re.compile(r"customer|client|account|subscriber|member|user|phone|msisdn|policy", re.I)
+MOMENT = re.compile(r"snapshot|observ|report|period|as.?of|timestamp|month|event|record", re.I)
+
+
+def choose_id(guesses: dict[str, Guess]) -> None:
+    """Give the column that names the customer its role; others that are different in every row are set aside."""
+    able = [c for c, g in guesses.items() if g.unique and g.keys["type"] in ("integer", "text") and _rank(c)]
+    chosen = max(able, key=_rank, default=None)
+    for column, guess in guesses.items():
+        if column == chosen:
+            _name_by(guess, "It is unique, and never given to the model.")
+        elif column in able or (guess.unique and _row_number(guess)):
+            guess.keys |= {"role": "ignore"}
+            guess.notes.append("different in every row: a number of the row or a second name of the customer")
+        elif re.search(r"(^|[^a-z])id$|ID$", column) and guess.keys.get("role") != "ignore":
+            guess.ask(
+                'named like an id but repeated; if it only numbers things, set role = "ignore"; if it names customers at several '
+                'moments, set role = "id", and role = "time" for the moment'
+            )
+
+
+def choose_returning_id(rows: "pd.DataFrame", guesses: dict[str, Guess]) -> None:
+    """Where rows have a moment, and no column is different in every row, give the column its role that is named like an id and
+    different in every row of a moment: it names customers who are in the file again and again."""
+    taken = {guess.keys.get("role"): column for column, guess in guesses.items()}
+    if "time" not in taken or "id" in taken:
+        return
+    named = [column for column, guess in guesses.items() if _rank(column) > 1 and len(guess.counts) > MANY]
+    for column in sorted(named, key=_rank, reverse=True):
+        complete = int(guesses[column].counts.sum()) == guesses[column].rows
+        if complete and not rows.duplicated([column, taken["time"]]).any():
+            said = f"It comes back, once at each {taken['time']}: its rows stay on one side, and it is never given to the model."
+            _name_by(guesses[column], said)
+            return
+
+
+def _rank(column: str) -> int:
+    """The higher, the more its name is that of an id, and of a customer's; 0 if it is neither."""
+    words = re.findall(r"[a-z]+", re.sub(r"([a-z])([A-Z])", r"\1 \2", column).lower())
+    named = bool({"id", "key", "uuid", "guid"} & set(words)) or bool(re.search(r"(num|id)$", column, re.I))
+    return 2 * named + bool(CUSTOMER.search(column)) if not {"row", "index", "unnamed"} & set(words) else 0
+
+
+def _name_by(guess: Guess, why: str) -> None:
+    plain = guess.numbers is not None and guess.numbers.format == NumberFormat() and guess.numbers.words.empty
+    guess.keys, guess.notes = {"role": "id", "type": "integer" if plain else "text"}, []
+    guess.ask(f"does it name the customer? {why}")
+
+
+def _row_number(guess: Guess) -> bool:
+    if guess.numbers is None or len(guess.numbers.words):
+        return False
+    values = guess.numbers.values
+    return bool(np.ptp(values) == guess.rows - 1) and bool((values % 1 == 0).all())
+
+
+def choose_time(guesses: dict[str, Guess], target: str) -> None:
+    """Give the moment of the row its role, or ask whether a column of moments is it."""
+    stamps = [c for c, g in guesses.items() if g.keys.get("type") == "timestamp"]
+    chosen = next((c for c in stamps if _observes(c, guesses[c], target)), None)
+    for column in stamps:
+        guess = guesses[column]
+        if column == chosen:
+            guess.keys["role"] = "time"
+            guess.ask('is it the moment the row describes? The latest rows become the holdout; role = "ignore" splits by '
+                      "chance.")  # fmt: skip
+        elif leakage.by_name(column, target):
+            guess.notes.append("by its name it was filled in when the customer left")
+        elif guess.keys.get("missing") or chosen:
+            guess.notes.append(
+                'role = "time" if it is the moment the row describes, and never missing: the latest rows become the holdout'
+            )
+        else:
+            guess.ask('is it the moment the row describes? Then role = "time": the latest rows become the holdout.')
+
+
+def _observes(column: str, guess: Guess, target: str) -> bool:
+    return bool(MOMENT.search(column)) and not guess.keys.get("missing") and not leakage.by_name(column, target)
+
+
+def set_suspects_aside(typed: "pd.DataFrame", churned: np.ndarray, guesses: dict[str, Guess], target: str) -> None:
+    """Leave out, until somebody decides, what was probably filled in when the customer left: by its name or by how well it
+    alone tells who churned. ``typed`` are the labelled rows, ``churned`` (n,) their outcomes."""
+    able = {column: guess for column, guess in guesses.items() if guess.keys.get("role", "feature") == "feature"}
+    found = {column: leakage.separation(typed[column], churned) for column in able}
+    ahead = leakage.far_ahead(found)
+    for column, guess in able.items():
+        if found[column] > leakage.SUSPECT:
+            why = f"alone it tells who left (ROC-AUC {found[column]:.3f})"
+        elif leakage.by_name(column, target):
+            why = "by its name"
+        elif column in ahead:
+            why = f"alone it tells who left far better than any other column (ROC-AUC {found[column]:.3f})"
+        else:
+            continue
+        guess.keys["role"] = "ignore"
+        guess.ask(
+            f"{why}: probably filled in afterwards, so it is left out. Remove the role if it is known beforehand."
+        )

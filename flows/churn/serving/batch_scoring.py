@@ -1,0 +1,183 @@
+"""Batch scoring: a file of customers in, a ranked list with reasons out."""
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from churn.data import features, sources
+from churn.errors import ChurnError
+from churn.registry import model_registry
+from churn.serving import prediction_log
+from churn.settings import commands
+from churn.settings.data import Source
+from churn.settings.dataset import Dataset
+from churn.settings.environment import STATE
+from churn.settings.score import Score
+from churn.training import expected_profit, shapley
+from churn.training.onnx_scorer import Scorer
+from churn.validation import validation
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+OWN = (
+    "rank",
+    "probability",
+    "decision",
+    "expected_value",
+    "prediction_id",
+)  # columns of the list, before the customers'
+REASON = "reason_{}"
+SAMPLE = 20  # rows on the card
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """The list: where it is written, its first SAMPLE rows (without the customers' other columns), and for how many of the
+    ``customers`` the decision is yes. ``by_value``: the most profitable contact comes first, not the likeliest to churn.
+    ``probability`` has shape (customers,)."""
+
+    place: str
+    head: "pd.DataFrame"
+    customers: int
+    churning: int
+    by_value: bool
+    probability: np.ndarray
+
+    def __str__(self) -> str:
+        what = "worth a contact" if self.by_value else "likely to leave"
+        return f"{self.churning:,} of {self.customers:,} customers are {what}"
+
+
+def scorer(model: model_registry.Registered) -> Scorer:
+    """The registered model, ready to score."""
+    with tempfile.TemporaryDirectory() as folder:
+        return Scorer(model_registry.fetch(model, folder))
+
+
+def root() -> str:
+    """Where ranked lists go: CHURNFLOW_SCORES (a folder or s3://bucket/prefix), else a folder of the local state."""
+    return os.environ.get("CHURNFLOW_SCORES") or str(STATE / "scores")
+
+
+def screen(
+    origins: Sequence[Source], dataset: Dataset, rule: Score
+) -> tuple["pd.DataFrame", "pd.DataFrame", tuple[str, ...]]:
+    """The sources' customers that can be scored, typed; those set aside with their ``reasons``; and notes on the reading.
+
+    Raises ChurnError if a source cannot be read, a column is missing, or more rows than ``rule.quarantine`` have errors.
+    """
+    if taken := sorted({*OWN, *(REASON.format(i + 1) for i in range(rule.reasons))} & set(dataset.columns)):
+        raise ChurnError(
+            f"data set {dataset.name}: columns {', '.join(taken)} have names of the list's own; rename them"
+        )
+    parts, notes = zip(*(sources.read(source, dataset) for source in origins), strict=True)
+    origin = ", ".join(source.name for source in origins)
+    found = validation.screen(sources.combine(origins, parts, dataset), dataset, rule.quarantine, origin)
+    found.report.require(origin)
+    left_out = [f"{origin}: left out: {', '.join(found.report.left_out)}"] if found.report.left_out else []
+    return found.table, found.quarantine, (*chain(*notes), *left_out)
+
+
+def shards(rows: int, size: int) -> list[tuple[int, int]]:
+    """``rows`` cut into ranges (from, to) of at most ``size``."""
+    return [(start, min(start + size, rows)) for start in range(0, rows, size)]
+
+
+def score(scorer: Scorer, table: "pd.DataFrame", run: str) -> "pd.DataFrame":
+    """Probability, decision, expected value (NaN where nobody said what a customer is worth) and prediction id of n
+    customers, with the table's index: the same row of the same ``run`` has the same id.
+    """
+    import pandas as pd
+
+    raw, worth = features.from_frame(scorer.dataset, table), scorer.worth
+    probability = scorer.probability(raw).astype(np.float64)
+    found = {
+        "probability": probability,
+        "decision": scorer.decide(raw, probability),
+        "expected_value": expected_profit.expected(worth, raw, probability) if worth is not None else np.nan,
+        "prediction_id": [hashlib.sha256(f"{run}/{row}".encode()).hexdigest()[:32] for row in table.index],
+    }
+    return pd.DataFrame(found, index=table.index)
+
+
+def log(
+    scorer: Scorer,
+    model: model_registry.Registered,
+    table: "pd.DataFrame",
+    scored: "pd.DataFrame",
+    time: int,
+    name: str,
+) -> None:
+    """Put the predictions into the prediction log as its part ``name``, at ``time`` (microseconds since 1970): written
+    again, they replace themselves. Raises ChurnError if the log cannot be written."""
+    raw = features.from_frame(scorer.dataset, table)
+    columns = [[None if v == "" or v != v else v for v in values.tolist()] for values in raw.values()]
+    own = [scored[column].tolist() for column in ("prediction_id", "probability", "decision")]
+    moment = (time, model.version, model.tags["data_version"])
+    rows = [
+        (one, *moment, chance, decision, *cells) for one, chance, decision, *cells in zip(*own, *columns, strict=True)
+    ]
+    content = prediction_log.encode(prediction_log.schema(scorer.dataset), rows)
+    try:
+        prediction_log.store(
+            prediction_log.root(), prediction_log.part_name(prediction_log.PREDICTIONS, time, name), content
+        )
+    except OSError as error:
+        raise ChurnError(
+            f"the prediction log {prediction_log.root()} cannot be written: {error}; mend CHURNFLOW_PREDICTIONS, or set "
+            f"log = false in {commands.settings('score.toml')} [score]"
+        ) from None
+
+
+def rank(scorer: Scorer, table: "pd.DataFrame", parts: Sequence["pd.DataFrame"], rule: Score, name: str) -> Ranked:
+    """Put the customers in order, give the first ones their reasons, and write the list as ``name``.csv below ``root()``.
+
+    ``parts`` are what ``score`` found for the table's rows, in any order. Raises ChurnError if it cannot be written.
+    """
+    import pandas as pd
+
+    scored = pd.concat(parts).sort_index()
+    by_value = bool(scored["expected_value"].notna().any())
+    key = scored["expected_value" if by_value else "probability"].fillna(-np.inf)
+    order = np.argsort(-key.to_numpy(), kind="stable")
+    customers = table.iloc[order].reset_index(drop=True)
+    own = scored.iloc[order].reset_index(drop=True)
+    own.insert(0, "rank", np.arange(1, len(own) + 1))
+    if scorer.dataset.id is not None:
+        own.insert(1, scorer.dataset.id, customers.pop(scorer.dataset.id))
+    if not by_value:
+        own = own.drop(columns="expected_value")
+    own = own.assign(**_reasons(scorer, customers.head(rule.explained), rule.reasons))
+    text = pd.concat([own, customers], axis=1).to_csv(index=False)
+    try:
+        prediction_log.store(root(), f"{name}.csv", text.encode())
+    except OSError as error:
+        raise ChurnError(f"the list {root()}/{name}.csv cannot be written: {error}; mend CHURNFLOW_SCORES") from None
+    churning, probability = int(scored["decision"].sum()), scored["probability"].to_numpy()
+    return Ranked(f"{root()}/{name}.csv", own.head(SAMPLE), len(own), churning, by_value, probability)
+
+
+def _reasons(scorer: Scorer, customers: "pd.DataFrame", count: int) -> dict[str, "pd.Series"]:
+    """``count`` columns of text, one row a customer: the column, its value, and what it adds to the probability."""
+    import pandas as pd
+
+    found: list[list[tuple[str, Any, float]]] = []
+    if len(customers):
+        found = shapley.Explainer.of(scorer).reasons(features.from_frame(scorer.dataset, customers), count)
+    texts = [[f"{name} = {_shown(cell)} ({gain:+.2f})" for name, cell, gain in one] for one in found]
+    return {
+        REASON.format(i + 1): pd.Series([one[i] if i < len(one) else "" for one in texts], dtype="str")
+        for i in range(count)
+    }
+
+
+def _shown(cell: Any) -> str:
+    if isinstance(cell, str):
+        return cell or "(missing)"
+    return f"{cell:g}" if cell == cell else "(missing)"

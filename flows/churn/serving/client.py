@@ -1,0 +1,105 @@
+"""A file of customers against a running service: ``make predict``."""
+
+import http.client
+import json
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from churn.errors import ChurnError
+from churn.files import reader
+from churn.serving import customer_file, listening
+from churn.settings import commands
+from churn.settings.dataset import read
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+USUAL = "http://127.0.0.1:3000"
+CHUNK = 2000  # rows in one request
+ANSWER = ("probability", "decision", "prediction_id")
+
+
+def rank(file: str | Path, url: str, key: str = "") -> "tuple[pd.DataFrame, tuple[str, ...]]":
+    """The file's rows (as text) with rank, probability, decision and prediction id in front, likeliest churn first; and notes
+    on how the file was read.
+
+    Every file that training takes is read, and as training reads it. Raises ChurnError naming the row and column that the
+    service refuses, or the address where no service answers.
+    """
+    import pandas as pd
+
+    path = reader.files(Path(file))[0]
+    model = ask(f"{url}/model", key=key)
+    dataset = read(model["dataset"])
+    if Path(file).is_dir():
+        every = commands.say("score", DATASET=dataset.name, SOURCE=str(file))
+        raise ChurnError(f"{file}: a folder; give one of its files, or rank them all with: {every}")
+    given = customer_file.parse(path.read_bytes(), str(file), dataset, list(model["schema"]["properties"]))
+    if clash := [name for name in ("rank", *ANSWER) if name in given.header]:
+        raise ChurnError(f"{file}: it has a column {clash[0]} already, which the ranked list adds; rename it")
+    size = min(CHUNK, model["limits"]["rows"])
+    starts = range(0, len(given.rows), size)
+    answers = [answer for start in starts for answer in _batch(file, url, key, given, start, size)]
+    table = pd.DataFrame(given.cells, columns=given.header)
+    for place, name in enumerate(ANSWER):
+        table.insert(place, name, [answer[name] for answer in answers])
+    ranked = table.sort_values("probability", ascending=False, kind="stable", ignore_index=True)
+    ranked.insert(0, "rank", range(1, len(ranked) + 1))
+    return ranked, given.notes
+
+
+def ask(url: str, body: Any = None, key: str = "") -> Any:
+    """The JSON answer to a GET, or to a POST of ``body``. Raises Refused, or ChurnError if there is no service."""
+    headers = {"Content-Type": "application/json", **({"X-API-Key": key} if key else {})}
+    request = urllib.request.Request(url, None if body is None else json.dumps(body).encode(), headers)
+    try:
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return json.load(answer)
+    except urllib.error.HTTPError as error:
+        try:
+            raise Refused(url, json.load(error)) from None
+        except ValueError:
+            raise ChurnError(f"{url}: answered {error.code}; is this a churn service?") from None
+    except OSError as error:
+        why = getattr(error, "reason", error)
+        raise ChurnError(f"{url}: no answer ({getattr(why, 'strerror', why)}); {_remedy(url)}") from None
+    except (ValueError, http.client.HTTPException) as error:
+        raise ChurnError(f"{url}: no churn service ({error}); its address is like {USUAL}") from None
+
+
+def _remedy(url: str) -> str:
+    """What brings a service to the address, where that is this machine's."""
+    address = urlsplit(url)
+    if not listening.local(address.hostname or ""):
+        return "check the address"
+    port = "" if address.port == urlsplit(USUAL).port else str(address.port or 80)
+    return f"start the service with: {commands.say('serve', DATASET=commands.NAME, PORT=port)}"
+
+
+class Refused(ChurnError):
+    """The service's refusal: ``problems`` as it sent them."""
+
+    def __init__(self, url: str, content: Mapping[str, Any]) -> None:
+        self.problems: list[dict[str, Any]] = content.get("problems", [])
+        lines = [f"  {p['field']}: {p['reason']}, got {p['value']!r}; allowed: {p['allowed']}" for p in self.problems]
+        super().__init__("\n".join([f"{url}: {content.get('error', content)}", *lines]))
+
+
+def _batch(
+    file: str | Path, url: str, key: str, given: customer_file.CustomerFile, start: int, size: int
+) -> Iterator[dict[str, Any]]:
+    try:
+        yield from ask(f"{url}/predict_batch", {"rows": given.rows[start : start + size]}, key)
+    except Refused as error:
+        first = next((p for p in error.problems if p["row"] is not None), None)
+        if first is None:
+            raise
+        number = given.numbers[start + first["row"]]
+        raise ChurnError(
+            f"{file}, row {number}: column {first['field']} is {first['value']!r} ({first['reason']}); "
+            f"allowed: {first['allowed']}"
+        ) from None

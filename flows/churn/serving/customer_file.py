@@ -1,0 +1,57 @@
+"""A file of customers as the rows that the service takes: for ``make predict`` and for the service's page."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from churn.data import header_lines
+from churn.data.casting import as_text, cast
+from churn.errors import ChurnError
+from churn.files import reader
+from churn.settings.dataset import Dataset
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class CustomerFile:
+    """The file's cells as text (``""``: empty) under their ``header``, the same customers as ``rows`` of predict_batch, their
+    ``numbers`` in the file (from 1, without the header), and notes on how the file was read."""
+
+    header: list[str]
+    cells: list[list[str]]
+    rows: list[dict[str, Any]]
+    numbers: list[int]
+    notes: tuple[str, ...]
+
+
+def parse(
+    data: bytes, name: str, dataset: Dataset, fields: Sequence[str], most_bytes: int = reader.file_kinds.MOST_BYTES
+) -> CustomerFile:
+    """Read the file's bytes as every flow does (``reader.parse``), and its cells as training did (``cast``).
+
+    ``fields`` are the columns that a row may carry; None is a missing cell, and a cell that is not of its column's type
+    stays text, for the service to name. Raises ChurnError as ``reader.parse`` does, and for a column that is not there.
+    """
+    reading = reader.parse(data, name, most_bytes)
+    frame, numbers, notes = header_lines.without(reading.table.to_pandas(ignore_metadata=True), name)
+    header = [str(column) for column in frame]
+    needed = [column for column, about in dataset.raw.items() if not about.missing]
+    if absent := [column for column in needed if column not in frame]:
+        raise ChurnError(
+            f"{name}: no column {', '.join(absent)}; the service needs it for every customer. The file has: {', '.join(header)}"
+        )
+    known = [field for field in fields if field in frame]
+    typed, unreadable = cast(frame[known], dataset)
+    columns = [_values(frame[field], typed[field], unreadable.get(field)) for field in known]
+    rows = [dict(zip(known, values, strict=True)) for values in zip(*columns, strict=True)]
+    text = frame.apply(as_text).astype("object").where(frame.notna(), "").fillna("")
+    return CustomerFile(header, text.to_numpy().tolist(), rows, numbers.tolist(), (*reading.notes, *notes))
+
+
+def _values(given: "pd.Series", typed: "pd.Series", unreadable: Any) -> list[Any]:
+    found = typed.astype("object").where(typed.notna(), None)
+    if unreadable is not None:
+        found = found.where(~unreadable, as_text(given).astype("object"))
+    return found.tolist()

@@ -1,0 +1,257 @@
+"""Packaging the champion as a Bento, and proving that the Bento answers as the model did."""
+
+import ast
+import filecmp
+import hashlib
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from importlib.metadata import distribution
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+import numpy as np
+from churn import format_version
+from churn.data import synthetic
+from churn.errors import ChurnError
+from churn.registry import model_registry
+from churn.serving import bento_store
+from churn.settings.dataset import Dataset, read
+from churn.settings.environment import FLOWS, ROOT
+from churn.training import onnx_scorer
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MODEL, SERVICE = "churn_model", "churn_service"
+MODEL_TAG = "model.txt"  # in the Bento, beside service.py: which model it serves
+REQUIREMENTS = ("bentoml", "httptools", "numpy", "onnxruntime", "pandas", "prometheus-client", "pyarrow", "pydantic",
+                "python-calamine", "uvloop")  # fmt: skip
+_CHECKSUM = "files"  # label of a model in BentoML's store
+TRIES = 3  # to start a server while others start
+EXAMPLES, SEED = 5, 0  # made-up customers in the documentation and on the page
+
+
+def package(champion: model_registry.Registered) -> str:
+    """Build the Bento of a registered model; its tag, which names the model version and the service's files.
+
+    One that exists already is kept, if it is whole. Raises ChurnError naming BentoML's store if it cannot be built.
+    """
+    import bentoml
+
+    with bento_store.explained(), tempfile.TemporaryDirectory() as folder, _one_at_a_time():
+        model_tag = f"{MODEL}:v{champion.version}-{champion.run[:8]}"
+        context = _context(Path(folder, "context"), model_tag)
+        tag = f"{SERVICE}:{model_tag.split(':')[1]}-{_digest(context)}"
+        _store_model(champion, model_tag, Path(folder))
+        if bento_store.kept(bentoml.get, "bentos", tag, lambda found: _holds(Path(found.path, "src"), context)):
+            return tag
+        built = bentoml.build(
+            "bento.service:ChurnService",
+            version=tag.split(":")[1],
+            build_ctx=str(context),
+            include=["bento/", "churn/"],
+            labels={"model_version": champion.version, "data_version": champion.tags["data_version"]},
+            models=[model_tag],
+            python={
+                "packages": locked(),
+                "lock_packages": False,
+            },
+        )
+    return str(built.tag)
+
+
+@contextmanager
+def _one_at_a_time() -> Iterator[None]:
+    """BentoML's stores refuse a second writer of a tag, and show an item before it is whole."""
+    import fcntl
+
+    lock = Path(os.environ["BENTOML_HOME"], "package.lock")
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with lock.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)  # given back with the file, also by a process that is killed
+        yield
+
+
+def locked() -> list[str]:
+    """REQUIREMENTS and all that they need in turn, each pinned to the version that is installed here."""
+    from packaging.requirements import Requirement
+    from packaging.utils import canonicalize_name
+
+    waiting, seen, pins = [Requirement(name) for name in REQUIREMENTS], set(), set()
+    while waiting:
+        wanted = waiting.pop()
+        name, extras = canonicalize_name(wanted.name), frozenset(wanted.extras) or frozenset({""})
+        if (name, extras) in seen:
+            continue
+        seen.add((name, extras))
+        found = distribution(name)
+        pins.add(f"{name}=={found.version}")
+        for need in map(Requirement, found.requires or ()):
+            if need.marker is None or any(need.marker.evaluate({"extra": extra}) for extra in extras):
+                waiting.append(need)
+    return sorted(pins)
+
+
+def _holds(folder: Path, files: Path) -> bool:
+    """Whether ``folder`` has all that is in ``files``, byte for byte."""
+    names = [str(path.relative_to(files)) for path in files.rglob("*") if path.is_file()]
+    return filecmp.cmpfiles(folder, files, names, shallow=False)[0] == names
+
+
+def _digest(folder: Path) -> str:
+    """Eight hex digits that stand for the folder's files."""
+    found = hashlib.sha256()
+    for file in sorted(path for path in folder.rglob("*") if path.is_file()):
+        found.update(str(file.relative_to(folder)).encode() + b"\0" + file.read_bytes())
+    return found.hexdigest()[:8]
+
+
+def _store_model(champion: model_registry.Registered, tag: str, folder: Path) -> None:
+    """Keep the scorer's files in BentoML's model store, with the registry version and made-up example customers."""
+    import bentoml
+
+    if bento_store.kept(bentoml.models.get, "models", tag, _unharmed):
+        return
+    files = model_registry.fetch(champion, folder)
+    manifest = onnx_scorer.manifest(files)
+    described = read(manifest["dataset"])
+    manifest["model_version"] = champion.version
+    manifest["examples"] = json_rows(described, synthetic.generate(described, EXAMPLES, SEED))
+    with bentoml.models.create(tag, labels={"model_version": champion.version}) as model:
+        shutil.copy(files / onnx_scorer.MODEL, model.path_of(onnx_scorer.MODEL))
+        text = json.dumps(format_version.stamped(manifest, onnx_scorer.FORMAT), indent=1)
+        Path(model.path_of(onnx_scorer.MANIFEST)).write_text(text, encoding="utf-8")
+        model.info.labels[_CHECKSUM] = _model_digest(Path(model.path))
+
+
+def _unharmed(model: Any) -> bool:
+    """Whether a model of BentoML's store has the files that it was stored with."""
+    found = _model_digest(Path(model.path))
+    return model.info.labels.get(_CHECKSUM, found) == found  # an older release wrote none
+
+
+def _model_digest(folder: Path) -> str:
+    found = hashlib.sha256()
+    for name in (onnx_scorer.MODEL, onnx_scorer.MANIFEST):
+        found.update((folder / name).read_bytes())
+    return found.hexdigest()[:32]
+
+
+def _context(folder: Path, model_tag: str) -> Path:
+    """What goes into the Bento: the service, its settings, and the few modules of ``churn`` that it imports."""
+    shutil.copytree(ROOT / "bento", folder / "bento", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "config" / "serve.toml", folder / "bento")
+    (folder / "bento" / MODEL_TAG).write_text(model_tag, encoding="utf-8")
+    for file in imported((ROOT / "bento").glob("*.py")):
+        place = folder / file.relative_to(FLOWS)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(file, place)
+    return folder
+
+
+def imported(importing: Iterable[Path]) -> set[Path]:
+    """The files of ``churn`` that come with the modules ``importing``: what is imported at their top and at the top of what that
+    imports, with each package's ``__init__``. What a function imports must come with one of them too."""
+    waiting: list[Path] = list(importing)
+    found: set[Path] = set()
+    while waiting:
+        for node in ast.parse(waiting.pop().read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "churn":
+                place = FLOWS.joinpath(*str(node.module).split("."))
+                named = [place.with_suffix(".py"), *(place / f"{alias.name}.py" for alias in node.names)]
+                new = {file for file in named if file.is_file()} - found
+                waiting += new
+                found |= new
+    return found | {package / "__init__.py" for file in found for package in file.parents if FLOWS in package.parents}
+
+
+@contextmanager
+def served(tag: str, seconds: float = 60, **environ: str) -> Iterator[str]:
+    """A real ``bentoml serve`` of the Bento on a free loopback port: its URL once it is ready. Stopped at the end.
+
+    ``environ`` comes on top of this process's environment. Raises ChurnError with the server's own output if it is not
+    ready within ``seconds``.
+    """
+    with tempfile.TemporaryFile() as output:
+        process, url = _start(tag, seconds, environ, output)
+        try:
+            yield url
+        finally:
+            process.terminate()
+            process.wait(30)
+
+
+def _start(
+    tag: str, seconds: float, environ: dict[str, str], output: IO[bytes]
+) -> "tuple[subprocess.Popen[bytes], str]":
+    for left in reversed(range(TRIES)):
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        url = f"http://127.0.0.1:{port}"
+        command = [sys.executable, "-m", "bentoml", "serve", tag, "--host", "127.0.0.1", "--port", str(port)]
+        process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, env={**os.environ, **environ})
+        until = time.monotonic() + seconds
+        while process.poll() is None and time.monotonic() < until:
+            if _ready(url):
+                return process, url
+            time.sleep(0.1)
+        process.kill()
+        process.wait()
+        output.seek(0)
+        said = output.read().decode(errors="replace")[-2000:]
+        # BentoML looks for free ports of its own, which another server that starts may take before it does.
+        if "Address already in use" not in said or not left:
+            break
+        output.truncate(0)
+    raise ChurnError(f"{tag}: the service did not start; its output ends:\n{said}")
+
+
+def _ready(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(f"{url}/readyz", timeout=2):
+            return True
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+def post(url: str, body: Any) -> Any:
+    """The JSON answer to a JSON body."""
+    request = urllib.request.Request(url, json.dumps(body).encode(), {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        return json.load(answer)
+
+
+def prove(tag: str, dataset: Dataset, table: "pd.DataFrame", expected: np.ndarray) -> float:
+    """Serve the Bento, ask for the table's rows, and compare with ``expected``: the largest difference.
+
+    Raises ChurnError above ``scoring.PARITY``.
+    """
+    rows = json_rows(dataset, table)
+    with tempfile.TemporaryDirectory() as log, served(tag, CHURNFLOW_PREDICTIONS=log) as url:  # these are no customers
+        answers = post(f"{url}/predict_batch", {"rows": rows})
+        single = post(f"{url}/predict", rows[0])
+    found = np.array([answer["probability"] for answer in answers])
+    worst = float(max(np.abs(found - expected).max(), abs(single["probability"] - expected[0])))
+    if worst > onnx_scorer.PARITY:
+        raise ChurnError(f"{tag}: answers differ from the model's by {worst:.1e} (allowed: {onnx_scorer.PARITY:.0e})")
+    return worst
+
+
+def json_rows(dataset: Dataset, table: "pd.DataFrame") -> list[dict[str, Any]]:
+    """The table's rows as the service takes them: None for missing, integers without a point."""
+    rows = json.loads(table[list(dataset.raw)].to_json(orient="records", double_precision=15))
+    whole = [name for name, column in dataset.raw.items() if column.type == "integer"]
+    for row in rows:
+        row.update({name: int(row[name]) for name in whole if row[name] is not None})
+    return rows

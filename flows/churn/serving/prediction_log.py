@@ -1,0 +1,260 @@
+"""The prediction log: append-only Parquet, one folder per UTC day. The service writes it, monitoring reads it.
+
+``ROOT/predictions/day=2026-11-23/part-*.parquet`` holds one row per answered customer: COLUMNS, then the raw feature
+columns under their own names (float64, or text). ``ROOT/feedback/day=.../part-*.parquet`` holds outcomes that became
+known later: prediction_id, time, outcome. ROOT is CHURNFLOW_PREDICTIONS (a folder or s3://bucket/prefix).
+HOLDOUT, beside a model in the registry, holds its answers for the holdout in the same columns: what monitoring refers to.
+"""
+
+import os
+import re
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from churn.errors import ChurnError
+from churn.settings.dataset import Dataset
+from churn.settings.environment import STATE
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow
+    from churn.training.onnx_scorer import Scorer
+    from pyarrow.fs import FileSystem
+
+PREDICTIONS, FEEDBACK = "predictions", "feedback"
+HOLDOUT = "holdout.parquet"
+COLUMNS = ("prediction_id", "time", "model_version", "data_version", "probability", "decision")
+_PART = re.compile(r"/day=(\d{4}-\d\d-\d\d)/part-[^/]+\.parquet$")
+_S3_SECONDS = {"connect_timeout": 3.0, "request_timeout": 15.0}  # a dead store must not hang writer or reader
+
+
+def root() -> str:
+    """Where the log is: CHURNFLOW_PREDICTIONS, else a folder of the local state."""
+    return os.environ.get("CHURNFLOW_PREDICTIONS") or str(STATE / "log")
+
+
+def schema(dataset: Dataset, with_id: bool = False) -> "pyarrow.Schema":
+    """Columns of the prediction log for ``dataset``; ``with_id`` adds the column that names the customer.
+
+    Raises ChurnError if a feature has the name of one of COLUMNS, or of the outcome that monitoring puts beside them.
+    """
+    import pyarrow as pa
+
+    taken = sorted({*COLUMNS, "outcome"} & set(dataset.raw))
+    if taken:
+        raise ChurnError(
+            f"data set {dataset.name}: columns {', '.join(taken)} have names of the prediction log's own; rename them"
+        )
+    fields = list(zip(COLUMNS, _kinds(), strict=True))
+    if with_id and dataset.id is not None:
+        fields.append((dataset.id, pa.string()))
+    return pa.schema(fields + [(name, pa.float64() if c.numeric else pa.string()) for name, c in dataset.raw.items()])
+
+
+def holdout(scorer: "Scorer", table: "pd.DataFrame") -> "pyarrow.Table":
+    """The scorer's answers for a table with known outcomes, rows in order: probability (float64), decision and outcome
+    (bool), then the raw feature columns as in ``schema``. Raises ChurnError as ``schema`` does."""
+    import pyarrow as pa
+    from churn.data import features
+
+    dataset, wanted = scorer.dataset, schema(scorer.dataset)
+    raw = features.from_frame(dataset, table)
+    probability = scorer.probability(raw).astype("float64")
+    columns = {
+        "probability": pa.array(probability),
+        "decision": pa.array(scorer.decide(raw, probability)),
+        "outcome": pa.array((table[dataset.target] == dataset.positive).to_numpy(dtype=bool)),
+    }
+    for name, values in raw.items():
+        missing = values == "" if values.dtype == object else values != values
+        columns[name] = pa.array(values, wanted.field(name).type, mask=missing)
+    return pa.table(columns)
+
+
+def _kinds() -> "tuple[pyarrow.DataType, ...]":
+    """The types of COLUMNS."""
+    import pyarrow as pa
+
+    return (pa.string(), pa.timestamp("us", tz="UTC"), pa.string(), pa.string(), pa.float64(), pa.bool_())
+
+
+def feedback_schema() -> "pyarrow.Schema":
+    """Columns of the outcomes that became known later; ``outcome`` is true if the customer churned."""
+    import pyarrow as pa
+
+    return pa.schema([("prediction_id", pa.string()), ("time", pa.timestamp("us", tz="UTC")), ("outcome", pa.bool_())])
+
+
+def read(dataset: Dataset, start: datetime, end: datetime, at: str | None = None) -> "pd.DataFrame":
+    """The predictions answered in ``start <= time < end`` (aware datetimes), oldest first; no rows if there are none.
+
+    Columns as in ``schema``; what an older part lacks is missing. ``at`` is another ROOT. Raises ChurnError if a part or
+    the store cannot be read.
+    """
+    return _read(PREDICTIONS, schema(dataset), start, end, at or root())
+
+
+def read_feedback(start: datetime, end: datetime, at: str | None = None) -> "pd.DataFrame":
+    """The outcomes reported in ``start <= time < end``, columns as in ``feedback_schema``; see ``read``."""
+    return _read(FEEDBACK, feedback_schema(), start, end, at or root())
+
+
+def newest(dataset: Dataset, rows: int, version: str, end: datetime, at: str | None = None) -> "pd.DataFrame":
+    """The last ``rows`` predictions by model ``version`` before ``end``, oldest first; fewer if there are no more. See ``read``.
+
+    Whole days are read, the newest first, until there are enough.
+    """
+    import pandas as pd
+    import pyarrow.dataset
+
+    found: list[pd.DataFrame] = []
+    for day in sorted(_days(PREDICTIONS, at or root()), reverse=True):
+        start = datetime.fromisoformat(day).replace(tzinfo=UTC)
+        if start >= end or sum(map(len, found)) >= rows:
+            continue
+        # Parts of other versions are passed over by their statistics: a new champion's rows may be few and recent.
+        own = pyarrow.dataset.field("model_version") == version
+        stop = min(end, start + timedelta(days=1))
+        found.insert(0, _read(PREDICTIONS, schema(dataset), start, stop, at or root(), own))
+    return pd.concat(found).tail(rows) if found else read(dataset, end, end, at)
+
+
+def answers(ids: Sequence[str], start: datetime, end: datetime, at: str | None = None) -> "pd.DataFrame":
+    """COLUMNS of the predictions named ``ids`` that were answered in ``start <= time < end``."""
+    import pyarrow as pa
+    from pyarrow import dataset
+
+    wanted = pa.schema(list(zip(COLUMNS, _kinds(), strict=True)))
+    return _read(PREDICTIONS, wanted, start, end, at or root(), dataset.field("prediction_id").isin(list(ids)))
+
+
+def versions(start: datetime, end: datetime, at: str | None = None) -> dict[str, int]:
+    """How many predictions each model version answered in ``start <= time < end``."""
+    import pyarrow as pa
+
+    wanted = pa.schema([("time", _kinds()[1]), ("model_version", pa.string())])
+    found = _read(PREDICTIONS, wanted, start, end, at or root()).model_version.value_counts()
+    return {str(version): int(rows) for version, rows in found.items()}
+
+
+def _days(kind: str, at: str) -> dict[str, list[str]]:
+    """The parts below ROOT ``at``, by day. Raises ChurnError if the store cannot be read."""
+    from pyarrow import fs
+
+    store, folder = filesystem(at)
+    days: dict[str, list[str]] = defaultdict(list)
+    with _readable(at, kind):
+        found = store.get_file_info(fs.FileSelector(f"{folder}/{kind}", recursive=True, allow_not_found=True))
+    for info in found:
+        if day := _PART.search(info.path):
+            days[day[1]].append(info.path)
+    return days
+
+
+def _read(
+    kind: str, wanted: "pyarrow.Schema", start: datetime, end: datetime, at: str, only: Any = None
+) -> "pd.DataFrame":
+    import pyarrow as pa
+    from pyarrow import dataset
+
+    first, last = (moment.astimezone(UTC).date().isoformat() for moment in (start, end))
+    parts = [part for day, paths in _days(kind, at).items() if first <= day <= last for part in paths]
+    rows = (dataset.field("time") >= start) & (dataset.field("time") < end)
+    with _readable(at, kind):
+        table = dataset.dataset(sorted(parts), schema=wanted, format="parquet", filesystem=filesystem(at)[0]).to_table(
+            filter=rows if only is None else rows & only
+        )
+    # A tenth of the memory of text, and of the time.
+    levels = [f.name for f in wanted if f.name not in COLUMNS and pa.types.is_string(f.type)]
+    return table.sort_by("time").to_pandas(categories=levels)
+
+
+@contextmanager
+def _readable(at: str, kind: str) -> Iterator[None]:
+    import pyarrow as pa
+
+    try:
+        yield
+    except (OSError, pa.ArrowException) as error:
+        raise ChurnError(
+            f"{at}/{kind}: the log cannot be read: {error}. Set CHURNFLOW_PREDICTIONS to the log's folder or s3:// "
+            "address; a damaged part can be moved away."
+        ) from None
+
+
+def filesystem(at: str) -> tuple["FileSystem", str]:
+    """The store behind a folder or ``s3://bucket/prefix``, and the path in it. The S3 endpoint is AWS_ENDPOINT_URL_S3."""
+    from pyarrow import fs
+
+    if not at.startswith("s3://"):
+        return fs.LocalFileSystem(), str(Path(at).resolve())
+    endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+    options: dict[str, Any] = {"endpoint_override": endpoint} if endpoint else {}
+    retries = fs.AwsStandardS3RetryStrategy(max_attempts=2)
+    return fs.S3FileSystem(retry_strategy=retries, **_S3_SECONDS, **options), at.removeprefix("s3://").rstrip("/")
+
+
+def encode(wanted: "pyarrow.Schema", rows: Sequence[tuple[Any, ...]]) -> bytes:
+    """Parquet bytes of at least one row, each in the order of ``wanted``; ``time`` is in microseconds since 1970."""
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    columns = [_array(values, field.type) for values, field in zip(zip(*rows, strict=True), wanted, strict=True)]
+    out = pa.BufferOutputStream()
+    parquet.write_table(pa.Table.from_arrays(columns, schema=wanted), out, compression="zstd")
+    return out.getvalue().to_pybytes()
+
+
+def _array(values: Sequence[Any], kind: "pyarrow.DataType") -> "pyarrow.Array":
+    """``pa.array`` for the types of the log. That one imports pandas where it is installed (40 MB in a worker, and half a
+    second), only to ask whether the list is one of its own."""
+    import numpy as np
+    import pyarrow as pa
+
+    gaps = None in values
+    there = pa.py_buffer(np.packbits([value is not None for value in values], bitorder="little")) if gaps else None
+    if pa.types.is_string(kind):
+        texts = ["" if value is None else value for value in values] if gaps else values
+        content = "".join(texts).encode()
+        # A byte a character means that the lengths are known already.
+        parts = texts if content.isascii() else [text.encode() for text in texts]
+        offsets = np.cumsum([0, *map(len, parts)], dtype=np.int32)
+        return pa.Array.from_buffers(kind, len(values), [there, pa.py_buffer(offsets), pa.py_buffer(content)])
+    filled = [0 if value is None else value for value in values] if gaps else values
+    if pa.types.is_boolean(kind):
+        bits = np.packbits(np.array(filled, dtype=bool), bitorder="little")
+    else:
+        bits = np.array(filled, dtype=np.float64 if pa.types.is_floating(kind) else np.int64)
+    return pa.Array.from_buffers(kind, len(values), [there, pa.py_buffer(bits)])
+
+
+def part_name(kind: str, microseconds: int, name: str = "") -> str:
+    """A part's path below ROOT: without a ``name``, no two writers, restarts or moments make the same one."""
+    moment = datetime.fromtimestamp(microseconds / 1e6, UTC)
+    name = name or f"{time.time_ns():x}-{os.urandom(4).hex()}"
+    return f"{kind}/day={moment:%Y-%m-%d}/part-{moment:%H%M%S%f}-{name}.parquet"
+
+
+def store(at: str, name: str, content: bytes) -> None:
+    """Write one part below ROOT ``at``; a reader sees all of it or nothing. Raises OSError."""
+    if at.startswith("s3://"):
+        system, folder = filesystem(at)
+        with system.open_output_stream(f"{folder}/{name}") as out:  # an object appears when its upload is complete
+            out.write(content)
+        return
+    path = Path(at, name)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    half = path.with_suffix(".tmp")
+    try:
+        with half.open("wb") as out:
+            out.write(content)
+            out.flush()
+            os.fsync(out.fileno())
+        half.rename(path)
+    finally:
+        half.unlink(missing_ok=True)

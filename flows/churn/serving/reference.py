@@ -1,0 +1,48 @@
+"""What monitoring compares with: the champion's holdout with its predictions, kept beside the model when it is trained."""
+
+import tempfile
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from churn.data import tables
+from churn.errors import ChurnError
+from churn.registry import model_registry
+from churn.serving import prediction_log
+from churn.settings import commands
+from churn.settings.core import check
+from churn.settings.dataset import Dataset, read
+from churn.settings.train import Worth
+from churn.training import onnx_scorer
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from churn.registry.model_registry import Registered
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A registered model's holdout: ``table`` has the raw columns, ``probability``, ``decision`` and ``outcome`` (both bool).
+    ``threshold`` and ``worth`` decide (see ``value.decide``)."""
+
+    model: "Registered"
+    dataset: Dataset
+    threshold: float
+    table: "pd.DataFrame"
+    worth: Worth | None = None
+
+
+def load(model: "Registered") -> Reference:
+    """The reference of a registry version. Raises ChurnError if the version was trained before references were kept."""
+    with tempfile.TemporaryDirectory() as folder:
+        files = model_registry.fetch(model, folder)
+        if not (files / prediction_log.HOLDOUT).is_file():
+            again = commands.say("train", VERSION=model.tags["data_version"], FORCE="1")
+            raise ChurnError(
+                f"{model.name} version {model.version} keeps no holdout to compare with: it was trained by an older "
+                f"release; train again with: {again}"
+            )
+        manifest = onnx_scorer.manifest(files)
+        dataset, worth = read(manifest["dataset"]), manifest.get("value")
+        table = tables.typed((files / prediction_log.HOLDOUT).read_bytes(), dataset)
+    settled = check(Worth, worth, onnx_scorer.MANIFEST) if worth else None
+    return Reference(model, dataset, manifest["threshold"], table, settled)

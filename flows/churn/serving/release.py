@@ -1,0 +1,205 @@
+"""From a judged model to a served champion: gate, registry and Bento, put together."""
+
+import hashlib
+import json
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from churn import format_version
+from churn.data import customer_keys
+from churn.data.snapshots import Snapshot, load
+from churn.errors import ChurnError
+from churn.registry import champion_challenger, gate, holdout_looks, model_registry, tracking
+from churn.registry.gate import Gate
+from churn.registry.training_record import Training
+from churn.serving import bento_store, packaging, prediction_log, reference
+from churn.settings import commands
+from churn.settings.core import Strict
+from churn.settings.dataset import Dataset
+from churn.settings.train import TrainConfig
+from churn.training import estimators, expected_profit, onnx_scorer, shapley
+from churn.training.evaluation import Evaluation
+from churn.validation import leakage
+
+PROOF_ROWS = 500
+RECORD, RECORD_FORMAT = "promotion.json", 1
+
+
+def fingerprint(*settings: Strict) -> str:
+    """Twelve hexadecimal digits that change with any setting."""
+    text = json.dumps([one.model_dump(mode="json") for one in settings], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def lineage(data_version: str, training: str, config: TrainConfig) -> dict[str, str]:
+    """Where a model comes from: data, config, code, run and packages."""
+    return {
+        "data_version": data_version,
+        "metaflow_run": training,
+        "config_hash": fingerprint(config),
+        **tracking.git_state(),
+        "packages": " ".join(model_registry.packages(*estimators.libraries(config))),
+    }
+
+
+def unchanged(dataset: Dataset, lineage: Mapping[str, str]) -> model_registry.Registered | None:
+    """The version, champion or beaten, that was trained on the same data version with the same config and judged: then there
+    is nothing to train. None if there is none, or no champion, which is then to be made."""
+    same = {key: lineage[key] for key in ("data_version", "config_hash")}
+    judged = [one for one in model_registry.by_tags(dataset.model, same) if gate.SUMMARY in one.tags]
+    current = model_registry.by_alias(dataset.model, model_registry.CHAMPION)
+    if not judged or current is None:
+        return None
+    return current if current in judged else judged[0]
+
+
+def begin(
+    data: Snapshot, config: TrainConfig, lineage: Mapping[str, str], force: bool
+) -> tuple[model_registry.Registered | None, str]:
+    """The version that makes this training needless (see ``unchanged``), or None and the id of the training's MLflow run."""
+    known = None if force else unchanged(data.dataset, lineage)
+    return known, "" if known else tracking.open_run(config.experiment, lineage["metaflow_run"], lineage)
+
+
+def check(data: Snapshot, config: TrainConfig) -> None:
+    """ChurnError for what would else stop the training at its end, or spoil it: a bound on a metric that does not exist, a
+    margin that is no column, a column that gives the outcome away, one with a name of the prediction log's own."""
+    dataset = data.dataset
+    for table in (config.gate, dataset.gate, config.slices.least, config.slices.gap):
+        gate.bounds(table)
+    numbers = tuple(name for name, column in dataset.raw.items() if column.numeric)
+    if (worth := config.value or dataset.value) is not None:
+        expected_profit.check(worth, numbers, dataset.name)
+        expected_profit.settle(worth, data.train, dataset)
+    prediction_log.schema(dataset)
+    leakage.require_none(dataset, data.train, config.leakage)
+
+
+def judge(found: Evaluation, data: Snapshot, config: TrainConfig, training: str) -> Gate:
+    """Hold the scores against config's bounds (the data set's own on top, then the environment's), the groups against
+    theirs, and all against the champion."""
+    verdicts = gate.verdicts(found.scores, gate.bounds(config.gate, data.dataset.gate))
+    verdicts += gate.slice_verdicts(found.slices, config.slices.least)
+    warnings = tuple(f"{s.column}={s.group}: {text}" for s in found.slices for text in s.warnings)
+    return Gate(verdicts, against_champion(found, data, config, training), warnings)
+
+
+def against_champion(
+    found: Evaluation, data: Snapshot, config: TrainConfig, training: str
+) -> champion_challenger.Comparison | None:
+    """The comparison with the champion on the rows that neither model has seen; None if there is no champion.
+
+    It is counted as a look of the ``training`` at these rows, also if the gate is closed.
+    """
+    dataset, current = data.dataset, model_registry.by_alias(data.dataset.model, model_registry.CHAMPION)
+    if current is None:
+        return None
+    if data.made_up != (current.tags["made_up"] == "True"):
+        return champion_challenger.not_comparable(current.version, data.made_up)
+    theirs = load(current.tags["data_version"]).train
+    fair = champion_challenger.unseen(data.holdout[customer_keys.columns(dataset)], theirs, dataset.id)
+    rows, outcome = data.holdout[fair], found.outcome[fair]
+    customer = customer_keys.keys(rows, dataset.id, dataset.raw)
+    if not champion_challenger.comparable(outcome, customer):
+        return champion_challenger.nobody(current.version, len(rows))
+    look = holdout_looks.number(dataset.model, f"{training}/{current.version}", customer_keys.rows(rows, dataset))
+    with tempfile.TemporaryDirectory() as folder:
+        champions = onnx_scorer.Scorer(model_registry.fetch(current, folder)).table(rows)
+    ours, rule, seed = found.probability[fair], config.promotion, config.search.seed
+    return champion_challenger.compare(outcome, ours, champions, current.version, rule, seed, look, customer)
+
+
+def manifest(training: Training) -> dict[str, Any]:
+    """What travels with the model (see ``scoring.Scorer``)."""
+    data, found = training.data, training.found
+    return {
+        **training.lineage,
+        "family": training.winner.family.name,
+        "params": training.winner.best.params,
+        "calibrated": training.chosen.calibration.used,
+        "threshold": found.threshold,
+        "scores": found.scores,
+        "intervals": found.intervals,
+        "value": training.value.model_dump(mode="json") if training.value is not None else None,
+        "training_seconds": round(training.seconds, 1),
+        "dataset": data.dataset.model_dump(mode="json"),
+        shapley.BACKGROUND: shapley.background(data.dataset, data.train, training.config.search.seed),
+    }
+
+
+def register(training: Training, run: str) -> tuple[model_registry.Registered, Gate]:
+    """Prove the model's ONNX form on the holdout, register it as challenger, and promote it if the verdict says so.
+
+    If another training made a champion since the verdict, the model is judged against that one first: the verdict
+    returned is the one that counted, and it is kept as RECORD beside the model.
+    """
+    from pyarrow import parquet
+
+    data, config, found, verdict = training.data, training.config, training.found, training.verdict
+    pipeline, described = training.chosen.pipeline, manifest(training)
+    whole = estimators.whole(pipeline, data.dataset)
+    with tempfile.TemporaryDirectory() as folder:
+        onnx_scorer.write(folder, pipeline, described)
+        scorer = onnx_scorer.Scorer(folder)
+        onnx_scorer.check_parity(scorer, whole, data.holdout, config.search.seed)
+        parquet.write_table(prediction_log.holdout(scorer, data.holdout), Path(folder, prediction_log.HOLDOUT))
+        example = data.holdout[list(data.dataset.raw)].head(100)
+        made = model_registry.register(
+            data.dataset.model, run, described["metaflow_run"], whole, folder, example, _tags(described, data)
+        )
+    while True:
+        if not verdict.promote:
+            model_registry.annotate(made, verdict.evidence())
+            break
+        expected = verdict.comparison.champion if verdict.comparison is not None else None
+        if model_registry.promote(made, verdict.evidence(), expected):
+            break
+        compared = against_champion(found, data, config, described["metaflow_run"])
+        verdict = Gate(verdict.verdicts, compared, verdict.warnings)
+    content = {"version": made.version, **training.record(), **verdict.record()}
+    record = json.dumps(format_version.stamped(content, RECORD_FORMAT), indent=1)
+    tracking.log_texts(run, {RECORD: record})
+    tracking.close_run(run, described["params"], described["scores"])
+    return made, verdict
+
+
+def _tags(described: Mapping[str, Any], data: Snapshot) -> dict[str, str]:
+    keys = ("data_version", "git_commit", "git_dirty", "metaflow_run", "config_hash", "packages", "family", "threshold")
+    tags = {key: str(described[key]) for key in (*keys, "training_seconds")} | {"made_up": str(data.made_up)}
+    tags["dataset"] = data.dataset.name
+    return tags | {f"score.{name}": f"{value:.6f}" for name, value in described["scores"].items()}
+
+
+def champion(dataset: Dataset) -> model_registry.Registered:
+    """The champion; ChurnError if there is none yet."""
+    found = model_registry.by_alias(dataset.model, model_registry.CHAMPION)
+    if found is None:
+        source = "" if dataset.generate else commands.FILE
+        first = commands.say("run", DATASET=dataset.name, SOURCE=source)
+        raise ChurnError(f"{dataset.model} has no champion yet; train one with: {first}")
+    return found
+
+
+def package(dataset: Dataset) -> tuple[model_registry.Registered, str, float]:
+    """The champion, its Bento's tag, and the largest difference between a served copy's answers on PROOF_ROWS holdout rows
+    and those kept beside the model, which were the scikit-learn pipeline's when it was registered (``register``): that
+    pipeline is made of this code's classes, and an older release's cannot be counted on to load."""
+    model = champion(dataset)
+    tag = packaging.package(model)
+    kept = reference.load(model)
+    rows = kept.table.head(PROOF_ROWS)
+    worst = packaging.prove(tag, kept.dataset, rows, rows["probability"].to_numpy())
+    address = bento_store.publish(tag)
+    if address is not None:
+        model_registry.client().set_model_version_tag(model.name, model.version, bento_store.TAG, address)
+    return model, tag, worst
+
+
+def record(model: model_registry.Registered) -> dict[str, Any]:
+    """RECORD of a registry version: the verdict, and what ``Training.record`` says unless an older release trained it."""
+    with tempfile.TemporaryDirectory() as folder:
+        kept = model_registry.client().download_artifacts(model.run, RECORD, folder)
+        content = json.loads(Path(kept).read_text(encoding="utf-8"))
+    return format_version.opened(content, RECORD_FORMAT, f"{RECORD} of {model.name} version {model.version}")

@@ -1,0 +1,81 @@
+"""Strict, frozen settings read from TOML. An unknown key or a bad value is refused with file, key and reason."""
+
+import tomllib
+from pathlib import Path
+from typing import Any, TypeVar
+
+from churn.errors import ChurnError
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+
+class Strict(BaseModel):
+    """Base of every settings model: frozen, no unknown keys, no silent conversion of types."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+Model = TypeVar("Model", bound=Strict)
+KINDS = ("generate", "file", "s3", "http", "sql")  # of a [[source]] (see ``settings.data``)
+
+
+def parse(model: type[Model], text: str, file: str | Path) -> Model:
+    """Read TOML ``text`` as ``model``; ``file`` only names it in errors. Raises ChurnError naming file and key."""
+    try:
+        return check(model, tomllib.loads(text), file)
+    except tomllib.TOMLDecodeError as error:
+        raise ChurnError(f"{file}: not valid TOML: {error}") from error
+
+
+def load(model: type[Model], file: str | Path) -> Model:
+    """Read ``file`` as ``model``. Raises ChurnError if it is missing, not TOML, or not as the model wants it."""
+    return parse(model, text(Path(file)), file)
+
+
+def text(file: Path) -> str:
+    """What is in a config file. Raises ChurnError naming those there are, or why it cannot be read."""
+    try:
+        return file.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        known = ", ".join(sorted(path.stem for path in file.parent.glob("*.toml"))) or "none"
+        if file.parent.name == "datasets":
+            from churn.settings import commands, dataset  # here: a Bento has this module, and not the first of those
+
+            again = commands.say("dataset", SOURCE=commands.FILE, NAME=dataset.plain(file.stem))
+            said = f"{commands.shown(file)}: no such data set; there are: {known}. Describe a new one with: {again}"
+        else:
+            said = f"{file}: no such config file; there are, in {file.parent}: {known}"
+        raise ChurnError(said) from error
+    except UnicodeDecodeError as error:
+        raise ChurnError(f"{file}: not UTF-8 (byte {error.start + 1}); save it as UTF-8") from error
+    except OSError as error:
+        raise ChurnError(f"{file}: cannot be read: {error.strerror}") from error
+
+
+def check(model: type[Model], values: dict[str, Any], file: str | Path) -> Model:
+    """Build ``model`` from ``values``. Raises ChurnError with one line per bad key."""
+    try:
+        return model.model_validate_json(_json(values))
+    except ValidationError as error:
+        lines = [_reason(model, problem) for problem in error.errors(include_url=False)]
+        raise ChurnError("\n".join(f"{file}: {line}" for line in lines)) from None
+
+
+def _json(values: dict[str, Any]) -> str:
+    # JSON mode lets strict models take lists for tuples, as TOML has no tuples.
+    import json
+
+    return json.dumps(values, default=str)
+
+
+def _reason(model: type[BaseModel], problem: Any) -> str:
+    # pydantic names the kind of a [[source]] after its number; in the file there is no such key.
+    parts = [str(part) for part in problem["loc"] if not (problem["loc"][0] == "source" and part in KINDS)]
+    key = ".".join(parts) or "top level"
+    if problem["type"] == "extra_forbidden":
+        known = ", ".join(sorted(model.model_fields)) if len(problem["loc"]) == 1 else ""
+        return f"unknown key '{key}'" + (f"; known keys are: {known}" if known else "; check its spelling or remove it")
+    if problem["type"] == "missing":
+        return f"key '{key}' is missing"
+    reason = problem["msg"].removeprefix("Value error, ")
+    value = problem.get("input")
+    return f"{key}: {reason}" + (f" (got {value!r})" if isinstance(value, str | int | float | bool) else "")

@@ -1,0 +1,178 @@
+"""The description of a data set: the one place that knows its columns. Read from config/datasets/NAME.toml.
+
+The validation schema, the feature lists, the generator and the service's request model are all derived from it.
+"""
+
+import re
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any, Literal
+
+from churn.errors import ChurnError
+from churn.settings import expressions
+from churn.settings.column import NEVER_MISSING, Column, Thousands
+from churn.settings.core import Strict
+from churn.settings.spelling import Spellings
+from churn.settings.train import Worth
+from pydantic import Field, model_validator
+
+NAME = re.compile(r"[a-z][a-z0-9_]*")  # of a data set
+
+
+def require_name(name: str) -> None:
+    """Raises ChurnError, which proposes another one, for what cannot be a data set's name."""
+    if not NAME.fullmatch(name):
+        raise ChurnError(
+            f"{name!r} cannot be a data set's name: small letters, digits and _, a letter first; for example {plain(name)}"
+        )
+
+
+def plain(name: str) -> str:
+    """The data set's name that is most like ``name``."""
+    return re.sub(r"^[^a-z]+|_+$", "", re.sub(r"[^a-z0-9]+", "_", name.lower())) or "customers"
+
+
+class Feature(Strict):
+    """A derived feature: an expression over feature columns (see ``churn.settings.expressions``), row by row."""
+
+    expression: str
+    type: Literal["number", "category"] = "number"
+    description: str = ""
+
+
+class Dataset(Strict):
+    """config/datasets/NAME.toml. ``generate`` maps names to expressions, evaluated in order, for made-up rows;
+    ``gate`` maps metric names to the least a model must reach on the holdout (the most, for errors); ``slices`` names the
+    columns whose groups are judged on their own, ``value`` what a kept customer is worth; ``missing_values`` are texts
+    that mean a missing cell, besides the empty one; ``decimal`` and ``thousands`` are the marks in numbers written as text;
+    with ``fold_case`` levels of categories without ``values`` are told apart by their letters, not by case or blanks, and
+    written small. Models tell the ``most_levels - 1`` most frequent levels of a category apart and treat the others as one."""
+
+    name: str = Field(pattern=f"^{NAME.pattern}$")
+    description: str = ""
+    registered_model: str = ""
+    missing_values: tuple[str, ...] = ()
+    decimal: Literal[".", ","] = "."
+    thousands: Thousands = ""
+    fold_case: bool = False
+    columns: dict[str, Column] = Field(min_length=2)
+    features: dict[str, Feature] = {}
+    most_levels: int = Field(default=50, ge=2)
+    gate: dict[str, float] = {}
+    slices: tuple[str, ...] = ()
+    value: Worth | None = None
+    generate: dict[str, str] = {}
+
+    @model_validator(mode="after")
+    def _whole(self) -> "Dataset":
+        for role in ("id", "target", "time"):
+            found = [name for name, column in self.columns.items() if column.role == role]
+            if len(found) > 1:
+                raise ValueError(f"one column may have the role '{role}', not {len(found)}: {', '.join(found)}")
+        if not any(column.role == "target" for column in self.columns.values()):
+            raise ValueError("no column has the role 'target'")
+        if not any(column.role == "feature" for column in self.columns.values()):
+            raise ValueError("no column has the role 'feature'")
+        for name, column in self.columns.items():
+            if (column.decimal or self.decimal) == (self.thousands if column.thousands is None else column.thousands):
+                raise ValueError(
+                    f"columns.{name}: 'decimal' and 'thousands' are the same mark; give the column its own"
+                )
+        for name in self.slices:
+            if name not in self.raw and name not in self.features:
+                raise ValueError(f"slices: '{name}' is not a feature")
+        for name, feature in self.features.items():
+            if name in self.columns:
+                raise ValueError(f"features.{name}: a column has that name")
+            try:
+                expressions.check(feature.expression, set(self.raw))
+            except ChurnError as error:
+                raise ValueError(f"features.{name}: {error}") from None
+        known: set[str] = set()
+        for name, text in self.generate.items():
+            try:
+                expressions.check(text, known, random=True)
+            except ChurnError as error:
+                raise ValueError(f"generate.{name}: {error}") from None
+            known.add(name)
+        return self
+
+    @property
+    def model(self) -> str:
+        """Name in the model registry: models of different data sets never meet."""
+        return self.registered_model or f"churn-classifier-{self.name}"
+
+    @cached_property
+    def id(self) -> str | None:
+        """The column that names a customer, if there is one."""
+        return next((name for name, column in self.columns.items() if column.role == "id"), None)
+
+    @cached_property
+    def time(self) -> str | None:
+        """The column that says which moment a row describes, if there is one."""
+        return next((name for name, column in self.columns.items() if column.role == "time"), None)
+
+    @cached_property
+    def target(self) -> str:
+        return next(name for name, column in self.columns.items() if column.role == "target")
+
+    @cached_property
+    def positive(self) -> str:
+        """The one value that means that the customer left in a typed table (see ``spellings``)."""
+        return self.columns[self.target].left[0]
+
+    @cached_property
+    def negative(self) -> str:
+        """The one value that means that the customer stayed in a typed table."""
+        column = self.columns[self.target]
+        return next(value for value in column.values if value not in column.left)
+
+    def spellings(self, name: str) -> Spellings:
+        """The levels of a category by their spellings; all values of the target are ``positive`` or ``negative``."""
+        column = self.columns[name]
+        known = column.aliases | {level: level for level in (*column.aliases.values(), *column.values)}
+        if column.role == "target":
+            outcome = {value: self.positive if value in column.left else self.negative for value in column.values}
+            known = {text: outcome[level] for text, level in known.items()}
+        return Spellings(known, self.fold_case and not column.values)
+
+    def missing_words(self, name: str) -> tuple[str, ...]:
+        """The texts that mean a missing cell in a column."""
+        return self.missing_values + self.columns[name].missing_values
+
+    @cached_property
+    def raw(self) -> dict[str, Column]:
+        """The feature columns of the file, in order: what a request carries."""
+        return {name: column for name, column in self.columns.items() if column.role == "feature"}
+
+    @cached_property
+    def used(self) -> frozenset[str]:
+        """The raw columns that the derived features are computed from; all if none names any."""
+        found = frozenset().union(*(expressions.columns(feature.expression) for feature in self.features.values()))
+        return found or frozenset(self.raw)
+
+    @cached_property
+    def numeric(self) -> tuple[str, ...]:
+        """Numeric model inputs: raw columns, then derived features."""
+        derived = tuple(name for name, feature in self.features.items() if feature.type == "number")
+        return tuple(name for name, column in self.raw.items() if column.numeric) + derived
+
+    @cached_property
+    def categorical(self) -> tuple[str, ...]:
+        """Categorical model inputs: raw columns, then derived features."""
+        derived = tuple(name for name, feature in self.features.items() if feature.type == "category")
+        return tuple(name for name, column in self.raw.items() if not column.numeric) + derived
+
+
+def read(values: Mapping[str, Any]) -> Dataset:
+    """Rebuild a data set from ``Dataset.model_dump()`` (as kept in artifacts, snapshots and Bentos).
+
+    Earlier releases let the target, the id or the moment be missing; that is taken back, as what they wrote must stay readable.
+    """
+    from churn.settings.core import check
+
+    columns = {
+        name: {**column, "missing": False} if column.get("role") in NEVER_MISSING else column
+        for name, column in values["columns"].items()
+    }
+    return check(Dataset, {**values, "columns": columns}, "data set description")

@@ -1,0 +1,85 @@
+"""Defaults of the environment, set before Metaflow, MLflow or BentoML are imported.
+
+Libraries read their settings when they are imported, so every entry point imports this module first. Nothing the user
+has set is overridden. The root is found from this file's place, never from the working directory.
+"""
+
+import os
+import sys
+import tempfile
+import tomllib
+from pathlib import Path
+
+from churn.errors import ChurnError
+
+FLOWS = Path(__file__).resolve().parents[2]
+ROOT = FLOWS.parent if (FLOWS.parent / "config").is_dir() else FLOWS  # in a pod, config/ lies beside the flow files
+STATE = Path(os.environ.get("CHURNFLOW_HOME", ROOT / ".churnflow")).resolve()
+
+IN_POD = bool(os.environ.get("METAFLOW_KUBERNETES_WORKLOAD"))  # a step on Kubernetes: nothing on its disk outlives it
+
+TELEMETRY_OFF = {
+    "BENTOML_DO_NOT_TRACK": "True",  # the value 1 does not switch it off
+    "DO_NOT_TRACK": "1",
+    "DVC_NO_ANALYTICS": "1",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "NML_DISABLE_USAGE_LOGGING": "1",
+}
+
+WORKERS = str(max(2, os.cpu_count() or 2))  # steps at once: more than there are CPUs only get in each other's way
+
+DEFAULTS = {
+    **TELEMETRY_OFF,
+    "BENTOML_HOME": str(STATE / "bentoml"),
+    "DVC_SITE_CACHE_DIR": str(STATE / "dvc-site"),
+    "GIT_PYTHON_REFRESH": "quiet",
+    "METAFLOW_DATASTORE_SYSROOT_LOCAL": str(STATE / "metaflow"),
+    "METAFLOW_RESUME_MAX_WORKERS": WORKERS,
+    "METAFLOW_RUN_MAX_WORKERS": WORKERS,
+    "METAFLOW_TEMPDIR": tempfile.gettempdir(),  # S3 transfers; otherwise they lie in the working directory
+    "METAFLOW_USER": os.environ.get("USER") or "churnflow",  # root without a name is refused by Metaflow
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",  # a server that is down is reported in seconds, not in minutes
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "1",
+}
+
+
+PROFILES = ROOT / "config" / "profiles"
+
+
+def profile() -> dict[str, str]:
+    """The variables of config/profiles/CHURNFLOW_PROFILE.toml (default: local). Raises ChurnError if there is no such file.
+
+    A Bento has no profiles: its service needs none of their variables.
+    """
+    if not PROFILES.is_dir():
+        return {}
+    name = os.environ.get("CHURNFLOW_PROFILE") or "local"
+    file = PROFILES / f"{name}.toml"
+    if not file.is_file():
+        known = ", ".join(sorted(path.stem for path in PROFILES.glob("*.toml")))
+        raise ChurnError(f"CHURNFLOW_PROFILE={name}: there is no such profile; profiles are: {known}")
+    names = {
+        "state": str(STATE),
+        "state_uri": STATE.as_uri(),
+        "bucket": os.environ.get("CHURNFLOW_BUCKET") or "churnflow",
+        "namespace": os.environ.get("CHURNFLOW_NAMESPACE") or "churnflow",
+        "image": os.environ.get("CHURNFLOW_IMAGE") or "churnflow/flows:0.1.0",
+    }
+    try:
+        return {key: value.format(**names) for key, value in tomllib.loads(file.read_text(encoding="utf-8")).items()}
+    except (OSError, ValueError, LookupError, AttributeError) as error:
+        raise ChurnError(
+            f'{file}: not a profile ({error}); each line is NAME = "text", and {{...}} in it one of: {", ".join(names)}'
+        ) from error
+
+
+def set_defaults() -> None:
+    """Fill in what the environment leaves open, and make ``churn`` importable by child processes."""
+    for name, value in {**DEFAULTS, **profile()}.items():
+        os.environ.setdefault(name, value)
+    if str(FLOWS) not in sys.path:
+        sys.path.insert(0, str(FLOWS))
+
+
+set_defaults()

@@ -1,0 +1,123 @@
+"""What batch runs tell Prometheus: a file for node_exporter's textfile collector, and a push to a Pushgateway.
+
+A batch job ends before it is scraped, so its metrics are kept elsewhere: in STATE/metrics/*.prom (OpenMetrics, which
+node_exporter reads too: point ``--collector.textfile.directory`` there), and in the Pushgateway that CHURNFLOW_PUSHGATEWAY
+names (``http://host:9091``), if it is set. Both keep one group per flow, or per flow and data set, and what is published
+replaces the metrics of the same name in its group and no others: a failed run leaves the last success where it is.
+
+Run totals. A counter that each run starts at zero, increments and pushes says 1 forever, and adding to what was pushed
+before loses runs that end together. ``pipeline_runs_total`` is therefore never incremented here: the caller counts the
+runs in Metaflow's run store and publishes the count, so ``increase()`` and ``rate()`` mean what they say. A lost push is
+made good by the next one. A run that was killed outright has no outcome and is not counted: the age of
+``pipeline_last_success_timestamp_seconds`` shows it. Durations and scores are gauges of the last run, not histograms.
+"""
+
+import contextlib
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
+from http.client import HTTPException
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+from churn.settings.environment import STATE
+from churn.telemetry import prometheus_metrics
+from churn.telemetry.prometheus_metrics import Sample
+
+if TYPE_CHECKING:
+    from churn.registry.model_registry import Registered
+    from churn.validation.checks import Report
+    from prometheus_client import Metric as Family
+
+GATEWAY = "CHURNFLOW_PUSHGATEWAY"
+FOLDER = STATE / "metrics"
+JOB = "churnflow"
+SECONDS = 5.0  # a Pushgateway that does not answer must not hold a run up
+
+
+def publish(group: Mapping[str, str], samples: Iterable[Sample]) -> list[str]:
+    """Write and push ``samples`` for the ``group`` - {"flow": ...} or {"flow": ..., "dataset": ...} -, whose labels they get.
+
+    Returns what went wrong, a sentence each, for the caller to say: a run does not fail because nobody hears of it.
+    """
+    families = list(_families(group, samples))
+    problems = []
+    try:
+        _write(FOLDER / f"{'-'.join(group.values())}.prom", families)
+    except OSError as error:
+        problems.append(f"The metrics file is not written: {error}.")
+    if gateway := os.environ.get(GATEWAY):
+        try:
+            _push(gateway, group, families)
+        except (OSError, HTTPException, ValueError) as error:
+            problems.append(f"The metrics are not pushed: {GATEWAY}={gateway}: {error}.")
+    return problems
+
+
+def quality(report: "Report") -> list[Sample]:
+    """What DataFlow publishes: the checks' outcome, also of a table that they refuse."""
+    return [
+        prometheus_metrics.QUALITY.of(report.score),
+        prometheus_metrics.CHECKS_FAILED.of(len(report.errors), severity="error"),
+        prometheus_metrics.CHECKS_FAILED.of(len(report.warnings), severity="warning"),
+        prometheus_metrics.ROWS.of(report.rows, use="used"),
+        prometheus_metrics.ROWS.of(report.set_aside, use="set_aside"),
+    ]
+
+
+def champion(model: "Registered") -> list[Sample]:
+    """What TrainFlow publishes: the champion - the model just trained, or the one that it did not beat - and its scores."""
+    about = {"data_version": model.tags["data_version"], "family": model.tags["family"]}
+    found = [prometheus_metrics.VERSION_INFO.of(1, model_version=model.version, **about)]
+    if promoted := model.tags.get("promoted_at"):
+        found.append(prometheus_metrics.PROMOTED.of(datetime.fromisoformat(promoted).timestamp()))
+    for score, metric in prometheus_metrics.SCORES.items():
+        if value := model.tags.get(f"score.{score}"):
+            found.append(metric.of(float(value), model_version=model.version))
+    return found
+
+
+def _families(group: Mapping[str, str], samples: Iterable[Sample]) -> Iterator["Family"]:
+    from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+
+    families: dict[str, Any] = {}
+    for sample in samples:
+        metric = sample.metric
+        if metric.name not in families:
+            kind = CounterMetricFamily if metric.name.endswith("_total") else GaugeMetricFamily
+            families[metric.name] = kind(metric.name, metric.help, labels=(*group, *metric.labels))
+        families[metric.name].add_metric([*group.values(), *sample.labels], sample.value)
+    yield from families.values()
+
+
+def _write(file: Path, families: list["Family"]) -> None:
+    """Replace the families in ``file``, keep its others; a reader sees the old file or the new one."""
+    from prometheus_client.openmetrics.exposition import generate_latest
+
+    replaced = {family.name for family in families}
+    kept = [family for family in _read(file) if family.name not in replaced]
+    text = generate_latest(SimpleNamespace(collect=lambda: [*kept, *families]))
+    file.parent.mkdir(parents=True, exist_ok=True)
+    half = file.with_name(f".{file.name}.{os.getpid()}")
+    try:
+        half.write_bytes(text)
+        half.replace(file)
+    finally:
+        half.unlink(missing_ok=True)
+
+
+def _read(file: Path) -> list["Family"]:
+    """The families in ``file``; none if there is no such file, or one that somebody damaged."""
+    from prometheus_client.openmetrics.parser import text_string_to_metric_families
+
+    with contextlib.suppress(FileNotFoundError, ValueError):
+        return list(text_string_to_metric_families(file.read_text(encoding="utf-8")))
+    return []
+
+
+def _push(gateway: str, group: Mapping[str, str], families: list["Family"]) -> None:
+    from prometheus_client import pushadd_to_gateway
+
+    source: Any = SimpleNamespace(collect=lambda: families)
+    pushadd_to_gateway(gateway, JOB, source, dict(group), timeout=SECONDS)

@@ -1,0 +1,5 @@
+"""From training rows to one fitted model and its evaluation: folds, search, selection, calibration, threshold, ONNX.
+
+Owns the estimators, the metrics, what a decision is worth, and the model as it is served (``onnx_scorer``, ``shapley``). Knows
+no registry. A new model family is a table of config/train.toml (``estimators`` checks it), a new metric goes into ``metrics``.
+"""

@@ -1,0 +1,64 @@
+"""Making probabilities mean what they say: logistic recalibration of the log odds, learned out of fold."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from churn.training import metrics
+
+EDGE = 1e-6  # probabilities are kept this far from 0 and 1 before their log odds are taken
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """``p -> sigmoid(slope * logit(p) + intercept)`` (Cox 1958), and what it did to the cross-fitted Brier score and ECE.
+
+    ``used`` is false if it did not lower the Brier score; slope and intercept are then 1 and 0.
+    """
+
+    slope: float
+    intercept: float
+    used: bool
+    brier: tuple[float, float]
+    ece: tuple[float, float]
+
+    def apply(self, probability: np.ndarray) -> np.ndarray:
+        """Calibrated probabilities, shape as given."""
+        return recalibrate(probability, self.slope, self.intercept) if self.used else probability
+
+
+def recalibrate(probability: np.ndarray, slope: float, intercept: float) -> np.ndarray:
+    """``sigmoid(slope * logit(p) + intercept)``."""
+    return 1 / (1 + np.exp(-(slope * _logit(probability) + intercept)))
+
+
+def _logit(probability: np.ndarray) -> np.ndarray:
+    p = np.clip(np.asarray(probability, dtype=float), EDGE, 1 - EDGE)
+    return np.log(p) - np.log1p(-p)
+
+
+def learn(outcome: np.ndarray, unseen: np.ndarray, folds: list[np.ndarray]) -> Calibration:
+    """Slope and intercept from out-of-fold probabilities of shape (n,), if they help where they were not learned.
+
+    ``folds`` holds the places that each fold tests on; other rows do not count. For the comparison, every fold is
+    calibrated by what the others teach.
+    """
+    tested = np.sort(np.concatenate(folds))
+    crossed = np.full(len(unseen), np.nan)
+    for places in folds:
+        others = np.setdiff1d(tested, places)
+        crossed[places] = recalibrate(unseen[places], *_fit(outcome[others], unseen[others]))
+    outcome, unseen, crossed = outcome[tested], unseen[tested], crossed[tested]
+    brier = metrics.brier(outcome, unseen), metrics.brier(outcome, crossed)
+    ece = metrics.ece(outcome, unseen), metrics.ece(outcome, crossed)
+    slope, intercept = _fit(outcome, unseen)
+    # A slope of 0 or less would turn the order around: such a model has learned nothing, and calibration must not hide it.
+    if brier[1] >= brier[0] or slope <= 0:
+        return Calibration(1.0, 0.0, False, brier, ece)
+    return Calibration(slope, intercept, True, brier, ece)
+
+
+def _fit(outcome: np.ndarray, probability: np.ndarray) -> tuple[float, float]:
+    from sklearn.linear_model import LogisticRegression
+
+    found = LogisticRegression(C=np.inf).fit(_logit(probability).reshape(-1, 1), outcome)
+    return float(found.coef_[0, 0]), float(found.intercept_[0])

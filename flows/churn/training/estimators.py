@@ -1,0 +1,141 @@
+"""Estimators and search spaces from config, and the pipeline that is registered: raw columns in, probability out."""
+
+import importlib.util
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from churn.errors import ChurnError
+from churn.settings.dataset import Dataset
+from churn.settings.train import Family, Range, TrainConfig
+from churn.training import calibration
+
+if TYPE_CHECKING:
+    from sklearn.compose import ColumnTransformer
+    from sklearn.pipeline import Pipeline
+
+
+def calibrate(fitted: "Pipeline", found: calibration.Calibration) -> "Pipeline":
+    """The fitted pipeline with its last step calibrated, if ``found`` is used."""
+    from churn.training.pipeline import Calibrated
+    from sklearn.pipeline import Pipeline
+
+    if not found.used:
+        return fitted
+    name, last = fitted.steps[-1]
+    return Pipeline([*fitted.steps[:-1], (name, Calibrated(last, found.slope, found.intercept))])
+
+
+def check(config: TrainConfig, file: str) -> None:
+    """Refuse an estimator that cannot be imported or gives no probabilities, a parameter it does not have, or a backend that
+    is not installed, before any work."""
+    if config.search.backend == "ray" and importlib.util.find_spec("ray") is None:
+        raise ChurnError(
+            f"{file}: search.backend 'ray' needs the package ray; install it with `make install EXTRA=ray`, or take 'loky'"
+        )
+    for family in config.model:
+        made = _estimator_class(family, file)
+        if not (isinstance(made, type) and hasattr(made, "predict_proba") and hasattr(made, "get_params")):
+            raise ChurnError(
+                f"{file}: model '{family.name}': {family.estimator} is not a classifier with predict_proba"
+            )
+        known = set(made().get_params())
+        for key in ("fixed", "search"):
+            for name in getattr(family, key):
+                if name not in known:
+                    raise ChurnError(
+                        f"{file}: model '{family.name}': {key}.{name} is not a parameter of {family.estimator}; "
+                        f"it has {', '.join(sorted(known))}"
+                    )
+        if twice := sorted(set(family.fixed) & set(family.search)):
+            raise ChurnError(f"{file}: model '{family.name}': {', '.join(twice)} is both fixed and searched; keep one")
+
+
+def libraries(config: TrainConfig) -> tuple[str, ...]:
+    """The top-level modules of the families' estimators."""
+    return tuple(sorted({family.estimator.split(".")[0] for family in config.model}))
+
+
+def _estimator_class(family: Family, file: str = "config") -> Any:
+    module, name = family.estimator.rsplit(".", 1)
+    try:
+        return getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        raise ChurnError(f"{file}: model '{family.name}': cannot import {family.estimator} ({error})") from None
+
+
+def preparation(family: Family, dataset: Dataset) -> "ColumnTransformer":
+    """The unfitted preprocessing of model inputs (see ``features.frame``): a matrix out, numbers before categories.
+
+    Trees are not scaled: float32 scaling would move rows across split thresholds in ONNX.
+    """
+    from sklearn.compose import ColumnTransformer
+    from sklearn.impute import SimpleImputer
+    from sklearn.pipeline import Pipeline
+    from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+    numeric: list[tuple[str, Any]] = []
+    if family.impute:
+        numeric.append(("impute", SimpleImputer(strategy="median", keep_empty_features=True)))
+    if family.scale:
+        numeric.append(("scale", StandardScaler()))
+    encode = OneHotEncoder(
+        handle_unknown="ignore", sparse_output=False, dtype=np.float32, max_categories=dataset.most_levels
+    )
+    return ColumnTransformer(
+        [
+            ("numeric", Pipeline(numeric) if numeric else "passthrough", list(dataset.numeric)),
+            ("categorical", encode, list(dataset.categorical)),
+        ],
+        sparse_threshold=0,
+    )
+
+
+def estimator(family: Family, seed: int, params: Mapping[str, Any]) -> Any:
+    """The unfitted estimator with its fixed and its searched parameters, seeded where it can be."""
+    made = _estimator_class(family)()
+    seeded = {"random_state": seed} if "random_state" in made.get_params() else {}
+    # As the search drew them: a Python float would let scikit-learn solve float32 inputs in float32, less exactly.
+    drawn = {name: np.float64(value) if isinstance(value, float) else value for name, value in params.items()}
+    return made.set_params(**seeded, **family.fixed, **drawn)
+
+
+def build(family: Family, dataset: Dataset, seed: int, params: Mapping[str, Any]) -> "Pipeline":
+    """The unfitted pipeline over model inputs: ``preparation``, then ``estimator``."""
+    from sklearn.pipeline import Pipeline
+
+    return Pipeline([("prepare", preparation(family, dataset)), ("model", estimator(family, seed, params))])
+
+
+def distributions(family: Family) -> dict[str, Any]:
+    """The search space as scipy distributions and lists."""
+    return {
+        name: _distribution(space) if isinstance(space, Range) else list(space) for name, space in family.search.items()
+    }
+
+
+def _distribution(space: Range) -> Any:
+    from scipy import stats
+
+    if space.integer:
+        low, high = int(space.low), int(space.high)
+        return stats.randint(low, high + 1)
+    return stats.loguniform(space.low, space.high) if space.log else stats.uniform(space.low, space.high - space.low)
+
+
+def whole(fitted: "Pipeline", dataset: Dataset) -> "Pipeline":
+    """The fitted pipeline with the feature step in front: raw columns in, probability out."""
+    from churn.training.pipeline import FeatureStep
+    from sklearn.pipeline import Pipeline
+
+    return Pipeline([("features", FeatureStep(json.dumps(dataset.model_dump(mode="json")))), *fitted.steps])
+
+
+def __getattr__(name: str) -> Any:
+    """The steps of the registered pipeline by their former place: models registered then are loaded by it."""
+    if name not in ("FeatureStep", "Calibrated"):
+        raise AttributeError(f"module 'churn.training.estimators' has no attribute {name!r}")
+    from churn.training import pipeline
+
+    return getattr(pipeline, name)

@@ -1,0 +1,186 @@
+"""The holdout, read once: scores with their intervals, groups of customers, and what the model looks at."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+from churn.data import customer_keys, features
+from churn.data.snapshots import Snapshot
+from churn.settings.dataset import Dataset
+from churn.settings.train import Slices, Worth
+from churn.training import expected_profit, metrics
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from churn.training.expected_profit import Curve
+    from sklearn.pipeline import Pipeline
+
+RESAMPLES = 300
+IMPORTANCE_ROWS = 1000
+REPEATS = 3  # of each column's shuffling; fewer from 75 columns on, whose cost grows with their number
+REASON_ROWS = 60  # customers explained; fewer, but at least 10, from 20 columns on
+
+
+@dataclass(frozen=True)
+class Slice:
+    """One group of the holdout. ``scores`` is empty if the group is too small to judge; ``warnings`` names its gaps;
+    ``intervals`` are ``scores.interval``s of the metrics that may close the gate."""
+
+    column: str
+    group: str
+    rows: int
+    churned: int
+    scores: dict[str, float]
+    warnings: tuple[str, ...]
+    intervals: dict[str, tuple[float, float]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Outcomes, probabilities and decisions of shape (n,), the scores with 95 % intervals, the groups, and the columns that
+    matter: ``importance`` is the loss of ROC-AUC when a column is shuffled, ``reasons`` the mean absolute Shapley value."""
+
+    outcome: np.ndarray
+    probability: np.ndarray
+    decision: np.ndarray
+    threshold: float
+    scores: dict[str, float]
+    importance: list[tuple[str, float]]
+    intervals: dict[str, tuple[float, float]] = field(default_factory=dict)
+    slices: tuple[Slice, ...] = ()
+    reasons: list[tuple[str, float]] = field(default_factory=list)
+    curve: "Curve | None" = None
+
+
+def read_holdout(
+    whole: "Pipeline", threshold: float, data: Snapshot, seed: int, rule: Slices, worth: Worth | None
+) -> Evaluation:
+    """Score the whole pipeline (raw columns in) on the holdout, deciding by a threshold, or by ``worth`` (see
+    ``value.settle``), that were chosen without it."""
+    dataset, holdout = data.dataset, data.holdout
+    inputs, outcome = holdout[list(dataset.raw)], features.outcome(dataset, holdout)
+    raw, probability = features.from_frame(dataset, holdout), whole.predict_proba(inputs)[:, 1]
+    decision = expected_profit.decide(worth, raw, probability, threshold)
+    customer = customer_keys.keys(holdout, dataset.id, dataset.raw)
+    gain = expected_profit.gains(worth, raw, outcome) if worth is not None else None
+    profit = expected_profit.expected(worth, raw, probability) if worth is not None else None
+
+    def measure(rows: np.ndarray) -> dict[str, float]:
+        found = metrics.decided(outcome[rows], probability[rows], decision[rows])
+        if worth is not None and gain is not None and profit is not None:
+            # The profit per customer of the decisions, and what the budget would reach, the most profitable first.
+            found["profit"] = float(np.mean(np.where(decision[rows], gain[rows], 0)))
+            found["capture_at_budget"] = expected_profit.capture(outcome[rows], profit[rows], worth.budget)
+            found["lift_at_budget"] = metrics.lift(outcome[rows], profit[rows], worth.budget)
+        return found
+
+    found = measure(np.arange(len(outcome)))
+    return Evaluation(
+        outcome,
+        probability,
+        decision,
+        threshold,
+        found,
+        importance(whole, inputs, outcome, seed),
+        metrics.bootstrap(outcome, measure, RESAMPLES, seed, customer),
+        slices(dataset, holdout, outcome, probability, decision, found, rule, seed, customer),
+        reasons(whole, data, seed),
+        expected_profit.curve(gain, profit) if gain is not None and profit is not None else None,
+    )
+
+
+def slices(
+    dataset: Dataset,
+    table: "pd.DataFrame",
+    outcome: np.ndarray,
+    probability: np.ndarray,
+    decision: np.ndarray,
+    whole: dict[str, float],
+    rule: Slices,
+    seed: int = 0,
+    customer: np.ndarray | None = None,
+) -> tuple[Slice, ...]:
+    """Each group of each configured column, with a warning where it is worse than the whole by more than the gap."""
+    columns, whose = features.frame(dataset, table), np.arange(len(table)) if customer is None else customer
+    return tuple(
+        _slice(column, label, outcome[rows], probability[rows], decision[rows], whole, rule, seed, whose[rows])
+        for column in dataset.slices
+        for label, rows in _groups(columns[column])
+    )
+
+
+def _groups(values: "pd.Series") -> Iterator[tuple[str, np.ndarray]]:
+    """The label of each group and its rows, bool of shape (n,); cells without a value are the last group."""
+    missing = (values.isna() | (values == "")).to_numpy()
+    for group in sorted(values[~missing].unique(), key=str):
+        label = f"{group:g}" if isinstance(group, float | np.floating) else str(group)
+        yield label, (values == group).to_numpy()
+    if missing.any():
+        yield "(missing)", missing
+
+
+def _slice(
+    column: str,
+    label: str,
+    outcome: np.ndarray,
+    probability: np.ndarray,
+    decision: np.ndarray,
+    whole: dict[str, float],
+    rule: Slices,
+    seed: int,
+    customer: np.ndarray,
+) -> Slice:
+    churned = int(outcome.sum())
+    if len(outcome) < rule.min_rows or min(churned, len(outcome) - churned) < rule.min_class_rows:
+        return Slice(column, label, len(outcome), churned, {}, ())
+    found = metrics.decided(outcome, probability, decision)
+    sure = {name: metrics.interval(name, outcome, probability, decision, seed, customer) for name in rule.least}
+    return Slice(column, label, len(outcome), churned, found, _gaps(found, whole, rule.gap), sure)
+
+
+def _gaps(group: dict[str, float], whole: dict[str, float], allowed: dict[str, float]) -> tuple[str, ...]:
+    worse = {
+        name: (group[name] - whole[name]) * (1 if name in metrics.LOWER_IS_BETTER else -1)
+        for name in allowed
+        if name in group
+    }
+    return tuple(f"{name} {group[name]:.3f} against {whole[name]:.3f}" for name in worse if worse[name] > allowed[name])
+
+
+def importance(whole: "Pipeline", inputs: "pd.DataFrame", outcome: np.ndarray, seed: int) -> list[tuple[str, float]]:
+    """Permutation importance (Breiman 2001): the loss of ROC-AUC when a column is shuffled, largest first."""
+    from sklearn.inspection import permutation_importance
+
+    rng = np.random.default_rng(seed)
+    rows = np.sort(rng.permutation(len(inputs))[:IMPORTANCE_ROWS])
+
+    def score(model: "Pipeline", X: "pd.DataFrame", y: np.ndarray) -> float:
+        return metrics.auc(y, model.predict_proba(X)[:, 1])
+
+    repeats = max(1, min(REPEATS, 150 // len(inputs.columns)))
+    found = permutation_importance(
+        whole, inputs.iloc[rows], outcome[rows], scoring=score, n_repeats=repeats, random_state=seed, n_jobs=1
+    )
+    return ranked(list(inputs.columns), found.importances_mean)
+
+
+def reasons(whole: "Pipeline", data: Snapshot, seed: int) -> list[tuple[str, float]]:
+    """Mean absolute Shapley value (see ``explain``) of each raw column over some holdout rows, largest first."""
+    import pandas as pd
+    from churn.training import shapley
+
+    def probability(raw: features.Columns) -> np.ndarray:
+        return whole[1:].predict_proba(pd.DataFrame(features.build(dataset, raw)))[:, 1]
+
+    dataset, holdout = data.dataset, data.holdout
+    explainer = shapley.Explainer(dataset, probability, shapley.background(dataset, data.train, seed))
+    rows = max(10, min(REASON_ROWS, 20 * REASON_ROWS // len(dataset.raw)))
+    sample = holdout.sample(min(rows, len(holdout)), random_state=seed)
+    found = explainer.contributions(features.from_frame(dataset, sample))
+    return ranked(explainer.names, np.abs(found).mean(axis=0))
+
+
+def ranked(names: Sequence[str], values: np.ndarray) -> list[tuple[str, float]]:
+    """Names with their values, largest first."""
+    return sorted(zip(names, values.tolist(), strict=True), key=lambda pair: -pair[1])

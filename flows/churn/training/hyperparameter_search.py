@@ -1,0 +1,218 @@
+"""The search over one model family, on the training rows only."""
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from churn.data import features
+from churn.errors import ChurnError
+from churn.settings import commands
+from churn.settings.dataset import Dataset
+from churn.settings.environment import FLOWS, IN_POD
+from churn.settings.train import Family, Search
+from churn.training import estimators, folds, metrics
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One parameter setting: the mean scores over the folds, the deciding metric fold by fold, and the share of the
+    training rows it was given (below 1 if successive halving dropped it early)."""
+
+    params: dict[str, Any]
+    scores: dict[str, float]
+    by_fold: tuple[float, ...]
+    share: float = 1.0
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A family's best trial, and its out-of-fold probability for every training row, in the table's order; NaN for rows
+    that no fold tests on (see ``folds``).
+
+    ``stopped`` says that the time budget ended the search before all trials were done; ``members`` are the candidates
+    that a blend is the mean of.
+    """
+
+    family: Family
+    trials: tuple[Trial, ...]
+    best: Trial
+    unseen: np.ndarray
+    seconds: float
+    stopped: bool = False
+    members: "tuple[Candidate, ...]" = ()
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """95 % confidence interval of the deciding metric over the folds."""
+        return metrics.fold_interval(self.best.by_fold)
+
+
+@dataclass(frozen=True)
+class Fold:
+    """One fold, prepared for a family: matrices and outcomes to fit on and to test on, and the test rows' places."""
+
+    inputs: np.ndarray
+    outcome: np.ndarray
+    test_inputs: np.ndarray
+    test_outcome: np.ndarray
+    test_rows: np.ndarray
+
+
+def prepare(family: Family, search: Search, dataset: Dataset, train: "pd.DataFrame") -> list[Fold]:
+    """Fit the preprocessing on each fold's training part, once for all trials."""
+    inputs, outcome = features.frame(dataset, train), features.outcome(dataset, train)
+    made = []
+    for fit, test in folds.folds(search, dataset, train):
+        step = estimators.preparation(family, dataset)
+        fitted = step.fit_transform(inputs.iloc[fit])
+        made.append(Fold(fitted, outcome[fit], step.transform(inputs.iloc[test]), outcome[test], test))
+    return made
+
+
+def tune(family: Family, search: Search, dataset: Dataset, train: "pd.DataFrame", jobs: int = 1) -> Candidate:
+    """Random search (Bergstra & Bengio 2012) with cross-validation (see ``folds``): the trials and scores of scikit-learn's
+    RandomizedSearchCV over the whole pipeline. With ``strategy = "halving"``, successive halving (Jamieson & Talwalkar
+    2016): all trials start on few rows, and the best 1/factor go on with factor times as many.
+
+    After ``search.seconds`` no further fit starts; the best finished trial is returned (the first always finishes).
+    """
+    from sklearn.model_selection import ParameterSampler
+
+    started = time.monotonic()
+    deadline = time.time() + (search.seconds or math.inf)  # not the monotonic clock: workers may be other machines
+    prepared = prepare(family, search, dataset, train)
+    settings = list(ParameterSampler(estimators.distributions(family), family.iterations, random_state=search.seed))
+    finished: dict[int, tuple[Trial, list[np.ndarray]]] = {}
+    alive, stopped = list(range(len(settings))), False
+    for share in shares(search, len(settings)):
+        tried = _try(family, search, prepared, [settings[i] for i in alive], share, jobs, deadline)
+        finished |= {i: found for i, found in zip(alive, tried, strict=True) if found is not None}
+        stopped = stopped or None in tried
+        done = [i for i, found in zip(alive, tried, strict=True) if found is not None]
+        keep = max(1, math.ceil(len(alive) / search.factor))
+        alive = sorted(done, key=lambda i: -finished[i][0].scores[search.metric])[:keep]
+        if stopped:
+            break
+    best, predictions = finished[alive[0]] if alive else max(finished.values(), key=lambda f: f[0].share)
+    unseen = np.full(len(train), np.nan)
+    for fold, predicted in zip(prepared, predictions, strict=True):
+        unseen[fold.test_rows] = predicted
+    trials = tuple(finished[i][0] for i in sorted(finished))
+    return Candidate(family, trials, best, unseen, time.monotonic() - started, stopped)
+
+
+def jobs(search: Search, families: int) -> int:
+    """Fits that one family's step may run at once: the CPUs it was given, else its share of this machine's, so that
+    families tuned side by side never want more than there is (containers' limits count; a pod has its CPUs alone)."""
+    from joblib import cpu_count
+
+    return search.cpus or max(1, cpu_count() // (1 if IN_POD else families))
+
+
+def shares(search: Search, trials: int) -> list[float]:
+    """The share of the training rows in each round: one round of all rows, or successive halving's rounds."""
+    rounds = math.ceil(math.log(trials, search.factor)) if search.strategy == "halving" and trials > 1 else 0
+    return [search.factor**-left for left in range(rounds, -1, -1)]
+
+
+def _try(
+    family: Family,
+    search: Search,
+    prepared: Sequence[Fold],
+    settings: Sequence[dict[str, Any]],
+    share: float,
+    jobs: int,
+    deadline: float,
+) -> list[tuple[Trial, list[np.ndarray]] | None]:
+    """Each setting's trial with its test predictions fold by fold; None where the deadline came first."""
+    from joblib import Parallel, delayed
+
+    tasks = [
+        delayed(_predict)(
+            estimators.estimator(family, search.seed, params), fold, share, search.seed, number and deadline
+        )
+        for number, params in enumerate(settings)
+        for fold in prepared
+    ]
+    with _backend(search.backend, jobs):
+        try:
+            predicted = Parallel()(tasks)
+        except (TypeError, ValueError) as error:  # a parameter of a kind or value that the estimator does not take
+            raise ChurnError(
+                f"model '{family.name}': a fit failed: {error}; correct it in {commands.settings('train.toml')}"
+            ) from error
+    found: list[tuple[Trial, list[np.ndarray]] | None] = []
+    for number, params in enumerate(settings):
+        mine = predicted[number * len(prepared) : (number + 1) * len(prepared)]
+        found.append(None if any(p is None for p in mine) else (_trial(params, prepared, mine, share, search), mine))
+    return found
+
+
+def _backend(name: str, jobs: int) -> Any:
+    """joblib's backend with ``jobs`` workers. Ray is the cluster at RAY_ADDRESS, else one on this machine alone."""
+    from joblib import parallel_config
+
+    if name == "ray":
+        import os
+
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing phones home
+        import ray
+        from ray.util.joblib import register_ray
+
+        # Loopback, so that nobody else can reach it; 127.0.0.1 itself Ray would replace by the machine's outer address.
+        alone: dict[str, Any] = {"num_cpus": jobs, "_node_ip_address": "127.0.0.2"}
+        ray.init(
+            **({} if "RAY_ADDRESS" in os.environ else alone),
+            ignore_reinit_error=True,
+            include_dashboard=False,
+            log_to_driver=False,
+            runtime_env={"py_modules": [str(FLOWS / "churn")]},
+        )
+        register_ray()
+    return parallel_config(backend=name, n_jobs=jobs)
+
+
+def _predict(estimator: Any, fold: Fold, share: float, seed: int, deadline: float) -> np.ndarray | None:
+    """Probabilities of the fold's test rows by the estimator fitted on ``share`` of its other rows.
+
+    A ``deadline`` of 0 is none: the first setting is always tried, so that there is a result.
+    """
+    from threadpoolctl import threadpool_limits
+
+    if deadline and time.time() > deadline:
+        return None
+    rows = slice(None) if share == 1 else _sample(fold.outcome, share, seed)
+    # Fits run side by side: more threads than one each would only fight over the cores.
+    with threadpool_limits(1):
+        fitted = estimator.fit(fold.inputs[rows], fold.outcome[rows])
+        return fitted.predict_proba(fold.test_inputs)[:, 1].astype(np.float64)
+
+
+def _sample(outcome: np.ndarray, share: float, seed: int) -> np.ndarray:
+    """Places of a stratified sample; a larger share contains the smaller ones."""
+    rng = np.random.default_rng(seed)
+    chosen = []
+    for value in (0, 1):
+        places = rng.permutation(np.flatnonzero(outcome == value))
+        chosen.append(places[: max(2, round(share * len(places)))])
+    return np.sort(np.concatenate(chosen))
+
+
+def _trial(
+    params: dict[str, Any], prepared: Sequence[Fold], predicted: Sequence[np.ndarray], share: float, search: Search
+) -> Trial:
+    found = [metrics.deciding(fold.test_outcome, p) for fold, p in zip(prepared, predicted, strict=True)]
+    means = {name: float(np.mean([fold[name] for fold in found])) for name in found[0]}
+    plain = {name: value.item() if isinstance(value, np.generic) else value for name, value in params.items()}
+    return Trial(plain, means, tuple(fold[search.metric] for fold in found), share)
+
+
+def leaderboard(candidates: list[Candidate], metric: str) -> list[Candidate]:
+    """Best first; ties by name, so that the order never depends on which branch finished first."""
+    return sorted(candidates, key=lambda c: (-c.best.scores[metric], c.family.name))

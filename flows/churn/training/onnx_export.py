@@ -1,0 +1,197 @@
+"""The fitted pipeline as one ONNX graph: a column per input (n, 1), "probabilities" (n, 2) out."""
+
+from collections.abc import Container, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from churn.settings.dataset import Dataset
+from churn.training.calibration import EDGE
+
+if TYPE_CHECKING:
+    from sklearn.pipeline import Pipeline
+
+OPSET = {"": 17, "ai.onnx.ml": 3}  # what XGBoost's converter can write
+PART_NODES, MOST_PARTS = 16_384, 32  # of a tree ensemble: about 400 kB, which stays in a core's own cache
+
+
+def convert(pipeline: "Pipeline", dataset: Dataset) -> bytes:
+    """The graph's bytes. ``pipeline`` starts at the model inputs; its model may be a ``pipeline.Blend`` of other pipelines,
+    and a ``pipeline.Calibrated`` one."""
+    from churn.training.pipeline import Blend, Calibrated
+    from sklearn.pipeline import Pipeline
+
+    last = pipeline.steps[-1][1]
+    core = last.estimator if isinstance(last, Calibrated) else last
+    if isinstance(core, Blend):
+        graph = _mean([_one(member, dataset) for _, member in core.members])
+    else:
+        graph = _one(Pipeline([*pipeline.steps[:-1], ("model", core)]), dataset)
+    if isinstance(last, Calibrated):
+        _recalibrate(graph, last.slope, last.intercept)
+    return graph.SerializeToString()
+
+
+def _one(pipeline: "Pipeline", dataset: Dataset) -> Any:
+    """The graph of preprocessing and one estimator."""
+    from skl2onnx import to_onnx
+    from skl2onnx.common.data_types import FloatTensorType, StringTensorType
+
+    _know_booster(pipeline.steps[-1][1])
+    _know_one_hot()
+    inputs = [(name, FloatTensorType([None, 1])) for name in dataset.numeric]
+    inputs += [(name, StringTensorType([None, 1])) for name in dataset.categorical]
+    graph = to_onnx(pipeline, initial_types=inputs, options={id(pipeline): {"zipmap": False}}, target_opset=OPSET)
+    _part_trees(graph)
+    return graph
+
+
+def _mean(graphs: list[Any]) -> Any:
+    """One graph whose probabilities are the mean of the graphs'. They have the same inputs, in the same order."""
+    from onnx import checker, compose, helper
+
+    first = graphs[0].graph
+    nodes, constants, outputs = [], [], []
+    for number, model in enumerate(graphs):
+        # The inputs keep their names, and so are shared; everything else is told apart by its prefix.
+        one = compose.add_prefix(model, f"m{number}_", rename_inputs=False).graph
+        nodes += one.node
+        constants += one.initializer
+        outputs.append(next(output.name for output in one.output if output.name.endswith("probabilities")))
+    nodes.append(helper.make_node("Mean", outputs, ["probabilities"]))
+    probabilities = next(output for output in first.output if output.name == "probabilities")
+    graph = helper.make_graph(nodes, "blend", first.input, [probabilities], constants)
+    opsets = [helper.make_opsetid(domain, version) for domain, version in OPSET.items()]
+    made = helper.make_model(graph, opset_imports=opsets, ir_version=graphs[0].ir_version)
+    checker.check_model(made)
+    return made
+
+
+def _know_booster(estimator: Any) -> None:
+    """Register the converter of XGBoost's or LightGBM's classifier, if ``estimator`` is one."""
+    from skl2onnx import update_registered_converter
+    from skl2onnx.common.shape_calculator import calculate_linear_classifier_output_shapes as shapes
+
+    options: Any = {"nocl": [True, False], "zipmap": [True, False, "columns"]}
+    library = type(estimator).__module__.split(".")[0]
+    if library == "xgboost":
+        from onnxmltools.convert.xgboost.operator_converters.XGBoost import convert_xgboost
+
+        update_registered_converter(type(estimator), "XGBoostXGBClassifier", shapes, convert_xgboost, options=options)
+    elif library == "lightgbm":
+        from onnxmltools.convert.lightgbm.operator_converters.LightGbm import convert_lightgbm
+
+        update_registered_converter(
+            type(estimator), "LightGbmLGBMClassifier", shapes, convert_lightgbm, options=options
+        )
+
+
+def _know_one_hot() -> None:
+    """Register a converter of OneHotEncoder for text: skl2onnx's own cannot group the rare levels of a single column, and
+    declares too wide an output where it groups.
+
+    Each column is looked up in a table (level to place in the output, rare ones sharing the last) and the place encoded;
+    a level that the table does not hold has no place, so all zeros.
+    """
+    from skl2onnx import update_registered_converter
+    from skl2onnx.common.data_types import FloatTensorType
+    from sklearn.preprocessing import OneHotEncoder
+
+    def shape(operator: Any) -> None:
+        width = len(operator.raw_operator.get_feature_names_out())
+        operator.outputs[0].type = FloatTensorType([operator.inputs[0].get_first_dimension(), width])
+
+    def convert(scope: Any, operator: Any, container: Any) -> None:
+        encoder, parts = operator.raw_operator, []
+        for i, (given, levels) in enumerate(zip(operator.inputs, encoder.categories_, strict=True)):
+            rare = set() if encoder.infrequent_categories_[i] is None else set(encoder.infrequent_categories_[i])
+            common = [level for level in levels if level not in rare]
+            places = {level: n for n, level in enumerate(common)} | dict.fromkeys(rare, len(common))
+            place, part = (scope.get_unique_variable_name(f"{name}_{i}") for name in ("place", "one_hot"))
+            # Sorted: the order of a set of texts differs from process to process, and the bytes with it.
+            texts = sorted(places)
+            table = {"keys_strings": texts, "values_int64s": [places[t] for t in texts], "default_int64": -1}
+            width = len(common) + bool(rare)
+            container.add_node("LabelEncoder", given.full_name, place, op_domain="ai.onnx.ml", op_version=2, **table)
+            container.add_node(
+                "OneHotEncoder", place, part, op_domain="ai.onnx.ml", cats_int64s=list(range(width)), zeros=1
+            )
+            flat = scope.get_unique_variable_name(f"flat_{i}")
+            rows = scope.get_unique_variable_name(f"shape_{i}")
+            container.add_initializer(rows, 7, [2], [-1, width])  # 7: int64
+            container.add_node("Reshape", [part, rows], flat)
+            parts.append(flat)
+        container.add_node("Concat", parts, operator.outputs[0].full_name, axis=1)
+
+    update_registered_converter(OneHotEncoder, "ChurnflowOneHotEncoder", shape, convert)
+
+
+def _part_trees(model: Any) -> None:
+    """Make the graph's tree ensemble a sum of small ones, and drop the label that it also gives.
+
+    ONNX Runtime takes a row through all the trees before the next row; trees that do not fit in a core's cache are fetched
+    again for every row, which doubles the time of a large forest. Other models are left as they are.
+    """
+    from onnx import helper
+
+    graph = model.graph
+    tree = graph.node[-1]
+    given = {attribute.name: helper.get_attribute_value(attribute) for attribute in tree.attribute}
+    if tree.op_type != "TreeEnsembleClassifier" or set(given["class_ids"]) != {0}:  # one score, of churning
+        return
+    trees = sorted(set(given["nodes_treeids"]))
+    count = min(-(-len(given["nodes_treeids"]) // PART_NODES), MOST_PARTS, len(trees))
+    parts = [f"trees_{i}" for i in range(count)]
+    del graph.node[-1]
+    for i, name in enumerate(parts):
+        mine = set(trees[i * len(trees) // count : (i + 1) * len(trees) // count])
+        picked = _picked(given, "nodes_", "nodes_", mine) | _picked(given, "class_", "target_", mine)
+        base = {"base_values": given["base_values"]} if i == 0 and given.get("base_values") else {}
+        node = helper.make_node("TreeEnsembleRegressor", tree.input, [name], domain="ai.onnx.ml", n_targets=1)
+        node.attribute.extend(helper.make_attribute(key, values) for key, values in {**picked, **base}.items())
+        graph.node.append(node)
+    last = "Sigmoid" if given["post_transform"] == b"LOGISTIC" else "Identity"
+    graph.initializer.append(helper.make_tensor("trees_one", 1, [1], [1.0]))
+    graph.node.extend(
+        [
+            helper.make_node("Sum", parts, ["trees_score"]),
+            helper.make_node(last, ["trees_score"], ["trees_churned"]),
+            helper.make_node("Sub", ["trees_one", "trees_churned"], ["trees_stayed"]),
+            helper.make_node("Concat", ["trees_stayed", "trees_churned"], ["probabilities"], axis=1),
+        ]
+    )
+    del graph.output[0]
+
+
+def _picked(given: Mapping[str, Any], old: str, new: str, trees: Container[int]) -> dict[str, Any]:
+    """The lists ``old``*, only the entries of these trees, as ``new``*."""
+    places = [i for i, tree in enumerate(given[f"{old}treeids"]) if tree in trees]
+    lists = {name: values for name, values in given.items() if name.startswith(old)}
+    return {new + name.removeprefix(old): [values[i] for i in places] for name, values in lists.items()}
+
+
+def _recalibrate(model: Any, slope: float, intercept: float) -> None:
+    """Append ``calibration.recalibrate`` behind the graph's output "probabilities", which keeps its name."""
+    from onnx import helper, numpy_helper
+
+    graph = model.graph
+    for node in graph.node:
+        for i, name in enumerate(node.output):
+            if name == "probabilities":
+                node.output[i] = "uncalibrated"
+    constants = {"one": [1.0], "low": EDGE, "high": 1 - EDGE, "slope": [slope], "intercept": [intercept]}
+    for name, value in constants.items():
+        graph.initializer.append(numpy_helper.from_array(np.array(value, dtype=np.float32), f"calibration_{name}"))
+    graph.initializer.append(numpy_helper.from_array(np.array([1], dtype=np.int64), "calibration_column"))
+    steps: list[tuple[str, list[str], str, Any]] = [
+        ("Gather", ["uncalibrated", "calibration_column"], "cal_p", {"axis": 1}),
+        ("Clip", ["cal_p", "calibration_low", "calibration_high"], "cal_clipped", {}),
+        ("Sub", ["calibration_one", "cal_clipped"], "cal_rest", {}),
+        ("Div", ["cal_clipped", "cal_rest"], "cal_odds", {}),
+        ("Log", ["cal_odds"], "cal_logit", {}),
+        ("Mul", ["cal_logit", "calibration_slope"], "cal_sloped", {}),
+        ("Add", ["cal_sloped", "calibration_intercept"], "cal_moved", {}),
+        ("Sigmoid", ["cal_moved"], "cal_churned", {}),
+        ("Sub", ["calibration_one", "cal_churned"], "cal_stayed", {}),
+        ("Concat", ["cal_stayed", "cal_churned"], "probabilities", {"axis": 1}),
+    ]
+    graph.node.extend(helper.make_node(kind, into, [out], **given) for kind, into, out, given in steps)

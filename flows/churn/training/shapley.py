@@ -1,0 +1,81 @@
+"""Why the model says so: Shapley values of the raw columns, from the ONNX model alone. They add up to the probability."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from churn.data import features
+from churn.settings.dataset import Dataset
+from churn.training.onnx_scorer import Scorer
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Probability = Callable[[features.Columns], np.ndarray]  # raw columns of n customers to probabilities of shape (n,)
+
+BACKGROUND_ROWS = 40
+BACKGROUND = "background"  # the manifest's key: customers as rows of raw columns (None: missing), without ids
+
+
+def background(dataset: Dataset, table: "pd.DataFrame", seed: int) -> list[dict[str, Any]]:
+    """BACKGROUND_ROWS customers drawn from the training table, as the manifest carries them."""
+    raw = features.from_frame(dataset, table.sample(min(BACKGROUND_ROWS, len(table)), random_state=seed))
+    count = len(next(iter(raw.values())))
+    return [
+        {name: None if values[i] == "" or values[i] != values[i] else values[i] for name, values in raw.items()}
+        for i in range(count)
+    ]
+
+
+class Explainer:
+    """Explains probabilities. ``base`` is the mean probability of the background customers, ``rows``.
+
+    Sampled Shapley values (Strumbelj & Kononenko 2014): a customer's columns are put in place of a background customer's
+    one by one, and each column gets the change it makes. Each background customer has a random order and its reverse, so
+    that the contributions add up exactly: ``base + sum = probability``. The orders are fixed: same customer, same answer.
+    """
+
+    def __init__(
+        self, dataset: Dataset, probability: Probability, rows: Sequence[Mapping[str, Any]], seed: int = 0
+    ) -> None:
+        self._probability = probability
+        self.names = tuple(dataset.raw)
+        self._others = features.from_rows(dataset, rows)
+        self.base = float(probability(self._others).mean(dtype=np.float64))
+        rng = np.random.default_rng(seed)
+        orders = [rng.permutation(len(self.names)) for _ in rows]
+        self._orders = np.array([order for one in orders for order in (one, one[::-1])])  # (2 rows, columns)
+        # place[o, c]: after how many replacements column c is the customer's own, in order o
+        place = np.argsort(self._orders, axis=1)
+        steps = np.arange(len(self.names) + 1)
+        self._own = (place[:, None, :] < steps[None, :, None]).reshape(-1, len(self.names))
+        self._rows = np.repeat(np.arange(len(rows)), 2 * len(steps))
+
+    @classmethod
+    def of(cls, scorer: Scorer) -> "Explainer":
+        """The explainer of a model folder, with the background its manifest carries."""
+        return cls(scorer.dataset, scorer.probability, scorer.manifest[BACKGROUND])
+
+    def contributions(self, raw: Mapping[str, np.ndarray]) -> np.ndarray:
+        """What each raw column adds to ``base``, for n customers: float64 of shape (n, columns), ordered as ``names``."""
+        count = len(next(iter(raw.values())))
+        return np.array([self._one({name: raw[name][i] for name in self.names}) for i in range(count)])
+
+    def _one(self, customer: Mapping[str, Any]) -> np.ndarray:
+        mixed = {}
+        for i, name in enumerate(self.names):
+            others = self._others[name][self._rows]
+            mixed[name] = np.where(self._own[:, i], np.array(customer[name], dtype=others.dtype), others)
+        steps = self._probability(mixed).astype(np.float64).reshape(len(self._orders), len(self.names) + 1)
+        found = np.zeros(len(self.names))
+        np.add.at(found, self._orders, np.diff(steps, axis=1))
+        return found / len(self._orders)
+
+    def reasons(self, raw: Mapping[str, np.ndarray], top: int) -> list[list[tuple[str, Any, float]]]:
+        """For each of n customers, the ``top`` columns that move the probability most: name, value, contribution."""
+        found = self.contributions(raw)
+        answers = []
+        for i, row in enumerate(found):
+            order = np.argsort(-np.abs(row), kind="stable")[:top]
+            answers.append([(self.names[c], raw[self.names[c]][i], float(row[c])) for c in order])
+        return answers

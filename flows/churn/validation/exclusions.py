@@ -1,0 +1,85 @@
+"""Rows that are no examples and are left out before anything is checked, each kind counted: header lines, no outcome."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from churn.data.casting import as_text
+from churn.data.header_lines import header_lines
+from churn.errors import ChurnError
+from churn.settings import commands
+from churn.settings.data import Quality
+from churn.settings.dataset import Dataset
+from churn.settings.spelling import fold
+from churn.validation.checks import EXAMPLES, Check, Severity
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class Kept:
+    """The rows that stay, their ``numbers`` (n,) in the source (from 1, without the header), a check for each kind of row that
+    was looked for, and what was ``left_out``, in words with its count."""
+
+    frame: "pd.DataFrame"
+    numbers: np.ndarray
+    checks: tuple[Check, ...]
+    left_out: tuple[str, ...]
+
+
+def exclude(frame: "pd.DataFrame", dataset: Dataset, limits: Quality | None = None) -> Kept:
+    """``frame`` without repeated header lines and, where it has the target's column, without rows whose outcome is missing or
+    one of ``leave_out``. Raises ChurnError if no row has an outcome."""
+    headers = header_lines(frame)
+    found = [
+        (_check("(table)", "repeats no header line", headers, "They are left out."), "repeated header lines", headers)
+    ]
+    if dataset.target in frame:
+        found += _without_outcome(frame[dataset.target], headers, dataset, limits)
+    gone = np.any([rows for _, _, rows in found], axis=0)
+    if len(frame) and gone.all():
+        raise ChurnError(
+            f"column '{dataset.target}': none of the {len(frame)} rows says whether the customer left; "
+            "give customers whose outcome is known, or another column the role 'target'"
+        )
+    words = tuple(f"{what} ({check.failed:,})" for check, what, _ in found if not check.passed)
+    numbers = np.flatnonzero(~gone) + 1
+    rows = frame[~gone].reset_index(drop=True) if gone.any() else frame
+    return Kept(rows, numbers, tuple(check for check, _, _ in found), words)
+
+
+def _without_outcome(
+    target: "pd.Series", headers: np.ndarray, dataset: Dataset, limits: Quality | None
+) -> list[tuple[Check, str, np.ndarray]]:
+    name, out = dataset.target, dataset.columns[dataset.target].leave_out
+    outcomes = as_text(target, dataset.missing_words(name))
+    unlabelled = outcomes.isna().to_numpy() & ~headers
+    severity: Severity = "error" if limits is not None and limits.unlabelled == "error" else "warning"
+    check = _check(name, "says whether the customer left", unlabelled, _decide(severity), severity)
+    found = [(check, "rows without an outcome", unlabelled)]
+    if out:
+        rows, listed = left_out(outcomes, dataset).to_numpy(), " or ".join(map(repr, out))
+        remedy = f"They are left out, as leave_out in {commands.description(dataset.name)} says."
+        found.append((_check(name, f"is not {listed}", rows, remedy), f"rows of {listed}", rows))
+    return found
+
+
+def left_out(outcomes: "pd.Series", dataset: Dataset) -> "pd.Series":
+    """Which outcomes (text) are those of ``leave_out``, in any spelling."""
+    words = set(map(fold, dataset.columns[dataset.target].leave_out))
+    return outcomes.isin([text for text in outcomes.dropna().unique() if fold(text) in words])
+
+
+def _decide(severity: Severity) -> str:
+    place = f"{commands.settings('data.toml')} [quality]"
+    if severity == "warning":
+        return f'They are left out; to stop the run instead set unlabelled = "error" in {place}.'
+    return (
+        f'Fill the outcomes in, take these rows out of the file, or have them left out: unlabelled = "drop" in {place}.'
+    )
+
+
+def _check(column: str, rule: str, rows: np.ndarray, remedy: str, severity: Severity = "warning") -> Check:
+    examples = tuple(f"row {number}" for number in (np.flatnonzero(rows)[:EXAMPLES] + 1).tolist())
+    return Check(column, rule, int(rows.sum()), len(rows), examples, remedy, severity)

@@ -1,0 +1,133 @@
+"""A small description of a table's columns, kept with each run: the card shows it and the next version is compared with it."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from churn import format_version
+from churn.data import casting
+from churn.settings import commands
+from churn.settings.data import Quality
+from churn.settings.dataset import Dataset
+from churn.validation import remedies
+from churn.validation.checks import Check
+from churn.validation.sorted_columns import Columns, counted, quantiles
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from churn.data.snapshots import Snapshot
+
+FORMAT = 1
+BINS, LEVELS = 20, 100
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column: ``edges`` (numbers) or ``levels`` (categories) with the share of all rows in each bin; then the share
+    in any other level and the share that is missing. The shares add up to 1."""
+
+    missing: float
+    distinct: int
+    edges: tuple[float, ...]
+    levels: tuple[str, ...]
+    shares: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Profile:
+    """The features and the target of one table."""
+
+    rows: int
+    columns: dict[str, Column]
+
+
+def profile(frame: "pd.DataFrame", dataset: Dataset, columns: Columns) -> Profile:
+    """Profile the features and the target of a typed table; ``columns`` are its own."""
+    names = [name for name in (*dataset.raw, dataset.target) if name in frame]
+    return Profile(len(frame), {name: _column(name, frame[name], columns) for name in names})
+
+
+def text(found: Profile) -> str:
+    """``found`` as it is kept with a run: JSON of format FORMAT."""
+    return json.dumps(format_version.stamped(asdict(found), FORMAT))
+
+
+def read(kept: str) -> Profile:
+    """What ``text`` wrote. Raises ChurnError if a newer release did."""
+    found = format_version.opened(json.loads(kept), FORMAT, "profile of the previous data version")
+    columns = {
+        name: Column(c["missing"], c["distinct"], tuple(c["edges"]), tuple(c["levels"]), tuple(c["shares"]))
+        for name, c in found["columns"].items()
+    }
+    return Profile(found["rows"], columns)
+
+
+def of(snapshot: "Snapshot") -> Profile:
+    """The profile of a data version whose run kept none that can be read."""
+    import pandas as pd
+
+    dataset, both = snapshot.dataset, pd.concat([snapshot.train, snapshot.holdout], ignore_index=True)
+    table, _ = casting.cast(both[[name for name in both if name in dataset.columns]], dataset)
+    return profile(table, dataset, Columns(table, np.zeros(len(table), dtype=bool)))
+
+
+def _column(name: str, values: "pd.Series", columns: Columns) -> Column:
+    if values.dtype.kind in "iuf":
+        present = columns[name].both
+        edges = tuple(np.unique(quantiles(present, np.linspace(0, 1, BINS + 1))).tolist()) if len(present) else (0.0,)
+        distinct = int(np.count_nonzero(np.diff(present))) + bool(len(present))
+        shares = _shares_of_numbers(present, len(values), edges)
+        return Column(shares[-1], distinct, edges, (), shares)
+    counts = columns.counts(name)
+    levels = tuple(str(level) for level in counts.index[:LEVELS])
+    shares = _shares_of_levels(counts, len(values), levels)
+    return Column(shares[-1], len(counts), (), levels, shares)
+
+
+def _shares_of_numbers(present: np.ndarray, rows: int, edges: tuple[float, ...]) -> tuple[float, ...]:
+    counts = (*counted(present, edges).tolist(), 0, rows - len(present))
+    return tuple(count / max(rows, 1) for count in counts)
+
+
+def _shares_of_levels(found: "pd.Series", rows: int, levels: tuple[str, ...]) -> tuple[float, ...]:
+    counts, present = [int(found.get(level, 0)) for level in levels], int(found.sum())
+    return tuple(count / max(rows, 1) for count in (*counts, present - sum(counts), rows - present))
+
+
+def distances(before: Profile, frame: "pd.DataFrame", columns: Columns) -> dict[str, float]:
+    """Jensen-Shannon distance (base 2, 0..1; Lin 1991) of each column from how it was, missing cells counted as a value."""
+
+    def shares(name: str, column: Column) -> tuple[float, ...]:
+        if column.edges:
+            return _shares_of_numbers(columns[name].both, len(frame), column.edges)
+        return _shares_of_levels(columns.counts(name), len(frame), column.levels)
+
+    return {
+        name: _distance(np.array(column.shares), np.array(shares(name, column)))
+        for name, column in before.columns.items()
+        if name in frame and (frame[name].dtype.kind in "iuf") == bool(column.edges)
+    }
+
+
+def _distance(p: np.ndarray, q: np.ndarray) -> float:
+    middle = (p + q) / 2
+    with np.errstate(divide="ignore", invalid="ignore"):
+        terms = [np.where(side > 0, side * np.log2(side / middle), 0.0).sum() for side in (p, q)]
+    return float(np.sqrt(max(sum(terms) / 2, 0.0)))
+
+
+def drift_checks(found: dict[str, float], dataset: Dataset, limits: Quality) -> Iterable[Check]:
+    """One check per column against the previous data version; ``found`` as ``distances`` gives it."""
+    for name, distance in found.items():
+        own = dataset.columns[name].drift
+        most = limits.drift if own is None else own
+        kept = distance <= most
+        rule = f"is distributed as in the previous version (Jensen-Shannon distance at most {most:g})"
+        remedy = (
+            f"Expected? Then train again. Otherwise look at the export, or change drift in {commands.settings('data.toml')} "
+            f"[quality] or in {remedies.place(dataset, name)}."
+        )
+        examples = () if kept else (f"found {distance:.3f}",)
+        yield Check(name, rule, int(not kept), 1, examples, remedy, limits.drifted)

@@ -1,0 +1,57 @@
+"""What to do about cells that do not fit their column, by the column's role and type: each a change that lets the run go on."""
+
+from typing import TYPE_CHECKING
+
+from churn.data import formats
+from churn.data.casting import as_text
+from churn.data.formats import NumberFormat, has_digit
+from churn.settings import commands
+from churn.settings.dataset import Dataset
+from churn.validation.toml_text import line, table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+WORDS = 10  # more different texts than this are not taken for words that mean a missing cell
+
+
+def place(dataset: Dataset, name: str) -> str:
+    """Where a column is described."""
+    return f"{commands.description(dataset.name)} {table(name)}"
+
+
+def unreadable(name: str, cells: "pd.Series", dataset: Dataset) -> str:
+    """For ``cells`` that are not of their column's type: correct them, or say that they are missing, or how they are written."""
+    column, words = dataset.columns[name], sorted(as_text(cells).unique().tolist())
+    if column.role == "feature" and len(words) <= WORDS and not any(has_digit(word) for word in words):
+        keys = line("missing_values", [*column.missing_values, *words]) + (
+            "" if column.missing else " and missing = true"
+        )
+        mean = "it means" if len(words) == 1 else "they mean"
+        return f"Correct these cells; or, if {mean} that nothing is known, write {keys} in {place(dataset, name)}."
+    if column.type == "integer" and formats.numbers(as_text(cells), NumberFormat.of(dataset, column)).notna().all():
+        return f'Correct these cells, or set type = "number" in {place(dataset, name)}.'
+    keys = 'format, such as "%d.%m.%Y",' if column.type == "timestamp" else "decimal, thousands, unit or negative"
+    return f"Correct these cells, or say how they are written: {keys} in {place(dataset, name)}."
+
+
+def missing(name: str, dataset: Dataset) -> str:
+    """For missing cells where there may be none."""
+    role = dataset.columns[name].role
+    if role == "target":
+        return "Fill these cells in."  # such rows are left out before
+    if role == "id":
+        return f'Fill these cells in, or set role = "ignore" in {place(dataset, name)} if customers have no id.'
+    if role == "time":
+        return f'Fill these cells in, or set role = "ignore" in {place(dataset, name)}: the split is then by chance.'
+    return f"Fill these cells in, or set missing = true in {place(dataset, name)}."
+
+
+def values(name: str, dataset: Dataset) -> str:
+    """For a value that is not one of the column's."""
+    if dataset.columns[name].role == "target":
+        return (
+            f"Correct these cells, or add the value in {place(dataset, name)}: to 'values' (and to 'positive', if it means "
+            "that the customer left), or to 'leave_out', which leaves such rows out."
+        )
+    return f"Correct these cells, or add the value to 'values' in {place(dataset, name)}."

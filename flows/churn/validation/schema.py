@@ -1,0 +1,91 @@
+"""What pandera finds in a typed table. Importing this imports pandera."""
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from churn.errors import ChurnError
+from churn.settings.dataset import Column, Dataset
+from churn.validation import remedies
+from churn.validation.checks import EXAMPLES, UNIQUE, Check, Found, Severity, shown
+
+# Where hypothesis is installed pandera imports it, and it pytest: a third of a second for making up data, not for checks.
+_hidden = "hypothesis" not in sys.modules
+if _hidden:
+    sys.modules["hypothesis"] = None  # type: ignore[assignment]
+try:
+    import pandera.backends.pandas.builtin_checks  # noqa: F401 - otherwise imported by the first check
+    import pandera.pandas as pa
+    from pandera.errors import SchemaErrors
+finally:
+    if _hidden:
+        del sys.modules["hypothesis"]
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def checks(frame: "pd.DataFrame", dataset: Dataset, unreadable: dict[str, np.ndarray], numbers: np.ndarray) -> Found:
+    """Range, allowed values, missing and uniqueness, by pandera, lazily; each with the rows that failed it.
+
+    ``numbers`` (n,) are the rows' in the source. ``unreadable`` are columns that have been reported already: that their cells
+    are missing now is not said again. Raises ChurnError if pandera reports what was not asked.
+    """
+    rules: dict[tuple[str, str], tuple[str, str, Severity]] = {}
+    columns: dict[str, Any] = {}
+    for name, column in dataset.columns.items():
+        if name not in frame.columns or column.role == "ignore":
+            continue
+        asked = []
+        if column.min is not None or column.max is not None:
+            low = -np.inf if column.min is None else column.min
+            asked.append(pa.Check.in_range(low, np.inf if column.max is None else column.max, error="range"))
+            remedy = f"Correct these cells, or change min and max in {remedies.place(dataset, name)}."
+            rules[name, "range"] = (_range_rule(column), remedy, column.severity)
+        if column.values:
+            asked.append(pa.Check.isin(column.values, error="values"))
+            remedy = remedies.values(name, dataset)
+            severity: Severity = "error" if column.role == "target" else column.severity
+            rules[name, "values"] = (f"is one of {', '.join(map(repr, column.values))}", remedy, severity)
+        if not column.missing and name not in unreadable:
+            rules[name, "not_nullable"] = ("is never missing", remedies.missing(name, dataset), "error")
+        unique = column.role == "id" and dataset.time is None
+        if unique:
+            rules[name, "field_uniqueness"] = (UNIQUE, "Keep one row per customer.", "error")
+        nullable = (name, "not_nullable") not in rules
+        columns[name] = pa.Column(checks=asked, nullable=nullable, unique=unique, report_duplicates="exclude_first")
+    together = [dataset.id, dataset.time] if dataset.id and dataset.time else None
+    found = _run(pa.DataFrameSchema(columns), frame, rules, numbers)
+    if together:
+        rows = np.flatnonzero(frame.duplicated(together))
+        examples = shown(frame[dataset.id].iloc[rows[:EXAMPLES]], numbers[rows])
+        rule = f"is unique at each {dataset.time}"
+        found.append(
+            (Check(str(dataset.id), rule, len(rows), len(frame), examples, "Keep one row per customer."), rows)
+        )
+    return found
+
+
+def _run(
+    schema: Any, frame: "pd.DataFrame", rules: dict[tuple[str, str], tuple[str, str, Severity]], numbers: np.ndarray
+) -> Found:
+    groups: dict[tuple[str, str], pd.DataFrame] = {}
+    try:
+        schema.validate(frame, lazy=True, inplace=True)
+    except SchemaErrors as errors:
+        groups = dict(list(errors.failure_cases.groupby(["column", "check"], sort=False)))
+    found: Found = []
+    for key, (rule, remedy, severity) in rules.items():
+        cases = groups.pop(key, None)
+        rows = np.sort(cases["index"].to_numpy(dtype=np.int64)) if cases is not None else np.array([], dtype=np.int64)
+        examples = shown(frame[key[0]].iloc[rows[:EXAMPLES]], numbers[rows])
+        found.append((Check(key[0], rule, len(rows), len(frame), examples, remedy, severity), rows))
+    if groups:
+        raise ChurnError(f"pandera reported a check that has no rule: {sorted(groups)}")
+    return found
+
+
+def _range_rule(column: Column) -> str:
+    if column.min is None:
+        return f"is at most {column.max:g}"
+    return f"is at least {column.min:g}" if column.max is None else f"is between {column.min:g} and {column.max:g}"

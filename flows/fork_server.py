@@ -1,0 +1,258 @@
+"""Step processes forked from one that has imported already: ``run`` and ``resume`` on Linux spend no time on start-up.
+
+Metaflow starts a fresh interpreter for each step and each card, which imports metaflow, pandas and the rest again. Here
+``run`` starts one *nursery* process that imports what the flow's steps need, one module at a
+time while it waits, and forks a child for each command line it is sent. The child runs the flow file as ``__main__``,
+with the environment, working directory and streams it was given: a step cannot tell the difference. The nursery has one
+thread and never runs a step itself, so that forking it is safe, and ends with the last process that could send to it.
+Anything unexpected falls back to a fresh process. ``CHURNFLOW_WARM=0`` switches it off.
+"""
+
+import atexit
+import gc
+import importlib
+import json
+import os
+import selectors
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import types
+from contextlib import suppress
+from pathlib import Path
+from typing import IO, Any
+
+# What a flow's steps import, in the order of need; base first: it sets the defaults metaflow reads.
+_ALL = ("base", "metaflow.runtime", "pandas", "pyarrow.parquet", "pyarrow.dataset")
+# What the libraries import late: DVC when it first opens a repository and pushes.
+_DVC = (
+    *("dvc.repo", "networkx", "ruamel.yaml", "scmrepo.git", "dvc_render.vega", "rich.status"),
+    *("dvc_data.index", "dvc_data.hashfile.status", "dvc.lock", "botocore.exceptions"),
+)
+IMPORTS = {
+    "data_flow.py": (
+        *_ALL,
+        "churn.validation.ingestion",
+        "churn.validation.schema",
+        "prometheus_client.openmetrics.parser",
+        *_DVC,
+    ),
+    "score_flow.py": (*_ALL, "churn.validation.schema", "mlflow"),
+    "monitor_flow.py": (*_ALL, "mlflow", "nannyml"),
+    "train_flow.py": (
+        *_ALL,
+        *(*_DVC, "sklearn.ensemble", "sklearn.linear_model", "sklearn.model_selection", "mlflow", "xgboost"),
+        *("matplotlib.pyplot", "sklearn.inspection", "skl2onnx", "onnxmltools"),  # not onnxruntime: it starts a thread
+    ),
+}
+
+_S3 = ("boto3", "metaflow.plugins.datatools.s3.s3", "s3fs", "dvc_s3")  # where things are not kept on this disk
+
+_nursery: socket.socket | None = None  # this process's line to the nursery, if there is one
+
+
+class Child:
+    """A process forked by the nursery, as far as Metaflow uses ``subprocess.Popen``."""
+
+    def __init__(self, command: list[str], env: dict[str, str], streams: tuple[int, int, int]) -> None:
+        """Raises OSError if there is no nursery to fork it."""
+        assert _nursery is not None
+        self._status, status = os.pipe()
+        self._code: bytes = b""
+        self.stdout: IO[bytes] | None = None
+        self.stderr: IO[bytes] | None = None
+        with tempfile.TemporaryFile() as request:
+            request.write(json.dumps({"argv": command[1:], "env": env, "cwd": str(Path.cwd())}).encode())
+            request.seek(0)
+            try:
+                socket.send_fds(_nursery, [b"."], [request.fileno(), *streams, status, _nursery.fileno()])
+            finally:
+                os.close(status)
+        said = os.read(self._status, 4)
+        if not said:
+            raise ChildProcessError("the nursery is gone")
+        self.pid = int.from_bytes(said, "little")
+
+    def poll(self) -> int | None:
+        """The exit code, negative for a signal, or None while it runs."""
+        return self.wait(0)
+
+    def wait(self, timeout: float | None = None) -> int | None:
+        """The exit code; None if ``timeout`` seconds have passed."""
+        if not self._code:
+            with selectors.DefaultSelector() as selector:
+                selector.register(self._status, selectors.EVENT_READ)
+                if not selector.select(timeout):
+                    return None
+            self._code = os.read(self._status, 4) or (-signal.SIGKILL).to_bytes(4, "little", signed=True)
+            os.close(self._status)
+        return int.from_bytes(self._code, "little", signed=True)
+
+    def kill(self) -> None:
+        """Kill it, if it still runs."""
+        if self.poll() is None:
+            os.kill(self.pid, signal.SIGKILL)
+
+
+def _popen(command: list[str], env: dict[str, str], **options: Any) -> Any:
+    """A step's process; ``options`` are what Metaflow gives to Popen: three pipes."""
+    out, err = os.pipe(), os.pipe()
+    try:
+        with Path(os.devnull).open("rb") as nothing:
+            child = Child(command, env, (nothing.fileno(), out[1], err[1]))
+    except OSError:
+        for end in (*out, *err):
+            os.close(end)
+        return subprocess.Popen(command, env=env, **options)
+    os.close(out[1])
+    os.close(err[1])
+    child.stdout, child.stderr = os.fdopen(out[0], "rb"), os.fdopen(err[0], "rb")
+    return child
+
+
+def _check_output(command: list[str], env: Any, stderr: int, timeout: float | None = None) -> bytes:
+    """A card's process, as ``subprocess.check_output`` would run it."""
+    with tempfile.TemporaryFile() as output, Path(os.devnull).open("rb") as nothing:
+        try:
+            child = Child(command, dict(env), (nothing.fileno(), output.fileno(), output.fileno()))
+        except OSError:
+            return subprocess.check_output(command, env=env, stderr=stderr, timeout=timeout)
+        code = child.wait(timeout)
+        if code is None:
+            child.kill()
+        output.seek(0)
+        said = output.read()
+    if code is None:
+        raise subprocess.TimeoutExpired(command, timeout or 0, said)
+    if code:
+        raise subprocess.CalledProcessError(code, command, said)
+    return said
+
+
+def start() -> None:
+    """Start the nursery if this command runs a flow; before metaflow is imported, so that both import at once."""
+    global _nursery
+    wanted = os.environ.get("CHURNFLOW_WARM", "1") != "0" and sys.platform == "linux"
+    if not wanted or not {"run", "resume"} & set(sys.argv) or Path(sys.argv[0]).name not in IMPORTS:
+        return
+    _nursery, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    entry = f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); import fork_server; fork_server.nursery()"
+    first, *others = IMPORTS[Path(sys.argv[0]).name]
+    s3 = _S3 if os.environ.get("CHURNFLOW_PROFILE", "local") != "local" else ()
+    command = [sys.executable, "-c", entry, str(theirs.fileno()), sys.argv[0], first, *s3, *others]
+    subprocess.Popen(command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    theirs.close()
+
+
+def use() -> None:
+    """Let Metaflow start steps and cards through the nursery, if there is one. After metaflow is imported."""
+    if _nursery is None:
+        return
+    from metaflow import runtime
+    from metaflow.plugins.cards import card_creator
+
+    for module, own in ((runtime, {"Popen": _popen}), (card_creator, {"check_output": _check_output})):
+        module.subprocess = types.SimpleNamespace(**{**vars(subprocess), **own})  # type: ignore[attr-defined]
+
+
+def _serve(line: socket.socket, modules: list[str]) -> list[str] | None:
+    """Fork a child per request and import ``modules`` in between; None at the end, in a child its command line."""
+    running: dict[int, tuple[int, int]] = {}  # pidfd -> pid, where its exit code is awaited
+    with selectors.DefaultSelector() as selector:
+        selector.register(line, selectors.EVENT_READ)
+        while True:
+            ready = selector.select(0 if modules else None)
+            if not ready:
+                importlib.import_module(modules.pop(0))
+                gc.freeze()  # the collector touches no page that the children share
+                if threading.active_count() > 1:
+                    raise RuntimeError("an import started a thread: no fork is safe any more")
+            for key, _ in ready:
+                if key.fileobj is not line:
+                    pid, status = running.pop(key.fd)
+                    code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+                    with suppress(BrokenPipeError):  # the run itself was killed
+                        os.write(status, code.to_bytes(4, "little", signed=True))
+                    selector.unregister(key.fd)
+                    os.close(key.fd)
+                    os.close(status)
+                    continue
+                message, given, _, _ = socket.recv_fds(line, 1, 6)
+                if not message:
+                    return None
+                pid = os.fork()
+                if pid == 0:
+                    for pidfd, (_, status) in running.items():
+                        os.close(pidfd)
+                        os.close(status)
+                    line.close()
+                    return _become(given)
+                os.write(given[4], pid.to_bytes(4, "little"))
+                for descriptor in (*given[:4], given[5]):
+                    os.close(descriptor)
+                pidfd = os.pidfd_open(pid)
+                running[pidfd] = (pid, given[4])
+                selector.register(pidfd, selectors.EVENT_READ)
+
+
+def _become(given: list[int]) -> list[str]:
+    """In a child: take over streams, environment and working directory; the command line."""
+    global _nursery
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    request, *streams, status, back = given
+    for number, stream in enumerate(streams):
+        os.dup2(stream, number)
+        os.close(stream)
+    os.close(status)
+    _nursery = socket.socket(fileno=back)
+    with os.fdopen(request, "rb") as file:
+        order = json.load(file)
+    os.environ.clear()
+    os.environ.update(order["env"])
+    os.chdir(order["cwd"])
+    for text in (sys.stdout, sys.stderr):
+        text.reconfigure(line_buffering=True, write_through=True)  # type: ignore[union-attr]
+    return order["argv"]
+
+
+def nursery() -> None:
+    """What the nursery process runs; in its children, the flow."""
+    line, modules = socket.socket(fileno=int(sys.argv[1])), sys.argv[3:]
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the steps, whose end is still to be told
+    del sys.argv[3:], sys.argv[:2]
+    try:
+        command = _serve(line, modules)
+    except SystemExit:  # of ``base``: the process that started this one stops too, and says why
+        os._exit(1)
+    if command is not None:
+        use()
+        sys.argv = command
+        _run(command[0])
+
+
+def _run(flow: str) -> None:
+    """Run the file ``flow`` as ``__main__`` and end the process as the interpreter would, native libraries left alone.
+
+    Not runpy: Metaflow has put classes into this ``__main__`` that must be found there when they are pickled. Not a
+    whole finalisation: native libraries would wait for threads that a fork does not copy.
+    """
+    main = sys.modules["__main__"]
+    main.__file__ = flow
+    code = 0
+    try:
+        exec(compile(Path(flow).read_bytes(), flow, "exec"), vars(main))
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else int(end.code is not None)
+        if isinstance(end.code, str):
+            sys.stderr.write(end.code + "\n")
+    except BaseException:  # noqa: BLE001 - as the interpreter does: shown, and the exit code is 1
+        sys.excepthook(*sys.exc_info())
+        code = 1
+    threading._shutdown()  # type: ignore[attr-defined]
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)

@@ -1,0 +1,91 @@
+"""What is changed in Metaflow 2.19, which has no settings for it: each function says why and where."""
+
+import gzip
+import io
+from pathlib import Path
+from typing import Any
+
+from churn.errors import refusal
+from churn.settings import deploy
+from metaflow.datastore.content_addressed_store import ContentAddressedStore
+from metaflow.exception import MetaflowException
+from metaflow.metaflow_config import CARD_SUFFIX
+from metaflow.plugins.cards.card_datastore import CardDatastore
+from metaflow.plugins.datastores.local_storage import LocalStorage
+from metaflow.plugins.datastores.s3_storage import S3Storage
+
+PICKLED = 64  # bytes: more than pickle writes before the bytes of an artifact
+
+
+def apply() -> None:
+    """All but ``close_pods``, which is for a cluster, and ``say_refusals``, which needs a flow to be defined."""
+    _keep_cards_with_their_runs()
+    _save_from_this_process()
+    _store_tables_as_they_are()
+
+
+def _keep_cards_with_their_runs() -> None:
+    """Local cards go into the datastore, where Metaflow's client looks for them.
+
+    Metaflow 2.19's command line looks for a .metaflow near the working directory instead, and finds no card at all with
+    METAFLOW_CARD_LOCALROOT (metaflow/plugins/cards/card_datastore.py, get_storage_root).
+    """
+    elsewhere = CardDatastore.get_storage_root
+
+    def root(storage_type: str) -> str | None:
+        if storage_type != "local":
+            return elsewhere(storage_type)
+        return str(Path(LocalStorage.get_datastore_root_from_config(lambda text: None), CARD_SUFFIX))
+
+    CardDatastore.get_storage_root = staticmethod(root)  # type: ignore[method-assign]
+
+
+def close_pods() -> None:
+    """What is deployed to Argo goes through ``churn.settings.deploy.closed``: Metaflow 2.19 has no setting for a whole pod."""
+    from metaflow.plugins.argo.argo_client import ArgoClient
+
+    register = ArgoClient.register_workflow_template
+
+    def closed(self: ArgoClient, name: str, workflow_template: dict[str, Any]) -> Any:
+        return register(self, name, deploy.closed(workflow_template))
+
+    ArgoClient.register_workflow_template = closed  # type: ignore[method-assign]
+
+
+def say_refusals() -> None:
+    """A full disk is said in a line (``churn.errors``). Metaflow writes runs, artifacts and cards outside of every step, and
+    shows the traceback of each process that fails there (metaflow/cli.py, main)."""
+    from metaflow import cli
+
+    shown = cli.print_unknown_exception
+
+    def told(error: Exception) -> None:
+        said = refusal(error)
+        if said is None:
+            shown(error)
+        else:
+            cli.print_metaflow_exception(MetaflowException(said))
+
+    cli.print_unknown_exception = told
+
+
+def _save_from_this_process() -> None:
+    """A step's artifacts go to S3 one after the other: beyond 10, Metaflow starts an interpreter and workers to send them
+    in parallel, which takes longer than sending a few dozen small ones (metaflow/plugins/datastores/s3_storage.py)."""
+    save = S3Storage.save_bytes
+
+    def in_turn(self: S3Storage, parts: Any, overwrite: bool = False, len_hint: int = 0) -> Any:
+        return save(self, parts, overwrite, 0 if len_hint <= 50 else len_hint)
+
+    S3Storage.save_bytes = in_turn
+
+
+def _store_tables_as_they_are() -> None:
+    """Parquet is compressed already: Metaflow's gzip of it takes a second for a million customers, and gains 2 %. What is
+    stored instead is gzip without compression, so that any Metaflow client can read it."""
+    pack = ContentAddressedStore._pack_v1
+
+    def packed(self: ContentAddressedStore, blob: bytes) -> io.BytesIO:
+        return io.BytesIO(gzip.compress(blob, 0)) if b"PAR1" in blob[:PICKLED] else pack(self, blob)
+
+    ContentAddressedStore._pack_v1 = packed  # type: ignore[method-assign]
