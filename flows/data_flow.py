@@ -54,7 +54,7 @@ class DataFlow(base.Flow):
         self.merge_artifacts(inputs, include=["made_up", "sources", "path"])
         dataset, limits = base.read(Dataset, self.description), base.read(DataConfig, self.settings).quality
         previous = runs.previous_profile(dataset.name, self.made_up)
-        found = ingestion.check(self.sources, [(one.table, one.notes) for one in inputs], dataset, limits, previous)
+        found = ingestion.ingest(self.sources, [(one.table, one.notes) for one in inputs], dataset, limits, previous)
         base.show(current.card["data"], data_card.data(found, dataset))
         base.report(dataset.name, push.quality(found.report))
         self.quality, self.columns, self.origin = found.report, found.profile_json, found.origin
@@ -72,7 +72,7 @@ class DataFlow(base.Flow):
 
         self.quality.require(self.origin)  # here, because a step that fails leaves no card
         dataset, settings = base.read(Dataset, self.description), base.read(DataConfig, self.settings).split
-        self.derived, self.sides, self.rows = ingestion.prepare(self.table, dataset, settings)
+        self.derived, self.sides, self.rows = ingestion.derive_and_split(self.table, dataset, settings)
         self.unused = len(self.sides) - sum(self.rows)
         del self.table  # only read: as in the next step, it is passed on and not saved again
         self.next(self.version)
@@ -83,7 +83,7 @@ class DataFlow(base.Flow):
         from churn.validation import ingestion
 
         dataset, settings = base.read(Dataset, self.description), base.read(DataConfig, self.settings).version
-        self.saved = ingestion.store(self.table, self.derived, self.sides, dataset, self.made_up, settings)
+        self.saved = ingestion.save(self.table, self.derived, self.sides, dataset, self.made_up, settings)
         self.data_version = self.saved.version
         del self.table, self.derived, self.sides
         self.next(self.end)
@@ -93,7 +93,7 @@ class DataFlow(base.Flow):
         """The data version is known."""
         from churn.validation import ingestion
 
-        print(ingestion.ending(self.saved, self.rows, self.unused, self.made_up, self.quality.left_out))
+        print(ingestion.summary(self.saved, self.rows, self.unused, self.made_up, self.quality.left_out))
 
     def tags(self):
         """Its data set and version."""

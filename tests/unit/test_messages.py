@@ -257,7 +257,7 @@ def _passed_on() -> set[str]:
 
 
 def test_the_command_that_describes_a_file_has_its_words_and_no_others() -> None:
-    given = {word.arg for _, call in _calls("asked.command") for word in call.keywords}
+    given = {word.arg for _, call in _calls("hints.command") for word in call.keywords}
     options = {call.args[0].value for _, call in _calls("commands.option")}
     _, may = _needs("dataset")
     assert given == {"TARGET", "POSITIVE", "LEAVE_OUT"} == {name.upper().replace("-", "_") for name in options}
