@@ -151,6 +151,9 @@ test-unit: $(READY) ## the unit tests of make test alone
 test-integration: $(READY) ## its real flows and servers alone
 	$(PY) -m pytest tests/integration -m "not slow" -n 2 --dist loadfile
 
+test-coverage: $(READY) ## the tests of make test, and the share of the code that they run
+	$(PY) -m pytest -m "not slow" -n 2 --dist loadfile --cov --cov-report=term:skip-covered
+
 lint: $(READY) ## ruff (lint and format), mypy, and the imports between the rooms of flows/churn
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
@@ -160,6 +163,10 @@ lint: $(READY) ## ruff (lint and format), mypy, and the imports between the room
 format: $(READY) ## format the code and sort its imports
 	$(VENV)/bin/ruff check --fix .
 	$(VENV)/bin/ruff format .
+
+docs: $(READY) ## write docs/reference.md and docs/imports.svg from the code
+	$(PY) scripts/reference.py
+	$(PY) scripts/picture.py
 
 checkov: $(READY) ## manifests and Dockerfile against checkov's rules, in an environment of its own (100 packages)
 	$(PY) -m uv tool run checkov==$(CHECKOV_VERSION) --config-file .checkov.yaml
@@ -197,4 +204,4 @@ fuzz: $(READY) ## 100,000 damaged requests against the champion's service: make 
 soak: $(READY) ## half an hour of mixed traffic: what grows, what fails: make soak [MINUTES=30] [RATE=200]
 	@$(PY) -m tests.bench.soak $(if $(MINUTES),--minutes $(MINUTES)) $(if $(RATE),--rate $(RATE))
 
-.PHONY: help run data train score dataset data-pull data-diff promote rollback compare lineage card mlflow bento serve predict monitor drift-demo argo-export argo-golden argo-deploy up down install test test-all test-unit test-integration lint format checkov clean bench-data bench-train bench-serve bench-drift bench-quality bench-s3 contract fuzz soak
+.PHONY: help run data train score dataset data-pull data-diff promote rollback compare lineage card mlflow bento serve predict monitor drift-demo argo-export argo-golden argo-deploy up down install test test-all test-unit test-integration test-coverage lint format docs checkov clean bench-data bench-train bench-serve bench-drift bench-quality bench-s3 contract fuzz soak
