@@ -201,7 +201,10 @@ contract: $(READY) ## schemathesis on the champion's service and its own OpenAPI
 fuzz: $(READY) ## 100,000 damaged requests against the champion's service: make fuzz [BODIES=...]
 	$(PY) -m tests.bench.fuzz $(BODIES)
 
+siege: $(READY) ## hostile callers against the champion's service: its memory, and what others wait meanwhile
+	@$(PY) -m tests.bench.siege
+
 soak: $(READY) ## half an hour of mixed traffic: what grows, what fails: make soak [MINUTES=30] [RATE=200]
 	@$(PY) -m tests.bench.soak $(if $(MINUTES),--minutes $(MINUTES)) $(if $(RATE),--rate $(RATE))
 
-.PHONY: help run data train score dataset data-pull data-diff promote rollback compare lineage card mlflow bento serve predict monitor drift-demo argo-export argo-golden argo-deploy up down install test test-all test-unit test-integration test-coverage lint format docs checkov clean bench-data bench-train bench-serve bench-drift bench-quality bench-s3 contract fuzz soak
+.PHONY: help run data train score dataset data-pull data-diff promote rollback compare lineage card mlflow bento serve predict monitor drift-demo argo-export argo-golden argo-deploy up down install test test-all test-unit test-integration test-coverage lint format docs checkov clean bench-data bench-train bench-serve bench-drift bench-quality bench-s3 contract fuzz siege soak

@@ -14,10 +14,14 @@ from typing import Any
 _HOME = Path(os.environ.get("BENTOML_HOME", "bentoml")).resolve()
 os.environ.setdefault("CHURNFLOW_HOME", str(_HOME if "BENTOML_CONTAINERIZED" in os.environ else _HOME.parent))
 
+# ONNX Runtime, once imported, would queue device id, paths and error texts for its maker, and look that up.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+
 # Arrow's own pools keep what a part of the log once took.
 os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
 
 import bentoml
+import uvicorn.config
 from churn.errors import ChurnError
 from churn.training.onnx_scorer import Scorer, cores
 
@@ -29,6 +33,9 @@ try:
 except ChurnError as error:
     sys.exit(str(error))
 _started: dict[str, Any] = {}
+
+# BentoML hands on no choice of the protocol; this is the one that uvicorn looks up.
+uvicorn.config.HTTP_PROTOCOLS["auto"] = "bento.http_protocol:Protocol"
 
 
 class Front:
@@ -59,10 +66,13 @@ class ChurnService:
     model = MODEL
 
     def __init__(self) -> None:
+        from bento import http_protocol
         from bento.endpoints import Endpoints
 
         self._endpoints = Endpoints(Scorer(MODEL.resolve().path, max(1, cores() // SETTINGS.workers)), SETTINGS)
-        _started["app"] = self._endpoints.app()
+        _started["app"] = app = self._endpoints.app()
+        http_protocol.Protocol.limits, http_protocol.Protocol.refusal = SETTINGS.limits, app.unheard
+        http_protocol.drain_before_shutdown(alone=SETTINGS.workers == 1)
         sys.setswitchinterval(0.0005)  # the log's thread gives way to requests ten times sooner than by default
         gc.freeze()  # what is loaded now stays: full collections would only look at it again and again
 
