@@ -1,6 +1,7 @@
 """``make serve`` and ``make mlflow``: become the server, with this project's defaults in the environment."""
 
 import argparse
+import asyncio
 import os
 import sys
 from functools import partial
@@ -38,10 +39,19 @@ def main() -> None:
             return
         port = options.port if options.port is not None else 5000 if options.mlflow else 3000
         listening.require_free(options.host, port, partial(_again, options))
-        words = _mlflow() if options.mlflow else ["bentoml", "serve", champion_tag(options.dataset)]
+        words = _mlflow() if options.mlflow else []
         if not listening.local(options.host):
             _warn(options.mlflow, port)
+        if not options.mlflow:
+            sys.exit(_serve(options, port))
     os.execv(sys.executable, [sys.executable, "-m", *words, "--host", options.host, "--port", str(port)])
+
+
+def _serve(options: argparse.Namespace, port: int) -> int:
+    from churn.local_server.supervisor import Supervisor
+
+    tag, model = champion_tag(options.dataset), load(Dataset, base.dataset_file(options.dataset)).model
+    return asyncio.run(Supervisor(model, tag, options.host, port, partial(print, flush=True)).run())
 
 
 def _again(options: argparse.Namespace, port: int) -> str:

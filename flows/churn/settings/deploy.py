@@ -1,6 +1,6 @@
 """How the flows run on a cluster: config/deploy.toml, turned into decorators by ``base``."""
 
-from typing import Any
+from typing import Annotated, Any
 
 from churn.settings.core import Strict
 from pydantic import Field, model_validator
@@ -45,14 +45,31 @@ class Start(Strict):
         return self
 
 
+class Rollout(Strict):
+    """How DeployFlow rolls out: seconds for an instance to get ``ready`` and to ``watch`` new ones beside old ones, the shares of
+    the requests that they get meanwhile, and what they may do worse: 99 of 100 answers within ``p99_ms``, at most ``slower``
+    times the old ones' median latency, ``error_share`` more failures, ``distance`` (Jensen-Shannon) of their answers."""
+
+    p99_ms: int = Field(default=250, ge=1)
+    ready_seconds: int = Field(default=120, ge=1)
+    watch_seconds: float = Field(default=20, gt=0)
+    canary: float = Field(default=0.1, gt=0, le=1)
+    steps: tuple[Annotated[float, Field(gt=0, le=1)], ...] = (0.5,)
+    error_share: float = Field(default=0.01, ge=0, le=1)
+    slower: float = Field(default=3.0, ge=1)
+    distance: float = Field(default=0.3, gt=0, le=1)
+
+
 class Deploy(Strict):
-    """config/deploy.toml: ``default`` for every step, ``step`` for those that need something else, ``start`` by flow."""
+    """config/deploy.toml: ``default`` for every step, ``step`` for those that need something else, ``start`` by flow,
+    ``deploy`` for DeployFlow."""
 
     project: str = Field(default="churnflow", pattern=r"^[a-z][a-z0-9_]{0,44}$")
     retry_minutes: int = Field(default=1, ge=0)
     default: Step = Step()
     step: dict[str, Step] = {}
     start: dict[str, Start] = {}
+    deploy: Rollout = Rollout()
 
     def at(self, step: str) -> Step:
         """What a step gets: its own table over the default, key by key."""
