@@ -100,6 +100,9 @@ bento: $(READY) ## build the champion's Bento, as TrainFlow's last step does; pr
 serve: $(READY) ## serve the champion to this machine: make serve [DATASET=telco] [PORT=3000] [HOST=0.0.0.0, to every one]
 	@$(PY) flows/serve.py --host $(call quoted,HOST) --port $(call quoted,PORT) $(call option,--dataset,DATASET)
 
+deploy: $(READY) ## serve a version instead, without losing a request, or the former one again: make deploy [VERSION=3] [DATASET=telco] [BENTO=tag] [BREAKING=1] [PORT=3000]
+	@$(PY) flows/deploy_flow.py $(description) run $(call option,--model-version,VERSION) $(call option,--bento,BENTO) $(if $(value BREAKING),--breaking) $(if $(filter file,$(origin PORT)),,$(call option,--port,PORT))
+
 predict: $(READY) ## rank a file with the running service: make predict FILE=customers.csv [URL=...]
 	@$(call needs,FILE)$(PY) flows/predict.py $(call quoted,FILE) $(or $(call option,--url,URL),--url http://127.0.0.1:$(call quoted,PORT))
 
@@ -197,4 +200,4 @@ fuzz: $(READY) ## 100,000 damaged requests against the champion's service: make 
 soak: $(READY) ## half an hour of mixed traffic: what grows, what fails: make soak [MINUTES=30] [RATE=200]
 	@$(PY) -m tests.bench.soak $(if $(MINUTES),--minutes $(MINUTES)) $(if $(RATE),--rate $(RATE))
 
-.PHONY: help run data train score dataset data-pull data-diff promote rollback compare lineage card mlflow bento serve predict monitor drift-demo argo-export argo-golden argo-deploy up down install test test-all test-unit test-integration lint format checkov clean bench-data bench-train bench-serve bench-drift bench-quality bench-s3 contract fuzz soak
+.PHONY: help run data train score dataset data-pull data-diff promote rollback compare lineage card mlflow bento serve deploy predict monitor drift-demo argo-export argo-golden argo-deploy up down install test test-all test-unit test-integration lint format checkov clean bench-data bench-train bench-serve bench-drift bench-quality bench-s3 contract fuzz soak

@@ -48,10 +48,18 @@ def main() -> None:
 
 
 def _serve(options: argparse.Namespace, port: int) -> int:
+    from churn.deployment import record
     from churn.local_server.supervisor import Supervisor
+    from churn.serving import packaging
 
-    tag, model = champion_tag(options.dataset), load(Dataset, base.dataset_file(options.dataset)).model
-    return asyncio.run(Supervisor(model, tag, options.host, port, partial(print, flush=True)).run())
+    with base.stopping():
+        dataset = load(Dataset, base.dataset_file(options.dataset))
+        model, why = record.to_serve(dataset)
+        tag = packaging.package(model)
+    say = partial(print, flush=True)
+    if why:
+        say(why)
+    return asyncio.run(Supervisor(dataset.model, tag, options.host, port, say).run())
 
 
 def _again(options: argparse.Namespace, port: int) -> str:

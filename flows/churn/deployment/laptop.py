@@ -10,6 +10,8 @@ from typing import Any
 from churn.deployment.target import Instance
 from churn.errors import ChurnError
 from churn.local_server import supervisor
+from churn.registry.model_registry import Registered
+from churn.serving import packaging
 from churn.settings import commands
 
 PATIENCE = 30.0  # seconds of silence after which the supervisor takes a deployment for dead
@@ -36,6 +38,9 @@ class Laptop:
             )
         self.place, self._run, self._control = found[0]["url"], run, found[0]["control"]
         self._bento = ""
+
+    def address(self, model: Registered) -> str:
+        return packaging.package(model)
 
     def served(self) -> str:
         return str(self._order("status")["bento"])

@@ -14,7 +14,6 @@ from churn.deployment.smoke import Latency
 from churn.deployment.target import Instance, Target
 from churn.errors import ChurnError
 from churn.registry.model_registry import Registered
-from churn.serving.request import Row
 from churn.settings.deploy import Rollout
 
 KEPT, BACK, REFUSED, CUT = "kept", "rolled back", "refused", "interrupted"  # how a deployment ends
@@ -24,13 +23,12 @@ POLL_SECONDS = 0.5
 
 @dataclass(frozen=True)
 class Plan:
-    """What is to be served: the registry version, its ``bento`` as the target takes it, and what was served before."""
+    """What is to be served: the registry version and its ``bento`` as the target takes it; and the Bento and version before."""
 
     model: Registered
     bento: str
     former: str
     former_version: str
-    examples: list[tuple[Row, float]]
 
 
 @dataclass
@@ -77,10 +75,11 @@ class Deployment:
 
     def _smoke(self) -> None:
         new = next(one for one in self._instances() if one.new and one.ready)
-        self._require(smoke.check(new.url, self._plan.model, self._plan.examples))
+        rows = smoke.examples(self._plan.model)
+        self._require(smoke.check(new.url, self._plan.model, rows))
         old = next((one.url for one in self._instances() if not one.new and one.ready), "")
         versions = (self._plan.model.version, self._plan.former_version)
-        self.outcome.latencies = smoke.race(new.url, old, self._plan.examples, versions)
+        self.outcome.latencies = smoke.race(new.url, old, rows, versions)
         self._require(smoke.quick(self.outcome.latencies, self._rule))
         self._event("deployment", "smoke test passed")
 

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from churn.registry.model_registry import Registered
+
 
 @dataclass(frozen=True)
 class Instance:
@@ -21,6 +23,10 @@ class Target(Protocol):
     """Where one model is served. Every order may be given twice, and each raises ChurnError if the target cannot be reached."""
 
     place: str  # in words, for people
+
+    def address(self, model: Registered) -> str:
+        """The Bento of a registry version as this target takes it, built if there is none."""
+        ...
 
     def served(self) -> str:
         """The Bento that is served - or was, before a deployment that has not ended began -; empty if there is none."""

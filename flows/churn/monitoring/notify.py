@@ -14,17 +14,22 @@ SECONDS = 10.0
 
 
 def tell(verdict: Verdict, model: Registered, todo: str) -> str:
-    """Post an alert to the webhook, if there is one; what came of it ("" if nothing was to be said).
+    """Post an alert (see ``post``); empty if there is none."""
+    return post(message(verdict, model, todo)["text"]) if verdict.severity == "alert" else ""
 
-    A webhook that does not answer does not undo an alert: the failure is returned, without the address's path.
+
+def post(text: str) -> str:
+    """Post a message to the webhook, if there is one; what came of it ("" if there is none).
+
+    A webhook that does not answer undoes nothing: the failure is returned, without the address's path.
     """
     url = os.environ.get(WEBHOOK, "")
-    if verdict.severity != "alert" or not url:
+    if not url:
         return ""
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.netloc:
         return f"{WEBHOOK}: nobody was told: it is no http or https address"
-    place, body = f"{parts.scheme}://{parts.netloc}", json.dumps(message(verdict, model, todo)).encode()
+    place, body = f"{parts.scheme}://{parts.netloc}", json.dumps({"text": text}).encode()
     try:
         request = urllib.request.Request(url, body, {"Content-Type": "application/json"})
         with urllib.request.urlopen(request, timeout=SECONDS):

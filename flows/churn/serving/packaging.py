@@ -109,10 +109,11 @@ def _holds(folder: Path, files: Path) -> bool:
 
 
 def _digest(folder: Path) -> str:
-    """Eight hex digits that stand for the folder's files."""
+    """Eight hex digits that stand for the code below ``folder``, without what building and running it add."""
     found = hashlib.sha256()
-    for file in sorted(path for path in folder.rglob("*") if path.is_file()):
-        found.update(str(file.relative_to(folder)).encode() + b"\0" + file.read_bytes())
+    for file in sorted(path for part in ("bento", "churn") for path in (folder / part).rglob("*") if path.is_file()):
+        if "__pycache__" not in file.parts:
+            found.update(str(file.relative_to(folder)).encode() + b"\0" + file.read_bytes())
     return found.hexdigest()[:8]
 
 
@@ -137,6 +138,20 @@ def _store_model(champion: model_registry.Registered, tag: str, folder: Path) ->
 def examples(described: Dataset) -> list[dict[str, Any]]:
     """The made-up customers that a Bento's manifest carries."""
     return json_rows(described, synthetic.generate(described, EXAMPLES, SEED))
+
+
+def require_whole(tag: str) -> str:
+    """The tag of a Bento of this machine's store. Raises ChurnError if it is not there, or not as it was built."""
+    import bentoml
+
+    with bento_store.explained():
+        found = bentoml.get(tag)
+    harmed = [str(one.tag) for one in found.info.models if not _unharmed(bentoml.models.get(one.tag))]
+    if tag.rpartition("-")[2] != _digest(Path(found.path, "src")):
+        harmed.append(tag)
+    if harmed:
+        raise ChurnError(f"{tag}: its checksum is not that of its build: {', '.join(harmed)}; it is not served")
+    return tag
 
 
 def _unharmed(model: Any) -> bool:
