@@ -4,6 +4,8 @@ import argparse
 from collections.abc import Iterable
 
 import base
+import deploying
+import run
 from churn.registry import model_registry, versions
 from churn.settings.core import load
 from churn.settings.dataset import Dataset
@@ -17,6 +19,8 @@ def main() -> None:
         s3.check()
         description = load(Dataset, base.dataset_file(options.dataset))
         _print(_run(options, description.model))
+        if options.command in ("promote", "rollback"):
+            deploying.champion(description, run.here)
 
 
 def _run(options: argparse.Namespace, model: str) -> Iterable[str]:

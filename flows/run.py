@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import base
+import deploying
 import launch
 import runs
 from churn.data import sources
@@ -21,9 +22,10 @@ from churn.settings.train import TrainConfig
 
 
 def both(start: Callable[[list[str]], None], description: str = "", source: str = "", settings: str = "") -> list[str]:
-    """Run DataFlow, then TrainFlow on its version, whatever other runs do meanwhile: the ids of the two runs.
+    """Run DataFlow, TrainFlow on its version and, where that data set is served, DeployFlow; the ids of the first two runs.
 
-    ``start`` runs a command and raises if it fails. Empty are the usual ``description`` of the data set, the ``source`` of
+    What other runs do meanwhile makes no difference. ``start`` runs a command and raises if it fails.
+    Empty are the usual ``description`` of the data set, the ``source`` of
     config/data.toml and the ``settings`` of config/train.toml.
     """
     with tempfile.TemporaryDirectory() as folder:
@@ -33,6 +35,7 @@ def both(start: Callable[[list[str]], None], description: str = "", source: str 
         version = runs.one("DataFlow", known["data"].read_text()).data.data_version
         trained = ["--config", "settings", settings] if settings else []
         start(_flow("train", trained, ["--data-version", version], known["train"]))
+        deploying.champion(core.load(Dataset, base.dataset_file(description or "telco")), start)
         return [path.read_text() for path in known.values()]
 
 
@@ -41,7 +44,7 @@ def _flow(name: str, given: list[str], parameters: list[str], number: Path) -> l
     return [sys.executable, script, *given, "run", *parameters, "--run-id-file", str(number)]
 
 
-def _here(words: list[str]) -> None:
+def here(words: list[str]) -> None:
     """Run a command in this terminal. If it fails or is interrupted, this one ends as it did."""
     interrupted: list[int] = []
     # Ctrl-C reaches the flow as well, which then winds up its steps: wait for it.
@@ -79,7 +82,7 @@ def main() -> None:
         print(notice, flush=True)
     import summary
 
-    data, train = both(_here, str(file), options.source, options.settings)
+    data, train = both(here, str(file), options.source, options.settings)
     print("", *summary.lines(data, train), *filter(None, [notice]), sep="\n")
 
 

@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from churn.deployment import record, request_schema, smoke
+from churn.deployment import record, request_schema
 from churn.deployment.checks import Check
 from churn.deployment.rollout import Plan
 from churn.deployment.target import Target
