@@ -129,8 +129,10 @@ def log_loss(outcome: np.ndarray, probability: np.ndarray) -> float:
 
 
 def ece(outcome: np.ndarray, probability: np.ndarray, bins: int = 10) -> float:
-    """Expected calibration error (Naeini et al. 2015): the mean over ``bins`` equally wide bins, weighted by their rows,
-    of the difference between the mean probability and the share of positives.
+    """Expected calibration error (Naeini et al. 2015).
+
+    The difference between the mean probability and the share of churners, averaged over ``bins`` bins of equal width, weighted by
+    their rows.
     """
     place = np.minimum((np.asarray(probability, dtype=float) * bins).astype(int), bins - 1)
     gaps = np.bincount(place, weights=probability - outcome, minlength=bins)
