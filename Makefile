@@ -182,6 +182,9 @@ bench-drift: $(READY) ## false alarms, power, estimate against truth, and 1,000,
 bench-quality: $(READY) ## our models beside FLAML's: make bench-quality [SOURCE=telco.csv]
 	@$(PY) tests/bench/quality.py $(call option,--telco,SOURCE)
 
+bench-reasons: $(READY) ## what prototypes cost the reasons: make bench-reasons [SOURCE=telco.csv]
+	@$(PY) -m tests.bench.reasons $(call option,--source,SOURCE)
+
 bench-s3: $(READY) ## TrainFlow with everything in S3 beside the same on local disk: make bench-s3 [ROWS=10000]
 	@$(PY) -m tests.bench.s3 $(if $(ROWS),--rows $(ROWS))
 
@@ -194,4 +197,4 @@ fuzz: $(READY) ## 100,000 damaged requests against the champion's service: make 
 soak: $(READY) ## half an hour of mixed traffic: what grows, what fails: make soak [MINUTES=30] [RATE=200]
 	@$(PY) -m tests.bench.soak $(if $(MINUTES),--minutes $(MINUTES)) $(if $(RATE),--rate $(RATE))
 
-.PHONY: help run data train score dataset data-pull data-diff promote rollback compare lineage card mlflow bento serve predict monitor drift-demo argo-export argo-golden argo-deploy up down install test test-unit test-integration lint format checkov clean bench-data bench-train bench-serve bench-drift bench-quality bench-s3 contract fuzz soak
+.PHONY: help run data train score dataset data-pull data-diff promote rollback compare lineage card mlflow bento serve predict monitor drift-demo argo-export argo-golden argo-deploy up down install test test-unit test-integration lint format checkov clean bench-data bench-train bench-serve bench-drift bench-quality bench-reasons bench-s3 contract fuzz soak
