@@ -17,7 +17,6 @@ from churn.storage import checksums
 
 if TYPE_CHECKING:
     import pandas as pd
-    import pyarrow as pa
 
 SHORT = 5  # characters below which an id is looked for in columns of ids alone: '17' stands in every text
 PARQUET = b"PAR1"
@@ -31,7 +30,9 @@ class Subject:
     id: str
     columns: frozenset[str]
     dataset: str = ""
-    predictions: set[str] = field(default_factory=set)  # the customer's prediction ids, as far as lists and runs know them
+    predictions: set[str] = field(
+        default_factory=set
+    )  # the customer's prediction ids, as far as lists and runs know them
 
     @property
     def short(self) -> bool:

@@ -10,15 +10,22 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
-from churn.privacy.places import Place
 from churn.privacy.subject import PARQUET, REDACTED, Subject, without
 from churn.privacy.trace import Trace
 from churn.serving import batch_scoring
 from churn.settings.environment import ROOT, STATE
+from churn.storage.places import Place
 
 SQLITE = b"SQLite format 3\0"
 PACKED = (b"\x1f\x8b", b"PK\x03\x04", b"\x28\xb5\x2f\xfd", b"BZh", b"\xfd7zXZ")
-ELSEWHERE = ("metaflow", "dvc-remote", "mlartifacts", "log", "scores", "quarantine")  # of the state folder: stores of their own
+ELSEWHERE = (
+    "metaflow",
+    "dvc-remote",
+    "mlartifacts",
+    "log",
+    "scores",
+    "quarantine",
+)  # of the state folder: stores of their own
 
 
 def lists(subject: Subject, remove: bool) -> Iterator[Trace]:
@@ -56,17 +63,17 @@ def others(subject: Subject, remove: bool) -> Iterator[Trace]:
             continue
         content = place.read(entry.name)
         if content is not None:
-            yield from _file("state folder", place, entry.name, content, subject, remove)
+            yield from clean("state folder", place, entry.name, content, subject, remove)
 
 
 def _tables(store: str, place: Place, subject: Subject, remove: bool) -> Iterator[Trace]:
     for entry in place.entries():
         content = place.read(entry.name)
         if content is not None:
-            yield from _file(store, place, entry.name, content, subject, remove)
+            yield from clean(store, place, entry.name, content, subject, remove)
 
 
-def _file(store: str, place: Place, name: str, content: bytes, subject: Subject, remove: bool) -> Iterator[Trace]:
+def clean(store: str, place: Place, name: str, content: bytes, subject: Subject, remove: bool) -> Iterator[Trace]:
     where = place.at(name)
     if content[:4] == PARQUET and content[-4:] == PARQUET:
         rows = subject.parquet_rows(content)
@@ -77,21 +84,23 @@ def _file(store: str, place: Place, name: str, content: bytes, subject: Subject,
     elif content.startswith(SQLITE):
         yield from _database(store, Path(where), content, subject, remove)
     elif name.endswith(".csv"):
-        kept, count = _lines(content.decode(errors="surrogateescape"), subject)
+        kept, count = lines(content.decode(errors="surrogateescape"), subject)
         if count:
             if remove:
                 place.write(name, kept.encode(errors="surrogateescape"))
             yield Trace(store, where, f"{count} rows")
     elif subject.named_in(content):
         if content.startswith(PACKED):
-            yield Trace(store, where, "the id in a packed file", f"look into {where}, and remove it if it is not needed")
+            yield Trace(
+                store, where, "the id in a packed file", f"look into {where}, and remove it if it is not needed"
+            )
             return
         if remove:
             place.write(name, subject.redacted(content))
         yield Trace(store, where, "the id in text")
 
 
-def _lines(text: str, subject: Subject) -> tuple[str, int]:
+def lines(text: str, subject: Subject) -> tuple[str, int]:
     """A CSV file without the customer's rows, and how many those were."""
     import pandas as pd
 
