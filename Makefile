@@ -119,7 +119,6 @@ find: $(READY) ## where a customer's data lie, changing nothing: make find ID=..
 erase: $(READY) ## remove a customer everywhere, and say what is left to do: make erase ID=... [DATASET=telco]
 	@$(call needs,ID)$(PY) scripts/privacy.py $(call option,--dataset,DATASET) erase $(call quoted,ID)
 
-.PHONY: find erase
 
 ##@ Cluster
 
@@ -217,4 +216,5 @@ fuzz: $(READY) ## 100,000 damaged requests against the champion's service: make 
 soak: $(READY) ## half an hour of mixed traffic: what grows, what fails: make soak [MINUTES=30] [RATE=200]
 	@$(PY) -m tests.bench.soak $(if $(MINUTES),--minutes $(MINUTES)) $(if $(RATE),--rate $(RATE))
 
-.PHONY: help run data train score dataset data-pull data-diff promote rollback compare lineage card mlflow bento serve predict monitor drift-demo argo-export argo-golden argo-deploy up down install test test-all test-unit test-integration test-coverage lint format docs checkov clean bench-data bench-train bench-serve bench-drift bench-quality bench-reasons bench-s3 contract fuzz soak
+# Every target is a command; none is a file.
+.PHONY: $(shell sed -n 's/^\([a-z0-9-]*\):.*\#\#.*/\1/p' $(MAKEFILE_LIST))
