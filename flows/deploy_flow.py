@@ -18,7 +18,7 @@ class DeployFlow(base.Flow):
     port = Parameter("port", help="of the service, if several run on this machine", default="")
 
     @step
-    def start(self):
+    def start(self) -> None:
         """Verified: it is known what is to be served, and whether it may be."""
         from churn.deployment import rollout, verification
         from churn.registry import made_up
@@ -35,7 +35,7 @@ class DeployFlow(base.Flow):
     @card(type="blank", id="deployment")
     @base.skippable
     @step
-    def roll_out(self):
+    def roll_out(self) -> None:
         """Rolled out, tried, watched, and kept or rolled back: in one step, so that what begins a roll-out also ends it."""
         from churn.cards import deployment_card
 
@@ -47,7 +47,7 @@ class DeployFlow(base.Flow):
 
     @base.skippable
     @step
-    def conclude(self):
+    def conclude(self) -> None:
         """Registry, metrics and people know how it ended; the run fails unless the new version is kept."""
         from churn.deployment import record
 
@@ -58,7 +58,7 @@ class DeployFlow(base.Flow):
         self.next(self.end)
 
     @step
-    def end(self):
+    def end(self) -> None:
         """The version is served."""
         print(self.verified.nothing or self.outcome.reason)
 

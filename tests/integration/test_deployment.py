@@ -61,7 +61,7 @@ def service(trained: SimpleNamespace, tmp_path_factory: pytest.TempPathFactory) 
         pass
     log = tmp_path_factory.mktemp("serve") / "log"
     with log.open("w") as output:
-        words = [sys.executable, str(ROOT / "flows" / "serve.py"), "--port", str(port)]
+        words = [sys.executable, str(ROOT / "scripts" / "serve.py"), "--port", str(port)]
         process = subprocess.Popen(words, stdout=output, stderr=subprocess.STDOUT)
     until = time.monotonic() + 60
     while not laptop.running(trained.train.champion.name):

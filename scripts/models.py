@@ -3,6 +3,7 @@
 import argparse
 from collections.abc import Iterable
 
+import _flows  # noqa: F401 - first: it finds flows/
 import base
 import deploying
 import run
@@ -19,7 +20,7 @@ def main() -> None:
         s3.check()
         description = load(Dataset, base.dataset_file(options.dataset))
         _print(_run(options, description.model))
-        if options.command in ("promote", "rollback"):
+        if options.command == "rollback" or versions.TARGETS.get(getattr(options, "to", "")) == model_registry.CHAMPION:
             deploying.champion(description, run.here)
 
 
