@@ -17,6 +17,8 @@ class DeployFlow(base.Flow):
     breaking = Parameter("breaking", help="even if it refuses what callers may send now", is_flag=True, default=False)
     port = Parameter("port", help="of the service, if several run on this machine", default="")
 
+    image = Parameter("image", help="serving image of the cluster, instead of the one that serves", default="")
+
     @step
     def start(self) -> None:
         """Verified: it is known what is to be served, and whether it may be."""
@@ -24,7 +26,7 @@ class DeployFlow(base.Flow):
         from churn.registry import made_up
 
         dataset, run = base.read(Dataset, self.description), f"{current.flow_name}/{current.run_id}"
-        target = deploying.target(dataset, run, self.port)
+        target = deploying.target(dataset, run, self.port, self.image)
         base.say(filter(None, [rollout.finish(target, run)]))
         asked = verification.Request(self.requested, self.bento, self.breaking, current.get("trigger") is None)
         self.verified = verification.verify(target, dataset, asked)
@@ -40,7 +42,7 @@ class DeployFlow(base.Flow):
         from churn.cards import deployment_card
 
         dataset, run = base.read(Dataset, self.description), f"{current.flow_name}/{current.run_id}"
-        target = deploying.target(dataset, run, self.port)
+        target = deploying.target(dataset, run, self.port, self.image)
         self.outcome = deploying.carry_out(target, self.verified, run, current.retry_count)
         base.show(current.card["deployment"], deployment_card.parts(self.verified.plan, self.outcome))
         self.next(self.conclude)

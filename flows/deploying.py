@@ -10,6 +10,7 @@ from churn.errors import ChurnError
 from churn.settings import commands
 from churn.settings.dataset import Dataset
 from metaflow import Flow, Run, current, get_namespace, namespace
+from metaflow.exception import MetaflowException
 
 if TYPE_CHECKING:
     from churn.deployment.rollout import Outcome, Plan
@@ -28,12 +29,12 @@ def on_cluster() -> bool:
     return named == "cluster"
 
 
-def target(dataset: Dataset, run: str, port: str = "") -> "Target":
+def target(dataset: Dataset, run: str, port: str = "", image: str = "") -> "Target":
     """Where ``run`` deploys. Raises ChurnError if there is no service there."""
     if on_cluster():
         from churn.deployment.cluster import Cluster
 
-        return Cluster(run)
+        return Cluster(run, image)
     from churn.deployment.laptop import Laptop
 
     return Laptop(dataset.model, dataset.name, run, port)
@@ -60,11 +61,13 @@ def carry_out(place: "Target", verified: "Verified", run: str, attempt: int) -> 
 
 def count(outcome: str) -> dict[str, int]:
     """How many runs ended how, this one with ``outcome`` among them: each says so in a tag."""
-    own = get_namespace()
+    own, found = get_namespace(), Counter[str]()
     namespace(None)
     try:
         Run(f"{current.flow_name}/{current.run_id}").add_tag(f"{PREFIX}{outcome}")
         found = Counter(tag for run in Flow(str(current.flow_name)) for tag in run.user_tags)
+    except MetaflowException as error:  # how it ended must not depend on the run store
+        print(f"The deployments are not counted: {error}")
     finally:
         namespace(own)
     return {tag.removeprefix(PREFIX): number for tag, number in found.items() if tag.startswith(PREFIX)}

@@ -67,6 +67,9 @@ class Laptop:
     def back(self) -> None:
         self._order("back")
 
+    def done(self) -> None:
+        """The supervisor has forgotten it already."""
+
     def _order(self, do: str, **more: Any) -> dict[str, Any]:
         answer = _ask(self._control, {"do": do, "run": self._run, "seconds": PATIENCE, **more})
         if "error" in answer:

@@ -61,6 +61,7 @@ class Deployment:
                 self._watch()
                 self._target.keep()
                 self._settle(True)
+                self._target.done()
             self._end(KEPT, f"version {self._plan.model.version} is served at {self._target.place}")
         except (ChurnError, OSError, ValueError) as error:
             self._back(BACK, str(error))
@@ -135,7 +136,9 @@ class Deployment:
         self._event("deployment", f"{verdict}: {reason}")
         self._target.back()
         try:
-            self._settle(False)
+            if self._plan.former:
+                self._settle(False)
+            self._target.done()
         except ChurnError as error:
             reason += f"; what was served before is not back yet: {error}"
         self._end(verdict, reason)
@@ -160,6 +163,7 @@ def finish(target: Target, run: str) -> str:
         left = seen.partition("@")[0]
         if left == run or time.monotonic() - since > SILENT_SECONDS:
             target.back()
+            target.done()
             return f"{left} had died; what it left is rolled back"
         time.sleep(POLL_SECONDS)
         if (found := target.unfinished()) != seen:

@@ -55,3 +55,7 @@ class Target(Protocol):
     def back(self) -> None:
         """Serve the former Bento alone, as before ``begin``."""
         ...
+
+    def done(self) -> None:
+        """Forget the deployment: it has ended, and only new or only old instances are left."""
+        ...

@@ -82,6 +82,7 @@ TARGETS: dict[str, tuple[str, *tuple[tuple[str, ...], ...]]] = {
         ("BENTO", "--bento", "{BENTO}"),
         ("BREAKING", "--breaking"),
         ("PORT", "--port", "{PORT}"),
+        ("IMAGE", "--image", "{IMAGE}"),
     ),
     "card": ("flows/{FLOW}_flow.py", ("", "card", "view", "{RUN}")),
 }

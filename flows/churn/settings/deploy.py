@@ -5,16 +5,24 @@ from typing import Annotated, Any
 from churn.settings.core import Strict
 from pydantic import Field, model_validator
 
-_POD = {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
+USER = 10001  # of the images (Dockerfile); Argo's own containers in the pods would be root without it
+_POD = {
+    **{"runAsNonRoot": True, "runAsUser": USER, "runAsGroup": USER, "fsGroup": USER},
+    "seccompProfile": {"type": "RuntimeDefault"},
+}
+ACCOUNTS = {"DeployFlow": "churnflow-deploy"}  # the flow that asks Kubernetes for more than the others (argo/base/accounts.yaml)
 _CONTAINER = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
 
 
 def closed(template: dict[str, Any]) -> dict[str, Any]:
     """The WorkflowTemplate with pods, Argo's own containers included, that run without root and cannot gain it."""
     spec = template["spec"]
+    flow = template.get("metadata", {}).get("annotations", {}).get("metaflow/flow_name", "")
     accounts = {one["serviceAccountName"] for one in spec["templates"] if one.get("serviceAccountName")}
+    accounts = {ACCOUNTS.get(flow, account) for account in accounts}
+    own = {"serviceAccountName": ACCOUNTS[flow]} if flow in ACCOUNTS else {}
     templates = [
-        {**one, "container": {**one["container"], "securityContext": _CONTAINER}} if one.get("container") else one
+        {**one, **own, "container": {**one["container"], "securityContext": _CONTAINER}} if one.get("container") else one
         for one in spec["templates"]
     ]
     more = {"serviceAccountName": accounts.pop()} if len(accounts) == 1 else {}

@@ -27,12 +27,21 @@ TELEMETRY_OFF = {
     "NML_DISABLE_USAGE_LOGGING": "1",
 }
 
+
+def _prefix() -> str:
+    """``dev-`` in namespace churnflow-dev; nothing in churnflow."""
+    names = ("METAFLOW_KUBERNETES_POD_NAMESPACE", "CHURNFLOW_NAMESPACE")
+    namespace = next((os.environ[name] for name in names if os.environ.get(name)), "churnflow")
+    return f"{namespace.removeprefix('churnflow-')}-" if namespace.startswith("churnflow-") else ""
+
+
 WORKERS = str(max(2, cpus.cpus()))  # concurrent steps: more than there are CPUs only slow each other down
 
 DEFAULTS = {
     **TELEMETRY_OFF,
     **cpus.threads(),
     "BENTOML_HOME": str(STATE / "bentoml"),
+    "CHURNFLOW_REGISTRY_PREFIX": _prefix(),  # of the models' names: churnflow-dev never moves churnflow's champion
     "CHURNFLOW_TARGET": "cluster" if IN_POD else "laptop",  # where Bentos are served
     "DVC_SITE_CACHE_DIR": str(STATE / "dvc-site"),
     "GIT_PYTHON_REFRESH": "quiet",
