@@ -3,6 +3,7 @@
 The validation schema, the feature lists, the generator and the service's request model are all derived from it.
 """
 
+import os
 import re
 from collections.abc import Mapping
 from functools import cached_property
@@ -100,8 +101,10 @@ class Dataset(Strict):
 
     @property
     def model(self) -> str:
-        """Name in the model registry: models of different data sets never meet."""
-        return self.registered_model or f"churn-classifier-{self.name}"
+        """Name in the model registry: models of different data sets, or of different namespaces, never meet."""
+        return os.environ.get("CHURNFLOW_REGISTRY_PREFIX", "") + (
+            self.registered_model or f"churn-classifier-{self.name}"
+        )
 
     @cached_property
     def id(self) -> str | None:

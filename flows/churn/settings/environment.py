@@ -11,6 +11,7 @@ import tomllib
 from pathlib import Path
 
 from churn.errors import ChurnError
+from churn.settings import cpus
 
 FLOWS = Path(__file__).resolve().parents[2]
 ROOT = FLOWS.parent if (FLOWS.parent / "config").is_dir() else FLOWS  # in a pod, config/ lies beside the flow files
@@ -26,11 +27,22 @@ TELEMETRY_OFF = {
     "NML_DISABLE_USAGE_LOGGING": "1",
 }
 
-WORKERS = str(max(2, os.cpu_count() or 2))  # concurrent steps: more than there are CPUs only slow each other down
+
+def _prefix() -> str:
+    """``dev-`` in namespace churnflow-dev; nothing in churnflow."""
+    names = ("METAFLOW_KUBERNETES_POD_NAMESPACE", "CHURNFLOW_NAMESPACE")
+    namespace = next((os.environ[name] for name in names if os.environ.get(name)), "churnflow")
+    return f"{namespace.removeprefix('churnflow-')}-" if namespace.startswith("churnflow-") else ""
+
+
+WORKERS = str(max(2, cpus.cpus()))  # concurrent steps: more than there are CPUs only slow each other down
 
 DEFAULTS = {
     **TELEMETRY_OFF,
+    **cpus.threads(),
     "BENTOML_HOME": str(STATE / "bentoml"),
+    "CHURNFLOW_REGISTRY_PREFIX": _prefix(),  # of the models' names: churnflow-dev never moves churnflow's champion
+    "CHURNFLOW_TARGET": "cluster" if IN_POD else "laptop",  # where Bentos are served
     "DVC_SITE_CACHE_DIR": str(STATE / "dvc-site"),
     "GIT_PYTHON_REFRESH": "quiet",
     "METAFLOW_DATASTORE_SYSROOT_LOCAL": str(STATE / "metaflow"),
