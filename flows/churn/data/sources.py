@@ -55,13 +55,13 @@ def read(source: Source, dataset: Dataset) -> Rows:
         return tables.to_bytes(generate(dataset, source.rows, source.seed)), ()
     if isinstance(source, File):
         path = Path(source.path).expanduser()
-        return _whole(reader.files(path), dataset)
+        return _whole(reader.files(path), dataset, source.most_bytes)
     if isinstance(source, Sql):
         return persist(source, lambda: tables.to_bytes(tables.object_to_text(_query(source)))), ()
     with tempfile.TemporaryDirectory() as folder:
         found = persist(source, lambda: _fetch(source, Path(folder)))
         try:
-            data, notes = _whole(found, dataset)
+            data, notes = _whole(found, dataset, source.most_bytes)
         except ChurnError as error:
             raise ChurnError(f"{source.name}: {str(error).replace(f'{folder}/', '')}") from None
         return data, tuple(f"{source.name}: {note.replace(f'{folder}/', '')}" for note in notes)
@@ -71,10 +71,10 @@ def _fetch(source: S3 | Http, folder: Path) -> list[Path]:
     return fetch.from_s3(source, folder) if isinstance(source, S3) else fetch.from_http(source, folder)
 
 
-def _whole(files: Sequence[Path], dataset: Dataset) -> Rows:
+def _whole(files: Sequence[Path], dataset: Dataset, most_bytes: int) -> Rows:
     if len(files) == 1:
-        return tables.load(files[0])
-    parts, notes = zip(*map(tables.load, files), strict=True)
+        return tables.load(files[0], most_bytes)
+    parts, notes = zip(*(tables.load(file, most_bytes) for file in files), strict=True)
     return tables.to_bytes(tables.concatenate(parts, map(str, files), dataset)), tuple(chain(*notes))
 
 

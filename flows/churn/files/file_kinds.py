@@ -8,8 +8,9 @@ import zlib
 from typing import IO, Literal
 
 from churn.errors import ChurnError
+from churn.settings.data import EXPANDED_MEGABYTES
 
-MOST_BYTES = 1 << 36  # nobody's customers, but what an archive of a few kilobytes can claim to hold
+MOST_BYTES = EXPANDED_MEGABYTES << 20
 BLOCK = 1 << 20
 Kind = Literal["text", "parquet", "workbook"]
 
@@ -81,6 +82,13 @@ def unpack(data: bytes, name: str, most_bytes: int = MOST_BYTES) -> tuple[bytes,
     return data, "text"
 
 
+class Expanded(ChurnError):
+    """A small file that unfolds to more than memory is to hold."""
+
+    def __init__(self, name: str, most_bytes: int) -> None:
+        super().__init__(f"{name}: unpacked it is larger than {most_bytes:,} bytes; give a smaller file")
+
+
 def damaged(name: str, kind: str, error: Exception) -> ChurnError:
     """The one refusal of a file that its own library cannot read."""
     why = " ".join(str(error).split()).rstrip(".")
@@ -116,7 +124,7 @@ def _read(packed: IO[bytes] | gzip.GzipFile, name: str, most_bytes: int) -> byte
     found = io.BytesIO()
     while block := packed.read(BLOCK):
         if found.tell() + len(block) > most_bytes:
-            raise ChurnError(f"{name}: unpacked it is larger than {most_bytes:,} bytes; give a smaller file")
+            raise Expanded(name, most_bytes)
         found.write(block)
     return found.getvalue()
 

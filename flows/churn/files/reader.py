@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from churn.errors import ChurnError
-from churn.files import delimited_text, file_kinds, workbooks
+from churn.files import delimited_text, file_kinds, parquet_size, workbooks
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -62,10 +62,12 @@ def files(path: Path) -> list[Path]:
     return [path]
 
 
-def read(path: Path) -> Reading:
+def read(path: Path, most_bytes: int = file_kinds.MOST_BYTES) -> Reading:
     """The table in a file. Raises ChurnError naming it if it cannot be read (see ``parse``)."""
     try:
-        return parse(path.read_bytes(), str(path))
+        return parse(path.read_bytes(), str(path), most_bytes)
+    except file_kinds.Expanded as error:
+        raise ChurnError(f"{error}, or raise expanded_megabytes of its [[source]] in config/data.toml") from None
     except OSError as error:
         raise ChurnError(f"{path}: cannot be read: {error.strerror}") from None
 
@@ -75,15 +77,15 @@ def parse(data: bytes, name: str, most_bytes: int = file_kinds.MOST_BYTES) -> Re
 
     Cells of text stay as they were written (``cast`` types them), columns of workbooks and Parquet keep their types.
     Names are stripped; rows in which every cell is empty are no customers and left out, which is noted. ``name`` only names
-    the file in messages; ``most_bytes`` limits what an archive may hold. Raises ChurnError with line or column and the way
-    out for what cannot be read without guessing: see ``file_kinds``, ``delimited_text`` and ``workbooks``; for two columns
-    of one name; and for a table without rows.
+    the file in messages; ``most_bytes`` limits what an archive, a workbook or Parquet may unfold to. Raises ChurnError with
+    line or column and the way out for what cannot be read without guessing: see ``file_kinds``, ``delimited_text`` and
+    ``workbooks``; for two columns of one name; and for a table without rows.
     """
     data, kind = file_kinds.unpack(data, name, most_bytes)
     if kind == "parquet":
-        return _parquet(data, name)
+        return _parquet(data, name, most_bytes)
     if kind == "workbook":
-        table, notes = _workbook(data, name)
+        table, notes = _workbook(data, name, most_bytes)
     else:
         header, table, notes = delimited_text.read(data, name)
         table = table.rename_columns(_names(header, name, notes))
@@ -119,7 +121,7 @@ def _empty(column: "pa.ChunkedArray") -> "pa.ChunkedArray":
     return found
 
 
-def _parquet(data: bytes, name: str) -> Reading:
+def _parquet(data: bytes, name: str, most_bytes: int) -> Reading:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -127,6 +129,8 @@ def _parquet(data: bytes, name: str) -> Reading:
         file = pq.ParquetFile(pa.BufferReader(data))
         notes: list[str] = []
         names = _names(file.schema_arrow.names, name, notes)
+        if parquet_size.exceeds(data, file.metadata, most_bytes):
+            raise file_kinds.Expanded(name, most_bytes)
         if names == file.schema_arrow.names and file.metadata.num_rows and _full(file):
             return Reading(data)
         table = file.read()
@@ -143,10 +147,10 @@ def _full(file: "pq.ParquetFile") -> bool:
     return not pc.any(_empty(first.column(0))).as_py() if first.num_columns else False
 
 
-def _workbook(data: bytes, name: str) -> "tuple[pa.Table, list[str]]":
+def _workbook(data: bytes, name: str, most_bytes: int) -> "tuple[pa.Table, list[str]]":
     import pyarrow as pa
 
-    header, columns, notes = workbooks.first_sheet(data, name)
+    header, columns, notes = workbooks.first_sheet(data, name, most_bytes)
     named = [place for place, cell in enumerate(header) if cell.strip()]
     for place, cells in enumerate(columns):
         if place not in named and any(cell not in ("", None) for cell in cells):

@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 from churn.settings.core import Strict
 from pydantic import Field, field_validator, model_validator
 
+EXPANDED_MEGABYTES = 2048  # of a file from anywhere, unless its [[source]] says otherwise
+
 
 class Generate(Strict):
     """Rows made up from the data set's [generate] table."""
@@ -30,7 +32,17 @@ class _Place(Strict):
     timeout: float = Field(default=30, gt=0)
 
 
-class File(_Place):
+class _Files(_Place):
+    """Sources that are files: ``expanded_megabytes`` is the most that one may take in memory when it is unpacked."""
+
+    expanded_megabytes: int = Field(default=EXPANDED_MEGABYTES, ge=1)
+
+    @property
+    def most_bytes(self) -> int:
+        return self.expanded_megabytes << 20
+
+
+class File(_Files):
     """A CSV or Parquet file, gzipped or not, or a folder of them."""
 
     kind: Literal["file"]
@@ -41,7 +53,7 @@ class File(_Place):
         return self.path
 
 
-class S3(_Place):
+class S3(_Files):
     """An object, or with a trailing slash all objects below; endpoint and keys from AWS_* in the environment."""
 
     kind: Literal["s3"]
@@ -52,7 +64,7 @@ class S3(_Place):
         return self.url
 
 
-class Http(_Place):
+class Http(_Files):
     """A file on a web server. ``bearer`` names the environment variable that holds the token, if one is needed."""
 
     kind: Literal["http"]
