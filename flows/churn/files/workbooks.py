@@ -1,7 +1,7 @@
-"""Excel workbooks (.xlsx, .xlsb, .xls) and OpenDocument sheets (.ods), read by calamine: the first sheet's cells.
+"""The first sheet of Excel workbooks (.xlsx, .xlsb, .xls) and OpenDocument spreadsheets (.ods), read by calamine.
 
-A few kilobytes of workbook can unfold to any size - shared texts, repeated rows, one cell in the last corner -, and calamine
-has no limit: it runs in a process of its own whose memory the kernel bounds.
+A workbook of a few kilobytes can expand to any size (shared strings, repeated rows, one cell in the last corner), and calamine
+has no limit: it runs in a process of its own, whose memory the kernel bounds.
 """
 
 import datetime
@@ -21,9 +21,10 @@ ENTRY = "import sys; sys.path.insert(0, sys.argv[1]); from churn.files import wo
 
 
 def first_sheet(data: bytes, name: str, most_bytes: int = file_kinds.MOST_BYTES) -> tuple[list[str], Cells, list[str]]:
-    """What ``cells`` says, read by a process that may take ``most_bytes`` of memory for it.
+    """The result of ``cells``, read by a process that may take ``most_bytes`` of memory for it.
 
-    Raises ChurnError as ``cells`` does, and for a workbook that takes more.
+    Raises:
+        ChurnError: As ``cells`` does, or the workbook takes more memory.
     """
     folder = str(Path(__file__).resolve().parents[2])
     command = [sys.executable, "-c", ENTRY, folder, name, str(most_bytes + READER)]
@@ -53,11 +54,13 @@ def main() -> None:
 
 
 def cells(data: bytes, name: str) -> tuple[list[str], Cells, list[str]]:
-    """The header, the columns of the rows below it, and notes.
+    """The header, the columns of the rows below it, and notes on how they were read.
 
-    The header is the first row that is not blank. A column of numbers stays one (float, None where empty); any other is
-    text, "" where empty: dates as ISO 8601, whole numbers without a point. Raises ChurnError naming the file if it is
-    damaged, has a password, or is empty.
+    The header is the first row that is not blank. A column of numbers stays numeric (float, None where empty); any other
+    becomes text ("" where empty), with dates in ISO 8601 and whole numbers without a decimal point.
+
+    Raises:
+        ChurnError: The file is damaged, has a password, or is empty.
     """
     from python_calamine import CalamineError, CalamineWorkbook, PasswordError
 
@@ -89,6 +92,6 @@ def _column(cells: list[Any]) -> list[Any]:
 def _text(cell: Any) -> str:
     if isinstance(cell, float) and cell.is_integer():
         return str(int(cell))
-    if isinstance(cell, datetime.date | datetime.time):  # a moment is a date too
+    if isinstance(cell, datetime.date | datetime.time):  # a datetime is a date too
         return cell.isoformat()
     return str(cell)
