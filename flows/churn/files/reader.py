@@ -60,9 +60,10 @@ def files(path: Path) -> list[Path]:
         if not data_files:
             raise ChurnError(f"{path}: the folder holds no file that ends in {', '.join(SUFFIXES)}")
         return data_files
-    if address := re.match(r"(s3|https?):/", str(path)):
+    if address := re.match(r"(s3|gs|az|https?):/", str(path)):
+        url = str(path).replace(":/", "://", 1)  # what pathlib makes of it
         raise ChurnError(
-            f'{path}: an address, not a file; download it, or make it a [[source]] with kind = "{address[1].rstrip("s")}"'
+            f'{url}: an address, not a file; download it, or make it a [[source]] with kind = "{address[1].rstrip("s")}"'
         )
     if not path.is_file():
         raise ChurnError(f"{path}: no such file; give an existing CSV, Excel or Parquet file")
