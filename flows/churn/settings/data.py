@@ -47,7 +47,7 @@ class _Files(_Place):
 
 
 class File(_Files):
-    """A CSV, Excel or Parquet file, compressed or not, or a folder of them."""
+    """A CSV, Excel or Parquet file at ``path``, compressed or not, or a folder of them."""
 
     kind: Literal["file"]
     path: str = Field(min_length=1)
@@ -59,8 +59,9 @@ class File(_Files):
 
 
 class Bucket(_Files):
-    """An object, or all objects below a URL with a trailing slash, in S3 (``s3://``), Google's (``gs://``, extra gs) or Azure's
-    (``az://``, extra az) store; the environment gives endpoint and keys, as the store's own tools take them."""
+    """An object, or all objects below a ``url`` with a trailing slash, in the store of its ``kind``: Amazon's (s3), Google's (gs,
+    extra gs) or Azure's (az, extra az). The environment gives endpoint and keys, as the store's own tools take them.
+    """
 
     kind: Literal["s3", "gs", "az"]
     url: str = Field(pattern=r"^(s3|gs|az)://[^/@]+/.+")
@@ -78,8 +79,10 @@ class Bucket(_Files):
 
 
 class Http(_Files):
-    """A file on a web server. ``bearer`` names the environment variable that holds the token, if one is needed: it is sent to
-    the origin of ``url`` alone. A redirect may lead to ``private_hosts``, but to no other host with a private address."""
+    """A file of at most ``max_megabytes`` at the ``url`` of a web server. ``bearer`` names the environment variable that holds
+    the token, if one is needed: it is sent to the origin of ``url`` alone. A redirect may lead to ``private_hosts``, but to no
+    other host with a private address.
+    """
 
     kind: Literal["http"]
     url: str = Field(pattern=r"^https?://[^/@?#]+([/?]|$)")
@@ -93,8 +96,9 @@ class Http(_Files):
 
 
 class Sql(_Place):
-    """A query to a database. ``${NAME}`` in the SQLAlchemy ``url`` is read from the environment, as it is: no password in a
-    file, and none that needs %-escapes."""
+    """A database query. ``${NAME}`` in the SQLAlchemy ``url`` is read from the environment, as it is: no password in a file, and
+    none that needs %-escapes.
+    """
 
     kind: Literal["sql"]
     url: str = Field(pattern=r"^[a-z0-9+]+://")
