@@ -183,9 +183,10 @@ docs: $(READY) ## write docs/reference.md and docs/imports.svg from the code
 checkov: $(READY) ## manifests and Dockerfile against checkov's rules, in an environment of its own (100 packages)
 	$(PY) -m uv tool run checkov==$(CHECKOV_VERSION) --config-file .checkov.yaml
 
-clean: ## remove all local state (.churnflow), after asking
-	@read -r -p "Remove .churnflow with all runs, models and data versions? [y/N] " answer; \
-	  if [ "$$answer" = y ]; then rm -rf .churnflow; else echo "kept"; fi
+clean: ## remove all local state (.churnflow, or CHURNFLOW_HOME) with its temporary files, after asking
+	@state=$$(realpath -m "$${CHURNFLOW_HOME:-.churnflow}"); \
+	  read -r -p "Remove $$state with all runs, models and data versions? [y/N] " answer; \
+	  if [ "$$answer" = y ]; then rm -rf -- "$$state"; else echo "kept"; fi
 
 ##@ Benchmarks
 

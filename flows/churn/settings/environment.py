@@ -19,12 +19,18 @@ STATE = Path(os.environ.get("CHURNFLOW_HOME", ROOT / ".churnflow")).resolve()
 
 IN_POD = bool(os.environ.get("METAFLOW_KUBERNETES_WORKLOAD"))  # a step on Kubernetes: its disk does not outlive it
 
+TEMPORARY = (
+    STATE / "tmp"
+)  # with what killed processes leave behind: `storage.s3.check_state` sweeps it, `make clean` removes it
+
 TELEMETRY_OFF = {
     "BENTOML_DO_NOT_TRACK": "True",  # the value 1 does not switch it off
     "DO_NOT_TRACK": "1",
     "DVC_NO_ANALYTICS": "1",
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "NML_DISABLE_USAGE_LOGGING": "1",
+    "ORT_DISABLE_TELEMETRY": "1",
+    "RAY_USAGE_STATS_ENABLED": "0",
 }
 
 
@@ -45,10 +51,10 @@ DEFAULTS = {
     "CHURNFLOW_TARGET": "cluster" if IN_POD else "laptop",  # where Bentos are served
     "DVC_SITE_CACHE_DIR": str(STATE / "dvc-site"),
     "GIT_PYTHON_REFRESH": "quiet",
+    "METAFLOW_CLIENT_CACHE_PATH": str(STATE / "metaflow-client"),  # in /tmp anyone could plant what a client unpickles
     "METAFLOW_DATASTORE_SYSROOT_LOCAL": str(STATE / "metaflow"),
     "METAFLOW_RESUME_MAX_WORKERS": WORKERS,
     "METAFLOW_RUN_MAX_WORKERS": WORKERS,
-    "METAFLOW_TEMPDIR": tempfile.gettempdir(),  # for S3 transfers, which otherwise use the working directory
     "METAFLOW_USER": os.environ.get("USER") or "churnflow",  # Metaflow refuses to run as a nameless root
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",  # a server that is down is reported in seconds, not in minutes
@@ -94,8 +100,23 @@ def profile() -> dict[str, str]:
         ) from error
 
 
+def _temporary() -> str:
+    """The folder of temporary files. The system's where the state's own cannot be made, which ``check_state`` explains."""
+    try:
+        TEMPORARY.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return tempfile.gettempdir()
+    return str(TEMPORARY)
+
+
 def set_defaults() -> None:
-    """Set the variables that the environment leaves open, and put flows/ on the module search path."""
+    """Set the variables that the environment leaves open, and put flows/ on the module search path.
+
+    Only this user can read what the process and its children write: customers, models, logs.
+    """
+    os.umask(0o077)
+    os.environ.setdefault("TMPDIR", _temporary())
+    os.environ.setdefault("METAFLOW_TEMPDIR", os.environ["TMPDIR"])  # S3 transfers; otherwise in the working directory
     for name, value in {**DEFAULTS, **profile()}.items():
         os.environ.setdefault(name, value)
     if str(FLOWS) not in sys.path:

@@ -168,7 +168,6 @@ def _backend(name: str, jobs: int) -> Any:
     if name == "ray":
         import os
 
-        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing phones home
         import ray
         from ray.util.joblib import register_ray
 
