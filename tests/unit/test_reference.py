@@ -13,7 +13,8 @@ import pytest
 import reference
 from churn.settings.core import Strict
 from conftest import ROOT
-from test_messages import _tables, _wrong_keys
+
+from tests.unit.test_messages import _tables, _wrong_keys
 
 PAGE = (ROOT / "docs" / "reference.md").read_text()
 DOCS = sorted([*(ROOT / "docs").glob("*.md"), *ROOT.glob("*.md")])
