@@ -111,6 +111,15 @@ monitor: $(READY) ## compare the champion's predictions with its holdout: make m
 drift-demo: $(READY) ## ordinary, then shifted customers, and what MonitorFlow says: make drift-demo [RETRAIN=1]
 	@$(PY) scripts/drift_demo.py $(if $(value RETRAIN),--retrain)
 
+##@ Privacy
+
+find: $(READY) ## where a customer's data lie, changing nothing: make find ID=... [DATASET=telco]
+	@$(call needs,ID)$(PY) scripts/privacy.py $(call option,--dataset,DATASET) find $(call quoted,ID)
+
+erase: $(READY) ## remove a customer everywhere, and say what is left to do: make erase ID=... [DATASET=telco]
+	@$(call needs,ID)$(PY) scripts/privacy.py $(call option,--dataset,DATASET) erase $(call quoted,ID)
+
+
 ##@ Cluster
 
 argo-export: $(READY) ## write argo/flows/: what the cluster gets (needs the S3 store of profile cluster, no cluster)
@@ -192,6 +201,9 @@ bench-drift: $(READY) ## false alarms, power, estimate against truth, and 1,000,
 bench-quality: $(READY) ## our models beside FLAML's: make bench-quality [SOURCE=telco.csv]
 	@$(PY) tests/bench/quality.py $(call option,--telco,SOURCE)
 
+bench-reasons: $(READY) ## what prototypes cost the reasons: make bench-reasons [SOURCE=telco.csv]
+	@$(PY) -m tests.bench.reasons $(call option,--source,SOURCE)
+
 bench-s3: $(READY) ## TrainFlow with everything in S3 beside the same on local disk: make bench-s3 [ROWS=10000]
 	@$(PY) -m tests.bench.s3 $(if $(ROWS),--rows $(ROWS))
 
@@ -204,4 +216,5 @@ fuzz: $(READY) ## 100,000 damaged requests against the champion's service: make 
 soak: $(READY) ## half an hour of mixed traffic: what grows, what fails: make soak [MINUTES=30] [RATE=200]
 	@$(PY) -m tests.bench.soak $(if $(MINUTES),--minutes $(MINUTES)) $(if $(RATE),--rate $(RATE))
 
-.PHONY: help run data train score dataset data-pull data-diff promote rollback compare lineage card mlflow bento serve predict monitor drift-demo argo-export argo-golden argo-deploy up down install test test-all test-unit test-integration test-coverage lint format docs checkov clean bench-data bench-train bench-serve bench-drift bench-quality bench-s3 contract fuzz soak
+# Every target is a command; none is a file.
+.PHONY: $(shell sed -n 's/^\([a-z0-9-]*\):.*\#\#.*/\1/p' $(MAKEFILE_LIST))

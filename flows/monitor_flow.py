@@ -66,7 +66,7 @@ class MonitorFlow(base.Flow):
         from churn.monitoring import alerts, assessment
 
         self.merge_artifacts(inputs)
-        self.judged, self.verdict = assessment.judge(
+        self.judged, self.verdict = assessment.conclude(
             self.windows, self.distances, self.scores, self.realised, self.before, self.config
         )
         self.todo = retraining.typed(self.reference, self.source)

@@ -37,9 +37,9 @@ class TrainFlow(base.Flow):
         from churn.serving import release
 
         config = base.read(TrainConfig, self.settings)
-        self.data_version, origin = runs.upstream(self.requested)
-        data = snapshots.load(self.data_version)
-        self.notice = runs.introduce(data, origin)
+        requested, origin = runs.upstream(self.requested)
+        data = snapshots.load(requested)
+        self.data_version, self.notice = data.version, runs.introduce(data, origin)
         release.check(data, config)
         self.rows, self.families = len(data.train), list(config.model)
         self.training = f"{current.flow_name}/{current.run_id}"  # kept by a resume: it names the training, not the run

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from churn.cards.card_parts import CHURNED, STAYED, Chart, Part, Table
-from churn.monitoring.alerts import Judged, Verdict
+from churn.monitoring.alerts import Assessment, WindowResult
 from churn.monitoring.drift import ALL, MISSING, PROBABILITY, UNSEEN
 from churn.monitoring.performance import METRICS, Realised
 from churn.monitoring.windows import Analysis
@@ -25,10 +25,10 @@ REFERENCE, NOW = "reference", "newest window"
 def parts(
     reference: Reference,
     analysis: Analysis,
-    judged: Sequence[Judged],
+    judged: Sequence[WindowResult],
     realised: Realised | None,
     before: dict[str, float],
-    verdict: Verdict,
+    verdict: Assessment,
     todo: str,
 ) -> list[Part]:
     """The parts of the card; ``todo`` is the command that an alert asks for."""
@@ -50,13 +50,13 @@ def parts(
     ]
 
 
-def _result(judged: Judged) -> str:
+def _result(judged: WindowResult) -> str:
     if not judged.judged:
         return "too few rows to judge"
     return "changed" if judged.violates else "as the reference"
 
 
-def _lights(verdict: Verdict) -> Chart:
+def _lights(verdict: Assessment) -> Chart:
     rows = [
         {"y": i, "question": light.question, "colour": light.colour, "sign": SIGNS[light.colour],
          "answer": textwrap.wrap(light.answer, LINE)}
@@ -88,7 +88,7 @@ def _chart(spec: dict[str, Any]) -> Chart:
     return Chart({"$schema": SCHEMA, **spec, "config": {"view": {"stroke": None}, "axis": {"grid": False}}})
 
 
-def _worst(reference: Reference, analysis: Analysis, newest: Judged) -> list[Part]:
+def _worst(reference: Reference, analysis: Analysis, newest: WindowResult) -> list[Part]:
     """The columns that differ most, drawn over each other; PROBABILITY always among them."""
     ranked = sorted((d for d in newest.distances if d.column != ALL), key=lambda d: -d.excess)
     first = {d.column: d for d in reversed(ranked)}
@@ -158,7 +158,7 @@ def _bars(before: "pd.Series", now: "pd.Series") -> list[dict[str, Any]]:
     ]
 
 
-def _over_time(judged: Sequence[Judged], before: dict[str, float]) -> list[Part]:
+def _over_time(judged: Sequence[WindowResult], before: dict[str, float]) -> list[Part]:
     points = []
     for j in judged:
         columns = [d.excess for d in j.distances if d.column != PROBABILITY]
@@ -199,7 +199,7 @@ def _over_time(judged: Sequence[Judged], before: dict[str, float]) -> list[Part]
     return [words, _chart({"hconcat": plots})]
 
 
-def _scores(newest: Judged, realised: Realised | None, before: dict[str, float]) -> Table:
+def _scores(newest: WindowResult, realised: Realised | None, before: dict[str, float]) -> Table:
     known = {s.metric: s for s in realised.scores} if realised is not None else {}
     rows = []
     for metric in METRICS:
@@ -217,7 +217,7 @@ def _scores(newest: Judged, realised: Realised | None, before: dict[str, float])
     return Table(["score", "holdout", "estimated now", "alert below", "realised", "estimate for those rows"], rows)
 
 
-def _distances(newest: Judged) -> Table:
+def _distances(newest: WindowResult) -> Table:
     ranked = sorted(newest.distances, key=lambda d: -d.excess)
     shares = (MISSING, UNSEEN)
     rows = [

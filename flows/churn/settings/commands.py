@@ -70,6 +70,8 @@ TARGETS: dict[str, tuple[str, *tuple[tuple[str, ...], ...]]] = {
         ("RETRAIN", "--retrain"),
         ("SOURCE", "--source", "{SOURCE}"),
     ),
+    "find": ("scripts/privacy.py", ("DATASET", "--dataset", "{DATASET}"), ("", "find", "{ID}")),
+    "erase": ("scripts/privacy.py", ("DATASET", "--dataset", "{DATASET}"), ("", "erase", "{ID}")),
     "predict": ("scripts/predict.py", ("", "{FILE}"), ("URL", "--url", "{URL}")),
     "drift-demo": ("scripts/drift_demo.py", ("RETRAIN", "--retrain")),
     "card": ("flows/{FLOW}_flow.py", ("", "card", "view", "{RUN}")),
