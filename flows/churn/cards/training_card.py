@@ -63,7 +63,8 @@ def looks(training: Training) -> list[str]:
     return [
         f"Look {comparison.look} at these {comparison.rows:,} customers; every look is another chance for luck. To keep "
         f"the probability that any look promotes a model that is no better to at most {1 - rule.confidence:.1%}, this one "
-        f"requires {comparison.confidence_needed:.4%} confidence (alpha spending)." + (fresh if comparison.look > 1 else "")
+        f"requires {comparison.confidence_needed:.4%} confidence (alpha spending)."
+        + (fresh if comparison.look > 1 else "")
     ]
 
 
