@@ -34,7 +34,9 @@ _ERRORS = {
 
 def customer(scorer: Scorer, settings: ServeConfig) -> Schema:
     """JSON Schema of one customer, with examples."""
-    schema = request.json_schema(scorer.dataset, settings.input, settings.log.enabled and settings.log.customer_id)
+    schema = request.json_schema(
+        scorer.dataset, settings.input, settings.log.enabled and bool(settings.log.customer_id)
+    )
     return {**schema, "examples": scorer.manifest["examples"]}
 
 

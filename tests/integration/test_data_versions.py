@@ -33,7 +33,7 @@ def test_another_companys_data_needs_a_toml_only(make, rows: int, quick_settings
     champion = model_registry.by_alias(f"churn-classifier-{name}", model_registry.CHAMPION)
     assert champion is not None
     assert snapshots.load(champion.tags["data_version"]).dataset.name == name
-    assert f"flows/serve.py --dataset {config} " in done.stdout
+    assert f"scripts/serve.py --dataset {config} " in done.stdout
     assert champion.tags["data_version"] in done.stdout
 
 

@@ -34,7 +34,7 @@ class _Place(Strict):
 
 
 class File(_Place):
-    """A CSV, Excel or Parquet file, compressed or not, or a folder of them."""
+    """A CSV, Excel or Parquet file at ``path``, compressed or not, or a folder of them."""
 
     kind: Literal["file"]
     path: str = Field(min_length=1)
@@ -46,7 +46,7 @@ class File(_Place):
 
 
 class S3(_Place):
-    """An object, or all objects below a URL with a trailing slash; AWS_* in the environment give endpoint and keys."""
+    """An object, or all objects below a ``url`` with a trailing slash; AWS_* in the environment give endpoint and keys."""
 
     kind: Literal["s3"]
     url: str = Field(pattern=r"^s3://[^/]+/.+")
@@ -58,7 +58,10 @@ class S3(_Place):
 
 
 class Http(_Place):
-    """A file on a web server. ``bearer`` names the environment variable that holds the token, if one is needed."""
+    """A file of at most ``max_megabytes`` at the ``url`` of a web server.
+
+    ``bearer`` names the environment variable that holds the token, if one is needed.
+    """
 
     kind: Literal["http"]
     url: str = Field(pattern=r"^https?://[^/@]+(/|$)")

@@ -44,6 +44,11 @@ DEFAULTS = {
 }
 
 
+def private(path: str, flags: int) -> int:
+    """``opener`` of ``open`` for what holds customers: a new file is readable and writable for its owner alone."""
+    return os.open(path, flags, 0o600)
+
+
 PROFILES = ROOT / "config" / "profiles"
 
 
