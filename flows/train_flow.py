@@ -45,9 +45,7 @@ class TrainFlow(base.Flow):
         self.data_version, self.notice = data.version, runs.introduce(data, origin)
         release.check(data, config)
         self.rows, self.families = len(data.train), list(config.model)
-        self.training = (
-            f"{current.flow_name}/{current.run_id}"  # a resume keeps it: it identifies the training, not the run
-        )
+        self.training = f"{current.flow_name}/{current.run_id}"  # kept by a resume: it names the training, not the run
         self.lineage = release.lineage(self.data_version, self.training, config)
         self.challenger, self.mlflow_run = release.begin(data, config, self.lineage, self.force)
         self.nothing_to_do = self.challenger is not None
