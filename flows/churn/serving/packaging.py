@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 MODEL, SERVICE = "churn_model", "churn_service"
 MODEL_TAG = "model.txt"  # in the Bento, beside service.py: which model it serves
-REQUIREMENTS = ("bentoml", "httptools", "numpy", "onnxruntime", "pandas", "prometheus-client", "pyarrow", "pydantic",
+REQUIREMENTS = ("bentoml", "fastapi", "httptools", "numpy", "onnxruntime", "pandas", "prometheus-client", "pyarrow", "pydantic",
                 "python-calamine", "uvloop")  # fmt: skip
 _CHECKSUM = "files"  # label of a model in BentoML's store
 TRIES = 3  # to start a server while others start
