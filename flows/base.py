@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import fork_server
-from churn.errors import ChurnError, refusal
+from churn.errors import ChurnError, os_error_message
 
 DEBUG = "CHURNFLOW_DEBUG"
 if "--debug" in sys.argv:  # removed here, as no command line knows it
@@ -25,7 +25,7 @@ def stopping() -> Iterator[None]:
     try:
         yield
     except (ChurnError, OSError) as error:
-        said = str(error) if isinstance(error, ChurnError) else refusal(error)
+        said = str(error) if isinstance(error, ChurnError) else os_error_message(error)
         if said is None or os.environ.get(DEBUG):
             raise
         sys.exit(said)
@@ -156,7 +156,7 @@ def config(
     if given := _given(name):
         os.environ[f"{GIVEN}{name}"] = str(Path(given).resolve())  # the command lines of the steps lack it
         with stopping():  # Metaflow says less about a file that it cannot read
-            settings.text(Path(given))
+            settings.read_text(Path(given))
     if f"{GIVEN}{name}" in os.environ:
         commands.INSTEAD[file] = os.environ[f"{GIVEN}{name}"]
 

@@ -77,7 +77,7 @@ class TrainFlow(base.Flow):
         config, data = base.read(TrainConfig, self.settings), snapshots.load(self.data_version)
         self.board = selection.board([one.candidate for one in inputs], config.search, data.dataset, data.train)
         worth = config.value or data.dataset.value
-        self.chosen = selection.choose(self.board[0], config.search, data.dataset, data.train, worth)
+        self.chosen = selection.finalize(self.board[0], config.search, data.dataset, data.train, worth)
         self.pipeline, self.threshold = self.chosen.pipeline, self.chosen.threshold
         self.next(self.evaluate)
 

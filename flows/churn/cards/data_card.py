@@ -29,7 +29,7 @@ def data(ingested: Ingested, dataset: Dataset) -> list[Part]:
         f"({len(report.checks)} checks, {len(report.errors)} failed, {len(report.warnings)} warnings).{out}{aside}",
         *reading(ingested.notes),
         *_failed(report),
-        *quarantine(ingested.quarantine),
+        *quarantined(ingested.quarantine),
         *_changes(ingested),
         "## Columns",
         f"Red: customers who churned; blue: customers who stayed; each as a share of its own group. The first {PLOTS} features.",
@@ -63,7 +63,7 @@ def reading(notes: Sequence[str]) -> list[Part]:
     return ["\n".join(["## How the files were read", *(f"- {note}" for note in notes)])] if notes else []
 
 
-def quarantine(rows: "pd.DataFrame") -> list[Part]:
+def quarantined(rows: "pd.DataFrame") -> list[Part]:
     """The first rows in quarantine, with their reasons, if there are any."""
     if rows.empty:
         return []

@@ -32,7 +32,7 @@ def parts(training: Training, version: str) -> list[Part]:
         f"{', '.join(c.family.name for c in training.board)} by cross-validated {training.config.search.metric}.",
         card.calibration(training.chosen),
         "## Scores on the holdout",
-        card.holdout(evaluation),
+        card.holdout_scores(evaluation),
         card.decision(training.chosen),
         *(["## Groups", card.GROUPS, card.groups(evaluation.slices)] if evaluation.slices else []),
         "## What it looks at",

@@ -31,7 +31,7 @@ def parts(ranked: Ranked, model: Registered, aside: "pd.DataFrame", notes: Seque
         "## How sure the model is",
         _spread(ranked.probability),
         *data_card.reading(notes),
-        *data_card.quarantine(aside),
+        *data_card.quarantined(aside),
     ]
 
 

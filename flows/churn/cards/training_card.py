@@ -31,7 +31,7 @@ def parts(training: Training) -> list[Part]:
         _leaderboard(training.board, metric),
         _parameters(training.board),
         "## Holdout",
-        holdout(evaluation),
+        holdout_scores(evaluation),
         decision(chosen),
         _curves(evaluation),
         calibration(chosen),
@@ -45,7 +45,7 @@ def parts(training: Training) -> list[Part]:
     ]
 
 
-def holdout(evaluation: Evaluation) -> Table:
+def holdout_scores(evaluation: Evaluation) -> Table:
     """The scores on the holdout with their 95 % bootstrap intervals."""
     rows = [
         [name, f"{value:.4f}", *(f"{edge:.4f}" for edge in evaluation.intervals[name])]

@@ -32,7 +32,7 @@ def choose(configured: Sequence[Source], path: str, dataset: Dataset, target: st
             then asks for a file, with the command ``target`` (see ``commands.say``).
     """
     if path:
-        reader.files(Path(path).expanduser())
+        reader.data_files(Path(path).expanduser())
     chosen: list[Source] = [File(kind="file", path=path)] if path else list(configured)
     if any_made_up(chosen) and not dataset.generate:
         raise ChurnError(
@@ -57,7 +57,7 @@ def read(source: Source, dataset: Dataset) -> Rows:
         return tables.to_bytes(generate(dataset, source.rows, source.seed)), ()
     if isinstance(source, File):
         path = Path(source.path).expanduser()
-        return _whole(reader.files(path), dataset)
+        return _whole(reader.data_files(path), dataset)
     if isinstance(source, Sql):
         return persist(source, lambda: tables.to_bytes(tables.object_to_text(_query(source)))), ()
     with tempfile.TemporaryDirectory() as folder:

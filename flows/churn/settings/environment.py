@@ -52,7 +52,7 @@ def private(path: str, flags: int) -> int:
 PROFILES = ROOT / "config" / "profiles"
 
 
-def profile() -> dict[str, str]:
+def profile_variables() -> dict[str, str]:
     """The variables of the profile that CHURNFLOW_PROFILE names (default: local), a file in config/profiles.
 
     Empty in a Bento, whose service needs no profile.
@@ -84,7 +84,7 @@ def profile() -> dict[str, str]:
 
 def set_defaults() -> None:
     """Set the variables that the environment leaves open, and put flows/ on the module search path."""
-    for name, value in {**DEFAULTS, **profile()}.items():
+    for name, value in {**DEFAULTS, **profile_variables()}.items():
         os.environ.setdefault(name, value)
     if str(FLOWS) not in sys.path:
         sys.path.insert(0, str(FLOWS))
