@@ -86,10 +86,19 @@ def test_what_an_interrupted_start_of_an_older_release_left_is_one_line(
         database.execute("DROP TABLE registered_model_aliases")
         database.execute("DELETE FROM alembic_version")
     before = file.read_bytes()
-    with pytest.raises(ChurnError, match="tables in it are half made .* move it away and run this again") as error:
+    with pytest.raises(ChurnError, match=r"tables in it are half made .* move it away and run this again") as error:
         mlflow_store.client()
     assert "\n" not in str(error.value)
     assert file.read_bytes() == before, "not a byte of it is touched"
+
+
+def _refusal(file: Path) -> str:
+    """What opening the database is refused with; nothing if it opens."""
+    try:
+        assert _opens(file)
+    except ChurnError as error:
+        return str(error)
+    return ""
 
 
 @pytest.mark.parametrize("bit", [3, 8 * 24 + 1, 8 * 3000 + 1, 8 * 60_000])
@@ -100,11 +109,8 @@ def test_a_damaged_database_is_one_line_or_none(
     content = bytearray(file.read_bytes())
     content[bit // 8] ^= 1 << bit % 8
     file.write_bytes(content)
-    try:
-        assert _opens(file)
-    except ChurnError as error:
-        assert "\n" not in str(error)
-        assert "no SQLite database, or a damaged one" in str(error)
+    said = _refusal(file)
+    assert said == "" or ("\n" not in said and "no SQLite database, or a damaged one" in said)
 
 
 @pytest.mark.slow
