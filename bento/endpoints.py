@@ -1,5 +1,6 @@
 """What each endpoint does: bytes in, answer out. Knows the model, the reader, the log and the metrics, but no HTTP."""
 
+import logging
 import mimetypes
 import os
 import time
@@ -12,7 +13,7 @@ from typing import Any
 import numpy as np
 from churn.data import features
 from churn.errors import ChurnError
-from churn.serving import customer_file, prediction_log, request
+from churn.serving import customer_file, keyed_ids, prediction_log, request
 from churn.serving.request import Rejected, Row
 from churn.training import expected_profit, shapley
 from churn.training.onnx_scorer import Scorer
@@ -25,6 +26,8 @@ from bento.app import FILE, Answer, App, Body
 from bento.log import Log
 from bento.service_metrics import CONTENT_TYPE, ServiceMetrics
 from bento.settings import ServeConfig
+
+logger = logging.getLogger("bentoml.churn")
 
 STATIC = Path(__file__).parent / "static"
 KEYS = "CHURNFLOW_API_KEYS"  # comma-separated; unset or empty: no key is asked for
@@ -41,14 +44,17 @@ class Endpoints:
             scorer.dataset,
             settings.input,
             settings.limits.rows,
-            settings.log.enabled and settings.log.customer_id,
+            settings.log.enabled and bool(settings.log.customer_id),
             scorer.manifest["examples"],
             settings.limits.customer_bytes,
         )
+        self._as_logged = keyed_ids.logged(settings.log.customer_id == "plain")
+        if settings.log.enabled and settings.log.customer_id is True and keyed_ids.key() is None:
+            logger.warning("%s is not set: the log keeps no customer ids", keyed_ids.KEY)
         self._explainer = shapley.Explainer.of(scorer)
         self._instruments = ServiceMetrics(scorer.manifest)
         schemas = {
-            prediction_log.PREDICTIONS: prediction_log.schema(scorer.dataset, settings.log.customer_id),
+            prediction_log.PREDICTIONS: prediction_log.schema(scorer.dataset, bool(settings.log.customer_id)),
             prediction_log.FEEDBACK: prediction_log.feedback_schema(),
         }
         self._logs = {kind: self._open_log(kind, schema) for kind, schema in schemas.items() if settings.log.enabled}
@@ -171,7 +177,7 @@ class Endpoints:
         """Probability, decision, threshold and expected profit of each customer."""
         scorer, worth = self._scorer, self._scorer.worth
         decisions = scorer.decide(columns, found).tolist()
-        limits = expected_profit.thresholds(worth, columns, len(found), scorer.threshold).tolist()
+        limits = expected_profit.decision_thresholds(worth, columns, len(found), scorer.threshold).tolist()
         profits: list[float | None] = [None] * len(found)
         if worth is not None:
             profits = [None if v != v else v for v in expected_profit.expected(worth, columns, found).tolist()]
@@ -197,10 +203,15 @@ class Endpoints:
                     (a["prediction_id"], now, *self._versions.values(), a["probability"], a["decision"])
                     for a in answers
                 ]
-                raw = [tuple(map(row.get, self._logged)) for row in rows]
+                raw = [tuple(map(self._named(row).get, self._logged)) for row in rows]
                 self._logs[prediction_log.PREDICTIONS].add([a + b for a, b in zip(fixed, raw, strict=True)])
 
         return record
+
+    def _named(self, row: Row) -> Row:
+        """The row with the customer's id, if it carries one, as the log keeps it."""
+        name = self._scorer.dataset.id
+        return row if name not in row else {**row, name: self._as_logged(row[name])}
 
     def _open_log(self, kind: str, schema: Any) -> Log:
         counts = self._instruments

@@ -23,7 +23,8 @@ os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
 import bentoml
 import uvicorn.config
 from churn.errors import ChurnError
-from churn.training.onnx_scorer import Scorer, cores
+from churn.settings.cpus import cpus
+from churn.training.onnx_scorer import Scorer
 
 from bento.settings import settings
 
@@ -69,7 +70,7 @@ class ChurnService:
         from bento import http_protocol
         from bento.endpoints import Endpoints
 
-        self._endpoints = Endpoints(Scorer(MODEL.resolve().path, max(1, cores() // SETTINGS.workers)), SETTINGS)
+        self._endpoints = Endpoints(Scorer(MODEL.resolve().path, max(1, cpus() // SETTINGS.workers)), SETTINGS)
         _started["app"] = app = self._endpoints.app()
         http_protocol.Protocol.limits, http_protocol.Protocol.refusal = SETTINGS.limits, app.unheard
         http_protocol.drain_before_shutdown(alone=SETTINGS.workers == 1)

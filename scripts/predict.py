@@ -7,6 +7,7 @@ from pathlib import Path
 import _flows  # noqa: F401 - first: it finds flows/
 import base
 from churn.serving import client
+from churn.settings.environment import private
 
 SHOWN = 10
 
@@ -22,7 +23,8 @@ def main() -> None:
     with base.stopping():
         ranked, notes = client.rank(options.file, url.rstrip("/"), os.environ.get("CHURNFLOW_API_KEY", ""))
         try:
-            ranked.to_csv(out, index=False)
+            with open(out, "w", encoding="utf-8", newline="", opener=private) as file:
+                ranked.to_csv(file, index=False)
         except OSError as error:
             raise base.ChurnError(
                 f"{out}: cannot be written ({error.strerror or error}); name another with --out"

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from churn.errors import ChurnError
 from churn.settings.dataset import Dataset
-from churn.settings.environment import STATE
+from churn.settings.environment import STATE, private
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -243,7 +243,7 @@ def part_name(kind: str, microseconds: int, name: str = "") -> str:
 
 
 def store(at: str, name: str, content: bytes) -> None:
-    """Write one part below ROOT ``at``; a reader sees all of it or nothing. Raises OSError."""
+    """Write one part below ROOT ``at``, for its owner's eyes; a reader sees all of it or nothing. Raises OSError."""
     if at.startswith("s3://"):
         system, folder = filesystem(at)
         with system.open_output_stream(f"{folder}/{name}") as out:  # an object appears when its upload is complete
@@ -253,7 +253,7 @@ def store(at: str, name: str, content: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     half = path.with_suffix(".tmp")
     try:
-        with half.open("wb") as out:
+        with open(half, "wb", opener=private) as out:
             out.write(content)
             out.flush()
             os.fsync(out.fileno())
