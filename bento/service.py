@@ -23,6 +23,7 @@ os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
 import bentoml
 import uvicorn.config
 from churn.errors import ChurnError
+from churn.serving import api_keys, prediction_log
 from churn.settings.cpus import cpus
 from churn.training.onnx_scorer import Scorer
 
@@ -31,6 +32,8 @@ from bento.settings import settings
 MODEL = bentoml.models.BentoModel(Path(__file__).with_name("model.txt").read_text(encoding="utf-8"))
 try:
     SETTINGS = settings()
+    api_keys.rights()
+    prediction_log.root()
 except ChurnError as error:
     sys.exit(str(error))
 _started: dict[str, Any] = {}
