@@ -85,10 +85,10 @@ def comments(text: str) -> dict[tuple[str, str], str]:
     for line in text.splitlines():
         if head := re.match(r"(?:# )?\[+([\w.]+)\]+\s*(?:# (.*))?$", line):
             table, last = head[1], (head[1], "")
-            found[last] = head[2] or ""
+            found[last] = found.get(last) or head[2] or ""
         elif (pair := re.match(r"""(?:# )?((\w+) = (?:"[^"]*"|[^#"])+)(?:# (.*))?$""", line)) and _is_toml(pair[1]):
             last = (table, pair[2])
-            found[last] = pair[3] or ""
+            found[last] = found.get(last) or pair[3] or ""
         elif last and (more := re.match(r" {8,}# (.*)$", line)):
             found[last] += f" {more[1]}"
         else:
@@ -125,11 +125,18 @@ def _table(name: str, model: type[Strict], said: dict[tuple[str, str], str]) -> 
         yield f"\n### `{name}`" + (f' with `kind = "{typing.get_args(kind.annotation)[0]}"`' if kind else "")
     yield f"\n{prose(model)}"
     rows = [
-        (f"`{key}`", takes(field), _default(field), said.get((name.strip("[]"), key), ""))
+        (f"`{key}`", takes(field), _default(field), _comment(said, name.strip("[]"), key))
         for key, field in model.model_fields.items()
         if key != "kind" and _plain(field.annotation)
     ]
     yield from _markdown(("key", "takes", "default", "says"), rows)
+
+
+def _comment(said: dict[tuple[str, str], str], table: str, key: str) -> str:
+    """What a file says of a key, or at the head of the table of that name; of [columns.NAME] where a column's table says it."""
+    place = re.compile(table.replace("NAME", r"[^.]+"))
+    of_key = (text for (name, own), text in said.items() if own == key and place.fullmatch(name) and text)
+    return next(of_key, said.get((key, ""), ""))
 
 
 def _markdown(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> Iterator[str]:
@@ -144,7 +151,7 @@ def _markdown(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> Iterato
 def prose(model: type[Strict]) -> str:
     """The docstring of a model, and of what it inherits from, as a paragraph of Markdown."""
     text = " ".join(kind.__doc__ or "" for kind in model.__mro__ if issubclass(kind, Strict) and kind is not Strict)
-    text = re.sub(r"^(?:\[\w+\] of )?config/\S+?\.toml[.:] ?", "", " ".join(text.split()))
+    text = re.sub(r"^(?:\[\w+\] of )?config/\S+?\.toml[.:;] ?", "", " ".join(text.split()))
     return re.sub(r"``(.*?)``", r"`\1`", text[:1].upper() + text[1:])
 
 

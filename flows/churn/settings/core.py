@@ -15,7 +15,7 @@ class Strict(BaseModel):
 
 
 Model = TypeVar("Model", bound=Strict)
-KINDS = ("generate", "file", "s3", "http", "sql")  # kinds of [[source]] (see ``settings.data``)
+KINDS = ("generate", "file", "s3", "gs", "az", "http", "sql")  # kinds of [[source]] (see ``settings.data``)
 
 
 def parse(model: type[Model], text: str, file: str | Path) -> Model:
@@ -36,10 +36,10 @@ def load(model: type[Model], file: str | Path) -> Model:
     Raises:
         ChurnError: The file is missing, not TOML, or not valid.
     """
-    return parse(model, text(Path(file)), file)
+    return parse(model, read_text(Path(file)), file)
 
 
-def text(file: Path) -> str:
+def read_text(file: Path) -> str:
     """The text of a config file.
 
     Raises:
