@@ -54,7 +54,7 @@ def asked() -> str:
         source = launch.option("source")
         check(base.on_disk("description"), source)
         if source:
-            reader.files(Path(source).expanduser())
+            reader.data_files(Path(source).expanduser())
     return ""
 
 

@@ -19,7 +19,7 @@ def describe(options: argparse.Namespace) -> str:
     path = base.ROOT / "config" / "datasets" / f"{options.name}.toml"
     if path.exists():
         raise ChurnError(f"{commands.shown(path)}: exists already; remove it first, or give another NAME")
-    files = reader.files(Path(options.source).expanduser())
+    files = reader.data_files(Path(options.source).expanduser())
     data, notes = tables.load(files[0])
     if len(files) > 1:
         notes = (*notes, f"{files[0]}: described is the first of {len(files)} files")

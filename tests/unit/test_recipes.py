@@ -83,7 +83,7 @@ telco = core.load(Dataset, "config/datasets/telco.toml")
 inline = core.parse(DataConfig, '[[source]]\\nkind = "inline"\\nrows = [{ customerID = "1", tenure = "3" }]', "data.toml")
 read = tables.from_bytes(sources.read(inline.source[0], telco)[0])
 assert read.to_dict("records") == [{"customerID": "1", "tenure": "3"}]
-assert 'kind = "inline"' in reference.page()
+assert 'of kind `"inline"`' in reference.page()
 
 limits = core.load(DataConfig, "config/data.toml").quality
 assert limits.max_rows == 20000

@@ -1,4 +1,4 @@
-"""Find or erase one customer in all stores. The order is such that a kill at any moment leaves enough to go on by: what leads from
+"""Find or erase one customer in all stores. A kill at any moment leaves enough to go on by: what leads from
 the id to rows without it - lists, runs, data versions - comes after those rows."""
 
 from collections.abc import Callable, Iterator

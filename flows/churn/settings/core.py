@@ -35,10 +35,10 @@ def load(model: type[Model], file: str | Path) -> Model:
     Raises:
         ChurnError: The file is missing, not TOML, or not valid.
     """
-    return parse(model, text(Path(file)), file)
+    return parse(model, read_text(Path(file)), file)
 
 
-def text(file: Path) -> str:
+def read_text(file: Path) -> str:
     """The text of a config file.
 
     Raises:
