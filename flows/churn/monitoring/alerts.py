@@ -66,13 +66,15 @@ class Judged:
 @dataclass(frozen=True)
 class Circumstances:
     """What a verdict depends on besides: the scores on the reference; whether the window is a ``file``, judged by itself; how
-    many ``outcomes`` are known, how many are of ``unknown`` predictions; rows of ``others``, by model version, left out."""
+    many ``outcomes`` are known, how many are of ``unknown`` predictions; rows of ``others``, by model version, left out, and the
+    log's ``damaged`` parts."""
 
     before: Mapping[str, float]
     file: bool = False
     outcomes: int = 0
     unknown: int = 0
     others: Mapping[str, int] = field(default_factory=dict)
+    damaged: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -201,6 +203,9 @@ def _knowledge(newest: Judged, realised: Realised | None, config: MonitorConfig,
     if around.others:
         listed = ", ".join(f"{rows:,} by version {version}" for version, rows in sorted(around.others.items()))
         notes.append(f"Answers of other models were left out: {listed}.")
+    if around.damaged:
+        number = f"{len(around.damaged)} part{'s' if len(around.damaged) > 1 else ''}"
+        notes.append(f"{number} of the prediction log, damaged, left out: {_few(around.damaged)}.")
     if around.unknown:
         notes.append(
             f"{around.unknown:,} outcomes belong to no prediction of the last {config.performance.label_days} days."
@@ -227,13 +232,14 @@ def _knowledge(newest: Judged, realised: Realised | None, config: MonitorConfig,
     return Light("Do we know?", colour, " ".join([told, *notes]))
 
 
-def samples(newest: Judged, realised: Realised | None, verdict: Verdict) -> list[Sample]:
-    """What goes to Prometheus (``metrics.MONITORING``); what is not known is NaN."""
+def samples(newest: Judged, realised: Realised | None, verdict: Verdict, damaged: int = 0) -> list[Sample]:
+    """What goes to Prometheus (``metrics.MONITORING``); what is not known is NaN. ``damaged`` parts of the log were left out."""
     estimate = newest.score("roc_auc") or UNKNOWN
     known = realised.score("roc_auc") if realised is not None else UNKNOWN
     found = [
         prometheus_metrics.SEVERITY.of(SEVERITIES.index(verdict.severity)),
         prometheus_metrics.WINDOW_ROWS.of(newest.window.rows),
+        prometheus_metrics.LOG_DAMAGED.of(damaged),
         prometheus_metrics.ESTIMATED_ROC_AUC.of(estimate.value),
         prometheus_metrics.ESTIMATED_LIMIT.of(estimate.threshold),
         prometheus_metrics.REALIZED_ROC_AUC.of(known.value),

@@ -80,5 +80,7 @@ def judge(
 ) -> tuple[list[Judged], Verdict]:
     """The windows with what was measured, and the verdict."""
     judged = [Judged(*found) for found in zip(analysis.windows, distances, scores, strict=True)]
-    around = Circumstances(before, analysis.file, analysis.outcomes, analysis.unknown, analysis.others)
+    around = Circumstances(
+        before, analysis.file, analysis.outcomes, analysis.unknown, analysis.others, analysis.damaged
+    )
     return judged, alerts.decide(judged, realised, config, around)

@@ -57,7 +57,12 @@ def sealed(parquet: bytes) -> bytes:
     return body + hashlib.sha256(body + tail).digest() + tail
 
 
-def whole(parquet: bytes) -> bool:
-    """Whether a ``sealed`` file has the bytes that it was sealed with."""
-    at = len(parquet) - _TAIL - _SIZE
-    return at > 0 and hashlib.sha256(parquet[:at] + parquet[-_TAIL:]).digest() == parquet[at:-_TAIL]
+def whole(parquet: bytes, footer: int) -> bool:
+    """Whether a Parquet file, whose ``footer`` is so many bytes long by itself, has the bytes that it was ``sealed`` with.
+
+    True for a file of older releases, which is not sealed: there is nothing behind its footer.
+    """
+    body, tail = parquet[: -_TAIL - _SIZE], parquet[-_TAIL:]
+    if int.from_bytes(tail[:4], "little") == footer:
+        return True
+    return hashlib.sha256(body + tail).digest() == parquet[-_TAIL - _SIZE : -_TAIL]
