@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+from churn.serving import keyed_ids
 from churn.serving.request import InputSettings
 from churn.settings.core import Strict, load
 from pydantic import Field
@@ -31,5 +32,7 @@ class ServeConfig(Strict):
 
 
 def settings() -> ServeConfig:
-    """The file that CHURNFLOW_SERVE_CONFIG names, else the one packed into the Bento. Raises ChurnError."""
+    """The file that CHURNFLOW_SERVE_CONFIG names, else the one packed into the Bento. Raises ChurnError, also for a key of ids
+    that is too short."""
+    keyed_ids.key()
     return load(ServeConfig, os.environ.get("CHURNFLOW_SERVE_CONFIG") or Path(__file__).with_name(FILE))

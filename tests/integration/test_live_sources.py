@@ -87,7 +87,7 @@ def test_a_server_killed_in_the_middle_of_a_download(
         waits.append(seconds)
 
     monkeypatch.setattr(time, "sleep", sleep)  # the source's between attempts, and boto3's own
-    (path,) = sources.persist(big, lambda: fetch.from_s3(big, tmp_path))
+    (path,) = sources.persist(big, lambda: fetch.from_bucket(big, tmp_path))
     assert watcher.wait(60) == 0
     assert waits, "it was cut off"
     assert path.read_bytes() == body

@@ -32,7 +32,7 @@ def rank(file: str | Path, url: str, key: str = "") -> "tuple[pd.DataFrame, tupl
     """
     import pandas as pd
 
-    path = reader.files(Path(file))[0]
+    path = reader.data_files(Path(file))[0]
     model = ask(f"{url}/model", key=key)
     dataset = read(model["dataset"])
     if Path(file).is_dir():

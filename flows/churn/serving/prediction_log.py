@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, Any
 
 from churn.errors import ChurnError
 from churn.settings.dataset import Dataset
-from churn.settings.environment import STATE
-from churn.storage import checksums
+from churn.settings.environment import STATE, private
+from churn.storage import arrow_columns, checksums
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -65,7 +65,8 @@ def schema(dataset: Dataset, with_id: bool = False) -> "pyarrow.Schema":
 
 def holdout(scorer: "Scorer", table: "pd.DataFrame") -> "pyarrow.Table":
     """The scorer's answers for a table with known outcomes, rows in order: probability (float64), decision and outcome
-    (bool), then the raw feature columns as in ``schema``. Raises ChurnError as ``schema`` does."""
+    (bool), then the raw feature columns as in ``schema``. Raises ChurnError as ``schema`` does.
+    """
     import pyarrow as pa
     from churn.data import features
 
@@ -213,7 +214,7 @@ def _part(store: "FileSystem", path: str, wanted: "pyarrow.Schema", rows: Any) -
     kind = dataset.ParquetFileFormat(default_fragment_scan_options=checked)
     try:
         footer = parquet.read_metadata(pa.BufferReader(content)).serialized_size
-        if not checksums.whole(content, footer):
+        if not checksums.intact(content, footer):
             return None
         return kind.make_fragment(pa.BufferReader(content)).to_table(schema=wanted, filter=rows)
     except (OSError, ValueError, pa.ArrowException):
@@ -248,7 +249,9 @@ def encode(wanted: "pyarrow.Schema", rows: Sequence[tuple[Any, ...]]) -> bytes:
     """Parquet bytes of at least one row, each in the order of ``wanted``; ``time`` is in microseconds since 1970."""
     import pyarrow as pa
 
-    columns = [_array(values, field.type) for values, field in zip(zip(*rows, strict=True), wanted, strict=True)]
+    columns = [
+        arrow_columns.column(values, field.type) for values, field in zip(zip(*rows, strict=True), wanted, strict=True)
+    ]
     return content(pa.Table.from_arrays(columns, schema=wanted))
 
 
@@ -262,29 +265,6 @@ def content(table: "pyarrow.Table") -> bytes:
     return checksums.sealed(out.getvalue().to_pybytes())
 
 
-def _array(values: Sequence[Any], kind: "pyarrow.DataType") -> "pyarrow.Array":
-    """``pa.array`` for the types of the log. That one imports pandas where it is installed (40 MB in a worker, and half a
-    second), only to ask whether the list is one of its own."""
-    import numpy as np
-    import pyarrow as pa
-
-    gaps = None in values
-    there = pa.py_buffer(np.packbits([value is not None for value in values], bitorder="little")) if gaps else None
-    if pa.types.is_string(kind):
-        texts = ["" if value is None else value for value in values] if gaps else values
-        content = "".join(texts).encode()
-        # A byte a character means that the lengths are known already.
-        parts = texts if content.isascii() else [text.encode() for text in texts]
-        offsets = np.cumsum([0, *map(len, parts)], dtype=np.int32)
-        return pa.Array.from_buffers(kind, len(values), [there, pa.py_buffer(offsets), pa.py_buffer(content)])
-    filled = [0 if value is None else value for value in values] if gaps else values
-    if pa.types.is_boolean(kind):
-        bits = np.packbits(np.array(filled, dtype=bool), bitorder="little")
-    else:
-        bits = np.array(filled, dtype=np.float64 if pa.types.is_floating(kind) else np.int64)
-    return pa.Array.from_buffers(kind, len(values), [there, pa.py_buffer(bits)])
-
-
 def part_name(kind: str, microseconds: int, name: str = "") -> str:
     """A part's path below ROOT: without a ``name``, no two writers, restarts or moments make the same one."""
     moment = datetime.fromtimestamp(microseconds / 1e6, UTC)
@@ -293,7 +273,7 @@ def part_name(kind: str, microseconds: int, name: str = "") -> str:
 
 
 def store(at: str, name: str, content: bytes) -> None:
-    """Write one part below ROOT ``at``; a reader sees all of it or nothing. Raises OSError."""
+    """Write one part below ROOT ``at``, for its owner's eyes; a reader sees all of it or nothing. Raises OSError."""
     if at.startswith("s3://"):
         system, folder = filesystem(at)
         with system.open_output_stream(f"{folder}/{name}") as out:  # an object appears when its upload is complete
@@ -303,7 +283,7 @@ def store(at: str, name: str, content: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     half = path.with_suffix(".tmp")
     try:
-        with half.open("wb") as out:
+        with open(half, "wb", opener=private) as out:
             out.write(content)
             out.flush()
             os.fsync(out.fileno())

@@ -57,12 +57,15 @@ def sealed(parquet: bytes) -> bytes:
     return body + hashlib.sha256(body + tail).digest() + tail
 
 
-def whole(parquet: bytes, footer: int) -> bool:
-    """Whether a Parquet file, whose ``footer`` is so many bytes long by itself, has the bytes that it was ``sealed`` with.
-
-    True for a file of older releases, which is not sealed: there is nothing behind its footer.
-    """
+def whole(parquet: bytes) -> bool:
+    """Whether the file is ``sealed``, and has the bytes that it was sealed with."""
     body, tail = parquet[: -_TAIL - _SIZE], parquet[-_TAIL:]
-    if int.from_bytes(tail[:4], "little") == footer:
-        return True
     return hashlib.sha256(body + tail).digest() == parquet[-_TAIL - _SIZE : -_TAIL]
+
+
+def intact(parquet: bytes, footer: int) -> bool:
+    """Whether the file is ``whole``, or was never sealed: there is nothing behind its footer of so many bytes then.
+
+    Older releases did not seal theirs; nobody can say more of them than their pages' own checksums do.
+    """
+    return whole(parquet) or int.from_bytes(parquet[-_TAIL : -len(END)], "little") == footer
