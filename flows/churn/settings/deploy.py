@@ -10,7 +10,9 @@ _POD = {
     **{"runAsNonRoot": True, "runAsUser": USER, "runAsGroup": USER, "fsGroup": USER},
     "seccompProfile": {"type": "RuntimeDefault"},
 }
-ACCOUNTS = {"DeployFlow": "churnflow-deploy"}  # the flow that asks Kubernetes for more than the others (argo/base/accounts.yaml)
+ACCOUNTS = {
+    "DeployFlow": "churnflow-deploy"
+}  # the flow that asks Kubernetes for more than the others (argo/base/accounts.yaml)
 _CONTAINER = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
 
 
@@ -22,7 +24,9 @@ def closed(template: dict[str, Any]) -> dict[str, Any]:
     accounts = {ACCOUNTS.get(flow, account) for account in accounts}
     own = {"serviceAccountName": ACCOUNTS[flow]} if flow in ACCOUNTS else {}
     templates = [
-        {**one, **own, "container": {**one["container"], "securityContext": _CONTAINER}} if one.get("container") else one
+        {**one, **own, "container": {**one["container"], "securityContext": _CONTAINER}}
+        if one.get("container")
+        else one
         for one in spec["templates"]
     ]
     more = {"serviceAccountName": accounts.pop()} if len(accounts) == 1 else {}
