@@ -4,14 +4,13 @@ import os
 import shlex
 import subprocess
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import base
 import launch
 import runs
+from churn.data import sources
 from churn.errors import ChurnError
-from churn.files import reader
 from churn.settings import commands
 from churn.settings.core import load
 from churn.settings.data import DataConfig, Source, any_made_up
@@ -54,7 +53,7 @@ def asked() -> str:
         source = launch.option("source")
         check(base.on_disk("description"), source)
         if source:
-            reader.files(Path(source).expanduser())
+            sources.named(source)
     return ""
 
 
