@@ -80,11 +80,11 @@ def flow(words: list[str], **environ: str) -> None:
             print(f"  {text}", flush=True)
 
 
-def announce(payload: dict[str, str]) -> None:
-    """On a cluster, the event that DataFlow waits for (config/deploy.toml); nothing elsewhere."""
+def announce(flow: str, payload: dict[str, str]) -> None:
+    """On a cluster, the event that the flow waits for (config/deploy.toml); nothing elsewhere."""
     from metaflow.plugins.argo.argo_events import ArgoEvent
 
-    event = base.DEPLOY.start["DataFlow"].event
+    event = base.DEPLOY.start[flow].event
     # The variable is Metaflow's own sign of a pod; its safe_publish raises outside of one, or hides every error.
     if event and "ARGO_WORKFLOW_TEMPLATE" in os.environ:
         ArgoEvent(event).publish(payload, ignore_errors=False)

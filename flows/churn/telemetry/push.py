@@ -14,6 +14,7 @@ made good by the next one. A run that was killed outright has no outcome and is 
 
 import contextlib
 import os
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from http.client import HTTPException
@@ -64,6 +65,11 @@ def quality(report: "Report") -> list[Sample]:
         prometheus_metrics.ROWS.of(report.rows, use="used"),
         prometheus_metrics.ROWS.of(report.set_aside, use="set_aside"),
     ]
+
+
+def arrived() -> list[Sample]:
+    """What ProbeFlow publishes when its own event has started it."""
+    return [prometheus_metrics.EVENT_ARRIVED.of(time.time())]
 
 
 def champion(model: "Registered") -> list[Sample]:
