@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Annotated, Any
 
-from churn.serving.request import Problem, Rejected
+from churn.serving.request import PROBE, Problem, Rejected
 from fastapi import Depends, FastAPI, Request, Response, Security
 from fastapi.security import APIKeyHeader, HTTPBearer
 from pydantic_core import to_json
@@ -119,7 +119,7 @@ class App(FastAPI):
                 logger.error("%s: no answer within %g s", request.url.path, self.seconds)
                 what = f"there was no answer within {self.seconds:g} s; ask again, or for less at once"
                 raise Rejected(503, what) from None
-        if answer.after is not None:
+        if answer.after is not None and PROBE not in request.headers:
             answer.background = BackgroundTask(self._in_thread if long else _now, answer.after)
         return answer
 

@@ -25,7 +25,7 @@ def on_cluster() -> bool:
     """Whether Bentos are served by the cluster. Raises ChurnError if the variable is neither."""
     named = os.environ[TARGET]
     if named not in ("laptop", "cluster"):
-        raise ChurnError(f"{TARGET}={named}: write laptop (the service of make serve) or cluster")
+        raise ChurnError(f"{TARGET}={named}: write laptop or cluster")
     return named == "cluster"
 
 

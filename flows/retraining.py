@@ -4,14 +4,13 @@ import os
 import shlex
 import subprocess
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import base
 import launch
 import runs
+from churn.data import sources
 from churn.errors import ChurnError
-from churn.files import reader
 from churn.settings import commands
 from churn.settings.core import load
 from churn.settings.data import DataConfig, Source, any_made_up
@@ -54,7 +53,7 @@ def asked() -> str:
         source = launch.option("source")
         check(base.on_disk("description"), source)
         if source:
-            reader.data_files(Path(source).expanduser())
+            sources.named(source)
     return ""
 
 
@@ -81,11 +80,11 @@ def flow(words: list[str], **environ: str) -> None:
             print(f"  {text}", flush=True)
 
 
-def announce(payload: dict[str, str]) -> None:
-    """On a cluster, the event that DataFlow waits for (config/deploy.toml); nothing elsewhere."""
+def announce(flow: str, payload: dict[str, str]) -> None:
+    """On a cluster, the event that the flow waits for (config/deploy.toml); nothing elsewhere."""
     from metaflow.plugins.argo.argo_events import ArgoEvent
 
-    event = base.DEPLOY.start["DataFlow"].event
+    event = base.DEPLOY.start[flow].event
     # The variable is Metaflow's own sign of a pod; its safe_publish raises outside of one, or hides every error.
     if event and "ARGO_WORKFLOW_TEMPLATE" in os.environ:
         ArgoEvent(event).publish(payload, ignore_errors=False)

@@ -8,6 +8,7 @@ import base
 import deploying
 import run
 from churn.registry import model_registry, versions
+from churn.serving import release
 from churn.settings.core import load
 from churn.settings.dataset import Dataset
 from churn.settings.train import TrainConfig
@@ -21,6 +22,7 @@ def main() -> None:
         description = load(Dataset, base.dataset_file(options.dataset))
         _print(_run(options, description.model))
         if options.command == "rollback" or versions.TARGETS.get(getattr(options, "to", "")) == model_registry.CHAMPION:
+            release.publish(release.champion(description))
             deploying.champion(description, run.here)
 
 

@@ -16,7 +16,7 @@ from churn.deployment.checks import Check
 from churn.registry import model_registry
 from churn.registry.model_registry import Registered
 from churn.serving import packaging
-from churn.serving.request import Row
+from churn.serving.request import PROBE, Row
 from churn.settings.deploy import Rollout
 from churn.training.onnx_scorer import Scorer
 
@@ -24,9 +24,6 @@ EXACT = 1e-5
 REQUESTS = 200
 SECONDS = 10.0
 KEYS = "CHURNFLOW_API_KEYS"  # the service's; one of them is ours
-PROBE = (
-    "X-Churnflow-Probe"  # what is asked with this header is answered, and neither counted as a prediction nor logged
-)
 GRACE = 0.002  # seconds that a comparison of two instances forgives
 
 

@@ -103,14 +103,15 @@ def answers(model: Registered, bento: str, served_url: str, breaking: bool) -> I
         yield Check("start", False, str(error))
         return
     yield Check("parity", worst <= onnx_scorer.PARITY, f"largest difference on {len(rows)} kept rows: {worst:.0e}")
-    yield _compatible(schema, served_url, breaking)
+    again = commands.say("deploy", DATASET=kept.dataset.name, VERSION=model.version, BREAKING="1")
+    yield _compatible(schema, served_url, breaking, again)
 
 
-def _compatible(schema: request_schema.Schema, served_url: str, breaking: bool) -> Check:
+def _compatible(schema: request_schema.Schema, served_url: str, breaking: bool, again: str) -> Check:
     if not served_url:
         return Check("request schema", True, "nothing is served yet")
     changes = request_schema.breaking(request_schema.of(served_url), schema)
     said = "; ".join(changes) or "takes all that the served one takes"
     if changes and not breaking:
-        said += f" (if no caller sends that: {commands.option('breaking')})"
+        said += f"; if no caller sends that: {again}"
     return Check("request schema", breaking or not changes, said)

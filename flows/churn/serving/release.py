@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -195,10 +196,18 @@ def package(dataset: Dataset) -> tuple[model_registry.Registered, str, float]:
     kept = reference.load(model)
     rows = kept.table.head(PROOF_ROWS)
     worst = packaging.prove(tag, kept.dataset, rows, rows["probability"].to_numpy())
-    address = bento_store.publish(tag)
-    if address is not None:
-        model_registry.client().set_model_version_tag(model.name, model.version, bento_store.TAG, address)
+    publish(model)
     return model, tag, worst
+
+
+def publish(model: model_registry.Registered) -> str | None:
+    """The address of the version's Bento in S3, which its tag says from now on; None where Bentos are not kept there."""
+    if not os.environ.get("CHURNFLOW_BENTOS"):
+        return None
+    address = bento_store.publish(packaging.package(model))
+    assert address is not None
+    model_registry.annotate(model, {bento_store.TAG: address})
+    return address
 
 
 def record(model: model_registry.Registered) -> dict[str, Any]:

@@ -23,6 +23,7 @@ ROWS = "rows"  # the key of predict_batch's list
 _typed_dict: Any = TypedDict  # its fields are known at run time only
 MOST_NAMED = 10  # unknown fields named in one answer
 MOST_PROBLEMS = 50  # named in one answer
+PROBE = "X-Churnflow-Probe"  # header: answered as any request, but no customer, so neither logged nor counted as one
 PREDICTION_ID = "^[0-9a-f]{32}$"
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Annotated, Literal
 
 from churn.errors import masked
-from churn.settings.core import Strict
+from churn.settings.core import Strict, check
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 EXPANDED_MEGABYTES = 2048  # of a file from anywhere, unless its [[source]] says otherwise
@@ -117,6 +117,16 @@ class Sql(_Place):
         if secret or (at and not re.fullmatch(r"[^/:@]*(:\$\{\w+\})?", account)):
             raise ValueError("the password does not belong into a file; write ${NAME} and set NAME in the environment")
         return url
+
+
+def place(path: str) -> File | Bucket | Http:
+    """The source that a path of this machine, or an address of s3://, gs://, az:// or https:// names. Raises ChurnError."""
+    scheme, found, _ = path.partition("://")
+    if found and scheme in ("s3", "gs", "az"):
+        return check(Bucket, {"kind": scheme, "url": path}, path)
+    if found and scheme in ("http", "https"):
+        return check(Http, {"kind": "http", "url": path}, masked(path))
+    return File(kind="file", path=path)
 
 
 Source = Annotated[Generate | File | Bucket | Http | Sql, Field(discriminator="kind")]
