@@ -14,12 +14,15 @@ FILE = "serve.toml"  # in a Bento, beside this module
 
 
 class Limits(Strict):
-    """Of one request: rows, bytes and seconds."""
+    """Of one request: rows, bytes and seconds; of all: connections, and large bodies at once."""
 
     rows: int = Field(default=10_000, ge=1)
     customer_bytes: int = Field(default=65_536, ge=1024)
     batch_bytes: int = Field(default=16_777_216, ge=1024)
+    header_bytes: int = Field(default=32_768, ge=1024)
     seconds: int = Field(default=10, ge=1)
+    connections: int = Field(default=500, ge=1)
+    batches: int = Field(default=2, ge=1)
 
 
 class ServeConfig(Strict):
