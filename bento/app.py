@@ -44,6 +44,7 @@ class Answer(Response):
     media_type = JSON
 
     def __init__(self, content: bytes, after: Callable[[], None] | None = None, **more: Any) -> None:
+        """Answer with ``content``; ``after`` is called once it is sent."""
         super().__init__(content, **more)
         self.after = after
 
@@ -53,13 +54,15 @@ class Gone(Exception):
 
 
 class App(FastAPI):
-    """An application that answers each request within ``seconds``. ``keys``: API keys; none means that no key is asked for.
-    ``about`` goes to FastAPI.
+    """An application that answers each request within ``seconds``.
+
+    ``keys``: API keys; none means that no key is asked for. ``about`` goes to FastAPI.
 
     Whatever a route raises is a traceback in the log, an answer in the one shape, and counted under the route's label.
     """
 
     def __init__(self, metrics: ServiceMetrics, seconds: float, keys: Sequence[bytes] = (), **about: Any) -> None:
+        """``seconds`` limits the time of a request; without ``keys`` none is required."""
         super().__init__(
             docs_url=None,
             redoc_url=None,
@@ -170,6 +173,7 @@ class Body:
     kind: str = JSON
 
     async def __call__(self, request: Request) -> bytes:
+        """The body of the request, checked and decompressed."""
         kind, encoding = (request.headers.get(name, "") for name in ("content-type", "content-encoding"))
         if kind.partition(";")[0].strip().lower() != self.kind:
             wanted = "JSON" if self.kind == JSON else "a file's bytes"
@@ -204,6 +208,7 @@ class Answered:
     service: App
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        """Answer one request (ASGI), and count it."""
         started, status = time.perf_counter(), 0
         scope[_UNTIL] = asyncio.get_running_loop().time() + self.service.seconds
         label = scope["path"] if scope["path"] in self.service.paths else _OTHER

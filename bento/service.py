@@ -39,9 +39,11 @@ class Front:
     """
 
     def __init__(self, bentoml_app: Any) -> None:
+        """``bentoml_app`` is BentoML's own application."""
         self._bentoml = bentoml_app
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Pass an ASGI event on."""
         if scope["type"] == "lifespan":
             scope["app"].middleware_stack = self
         handler = _started["app"] if scope["type"] == "http" else self._bentoml
@@ -59,6 +61,7 @@ class ChurnService:
     model = MODEL
 
     def __init__(self) -> None:
+        """Load the model and build the application."""
         from bento.endpoints import Endpoints
 
         self._endpoints = Endpoints(Scorer(MODEL.resolve().path, max(1, cores() // SETTINGS.workers)), SETTINGS)

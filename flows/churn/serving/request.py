@@ -50,6 +50,7 @@ class Problem:
     row: Annotated[int | None, Field(description="index in a batch")] = None
 
     def as_json(self) -> dict[str, Any]:
+        """The problem as the service sends it."""
         return {**vars(self), "value": _shown(self.value)}
 
 
@@ -57,6 +58,7 @@ class Rejected(Exception):
     """A request that is answered with ``status`` (4xx), a sentence, and its problems."""
 
     def __init__(self, status: int, message: str, problems: list[Problem] | None = None) -> None:
+        """``status`` is the HTTP status; ``problems`` are one for each field."""
         super().__init__(message)
         self.status, self.message, self.problems = status, message, problems or []
 
@@ -80,8 +82,10 @@ def _closed(**documented: Any) -> ConfigDict:
 
 @dataclass
 class Reader:
-    """Reads request bodies for ``dataset``. ``with_id`` lets a customer carry the id column, for the log; ``examples`` are shown
-    in the documentation."""
+    """Reads request bodies for ``dataset``.
+
+    ``with_id`` lets a customer carry the id column, for the log; ``examples`` are shown in the documentation.
+    """
 
     dataset: Dataset
     settings: InputSettings
@@ -90,6 +94,7 @@ class Reader:
     examples: list[Row] = field(default_factory=list)
 
     def __post_init__(self) -> None:
+        """Derive the fields from the data set."""
         given = request_fields.fields(self.dataset, self.settings, self.with_id)
         self._fields = set(given)
         # A TypedDict, not a BaseModel: any column name is a key of it, rows stay the plain dictionaries that scorer and log
@@ -154,7 +159,9 @@ class Reader:
 
     def _require_few_values(self, body: bytes) -> None:
         """A parsed value takes 20 times the memory of its two bytes of JSON: their number is bounded before they are parsed.
-        The commas within texts count as well, so four times as many are allowed as a full batch needs."""
+
+        The commas within texts count as well, so four times as many are allowed as a full batch needs.
+        """
         most = 4 * self.most_rows * (len(self._fields) + 1)
         if sum(map(body.count, (b",", b"[", b"{"))) > most:
             allowed = f"at most {most} values; send fewer rows at once"
