@@ -19,7 +19,8 @@ os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
 
 import bentoml
 from churn.errors import ChurnError
-from churn.training.onnx_scorer import Scorer, cores
+from churn.settings.cpus import cpus
+from churn.training.onnx_scorer import Scorer
 
 from bento.settings import settings
 
@@ -64,7 +65,7 @@ class ChurnService:
         """Load the model and build the application."""
         from bento.endpoints import Endpoints
 
-        self._endpoints = Endpoints(Scorer(MODEL.resolve().path, max(1, cores() // SETTINGS.workers)), SETTINGS)
+        self._endpoints = Endpoints(Scorer(MODEL.resolve().path, max(1, cpus() // SETTINGS.workers)), SETTINGS)
         _started["app"] = self._endpoints.app()
         sys.setswitchinterval(0.0005)  # the log's thread gives way to requests ten times sooner than by default
         gc.freeze()  # what is loaded now stays: full collections would only look at it again and again

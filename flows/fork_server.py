@@ -41,6 +41,7 @@ IMPORTS = {
         *_DVC,
     ),
     "score_flow.py": (*_ALL, "churn.validation.schema", "mlflow"),
+    "deploy_flow.py": (*_ALL, "mlflow"),
     "monitor_flow.py": (*_ALL, "mlflow", "nannyml"),
     "train_flow.py": (
         *_ALL,

@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,10 @@ from metaflow.plugins.cards.card_datastore import CardDatastore
 from metaflow.plugins.datastores.local_storage import LocalStorage
 from metaflow.plugins.datastores.s3_storage import S3Storage
 
+KILLED = (
+    b"The step's process was killed (SIGKILL), as the kernel does when memory runs out: give it more memory, or fewer rows, or "
+    b"one step at a time with METAFLOW_RUN_MAX_WORKERS=1."
+)
 PICKLED = 64  # bytes: more than pickle writes before the bytes of an artifact
 
 
@@ -22,6 +27,7 @@ def apply() -> None:
     _keep_cards_with_their_runs()
     _save_from_this_process()
     _store_tables_as_they_are()
+    _say_what_killed_a_step()
 
 
 def _keep_cards_with_their_runs() -> None:
@@ -97,3 +103,20 @@ def _store_tables_as_they_are() -> None:
         return io.BytesIO(gzip.compress(blob, 0)) if b"PAR1" in blob[:PICKLED] else pack(self, blob)
 
     ContentAddressedStore._pack_v1 = packed  # type: ignore[method-assign]
+
+
+def _say_what_killed_a_step() -> None:
+    """A step that the kernel killed says why that may be.
+
+    Of exit codes, Metaflow 2.19 names only a segmentation fault (metaflow/runtime.py, Worker.terminate).
+    """
+    from metaflow.runtime import Worker
+
+    terminate = Worker.terminate
+
+    def told(self: Worker) -> int:
+        if self._proc.wait() == -signal.SIGKILL and not self.killed:
+            self.emit_log(KILLED, self._stderr, system_msg=True)
+        return terminate(self)
+
+    Worker.terminate = told  # type: ignore[method-assign]

@@ -5,6 +5,8 @@ from collections.abc import Iterable
 
 import _flows  # noqa: F401 - first: it finds flows/
 import base
+import deploying
+import run
 from churn.registry import model_registry, versions
 from churn.settings.core import load
 from churn.settings.dataset import Dataset
@@ -19,6 +21,8 @@ def main() -> None:
         s3.check()
         description = load(Dataset, base.dataset_file(options.dataset))
         _print(_run(options, description.model))
+        if options.command == "rollback" or versions.TARGETS.get(getattr(options, "to", "")) == model_registry.CHAMPION:
+            deploying.champion(description, run.here)
 
 
 def _run(options: argparse.Namespace, model: str) -> Iterable[str]:

@@ -20,6 +20,7 @@ TELCO = ROOT.parent / "shared" / "data" / "telco_churn.csv"
 # Before metaflow, mlflow or bentoml read their settings: nothing of a test may touch the user's own state.
 _STATE = tempfile.TemporaryDirectory(prefix="churnflow-tests-")
 os.environ["CHURNFLOW_HOME"] = _STATE.name
+os.environ.setdefault("TMPDIR", tempfile.gettempdir())  # pytest's own folders outlive the state's
 for _name in (
     "METAFLOW_DATASTORE_SYSROOT_LOCAL",
     "DVC_SITE_CACHE_DIR",

@@ -7,6 +7,7 @@ import signal
 import sqlite3
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import kills
@@ -86,7 +87,7 @@ def test_what_an_interrupted_start_of_an_older_release_left_is_one_line(
         database.execute("DROP TABLE registered_model_aliases")
         database.execute("DELETE FROM alembic_version")
     before = file.read_bytes()
-    with pytest.raises(ChurnError, match="tables in it are half made .* move it away and run this again") as error:
+    with pytest.raises(ChurnError, match=r"tables in it are half made .* move it away and run this again") as error:
         mlflow_store.client()
     assert "\n" not in str(error.value)
     assert file.read_bytes() == before, "not a byte of it is touched"
@@ -100,11 +101,11 @@ def test_a_damaged_database_is_one_line_or_none(
     content = bytearray(file.read_bytes())
     content[bit // 8] ^= 1 << bit % 8
     file.write_bytes(content)
-    try:
+    with suppress(ChurnError):
         assert _opens(file)
-    except ChurnError as error:
-        assert "\n" not in str(error)
-        assert "no SQLite database, or a damaged one" in str(error)
+        return
+    with pytest.raises(ChurnError, match=r"^[^\n]* no SQLite database, or a damaged one[^\n]*$"):
+        _opens(file)
 
 
 @pytest.mark.slow

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from churn.errors import ChurnError
 from churn.registry import mlflow_store, model_registry, tracking
+from churn.storage import checksums
 
 
 def line(monkeypatch: pytest.MonkeyPatch, uri: str) -> str:
@@ -184,7 +185,8 @@ def test_the_files_of_a_version_are_those_it_was_registered_with(
     for name in ("model.onnx", "manifest.json"):
         (given / name).write_text(name)
     mlflow.log_artifacts(run, str(given), model_registry.FILES)
-    model = model_registry.Registered("m", "3", run, {model_registry.CHECKSUMS: model_registry._checksums(given)})
+    noted = checksums.text(checksums.files(given))
+    model = model_registry.Registered("m", "3", run, {model_registry.CHECKSUMS: noted})
     assert sorted(path.name for path in model_registry.fetch(model, tmp_path / "a").iterdir()) == [
         "manifest.json",
         "model.onnx",

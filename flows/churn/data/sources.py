@@ -9,12 +9,13 @@ from collections.abc import Callable, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
+from urllib.parse import parse_qsl, unquote
 
 from churn.data import casting, fetch, tables
 from churn.errors import ChurnError
 from churn.files import reader
 from churn.settings import commands
-from churn.settings.data import S3, File, Generate, Http, Source, Sql, any_made_up
+from churn.settings.data import Bucket, File, Generate, Http, Source, Sql, any_made_up
 from churn.settings.dataset import Dataset
 
 if TYPE_CHECKING:
@@ -57,30 +58,30 @@ def read(source: Source, dataset: Dataset) -> Rows:
         return tables.to_bytes(generate(dataset, source.rows, source.seed)), ()
     if isinstance(source, File):
         path = Path(source.path).expanduser()
-        return _whole(reader.data_files(path), dataset)
+        return _whole(reader.data_files(path), dataset, source.most_bytes)
     if isinstance(source, Sql):
         return persist(source, lambda: tables.to_bytes(tables.object_to_text(_query(source)))), ()
     with tempfile.TemporaryDirectory() as folder:
         files = persist(source, lambda: _fetch(source, Path(folder)))
         try:
-            data, notes = _whole(files, dataset)
+            data, notes = _whole(files, dataset, source.most_bytes)
         except ChurnError as error:
             raise ChurnError(f"{source.name}: {str(error).replace(f'{folder}/', '')}") from None
         return data, tuple(f"{source.name}: {note.replace(f'{folder}/', '')}" for note in notes)
 
 
-def _fetch(source: S3 | Http, folder: Path) -> list[Path]:
-    return fetch.from_s3(source, folder) if isinstance(source, S3) else fetch.from_http(source, folder)
+def _fetch(source: Bucket | Http, folder: Path) -> list[Path]:
+    return fetch.from_bucket(source, folder) if isinstance(source, Bucket) else fetch.from_http(source, folder)
 
 
-def _whole(files: Sequence[Path], dataset: Dataset) -> Rows:
+def _whole(files: Sequence[Path], dataset: Dataset, most_bytes: int) -> Rows:
     if len(files) == 1:
-        return tables.load(files[0])
-    parts, notes = zip(*map(tables.load, files), strict=True)
+        return tables.load(files[0], most_bytes)
+    parts, notes = zip(*(tables.load(file, most_bytes) for file in files), strict=True)
     return tables.to_bytes(tables.concatenate(parts, map(str, files), dataset)), tuple(chain(*notes))
 
 
-def persist(source: S3 | Http | Sql, attempt: Callable[[], Result]) -> Result:
+def persist(source: Bucket | Http | Sql, attempt: Callable[[], Result]) -> Result:
     """The result of ``attempt``, retried after each ``fetch.Unreachable``.
 
     Raises:
@@ -132,15 +133,19 @@ def _query(source: Sql) -> "pd.DataFrame":
 
 
 def _database(source: Sql) -> "sqlalchemy.URL":
+    """The address of the database. Account and query are put in after parsing: a password may hold any character."""
     import sqlalchemy
 
+    scheme, _, rest = source.url.partition("://")
+    rest, _, query = rest.partition("?")
+    account, _, place = rest.rpartition("@") if not rest.startswith("/") else ("", "", rest)  # SQLite's is a path
+    user, _, password = (expand(unquote(part), source.name) for part in account.partition(":"))
     try:
-        return sqlalchemy.make_url(expand(source.url, source.name))
-    except ValueError:  # its message may contain a part of the password
-        raise ChurnError(
-            f"{source.name}: the url is none: user, password, host, port or name is malformed; characters such as @ and / in "
-            "them are written as %40 and %2F"
-        ) from None
+        url = sqlalchemy.make_url(f"{scheme}://{expand(place, source.name)}")
+    except (ValueError, sqlalchemy.exc.ArgumentError):
+        raise ChurnError(f"{source.name}: the url is none: host, port or name is malformed; correct it") from None
+    more = {key: expand(value, source.name) for key, value in parse_qsl(query, keep_blank_values=True)}
+    return url.set(username=user or None, password=password or None).update_query_dict(more)
 
 
 def _first_line(error: Exception) -> str:

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 import numpy as np
+from churn.errors import ChurnError
 from churn.settings import expressions
 from churn.settings.dataset import Column, Dataset
 
@@ -21,7 +22,10 @@ def generate(dataset: Dataset, rows: int, seed: int) -> "pd.DataFrame":
     rng = np.random.default_rng(seed)
     made: dict[str, np.ndarray] = {}
     for name, text in dataset.generate.items():
-        values = expressions.evaluate(text, made, rng, rows)
+        try:
+            values = expressions.evaluate(text, made, rng, rows)
+        except ValueError as error:  # of numpy, for a negative deviation and the like
+            raise ChurnError(f"data set {dataset.name}: generate.{name}: {error}; correct the expression") from None
         if name == dataset.target:
             values = np.where(values.astype(bool), dataset.positive, dataset.negative)
         made[name] = values
@@ -65,5 +69,8 @@ def _typed(column: Column, values: np.ndarray) -> "pd.Series":
         return pd.Series(values.astype(float)).astype("Int64" if column.missing else "int64")
     if column.type == "number":
         return pd.Series(values.astype(float))
-    text = pd.Series(values, dtype="str")
+    series: pd.Series = pd.Series(values)
+    if values.dtype.kind == "f" and np.all(values[~np.isnan(values)] % 1 == 0):  # options that are numbers
+        series = series.astype("Int64")
+    text = series.astype("str")
     return text.where(text != "")

@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
-def load(path: Path) -> tuple[bytes, tuple[str, ...]]:
+def load(path: Path, most_bytes: int = reader.file_kinds.MOST_BYTES) -> tuple[bytes, tuple[str, ...]]:
     """The table in a file as Parquet bytes, and notes on how it was read; a Parquet file stays as it is if it can.
 
     Raises:
         ChurnError: The file cannot be read (see ``reader.read``).
     """
-    reading = reader.read(path)
+    reading = reader.read(path, most_bytes)
     return reading.parquet or _write(reading.table), reading.notes
 
 

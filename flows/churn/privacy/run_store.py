@@ -40,7 +40,7 @@ def places() -> list[Place]:
 
 @dataclass(frozen=True)
 class Blob:
-    """An artifact's content: whether the customer is in it as rows (``holds``) or in text (``names``), and whether it has rows."""
+    """An artifact's content: is the customer in it as rows (``holds``) or in text (``names``), and has it rows."""
 
     holds: bool
     names: bool

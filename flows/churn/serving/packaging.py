@@ -109,10 +109,11 @@ def _holds(folder: Path, files: Path) -> bool:
 
 
 def _digest(folder: Path) -> str:
-    """Eight hex digits that stand for the folder's files."""
+    """Eight hex digits that stand for the code below ``folder``, without what building and running it add."""
     found = hashlib.sha256()
-    for file in sorted(path for path in folder.rglob("*") if path.is_file()):
-        found.update(str(file.relative_to(folder)).encode() + b"\0" + file.read_bytes())
+    for file in sorted(path for part in ("bento", "churn") for path in (folder / part).rglob("*") if path.is_file()):
+        if "__pycache__" not in file.parts:
+            found.update(str(file.relative_to(folder)).encode() + b"\0" + file.read_bytes())
     return found.hexdigest()[:8]
 
 
@@ -126,12 +127,31 @@ def _store_model(champion: model_registry.Registered, tag: str, folder: Path) ->
     manifest = onnx_scorer.manifest(files)
     described = read(manifest["dataset"])
     manifest["model_version"] = champion.version
-    manifest["examples"] = json_rows(described, synthetic.generate(described, EXAMPLES, SEED))
+    manifest["examples"] = examples(described)
     with bentoml.models.create(tag, labels={"model_version": champion.version}) as model:
         shutil.copy(files / onnx_scorer.MODEL, model.path_of(onnx_scorer.MODEL))
         text = json.dumps(format_version.stamped(manifest, onnx_scorer.FORMAT), indent=1)
         Path(model.path_of(onnx_scorer.MANIFEST)).write_text(text, encoding="utf-8")
         model.info.labels[_CHECKSUM] = _model_digest(Path(model.path))
+
+
+def examples(described: Dataset) -> list[dict[str, Any]]:
+    """The made-up customers that a Bento's manifest carries."""
+    return json_rows(described, synthetic.generate(described, EXAMPLES, SEED))
+
+
+def require_whole(tag: str) -> str:
+    """The tag of a Bento of this machine's store. Raises ChurnError if it is not there, or not as it was built."""
+    import bentoml
+
+    with bento_store.explained():
+        found = bentoml.get(tag)
+    harmed = [str(one.tag) for one in found.info.models if not _unharmed(bentoml.models.get(one.tag))]
+    if tag.rpartition("-")[2] != _digest(Path(found.path, "src")):
+        harmed.append(tag)
+    if harmed:
+        raise ChurnError(f"{tag}: its checksum is not that of its build: {', '.join(harmed)}; it is not served")
+    return tag
 
 
 def _unharmed(model: Any) -> bool:
@@ -240,15 +260,19 @@ def prove(tag: str, dataset: Dataset, table: "pd.DataFrame", expected: np.ndarra
 
     Raises ChurnError above ``scoring.PARITY``.
     """
-    rows = json_rows(dataset, table)
     with tempfile.TemporaryDirectory() as log, served(tag, CHURNFLOW_PREDICTIONS=log) as url:  # these are no customers
-        answers = post(f"{url}/predict_batch", {"rows": rows})
-        single = post(f"{url}/predict", rows[0])
-    found = np.array([answer["probability"] for answer in answers])
-    worst = float(max(np.abs(found - expected).max(), abs(single["probability"] - expected[0])))
+        worst = differ(url, json_rows(dataset, table), expected)
     if worst > onnx_scorer.PARITY:
         raise ChurnError(f"{tag}: answers differ from the model's by {worst:.1e} (allowed: {onnx_scorer.PARITY:.0e})")
     return worst
+
+
+def differ(url: str, rows: list[dict[str, Any]], expected: np.ndarray) -> float:
+    """The largest difference between the service's probabilities and those ``expected``, asked for at once and one by one."""
+    answers = post(f"{url}/predict_batch", {"rows": rows})
+    single = post(f"{url}/predict", rows[0])
+    found = np.array([answer["probability"] for answer in answers])
+    return float(max(np.abs(found - expected).max(), abs(single["probability"] - expected[0])))
 
 
 def json_rows(dataset: Dataset, table: "pd.DataFrame") -> list[dict[str, Any]]:

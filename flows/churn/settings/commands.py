@@ -74,6 +74,16 @@ TARGETS: dict[str, tuple[str, *tuple[tuple[str, ...], ...]]] = {
     "erase": ("scripts/privacy.py", ("DATASET", "--dataset", "{DATASET}"), ("", "erase", "{ID}")),
     "predict": ("scripts/predict.py", ("", "{FILE}"), ("URL", "--url", "{URL}")),
     "drift-demo": ("scripts/drift_demo.py", ("RETRAIN", "--retrain")),
+    "deploy": (
+        "flows/deploy_flow.py",
+        _DESCRIPTION,
+        ("", "run"),
+        ("VERSION", "--model-version", "{VERSION}"),
+        ("BENTO", "--bento", "{BENTO}"),
+        ("BREAKING", "--breaking"),
+        ("PORT", "--port", "{PORT}"),
+        ("IMAGE", "--image", "{IMAGE}"),
+    ),
     "card": ("flows/{FLOW}_flow.py", ("", "card", "view", "{RUN}")),
 }
 

@@ -15,7 +15,7 @@ class Strict(BaseModel):
 
 
 Model = TypeVar("Model", bound=Strict)
-KINDS = ("generate", "file", "s3", "http", "sql")  # kinds of [[source]] (see ``settings.data``)
+KINDS = ("generate", "file", "s3", "gs", "az", "http", "sql")  # kinds of [[source]] (see ``settings.data``)
 
 
 def parse(model: type[Model], text: str, file: str | Path) -> Model:

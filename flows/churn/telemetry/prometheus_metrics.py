@@ -84,6 +84,15 @@ SCORES = {
 }
 MODEL = (VERSION_INFO, PROMOTED, *SCORES.values())
 
+# DeployFlow.
+DEPLOYMENTS = Metric(
+    "deployments_total", "deployments that ended so: kept, rolled back, refused, interrupted", ("outcome",)
+)
+DEPLOYMENT_SECONDS = Metric(
+    "deployment_duration_seconds", "seconds from the first new instance to the verdict, the last time"
+)
+DEPLOYMENT = (DEPLOYMENTS, DEPLOYMENT_SECONDS)
+
 # MonitorFlow: the newest window of the prediction log against the champion's holdout. What could not be measured is NaN,
 # which no rule fires on; the thresholds are those that MonitorFlow used, so that no rule needs a second set.
 SEVERITY = Metric("monitoring_severity", "verdict of the last MonitorFlow: 0 ok, 1 warn, 2 alert")

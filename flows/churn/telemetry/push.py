@@ -100,9 +100,13 @@ def _write(file: Path, families: list["Family"]) -> None:
     kept = [family for family in _read(file) if family.name not in replaced]
     text = generate_latest(SimpleNamespace(collect=lambda: [*kept, *families]))
     file.parent.mkdir(parents=True, exist_ok=True)
+    # The one part of the state that others may read: node_exporter, which has an account of its own. It names no customer.
+    STATE.chmod(STATE.stat().st_mode | 0o011)
+    file.parent.chmod(0o755)
     half = file.with_name(f".{file.name}.{os.getpid()}")
     try:
         half.write_bytes(text)
+        half.chmod(0o644)
         half.replace(file)
     finally:
         half.unlink(missing_ok=True)

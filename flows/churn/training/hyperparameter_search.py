@@ -10,6 +10,7 @@ import numpy as np
 from churn.data import features
 from churn.errors import ChurnError
 from churn.settings import commands
+from churn.settings.cpus import cpus
 from churn.settings.dataset import Dataset
 from churn.settings.environment import FLOWS, IN_POD
 from churn.settings.train import Family, Search
@@ -118,9 +119,7 @@ def jobs(search: Search, families: int) -> int:
     ``search.cpus``, else its share of this machine's CPUs, so that families tuned side by side never use more than there are.
     The limits of containers count; a pod has its CPUs to itself.
     """
-    from joblib import cpu_count
-
-    return search.cpus or max(1, cpu_count() // (1 if IN_POD else families))
+    return search.cpus or max(1, cpus() // (1 if IN_POD else families))
 
 
 def shares(search: Search, trials: int) -> list[float]:
@@ -169,7 +168,6 @@ def _backend(name: str, jobs: int) -> Any:
     if name == "ray":
         import os
 
-        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing phones home
         import ray
         from ray.util.joblib import register_ray
 
