@@ -50,9 +50,11 @@ class Front:
     """
 
     def __init__(self, bentoml_app: Any) -> None:
+        """``bentoml_app`` is BentoML's own application."""
         self._bentoml = bentoml_app
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Pass an ASGI event on."""
         if scope["type"] == "lifespan":
             scope["app"].middleware_stack = self
         handler = _started["app"] if scope["type"] == "http" else self._bentoml
@@ -70,6 +72,7 @@ class ChurnService:
     model = MODEL
 
     def __init__(self) -> None:
+        """Load the model and build the application."""
         from bento import http_protocol
         from bento.endpoints import Endpoints
 

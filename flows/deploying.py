@@ -41,8 +41,10 @@ def target(dataset: Dataset, run: str, port: str = "", image: str = "") -> "Targ
 
 
 def carry_out(place: "Target", verified: "Verified", run: str, attempt: int) -> "Outcome":
-    """The deployment, unless verification refuses it. A second ``attempt`` is made when the first one died: then what it left
-    is rolled back."""
+    """The deployment, unless verification refuses it.
+
+    A second ``attempt`` is made when the first one died: then what it left is rolled back.
+    """
     from churn.deployment import record, rollout
 
     plan, checks = verified.plan, list(verified.checks)

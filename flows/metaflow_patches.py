@@ -59,8 +59,10 @@ def close_pods() -> None:
 
 
 def say_refusals() -> None:
-    """A full disk is said in a line (``churn.errors``). Metaflow writes runs, artifacts and cards outside of every step, and
-    shows the traceback of each process that fails there (metaflow/cli.py, main).
+    """A full disk is said in a line (``churn.errors``).
+
+    Metaflow writes runs, artifacts and cards outside of every step, and shows the traceback of each process that fails there
+    (metaflow/cli.py, main).
     """
     from metaflow import cli
 
@@ -77,8 +79,10 @@ def say_refusals() -> None:
 
 
 def _save_from_this_process() -> None:
-    """A step's artifacts go to S3 one after the other: beyond 10, Metaflow starts an interpreter and workers to send them
-    in parallel, which takes longer than sending a few dozen small ones (metaflow/plugins/datastores/s3_storage.py).
+    """Upload the artifacts of a step to S3 one after the other.
+
+    Beyond 10, Metaflow starts an interpreter and workers to upload them in parallel, which takes longer than uploading a few
+    dozen small ones (metaflow/plugins/datastores/s3_storage.py).
     """
     save = S3Storage.save_bytes
 
@@ -89,8 +93,9 @@ def _save_from_this_process() -> None:
 
 
 def _store_tables_as_they_are() -> None:
-    """Parquet is compressed already: Metaflow's gzip of it takes a second for a million customers, and gains 2 %. What is
-    stored instead is gzip without compression, so that any Metaflow client can read it.
+    """Parquet is compressed already: Metaflow's gzip of it takes a second for a million customers, and gains 2 %.
+
+    What is stored instead is gzip without compression, so that any Metaflow client can read it.
     """
     pack = ContentAddressedStore._pack_v1
 
@@ -101,8 +106,10 @@ def _store_tables_as_they_are() -> None:
 
 
 def _say_what_killed_a_step() -> None:
-    """A step that the kernel killed says why it may be: of exit codes Metaflow 2.19 names a segmentation fault alone
-    (metaflow/runtime.py, Worker.terminate)."""
+    """A step that the kernel killed says why that may be.
+
+    Of exit codes, Metaflow 2.19 names only a segmentation fault (metaflow/runtime.py, Worker.terminate).
+    """
     from metaflow.runtime import Worker
 
     terminate = Worker.terminate

@@ -1,5 +1,7 @@
-"""One deployment from the first new instance to the verdict. What begins a roll-out also ends it: whatever goes wrong in
-between, the former Bento is served again."""
+"""One deployment from the first new instance to the verdict.
+
+What begins a roll-out also ends it: whatever goes wrong in between, the former Bento is served again.
+"""
 
 import signal
 import time
@@ -9,7 +11,7 @@ from dataclasses import dataclass, field
 from types import FrameType
 
 from churn.deployment import smoke, watch
-from churn.deployment.checks import Check, Failed, require
+from churn.deployment.checks import DeploymentCheck, Failed, require
 from churn.deployment.smoke import Latency
 from churn.deployment.target import Instance, Target
 from churn.errors import ChurnError
@@ -33,12 +35,15 @@ class Plan:
 
 @dataclass
 class Outcome:
-    """How a deployment ended and why; its checks in their order, what was seen when (seconds since it began), the latencies of
-    both versions one request after the other, and of the callers' own requests."""
+    """How a deployment ended, and why.
+
+    It holds its checks in order, what was seen when (seconds since it began), the latencies of both versions one request
+    after the other, and those of the requests of callers.
+    """
 
     verdict: str = ""
     reason: str = ""
-    checks: list[Check] = field(default_factory=list)
+    checks: list[DeploymentCheck] = field(default_factory=list)
     timeline: list[tuple[float, str, str]] = field(default_factory=list)
     latencies: list[Latency] = field(default_factory=list)
     seconds: float = 0.0
@@ -126,7 +131,7 @@ class Deployment:
             raise Failed(bad[0])
         return found
 
-    def _require(self, found: Iterator[Check]) -> None:
+    def _require(self, found: Iterator[DeploymentCheck]) -> None:
         checks = list(found)
         self.outcome.checks += checks
         require(checks)

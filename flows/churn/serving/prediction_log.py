@@ -64,8 +64,10 @@ def schema(dataset: Dataset, with_id: bool = False) -> "pyarrow.Schema":
 
 
 def holdout(scorer: "Scorer", table: "pd.DataFrame") -> "pyarrow.Table":
-    """The scorer's answers for a table with known outcomes, rows in order: probability (float64), decision and outcome
-    (bool), then the raw feature columns as in ``schema``. Raises ChurnError as ``schema`` does.
+    """The predictions of the scorer for a table with known outcomes, in the order of its rows.
+
+    The columns are probability (float64), decision and outcome (bool), then the raw features as in ``schema``. Raises
+    ChurnError as ``schema`` does.
     """
     import pyarrow as pa
     from churn.data import features

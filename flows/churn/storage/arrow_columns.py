@@ -8,7 +8,9 @@ if TYPE_CHECKING:
 
 
 def column(values: Sequence[Any], kind: "pyarrow.DataType") -> "pyarrow.Array":
-    """``pa.array`` for the types of the log. That one imports pandas where it is installed (40 MB in a worker, and half a
+    """``pa.array`` for the types of the log.
+
+    That one imports pandas where it is installed (40 MB in a worker, and half a
     second), only to ask whether the list is one of its own.
     """
     import numpy as np
