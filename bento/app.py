@@ -91,7 +91,8 @@ class App(FastAPI):
     ) -> None:
         """POST ``path``: ``work`` on the body's bytes.
 
-        What is ``long`` is done in a thread: others are answered meanwhile. Of bodies with more than ``small`` bytes, ``batches`` are held at once.
+        What is ``long`` is done in a thread: others are answered meanwhile. Of bodies with more than ``small`` bytes,
+        ``batches`` are held at once.
         """
 
         async def endpoint(request: Request, content: bytes = Depends(body)) -> Response:
