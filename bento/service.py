@@ -68,7 +68,7 @@ class ChurnService:
         self._endpoints: Endpoints | None = None
         try:
             proof, threads = Path(__file__).with_name(self_test.FILE), max(1, cpus() // SETTINGS.workers)
-            self._endpoints = Endpoints(self_test.scorer(Path(MODEL.resolve().path), proof, threads), SETTINGS)
+            self._endpoints = Endpoints(self_test.proven_scorer(Path(MODEL.resolve().path), proof, threads), SETTINGS)
             _started["app"] = self._endpoints.app()
         except Exception as error:  # whatever it is: a worker that died of it would only be started again
             logger.critical("not ready: %s", error, exc_info=None if isinstance(error, ChurnError) else error)
