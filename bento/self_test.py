@@ -13,7 +13,7 @@ from churn.training.onnx_scorer import PARITY, Scorer
 FILE = "proof.json"  # in a Bento, beside this module: the files' checksums, and the probabilities of the manifest's examples
 
 
-def scorer(folder: Path, proof: Path, threads: int) -> Scorer:
+def proven_scorer(folder: Path, proof: Path, threads: int) -> Scorer:
     """The model in ``folder``, ready to score. Raises ChurnError if it is not the one that was packed."""
     noted = json.loads(proof.read_text(encoding="utf-8"))
     if harmed := checksums.harmed(folder, noted["files"]):

@@ -80,7 +80,7 @@ class ChurnService:
         http_protocol.Protocol.limits = SETTINGS.limits
         try:
             proof, threads = Path(__file__).with_name(self_test.FILE), max(1, cpus() // SETTINGS.workers)
-            self._endpoints = Endpoints(self_test.scorer(Path(MODEL.resolve().path), proof, threads), SETTINGS)
+            self._endpoints = Endpoints(self_test.proven_scorer(Path(MODEL.resolve().path), proof, threads), SETTINGS)
             _started["app"] = app = self._endpoints.app()
             http_protocol.Protocol.refusal = app.unheard
         except Exception as error:  # whatever it is: a worker that died of it would only be started again

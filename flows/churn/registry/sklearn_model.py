@@ -60,7 +60,7 @@ def _distribution(module: str) -> str:
         return packages_distributions()[module][0]
 
 
-def log(run: str, whole: "Pipeline", example: "pd.DataFrame") -> tuple[str, str]:
+def log_pipeline(run: str, whole: "Pipeline", example: "pd.DataFrame") -> tuple[str, str]:
     """Log the pipeline under ``run``: MLflow's address of the model, and the checksum of its skops file.
 
     The checksum is that of the file in the store, which has answered as ``whole`` does. Raises ChurnError if it has not.
