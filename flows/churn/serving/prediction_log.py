@@ -205,34 +205,10 @@ def encode(wanted: "pyarrow.Schema", rows: Sequence[tuple[Any, ...]]) -> bytes:
     import pyarrow as pa
     from pyarrow import parquet
 
-    columns = [_array(values, field.type) for values, field in zip(zip(*rows, strict=True), wanted, strict=True)]
+    columns = [pa.array(values, field.type) for values, field in zip(zip(*rows, strict=True), wanted, strict=True)]
     out = pa.BufferOutputStream()
     parquet.write_table(pa.Table.from_arrays(columns, schema=wanted), out, compression="zstd")
     return out.getvalue().to_pybytes()
-
-
-def _array(values: Sequence[Any], kind: "pyarrow.DataType") -> "pyarrow.Array":
-    """``pa.array`` for the types of the log. That one imports pandas where it is installed (40 MB in a worker, and half a
-    second), only to ask whether the list is one of its own.
-    """
-    import numpy as np
-    import pyarrow as pa
-
-    gaps = None in values
-    there = pa.py_buffer(np.packbits([value is not None for value in values], bitorder="little")) if gaps else None
-    if pa.types.is_string(kind):
-        texts = ["" if value is None else value for value in values] if gaps else values
-        content = "".join(texts).encode()
-        # A byte a character means that the lengths are known already.
-        parts = texts if content.isascii() else [text.encode() for text in texts]
-        offsets = np.cumsum([0, *map(len, parts)], dtype=np.int32)
-        return pa.Array.from_buffers(kind, len(values), [there, pa.py_buffer(offsets), pa.py_buffer(content)])
-    filled = [0 if value is None else value for value in values] if gaps else values
-    if pa.types.is_boolean(kind):
-        bits = np.packbits(np.array(filled, dtype=bool), bitorder="little")
-    else:
-        bits = np.array(filled, dtype=np.float64 if pa.types.is_floating(kind) else np.int64)
-    return pa.Array.from_buffers(kind, len(values), [there, pa.py_buffer(bits)])
 
 
 def part_name(kind: str, microseconds: int, name: str = "") -> str:
