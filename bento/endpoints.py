@@ -175,7 +175,7 @@ class Endpoints:
         """Probability, decision, threshold and expected profit of each customer."""
         scorer, worth = self._scorer, self._scorer.worth
         decisions = scorer.decide(columns, found).tolist()
-        limits = expected_profit.thresholds(worth, columns, len(found), scorer.threshold).tolist()
+        limits = expected_profit.decision_thresholds(worth, columns, len(found), scorer.threshold).tolist()
         profits: list[float | None] = [None] * len(found)
         if worth is not None:
             profits = [None if v != v else v for v in expected_profit.expected(worth, columns, found).tolist()]

@@ -5,6 +5,7 @@ routes, so that limits, keys and errors are the same everywhere. In a Bento this
 """
 
 import gc
+import logging
 import os
 import sys
 from pathlib import Path
@@ -20,9 +21,11 @@ os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
 import bentoml
 from churn.errors import ChurnError
 from churn.settings.cpus import cpus
-from churn.training.onnx_scorer import Scorer
 
+from bento import self_test
 from bento.settings import settings
+
+logger = logging.getLogger("bentoml.churn")
 
 MODEL = bentoml.models.BentoModel(Path(__file__).with_name("model.txt").read_text(encoding="utf-8"))
 try:
@@ -62,15 +65,22 @@ class ChurnService:
     def __init__(self) -> None:
         from bento.endpoints import Endpoints
 
-        self._endpoints = Endpoints(Scorer(MODEL.resolve().path, max(1, cpus() // SETTINGS.workers)), SETTINGS)
-        _started["app"] = self._endpoints.app()
+        self._endpoints: Endpoints | None = None
+        try:
+            proof, threads = Path(__file__).with_name(self_test.FILE), max(1, cpus() // SETTINGS.workers)
+            self._endpoints = Endpoints(self_test.scorer(Path(MODEL.resolve().path), proof, threads), SETTINGS)
+            _started["app"] = self._endpoints.app()
+        except Exception as error:  # whatever it is: a worker that died of it would only be started again
+            logger.critical("not ready: %s", error, exc_info=None if isinstance(error, ChurnError) else error)
+            _started["app"] = self_test.Unready(str(error))
         sys.setswitchinterval(0.0005)  # the log's thread gives way to requests ten times sooner than by default
         gc.freeze()  # what is loaded now stays: full collections would only look at it again and again
 
     @bentoml.on_shutdown
     def close(self) -> None:
         """Write what is left of the log."""
-        self._endpoints.close()
+        if self._endpoints is not None:
+            self._endpoints.close()
 
 
 ChurnService.add_asgi_middleware(Front)  # type: ignore[attr-defined]  # the decorator made it a bentoml.Service

@@ -44,7 +44,7 @@ class DeployFlow(base.Flow):
         dataset, run = base.read(Dataset, self.description), f"{current.flow_name}/{current.run_id}"
         target = deploying.target(dataset, run, self.port, self.image)
         self.outcome = deploying.carry_out(target, self.verified, run, current.retry_count)
-        base.show(current.card["deployment"], deployment_card.parts(self.verified.plan, self.outcome))
+        base.render(current.card["deployment"], deployment_card.parts(self.verified.plan, self.outcome))
         self.next(self.conclude)
 
     @base.skippable

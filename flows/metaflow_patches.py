@@ -6,7 +6,7 @@ import signal
 from pathlib import Path
 from typing import Any
 
-from churn.errors import refusal
+from churn.errors import os_error_message
 from churn.settings import deploy
 from metaflow.datastore.content_addressed_store import ContentAddressedStore
 from metaflow.exception import MetaflowException
@@ -67,7 +67,7 @@ def say_refusals() -> None:
     shown = cli.print_unknown_exception
 
     def told(error: Exception) -> None:
-        said = refusal(error)
+        said = os_error_message(error)
         if said is None:
             shown(error)
         else:

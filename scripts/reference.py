@@ -122,7 +122,7 @@ def settings() -> Iterator[str]:
 def _table(name: str, model: type[Strict], said: dict[tuple[str, str], str]) -> Iterator[str]:
     kind = model.model_fields.get("kind")
     if name:
-        yield f"\n### `{name}`" + (f' with `kind = "{typing.get_args(kind.annotation)[0]}"`' if kind else "")
+        yield f"\n### `{name}`" + (f" of kind {_words(kind.annotation)}" if kind else "")
     yield f"\n{prose(model)}"
     rows = [
         (f"`{key}`", takes(field), _default(field), _comment(said, name.strip("[]"), key))

@@ -3,7 +3,6 @@ one succeeds."""
 
 import os
 import subprocess
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -104,17 +103,9 @@ def test_a_bucket_that_is_down_is_named(in_bucket: Server, telco: Dataset, monke
 
 
 @pytest.fixture(scope="module")
-def crm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[postgres.Server]:
-    programs = postgres.programs()
-    if programs is None:
-        pytest.skip("PostgreSQL is not installed (Debian package postgresql)")
-    with tempfile.TemporaryDirectory() as folder:  # pytest's own folders are closed to the server's user
-        Path(folder).chmod(0o755)
-        place = Path(folder, "server")
-        place.mkdir()
-        server = postgres.Server(place, programs).start()
+def crm() -> Iterator[postgres.Server]:
+    with postgres.running() as server:
         yield server
-        server.stop()
 
 
 def test_postgresql_gives_its_query_and_a_refusal_stops_with_its_name(

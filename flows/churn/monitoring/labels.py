@@ -29,19 +29,27 @@ class Labels:
     others: int = 0
 
 
-def from_log(reference: "Reference", file: str, days: int, until: datetime, at: str | None = None) -> Labels:
+def from_log(
+    reference: "Reference",
+    file: str,
+    days: int,
+    until: datetime,
+    at: str | None = None,
+    damaged: set[str] | None = None,
+) -> Labels:
     """The outcomes of the champion's predictions of the ``days`` before ``until``.
 
     They are taken from the feedback in the log and from ``file``, if one is given; of several for a prediction, the last counts.
+    ``damaged``: see ``prediction_log.read``.
     """
     import pandas as pd
 
     start = until - timedelta(days=days)
-    told = prediction_log.read_feedback(start, until, at)[["prediction_id", "outcome"]]
+    told = prediction_log.read_feedback(start, until, at, damaged)[["prediction_id", "outcome"]]
     if file:
         told = pd.concat([told, read(file, reference.dataset)])
     told = told.drop_duplicates("prediction_id", keep="last")
-    known = prediction_log.answers(told.prediction_id.tolist(), start, until, at) if len(told) else _none()
+    known = prediction_log.answers(told.prediction_id.tolist(), start, until, at, damaged) if len(told) else _none()
     own = known[known.model_version == reference.model.version]
     table = own.merge(told, on="prediction_id")
     return Labels(table, len(told) - len(known), len(known) - len(own))

@@ -45,10 +45,18 @@ class Subject:
         return None if secret is None else keyed_ids.keyed(self.id, secret)
 
     @cached_property
-    def _pattern(self) -> re.Pattern[bytes]:
+    def _forms(self) -> list[bytes]:
+        """The id as text, JSON, HTML and addresses write it."""
         forms = {self.id, html.escape(self.id), json.dumps(self.id)[1:-1], quote(self.id, safe="")}
-        ascii_word = rb"(?<![0-9A-Za-z])(?:%s)(?![0-9A-Za-z])"
-        return re.compile(ascii_word % b"|".join(re.escape(form.encode()) for form in sorted(forms)))
+        return [form.encode() for form in sorted(forms)]
+
+    @cached_property
+    def _pattern(self) -> re.Pattern[bytes]:
+        return re.compile(rb"(?<![0-9A-Za-z])(?:%s)(?![0-9A-Za-z])" % b"|".join(map(re.escape, self._forms)))
+
+    def within(self, content: bytes) -> bool:
+        """Whether the id's bytes are anywhere in the content, also beside others as databases and Arrow put them."""
+        return not self.short and any(form in content for form in self._forms)
 
     def named_in(self, text: bytes | str) -> bool:
         """Whether text names the customer."""

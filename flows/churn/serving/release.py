@@ -12,7 +12,7 @@ from churn import format_version
 from churn.data import customer_keys
 from churn.data.snapshots import Snapshot, load
 from churn.errors import ChurnError
-from churn.registry import champion_challenger, gate, holdout_looks, model_registry, tracking
+from churn.registry import champion_challenger, gate, holdout_looks, model_registry, sklearn_model, tracking
 from churn.registry.gate import Gate
 from churn.registry.training_record import Training
 from churn.serving import bento_store, packaging, prediction_log, reference
@@ -41,7 +41,7 @@ def lineage(data_version: str, training: str, config: TrainConfig) -> dict[str, 
         "metaflow_run": training,
         "config_hash": fingerprint(config),
         **tracking.git_state(),
-        "packages": " ".join(model_registry.packages(*estimators.libraries(config))),
+        "packages": " ".join(sklearn_model.packages(*estimators.libraries(config))),
     }
 
 

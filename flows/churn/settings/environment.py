@@ -70,7 +70,7 @@ def private(path: str, flags: int) -> int:
 PROFILES = ROOT / "config" / "profiles"
 
 
-def profile() -> dict[str, str]:
+def profile_variables() -> dict[str, str]:
     """The variables of the profile that CHURNFLOW_PROFILE names (default: local), a file in config/profiles.
 
     Empty in a Bento, whose service needs no profile.
@@ -117,7 +117,7 @@ def set_defaults() -> None:
     os.umask(0o077)
     os.environ.setdefault("TMPDIR", _temporary())
     os.environ.setdefault("METAFLOW_TEMPDIR", os.environ["TMPDIR"])  # S3 transfers; otherwise in the working directory
-    for name, value in {**DEFAULTS, **profile()}.items():
+    for name, value in {**DEFAULTS, **profile_variables()}.items():
         os.environ.setdefault(name, value)
     if str(FLOWS) not in sys.path:
         sys.path.insert(0, str(FLOWS))

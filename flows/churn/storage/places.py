@@ -40,7 +40,7 @@ class Place:
         return f"{self.address.rstrip('/')}/{name}"
 
     def entries(self, under: str = "") -> Iterator[Entry]:
-        """Everything whose name begins with ``under``; nothing if the place is not there. A half-written file of ours is removed."""
+        """All whose name begins with ``under``; nothing if the place is not there. A half-written file of ours is removed."""
         if not self.address.startswith("s3://"):
             yield from self._files(under)
             return

@@ -68,7 +68,7 @@ class Fold:
     test_rows: np.ndarray
 
 
-def prepare(family: Family, search: Search, dataset: Dataset, train: "pd.DataFrame") -> list[Fold]:
+def prepare_folds(family: Family, search: Search, dataset: Dataset, train: "pd.DataFrame") -> list[Fold]:
     """Fit the preprocessing on the training part of each fold, once for all trials."""
     inputs, outcome = features.frame(dataset, train), features.outcome(dataset, train)
     made = []
@@ -92,7 +92,7 @@ def tune(family: Family, search: Search, dataset: Dataset, train: "pd.DataFrame"
 
     started = time.monotonic()
     deadline = time.time() + (search.seconds or math.inf)  # wall clock, as workers may be other machines
-    prepared = prepare(family, search, dataset, train)
+    prepared = prepare_folds(family, search, dataset, train)
     settings = list(ParameterSampler(estimators.distributions(family), family.iterations, random_state=search.seed))
     finished: dict[int, tuple[Trial, list[np.ndarray]]] = {}
     alive, stopped = list(range(len(settings))), False
