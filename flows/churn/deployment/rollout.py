@@ -10,12 +10,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import FrameType
 
-from churn.deployment import smoke, watch
+from churn.deployment import shadow, smoke, watch
 from churn.deployment.checks import DeploymentCheck, Failed, require
+from churn.deployment.shadow import Shadow
 from churn.deployment.smoke import Latency
 from churn.deployment.target import Instance, Target
 from churn.errors import ChurnError
 from churn.registry.model_registry import Registered
+from churn.serving import reference
 from churn.settings.deploy import Rollout
 
 KEPT, BACK, REFUSED, CUT = "kept", "rolled back", "refused", "interrupted"  # how a deployment ends
@@ -38,7 +40,7 @@ class Outcome:
     """How a deployment ended, and why.
 
     It holds its checks in order, what was seen when (seconds since it began), the latencies of both versions one request
-    after the other, and those of the requests of callers.
+    after the other, and what the new version would have answered before.
     """
 
     verdict: str = ""
@@ -46,6 +48,7 @@ class Outcome:
     checks: list[DeploymentCheck] = field(default_factory=list)
     timeline: list[tuple[float, str, str]] = field(default_factory=list)
     latencies: list[Latency] = field(default_factory=list)
+    shadow: Shadow | None = None
     seconds: float = 0.0
 
 
@@ -88,6 +91,11 @@ class Deployment:
         self.outcome.latencies = smoke.race(new.url, old, rows, versions)
         self._require(smoke.quick(self.outcome.latencies, self._rule))
         self._event("deployment", "smoke test passed")
+        if self._rule.shadow_rows:
+            self.outcome.shadow = shadow.compare(
+                new.url, reference.load(self._plan.model).dataset, self._rule.shadow_rows
+            )
+            self._event("deployment", f"{self.outcome.shadow.rows} predictions of the last day asked for again")
 
     def _watch(self) -> None:
         looked = watch.Watch()
