@@ -14,7 +14,7 @@ from typing import Annotated, Any
 
 from churn.serving import api_keys
 from churn.serving.api_keys import PREDICT, Keys
-from churn.serving.request import Problem, Rejected
+from churn.serving.request import PROBE, Problem, Rejected
 from fastapi import Depends, FastAPI, Request, Response, Security
 from fastapi.security import APIKeyHeader, HTTPBearer
 from pydantic_core import to_json
@@ -46,6 +46,7 @@ class Answer(Response):
     media_type = JSON
 
     def __init__(self, content: bytes, after: Callable[[], None] | None = None, **more: Any) -> None:
+        """Answer with ``content``; ``after`` is called once it is sent."""
         super().__init__(content, **more)
         self.after = after
 
@@ -55,8 +56,9 @@ class Gone(Exception):
 
 
 class App(FastAPI):
-    """An application that answers each request within ``seconds``. ``keys`` are those of each right (``api_keys.rights``); a
-    right that is not among them needs no key. ``about`` goes to FastAPI.
+    """An application that answers each request within ``seconds``.
+
+    ``keys`` are those of each right (``api_keys.rights``); a right that is not among them needs none. ``about`` goes to FastAPI.
 
     Whatever a route raises is a traceback in the log, an answer in the one shape, and counted under the route's label.
     """
@@ -69,6 +71,7 @@ class App(FastAPI):
         batches: int = 1,
         **about: Any,
     ) -> None:
+        """``seconds`` limits the time of a request; without ``keys`` none is required; ``batches`` are read at once."""
         super().__init__(
             docs_url=None,
             redoc_url=None,
@@ -94,9 +97,10 @@ class App(FastAPI):
         signed: bool = False,
         **documented: Any,
     ) -> None:
-        """POST ``path``: ``work`` on the body's bytes. What is ``long`` is done in a thread: others are answered meanwhile.
-        Of bodies with more than ``small`` bytes, ``batches`` are held at once. A ``signed`` one is worked on with the name of the
-        key's holder.
+        """POST ``path``: ``work`` on the body's bytes.
+
+        What is ``long`` is done in a thread: others are answered meanwhile. Of bodies with more than ``small`` bytes,
+        ``batches`` are held at once. A ``signed`` one is worked on with the name of the key's holder.
         """
 
         async def endpoint(request: Request, content: bytes = Depends(body)) -> Response:
@@ -148,7 +152,7 @@ class App(FastAPI):
                 logger.error("%s: no answer within %g s", request.url.path, self.seconds)
                 what = f"there was no answer within {self.seconds:g} s; ask again, or for less at once"
                 raise Rejected(503, what) from None
-        if answer.after is not None:
+        if answer.after is not None and PROBE not in request.headers:
             answer.background = BackgroundTask(self._in_thread if long else _now, answer.after)
         return answer
 
@@ -225,6 +229,7 @@ class Body:
     kind: str = JSON
 
     async def __call__(self, request: Request) -> bytes:
+        """The body of the request, checked and decompressed."""
         kind, encoding = (request.headers.get(name, "") for name in ("content-type", "content-encoding"))
         if kind.partition(";")[0].strip().lower() != self.kind:
             wanted = "JSON" if self.kind == JSON else "a file's bytes"
@@ -259,6 +264,7 @@ class Answered:
     service: App
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        """Answer one request (ASGI), and count it."""
         started, status = time.perf_counter(), 0
         scope[_UNTIL] = asyncio.get_running_loop().time() + self.service.seconds
         label = scope["path"] if scope["path"] in self.service.paths else _OTHER
