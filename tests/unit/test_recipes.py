@@ -75,7 +75,7 @@ assert "extra_trees" in [family.name for family in trained.model]
 
 outcome, score = np.array([0, 0, 0, 1, 1]), np.array([0.1, 0.2, 0.9, 0.8, 0.7])
 expected = recall_score(outcome, score >= 0.5, pos_label=0)
-assert metrics.evaluate(outcome, score, 0.5)["specificity"] == expected
+assert metrics.scores_at(outcome, score, 0.5)["specificity"] == expected
 assert gate.bounds({"specificity": 0.5}) == {"specificity": 0.5}
 assert "`model_specificity`" in reference.page()
 
