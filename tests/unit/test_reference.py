@@ -31,6 +31,13 @@ def test_the_page_and_the_picture_are_current() -> None:
     assert picture.svg() == (ROOT / "docs" / "imports.svg").read_text(), "run make docs"
 
 
+def test_nothing_imports_upwards_as_the_picture_says() -> None:
+    order = [room.name for room in picture.rooms()]
+    assert order[:3] == ["scripts", "flows", "bento"]
+    assert len(picture.imports()) > 40
+    assert [(one, other) for one, other in picture.imports() if order.index(one) > order.index(other)] == []
+
+
 def _chapter(title: str) -> str:
     (found,) = re.findall(rf"(?ms)^## {re.escape(title)}$\n(.*?)(?=^## |\Z)", PAGE)
     return str(found)
