@@ -44,6 +44,7 @@ class Answer(Response):
     media_type = JSON
 
     def __init__(self, content: bytes, after: Callable[[], None] | None = None, **more: Any) -> None:
+        """Answer with ``content``; ``after`` is called once it is sent."""
         super().__init__(content, **more)
         self.after = after
 
@@ -53,8 +54,9 @@ class Gone(Exception):
 
 
 class App(FastAPI):
-    """An application that answers each request within ``seconds``. ``keys``: API keys; none means that no key is asked for.
-    ``about`` goes to FastAPI.
+    """An application that answers each request within ``seconds``.
+
+    ``keys``: API keys; none means that no key is asked for. ``about`` goes to FastAPI.
 
     Whatever a route raises is a traceback in the log, an answer in the one shape, and counted under the route's label.
     """
@@ -62,6 +64,7 @@ class App(FastAPI):
     def __init__(
         self, metrics: ServiceMetrics, seconds: float, keys: Sequence[bytes] = (), batches: int = 1, **about: Any
     ) -> None:
+        """``seconds`` limits the time of a request; without ``keys`` none is required; ``batches`` are read at once."""
         super().__init__(
             docs_url=None,
             redoc_url=None,
@@ -86,8 +89,10 @@ class App(FastAPI):
         small: int | None = None,
         **documented: Any,
     ) -> None:
-        """POST ``path``: ``work`` on the body's bytes. What is ``long`` is done in a thread: others are answered meanwhile.
-        Of bodies with more than ``small`` bytes, ``batches`` are held at once.
+        """POST ``path``: ``work`` on the body's bytes.
+
+        What is ``long`` is done in a thread: others are answered meanwhile. Of bodies with more than ``small`` bytes,
+        ``batches`` are held at once.
         """
 
         async def endpoint(request: Request, content: bytes = Depends(body)) -> Response:
@@ -209,6 +214,7 @@ class Body:
     kind: str = JSON
 
     async def __call__(self, request: Request) -> bytes:
+        """The body of the request, checked and decompressed."""
         kind, encoding = (request.headers.get(name, "") for name in ("content-type", "content-encoding"))
         if kind.partition(";")[0].strip().lower() != self.kind:
             wanted = "JSON" if self.kind == JSON else "a file's bytes"
@@ -243,6 +249,7 @@ class Answered:
     service: App
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        """Answer one request (ASGI), and count it."""
         started, status = time.perf_counter(), 0
         scope[_UNTIL] = asyncio.get_running_loop().time() + self.service.seconds
         label = scope["path"] if scope["path"] in self.service.paths else _OTHER

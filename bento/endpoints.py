@@ -38,6 +38,7 @@ class Endpoints:
     """The service's work, one method an endpoint."""
 
     def __init__(self, scorer: Scorer, settings: ServeConfig) -> None:
+        """``scorer`` is the model, ``settings`` are those of config/serve.toml."""
         self._scorer, self._settings = scorer, settings
         self._versions = {name: scorer.manifest[name] for name in ("model_version", "data_version")}
         self._reader = request.Reader(

@@ -193,8 +193,10 @@ def _context(folder: Path, model_tag: str, proof: Mapping[str, Any]) -> Path:
 
 
 def imported(importing: Iterable[Path]) -> set[Path]:
-    """The files of ``churn`` that come with the modules ``importing``: what is imported at their top and at the top of what that
-    imports, with each package's ``__init__``. What a function imports must come with one of them too.
+    """The files of ``churn`` that come with the modules ``importing``.
+
+    They are what is imported at the top of these and, in turn, of what they import, with the ``__init__`` of each package.
+    What a function imports must come with one of them too.
     """
     waiting: list[Path] = list(importing)
     found: set[Path] = set()

@@ -74,6 +74,7 @@ TARGETS: dict[str, tuple[str, *tuple[tuple[str, ...], ...]]] = {
     "erase": ("scripts/privacy.py", ("DATASET", "--dataset", "{DATASET}"), ("", "erase", "{ID}")),
     "predict": ("scripts/predict.py", ("", "{FILE}"), ("URL", "--url", "{URL}")),
     "drift-demo": ("scripts/drift_demo.py", ("RETRAIN", "--retrain")),
+    "approve": ("scripts/models.py", _OF_DATASET, ("", "approve", "{VERSION}")),
     "deploy": (
         "flows/deploy_flow.py",
         _DESCRIPTION,
