@@ -88,13 +88,14 @@ def test_every_make_target_is_in_the_page_and_in_a_group_of_make_help() -> None:
 
 
 def _read() -> set[str]:
-    """The variables that the code asks the environment for by name, or by a constant of its module."""
+    """The variables that the code asks the environment for by name or by a constant of its module, and all of its own."""
     found = set()
     for path in CODE:
         text = path.read_text()
         constants = dict(re.findall(r'^(\w+) = "([A-Z][A-Z0-9_]+)"', text, re.MULTILINE))
         asked = re.findall(r'environ(?:\.get\(|\.setdefault\(|\[)("?)(\w+)', text)
         asked += re.findall(r'("?)(\w+)"? (?:not )?in os\.environ', text)
+        found |= set(re.findall(r'"(CHURNFLOW_[A-Z0-9_]*[A-Z0-9])"', text))
         found |= {name if quote else constants.get(name, "") for quote, name in asked}
     return found - {"", "USER"}
 
