@@ -160,8 +160,8 @@ def test_a_resume_says_which_run_and_refuses_one_that_is_not_the_newest(
     said = flow("score_flow", "resume").stdout
     assert re.fullmatch(
         rf"ScoreFlow/{older} is not the newest run to resume: a run of ScoreFlow was begun after it, and stopped before its "
-        rf"first step; begin that one again with (\S+ flows/score_flow\.py) run, or resume the older one: \1 resume --origin-run-id "
-        rf"{older}\n",
+        rf"first step; begin that one again with (\S+ flows/score_flow\.py) run, or resume the older one: \1 resume "
+        rf"--origin-run-id {older}\n",
         said,
     )
     _note(home, "ScoreFlow").unlink()
