@@ -35,9 +35,11 @@ class Unready:
     """The application of a service that may not be asked: 503 and the reason to all but ``/livez``."""
 
     def __init__(self, reason: str) -> None:
+        """``reason`` is what callers are told."""
         self._reason = reason
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Answer one ASGI request."""
         alive = scope["path"] == "/livez"
         content = {"status": "alive"} if alive else {"status": 503, "error": self._reason, "problems": []}
         body = json.dumps(content).encode()

@@ -90,7 +90,7 @@ class MonitorFlow(base.Flow):
 
         self.told = notify.tell(self.verdict, self.reference.model, self.todo)
         if self.verdict.severity == "alert":
-            retraining.announce({"columns": ",".join(self.verdict.columns)})
+            retraining.announce("DataFlow", {"columns": ",".join(self.verdict.columns)})
         self.next(self.end)
 
     @step

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from churn.data import header_lines, sources, tables
 from churn.errors import ChurnError
 from churn.serving import prediction_log
-from churn.settings.data import File
 from churn.settings.dataset import Dataset
 from churn.settings.spelling import fold
 
@@ -68,7 +67,7 @@ def read(file: str, dataset: Dataset) -> "pd.DataFrame":
     Raises:
         ChurnError: A column is missing or an outcome has no meaning; the message names it.
     """
-    table, _, _ = header_lines.without(tables.from_bytes(sources.read(File(kind="file", path=file), dataset)[0]), file)
+    table, _, _ = header_lines.without(tables.from_bytes(sources.read(sources.named(file), dataset)[0]), file)
     if missing := [name for name in ("prediction_id", "outcome") if name not in table]:
         raise ChurnError(f"{file}: no column {', '.join(missing)}; labels are a file with prediction_id and outcome")
     return table[["prediction_id"]].astype("str").assign(outcome=outcomes(table.outcome, dataset, f"{file}: outcome"))

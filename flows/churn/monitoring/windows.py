@@ -15,7 +15,6 @@ from churn.monitoring.labels import Labels
 from churn.registry import model_registry
 from churn.serving import prediction_log
 from churn.serving.reference import Reference
-from churn.settings.data import File
 from churn.settings.monitor import MonitorConfig
 from churn.training import expected_profit, onnx_scorer
 from churn.validation import exclusions
@@ -138,7 +137,7 @@ def from_file(reference: Reference, path: str, file: str = "") -> Analysis:
         ChurnError: The file lacks a column or has an invalid value; the message names both.
     """
     dataset = reference.dataset
-    data, notes = sources.read(File(kind="file", path=path), dataset)
+    data, notes = sources.read(sources.named(path), dataset)
     frame, _, said = header_lines.without(tables.from_bytes(data), path)
     if missing := [name for name in dataset.raw if name not in frame]:
         raise ChurnError(f"{path}: no column {', '.join(missing)}; the model was trained with it. Export it too")

@@ -43,8 +43,10 @@ TRUSTED = (
 
 
 def packages(*modules: str) -> list[str]:
-    """The packages a model needs, pinned as they are installed: REQUIREMENTS, and those that the top-level ``modules``
-    come from."""
+    """The packages that a model needs, pinned to the installed versions.
+
+    They are REQUIREMENTS and those that provide the top-level ``modules``.
+    """
     needed = dict.fromkeys(REQUIREMENTS)
     for module in sorted(set(modules) - {"churn", "sklearn"} - sys.stdlib_module_names):
         needed[_distribution(module)] = None

@@ -84,6 +84,9 @@ SCORES = {
 }
 MODEL = (VERSION_INFO, PROMOTED, *SCORES.values())
 
+# ProbeFlow.
+EVENT_ARRIVED = Metric("event_arrived_timestamp_seconds", "when an event last made the round through bus and sensor")
+
 # DeployFlow.
 DEPLOYMENTS = Metric(
     "deployments_total", "deployments that ended so: kept, rolled back, refused, interrupted", ("outcome",)
