@@ -2,7 +2,7 @@
 
 import tempfile
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from churn.data import tables
 from churn.errors import ChurnError
@@ -31,6 +31,14 @@ class Reference:
     threshold: float
     table: "pd.DataFrame"
     worth: Worth | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """The table as Parquet: what a branch of a flow has read of it would change how pandas pickles it."""
+        return {**vars(self), "table": tables.to_bytes(self.table)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """What ``__getstate__`` gave."""
+        vars(self).update(state | {"table": tables.typed(state["table"], state["dataset"])})
 
 
 def load(model: "Registered") -> Reference:
