@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
-from churn.privacy.subject import PARQUET, Subject, without
-from churn.privacy.trace import Trace
+from churn.privacy.subject import PARQUET, Subject, Unreadable, without
+from churn.privacy.trace import Trace, unreadable
 from churn.serving import batch_scoring
 from churn.settings.environment import ROOT, STATE
 from churn.storage.places import Place
@@ -46,7 +46,7 @@ def temporary(subject: Subject, remove: bool) -> Iterator[Trace]:
     place = Place.of(str(STATE / "tmp"))
     for entry in place.entries():
         content = place.read(entry.name) or b""
-        if subject.named_in(content) or (_parquet(content) and subject.parquet_rows(content).any()):
+        if subject.named_in(content) or (_parquet(content) and in_table(content, subject)):
             if remove:
                 place.remove(entry.name)
             yield Trace("temporary file", place.at(entry.name), "left behind by a run that was killed")
@@ -73,7 +73,11 @@ def _tables(store: str, place: Place, subject: Subject, remove: bool) -> Iterato
 def clean(store: str, place: Place, name: str, content: bytes, subject: Subject, remove: bool) -> Iterator[Trace]:
     where = place.at(name)
     if _parquet(content):
-        rows = subject.parquet_rows(content)
+        try:
+            rows = subject.parquet_rows(content)
+        except Unreadable:
+            yield unreadable(store, where)
+            return
         if rows.any():
             if remove:
                 place.write(name, without(content, rows))
@@ -100,6 +104,14 @@ def clean(store: str, place: Place, name: str, content: bytes, subject: Subject,
 def _parquet(content: bytes) -> bool:
     """Whether it is a whole Parquet file."""
     return content[:4] == PARQUET and content[-4:] == PARQUET
+
+
+def in_table(content: bytes, subject: Subject) -> bool:
+    """Whether a table of a run has the customer's rows, or cannot be read."""
+    try:
+        return bool(subject.parquet_rows(content).any())
+    except Unreadable:
+        return True
 
 
 def lines(text: str, subject: Subject) -> tuple[str, int]:
