@@ -79,7 +79,8 @@ class MonitorFlow(base.Flow):
         self.todo = retraining.typed(self.reference, self.source)
         results = (self.judged, self.realised, self.before, self.verdict, self.todo)
         base.render(current.card["monitoring"], monitoring_card.parts(self.reference, self.windows, *results))
-        base.report(self.reference.dataset.name, alerts.samples(self.judged[-1], self.realised, self.verdict))
+        measured = alerts.samples(self.judged[-1], self.realised, self.verdict, len(self.windows.damaged))
+        base.report(self.reference.dataset.name, measured)
         self.next(self.act)
 
     @step
@@ -89,7 +90,7 @@ class MonitorFlow(base.Flow):
 
         self.told = notify.tell(self.verdict, self.reference.model, self.todo)
         if self.verdict.severity == "alert":
-            retraining.announce({"columns": ",".join(self.verdict.columns)})
+            retraining.announce("DataFlow", {"columns": ",".join(self.verdict.columns)})
         self.next(self.end)
 
     @step

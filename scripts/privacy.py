@@ -37,6 +37,7 @@ def _prune(options: argparse.Namespace) -> Iterable[str]:
 
 
 def main() -> None:
+    """Run the command."""
     options = _options()
     with base.stopping():
         s3.check()

@@ -57,6 +57,9 @@ def test_an_object_and_a_prefix_of_objects(
     client.put_object(Bucket=BUCKET, Key="in/2.parquet", Body=customers[200:].to_parquet())
     client.put_object(Bucket=BUCKET, Key="in/_SUCCESS", Body=b"")
     pd.testing.assert_frame_equal(typed(source(kind="s3", url=f"s3://{BUCKET}/in/"), telco), expected)
+    pd.testing.assert_frame_equal(typed(sources.named(f"s3://{BUCKET}/in/"), telco), expected)  # as --source says it
+    with sources.at_hand(f"s3://{BUCKET}/in/1.csv") as files:
+        assert len(pd.read_csv(files[0])) == 200
     pd.testing.assert_frame_equal(typed(source(kind="s3", url=f"s3://{BUCKET}/in/1.csv"), telco), expected[:200])
     with pytest.raises(ChurnError, match=rf"s3://{BUCKET}/in/3\.csv: .*check bucket, key"):
         typed(source(kind="s3", url=f"s3://{BUCKET}/in/3.csv"), telco)

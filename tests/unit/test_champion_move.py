@@ -2,6 +2,7 @@
 
 import os
 import random
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -28,10 +29,12 @@ BACK: State = ("1", None, {"1": "Production", "2": "Archived", "3": "None"}, Fal
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-def database(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def database(
+    request: pytest.FixtureRequest, empty_database: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
     """The address of an empty store of either kind."""
     if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path_factory.mktemp('store') / 'mlflow.db'}"
+        yield f"sqlite:///{shutil.copy(empty_database, tmp_path_factory.mktemp('store') / 'mlflow.db')}"
         return
     with postgres.running() as server:
         yield server.url.replace("${CRM_PASSWORD}", server.password).replace("postgresql:", "postgresql+psycopg:")

@@ -27,20 +27,10 @@ def line(monkeypatch: pytest.MonkeyPatch, uri: str) -> str:
     return str(error.value)
 
 
-@pytest.fixture(scope="module")
-def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A database with MLflow's tables, which take seconds to make."""
-    file = tmp_path_factory.mktemp("empty") / "mlflow.db"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{file}")
-        mlflow_store.client()
-    return file
-
-
 @pytest.fixture
-def store(empty: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def store(empty_database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of it, at MLFLOW_TRACKING_URI."""
-    file = Path(shutil.copy(empty, tmp_path / "mlflow.db"))
+    file = Path(shutil.copy(empty_database, tmp_path / "mlflow.db"))
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{file}")
     return file
 

@@ -5,7 +5,8 @@ import re
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -15,7 +16,7 @@ from churn.data import casting, fetch, tables
 from churn.errors import ChurnError
 from churn.files import reader
 from churn.settings import commands
-from churn.settings.data import Bucket, File, Generate, Http, Source, Sql, any_made_up
+from churn.settings.data import Bucket, File, Generate, Http, Source, Sql, any_made_up, place
 from churn.settings.dataset import Dataset
 
 if TYPE_CHECKING:
@@ -26,21 +27,38 @@ Result = TypeVar("Result")
 
 
 def choose(configured: Sequence[Source], path: str, dataset: Dataset, target: str) -> list[Source]:
-    """The configured sources, or the file or folder at ``path`` if it is given.
+    """The configured sources, or the one file, folder or address at ``path`` if that is given.
 
     Raises:
         ChurnError: There is nothing at ``path``; or the source is synthetic but the data set has no [generate] table: the message
             then asks for a file, with the command ``target`` (see ``commands.say``).
     """
-    if path:
-        reader.data_files(Path(path).expanduser())
-    chosen: list[Source] = [File(kind="file", path=path)] if path else list(configured)
+    chosen: list[Source] = [named(path)] if path else list(configured)
     if any_made_up(chosen) and not dataset.generate:
         raise ChurnError(
             f"data set '{dataset.name}': there are no customers to read, and its description has no [generate] table to make "
             f"some up; give a file: {commands.say(target, DATASET=dataset.name, SOURCE=commands.FILE)}"
         )
     return chosen
+
+
+def named(path: str) -> File | Bucket | Http:
+    """The source at a path or address. Raises ChurnError if it is of this machine and there is nothing to read."""
+    found = place(path)
+    if isinstance(found, File):
+        reader.data_files(Path(path).expanduser())
+    return found
+
+
+@contextmanager
+def at_hand(path: str) -> Iterator[list[Path]]:
+    """The files at a path, or those of an address as long as the context lasts. Raises ChurnError if there are none."""
+    found = place(path)
+    if isinstance(found, File):
+        yield reader.data_files(Path(path).expanduser())
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        yield persist(found, lambda: _fetch(found, Path(folder)))
 
 
 Rows = tuple[bytes, tuple[str, ...]]  # a table as Parquet bytes, and notes on how it was read

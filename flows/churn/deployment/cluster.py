@@ -9,9 +9,8 @@ from typing import Any
 
 from churn.deployment.target import Instance
 from churn.errors import ChurnError
-from churn.registry import model_registry
 from churn.registry.model_registry import Registered
-from churn.serving import bento_store, packaging
+from churn.serving import bento_store, release
 
 NAME, FETCH, SERVICE, VARIABLE, PORT = "churn-service", "fetch", "service", "CHURNFLOW_BENTO", 3000
 RUN, FORMER, IMAGE = (
@@ -46,10 +45,9 @@ class Cluster:
         self._bento, self._beats, self._beaten = "", 0, time.monotonic()
 
     def address(self, model: Registered) -> str:
-        found = model.tags.get(bento_store.TAG) or bento_store.publish(packaging.package(model))
+        found = model.tags.get(bento_store.TAG) or release.publish(model)
         if not found:
             raise ChurnError("CHURNFLOW_BENTOS: a cluster takes its Bentos from S3; set CHURNFLOW_PROFILE=cluster")
-        model_registry.annotate(model, {bento_store.TAG: found})
         return found
 
     def served(self) -> str:

@@ -33,9 +33,8 @@ class Laptop:
             )
         if len(found) > 1:
             ports = ", ".join(one["url"].rpartition(":")[2] for one in found)
-            raise ChurnError(
-                f"{model} is served on several ports of this machine ({ports}); name one: {commands.option('port')}"
-            )
+            again = commands.say("deploy", DATASET=dataset, PORT=commands.NUMBER)
+            raise ChurnError(f"{model} is served on several ports of this machine ({ports}); name one: {again}")
         self.place, self._run, self._control = found[0]["url"], run, found[0]["control"]
         self._bento = ""
 

@@ -84,6 +84,9 @@ SCORES = {
 }
 MODEL = (VERSION_INFO, PROMOTED, *SCORES.values())
 
+# ProbeFlow.
+EVENT_ARRIVED = Metric("event_arrived_timestamp_seconds", "when an event last made the round through bus and sensor")
+
 # DeployFlow.
 DEPLOYMENTS = Metric(
     "deployments_total", "deployments that ended so: kept, rolled back, refused, interrupted", ("outcome",)
@@ -97,6 +100,7 @@ DEPLOYMENT = (DEPLOYMENTS, DEPLOYMENT_SECONDS)
 # which no rule fires on; the thresholds are those that MonitorFlow used, so that no rule needs a second set.
 SEVERITY = Metric("monitoring_severity", "verdict of the last MonitorFlow: 0 ok, 1 warn, 2 alert")
 WINDOW_ROWS = Metric("monitoring_window_rows", "predictions in the newest window")
+LOG_DAMAGED = Metric("monitoring_log_parts_damaged", "parts of the prediction log that were damaged and left out")
 FEATURE_DRIFT = Metric("feature_drift_score", "distance of a feature from the reference", ("feature", "method"))
 FEATURE_LIMIT = Metric("feature_drift_threshold", "distance from which a feature has drifted", ("feature", "method"))
 PREDICTION_DRIFT = Metric("prediction_drift_score", "distance of the probabilities from the reference's", ("method",))
@@ -108,6 +112,7 @@ REALIZED_LIMIT = Metric("realized_roc_auc_threshold", "realised ROC-AUC below wh
 MONITORING = (
     SEVERITY,
     WINDOW_ROWS,
+    LOG_DAMAGED,
     FEATURE_DRIFT,
     FEATURE_LIMIT,
     PREDICTION_DRIFT,

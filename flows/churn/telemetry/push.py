@@ -14,6 +14,7 @@ made up for by the next one. A run that was killed outright has no outcome and i
 
 import contextlib
 import os
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from http.client import HTTPException
@@ -65,6 +66,11 @@ def quality_samples(report: "Report") -> list[Sample]:
         prometheus_metrics.ROWS.of(report.rows, use="used"),
         prometheus_metrics.ROWS.of(report.set_aside, use="set_aside"),
     ]
+
+
+def arrival_samples() -> list[Sample]:
+    """The sample of ProbeFlow when its own event has started it."""
+    return [prometheus_metrics.EVENT_ARRIVED.of(time.time())]
 
 
 def champion_samples(model: "Registered") -> list[Sample]:

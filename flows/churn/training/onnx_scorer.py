@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
 
 MODEL, MANIFEST, FORMAT = "model.onnx", "manifest.json", 1
+FILES = (MODEL, MANIFEST)
 PARITY = 1e-5
 SHARE = 256  # the fewest rows that are worth a thread
 
