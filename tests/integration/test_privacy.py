@@ -17,8 +17,8 @@ import pytest
 import runs
 import unpacked
 from churn.data import snapshots, tables
-from churn.privacy import data_versions, erasure, lineage, retention
-from churn.registry import mlflow_store, model_registry, tracking, trials, versions
+from churn.privacy import data_versions, erasure, lineage, retention, trials
+from churn.registry import mlflow_store, model_registry, tracking, versions
 from churn.serving import keyed_ids, prediction_log, reference, release
 from churn.settings import core
 from churn.settings.dataset import Dataset

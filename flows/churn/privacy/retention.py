@@ -13,9 +13,8 @@ from functools import partial
 from pathlib import Path
 
 from churn.data import snapshots
-from churn.privacy import data_versions, pruned_runs
+from churn.privacy import data_versions, pruned_runs, trials
 from churn.privacy.lineage import Lineage
-from churn.registry import trials
 from churn.serving import batch_scoring, packaging, prediction_log
 from churn.settings.environment import STATE
 from churn.settings.retention import Retention, Rule
@@ -27,8 +26,9 @@ LEFT = 1.0  # days after which a temporary file belongs to nobody
 
 @dataclass(frozen=True)
 class Item:
-    """Something of a ``store`` that can go as a whole: its ``size`` in bytes, when it was ``written`` (seconds since 1970), the
-    ``group`` within which the newest are kept, and how to ``remove`` it. ``needed``: it is kept in any case.
+    """Something of a ``store`` that can go as a whole.
+
+    Its ``size`` is in bytes, ``written`` in seconds since 1970. Of a ``group`` the newest are kept, and whatever is ``needed``.
     """
 
     store: str

@@ -86,6 +86,7 @@ def runs(place: Place) -> dict[tuple[str, str], set[tuple[str, str]]]:
 
 
 def path(flow: str, oid: str) -> str:
+    """Where an artifact's content lies."""
     return f"{flow}/data/{oid[:2]}/{oid}"
 
 

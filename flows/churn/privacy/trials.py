@@ -18,8 +18,10 @@ _SQLITE = "sqlite:///"
 
 
 def known(needed: Collection[str]) -> Iterator[tuple[str, int, float, Callable[[], None], str, bool]]:
-    """Every training's trials: name, bytes (MLflow does not tell: 0), when they ended, how to remove them, the experiment, and
-    whether the training is among ``needed``."""
+    """Every training's trials, in the fields of ``retention.Item`` behind its store.
+
+    MLflow does not tell their bytes (0). They are of their experiment's group, and needed if the training is among ``needed``.
+    """
     mlflow = client()
     for experiment in mlflow.search_experiments():
         trainings: dict[str, list[str]] = defaultdict(list)
