@@ -52,7 +52,7 @@ def sweep() -> None:
     if not uri.startswith(_SQLITE):
         return
     with closing(sqlite3.connect(uri.removeprefix(_SQLITE), timeout=30)) as database:
-        (deleted,) = database.execute("SELECT count(*) FROM runs WHERE lifecycle_stage = 'deleted'").fetchone()
+        (deleted,) = database.execute("SELECT count(*) FROM runs WHERE lifecycle_stage IN ('deleted')").fetchone()
     if not deleted:
         return
     words = [sys.executable, "-m", "mlflow", "gc", "--backend-store-uri", uri, "--tracking-uri", uri]

@@ -141,7 +141,7 @@ def _database(store: str, file: Path, content: bytes, subject: Subject, remove: 
     if not subject.within(content):
         return
     with closing(sqlite3.connect(file, timeout=30)) as database:
-        database.execute("PRAGMA secure_delete = ON")
+        database.execute("PRAGMA secure_delete(ON)")
         cells = [
             (table, column, row, text)
             for (table,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
@@ -154,7 +154,7 @@ def _database(store: str, file: Path, content: bytes, subject: Subject, remove: 
         if remove:
             for table, column, row, text in cells:
                 clean = subject.redacted(text.encode()).decode()
-                database.execute(f'UPDATE "{table}" SET "{column}" = ? WHERE rowid = ?', (clean, row))
+                database.execute(f'UPDATE "{table}" SET "{column}" = ? WHERE rowid IN (?)', (clean, row))
             database.commit()
             database.execute("VACUUM")
             database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
