@@ -126,6 +126,9 @@ erase: $(READY) ## remove a customer everywhere, and say what is left to do: mak
 	@$(call needs,ID)$(PY) scripts/privacy.py $(call option,--dataset,DATASET) erase $(call quoted,ID)
 
 
+prune: $(READY) ## what is old and nobody needs, with sizes; CONFIRM=1 removes it: make prune [KEEP=10] [DAYS=90] [CONFIRM=1]
+	@$(PY) scripts/privacy.py prune $(call option,--keep,KEEP) $(call option,--days,DAYS) $(if $(value CONFIRM),--confirm)
+
 ##@ Cluster
 
 argo-export: $(READY) ## write argo/flows/: what the cluster gets (needs the S3 store of profile cluster, no cluster)
@@ -210,6 +213,9 @@ bench-quality: $(READY) ## our models beside FLAML's: make bench-quality [SOURCE
 
 bench-reasons: $(READY) ## what prototypes cost the reasons: make bench-reasons [SOURCE=telco.csv]
 	@$(PY) -m tests.bench.reasons $(call option,--source,SOURCE)
+
+bench-state: $(READY) ## what daily runs leave behind, pruned: make bench-state [DAYS=4] [ROWS=5000] [KEEP=2]
+	@$(PY) -m tests.bench.state $(call option,--days,DAYS) $(call option,--rows,ROWS) $(call option,--keep,KEEP)
 
 bench-s3: $(READY) ## TrainFlow with everything in S3 beside the same on local disk: make bench-s3 [ROWS=10000]
 	@$(PY) -m tests.bench.s3 $(if $(ROWS),--rows $(ROWS))

@@ -14,6 +14,7 @@ from churn.settings.dataset import Dataset
 from churn.settings.deploy import Deploy
 from churn.settings.environment import DEFAULTS, PROFILES, ROOT
 from churn.settings.monitor import MonitorConfig
+from churn.settings.retention import Retention
 from churn.settings.score import ScoreConfig
 from churn.settings.train import TrainConfig
 from churn.telemetry import prometheus_metrics
@@ -31,6 +32,7 @@ FILES: dict[str, type[Strict]] = {
     "monitor.toml": MonitorConfig,
     "serve.toml": ServeConfig,
     "deploy.toml": Deploy,
+    "retention.toml": Retention,
     "datasets/NAME.toml": Dataset,
 }
 BOUNDS = {"ge": "from {}", "gt": "above {}", "le": "to {}", "lt": "below {}"}
