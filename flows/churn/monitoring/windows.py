@@ -37,8 +37,8 @@ class Analysis:
 
     ``table`` (Parquet) holds the rows of all windows in order: raw columns, ``probability`` and ``decision``. ``labelled``
     (Parquet) holds the ``outcomes`` rows whose outcome is known: ``probability``, ``decision`` and ``outcome``. ``unknown``
-    counts outcomes of unknown predictions; ``others`` counts rows of other model versions, which were left out. With ``file``
-    the only window is a file, not the log; ``notes`` say how it was read. ``damaged`` are
+    counts outcomes of unknown predictions, ``conflicts`` predictions with different ones, ``others`` rows of other versions,
+    which were left out. With ``file`` the only window is a file, not the log; ``notes`` say how it was read. ``damaged`` are
     the addresses of the log's parts that were left out.
     """
 
@@ -52,6 +52,7 @@ class Analysis:
     file: bool
     notes: tuple[str, ...] = ()
     damaged: tuple[str, ...] = ()
+    conflicts: int = 0
 
     def each(self, reference: Reference) -> Iterator[tuple[Window, "pd.DataFrame"]]:
         """Each window with its rows."""
@@ -124,7 +125,9 @@ def _analysis(
 ) -> Analysis:
     rows = tables.to_bytes(table[[*reference.dataset.raw, "probability", "decision"]])
     labelled = tables.to_bytes(told.table[["probability", "decision", "outcome"]])
-    return Analysis(origin, windows, rows, labelled, others, len(told.table), told.unknown, file)
+    return Analysis(
+        origin, windows, rows, labelled, others, len(told.table), told.unknown, file, conflicts=told.conflicts
+    )
 
 
 def from_file(reference: Reference, path: str, file: str = "") -> Analysis:

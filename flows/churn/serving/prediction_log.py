@@ -37,12 +37,26 @@ HOLDOUT = "holdout.parquet"
 COLUMNS = ("prediction_id", "time", "model_version", "data_version", "probability", "decision")
 AT_ONCE = 8  # parts that are read at the same time
 _PART = re.compile(r"/day=(\d{4}-\d\d-\d\d)/part-[^/]+\.parquet$")
+_ADDRESS, _BUCKET = re.compile(r"[A-Za-z0-9+.-]*://|s3:"), re.compile(r"s3://[^/]+")
 _S3_SECONDS = {"connect_timeout": 3.0, "request_timeout": 15.0}  # a dead store must not hang writer or reader
 
 
 def root() -> str:
-    """Where the log is: CHURNFLOW_PREDICTIONS, else a folder of the local state."""
-    return os.environ.get("CHURNFLOW_PREDICTIONS") or str(STATE / "log")
+    """Where the log is: CHURNFLOW_PREDICTIONS (a folder or ``s3://bucket/prefix``), else the state's folder ``log``.
+
+    A relative folder lies below the state, whatever the working directory is: the service's is its Bento.
+
+    Raises:
+        ChurnError: It is an address of another kind, or has no bucket.
+    """
+    told = os.environ.get("CHURNFLOW_PREDICTIONS") or str(STATE / "log")
+    if not _ADDRESS.match(told):
+        return str(STATE / told)
+    if not _BUCKET.match(told):
+        raise ChurnError(
+            f"CHURNFLOW_PREDICTIONS={told}: the prediction log is a folder or s3://bucket/prefix; correct the variable"
+        )
+    return told
 
 
 def schema(dataset: Dataset, with_id: bool = False) -> "pyarrow.Schema":
@@ -93,11 +107,15 @@ def _kinds() -> "tuple[pyarrow.DataType, ...]":
     return (pa.string(), pa.timestamp("us", tz="UTC"), pa.string(), pa.string(), pa.float64(), pa.bool_())
 
 
-def feedback_schema() -> "pyarrow.Schema":
-    """Columns of the outcomes that became known later; ``outcome`` is true if the customer churned."""
+def feedback_schema(with_reporter: bool = False) -> "pyarrow.Schema":
+    """Columns of the outcomes that became known later; ``outcome`` is true if the customer churned.
+
+    ``with_reporter`` adds the holder of the key that reported it, which the service writes.
+    """
     import pyarrow as pa
 
-    return pa.schema([("prediction_id", pa.string()), ("time", pa.timestamp("us", tz="UTC")), ("outcome", pa.bool_())])
+    fields = [("prediction_id", pa.string()), ("time", pa.timestamp("us", tz="UTC")), ("outcome", pa.bool_())]
+    return pa.schema([*fields, ("reporter", pa.string())] if with_reporter else fields)
 
 
 def read(
