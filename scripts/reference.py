@@ -38,7 +38,7 @@ FILES: dict[str, type[Strict]] = {
 BOUNDS = {"ge": "from {}", "gt": "above {}", "le": "to {}", "lt": "below {}"}
 WORDS = {str: "text", int: "integer", float: "number", bool: "true or false"}
 ROOMS = ("flows", "scripts", "bento")
-VARIABLE = r"(?:CHURNFLOW|MIN|AWS|ARGO|ARROW|BENTOML|METAFLOW|MLFLOW|PROMETHEUS|RAY)_[A-Z0-9_]+"
+VARIABLE = r"(?:CHURNFLOW|MIN|AWS|ARGO|ARROW|BENTOML|KUBERNETES|METAFLOW|MLFLOW|PROMETHEUS|RAY)_[A-Z0-9_]+|TMPDIR"
 HEAD = """\
 # Reference
 

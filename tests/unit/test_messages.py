@@ -56,13 +56,13 @@ def _messages() -> Iterator[Message]:
 
 
 def _no_messages(tree: ast.Module) -> Iterator[int]:
-    """Docstrings, annotations, patterns, and the parts of f-strings, which are read whole."""
+    """Docstrings, annotations, patterns, SQL, and the parts of f-strings, which are read whole."""
     for node in ast.walk(tree):
         found: list[Any] = []
         if isinstance(node, ast.Expr | ast.AnnAssign | ast.arg | ast.FunctionDef):
             found = [getattr(node, name, None) for name in ("annotation", "returns")]
             found += [node.value] if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) else []
-        elif isinstance(node, ast.Call) and ast.unparse(node.func).startswith("re."):
+        elif isinstance(node, ast.Call) and re.search(r"^re\.|\.execute$", ast.unparse(node.func)):
             found = node.args[:1]
         elif isinstance(node, ast.JoinedStr):
             found = [part for part in node.values if isinstance(part, ast.Constant)]
