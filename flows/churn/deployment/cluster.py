@@ -34,10 +34,7 @@ class Cluster:
         from kubernetes import client, config
 
         with _explained():
-            if "KUBERNETES_SERVICE_HOST" in os.environ:
-                config.load_incluster_config()
-            else:
-                config.load_kube_config()
+            config.load_config()  # a kubeconfig, or the account of this pod
         self._apps, self._core = client.AppsV1Api(), client.CoreV1Api()
         names = ("METAFLOW_KUBERNETES_POD_NAMESPACE", "CHURNFLOW_NAMESPACE")
         self._namespace = next((os.environ[name] for name in names if os.environ.get(name)), "churnflow")
