@@ -223,6 +223,9 @@ contract: $(READY) ## schemathesis on the champion's service and its own OpenAPI
 fuzz: $(READY) ## 100,000 damaged requests against the champion's service: make fuzz [BODIES=...]
 	$(PY) -m tests.bench.fuzz $(BODIES)
 
+siege: $(READY) ## hostile callers against the champion's service: its memory, and what others wait meanwhile
+	@$(PY) -m tests.bench.siege
+
 soak: $(READY) ## half an hour of mixed traffic: what grows, what fails: make soak [MINUTES=30] [RATE=200]
 	@$(PY) -m tests.bench.soak $(if $(MINUTES),--minutes $(MINUTES)) $(if $(RATE),--rate $(RATE))
 

@@ -41,6 +41,7 @@ with stopping():  # no such profile, or a mistake in deploy.toml
     DEPLOY = settings.load(Deploy, ROOT / "config" / "deploy.toml")
 import metaflow
 import metaflow_patches
+import metaflow_version
 from churn.settings import commands
 from churn.storage import s3
 from metaflow import Config, FlowMutator, FlowSpec, current, user_step_decorator
@@ -49,7 +50,10 @@ from metaflow.packaging_sys import ContentType
 
 metaflow_patches.apply()
 if "argo-workflows" in sys.argv:
-    metaflow_patches.close_pods()
+    with stopping():
+        metaflow_patches.close_pods()
+if {"run", "resume"} & set(sys.argv) and metaflow_version.notice():
+    print(metaflow_version.notice(), file=sys.stderr)
 fork_server.use()
 
 

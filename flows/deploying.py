@@ -42,8 +42,10 @@ def target(dataset: Dataset, run: str, port: str = "", image: str = "") -> "Targ
 
 
 def carry_out(place: "Target", verified: "Verified", run: str, attempt: int) -> "Outcome":
-    """The deployment, unless verification refuses it. A second ``attempt`` is made when the first one died: then what it left
-    is rolled back."""
+    """The deployment, unless verification refuses it.
+
+    A second ``attempt`` is made when the first one died: then what it left is rolled back.
+    """
     from churn.deployment import record, rollout
 
     plan, checks, rule, say = verified.plan, list(verified.checks), base.DEPLOY.deploy, partial(print, flush=True)

@@ -63,6 +63,7 @@ def diff(options: argparse.Namespace) -> str:
 
 
 def main() -> None:
+    """Run the command."""
     parser = argparse.ArgumentParser(description=__doc__)
     commands = parser.add_subparsers(required=True)
     add = commands.add_parser("describe", help=describe.__doc__)

@@ -78,8 +78,10 @@ def _plain(annotation: Any) -> bool:
 
 
 def comments(text: str) -> dict[tuple[str, str], str]:
-    """What a TOML file says at the end of the line of each (table, key); of (table, "") at its head. Keys that stand there as
-    an example, behind a #, count too."""
+    """What a TOML file says at the end of the line of each (table, key); of (table, "") at its head.
+
+    Keys that stand there as an example, behind a #, count too.
+    """
     found: dict[tuple[str, str], str] = {}
     table, last = "", None
     for line in text.splitlines():
@@ -207,8 +209,10 @@ def metrics() -> Iterator[Metric]:
 
 
 def variables(text: str) -> Iterator[tuple[str, str]]:
-    """Name and comment of each variable in a file like .env.example, those behind a # among them. A comment counts for all
-    variables below it, to the next one; a line that ends with a colon is a heading."""
+    """Name and comment of each variable in a file like .env.example, those behind a # among them.
+
+    A comment counts for all variables below it, to the next one; a line that ends with a colon is a heading.
+    """
     said = ""
     for line in text.splitlines():
         if pair := re.match(r"(?:# )?([A-Z][A-Z0-9_]+)=", line):

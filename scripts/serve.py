@@ -26,6 +26,7 @@ def champion_tag(dataset: str) -> str:
 
 
 def main() -> None:
+    """Run the command."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--host", default=LOOPBACK, help="address to listen on; 0.0.0.0 is every one of this machine")
     parser.add_argument("--port", type=int, help="default: 3000, and 5000 for MLflow")

@@ -63,8 +63,11 @@ def rejected(model: Registered, bento: str) -> str:
 
 
 def to_serve(dataset: Dataset) -> tuple[Registered, str]:
-    """The version that a service begins with, and in words why it is not the champion: its deployment failed, and another one
-    was kept before. Raises ChurnError if there is no champion."""
+    """The version that a service begins with, and why it is not the champion, if it is not.
+
+    That is so if the deployment of the champion failed and another version was kept before. Raises ChurnError if there is no
+    champion.
+    """
     champion = release.champion(dataset)
     if champion.tags.get(OUTCOME) not in (BACK, REFUSED, CUT):
         return champion, ""

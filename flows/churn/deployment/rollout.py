@@ -1,5 +1,7 @@
-"""One deployment from the first new instance to the verdict. What begins a roll-out also ends it: whatever goes wrong in
-between, the former Bento is served again."""
+"""One deployment from the first new instance to the verdict.
+
+What begins a roll-out also ends it: whatever goes wrong in between, the former Bento is served again.
+"""
 
 import signal
 import time
@@ -9,7 +11,7 @@ from dataclasses import dataclass, field
 from types import FrameType
 
 from churn.deployment import shadow, smoke, watch
-from churn.deployment.checks import Check, Failed, require
+from churn.deployment.checks import DeploymentCheck, Failed, require
 from churn.deployment.shadow import Shadow
 from churn.deployment.smoke import Latency
 from churn.deployment.target import Instance, Target
@@ -35,12 +37,15 @@ class Plan:
 
 @dataclass
 class Outcome:
-    """How a deployment ended and why; its checks in their order, what was seen when (seconds since it began), the latencies of
-    both versions one request after the other, and what the new version would have answered before."""
+    """How a deployment ended, and why.
+
+    It holds its checks in order, what was seen when (seconds since it began), the latencies of both versions one request
+    after the other, and what the new version would have answered before.
+    """
 
     verdict: str = ""
     reason: str = ""
-    checks: list[Check] = field(default_factory=list)
+    checks: list[DeploymentCheck] = field(default_factory=list)
     timeline: list[tuple[float, str, str]] = field(default_factory=list)
     latencies: list[Latency] = field(default_factory=list)
     shadow: Shadow | None = None
@@ -134,7 +139,7 @@ class Deployment:
             raise Failed(bad[0])
         return found
 
-    def _require(self, found: Iterator[Check]) -> None:
+    def _require(self, found: Iterator[DeploymentCheck]) -> None:
         checks = list(found)
         self.outcome.checks += checks
         require(checks)

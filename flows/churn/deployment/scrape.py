@@ -14,8 +14,11 @@ ENDPOINT = "/predict"  # whose latency is compared: a batch's depends on its siz
 
 @dataclass(frozen=True)
 class Counts:
-    """Requests answered and of these failed (5xx); requests to ENDPOINT by the upper bounds of their seconds, and answers by
-    those of their probability, each bucket without the ones below; ``versions`` of the model that answer."""
+    """What one scrape of the metrics says.
+
+    Requests answered and failed (5xx); requests to ENDPOINT by the upper bounds of their seconds, and answers by those of
+    their probability, each bucket without the ones below; and the model ``versions`` that answer.
+    """
 
     requests: float = 0
     failed: float = 0

@@ -28,8 +28,11 @@ class Otherwise:
 
 @dataclass(frozen=True)
 class Shadow:
-    """How many predictions were asked for again, by how much their probabilities differ (median, largest), how many would be
-    decided ``otherwise``, and the ``first`` of these, the largest differences first."""
+    """How many predictions were asked for again, and how their answers differ.
+
+    ``median`` and ``largest`` are differences of probability; ``otherwise`` customers would be decided differently, of whom
+    ``first`` lists some, the largest differences first.
+    """
 
     rows: int
     median: float
@@ -39,8 +42,13 @@ class Shadow:
 
 
 def compare(url: str, dataset: Dataset, most: int, now: datetime | None = None) -> Shadow:
-    """The last day's predictions, at most the newest ``most``, by the instance at ``url``. Raises OSError or ValueError, or
-    ChurnError if the log cannot be read."""
+    """The last day's predictions, at most the newest ``most``, by the instance at ``url``.
+
+    Raises:
+        OSError: The instance does not answer.
+        ValueError: Its answer is none.
+        ChurnError: The log cannot be read.
+    """
     import numpy as np
 
     end = now or datetime.now(UTC)

@@ -1,5 +1,8 @@
-"""One customer in the prediction log and in the outcomes beside it: rows that carry the id, keyed or plain, and those whose
-prediction ids a list or a run of ScoreFlow knows to be the customer's."""
+"""One customer in the prediction log and in the outcomes beside it.
+
+These are the rows with the id, keyed or plain, and those whose prediction ids are known, from a list or a run of ScoreFlow,
+to be the customer's.
+"""
 
 import io
 from collections.abc import Iterator

@@ -36,6 +36,7 @@ class Subject:
 
     @property
     def short(self) -> bool:
+        """Whether the id is too short to search for in text."""
         return len(self.id) < SHORT
 
     @cached_property
@@ -72,8 +73,10 @@ class Subject:
         return self._pattern.sub(lambda found: b"*" * len(found[0]), text)
 
     def rows(self, table: "pd.DataFrame") -> np.ndarray:
-        """Which rows are the customer's, bool of shape (n,): by an id column, by any column of text unless the id is short, or by
-        their prediction."""
+        """Which rows are the customer's, bool of shape (n,).
+
+        They are matched by an id column, by any column of text unless the id is short, or by their prediction.
+        """
         found = np.zeros(len(table), dtype=bool)
         for name in self._telling(map(str, table.columns), [not _number(table[name]) for name in table.columns]):
             found |= self._cells(table.iloc[:, list(map(str, table.columns)).index(name)])

@@ -9,8 +9,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Trace:
-    """In ``store``, at ``place``: ``what`` there is, or was, of the customer, and its ``values`` as far as they say something of
-    their own. ``todo``: what a person has to do about it.
+    """What there is, or was, of the customer in one place.
+
+    ``values`` are given as far as they say something of their own. ``todo``: what a person has to do about it.
     """
 
     store: str

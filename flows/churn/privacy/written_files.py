@@ -1,5 +1,7 @@
-"""Files that people and programs read as they are: ranked lists, rows set aside, restored data versions, and all else below the
-state folder."""
+"""One customer in files that people and programs read as they are.
+
+These are ranked lists, rows set aside, restored data versions, and everything else below the state folder.
+"""
 
 import csv
 import io
@@ -71,6 +73,7 @@ def _tables(store: str, place: Place, subject: Subject, remove: bool) -> Iterato
 
 
 def clean(store: str, place: Place, name: str, content: bytes, subject: Subject, remove: bool) -> Iterator[Trace]:
+    """Find, and with ``remove`` erase, the customer in one file's ``content``."""
     where = place.at(name)
     if _parquet(content):
         rows = subject.parquet_rows(content)

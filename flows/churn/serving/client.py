@@ -24,8 +24,9 @@ ANSWER = ("probability", "decision", "prediction_id")
 
 
 def rank(file: str | Path, url: str, key: str = "") -> "tuple[pd.DataFrame, tuple[str, ...]]":
-    """The file's rows (as text) with rank, probability, decision and prediction id in front, likeliest churn first; and notes
-    on how the file was read.
+    """The rows of the file, as text, the most likely to churn first, and notes on how it was read.
+
+    Rank, probability, decision and prediction id are their first columns.
 
     Every file that training takes is read, and as training reads it. Raises ChurnError naming the row and column that the
     service refuses, or the address where no service answers.
@@ -85,6 +86,7 @@ class Refused(ChurnError):
     """The service's refusal: ``problems`` as it sent them."""
 
     def __init__(self, url: str, content: Mapping[str, Any]) -> None:
+        """``content`` is the JSON that the service at ``url`` sent."""
         self.problems: list[dict[str, Any]] = content.get("problems", [])
         lines = [f"  {p['field']}: {p['reason']}, got {p['value']!r}; allowed: {p['allowed']}" for p in self.problems]
         super().__init__("\n".join([f"{url}: {content.get('error', content)}", *lines]))

@@ -36,8 +36,8 @@ if TYPE_CHECKING:
 MODEL, SERVICE = "churn_model", "churn_service"
 MODEL_TAG = "model.txt"  # in the Bento, beside service.py: which model it serves
 PROOF = "proof.json"  # and how that is told to be the one that was proved (bento/self_test.py)
-REQUIREMENTS = ("bentoml", "fastapi", "httptools", "numpy", "onnxruntime", "pandas", "prometheus-client", "pyarrow", "pydantic",
-                "python-calamine", "uvloop")  # fmt: skip
+REQUIREMENTS = ("bentoml", "fastapi", "httptools", "msgspec", "numpy", "onnxruntime", "pandas", "prometheus-client", "pyarrow",
+                "pydantic", "python-calamine", "uvloop")  # fmt: skip
 _CHECKSUM = "files"  # label of a model in BentoML's store
 TRIES = 3  # to start a server while others start
 EXAMPLES, SEED = 5, 0  # made-up customers in the documentation and on the page
@@ -193,8 +193,10 @@ def _context(folder: Path, model_tag: str, proof: Mapping[str, Any]) -> Path:
 
 
 def imported(importing: Iterable[Path]) -> set[Path]:
-    """The files of ``churn`` that come with the modules ``importing``: what is imported at their top and at the top of what that
-    imports, with each package's ``__init__``. What a function imports must come with one of them too.
+    """The files of ``churn`` that come with the modules ``importing``.
+
+    They are what is imported at the top of these and, in turn, of what they import, with the ``__init__`` of each package.
+    What a function imports must come with one of them too.
     """
     waiting: list[Path] = list(importing)
     found: set[Path] = set()

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from churn.errors import ChurnError
 from churn.settings.dataset import Dataset
 from churn.settings.environment import STATE, private
-from churn.storage import arrow_columns, checksums
+from churn.storage import checksums
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -64,8 +64,10 @@ def schema(dataset: Dataset, with_id: bool = False) -> "pyarrow.Schema":
 
 
 def holdout(scorer: "Scorer", table: "pd.DataFrame") -> "pyarrow.Table":
-    """The scorer's answers for a table with known outcomes, rows in order: probability (float64), decision and outcome
-    (bool), then the raw feature columns as in ``schema``. Raises ChurnError as ``schema`` does.
+    """The predictions of the scorer for a table with known outcomes, in the order of its rows.
+
+    The columns are probability (float64), decision and outcome (bool), then the raw features as in ``schema``. Raises
+    ChurnError as ``schema`` does.
     """
     import pyarrow as pa
     from churn.data import features
@@ -249,9 +251,7 @@ def encode(wanted: "pyarrow.Schema", rows: Sequence[tuple[Any, ...]]) -> bytes:
     """Parquet bytes of at least one row, each in the order of ``wanted``; ``time`` is in microseconds since 1970."""
     import pyarrow as pa
 
-    columns = [
-        arrow_columns.column(values, field.type) for values, field in zip(zip(*rows, strict=True), wanted, strict=True)
-    ]
+    columns = [pa.array(values, field.type) for values, field in zip(zip(*rows, strict=True), wanted, strict=True)]
     return content(pa.Table.from_arrays(columns, schema=wanted))
 
 

@@ -42,12 +42,14 @@ class Feature(Strict):
 
 
 class Dataset(Strict):
-    """config/datasets/NAME.toml. ``generate`` maps names to expressions, evaluated in order, for made-up rows;
-    ``gate`` maps metric names to the least a model must reach on the holdout (the most, for errors); ``slices`` names the
-    columns whose groups are judged on their own, ``value`` what a kept customer is worth; ``missing_values`` are texts
-    that mean a missing cell, besides the empty one; ``decimal`` and ``thousands`` are the marks in numbers written as text;
-    with ``fold_case`` levels of categories without ``values`` are told apart by their letters, not by case or blanks, and
-    written small. Models tell the ``most_levels - 1`` most frequent levels of a category apart and treat the others as one.
+    """config/datasets/NAME.toml.
+
+    ``generate`` maps names to expressions, evaluated in order, for made-up rows; ``gate`` maps metric names to the least a
+    model must reach on the holdout (the most, for errors); ``slices`` names the columns whose groups are judged on their own,
+    ``value`` what a kept customer is worth; ``missing_values`` are texts that mean a missing cell, besides the empty one;
+    ``decimal`` and ``thousands`` are the marks in numbers written as text; with ``fold_case`` levels of categories without
+    ``values`` are told apart by their letters, not by case or blanks, and written small. Models tell the ``most_levels - 1``
+    most frequent levels of a category apart and treat the others as one.
     """
 
     name: str = Field(pattern=f"^{NAME.pattern}$")
@@ -131,6 +133,7 @@ class Dataset(Strict):
 
     @cached_property
     def target(self) -> str:
+        """The name of the target column."""
         return next(name for name, column in self.columns.items() if column.role == "target")
 
     @cached_property

@@ -81,8 +81,9 @@ class Rollout(Strict):
 
 
 class Deploy(Strict):
-    """config/deploy.toml: ``default`` resources, those of each ``step`` that differs, ``start`` by flow, ``deploy`` for
-    DeployFlow.
+    """The settings of config/deploy.toml.
+
+    ``default`` resources, those of each ``step`` that differs, ``start`` by flow, and ``deploy`` for DeployFlow.
     """
 
     project: str = Field(default="churnflow", pattern=r"^[a-z][a-z0-9_]{0,44}$")

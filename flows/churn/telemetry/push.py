@@ -69,7 +69,7 @@ def quality_samples(report: "Report") -> list[Sample]:
 
 
 def arrival_samples() -> list[Sample]:
-    """What ProbeFlow publishes when its own event has started it."""
+    """The sample of ProbeFlow when its own event has started it."""
     return [prometheus_metrics.EVENT_ARRIVED.of(time.time())]
 
 
