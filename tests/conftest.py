@@ -36,6 +36,7 @@ for _name in (
 import s3  # noqa: E402
 from churn.data import synthetic  # noqa: E402
 from churn.settings import core, dataset, environment  # noqa: E402, F401
+from on_cluster import cluster  # noqa: E402, F401
 from s3 import Server, alone  # noqa: E402, F401
 
 TIMED = """
