@@ -139,14 +139,17 @@ down: ## stop what make up started; its data stays
 
 install: $(READY) ## create .venv and install the locked packages, as every target does first: make install [EXTRA=ray]
 
-test: $(READY) ## unit and integration tests
+test: $(READY) ## unit and integration tests, without those marked slow
+	$(PY) -m pytest -m "not slow" -n 2 --dist loadfile
+
+test-all: $(READY) ## every test, also those marked slow
 	$(PY) -m pytest -n 2 --dist loadfile
 
-test-unit: $(READY) ## the unit tests alone
-	$(PY) -m pytest tests/unit
+test-unit: $(READY) ## the unit tests of make test alone
+	$(PY) -m pytest tests/unit -m "not slow"
 
-test-integration: $(READY) ## real flows and servers alone
-	$(PY) -m pytest tests/integration -n 2 --dist loadfile
+test-integration: $(READY) ## its real flows and servers alone
+	$(PY) -m pytest tests/integration -m "not slow" -n 2 --dist loadfile
 
 lint: $(READY) ## ruff (lint and format), mypy, and the imports between the rooms of flows/churn
 	$(VENV)/bin/ruff check .
@@ -194,4 +197,4 @@ fuzz: $(READY) ## 100,000 damaged requests against the champion's service: make 
 soak: $(READY) ## half an hour of mixed traffic: what grows, what fails: make soak [MINUTES=30] [RATE=200]
 	@$(PY) -m tests.bench.soak $(if $(MINUTES),--minutes $(MINUTES)) $(if $(RATE),--rate $(RATE))
 
-.PHONY: help run data train score dataset data-pull data-diff promote rollback compare lineage card mlflow bento serve predict monitor drift-demo argo-export argo-golden argo-deploy up down install test test-unit test-integration lint format checkov clean bench-data bench-train bench-serve bench-drift bench-quality bench-s3 contract fuzz soak
+.PHONY: help run data train score dataset data-pull data-diff promote rollback compare lineage card mlflow bento serve predict monitor drift-demo argo-export argo-golden argo-deploy up down install test test-all test-unit test-integration lint format checkov clean bench-data bench-train bench-serve bench-drift bench-quality bench-s3 contract fuzz soak

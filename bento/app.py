@@ -45,7 +45,8 @@ class Answer:
 @dataclass(frozen=True)
 class Route:
     """One endpoint: takes the body's bytes if ``post``, of at most ``limit`` bytes. ``open`` needs no key; a ``long`` one
-    works in a thread, so that others are answered meanwhile. ``kind`` is the media type of the body."""
+    works in a thread, so that others are answered meanwhile. ``kind`` is the media type of the body.
+    """
 
     work: Callable[[bytes], Answer]
     post: bool = False

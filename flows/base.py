@@ -102,7 +102,8 @@ class reported(FlowMutator):
 
 class _cluster_ready(FlowMutator):
     """The S3 buckets are checked before a run, steps get what config/deploy.toml says, and what a pod needs beside the
-    flows - profiles, deploy.toml, serve.toml, bento/ - goes into the code package."""
+    flows - profiles, deploy.toml, serve.toml, bento/ - goes into the code package.
+    """
 
     def pre_mutate(self, mutable_flow: Any) -> None:
         if not os.environ.get(DEBUG):

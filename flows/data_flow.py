@@ -66,7 +66,8 @@ class DataFlow(base.Flow):
     @step
     def features(self):
         """No check of severity error failed; every customer has the derived features of training and serving, and is in train
-        or in the holdout: nothing is ever fitted on the holdout."""
+        or in the holdout: nothing is ever fitted on the holdout.
+        """
         from churn.validation import ingestion
 
         self.quality.require(self.origin)  # here, because a step that fails leaves no card

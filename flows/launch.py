@@ -23,7 +23,8 @@ PART = "CHURNFLOW_PART"  # set where a flow is a part of a command, which has fi
 
 def flow(kind: type[FlowSpec], before: Callable[[], str] = str) -> None:
     """Become the command line of a flow. A run begins with the line that ``before`` returns - it raises ChurnError for a run
-    that cannot start -, a resume with what it does not take, and a run that succeeds ends with the ``notice`` of its start."""
+    that cannot start -, a resume with what it does not take, and a run that succeeds ends with the ``notice`` of its start.
+    """
     command = next((word for word in ("run", "resume") if word in sys.argv[1:]), "")
     with base.stopping():
         first = {"run": before, "resume": lambda: "\n".join(_kept(kind))}.get(command, str)()

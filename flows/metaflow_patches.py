@@ -54,7 +54,8 @@ def close_pods() -> None:
 
 def say_refusals() -> None:
     """A full disk is said in a line (``churn.errors``). Metaflow writes runs, artifacts and cards outside of every step, and
-    shows the traceback of each process that fails there (metaflow/cli.py, main)."""
+    shows the traceback of each process that fails there (metaflow/cli.py, main).
+    """
     from metaflow import cli
 
     shown = cli.print_unknown_exception
@@ -71,7 +72,8 @@ def say_refusals() -> None:
 
 def _save_from_this_process() -> None:
     """A step's artifacts go to S3 one after the other: beyond 10, Metaflow starts an interpreter and workers to send them
-    in parallel, which takes longer than sending a few dozen small ones (metaflow/plugins/datastores/s3_storage.py)."""
+    in parallel, which takes longer than sending a few dozen small ones (metaflow/plugins/datastores/s3_storage.py).
+    """
     save = S3Storage.save_bytes
 
     def in_turn(self: S3Storage, parts: Any, overwrite: bool = False, len_hint: int = 0) -> Any:
@@ -82,7 +84,8 @@ def _save_from_this_process() -> None:
 
 def _store_tables_as_they_are() -> None:
     """Parquet is compressed already: Metaflow's gzip of it takes a second for a million customers, and gains 2 %. What is
-    stored instead is gzip without compression, so that any Metaflow client can read it."""
+    stored instead is gzip without compression, so that any Metaflow client can read it.
+    """
     pack = ContentAddressedStore._pack_v1
 
     def packed(self: ContentAddressedStore, blob: bytes) -> io.BytesIO:

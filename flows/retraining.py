@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
 def typed(reference: "Reference", source: str) -> str:
     """The command for newer customers as a person types it: of ``source``, else of config/data.toml, else of the file that the
-    model's own came from, but never of made-up ones. In a cluster, what starts the deployed DataFlow."""
+    model's own came from, but never of made-up ones. In a cluster, what starts the deployed DataFlow.
+    """
     if IN_POD:
         where = "--production" if current.is_production else f"--branch {current.branch_name}"
         return f"python flows/data_flow.py {where} argo-workflows trigger"
@@ -37,7 +38,8 @@ def typed(reference: "Reference", source: str) -> str:
 
 def check(dataset: Dataset, source: str, learned_from_made_up: bool = True) -> None:
     """Raises ChurnError where a retraining would be on made-up customers, and there is no [generate] or the model has
-    learned from real ones."""
+    learned from real ones.
+    """
     if not source and any_made_up(_configured()) and not (dataset.generate and learned_from_made_up):
         again = commands.say("monitor", DATASET=dataset.name, RETRAIN="1", SOURCE=commands.FILE)
         raise ChurnError(

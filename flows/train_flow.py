@@ -57,7 +57,8 @@ class TrainFlow(base.Flow):
     @step
     def select(self, inputs):
         """The best family, or blend of families, is fitted on all training rows; calibration and threshold come from
-        out-of-fold predictions."""
+        out-of-fold predictions.
+        """
         from churn.data import snapshots
         from churn.training import selection
 

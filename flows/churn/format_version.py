@@ -1,5 +1,6 @@
 """What is read across runs and releases is JSON with the number of its format, never a pickle of our own classes: a module
-may then move without a store becoming unreadable."""
+may then move without a store becoming unreadable.
+"""
 
 from collections.abc import Mapping
 from typing import Any

@@ -70,7 +70,8 @@ def frame(dataset: Dataset, table: "pd.DataFrame") -> "pd.DataFrame":
 
 def derived(dataset: Dataset, table: "pd.DataFrame") -> "pd.DataFrame":
     """The derived features of a table (rows in order, "" made missing), as ``build`` computes them, for people and for
-    the profile. ``table`` needs the columns ``dataset.used``."""
+    the profile. ``table`` needs the columns ``dataset.used``.
+    """
     import pandas as pd
 
     found: dict[str, pd.Series] = {}

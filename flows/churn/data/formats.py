@@ -26,7 +26,8 @@ _IN_PARENTHESES = re.compile(r"(?P<before>[^()\d]*)\((?P<inner>[^()]+)\)(?P<afte
 @dataclass(frozen=True)
 class Numeral:
     """A number as text, taken apart: its ``digits`` with their marks, its ``unit`` ("": none) and whether that stands
-    ``before`` it, and where its minus is: "" (positive), "minus", "parentheses" or "trailing"."""
+    ``before`` it, and where its minus is: "" (positive), "minus", "parentheses" or "trailing".
+    """
 
     digits: str
     unit: str
@@ -77,7 +78,8 @@ def unsigned(digits: str, decimal: str, thousands: str) -> float | None:
 @dataclass(frozen=True)
 class NumberFormat:
     """How the numbers of a column are written: the ``decimal`` mark, the mark between ``thousands`` ("": none), the ``units`` of
-    which every number has one ("": none), and the ``negative`` numbers, with a minus in front or (5) or 5-."""
+    which every number has one ("": none), and the ``negative`` numbers, with a minus in front or (5) or 5-.
+    """
 
     decimal: str = "."
     thousands: str = ""
@@ -101,7 +103,8 @@ class NumberFormat:
 
     def value(self, found: Numeral) -> float | None:
         """The number, or None if it is not in this format. With a decimal comma and no mark for thousands 48.9 is taken too,
-        as it means but one number; 1.234 is not."""
+        as it means but one number; 1.234 is not.
+        """
         if fold(found.unit) not in self._folded or found.minus not in ("", "minus", self.negative):
             return None
         value = unsigned(found.digits, self.decimal, self.thousands)

@@ -46,7 +46,8 @@ class Snapshot:
 @dataclass(frozen=True)
 class Saved:
     """What ``save`` did: the version, the text of the .dvc pointer, whether anything was uploaded, and the addresses of the
-    objects that were in the remote already, but damaged or in part."""
+    objects that were in the remote already, but damaged or in part.
+    """
 
     version: str
     pointer: str

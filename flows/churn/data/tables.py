@@ -57,7 +57,8 @@ def from_bytes(data: bytes, columns: Iterable[str] | None = None) -> "pd.DataFra
 
 def typed(data: bytes, dataset: Dataset, columns: Iterable[str] | None = None) -> "pd.DataFrame":
     """The table, or the named ``columns`` of it, with the data set's categories as pandas categories: a tenth of the time
-    and memory of text."""
+    and memory of text.
+    """
     return _dictionaries(data, dataset, "a step's table", columns).to_pandas(ignore_metadata=True)
 
 

@@ -1,5 +1,6 @@
 """The one reader of files: whatever DataFlow, ScoreFlow, MonitorFlow, `make dataset`, `make predict` and the service's page
-are given comes through here. A cell stands under its own header, or the file is refused."""
+are given comes through here. A cell stands under its own header, or the file is refused.
+"""
 
 import re
 from collections import Counter

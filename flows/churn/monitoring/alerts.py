@@ -66,7 +66,8 @@ class Judged:
 @dataclass(frozen=True)
 class Circumstances:
     """What a verdict depends on besides: the scores on the reference; whether the window is a ``file``, judged by itself; how
-    many ``outcomes`` are known, how many are of ``unknown`` predictions; rows of ``others``, by model version, left out."""
+    many ``outcomes`` are known, how many are of ``unknown`` predictions; rows of ``others``, by model version, left out.
+    """
 
     before: Mapping[str, float]
     file: bool = False

@@ -21,7 +21,8 @@ _TRUE, _FALSE = ("true", "1"), ("false", "0")
 @dataclass(frozen=True)
 class Labels:
     """Predictions with their ``outcome`` (and ``probability``, ``decision``), and how many outcomes belong to none of them:
-    to ``unknown`` predictions, or to those of ``others``, other model versions."""
+    to ``unknown`` predictions, or to those of ``others``, other model versions.
+    """
 
     table: "pd.DataFrame"
     unknown: int = 0
@@ -30,7 +31,8 @@ class Labels:
 
 def from_log(reference: "Reference", file: str, days: int, until: datetime, at: str | None = None) -> Labels:
     """The outcomes of the champion's predictions of the ``days`` before ``until``: those of ``file``, if one is given, and of
-    the feedback; of several for one prediction the last counts."""
+    the feedback; of several for one prediction the last counts.
+    """
     import pandas as pd
 
     start = until - timedelta(days=days)

@@ -37,7 +37,8 @@ class Analysis:
     """Windows, oldest first, and their rows one after another in ``table`` (Parquet; raw columns, ``probability`` and
     ``decision``). ``others`` counts rows of other model versions, which were left out. ``labelled`` are the ``outcomes`` rows
     whose outcome is known (Parquet; ``probability``, ``decision``, ``outcome``), ``unknown`` counts outcomes of no known
-    prediction. ``file``: one window, not the log's; ``notes`` say how it was read."""
+    prediction. ``file``: one window, not the log's; ``notes`` say how it was read.
+    """
 
     origin: str
     windows: tuple[Window, ...]

@@ -43,7 +43,8 @@ class Registered:
 
 def packages(*modules: str) -> list[str]:
     """The packages a model needs, pinned as they are installed: REQUIREMENTS, and those that the top-level ``modules``
-    come from."""
+    come from.
+    """
     needed = dict.fromkeys(REQUIREMENTS)
     for module in sorted(set(modules) - {"churn", "sklearn"} - sys.stdlib_module_names):
         needed[_distribution(module)] = None

@@ -61,7 +61,8 @@ def missing_words(counts: "pd.Series") -> set[str]:
 @dataclass(frozen=True)
 class Reading(Generic[Format]):
     """How a column can be read: ``values`` by cell, in the first of ``formats``; in each other one the same cells would mean
-    something else. ``words`` are the cells that cannot be read, with their counts."""
+    something else. ``words`` are the cells that cannot be read, with their counts.
+    """
 
     values: "pd.Series"
     formats: tuple[Format, ...]
@@ -116,7 +117,8 @@ def _unclear(texts: "pd.Index[str]") -> bool:
 
 def _numerals(counts: "pd.Series") -> tuple[dict[str, Numeral], tuple[str, ...]]:
     """The cells that are numbers with or without a unit, taken apart, and these units as they are written, the most frequent
-    first: none, signs of money, per cent, or one word behind more numbers than levels would be."""
+    first: none, signs of money, per cent, or one word behind more numbers than levels would be.
+    """
     found = {text: part for text in counts.index if (part := formats.numeral(text))}
     cells: dict[str, int] = {}
     written: dict[str, str] = {}

@@ -24,7 +24,8 @@ KEYS = ("role", "type", "format", "unit", "decimal", "thousands", "negative", "m
 @dataclass(frozen=True)
 class Description:
     """The text of config/datasets/NAME.toml, the data set it reads as, what a person has to decide, and the rows left out;
-    ``aside`` are the columns left out about which nothing is asked, with the reason."""
+    ``aside`` are the columns left out about which nothing is asked, with the reason.
+    """
 
     text: str
     dataset: Dataset
@@ -37,7 +38,8 @@ def describe(
     frame: "pd.DataFrame", name: str, source: str, target: str = "", positive: str = "", leave_out: str = ""
 ) -> Description:
     """Describe ``frame`` (as ``sources.read`` gives it). ``target``, ``positive`` and ``leave_out`` are what a person said
-    (see ``outcome.Asked``). Raises ChurnError if no column can be the target."""
+    (see ``outcome.Asked``). Raises ChurnError if no column can be the target.
+    """
     asked = Asked(source, name, target, positive, leave_out)
     rows = frame[~header_lines(frame)].reset_index(drop=True)
     guesses, decimal, tokens = _guesses(rows)

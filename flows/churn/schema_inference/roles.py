@@ -35,7 +35,8 @@ def choose_id(guesses: dict[str, Guess]) -> None:
 
 def choose_returning_id(rows: "pd.DataFrame", guesses: dict[str, Guess]) -> None:
     """Where rows have a moment, and no column is different in every row, give the column its role that is named like an id and
-    different in every row of a moment: it names customers who are in the file again and again."""
+    different in every row of a moment: it names customers who are in the file again and again.
+    """
     taken = {guess.keys.get("role"): column for column, guess in guesses.items()}
     if "time" not in taken or "id" in taken:
         return
@@ -94,7 +95,8 @@ def _observes(column: str, guess: Guess, target: str) -> bool:
 
 def set_suspects_aside(typed: "pd.DataFrame", churned: np.ndarray, guesses: dict[str, Guess], target: str) -> None:
     """Leave out, until somebody decides, what was probably filled in when the customer left: by its name or by how well it
-    alone tells who churned. ``typed`` are the labelled rows, ``churned`` (n,) their outcomes."""
+    alone tells who churned. ``typed`` are the labelled rows, ``churned`` (n,) their outcomes.
+    """
     able = {column: guess for column, guess in guesses.items() if guess.keys.get("role", "feature") == "feature"}
     found = {column: leakage.separation(typed[column], churned) for column in able}
     ahead = leakage.far_ahead(found)

@@ -33,7 +33,8 @@ MOST_SPELLINGS = 100  # in how many spellings soever
 @dataclass(frozen=True)
 class Asked:
     """What the person said: the file and the name of the data set, the target's column, and its values that mean that the
-    customer left, or whose rows are left out (each one value, or several with commas between them)."""
+    customer left, or whose rows are left out (each one value, or several with commas between them).
+    """
 
     source: str
     name: str

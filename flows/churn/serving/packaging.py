@@ -161,7 +161,8 @@ def _context(folder: Path, model_tag: str) -> Path:
 
 def imported(importing: Iterable[Path]) -> set[Path]:
     """The files of ``churn`` that come with the modules ``importing``: what is imported at their top and at the top of what that
-    imports, with each package's ``__init__``. What a function imports must come with one of them too."""
+    imports, with each package's ``__init__``. What a function imports must come with one of them too.
+    """
     waiting: list[Path] = list(importing)
     found: set[Path] = set()
     while waiting:

@@ -58,7 +58,8 @@ def schema(dataset: Dataset, with_id: bool = False) -> "pyarrow.Schema":
 
 def holdout(scorer: "Scorer", table: "pd.DataFrame") -> "pyarrow.Table":
     """The scorer's answers for a table with known outcomes, rows in order: probability (float64), decision and outcome
-    (bool), then the raw feature columns as in ``schema``. Raises ChurnError as ``schema`` does."""
+    (bool), then the raw feature columns as in ``schema``. Raises ChurnError as ``schema`` does.
+    """
     import pyarrow as pa
     from churn.data import features
 
@@ -212,7 +213,8 @@ def encode(wanted: "pyarrow.Schema", rows: Sequence[tuple[Any, ...]]) -> bytes:
 
 def _array(values: Sequence[Any], kind: "pyarrow.DataType") -> "pyarrow.Array":
     """``pa.array`` for the types of the log. That one imports pandas where it is installed (40 MB in a worker, and half a
-    second), only to ask whether the list is one of its own."""
+    second), only to ask whether the list is one of its own.
+    """
     import numpy as np
     import pyarrow as pa
 

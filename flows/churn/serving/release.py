@@ -46,7 +46,8 @@ def lineage(data_version: str, training: str, config: TrainConfig) -> dict[str, 
 
 def unchanged(dataset: Dataset, lineage: Mapping[str, str]) -> model_registry.Registered | None:
     """The version, champion or beaten, that was trained on the same data version with the same config and judged: then there
-    is nothing to train. None if there is none, or no champion, which is then to be made."""
+    is nothing to train. None if there is none, or no champion, which is then to be made.
+    """
     same = {key: lineage[key] for key in ("data_version", "config_hash")}
     judged = [one for one in model_registry.by_tags(dataset.model, same) if gate.SUMMARY in one.tags]
     current = model_registry.by_alias(dataset.model, model_registry.CHAMPION)
@@ -65,7 +66,8 @@ def begin(
 
 def check(data: Snapshot, config: TrainConfig) -> None:
     """ChurnError for what would else stop the training at its end, or spoil it: a bound on a metric that does not exist, a
-    margin that is no column, a column that gives the outcome away, one with a name of the prediction log's own."""
+    margin that is no column, a column that gives the outcome away, one with a name of the prediction log's own.
+    """
     dataset = data.dataset
     for table in (config.gate, dataset.gate, config.slices.least, config.slices.gap):
         gate.bounds(table)
@@ -79,7 +81,8 @@ def check(data: Snapshot, config: TrainConfig) -> None:
 
 def judge(found: Evaluation, data: Snapshot, config: TrainConfig, training: str) -> Gate:
     """Hold the scores against config's bounds (the data set's own on top, then the environment's), the groups against
-    theirs, and all against the champion."""
+    theirs, and all against the champion.
+    """
     verdicts = gate.verdicts(found.scores, gate.bounds(config.gate, data.dataset.gate))
     verdicts += gate.slice_verdicts(found.slices, config.slices.least)
     warnings = tuple(f"{s.column}={s.group}: {text}" for s in found.slices for text in s.warnings)
@@ -185,7 +188,8 @@ def champion(dataset: Dataset) -> model_registry.Registered:
 def package(dataset: Dataset) -> tuple[model_registry.Registered, str, float]:
     """The champion, its Bento's tag, and the largest difference between a served copy's answers on PROOF_ROWS holdout rows
     and those kept beside the model, which were the scikit-learn pipeline's when it was registered (``register``): that
-    pipeline is made of this code's classes, and an older release's cannot be counted on to load."""
+    pipeline is made of this code's classes, and an older release's cannot be counted on to load.
+    """
     model = champion(dataset)
     tag = packaging.package(model)
     kept = reference.load(model)

@@ -183,7 +183,8 @@ def _expected(detail: ErrorDetails) -> str:
 
 def json_schema(dataset: Dataset, settings: InputSettings, with_id: bool = False) -> dict[str, Any]:
     """JSON Schema (2020-12) of one customer; what it accepts ``Reader.customer`` accepts, which also takes other spellings of a
-    level."""
+    level.
+    """
     properties = {name: request_fields.json_schema(column, settings) for name, column in dataset.raw.items()}
     if with_id and dataset.id is not None:
         properties[dataset.id] = {**request_fields.TEXT, "type": ["string", "null"]}

@@ -22,7 +22,8 @@ class Generate(Strict):
 
 class _Place(Strict):
     """What sources outside have in common: ``join`` adds their columns by id instead of their rows; ``retries`` after the
-    first attempt; ``timeout`` in seconds of one connection or pause."""
+    first attempt; ``timeout`` in seconds of one connection or pause.
+    """
 
     join: bool = False
     retries: int = Field(default=3, ge=0, le=20)

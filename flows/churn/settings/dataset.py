@@ -46,7 +46,8 @@ class Dataset(Strict):
     columns whose groups are judged on their own, ``value`` what a kept customer is worth; ``missing_values`` are texts
     that mean a missing cell, besides the empty one; ``decimal`` and ``thousands`` are the marks in numbers written as text;
     with ``fold_case`` levels of categories without ``values`` are told apart by their letters, not by case or blanks, and
-    written small. Models tell the ``most_levels - 1`` most frequent levels of a category apart and treat the others as one."""
+    written small. Models tell the ``most_levels - 1`` most frequent levels of a category apart and treat the others as one.
+    """
 
     name: str = Field(pattern=f"^{NAME.pattern}$")
     description: str = ""

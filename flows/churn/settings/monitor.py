@@ -30,7 +30,8 @@ class Window(Strict):
 
 class Drift(Strict):
     """Which distances are taken, and from where on they are drift (see ``drift_thresholds``): ``false_alarms`` is the share
-    of unchanged windows in which any column may be flagged, ``least`` what matters at all, ``threshold`` overrides both."""
+    of unchanged windows in which any column may be flagged, ``least`` what matters at all, ``threshold`` overrides both.
+    """
 
     numeric: tuple[Numeric, ...] = Field(default=("kolmogorov_smirnov", "wasserstein"), min_length=1)
     categorical: tuple[Categorical, ...] = Field(default=("jensen_shannon", "chi2"), min_length=1)
@@ -45,7 +46,8 @@ class Drift(Strict):
 
 class Performance(Strict):
     """Falls that matter. Outcomes are looked up for the predictions of the last ``label_days``, and judged from
-    ``min_labels`` on."""
+    ``min_labels`` on.
+    """
 
     drop: dict[Score, float] = {"roc_auc": 0.03}
     label_days: int = Field(default=90, ge=1)

@@ -43,7 +43,8 @@ class Family(Strict):
 class Search(Strict):
     """What all families share: the folds (see ``folds``, the same for all), the seed, the metric that decides, and how
     the search runs. ``seconds`` is each family's time budget; ``cpus`` what one family's step may use (0: the machine's
-    share); ``backend`` is joblib's. With ``blend`` the mean of several families may win (see ``selection.blend``)."""
+    share); ``backend`` is joblib's. With ``blend`` the mean of several families may win (see ``selection.blend``).
+    """
 
     folds: int = Field(default=5, ge=2)
     seed: int = Field(default=42, ge=0)
@@ -82,7 +83,8 @@ class Worth(Strict):
 class Slices(Strict):
     """Groups are judged on their own from ``min_rows`` customers and ``min_class_rows`` of each outcome. A score that is
     worse than the whole's by more than ``gap`` is a warning; one surely below ``least`` closes the gate: the better end of
-    its 99 % interval (see ``scores.interval``) decides."""
+    its 99 % interval (see ``scores.interval``) decides.
+    """
 
     min_rows: int = Field(default=50, ge=1)
     min_class_rows: int = Field(default=20, ge=1)
@@ -93,7 +95,8 @@ class Slices(Strict):
 class Promotion(Strict):
     """The challenger replaces the champion if a gain of holdout ROC-AUC above ``margin`` is certain by ``confidence``, or
     by more where the same customers have been looked at before (see ``comparison.needed``). The interval shown is of
-    ``resamples`` paired bootstrap samples."""
+    ``resamples`` paired bootstrap samples.
+    """
 
     margin: float = Field(default=0.0, ge=0, lt=1)
     confidence: float = Field(default=0.95, gt=0.5, lt=1)

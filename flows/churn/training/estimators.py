@@ -29,7 +29,8 @@ def calibrate(fitted: "Pipeline", found: calibration.Calibration) -> "Pipeline":
 
 def check(config: TrainConfig, file: str) -> None:
     """Refuse an estimator that cannot be imported or gives no probabilities, a parameter it does not have, or a backend that
-    is not installed, before any work."""
+    is not installed, before any work.
+    """
     if config.search.backend == "ray" and importlib.util.find_spec("ray") is None:
         raise ChurnError(
             f"{file}: search.backend 'ray' needs the package ray; install it with `make install EXTRA=ray`, or take 'loky'"

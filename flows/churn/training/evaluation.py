@@ -25,7 +25,8 @@ REASON_ROWS = 60  # customers explained; fewer, but at least 10, from 20 columns
 @dataclass(frozen=True)
 class Slice:
     """One group of the holdout. ``scores`` is empty if the group is too small to judge; ``warnings`` names its gaps;
-    ``intervals`` are ``scores.interval``s of the metrics that may close the gate."""
+    ``intervals`` are ``scores.interval``s of the metrics that may close the gate.
+    """
 
     column: str
     group: str
@@ -39,7 +40,8 @@ class Slice:
 @dataclass(frozen=True)
 class Evaluation:
     """Outcomes, probabilities and decisions of shape (n,), the scores with 95 % intervals, the groups, and the columns that
-    matter: ``importance`` is the loss of ROC-AUC when a column is shuffled, ``reasons`` the mean absolute Shapley value."""
+    matter: ``importance`` is the loss of ROC-AUC when a column is shuffled, ``reasons`` the mean absolute Shapley value.
+    """
 
     outcome: np.ndarray
     probability: np.ndarray
@@ -57,7 +59,8 @@ def read_holdout(
     whole: "Pipeline", threshold: float, data: Snapshot, seed: int, rule: Slices, worth: Worth | None
 ) -> Evaluation:
     """Score the whole pipeline (raw columns in) on the holdout, deciding by a threshold, or by ``worth`` (see
-    ``value.settle``), that were chosen without it."""
+    ``value.settle``), that were chosen without it.
+    """
     dataset, holdout = data.dataset, data.holdout
     inputs, outcome = holdout[list(dataset.raw)], features.outcome(dataset, holdout)
     raw, probability = features.from_frame(dataset, holdout), whole.predict_proba(inputs)[:, 1]

@@ -19,7 +19,8 @@ POINTS = 101
 class Curve:
     """Profit per customer (of all, in the currency of [value]) when the ``share`` with the highest expected profits is
     contacted; arrays of shape (POINTS,). ``contacted`` is the share whose expected profit is above 0, ``earned`` the
-    profit per customer of contacting those."""
+    profit per customer of contacting those.
+    """
 
     share: np.ndarray
     profit: np.ndarray
@@ -29,7 +30,8 @@ class Curve:
 
 def settle(worth: Worth, train: "pd.DataFrame", dataset: Dataset) -> Worth:
     """``worth`` with a margin for customers whose ``margin_column`` is missing: the one it names, else the median of the
-    training rows. Raises ChurnError if that is none."""
+    training rows. Raises ChurnError if that is none.
+    """
     if worth.margin_column is None or worth.margin is not None:
         return worth
     typical = float(train[worth.margin_column].median()) * worth.horizon

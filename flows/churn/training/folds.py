@@ -84,7 +84,8 @@ def _blocks(times: np.ndarray, customer: np.ndarray, outcome: np.ndarray, folds:
 
 def _crossed(times: np.ndarray, number: np.ndarray, outcome: np.ndarray, folds: int) -> Masks | None:
     """Each fold is tested on the later half of its customers' rows and fitted on the earlier half of the others'; None if
-    all rows are of one moment."""
+    all rows are of one moment.
+    """
     start = max(_quantiles(times, outcome, np.array([0.5]))[0], np.unique(times)[:2][-1])
     late = times >= start
     return None if late.all() else [(~late & (number != k), late & (number == k)) for k in range(folds)]

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class Trial:
     """One parameter setting: the mean scores over the folds, the deciding metric fold by fold, and the share of the
-    training rows it was given (below 1 if successive halving dropped it early)."""
+    training rows it was given (below 1 if successive halving dropped it early).
+    """
 
     params: dict[str, Any]
     scores: dict[str, float]
@@ -109,7 +110,8 @@ def tune(family: Family, search: Search, dataset: Dataset, train: "pd.DataFrame"
 
 def jobs(search: Search, families: int) -> int:
     """Fits that one family's step may run at once: the CPUs it was given, else its share of this machine's, so that
-    families tuned side by side never want more than there is (containers' limits count; a pod has its CPUs alone)."""
+    families tuned side by side never want more than there is (containers' limits count; a pod has its CPUs alone).
+    """
     from joblib import cpu_count
 
     return search.cpus or max(1, cpu_count() // (1 if IN_POD else families))
@@ -155,7 +157,7 @@ def _try(
 
 
 def _backend(name: str, jobs: int) -> Any:
-    """joblib's backend with ``jobs`` workers. Ray is the cluster at RAY_ADDRESS, else one on this machine alone."""
+    """Joblib's backend with ``jobs`` workers. Ray is the cluster at RAY_ADDRESS, else one on this machine alone."""
     from joblib import parallel_config
 
     if name == "ray":

@@ -63,7 +63,8 @@ def auc(outcome: np.ndarray, score: np.ndarray) -> float:
 
 def auc_error(outcome: np.ndarray, score: np.ndarray, customer: np.ndarray | None = None) -> float:
     """Standard error of ``auc`` (DeLong et al. 1988), of rows that are not independent where ``customer``, (n,), says whose
-    each is (Obuchowski 1997). NaN with fewer than two rows of an outcome."""
+    each is (Obuchowski 1997). NaN with fewer than two rows of an outcome.
+    """
     return _error(_influence(outcome, score), customer)
 
 
@@ -84,7 +85,8 @@ def independent(outcome: np.ndarray, customer: np.ndarray | None) -> int:
 
 def _influence(outcome: np.ndarray, score: np.ndarray) -> np.ndarray:
     """What each row adds to ``auc``'s deviation from its expectation, by ranks (Sun & Xu 2014): of a churned row the share of
-    the retained ones it is above, of a retained one the share of the churned it is below, from their means."""
+    the retained ones it is above, of a retained one the share of the churned it is below, from their means.
+    """
     from scipy.stats import rankdata
 
     ranks, found = rankdata(score), np.empty(len(outcome))
@@ -124,7 +126,8 @@ def log_loss(outcome: np.ndarray, probability: np.ndarray) -> float:
 
 def ece(outcome: np.ndarray, probability: np.ndarray, bins: int = 10) -> float:
     """Expected calibration error (Naeini et al. 2015): the mean over ``bins`` equally wide bins, weighted by their rows,
-    of the difference between the mean probability and the share of positives."""
+    of the difference between the mean probability and the share of positives.
+    """
     place = np.minimum((np.asarray(probability, dtype=float) * bins).astype(int), bins - 1)
     gaps = np.bincount(place, weights=probability - outcome, minlength=bins)
     return float(np.abs(gaps).sum() / len(outcome))
@@ -158,7 +161,8 @@ def best_f1_threshold(outcome: np.ndarray, probability: np.ndarray) -> float:
 
 def fold_interval(by_fold: Sequence[float]) -> tuple[float, float]:
     """95 % interval of a cross-validated mean: Student's t with the variance corrected for the overlap of the training
-    parts (Nadeau & Bengio 2003)."""
+    parts (Nadeau & Bengio 2003).
+    """
     from scipy.stats import t
 
     k = len(by_fold)
@@ -177,7 +181,8 @@ def interval(
 ) -> tuple[float, float]:
     """The SURE interval of one of METRICS, also of few rows: for ROC-AUC DeLong's error with Student's t, for shares
     Wilson's (1927), for the others the bootstrap: the percentile one, and for errors, whose resamples lie above them (most
-    of all ECE's), the basic one (Davison & Hinkley 1997, ch. 5). Rows of one ``customer`` count as one."""
+    of all ECE's), the basic one (Davison & Hinkley 1997, ch. 5). Rows of one ``customer`` count as one.
+    """
     from scipy.stats import norm, t
 
     if metric == "roc_auc":
@@ -211,7 +216,8 @@ def bootstrap(
 ) -> dict[str, tuple[float, float]]:
     """Percentile bootstrap intervals (Efron & Tibshirani 1993, ch. 13) of ``measure(rows)``, drawn within each outcome so
     that every resample has both. Where ``customer``, (n,), says whose each row is, whole customers are drawn (Field & Welsh
-    2007), within those who ever churned and those who did not."""
+    2007), within those who ever churned and those who did not.
+    """
     rng = np.random.default_rng(seed)
     codes = np.arange(len(outcome))
     if customer is not None:

@@ -16,7 +16,8 @@ PART_NODES, MOST_PARTS = 16_384, 32  # of a tree ensemble: about 400 kB, which s
 
 def convert(pipeline: "Pipeline", dataset: Dataset) -> bytes:
     """The graph's bytes. ``pipeline`` starts at the model inputs; its model may be a ``pipeline.Blend`` of other pipelines,
-    and a ``pipeline.Calibrated`` one."""
+    and a ``pipeline.Calibrated`` one.
+    """
     from churn.training.pipeline import Blend, Calibrated
     from sklearn.pipeline import Pipeline
 

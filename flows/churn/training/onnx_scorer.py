@@ -86,7 +86,8 @@ def manifest(folder: str | Path) -> dict[str, Any]:
 
 def write(folder: str | Path, pipeline: "Pipeline", described: Mapping[str, Any]) -> None:
     """Write the model's folder, ``described`` in its manifest (see ``Scorer``). ``pipeline`` starts at the model inputs (see
-    ``models.build``)."""
+    ``models.build``).
+    """
     from churn.training import onnx_export
 
     target = Path(folder)

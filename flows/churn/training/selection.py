@@ -1,5 +1,6 @@
 """From the families' best trials to one finished model: blended where that helps, refitted, calibrated where that helps,
-with its threshold. All of it on the training rows."""
+with its threshold. All of it on the training rows.
+"""
 
 import time
 from collections.abc import Sequence

@@ -40,7 +40,8 @@ class Check:
 @dataclass(frozen=True)
 class Report:
     """Every check of one table of ``rows`` rows, of which ``set_aside`` went to quarantine; further rows were ``left_out`` (in
-    words, with their counts), as they are no examples (see ``exclusions``)."""
+    words, with their counts), as they are no examples (see ``exclusions``).
+    """
 
     checks: tuple[Check, ...]
     rows: int

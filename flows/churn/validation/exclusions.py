@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class Kept:
     """The rows that stay, their ``numbers`` (n,) in the source (from 1, without the header), a check for each kind of row that
-    was looked for, and what was ``left_out``, in words with its count."""
+    was looked for, and what was ``left_out``, in words with its count.
+    """
 
     frame: "pd.DataFrame"
     numbers: np.ndarray
@@ -30,7 +31,8 @@ class Kept:
 
 def exclude(frame: "pd.DataFrame", dataset: Dataset, limits: Quality | None = None) -> Kept:
     """``frame`` without repeated header lines and, where it has the target's column, without rows whose outcome is missing or
-    one of ``leave_out``. Raises ChurnError if no row has an outcome."""
+    one of ``leave_out``. Raises ChurnError if no row has an outcome.
+    """
     headers = header_lines(frame)
     found = [
         (_check("(table)", "repeats no header line", headers, "They are left out."), "repeated header lines", headers)

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class Intake:
     """The checked customers, also as they are ``stored`` (Parquet bytes, written while this is looked at); ``distances`` says how
-    far each column is from the previous version, if there is one; ``notes`` how the files were read."""
+    far each column is from the previous version, if there is one; ``notes`` how the files were read.
+    """
 
     table: "pd.DataFrame"
     stored: Future[bytes]

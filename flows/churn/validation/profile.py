@@ -26,7 +26,8 @@ BINS, LEVELS = 20, 100
 @dataclass(frozen=True)
 class Column:
     """One column: ``edges`` (numbers) or ``levels`` (categories) with the share of all rows in each bin; then the share
-    in any other level and the share that is missing. The shares add up to 1."""
+    in any other level and the share that is missing. The shares add up to 1.
+    """
 
     missing: float
     distinct: int

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class Validated:
     """The typed rows that may be used and what their columns hold, the rows set aside (with a column ``reasons``), and the
-    report of all checks."""
+    report of all checks.
+    """
 
     table: "pd.DataFrame"
     quarantine: "pd.DataFrame"
