@@ -14,6 +14,7 @@ from churn.data import casting, fetch, tables
 from churn.errors import ChurnError
 from churn.files import reader
 from churn.settings import commands
+from churn.settings.column import Cells
 from churn.settings.data import S3, File, Generate, Http, Source, Sql, any_made_up
 from churn.settings.dataset import Dataset
 
@@ -44,12 +45,13 @@ def choose(configured: Sequence[Source], path: str, dataset: Dataset, target: st
 Rows = tuple[bytes, tuple[str, ...]]  # a table as Parquet bytes, and notes on how it was read
 
 
-def read(source: Source, dataset: Dataset) -> Rows:
+def read(source: Source, dataset: Cells) -> Rows:
     """All rows of one source, cells as they were found.
 
     Raises ChurnError naming the source if it cannot be read, also after its retries; a partial download is never used.
     """
     if isinstance(source, Generate):
+        assert isinstance(dataset, Dataset)  # a table of events cannot be made up
         from churn.data.synthetic import generate
 
         return tables.to_bytes(generate(dataset, source.rows, source.seed)), ()
@@ -71,7 +73,7 @@ def _fetch(source: S3 | Http, folder: Path) -> list[Path]:
     return fetch.from_s3(source, folder) if isinstance(source, S3) else fetch.from_http(source, folder)
 
 
-def _whole(files: Sequence[Path], dataset: Dataset) -> Rows:
+def _whole(files: Sequence[Path], dataset: Cells) -> Rows:
     if len(files) == 1:
         return tables.load(files[0])
     parts, notes = zip(*map(tables.load, files), strict=True)
