@@ -175,7 +175,10 @@ KINDS = {"customer": "str", "client": "str", "amount": "float64", "kind": "str",
 
 def write(folder: Path, **logs: list[Row]) -> None:
     """The logs as Parquet files, also where they are empty."""
-    names = {"purchases": ["customer", "at", "seen", "amount", "kind"], "contracts": ["client", "begins", "ends", "plan"]}
+    names = {
+        "purchases": ["customer", "at", "seen", "amount", "kind"],
+        "contracts": ["client", "begins", "ends", "plan"],
+    }
     for name, rows in logs.items():
         frame = pd.DataFrame(rows, columns=names[name])
         types = {column: KINDS.get(column, "datetime64[us]") for column in frame}
@@ -200,10 +203,16 @@ def _customers(dataset: Dataset, logs: dict[str, list[Row]]) -> Iterator[Row]:
     assert rule is not None and label is not None and dataset.id is not None
     limit = datetime(2024, 6, 1)
     known = {
-        name: [row for row in rows if row[dataset.tables[name].moment] <= limit and row.get(dataset.tables[name].known, limit) <= limit]
+        name: [
+            row
+            for row in rows
+            if row[dataset.tables[name].moment] <= limit and row.get(dataset.tables[name].known, limit) <= limit
+        ]
         for name, rows in logs.items()
     }
-    newest = max((row[dataset.tables[name].moment] for name, rows in known.items() for row in rows), default=datetime.min)
+    newest = max(
+        (row[dataset.tables[name].moment] for name, rows in known.items() for row in rows), default=datetime.min
+    )
     for text in rule.dates:
         moment = datetime.fromisoformat(text)
         if moment > newest:
@@ -241,7 +250,13 @@ def _belongs(dataset: Dataset, own: dict[str, list[Row]], moment: datetime) -> b
 
 
 def _holds(text: str, row: Row, names: list[str]) -> bool:
-    cells = {n: np.array([row[n] if row[n] is not None else "" if n in ("kind", "plan") else np.nan], dtype=object if n in ("kind", "plan") else float) for n in names}
+    cells = {
+        n: np.array(
+            [row[n] if row[n] is not None else "" if n in ("kind", "plan") else np.nan],
+            dtype=object if n in ("kind", "plan") else float,
+        )
+        for n in names
+    }
     return bool(expressions.evaluate(text, cells)[0])
 
 
@@ -254,7 +269,10 @@ def _aggregate(dataset: Dataset, one: Aggregate, cell: Any, rows: list[Row]) -> 
     if one.what == "share":
         part = [row for row in window if (_holds(one.of, row, names) if one.of else level(row))]
         return len(part) / len(window) if window else None
-    window, before = [row for row in window if level(row)], [row for row in rows if level(row) and cell.days and cell.days <= row["age"] < 2 * cell.days]
+    window, before = (
+        [row for row in window if level(row)],
+        [row for row in rows if level(row) and cell.days and cell.days <= row["age"] < 2 * cell.days],
+    )
     ages = sorted((row["age"] for row in window), reverse=True)
     values = [row[one.column] for row in window if row[one.column] is not None] if one.column else []
     gaps = [a - b for a, b in zip(ages, ages[1:], strict=False)]
@@ -284,7 +302,11 @@ def _aggregate(dataset: Dataset, one: Aggregate, cell: Any, rows: list[Row]) -> 
             a, b = (math.fsum(values), math.fsum(then)) if one.column else (len(window), len(before))
             return (a - b) / (abs(a) + abs(b)) if a or b else None
         case "last":
-            return max((row for row in rows if row["age"] == min(ages)), key=lambda row: row[one.column])[one.column] if rows else None
+            return (
+                max((row for row in rows if row["age"] == min(ages)), key=lambda row: row[one.column])[one.column]
+                if rows
+                else None
+            )
     raise AssertionError(one.what)
 
 

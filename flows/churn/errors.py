@@ -1,10 +1,10 @@
-"""The one exception a user is meant to read, and what the machine's own refusals mean to one."""
+"""The one exception meant for users, and the remedies for errors of the operating system."""
 
 import errno
 
 
 class ChurnError(Exception):
-    """Something a person can mend. The message names the file, the column, the value and the way out."""
+    """An error that the user can fix; the message names the file, the column, the value and the remedy."""
 
 
 _FULL = "free space there, or on the disk of TMPDIR and CHURNFLOW_HOME (df -h), and run this again"
@@ -22,7 +22,7 @@ _REMEDIES = {
 
 
 def refusal(error: BaseException) -> str | None:
-    """What a full disk or a place without rights means, in a line; None for every other error."""
+    """One line on a full disk, missing permissions or too many open files, with the remedy; None for any other error."""
     if not isinstance(error, OSError) or error.errno not in _REMEDIES:
         return None
     place = f"{error.filename}: " if error.filename else ""

@@ -1,6 +1,5 @@
 """From events to customers at moments: every label, population and aggregate equals a naive loop, row by row."""
 
-from pathlib import Path
 from typing import Any
 
 import events
@@ -15,7 +14,9 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 PHASES = (Phase.explicit, Phase.generate)  # an example is a run of DuckDB: to shrink one takes minutes
-KINDS = st.tuples(st.sampled_from(sorted(events.LABELS)), st.sampled_from(sorted(events.POPULATIONS)), st.sampled_from([0, 7]))
+KINDS = st.tuples(
+    st.sampled_from(sorted(events.LABELS)), st.sampled_from(sorted(events.POPULATIONS)), st.sampled_from([0, 7])
+)
 
 
 def same(found: pd.DataFrame, wanted: pd.DataFrame) -> None:

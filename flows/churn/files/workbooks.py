@@ -1,4 +1,4 @@
-"""Excel workbooks (.xlsx, .xlsb, .xls) and OpenDocument sheets (.ods), read by calamine: the first sheet's cells."""
+"""The first sheet of Excel workbooks (.xlsx, .xlsb, .xls) and OpenDocument spreadsheets (.ods), read by calamine."""
 
 import datetime
 import io
@@ -10,11 +10,13 @@ Cells = list[list[Any]]
 
 
 def first_sheet(data: bytes, name: str) -> tuple[list[str], Cells, list[str]]:
-    """The header, the columns of the rows below it, and notes.
+    """The header, the columns of the rows below it, and notes on how they were read.
 
-    The header is the first row that is not blank. A column of numbers stays one (float, None where empty); any other is
-    text, "" where empty: dates as ISO 8601, whole numbers without a point. Raises ChurnError naming the file if it is
-    damaged, has a password, or is empty.
+    The header is the first row that is not blank. A column of numbers stays numeric (float, None where empty); any other
+    becomes text ("" where empty), with dates in ISO 8601 and whole numbers without a decimal point.
+
+    Raises:
+        ChurnError: The file is damaged, has a password, or is empty.
     """
     from python_calamine import CalamineError, CalamineWorkbook, PasswordError
 
@@ -46,6 +48,6 @@ def _column(cells: list[Any]) -> list[Any]:
 def _text(cell: Any) -> str:
     if isinstance(cell, float) and cell.is_integer():
         return str(int(cell))
-    if isinstance(cell, datetime.date | datetime.time):  # a moment is a date too
+    if isinstance(cell, datetime.date | datetime.time):  # a datetime is a date too
         return cell.isoformat()
     return str(cell)

@@ -1,5 +1,7 @@
-"""The commands and files that messages name: commands as their reader types them - make's for who typed make, else Python's,
-quoted - and files as they were given, with their paths from the working directory. Makefile says so in CALLER.
+"""The commands and files that messages name.
+
+Commands are quoted as their reader types them: ``make ...`` if make started the process (the Makefile sets CALLER), else
+``python ...``. Paths are relative to the working directory.
 """
 
 import os
@@ -10,14 +12,16 @@ from pathlib import Path
 from churn.settings.environment import FLOWS, ROOT
 
 CALLER = "CHURNFLOW_CALLER"
-GIVEN = "CHURNFLOW_GIVEN_"  # and a Config's name: the file that ``--config NAME`` named, told to a run's steps
-FILE, NAME, NUMBER = "FILE", "NAME", "NUMBER"  # in the place of what only the reader knows
+GIVEN = (
+    "CHURNFLOW_GIVEN_"  # prefix of a Config's name: the file given by ``--config NAME``, passed on to the run's steps
+)
+FILE, NAME, NUMBER = "FILE", "NAME", "NUMBER"  # placeholders for what only the reader knows
 
 _DATASETS = ROOT / "config" / "datasets"
 _DESCRIPTION = ("DATASET", "--config", "description", "{description}")
 _LIFECYCLE = ("DATASET", "--dataset", "{DATASET}")
 _LISTEN = (("HOST", "--host", "{HOST}"), ("PORT", "--port", "{PORT}"))
-# Target: the script, then what its variables become. A part whose variable (its first word) is not given is left out.
+# Target: its script, then what each variable of make becomes. A part is skipped if its variable (its first word) is not given.
 TARGETS: dict[str, tuple[str, *tuple[tuple[str, ...], ...]]] = {
     "run": (
         "run.py",
@@ -73,20 +77,20 @@ TARGETS: dict[str, tuple[str, *tuple[tuple[str, ...], ...]]] = {
 
 
 def option(name: str) -> str:
-    """A variable of make, or the option of the same name."""
+    """``name`` as a variable of make, or as the option of the same name."""
     return name.upper().replace("-", "_") if _make() else f"--{name}"
 
 
-INSTEAD: dict[str, str] = {}  # files below config/, and those that this process was given in their place
+INSTEAD: dict[str, str] = {}  # files below config/, and the files this process uses instead of them
 
 
 def settings(file: str) -> str:
-    """Where the reader changes what is in config/``file``."""
+    """The path of the file in use for config/``file``, for a reader who wants to change it."""
     return shown(Path(INSTEAD.get(file, ROOT / "config" / file)))
 
 
 def description(name: str) -> str:
-    """Where the reader describes the data set of that name."""
+    """The path of the file that describes the data set ``name``."""
     return shown(_description_of(name))
 
 
@@ -95,9 +99,9 @@ def _make() -> bool:
 
 
 def say(target: str, **variables: str) -> str:
-    """The command of make's ``target`` with its ``variables``, those that are empty left out.
+    """The command that runs make's ``target`` with its ``variables``; empty ones are left out.
 
-    ``DATASET`` is a data set's name. It stands for the description that this run was given, if it was given one.
+    ``DATASET`` is the name of a data set; if this run was given a description file, that file takes its place.
     """
     given = {name: value for name, value in variables.items() if value}
     if _make():
@@ -107,7 +111,7 @@ def say(target: str, **variables: str) -> str:
 
 
 def words(target: str, **given: str) -> list[str]:
-    """The same without make: what ``say`` prints, word for word."""
+    """The command without make, as a list of words: what ``say`` prints when make is not the caller."""
     script, *parts = TARGETS[target]
     if "DATASET" in given:
         given |= _described(given["DATASET"])
@@ -126,12 +130,12 @@ def _description_of(name: str) -> Path:
 
 
 def python() -> str:
-    """The interpreter as a person types it."""
+    """The path of the interpreter, as ``shown``."""
     return shown(Path(sys.executable))
 
 
 def shown(path: Path) -> str:
-    """``path`` from the working directory, if both are below the root."""
+    """``path`` relative to the working directory if both are inside the repository, else as it is."""
     here = Path.cwd()
     near = path.is_relative_to(ROOT) and here.is_relative_to(ROOT)
     return os.path.relpath(path, here) if near else str(path)

@@ -9,7 +9,7 @@ from pydantic import Field, field_validator, model_validator
 
 
 class Generate(Strict):
-    """Rows made up from the data set's [generate] table."""
+    """Synthetic rows, drawn from the data set's [generate] table."""
 
     kind: Literal["generate"]
     rows: int = Field(default=10_000, ge=10, le=100_000_000)
@@ -17,12 +17,15 @@ class Generate(Strict):
 
     @property
     def name(self) -> str:
+        """What messages and cards call this source."""
         return f"generated ({self.rows} rows, seed {self.seed})"
 
 
 class _Place(Strict):
-    """What sources outside have in common: ``join`` adds their columns by id instead of their rows; ``retries`` after the
-    first attempt; ``timeout`` in seconds of one connection or pause.
+    """What all external sources have in common.
+
+    ``join`` adds the source's columns by id instead of its rows; ``retries`` counts the attempts after the first; ``timeout``
+    limits each connection and each wait for data, in seconds.
     """
 
     join: bool = False
@@ -31,24 +34,26 @@ class _Place(Strict):
 
 
 class File(_Place):
-    """A CSV or Parquet file, gzipped or not, or a folder of them."""
+    """A CSV, Excel or Parquet file, compressed or not, or a folder of them."""
 
     kind: Literal["file"]
     path: str = Field(min_length=1)
 
     @property
     def name(self) -> str:
+        """What messages and cards call this source."""
         return self.path
 
 
 class S3(_Place):
-    """An object, or with a trailing slash all objects below; endpoint and keys from AWS_* in the environment."""
+    """An object, or all objects below a URL with a trailing slash; AWS_* in the environment give endpoint and keys."""
 
     kind: Literal["s3"]
     url: str = Field(pattern=r"^s3://[^/]+/.+")
 
     @property
     def name(self) -> str:
+        """What messages and cards call this source."""
         return self.url
 
 
@@ -62,11 +67,12 @@ class Http(_Place):
 
     @property
     def name(self) -> str:
+        """What messages and cards call this source."""
         return self.url
 
 
 class Sql(_Place):
-    """A query to a database. ``${NAME}`` in the SQLAlchemy ``url`` is read from the environment: no password in a file."""
+    """A database query. ``${NAME}`` in the SQLAlchemy ``url`` is read from the environment: no passwords in files."""
 
     kind: Literal["sql"]
     url: str = Field(pattern=r"^[a-z0-9+]+://")
@@ -74,6 +80,7 @@ class Sql(_Place):
 
     @property
     def name(self) -> str:
+        """What messages and cards call this source."""
         return f"{self.url} ({' '.join(self.query.split())[:60]})"
 
     @field_validator("url")
@@ -88,22 +95,25 @@ Source = Annotated[Generate | File | S3 | Http | Sql, Field(discriminator="kind"
 
 
 def any_made_up(sources: Sequence[Source]) -> bool:
-    """Whether a source makes its customers up."""
+    """Whether any source is synthetic."""
     return any(source.kind == "generate" for source in sources)
 
 
 class Split(Strict):
-    """Share of the customers (with a time column: of the rows) held out, and the seed that, with the id, draws them."""
+    """The share of customers (with a time column: of rows) held out; ``seed`` and the id decide which."""
 
     holdout: float = Field(default=0.2, gt=0, lt=1)
     seed: int = Field(default=42, ge=0)
 
 
 class Quality(Strict):
-    """Limits the whole table must keep: fewest rows, fewest rows of either class, the usual share of churn (a warning),
-    the largest age of the newest row in days, the largest share of rows that may go to quarantine, and the largest
-    Jensen-Shannon distance of a column from the previous data version. ``stale``, ``leakage`` and ``drifted`` say
-    whether such a finding stops the run, ``unlabelled`` whether rows without an outcome do, or are left out.
+    """Limits that the whole table must keep.
+
+    ``min_rows`` and ``min_class_rows`` are the fewest rows in all and of either class; a share of churners outside
+    ``churn_share`` is a warning; ``max_age_days`` is the largest age of the newest row; ``quarantine`` is the largest share of
+    rows that may be set aside; ``drift`` is the largest Jensen-Shannon distance of a column from the previous data version.
+    ``stale``, ``leakage`` and ``drifted`` say whether such a finding stops the run; ``unlabelled`` says whether rows without
+    an outcome stop it or are dropped.
     """
 
     min_rows: int = Field(default=100, ge=10)
@@ -119,7 +129,7 @@ class Quality(Strict):
 
 
 class Versioning(Strict):
-    """``pointer``: where to write the .dvc file of the newest version, relative to the root (empty: nowhere)."""
+    """Where to write the .dvc file of the newest version, relative to the root (empty ``pointer``: nowhere)."""
 
     pointer: str = ""
 

@@ -72,7 +72,11 @@ class Dataset(Cells):
     @model_validator(mode="after")
     def _columns_of_events(self) -> "Dataset":
         if not self.tables:
-            if self.snapshots is not None or self.aggregates or (self.label is not None and self.label.kind != "column"):
+            if (
+                self.snapshots is not None
+                or self.aggregates
+                or (self.label is not None and self.label.kind != "column")
+            ):
                 raise ValueError("[snapshots], [aggregates] and a [label] of events need [tables]")
             return self
         history.check(self.tables, self.snapshots, self.label, self.aggregates)

@@ -1,7 +1,7 @@
-"""Defaults of the environment, set before Metaflow, MLflow or BentoML are imported.
+"""Defaults for environment variables, set before Metaflow, MLflow or BentoML are imported.
 
-Libraries read their settings when they are imported, so every entry point imports this module first. Nothing the user
-has set is overridden. The root is found from this file's place, never from the working directory.
+Libraries read their settings on import, so every entry point imports this module first. What the user has set is never
+overridden. The root is derived from the location of this file, never from the working directory.
 """
 
 import os
@@ -16,7 +16,7 @@ FLOWS = Path(__file__).resolve().parents[2]
 ROOT = FLOWS.parent if (FLOWS.parent / "config").is_dir() else FLOWS  # in a pod, config/ lies beside the flow files
 STATE = Path(os.environ.get("CHURNFLOW_HOME", ROOT / ".churnflow")).resolve()
 
-IN_POD = bool(os.environ.get("METAFLOW_KUBERNETES_WORKLOAD"))  # a step on Kubernetes: nothing on its disk outlives it
+IN_POD = bool(os.environ.get("METAFLOW_KUBERNETES_WORKLOAD"))  # a step on Kubernetes: its disk does not outlive it
 
 TELEMETRY_OFF = {
     "BENTOML_DO_NOT_TRACK": "True",  # the value 1 does not switch it off
@@ -26,7 +26,7 @@ TELEMETRY_OFF = {
     "NML_DISABLE_USAGE_LOGGING": "1",
 }
 
-WORKERS = str(max(2, os.cpu_count() or 2))  # steps at once: more than there are CPUs only get in each other's way
+WORKERS = str(max(2, os.cpu_count() or 2))  # concurrent steps: more than there are CPUs only slow each other down
 
 DEFAULTS = {
     **TELEMETRY_OFF,
@@ -36,8 +36,8 @@ DEFAULTS = {
     "METAFLOW_DATASTORE_SYSROOT_LOCAL": str(STATE / "metaflow"),
     "METAFLOW_RESUME_MAX_WORKERS": WORKERS,
     "METAFLOW_RUN_MAX_WORKERS": WORKERS,
-    "METAFLOW_TEMPDIR": tempfile.gettempdir(),  # S3 transfers; otherwise they lie in the working directory
-    "METAFLOW_USER": os.environ.get("USER") or "churnflow",  # root without a name is refused by Metaflow
+    "METAFLOW_TEMPDIR": tempfile.gettempdir(),  # for S3 transfers, which otherwise use the working directory
+    "METAFLOW_USER": os.environ.get("USER") or "churnflow",  # Metaflow refuses to run as a nameless root
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",  # a server that is down is reported in seconds, not in minutes
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "1",
@@ -48,9 +48,12 @@ PROFILES = ROOT / "config" / "profiles"
 
 
 def profile() -> dict[str, str]:
-    """The variables of config/profiles/CHURNFLOW_PROFILE.toml (default: local). Raises ChurnError if there is no such file.
+    """The variables of the profile that CHURNFLOW_PROFILE names (default: local), a file in config/profiles.
 
-    A Bento has no profiles: its service needs none of their variables.
+    Empty in a Bento, whose service needs no profile.
+
+    Raises:
+        ChurnError: There is no such profile, or its file is not valid.
     """
     if not PROFILES.is_dir():
         return {}
@@ -75,7 +78,7 @@ def profile() -> dict[str, str]:
 
 
 def set_defaults() -> None:
-    """Fill in what the environment leaves open, and make ``churn`` importable by child processes."""
+    """Set the variables that the environment leaves open, and put flows/ on the module search path."""
     for name, value in {**DEFAULTS, **profile()}.items():
         os.environ.setdefault(name, value)
     if str(FLOWS) not in sys.path:

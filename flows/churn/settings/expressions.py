@@ -1,8 +1,8 @@
-"""The little language of config/datasets: arithmetic, comparisons and a few functions over whole columns.
+"""The expression language of config/datasets: arithmetic, comparisons and a few functions over whole columns.
 
 Columns are numpy arrays of one length: float64 with NaN for missing, or text (object) with "" for missing. An expression
-is parsed, checked node by node against a whitelist, and compiled once; nothing outside its columns and FUNCTIONS can be
-reached from it. A column whose name is not an identifier is written ``col("Total Charges")``.
+is parsed, checked node by node against an allowlist, and compiled once; it can reach nothing but its columns and FUNCTIONS.
+A column whose name is not an identifier is written ``col("Total Charges")``.
 """
 
 import ast
@@ -26,8 +26,8 @@ def _bins(values: Array, *edges: float) -> Array:
         *(f"{a:g}-{b:g}" for a, b in itertools.pairwise(edges)),
         f"{edges[-1]:g}+",
     ]
-    found = np.array(labels, dtype=object)[np.searchsorted(edges, values, side="right")]
-    return np.where(np.isnan(values), "", found)
+    binned = np.array(labels, dtype=object)[np.searchsorted(edges, values, side="right")]
+    return np.where(np.isnan(values), "", binned)
 
 
 def _missing(values: Array) -> Array:
@@ -72,7 +72,7 @@ _NODES = (
 
 
 class _WholeColumns(ast.NodeTransformer):
-    """``and``, ``or``, ``not`` and chained comparisons, which Python keeps for single values, made to work on arrays."""
+    """Rewrites ``and``, ``or``, ``not`` and chained comparisons, which Python allows on single values only, for arrays."""
 
     def visit_BoolOp(self, node: ast.BoolOp) -> ast.AST:
         operator = ast.BitAnd() if isinstance(node.op, ast.And) else ast.BitOr()
@@ -93,7 +93,11 @@ class _WholeColumns(ast.NodeTransformer):
 
 
 def check(text: str, columns: set[str], random: bool = False) -> None:
-    """Raise ChurnError unless ``text`` is an expression over ``columns`` (and the random functions, if ``random``)."""
+    """Check that ``text`` is an expression over ``columns`` (and the random functions, if ``random``).
+
+    Raises:
+        ChurnError: It is not.
+    """
     try:
         tree = ast.parse(text, mode="eval")
     except SyntaxError as error:
@@ -118,7 +122,7 @@ def check(text: str, columns: set[str], random: bool = False) -> None:
 
 
 def columns(text: str) -> frozenset[str]:
-    """The columns that a checked expression over columns reads."""
+    """The names of the columns that a checked expression reads."""
     nodes = list(ast.walk(ast.parse(text, mode="eval")))
     called = {id(node.func) for node in nodes if isinstance(node, ast.Call)}
     named = {node.id for node in nodes if isinstance(node, ast.Name) and id(node) not in called} - set(CONSTANTS)
@@ -142,19 +146,19 @@ def _compiled(text: str) -> CodeType:
 def evaluate(
     text: str, columns: Columns, rng: np.random.Generator | None = None, rows: int | None = None
 ) -> np.ndarray:
-    """Evaluate a checked expression to an array as long as the columns (or ``rows``), infinities made missing (NaN).
+    """Evaluate a checked expression to an array as long as the columns (or of length ``rows``); infinities become NaN.
 
-    ``rng`` provides the random functions of the generator.
+    ``rng`` draws for the random functions of synthetic data.
     """
     length = rows if rows is not None else len(next(iter(columns.values())))
     names = {**FUNCTIONS, **CONSTANTS, **columns, "col": columns.__getitem__, "__builtins__": {}}
     if rng is not None:
         names |= _random(rng, length)
     with np.errstate(all="ignore"):
-        found = np.asarray(eval(_compiled(text), names))
-    if found.dtype.kind in "biuf":
-        found = np.where(np.isfinite(found), found, np.nan).astype(float)
-    return np.broadcast_to(found, (length,)) if found.shape != (length,) else found
+        values = np.asarray(eval(_compiled(text), names))
+    if values.dtype.kind in "biuf":
+        values = np.where(np.isfinite(values), values, np.nan).astype(float)
+    return np.broadcast_to(values, (length,)) if values.shape != (length,) else values
 
 
 def _random(rng: np.random.Generator, rows: int) -> dict[str, Callable[..., Array]]:

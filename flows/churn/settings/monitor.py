@@ -1,4 +1,4 @@
-"""config/monitor.toml: how the prediction log is cut into windows, and when a window is a reason to act."""
+"""config/monitor.toml: how the prediction log is divided into windows, and which findings raise an alert."""
 
 from typing import Literal
 
@@ -12,7 +12,7 @@ Score = Literal["roc_auc", "f1", "accuracy"]
 
 
 class Window(Strict):
-    """The ``last`` windows of ``days`` each (those before now), or of ``rows`` each (the newest)."""
+    """The ``last`` windows to compare: of ``days`` each, up to now, or of ``rows`` each, the newest."""
 
     days: float | None = Field(default=None, gt=0)
     rows: int | None = Field(default=None, ge=10)
@@ -29,8 +29,10 @@ class Window(Strict):
 
 
 class Drift(Strict):
-    """Which distances are taken, and from where on they are drift (see ``drift_thresholds``): ``false_alarms`` is the share
-    of unchanged windows in which any column may be flagged, ``least`` what matters at all, ``threshold`` overrides both.
+    """Which drift methods are used, and their thresholds (see ``drift_thresholds``).
+
+    ``false_alarms`` is the share of windows without drift in which any column may be flagged; ``least`` is the smallest
+    distance that matters, by method; ``threshold`` sets thresholds by column and method, and overrides both.
     """
 
     numeric: tuple[Numeric, ...] = Field(default=("kolmogorov_smirnov", "wasserstein"), min_length=1)
@@ -45,8 +47,9 @@ class Drift(Strict):
 
 
 class Performance(Strict):
-    """Falls that matter. Outcomes are looked up for the predictions of the last ``label_days``, and judged from
-    ``min_labels`` on.
+    """The drops in performance that matter, by metric.
+
+    Outcomes are looked up for the predictions of the last ``label_days`` and evaluated once there are ``min_labels``.
     """
 
     drop: dict[Score, float] = {"roc_auc": 0.03}
@@ -55,7 +58,7 @@ class Performance(Strict):
 
 
 class Alert(Strict):
-    """``violations`` of the last windows, the newest among them, are an alert."""
+    """How many of the last windows, the newest included, must violate a threshold to raise an alert."""
 
     violations: int = Field(default=2, ge=1)
 

@@ -43,13 +43,17 @@ def customers(dataset: Dataset, instead: dict[str, Source], as_of: datetime | No
 
     limit = as_of or datetime.now(UTC).replace(tzinfo=None)
     with tempfile.TemporaryDirectory() as folder, connected(Path(folder)) as connection:
-        staged = {name: staging.stage(dataset, name, instead.get(name), Path(folder), connection) for name in dataset.tables}
+        staged = {
+            name: staging.stage(dataset, name, instead.get(name), Path(folder), connection) for name in dataset.tables
+        }
         before = staging.unchanged(list(staged.values()))
         newest = views(connection, dataset, staged, limit)
         moments = [newest["until"]] if now else snapshots(dataset, newest["until"])
         parts = run(connection, dataset, moments, Path(folder, "customers"))
         if staging.unchanged(list(staged.values())) != before:
-            raise ChurnError(f"data set '{dataset.name}': a table's file changed while it was read; run this again when it is whole")
+            raise ChurnError(
+                f"data set '{dataset.name}': a table's file changed while it was read; run this again when it is whole"
+            )
         table = tables.written(pq.read_table(parts))
     notes = [note for one in staged.values() for note in one.notes]
     lineage = {
@@ -60,7 +64,9 @@ def customers(dataset: Dataset, instead: dict[str, Source], as_of: datetime | No
     return Made(table, lineage, tuple(notes))
 
 
-def views(connection: "duckdb.DuckDBPyConnection", dataset: Dataset, staged: dict[str, staging.Staged], as_of: datetime) -> dict[str, Any]:
+def views(
+    connection: "duckdb.DuckDBPyConnection", dataset: Dataset, staged: dict[str, staging.Staged], as_of: datetime
+) -> dict[str, Any]:
     """Make a view of each table; its rows and newest event, and under ``until`` the newest of all.
 
     Raises:
@@ -68,21 +74,35 @@ def views(connection: "duckdb.DuckDBPyConnection", dataset: Dataset, staged: dic
     """
     whole, found = staging.whole_ids(dataset, staged), {}
     for name, table in dataset.tables.items():
-        connection.execute(f"CREATE OR REPLACE VIEW {quoted(name)} AS {staging.select(table, staged[name], whole, as_of)}")
+        connection.execute(
+            f"CREATE OR REPLACE VIEW {quoted(name)} AS {staging.select(table, staged[name], whole, as_of)}"
+        )
         full = [table.id, table.moment, *([table.known] if table.known else [])]
         full += [column for column, described in table.columns.items() if not described.missing]
         gaps = "".join(f", COUNT(*) FILTER (WHERE {quoted(column)} IS NULL)" for column in full)
-        counts = connection.execute(f"SELECT COUNT(*){gaps} FROM ({staging.rows(table, staged[name], whole)}) AS rows").fetchone()
+        counts = connection.execute(
+            f"SELECT COUNT(*){gaps} FROM ({staging.rows(table, staged[name], whole)}) AS rows"
+        ).fetchone()
         assert counts is not None
         for column, gone in zip(full, counts[1:], strict=True):
             if gone:
-                way = f"write missing = true in {commands.description(dataset.name)} [tables.{name}.columns.{column}]" if column in table.columns else "leave these rows out"
-                raise ChurnError(f"table '{name}': column {column!r} is missing in {gone:,} of {counts[0]:,} rows; fill it in, or {way}")
-        rows, newest = connection.execute(f"SELECT COUNT(*), MAX({quoted(table.moment)}) FROM {quoted(name)}").fetchone() or (0, None)
+                way = (
+                    f"write missing = true in {commands.description(dataset.name)} [tables.{name}.columns.{column}]"
+                    if column in table.columns
+                    else "leave these rows out"
+                )
+                raise ChurnError(
+                    f"table '{name}': column {column!r} is missing in {gone:,} of {counts[0]:,} rows; fill it in, or {way}"
+                )
+        rows, newest = connection.execute(
+            f"SELECT COUNT(*), MAX({quoted(table.moment)}) FROM {quoted(name)}"
+        ).fetchone() or (0, None)
         found[name] = {"rows": rows, "newest": newest and newest.isoformat()}
     moments = [datetime.fromisoformat(one["newest"]) for one in found.values() if one["newest"]]
     if not moments:
-        raise ChurnError(f"data set '{dataset.name}': its tables hold no row until {as_of:%Y-%m-%d}; give others, or a later date")
+        raise ChurnError(
+            f"data set '{dataset.name}': its tables hold no row until {as_of:%Y-%m-%d}; give others, or a later date"
+        )
     return {**found, "until": max(moments)}
 
 
@@ -113,7 +133,9 @@ def snapshots(dataset: Dataset, until: datetime) -> list[datetime]:
     return kept
 
 
-def run(connection: "duckdb.DuckDBPyConnection", dataset: Dataset, moments: Sequence[datetime], folder: Path) -> list[str]:
+def run(
+    connection: "duckdb.DuckDBPyConnection", dataset: Dataset, moments: Sequence[datetime], folder: Path
+) -> list[str]:
     """Run the statement for each of the ``moments`` and write its customers to ``folder``, a Parquet file a moment; their paths."""
     folder.mkdir(parents=True)
     paths = []
@@ -121,7 +143,9 @@ def run(connection: "duckdb.DuckDBPyConnection", dataset: Dataset, moments: Sequ
         path = str(folder / f"{moment:%Y%m%dT%H%M%S%f}.parquet")
         text = statement.compiled(dataset, [moment])
         ids = f"* REPLACE (CAST({quoted(dataset.id or '')} AS VARCHAR) AS {quoted(dataset.id or '')})"
-        connection.execute(f"COPY (SELECT {ids} FROM ({text}) AS customers) TO '{path}' (FORMAT parquet, COMPRESSION zstd)")
+        connection.execute(
+            f"COPY (SELECT {ids} FROM ({text}) AS customers) TO '{path}' (FORMAT parquet, COMPRESSION zstd)"
+        )
         paths.append(path)
     return paths
 
@@ -132,13 +156,19 @@ def connected(folder: Path) -> Iterator["duckdb.DuckDBPyConnection"]:
     import duckdb
 
     try:
-        with duckdb.connect(config={"memory_limit": os.environ.get(MEMORY, USUAL), "temp_directory": str(folder / "spill")}) as connection:
+        with duckdb.connect(
+            config={"memory_limit": os.environ.get(MEMORY, USUAL), "temp_directory": str(folder / "spill")}
+        ) as connection:
             connection.execute("SET preserve_insertion_order = false; SET TimeZone = 'UTC'")
             yield connection
     except duckdb.OutOfMemoryException as error:
-        raise ChurnError(f"DuckDB needs more memory or disk: {_first(error)}; raise {MEMORY} (now {os.environ.get(MEMORY, USUAL)}), or free space on the disk of TMPDIR ({folder})") from error
+        raise ChurnError(
+            f"DuckDB needs more memory or disk: {_first(error)}; raise {MEMORY} (now {os.environ.get(MEMORY, USUAL)}), or free space on the disk of TMPDIR ({folder})"
+        ) from error
     except duckdb.Error as error:
-        raise ChurnError(f"DuckDB stopped: {_first(error)}; is there room on the disk of TMPDIR ({folder}), and is every file whole?") from error
+        raise ChurnError(
+            f"DuckDB stopped: {_first(error)}; is there room on the disk of TMPDIR ({folder}), and is every file whole?"
+        ) from error
 
 
 def _first(error: Exception) -> str:

@@ -77,8 +77,12 @@ class _Translation:
 
     def _pair(self, left: ast.expr, op: ast.cmpop, right: ast.expr) -> str:
         said = f"{self.of(left)} {_OPERATORS[type(op)]} {self.of(right)}"
-        unknown = "TRUE" if isinstance(op, ast.NotEq) else "FALSE"  # a missing number is unlike any other, and neither above nor below
-        numbers = [n for side in (left, right) for n in ast.walk(side) if isinstance(n, ast.Name) and n.id in self._columns]
+        unknown = (
+            "TRUE" if isinstance(op, ast.NotEq) else "FALSE"
+        )  # a missing number is unlike any other, and neither above nor below
+        numbers = [
+            n for side in (left, right) for n in ast.walk(side) if isinstance(n, ast.Name) and n.id in self._columns
+        ]
         gone = any(self._columns[n.id].missing and self._columns[n.id].numeric for n in numbers)
         return f"COALESCE({said}, {unknown})" if gone else f"({said})"
 

@@ -61,7 +61,9 @@ def given(dataset: Dataset, path: str) -> dict[str, Source]:
     return {name: File(kind="file", path=str(by_name[name].resolve())) for name in dataset.tables}
 
 
-def stage(dataset: Dataset, name: str, instead: Source | None, folder: Path, connection: "duckdb.DuckDBPyConnection") -> Staged:
+def stage(
+    dataset: Dataset, name: str, instead: Source | None, folder: Path, connection: "duckdb.DuckDBPyConnection"
+) -> Staged:
     """Table ``name`` as Parquet, from its sources or one ``instead`` of them; what is not used where it lies goes into ``folder``.
 
     Raises:
@@ -119,7 +121,9 @@ def _types(connection: Any, files: list[str]) -> dict[str, str]:
     try:
         described = connection.execute("DESCRIBE SELECT * FROM read_parquet(?)", [files]).fetchall()
     except duckdb.Error as error:
-        raise ChurnError(f"{files[0]}: not a readable Parquet file, perhaps damaged ({_first(error)}); copy it again") from None
+        raise ChurnError(
+            f"{files[0]}: not a readable Parquet file, perhaps damaged ({_first(error)}); copy it again"
+        ) from None
     return {name: kind for name, kind, *_ in described}
 
 
@@ -147,17 +151,27 @@ def _typed(dataset: Dataset, name: str, table: Table, source: Source, target: Pa
     frame = tables.from_bytes(data)
     place = f"{commands.description(dataset.name)} [tables.{name}]"
     if missing := [column for column in table.cells.columns if column not in frame]:
-        raise ChurnError(f"{source.name}: column {missing[0]!r} is missing; the file has: {', '.join(map(str, frame.columns))}. Name another in {place}")
+        raise ChurnError(
+            f"{source.name}: column {missing[0]!r} is missing; the file has: {', '.join(map(str, frame.columns))}. Name another in {place}"
+        )
     typed, unreadable = casting.cast(frame, table.cells)
     for column, bad in unreadable.items():
         kind = table.cells.columns[column].type
         shown = ", ".join(repr(str(cell)) for cell in frame[column][bad].head(EXAMPLES))
-        way = f'give format, such as "%d.%m.%Y", in {place}' if kind == "timestamp" else f"say how it is written in {place}.columns"
-        raise ChurnError(f"{source.name}: column {column!r}: {bad.sum():,} of {len(frame):,} cells are no {kind} ({shown}); correct them, or {way}")
+        way = (
+            f'give format, such as "%d.%m.%Y", in {place}'
+            if kind == "timestamp"
+            else f"say how it is written in {place}.columns"
+        )
+        raise ChurnError(
+            f"{source.name}: column {column!r}: {bad.sum():,} of {len(frame):,} cells are no {kind} ({shown}); correct them, or {way}"
+        )
     try:
         target.write_bytes(tables.to_bytes(typed))
     except OSError as error:
-        raise ChurnError(f"{target.parent}: cannot be written: {error.strerror}; free space there, or name another disk by TMPDIR") from None
+        raise ChurnError(
+            f"{target.parent}: cannot be written: {error.strerror}; free space there, or name another disk by TMPDIR"
+        ) from None
     return Staged((str(target),), _types(connection, [str(target)]), hashlib.sha256(data).hexdigest(), notes)
 
 
@@ -170,7 +184,9 @@ def select(table: Table, staged: Staged, whole_ids: bool, as_of: datetime) -> st
 
 def rows(table: Table, staged: Staged, whole_ids: bool) -> str:
     """The query for all of a table's rows, in the types that the statement expects."""
-    columns = [f"{quoted(table.id)}" if whole_ids else f"TRIM(CAST({quoted(table.id)} AS VARCHAR)) AS {quoted(table.id)}"]
+    columns = [
+        f"{quoted(table.id)}" if whole_ids else f"TRIM(CAST({quoted(table.id)} AS VARCHAR)) AS {quoted(table.id)}"
+    ]
     columns += [f"{_moment(staged.types[name], name)} AS {quoted(name)}" for name in table.moments]
     for name, column in table.columns.items():
         cell = f"CAST({quoted(name)} AS DOUBLE)" if column.numeric else f"NULLIF(TRIM({quoted(name)}), '')"
@@ -180,7 +196,11 @@ def rows(table: Table, staged: Staged, whole_ids: bool) -> str:
 
 
 def _moment(kind: str, name: str) -> str:
-    return f"TIMEZONE('UTC', {quoted(name)})" if kind == "TIMESTAMP WITH TIME ZONE" else f"CAST({quoted(name)} AS TIMESTAMP)"
+    return (
+        f"TIMEZONE('UTC', {quoted(name)})"
+        if kind == "TIMESTAMP WITH TIME ZONE"
+        else f"CAST({quoted(name)} AS TIMESTAMP)"
+    )
 
 
 def whole_ids(dataset: Dataset, staged: dict[str, Staged]) -> bool:

@@ -42,7 +42,9 @@ class _Parts:
         self._id = quoted(dataset.id)
         self.ages: dict[str, str] = {}  # what stands for a table's ages until the dialect is chosen
         self._cells: dict[str, list[tuple[str, str]]] = {name: [] for name in self._seen()}
-        self._own: list[tuple[str, str]] = []  # common table expressions of aggregates that need rows in order, and their cells
+        self._own: list[
+            tuple[str, str]
+        ] = []  # common table expressions of aggregates that need rows in order, and their cells
         for name, aggregate in dataset.aggregates.items():
             for cell in aggregate.cells(name):
                 self._add(aggregate, cell)
@@ -51,7 +53,11 @@ class _Parts:
 
     def _seen(self) -> list[str]:
         """The tables that something is computed of, in the description's order."""
-        used = {self._snapshots.population.table, self._label.table, *(a.table for a in self._dataset.aggregates.values())}
+        used = {
+            self._snapshots.population.table,
+            self._label.table,
+            *(a.table for a in self._dataset.aggregates.values()),
+        }
         return [name for name in self._dataset.tables if name in used]
 
     # -- aggregates
@@ -102,7 +108,9 @@ class _Parts:
     def _observed(self) -> str:
         if self._snapshots.until:
             return f"SELECT TIMESTAMP '{self._snapshots.until}' AS until"
-        newest = [f"SELECT MAX({quoted(t.moment)}) AS moment FROM {quoted(name)}" for name, t in self._dataset.tables.items()]
+        newest = [
+            f"SELECT MAX({quoted(t.moment)}) AS moment FROM {quoted(name)}" for name, t in self._dataset.tables.items()
+        ]
         return f"SELECT MAX(moment) AS until FROM ({' UNION ALL '.join(newest)}) AS newest"
 
     def _rows(self, name: str, table: Table) -> str:
@@ -134,7 +142,10 @@ class _Parts:
     def _happened(self, after: int, until: int) -> str:
         table, name = self._dataset.tables[self._label.table], quoted(self._label.table)
         moment = table.end if self._label.kind == "end" else table.moment
-        window = [f"e.{quoted(moment)} > {_later('s.snapshot', after)}", f"e.{quoted(moment)} <= {_later('s.snapshot', until)}"]
+        window = [
+            f"e.{quoted(moment)} > {_later('s.snapshot', after)}",
+            f"e.{quoted(moment)} <= {_later('s.snapshot', until)}",
+        ]
         rows = f"FROM snapshots AS s JOIN {name} AS e ON {' AND '.join(window)}"
         conditions = [sql(self._label.where, table.columns)] if self._label.where else []
         if self._label.kind == "end":
@@ -154,7 +165,12 @@ class _Parts:
             cells[cell] = f"{quoted(cell + '_ordered')}.{quoted(cell)}"
         joins.append(self._joined("happened"))
         joins += [self._joined("too_early")] if self._snapshots.gap and self._label.kind != "inactive" else []
-        chosen = [f"p.{self._id}", f"p.snapshot AS {SNAPSHOT}", *self._columns(cells), f"{self._churned()} AS {CHURNED}"]
+        chosen = [
+            f"p.{self._id}",
+            f"p.snapshot AS {SNAPSHOT}",
+            *self._columns(cells),
+            f"{self._churned()} AS {CHURNED}",
+        ]
         return f"SELECT {', '.join(chosen)} FROM {' '.join(joins)} ORDER BY p.snapshot, p.{self._id}"
 
     def _joined(self, name: str) -> str:

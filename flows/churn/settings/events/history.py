@@ -99,7 +99,7 @@ class Label(Strict):
         if bool(self.table) != (self.kind != "column"):
             raise ValueError("'table' names the events or contracts that decide; kind = \"column\" needs none")
         if self.where and self.kind not in ("inactive", "event"):
-            raise ValueError("'where' goes with kind = \"inactive\" or \"event\"")
+            raise ValueError('\'where\' goes with kind = "inactive" or "event"')
         if self.kind == "event" and not self.where:
             raise ValueError("kind = \"event\" needs 'where', the expression that the row satisfies")
         if self.grace and self.kind != "end":
@@ -116,13 +116,19 @@ def moment(text: str) -> datetime:
     from datetime import UTC
 
     try:
-        found = datetime.fromisoformat(text) if len(text) > 10 else datetime.combine(date.fromisoformat(text), datetime.min.time())
+        found = (
+            datetime.fromisoformat(text)
+            if len(text) > 10
+            else datetime.combine(date.fromisoformat(text), datetime.min.time())
+        )
     except ValueError:
         raise ValueError(f"{text!r} is neither a date like 2026-03-01 nor a moment like 2026-03-01T06:00:00") from None
     return found.astimezone(UTC).replace(tzinfo=None) if found.tzinfo else found
 
 
-def check(tables: Mapping[str, Table], snapshots: Snapshots | None, label: Label | None, aggregates: Mapping[str, Aggregate]) -> None:
+def check(
+    tables: Mapping[str, Table], snapshots: Snapshots | None, label: Label | None, aggregates: Mapping[str, Aggregate]
+) -> None:
     """That the parts fit together and name what is there.
 
     Raises:
@@ -130,12 +136,17 @@ def check(tables: Mapping[str, Table], snapshots: Snapshots | None, label: Label
     """
     for name in (*tables, *aggregates):
         if not re.fullmatch(NAME, name):
-            raise ValueError(f"{name!r}: names of tables and aggregates are of small letters, digits and _, a letter first")
+            raise ValueError(
+                f"{name!r}: names of tables and aggregates are of small letters, digits and _, a letter first"
+            )
     if snapshots is None or label is None or label.kind == "column" or not aggregates:
         raise ValueError("[tables] need [snapshots], a [label] of kind end, inactive or event, and [aggregates]")
     for place, used in (("snapshots.population", snapshots.population.table), ("label", label.table)):
         _known(place, used, tables)
-    for place, one in (("snapshots.population", snapshots.population.open and snapshots.population), ("label", label.kind == "end" and label)):
+    for place, one in (
+        ("snapshots.population", snapshots.population.open and snapshots.population),
+        ("label", label.kind == "end" and label),
+    ):
         if one and not tables[one.table].end:
             raise ValueError(f"{place}: table '{one.table}' has no 'end', the column that says when a contract ended")
     _expression("label.where", label.where, tables[label.table])
@@ -145,8 +156,14 @@ def check(tables: Mapping[str, Table], snapshots: Snapshots | None, label: Label
         for key in ("column", "by"):
             used = getattr(aggregate, key)
             if used and used not in table.columns:
-                raise ValueError(f"aggregates.{name}: {key} = {used!r} is not described in [tables.{aggregate.table}.columns]")
-        if aggregate.what in ("sum", "mean", "max", "min", "trend") and aggregate.column and not table.columns[aggregate.column].numeric:
+                raise ValueError(
+                    f"aggregates.{name}: {key} = {used!r} is not described in [tables.{aggregate.table}.columns]"
+                )
+        if (
+            aggregate.what in ("sum", "mean", "max", "min", "trend")
+            and aggregate.column
+            and not table.columns[aggregate.column].numeric
+        ):
             raise ValueError(f"aggregates.{name}: column {aggregate.column!r} is no number")
         if aggregate.by and table.columns[aggregate.by].numeric:
             raise ValueError(f"aggregates.{name}: by = {aggregate.by!r} is no category")
@@ -170,7 +187,9 @@ def _expression(place: str, text: str, table: Table) -> None:
         raise ValueError(f"{place}: {other[0]} does not go with rows of a table; there are {', '.join(ROWS)}")
 
 
-def columns(tables: Mapping[str, Table], label: Label, aggregates: Mapping[str, Aggregate]) -> Iterator[tuple[str, Column]]:
+def columns(
+    tables: Mapping[str, Table], label: Label, aggregates: Mapping[str, Aggregate]
+) -> Iterator[tuple[str, Column]]:
     """The columns of a customer at a moment: id, moment, aggregates, what baselines need, outcome."""
     yield next(iter(tables.values())).id, Column(role="id", type="text")
     yield SNAPSHOT, Column(role="time", type="timestamp", description="the moment that the customer was looked at")
@@ -179,7 +198,10 @@ def columns(tables: Mapping[str, Table], label: Label, aggregates: Mapping[str, 
         described = aggregate.described(source)
         yield from ((cell.name, described) for cell in aggregate.cells(name))
     yield from ((name, Column(role="ignore", type="number", missing=True)) for name in BASELINE)
-    yield CHURNED, Column(role="target", values=("No", "Yes"), positive="Yes", description=f"label of kind {label.kind}")
+    yield (
+        CHURNED,
+        Column(role="target", values=("No", "Yes"), positive="Yes", description=f"label of kind {label.kind}"),
+    )
 
 
 # Days since the last and the first event of the label's table, and the days with one: what recency and BG/NBD are told.

@@ -37,12 +37,16 @@ class Table(Cells):
         if len({*named, *self.columns}) < len(named) + len(self.columns):
             raise ValueError(f"{', '.join(named)}: id, moments and [columns] are different columns of the table")
         if taken := sorted(RESERVED & set(self.columns)):
-            raise ValueError(f"columns.{taken[0]}: has a name that the statement uses itself; rename it in a query or the file")
+            raise ValueError(
+                f"columns.{taken[0]}: has a name that the statement uses itself; rename it in a query or the file"
+            )
         for name, column in self.columns.items():
             if column.role != "feature":
                 raise ValueError(f"columns.{name}: has no role here; it is an integer, a number or a category")
         if any(source.kind == "generate" for source in self.source):
-            raise ValueError("source: kind = \"generate\" makes customers up, not events; name a file, a query or an address")
+            raise ValueError(
+                'source: kind = "generate" makes customers up, not events; name a file, a query or an address'
+            )
         return self
 
     @property
