@@ -66,6 +66,9 @@ score: $(READY) ## a ranked list with reasons, without a service: make score SOU
 dataset: $(READY) ## describe a new file: make dataset SOURCE=bank.csv NAME=bank [TARGET=column [POSITIVE=a,b] [LEAVE_OUT=c]]
 	@$(call needs,SOURCE NAME)$(PY) flows/data.py describe $(call quoted,SOURCE) $(call quoted,NAME) $(call option,--target,TARGET) $(call option,--positive,POSITIVE) $(call option,--leave-out,LEAVE_OUT)
 
+sql: $(READY) ## the statement that makes customers of events: make sql DATASET=cdnow
+	@$(call needs,DATASET)$(PY) flows/data.py sql $(call quoted,DATASET)
+
 data-pull: $(READY) ## get a data version back: make data-pull VERSION=... [TO=folder]
 	@$(call needs,VERSION)$(PY) flows/data.py pull $(call quoted,VERSION) $(call option,--to,TO)
 
@@ -197,4 +200,4 @@ fuzz: $(READY) ## 100,000 damaged requests against the champion's service: make 
 soak: $(READY) ## half an hour of mixed traffic: what grows, what fails: make soak [MINUTES=30] [RATE=200]
 	@$(PY) -m tests.bench.soak $(if $(MINUTES),--minutes $(MINUTES)) $(if $(RATE),--rate $(RATE))
 
-.PHONY: help run data train score dataset data-pull data-diff promote rollback compare lineage card mlflow bento serve predict monitor drift-demo argo-export argo-golden argo-deploy up down install test test-all test-unit test-integration lint format checkov clean bench-data bench-train bench-serve bench-drift bench-quality bench-s3 contract fuzz soak
+.PHONY: help run data train score dataset sql data-pull data-diff promote rollback compare lineage card mlflow bento serve predict monitor drift-demo argo-export argo-golden argo-deploy up down install test test-all test-unit test-integration lint format checkov clean bench-data bench-train bench-serve bench-drift bench-quality bench-s3 contract fuzz soak

@@ -4,6 +4,7 @@ import math
 import tempfile
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 from statistics import stdev
 from typing import Any
@@ -163,10 +164,15 @@ def _doubled(rows: list[Row]) -> st.SearchStrategy[list[Row]]:
 
 def contracts() -> st.SearchStrategy[list[Row]]:
     lengths = st.none() | st.integers(0, 90).map(lambda days: days * DAY)
+    who, plan = st.sampled_from(["00042", "b", "d"]), st.sampled_from(["x", "y"])
     row = st.builds(
-        lambda who, at, length, plan: {"client": who, "begins": at, "ends": at + length if length is not None else None, "plan": plan},
-        st.sampled_from(["00042", "b", "d"]), moments(), lengths, st.sampled_from(["x", "y"]),
-    )  # fmt: skip
+        lambda *cells: dict(zip(("client", "begins", "ends", "plan"), cells, strict=True)),
+        who,
+        moments(),
+        lengths,
+        plan,
+    )
+    row = row.map(lambda one: {**one, "ends": one["begins"] + one["ends"] if one["ends"] is not None else None})
     return st.lists(row, max_size=8)
 
 
@@ -195,12 +201,14 @@ def made(dataset: Dataset, **logs: list[Row]) -> pd.DataFrame:
 def naive(dataset: Dataset, **logs: list[Row]) -> pd.DataFrame:
     """The same by a loop over moments, customers and rows."""
     rows = list(_customers(dataset, logs))
-    return pd.DataFrame(rows, columns=[name for name in dataset.columns])
+    return pd.DataFrame(rows, columns=list(dataset.columns))
 
 
 def _customers(dataset: Dataset, logs: dict[str, list[Row]]) -> Iterator[Row]:
     rule, label = dataset.snapshots, dataset.label
-    assert rule is not None and label is not None and dataset.id is not None
+    assert rule is not None
+    assert label is not None
+    assert dataset.id is not None
     limit = datetime(2024, 6, 1)
     known = {
         name: [
@@ -275,7 +283,7 @@ def _aggregate(dataset: Dataset, one: Aggregate, cell: Any, rows: list[Row]) -> 
     )
     ages = sorted((row["age"] for row in window), reverse=True)
     values = [row[one.column] for row in window if row[one.column] is not None] if one.column else []
-    gaps = [a - b for a, b in zip(ages, ages[1:], strict=False)]
+    gaps = [a - b for a, b in pairwise(ages)]
     match one.what:
         case "count":
             return len(window)
@@ -312,16 +320,15 @@ def _aggregate(dataset: Dataset, one: Aggregate, cell: Any, rows: list[Row]) -> 
 
 def _outcome(dataset: Dataset, who: str, moment: datetime, logs: dict[str, list[Row]]) -> str | None:
     rule, label = dataset.snapshots, dataset.label
-    assert rule is not None and label is not None
+    assert rule is not None
+    assert label is not None
     start, end = moment + rule.gap * DAY, moment + (rule.gap + rule.horizon) * DAY
     if end + label.grace * DAY > datetime.fromisoformat(rule.until):
         return None
     table = dataset.tables[label.table]
     own = [row for row in logs[label.table] if row[table.id] == who]
     if label.kind == "end":
-        own = [row for row in own if row["ends"] is not None and not any(
-            other["begins"] <= row["ends"] + label.grace * DAY and (other["ends"] is None or other["ends"] > row["ends"]) for other in own
-        )]  # fmt: skip
+        own = [row for row in own if row["ends"] is not None and not _renewed(row, own, label.grace)]
     at = "ends" if label.kind == "end" else table.moment
     if label.where:
         own = [row for row in own if _holds(label.where, row, list(table.columns))]
@@ -329,3 +336,8 @@ def _outcome(dataset: Dataset, who: str, moment: datetime, logs: dict[str, list[
         return None
     happened = any(start < row[at] <= end for row in own)
     return "Yes" if happened != (label.kind == "inactive") else "No"
+
+
+def _renewed(ended: Row, own: list[Row], grace: int) -> bool:
+    begun = [row for row in own if row["begins"] <= ended["ends"] + grace * DAY]
+    return any(row["ends"] is None or row["ends"] > ended["ends"] for row in begun)

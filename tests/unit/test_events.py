@@ -40,8 +40,8 @@ def _compare(kinds: tuple[str, str, int], purchases: list[events.Row], contracts
     try:
         found = events.made(dataset, purchases=purchases, contracts=contracts)
     except events.ChurnError as error:  # nothing before the first snapshot
-        assert "no snapshot lies before" in str(error) or "no row" in str(error)
-        assert wanted.empty
+        if not wanted.empty or "no snapshot lies before" not in str(error):
+            raise
         return
     same(found, wanted)
 

@@ -78,8 +78,8 @@ def _dialect(data: bytes, name: str) -> Text:
     fits = {separator: _fit(lines, separator) for separator in SEPARATORS}
     best = max(fits.values())
     if not best[1] and _in_blanks(lines):
-        words = re.sub(rb"[ \t]+", b"\t", re.sub(rb"(?m)^[ \t]+|[ \t]+(?=\r?$)", b"", data))
-        return Text(name, words, "\t", said=f"{name}: blanks separate its cells")
+        tabbed = re.sub(rb"[ \t]+", b"\t", re.sub(rb"(?m)^[ \t]+|[ \t]+(?=\r?$)", b"", data))
+        return Text(name, tabbed, "\t", said=f"{name}: blanks separate its cells")
     chosen = [separator for separator, fit in fits.items() if fit == best]
     if best[1] > 1 and len(chosen) > 1:
         words = " and ".join(SEPARATORS[separator] for separator in chosen)
@@ -94,7 +94,12 @@ def _in_blanks(lines: Sequence[str]) -> bool:
     which tells a table from a sentence.
     """
     rows = [line.split() for line in lines if line.strip()]
-    if len(rows) < 2 or len(rows[0]) < 2 or any(len(row) != len(rows[0]) for row in rows) or any('"' in line for line in lines):
+    if (
+        len(rows) < 2
+        or len(rows[0]) < 2
+        or any(len(row) != len(rows[0]) for row in rows)
+        or any('"' in line for line in lines)
+    ):
         return False
     return any(all(NUMBER.fullmatch(cell) for cell in column) for column in zip(*rows[1:], strict=True))
 

@@ -45,13 +45,14 @@ class Feature(Strict):
 
 
 class Dataset(Cells):
-    """config/datasets/NAME.toml. ``generate`` maps names to expressions, evaluated in order, for made-up rows;
-    ``gate`` maps metric names to the least a model must reach on the holdout (the most, for errors); ``slices`` names the
-    columns whose groups are judged on their own, ``value`` what a kept customer is worth. Models tell the ``most_levels - 1``
-    most frequent levels of a category apart and treat the others as one.
+    """config/datasets/NAME.toml. ``generate`` maps names to expressions, evaluated in order, for made-up rows; ``gate``
+    maps metric names to the least a model must reach on the holdout (the most, for errors); ``slices`` names the
+    columns whose groups are judged on their own, ``value`` what a kept customer is worth. Models tell the ``most_levels
+    - 1`` most frequent levels of a category apart and treat the others as one.
 
-    With ``tables`` of events, ``snapshots``, ``label`` and ``aggregates`` say how customers at a moment are made of them by ``engine``
-    (see ``churn.settings.events``); their columns follow from these, and ``columns`` only changes how one is described.
+    With ``tables`` of events, ``snapshots``, ``label`` and ``aggregates`` say how customers at a moment are made of
+    them by ``engine`` (see ``churn.settings.events``); their columns follow from these, and ``columns`` only changes
+    how one is described.
     """
 
     name: str = Field(pattern=f"^{NAME.pattern}$")
@@ -192,7 +193,8 @@ class Dataset(Cells):
 def read(values: Mapping[str, Any]) -> Dataset:
     """Rebuild a data set from ``Dataset.model_dump()`` (as kept in artifacts, snapshots and Bentos).
 
-    Earlier releases let the target, the id or the moment be missing; that is taken back, as what they wrote must stay readable.
+    Earlier releases let the target, the id or the moment be missing; that is taken back, as what they wrote must stay
+    readable.
     """
     from churn.settings.core import check
 

@@ -19,6 +19,7 @@ from churn.settings.dataset import Dataset
 
 if TYPE_CHECKING:
     import duckdb
+    import pandas as pd
 
 MEMORY = "CHURNFLOW_DUCKDB_MEMORY"  # what DuckDB may hold before it spills to TMPDIR
 USUAL = "2GB"
@@ -26,7 +27,9 @@ USUAL = "2GB"
 
 @dataclass(frozen=True)
 class Made:
-    """Customers at moments as Parquet bytes, where they come from (JSON's types), and notes on how the tables were read."""
+    """Customers at moments as Parquet bytes, where they come from (JSON's types), and notes on how the tables were
+    read.
+    """
 
     table: bytes
     lineage: dict[str, Any]
@@ -34,7 +37,8 @@ class Made:
 
 
 def customers(dataset: Dataset, instead: dict[str, Source], as_of: datetime | None = None, now: bool = False) -> Made:
-    """The customers of all snapshots, or, with ``now``, of the newest event's moment, as they were known at ``as_of`` (default: now).
+    """The customers of all snapshots, or, with ``now``, of the newest event's moment, as they were known at ``as_of``
+    (default: now).
 
     Raises:
         ChurnError: a table cannot be read, no moment lies within it, or memory or disk do not suffice.
@@ -112,7 +116,7 @@ def snapshots(dataset: Dataset, until: datetime) -> list[datetime]:
     Raises:
         ChurnError: there is none.
     """
-    from pandas import DateOffset, Timestamp
+    from pandas import Timestamp
 
     rule = dataset.snapshots
     assert rule is not None
@@ -121,10 +125,10 @@ def snapshots(dataset: Dataset, until: datetime) -> list[datetime]:
     else:
         number, unit = rule.every.split()
         last = min(datetime.fromisoformat(rule.last), until) if rule.last else until
-        first, found, step = Timestamp(rule.first), [], 0
-        while (moment := first + DateOffset(**{f"{unit.rstrip('s')}s": step * int(number)})) <= last:
+        first, found, steps = Timestamp(rule.first), [], 0
+        while (moment := first + steps * int(number) * _period(unit.rstrip("s"))) <= last:
             found.append(moment.to_pydatetime())
-            step += 1
+            steps += 1
     if not (kept := [moment for moment in found if moment <= until]):
         raise ChurnError(
             f"data set '{dataset.name}': no snapshot lies before the newest event ({until:%Y-%m-%d}); change first or dates in "
@@ -133,10 +137,20 @@ def snapshots(dataset: Dataset, until: datetime) -> list[datetime]:
     return kept
 
 
+def _period(unit: str) -> "pd.DateOffset":
+    """One day, week, month or year; so many months after the 31st is the last day of a shorter month."""
+    import pandas as pd
+
+    offsets = {"day": pd.DateOffset(days=1), "week": pd.DateOffset(weeks=1), "month": pd.DateOffset(months=1)}
+    return offsets.get(unit, pd.DateOffset(years=1))
+
+
 def run(
     connection: "duckdb.DuckDBPyConnection", dataset: Dataset, moments: Sequence[datetime], folder: Path
 ) -> list[str]:
-    """Run the statement for each of the ``moments`` and write its customers to ``folder``, a Parquet file a moment; their paths."""
+    """Run the statement for each of the ``moments`` and write its customers to ``folder``, a Parquet file a moment;
+    their paths.
+    """
     folder.mkdir(parents=True)
     paths = []
     for moment in moments:
@@ -152,22 +166,25 @@ def run(
 
 @contextmanager
 def connected(folder: Path) -> Iterator["duckdb.DuckDBPyConnection"]:
-    """DuckDB in memory, spilling to ``folder``; its refusals for want of memory or disk, and what it cannot read, as ChurnError."""
+    """DuckDB in memory, spilling to ``folder``; its refusals for want of memory or disk, and what it cannot read, as
+    ChurnError.
+    """
     import duckdb
 
     try:
-        with duckdb.connect(
-            config={"memory_limit": os.environ.get(MEMORY, USUAL), "temp_directory": str(folder / "spill")}
-        ) as connection:
-            connection.execute("SET preserve_insertion_order = false; SET TimeZone = 'UTC'")
+        limits = {"memory_limit": os.environ.get(MEMORY, USUAL), "temp_directory": str(folder / "spill")}
+        with duckdb.connect(config={**limits, "preserve_insertion_order": "false"}) as connection:
+            connection.execute("SET TimeZone TO 'UTC'")
             yield connection
     except duckdb.OutOfMemoryException as error:
+        now = os.environ.get(MEMORY, USUAL)
         raise ChurnError(
-            f"DuckDB needs more memory or disk: {_first(error)}; raise {MEMORY} (now {os.environ.get(MEMORY, USUAL)}), or free space on the disk of TMPDIR ({folder})"
+            f"DuckDB needs more memory or disk: {_first(error)}; raise {MEMORY} (now {now}), or free space on the disk of TMPDIR"
         ) from error
     except duckdb.Error as error:
         raise ChurnError(
-            f"DuckDB stopped: {_first(error)}; is there room on the disk of TMPDIR ({folder}), and is every file whole?"
+            f"DuckDB stopped: {_first(error)}; see that every file is whole and that the disk of TMPDIR has room, and run "
+            "this again"
         ) from error
 
 

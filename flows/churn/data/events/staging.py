@@ -1,5 +1,6 @@
-"""The tables of a description in front of DuckDB: Parquet files of the right types where they lie, everything else read and typed
-like every other file first. What was read is named by its hash, its rows and its newest event."""
+"""The tables of a description in front of DuckDB: Parquet files of the right types where they lie, everything else read
+and typed like every other file first. What was read is named by its hash, its rows and its newest event.
+"""
 
 import hashlib
 from collections.abc import Sequence
@@ -30,7 +31,9 @@ EXAMPLES = 3
 
 @dataclass(frozen=True)
 class Staged:
-    """One table: its Parquet ``files`` with the types of their columns, a hash of what was read, and notes on the reading."""
+    """One table: its Parquet ``files`` with the types of their columns, a hash of what was read, and notes on the
+    reading.
+    """
 
     files: tuple[str, ...]
     types: dict[str, str]
@@ -39,7 +42,8 @@ class Staged:
 
 
 def given(dataset: Dataset, path: str) -> dict[str, Source]:
-    """The sources that ``path`` gives instead of the description's: a file for its one table, or a folder of files named for tables.
+    """The sources that ``path`` gives instead of the description's: a file for its one table, or a folder of files
+    named for tables.
 
     Raises:
         ChurnError: there is nothing at the path, or no file for a table.
@@ -55,8 +59,8 @@ def given(dataset: Dataset, path: str) -> dict[str, Source]:
         by_name = {name: place / name for name in dataset.tables}
     if missing := [name for name in dataset.tables if name not in by_name]:
         raise ChurnError(
-            f"{path}: holds no file for table '{missing[0]}' of data set '{dataset.name}'; give a folder with a file for each of: "
-            f"{', '.join(dataset.tables)}"
+            f"{path}: holds no file for table '{missing[0]}' of data set '{dataset.name}'; give a folder with a file for "
+            f"each of: {', '.join(dataset.tables)}"
         )
     return {name: File(kind="file", path=str(by_name[name].resolve())) for name in dataset.tables}
 
@@ -64,7 +68,8 @@ def given(dataset: Dataset, path: str) -> dict[str, Source]:
 def stage(
     dataset: Dataset, name: str, instead: Source | None, folder: Path, connection: "duckdb.DuckDBPyConnection"
 ) -> Staged:
-    """Table ``name`` as Parquet, from its sources or one ``instead`` of them; what is not used where it lies goes into ``folder``.
+    """Table ``name`` as Parquet, from its sources or one ``instead`` of them; what is not used where it lies goes into
+    ``folder``.
 
     Raises:
         ChurnError: a source cannot be read or grows meanwhile, or cells are not of their column's type.
@@ -102,7 +107,9 @@ def _states(files: Sequence[Path]) -> list[tuple[int, int]]:
 
 
 def unchanged(staged: Sequence[Staged]) -> dict[str, tuple[int, int]]:
-    """The size and time of each file that is read where it lies: the same before and after, or what was made of them is void."""
+    """The size and time of each file that is read where it lies: the same before and after, or what was made of them is
+    void.
+    """
     return {file: _states([Path(file)])[0] for one in staged for file in one.files}
 
 
@@ -132,7 +139,9 @@ def _first(error: Exception) -> str:
 
 
 def _as_it_is(table: Table, types: dict[str, str]) -> bool:
-    """Whether Parquet columns of these types need no reading of ours: everything is there, typed, and spelled as it is meant."""
+    """Whether Parquet columns of these types need no reading of ours: everything is there, typed, and spelled as it is
+    meant.
+    """
     if types.get(table.id) not in (*WHOLE, "VARCHAR") or any(types.get(name) not in MOMENTS for name in table.moments):
         return False
     return all(_plain(column, types.get(name, ""), table) for name, column in table.columns.items())
@@ -152,7 +161,8 @@ def _typed(dataset: Dataset, name: str, table: Table, source: Source, target: Pa
     place = f"{commands.description(dataset.name)} [tables.{name}]"
     if missing := [column for column in table.cells.columns if column not in frame]:
         raise ChurnError(
-            f"{source.name}: column {missing[0]!r} is missing; the file has: {', '.join(map(str, frame.columns))}. Name another in {place}"
+            f"{source.name}: column {missing[0]!r} is missing; the file has: {', '.join(map(str, frame.columns))}. "
+            f"Name another in {place}"
         )
     typed, unreadable = casting.cast(frame, table.cells)
     for column, bad in unreadable.items():
@@ -164,7 +174,8 @@ def _typed(dataset: Dataset, name: str, table: Table, source: Source, target: Pa
             else f"say how it is written in {place}.columns"
         )
         raise ChurnError(
-            f"{source.name}: column {column!r}: {bad.sum():,} of {len(frame):,} cells are no {kind} ({shown}); correct them, or {way}"
+            f"{source.name}: column {column!r}: {bad.sum():,} of {len(frame):,} cells are no {kind} ({shown}); "
+            f"correct them, or {way}"
         )
     try:
         target.write_bytes(tables.to_bytes(typed))

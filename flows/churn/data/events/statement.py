@@ -1,7 +1,9 @@
-"""The statement that makes customers at moments of a description's tables: SQL that a person can read, in any engine's dialect.
+"""The statement that makes customers at moments of a description's tables: SQL that a person can read, in any engine's
+dialect.
 
-What happened until a moment and was known by then is seen at it: ``time <= snapshot``; a row of ``age`` days lies in a window of so many
-days and more. The label looks at the days after it: ``snapshot + gap < time <= snapshot + gap + horizon``.
+What happened until a moment and was known by then is seen at it: ``time <= snapshot``; a row of ``age`` days lies in a
+window of so many days and more. The label looks at the days after it: ``snapshot + gap < time <= snapshot + gap +
+horizon``.
 """
 
 from collections.abc import Iterator, Sequence
@@ -16,8 +18,8 @@ from churn.settings.events.table import Table
 DIALECTS = {"duckdb": "duckdb", "postgresql": "postgres", "spark": "spark"}
 _AGE = {  # days from a row to the moment, the same bits in every engine
     "duckdb": "(EPOCH_US(s.snapshot) - EPOCH_US({0})) / 86400000000.0",
-    "postgresql": "CAST(CAST(EXTRACT(EPOCH FROM (s.snapshot - {0})) * 1000000 AS BIGINT) AS DOUBLE PRECISION) / CAST(86400000000 AS DOUBLE PRECISION)",
-    "spark": "CAST(UNIX_MICROS(CAST(s.snapshot AS TIMESTAMP)) - UNIX_MICROS(CAST({0} AS TIMESTAMP)) AS DOUBLE) / CAST(86400000000 AS DOUBLE)",
+    "postgresql": "CAST(EXTRACT(EPOCH FROM (s.snapshot - {0})) * 1000000 AS BIGINT) / CAST(86400000000 AS DOUBLE PRECISION)",
+    "spark": "(UNIX_MICROS(CAST(s.snapshot AS TIMESTAMP)) - UNIX_MICROS(CAST({0} AS TIMESTAMP))) / CAST(86400000000 AS DOUBLE)",
 }
 
 
@@ -37,7 +39,9 @@ class _Parts:
     """The parts of one description's statement, in DuckDB's dialect."""
 
     def __init__(self, dataset: Dataset) -> None:
-        assert dataset.snapshots is not None and dataset.label is not None and dataset.id is not None
+        assert dataset.snapshots is not None
+        assert dataset.label is not None
+        assert dataset.id is not None
         self._dataset, self._snapshots, self._label = dataset, dataset.snapshots, dataset.label
         self._id = quoted(dataset.id)
         self.ages: dict[str, str] = {}  # what stands for a table's ages until the dialect is chosen
@@ -72,7 +76,8 @@ class _Parts:
             return
         share = level or ([sql(aggregate.of, table.columns)] if aggregate.of else [])
         if aggregate.what == "share":
-            found = f"{_filtered('COUNT(*)', [*window, *conditions, *share])} / NULLIF({_filtered('COUNT(*)', [*window, *conditions])}, 0)"
+            whole = [*window, *conditions]
+            found = f"{_filtered('COUNT(*)', [*whole, *share])} / NULLIF({_filtered('COUNT(*)', whole)}, 0)"
         else:
             found = _aggregate(aggregate, cell, [*conditions, *level], window)
         self._cells[aggregate.table].append((cell.name, found))
@@ -82,8 +87,9 @@ class _Parts:
         key = f"PARTITION BY snapshot, {self._id} ORDER BY age"
         if aggregate.what == "last":
             value = quoted(aggregate.column)
-            numbered = f"SELECT snapshot, {self._id}, {value} AS {quoted(cell.name)}, ROW_NUMBER() OVER ({key}, {value} DESC NULLS LAST) AS place {rows}"
-            return f"SELECT snapshot, {self._id}, {quoted(cell.name)} FROM ({numbered}) AS numbered WHERE place = 1"
+            own = f"snapshot, {self._id}, {value} AS {quoted(cell.name)}"
+            numbered = f"SELECT {own}, ROW_NUMBER() OVER ({key}, {value} DESC NULLS LAST) AS newest {rows}"
+            return f"SELECT snapshot, {self._id}, {quoted(cell.name)} FROM ({numbered}) AS numbered WHERE newest <= 1"
         gaps = f"SELECT snapshot, {self._id}, age, LAG(age) OVER ({key} DESC) AS previous {rows}"
         spread = _filtered("STDDEV_SAMP(previous - age)", [f"previous < {cell.days}"] if cell.days else [])
         return f"SELECT snapshot, {self._id}, {spread} AS {quoted(cell.name)} FROM ({gaps}) AS gaps GROUP BY snapshot, {self._id}"
@@ -127,7 +133,8 @@ class _Parts:
     def _population(self) -> str:
         rule = self._snapshots.population
         if rule.open:
-            return f"SELECT DISTINCT snapshot, {self._id} FROM {quoted(rule.table + '_seen')} WHERE ended IS NULL OR ended > snapshot"
+            begun = f"FROM {quoted(rule.table + '_seen')}"
+            return f"SELECT DISTINCT snapshot, {self._id} {begun} WHERE ended IS NULL OR ended > snapshot"
         active = [f"age < {rule.days}"] if rule.days else []
         return f"SELECT snapshot, {self._id} FROM {quoted(rule.table + '_aggregates')}" + _where(active)
 
@@ -150,13 +157,15 @@ class _Parts:
         conditions = [sql(self._label.where, table.columns)] if self._label.where else []
         if self._label.kind == "end":
             start, end, key = quoted(table.moment), quoted(table.end), quoted(table.id)
-            renewed = f"r.{key} = e.{key} AND r.{start} <= {_later(f'e.{end}', self._label.grace)} AND (r.{end} IS NULL OR r.{end} > e.{end})"
+            goes_on = f"r.{start} <= {_later(f'e.{end}', self._label.grace)} AND (r.{end} IS NULL OR r.{end} > e.{end})"
+            renewed = f"r.{key} = e.{key} AND {goes_on}"
             conditions.append(f"NOT EXISTS (SELECT 1 FROM {name} AS r WHERE {renewed})")
         return f"SELECT DISTINCT s.snapshot, e.{quoted(table.id)} AS {self._id} {rows}" + _where(conditions)
 
     def customers(self) -> str:
         """The query itself: one row for each customer of each moment."""
-        joins, cells = ["population AS p", "CROSS JOIN observed AS o"], {}
+        joins = ["population AS p", "CROSS JOIN observed AS o"]
+        cells: dict[str, str] = {}
         for name, found in self._cells.items():
             joins.append(self._joined(name + "_aggregates"))
             cells |= {cell: f"{quoted(name + '_aggregates')}.{quoted(cell)}" for cell, _ in found}

@@ -5,8 +5,7 @@ from typing import Literal, NamedTuple
 
 from churn.settings.column import Column
 from churn.settings.core import Strict
-from churn.settings.events.table import NAME
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
 What = Literal[
     "count",
@@ -37,11 +36,13 @@ class Cell(NamedTuple):
 
 
 class Aggregate(Strict):
-    """One ``[aggregates.NAME]``: ``what`` of the rows of ``table`` over the last ``days`` (each window a column; none: over all time).
+    """One ``[aggregates.NAME]``: ``what`` of the rows of ``table`` over the last ``days`` (each window a column; none:
+    over all time).
 
-    ``column`` is what is summed, averaged, counted distinct or taken last; ``trend`` compares a window with the one before it, as
-    (now - before) / (now + before), of counts or of a ``column``'s sums. ``where`` keeps the rows that satisfy an expression over
-    the table's columns; ``of`` is the expression whose ``share`` of them is wanted. ``by`` makes a column for each of the ``levels``.
+    ``column`` is what is summed, averaged, counted distinct or taken last; ``trend`` compares a window with the one
+    before it, as (now - before) / (now + before), of counts or of a ``column``'s sums. ``where`` keeps the rows that
+    satisfy an expression over the table's columns; ``of`` is the expression whose ``share`` of them is wanted. ``by``
+    makes a column for each of the ``levels``.
     """
 
     table: str
@@ -84,6 +85,3 @@ class Aggregate(Strict):
             return source.model_copy(update={"missing": True, "description": self.description})
         low = 0.0 if self.what in UNSIGNED else None
         return Column(type="number", min=low, missing=self.what not in ZERO, description=self.description)
-
-
-NAMED = Field(default={}, json_schema_extra={"propertyNames": {"pattern": NAME}})

@@ -18,8 +18,9 @@ ROWS = ("abs", "coalesce", "floor", "isin", "max", "min", "missing")  # function
 
 
 class Population(Strict):
-    """Who is a customer at a moment: whoever has a row of ``table`` within the last ``days`` (none: ever), or, with ``open``, a
-    contract that has begun and not ended."""
+    """Who is a customer at a moment: whoever has a row of ``table`` within the last ``days`` (none: ever), or, with
+    ``open``, a contract that has begun and not ended.
+    """
 
     table: str
     days: int | None = Field(default=None, ge=1)
@@ -35,10 +36,11 @@ class Population(Strict):
 class Snapshots(Strict):
     """``[snapshots]``: the moments at which customers are looked at, in UTC; a date means its midnight.
 
-    They are ``dates``, or ``every`` so often ("1 month", "2 weeks", "28 days") from ``first`` to ``last`` (by default the newest event).
-    The label looks at the ``horizon`` days that begin ``gap`` days after a moment. The ``holdout`` latest moments whose outcome is
-    known are held out. ``until`` is the moment until which the tables are complete, by default their newest event.
-    ``max_age_days``: older features are refused by the service, or answered with a warning where ``outdated`` is "flag".
+    They are ``dates``, or ``every`` so often ("1 month", "2 weeks", "28 days") from ``first`` to ``last`` (by default
+    the newest event). The label looks at the ``horizon`` days that begin ``gap`` days after a moment. The ``holdout``
+    latest moments whose outcome is known are held out. ``until`` is the moment until which the tables are complete, by
+    default their newest event. ``max_age_days``: older features are refused by the service, or answered with a warning
+    where ``outdated`` is "flag".
     """
 
     population: Population
@@ -85,8 +87,8 @@ class Label(Strict):
     """``[label]``: what it means to have left within the horizon.
 
     ``end``: a contract of ``table`` ends and no other one of the customer's goes on or begins within ``grace`` days.
-    ``inactive``: the horizon holds no row of ``table`` (that satisfies ``where``). ``event``: it holds one. ``column``: a column of the
-    customers' own table says so, as where there are no events; then there are no ``[tables]``.
+    ``inactive``: the horizon holds no row of ``table`` (that satisfies ``where``). ``event``: it holds one. ``column``:
+    a column of the customers' own table says so, as where there are no events; then there are no ``[tables]``.
     """
 
     kind: Literal["end", "inactive", "event", "column"]

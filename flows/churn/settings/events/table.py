@@ -6,17 +6,18 @@ from churn.settings.column import Cells, Column, Kind
 from churn.settings.data import Source
 from pydantic import Field, model_validator
 
-RESERVED = {"age", "day", "ended", "place", "previous", "snapshot"}
+RESERVED = {"age", "day", "ended", "newest", "previous", "snapshot"}
 NAME = r"^[a-z][a-z0-9_]*$"
 
 
 class Table(Cells):
     """One ``[tables.NAME]``: what happened to whom, and when.
 
-    ``time`` is when a row happened (of a table of customers: ``valid_from``), ``known`` when it became known (where not given: then,
-    too), ``end`` when a contract ended, empty while it is open. ``format`` says how these moments are written where they are not
-    ISO 8601. ``columns`` are those that labels and aggregates may use; a missing cell is refused unless a column says
-    ``missing = true``. ``deduplicate`` keeps one of several rows that are alike in all described columns.
+    ``time`` is when a row happened (of a table of customers: ``valid_from``), ``known`` when it became known (where not
+    given: then, too), ``end`` when a contract ended, empty while it is open. ``format`` says how these moments are
+    written where they are not ISO 8601. ``columns`` are those that labels and aggregates may use; a missing cell is
+    refused unless a column says ``missing = true``. ``deduplicate`` keeps one of several rows that are alike in all
+    described columns.
     """
 
     source: tuple[Source, ...] = Field(min_length=1)
@@ -35,7 +36,7 @@ class Table(Cells):
             raise ValueError("give 'time' or 'valid_from', the column that says from when on a row counts")
         named = [name for name in (self.id, self.moment, self.known, self.end) if name]
         if len({*named, *self.columns}) < len(named) + len(self.columns):
-            raise ValueError(f"{', '.join(named)}: id, moments and [columns] are different columns of the table")
+            raise ValueError(f"{', '.join(named)}: the id, the moments and what is under columns are different columns")
         if taken := sorted(RESERVED & set(self.columns)):
             raise ValueError(
                 f"columns.{taken[0]}: has a name that the statement uses itself; rename it in a query or the file"
