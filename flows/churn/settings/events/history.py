@@ -158,9 +158,7 @@ def check(
         for key in ("column", "by"):
             used = getattr(aggregate, key)
             if used and used not in table.columns:
-                raise ValueError(
-                    f"aggregates.{name}: {key} = {used!r} is not described in [tables.{aggregate.table}.columns]"
-                )
+                raise ValueError(f"aggregates.{name}: table '{aggregate.table}' describes no column {used!r} ({key})")
         if (
             aggregate.what in ("sum", "mean", "max", "min", "trend")
             and aggregate.column
