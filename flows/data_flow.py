@@ -1,6 +1,7 @@
 """DataFlow: from customer data to a data version. ``python flows/data_flow.py run [--source customers.csv]``"""
 
 from pathlib import Path
+from typing import Any
 
 import base
 import launch
@@ -23,7 +24,7 @@ class DataFlow(base.Flow):
     )
 
     @step
-    def start(self):
+    def start(self) -> None:
         """The sources are known and the settings are valid."""
         from churn.data import sources
         from churn.registry import made_up
@@ -35,7 +36,7 @@ class DataFlow(base.Flow):
         self.next(self.ingest, foreach="sources")
 
     @step
-    def ingest(self):
+    def ingest(self) -> None:
         """One source is read whole; its cells are as they were found, and what was noticed while reading is said."""
         from churn.data import sources
 
@@ -45,7 +46,7 @@ class DataFlow(base.Flow):
 
     @card(type="blank", id="data")
     @step
-    def validate(self, inputs):
+    def validate(self, inputs: Any) -> None:
         """All rows are in one table with the data set's columns and types, and the card says what the checks found."""
         from churn.cards import data_card
         from churn.telemetry import push
@@ -54,7 +55,7 @@ class DataFlow(base.Flow):
         self.merge_artifacts(inputs, include=["made_up", "sources", "path"])
         dataset, limits = base.read(Dataset, self.description), base.read(DataConfig, self.settings).quality
         previous = runs.previous_profile(dataset.name, self.made_up)
-        found = ingestion.check(self.sources, [(one.table, one.notes) for one in inputs], dataset, limits, previous)
+        found = ingestion.ingest(self.sources, [(one.table, one.notes) for one in inputs], dataset, limits, previous)
         base.show(current.card["data"], data_card.data(found, dataset))
         base.report(dataset.name, push.quality(found.report))
         self.quality, self.columns, self.origin = found.report, found.profile_json, found.origin
@@ -64,7 +65,7 @@ class DataFlow(base.Flow):
         self.next(self.features)
 
     @step
-    def features(self):
+    def features(self) -> None:
         """No check of severity error failed; every customer has the derived features of training and serving, and is in train
         or in the holdout: nothing is ever fitted on the holdout.
         """
@@ -72,30 +73,30 @@ class DataFlow(base.Flow):
 
         self.quality.require(self.origin)  # here, because a step that fails leaves no card
         dataset, settings = base.read(Dataset, self.description), base.read(DataConfig, self.settings).split
-        self.derived, self.sides, self.rows = ingestion.prepare(self.table, dataset, settings)
+        self.derived, self.sides, self.rows = ingestion.derive_and_split(self.table, dataset, settings)
         self.unused = len(self.sides) - sum(self.rows)
         del self.table  # only read: as in the next step, it is passed on and not saved again
         self.next(self.version)
 
     @step
-    def version(self):
+    def version(self) -> None:
         """The snapshot is in the DVC remote; its hash is the data version."""
         from churn.validation import ingestion
 
         dataset, settings = base.read(Dataset, self.description), base.read(DataConfig, self.settings).version
-        self.saved = ingestion.store(self.table, self.derived, self.sides, dataset, self.made_up, settings)
+        self.saved = ingestion.save(self.table, self.derived, self.sides, dataset, self.made_up, settings)
         self.data_version = self.saved.version
         del self.table, self.derived, self.sides
         self.next(self.end)
 
     @step
-    def end(self):
+    def end(self) -> None:
         """The data version is known."""
         from churn.validation import ingestion
 
-        print(ingestion.ending(self.saved, self.rows, self.unused, self.made_up, self.quality.left_out))
+        print(ingestion.summary(self.saved, self.rows, self.unused, self.made_up, self.quality.left_out))
 
-    def tags(self):
+    def tags(self) -> list[str]:
         """Its data set and version."""
         return [f"{runs.DATASET}{self.description['name']}", f"{runs.VERSION}{self.data_version}"]
 

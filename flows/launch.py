@@ -1,8 +1,9 @@
-"""A flow's command line: what is said, or refused, before Metaflow's first line and after its last."""
+"""A flow's command line: what is said, or refused, before Metaflow's first line and after its last. Two of them, in turn."""
 
 import os
 import shlex
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -74,6 +75,27 @@ def trained() -> str:
     if run is None:
         return ""  # the start step knows more, or stops
     return made_up.version(run.data.data_version, run.data.description["name"], run.data.made_up)
+
+
+def both(start: Callable[[list[str]], None], description: str = "", source: str = "", settings: str = "") -> list[str]:
+    """Run DataFlow, then TrainFlow on its version, whatever other runs do meanwhile: the ids of the two runs.
+
+    ``start`` runs a command and raises if it fails. Empty are the usual ``description`` of the data set, the ``source`` of
+    config/data.toml and the ``settings`` of config/train.toml.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        known = {name: Path(folder, name) for name in ("data", "train")}
+        described = ["--config", "description", description] if description else []
+        start(_run("data", described, ["--source", source] if source else [], known["data"]))
+        version = runs.one("DataFlow", known["data"].read_text()).data.data_version
+        trained = ["--config", "settings", settings] if settings else []
+        start(_run("train", trained, ["--data-version", version], known["train"]))
+        return [path.read_text() for path in known.values()]
+
+
+def _run(name: str, given: list[str], parameters: list[str], number: Path) -> list[str]:
+    script = str(Path(__file__).with_name(f"{name}_flow.py"))
+    return [sys.executable, script, *given, "run", *parameters, "--run-id-file", str(number)]
 
 
 def option(name: str) -> str:

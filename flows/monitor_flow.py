@@ -1,9 +1,10 @@
 """MonitorFlow: see decay before the labels do, and act. ``python flows/monitor_flow.py run [--analysis customers.csv]``"""
 
+from typing import Any
+
 import base
 import launch
 import retraining
-import run
 from churn.settings.dataset import Dataset
 from churn.settings.monitor import MonitorConfig
 from metaflow import Parameter, card, current, step
@@ -26,7 +27,7 @@ class MonitorFlow(base.Flow):
     source = Parameter("source", help="what DataFlow is to read then: a file, instead of its settings'", default="")
 
     @step
-    def start(self):
+    def start(self) -> None:
         """The champion's reference is known, and so are the windows to compare with it."""
         from churn.monitoring import assessment
         from churn.registry import made_up
@@ -42,7 +43,7 @@ class MonitorFlow(base.Flow):
         self.next(self.drift, self.performance)
 
     @step
-    def drift(self):
+    def drift(self) -> None:
         """Each window's columns and predictions have been measured against the reference."""
         from churn.monitoring import assessment
 
@@ -50,7 +51,7 @@ class MonitorFlow(base.Flow):
         self.next(self.decide)
 
     @step
-    def performance(self):
+    def performance(self) -> None:
         """The scores are estimated, and realised where outcomes are known."""
         from churn.monitoring import assessment
 
@@ -59,7 +60,7 @@ class MonitorFlow(base.Flow):
 
     @card(type="blank", id="monitoring")
     @step
-    def decide(self, inputs):
+    def decide(self, inputs: Any) -> None:
         """There is a verdict, and the card says why."""
         from churn.cards import monitoring_card
         from churn.monitoring import alerts, assessment
@@ -75,7 +76,7 @@ class MonitorFlow(base.Flow):
         self.next(self.act)
 
     @step
-    def act(self):
+    def act(self) -> None:
         """Whoever is to know of an alert knows: the webhook, and the flows that wait for the event."""
         from churn.monitoring import notify
 
@@ -85,11 +86,11 @@ class MonitorFlow(base.Flow):
         self.next(self.end)
 
     @step
-    def end(self):
+    def end(self) -> None:
         """The verdict is said; after an alert with --retrain there is a newer model, if it is better."""
         print(self.verdict, *filter(None, [self.told]), f"Card: {base.card('decide')}", sep="\n")
         if self.verdict.severity == "alert" and self.retrain:
-            run.both(retraining.flow, retraining.description(), self.source)
+            launch.both(retraining.flow, retraining.description(), self.source)
         elif self.verdict.severity == "alert":
             print(f"Train on newer customers: {self.todo}")
 

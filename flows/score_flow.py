@@ -1,5 +1,7 @@
 """ScoreFlow: from customers to a ranked list with reasons. ``python flows/score_flow.py run --source customers.csv``"""
 
+from typing import Any
+
 import base
 import launch
 from churn.settings.data import any_made_up
@@ -23,7 +25,7 @@ class ScoreFlow(base.Flow):
     )
 
     @step
-    def start(self):
+    def start(self) -> None:
         """There is a champion, and the sources are known."""
         import time
 
@@ -41,7 +43,7 @@ class ScoreFlow(base.Flow):
         self.next(self.screen)
 
     @step
-    def screen(self):
+    def screen(self) -> None:
         """The customers that fit the champion's data set are in one table, cut into shards; rows with errors are set aside."""
         from churn.data import tables
         from churn.serving import batch_scoring
@@ -54,7 +56,7 @@ class ScoreFlow(base.Flow):
         self.next(self.score, foreach="shards")
 
     @step
-    def score(self):
+    def score(self) -> None:
         """The customers of one shard have their probability, and are in the prediction log."""
         from churn.data import tables
         from churn.serving import batch_scoring
@@ -70,7 +72,7 @@ class ScoreFlow(base.Flow):
 
     @card(type="blank", id="list")
     @step
-    def rank(self, inputs):
+    def rank(self, inputs: Any) -> None:
         """The list is written, likeliest or most profitable first, and the first customers have their reasons."""
         from churn.cards import ranking_card
         from churn.data import tables
@@ -84,7 +86,7 @@ class ScoreFlow(base.Flow):
         self.next(self.end)
 
     @step
-    def end(self):
+    def end(self) -> None:
         """The list is there."""
         print(f"{self.ranked}: {self.ranked.place}")
 

@@ -1,10 +1,16 @@
 """TrainFlow: from a data version to a champion behind an endpoint. ``python flows/train_flow.py run``"""
 
+from typing import TYPE_CHECKING, Any
+
 import base
 import launch
 import runs
 from churn.settings.train import TrainConfig
 from metaflow import Parameter, card, current, step
+
+if TYPE_CHECKING:
+    from churn.data.snapshots import Snapshot
+    from churn.registry.training_record import Training
 
 KEPT = ["nothing_to_do", "data_version", "rows", "training", "lineage", "mlflow_run", "challenger", "config_files"]
 
@@ -22,9 +28,10 @@ class TrainFlow(base.Flow):
     settings = base.config("settings", "train.toml", TrainConfig, _checked)
     requested = Parameter("data-version", help="data version to train on (default: the newest of DataFlow)", default="")
     force = Parameter("force", help="train even if a version has this data and config", is_flag=True, default=False)
+    challenger: Any  # a Registered, once there is one
 
     @step
-    def start(self):
+    def start(self) -> None:
         """The data version is read back and checked, and the training has its MLflow run - if there is anything to train."""
         from churn.data import snapshots
         from churn.serving import release
@@ -43,7 +50,7 @@ class TrainFlow(base.Flow):
 
     @base.skippable
     @step
-    def tune(self):
+    def tune(self) -> None:
         """One family is searched."""
         from churn.data import snapshots
         from churn.training import hyperparameter_search
@@ -55,7 +62,7 @@ class TrainFlow(base.Flow):
 
     @base.skippable
     @step
-    def select(self, inputs):
+    def select(self, inputs: Any) -> None:
         """The best family, or blend of families, is fitted on all training rows; calibration and threshold come from
         out-of-fold predictions.
         """
@@ -72,7 +79,7 @@ class TrainFlow(base.Flow):
 
     @base.skippable
     @step
-    def evaluate(self):
+    def evaluate(self) -> None:
         """The holdout has been read, once."""
         from churn.data import snapshots
         from churn.training import estimators, evaluation
@@ -86,7 +93,7 @@ class TrainFlow(base.Flow):
     @card(type="blank", id="training")
     @base.skippable
     @step
-    def gate(self):
+    def gate(self) -> None:
         """The trials are in MLflow; the bounds are checked and the champion is compared on rows unseen by both."""
         from churn.cards import training_card
         from churn.data import snapshots
@@ -102,7 +109,7 @@ class TrainFlow(base.Flow):
     @card(type="blank", id="model")
     @base.skippable
     @step
-    def register(self):
+    def register(self) -> None:
         """The model is in the registry as challenger with its card, and champion if the verdict says so."""
         from churn.cards import model_card
         from churn.data import snapshots
@@ -117,7 +124,7 @@ class TrainFlow(base.Flow):
         self.next(self.package)
 
     @step
-    def package(self):
+    def package(self) -> None:
         """The champion is a Bento, and a served copy of it has answered as the model did."""
         from churn.data import snapshots
         from churn.serving import release
@@ -129,14 +136,14 @@ class TrainFlow(base.Flow):
         self.next(self.end)
 
     @step
-    def end(self):
+    def end(self) -> None:
         """There is a champion to serve."""
         from churn.registry import training_record
 
         verdict = None if self.nothing_to_do else self.verdict
         print(training_record.ending(self.champion, self.challenger, self.bento, verdict, base.again(self, True)))
 
-    def _training(self, data):
+    def _training(self, data: "Snapshot") -> "Training":
         """The training so far, as cards and registry take it."""
         from churn.registry.training_record import Training
 

@@ -56,8 +56,9 @@ Command = Callable[..., subprocess.CompletedProcess[str]]
 
 
 def flow(name: str, *words: str, cwd: Path = ROOT, **environ: str) -> subprocess.CompletedProcess[str]:
-    """``python flows/NAME.py WORDS`` as a person types it; output and errors in ``stdout``."""
-    command = [sys.executable, str(ROOT / "flows" / f"{name}.py"), *words]
+    """``python flows/NAME.py WORDS`` as a person types it, or one of scripts/; output and errors in ``stdout``."""
+    folder = "flows" if name.endswith("_flow") else "scripts"
+    command = [sys.executable, str(ROOT / folder / f"{name}.py"), *words]
     return subprocess.run(
         command,
         cwd=cwd,

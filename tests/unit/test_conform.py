@@ -143,5 +143,5 @@ def test_what_is_no_number_is_none(text: str) -> None:
 def test_moments_are_read_as_the_description_says(
     form: str | None, cells: list[str], moments: list[str | None]
 ) -> None:
-    found = formats.moments(pd.Series(cells, dtype="str"), form)
+    found = formats.parse_timestamps(pd.Series(cells, dtype="str"), form)
     assert found.equals(pd.Series(pd.to_datetime(moments, format="ISO8601")).astype("datetime64[us]"))

@@ -117,7 +117,7 @@ def test_an_id_that_comes_back_at_each_moment_is_one() -> None:
     twice = _panel()
     twice.loc[1, "customerID"] = "C0000"  # twice at one moment: no id
     assert of(twice).dataset.id is None
-    assert 'set role = "id", and role = "time" for the moment' in decision(of(twice), "customerID")
+    assert 'set role = "id", and role = "time" for the column with these times' in decision(of(twice), "customerID")
 
 
 def test_columns_that_are_left_out_without_a_question_are_said() -> None:

@@ -24,7 +24,7 @@ def test_every_make_target_and_file_in_the_docs_exists(path: Path) -> None:
     text = path.read_text()
     targets = set(re.findall(r"^([a-z0-9-]+):.*## ", (ROOT / "Makefile").read_text(), re.MULTILINE))
     assert set(re.findall(r"(?:^|`)make ([a-z0-9-]+)", text, re.MULTILINE)) <= targets
-    for name in re.findall(r"\b(?:argo|config|flows|tests)/[\w/.-]*\.(?:toml|ya?ml|py)\b", text):
+    for name in re.findall(r"\b(?:argo|config|flows|scripts|tests)/[\w/.-]*\.(?:toml|ya?ml|py)\b", text):
         assert "NAME" in name or name == "config/datasets/bank.toml" or (ROOT / name).is_file(), name  # the example's
     for name in re.findall(rf"`((?:{'|'.join(ROOMS)})/\w+\.py)`", text):
         assert (ROOT / "flows" / "churn" / name).is_file(), name

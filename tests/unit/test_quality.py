@@ -139,12 +139,12 @@ def test_drift_is_measured_from_the_previous_version(customers: pd.DataFrame, te
     moved.loc[:300, "TotalCharges"] = np.nan
     source = Generate(kind="generate")
     for frame, expected in ((same, set()), (moved, {"MonthlyCharges", "Contract", "TotalCharges"})):
-        found = ingestion.check([source], [(tables.to_bytes(frame), ())], telco, LIMITS, before)
+        found = ingestion.ingest([source], [(tables.to_bytes(frame), ())], telco, LIMITS, before)
         drifted = {c.column for c in found.report.warnings if "Jensen-Shannon" in c.rule}
         assert drifted == expected
     own = telco.columns["Contract"].model_copy(update={"drift": 1.0})
     lenient = telco.model_copy(update={"columns": {**telco.columns, "Contract": own}})
-    found = ingestion.check([source], [(tables.to_bytes(moved), ())], lenient, LIMITS, before)
+    found = ingestion.ingest([source], [(tables.to_bytes(moved), ())], lenient, LIMITS, before)
     assert {c.column for c in found.report.warnings if "Jensen-Shannon" in c.rule} == expected - {"Contract"}
 
 

@@ -33,7 +33,7 @@ def of_real_customers(telco: Dataset) -> Reference:
 def test_the_command_keeps_data_set_and_source(of_real_customers: Reference, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runs, "read_by", lambda version: {"v.dir": "/exports/it's.csv"}[version])
     typed = shlex.split(retraining.typed(of_real_customers, "a file.csv"))
-    assert typed[1:] == ["flows/run.py", "--dataset", "bank", "--source", "a file.csv"]
+    assert typed[1:] == ["scripts/run.py", "--dataset", "bank", "--source", "a file.csv"]
     monkeypatch.setenv("CHURNFLOW_CALLER", "make")
     assert retraining.typed(of_real_customers, "a file.csv") == "make run DATASET=bank SOURCE='a file.csv'"
 

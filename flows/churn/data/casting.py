@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 import numpy as np
-from churn.data.formats import NumberFormat, moments, numbers
+from churn.data.formats import NumberFormat, parse_numbers, parse_timestamps
 from churn.settings.column import Cells
 from churn.settings.spelling import BLANKS, Spellings
 
@@ -58,7 +58,7 @@ def _cast(values: "pd.Series", name: str, dataset: Cells) -> "tuple[pd.Series, n
     if column.type == "timestamp":
         if values.dtype.kind != "M":
             values = as_text(values, missing)
-        found = moments(values, column.format)
+        found = parse_timestamps(values, column.format)
         return found, (found.isna() & values.notna()).to_numpy()
     text = as_text(values, missing)
     if column.type != "category":
@@ -94,7 +94,7 @@ def _number(
         number = values.astype("float64")
     else:
         values = as_text(values, missing).astype("str")
-        number = numbers(values, form)
+        number = parse_numbers(values, form)
     number = number.where(number.abs() != float("inf"))
     bad = number.isna() & values.notna()
     if integer:

@@ -112,7 +112,7 @@ class NumberFormat:
         return None if value is None else -value if found.minus else value
 
 
-def numbers(texts: "pd.Series", form: NumberFormat) -> "pd.Series":
+def parse_numbers(texts: "pd.Series", form: NumberFormat) -> "pd.Series":
     """The numbers of a column of text as float64, missing where a cell does not fit ``form``."""
     import pandas as pd
 
@@ -134,7 +134,7 @@ def has_digit(word: str) -> bool:
     return not word.startswith("#") and any(letter.isdigit() for letter in word)
 
 
-def moments(texts: "pd.Series", form: str | None = None) -> "pd.Series":
+def parse_timestamps(texts: "pd.Series", form: str | None = None) -> "pd.Series":
     """Moments as datetime64[us] in UTC without a zone, missing where a cell is neither ISO 8601 nor, if given, of ``form``."""
     import pandas as pd
 

@@ -9,7 +9,7 @@ import shlex
 import sys
 from pathlib import Path
 
-from churn.settings.environment import FLOWS, ROOT
+from churn.settings.environment import ROOT
 
 CALLER = "CHURNFLOW_CALLER"
 GIVEN = (
@@ -19,49 +19,49 @@ FILE, NAME, NUMBER = "FILE", "NAME", "NUMBER"  # placeholders for what only the 
 
 _DATASETS = ROOT / "config" / "datasets"
 _DESCRIPTION = ("DATASET", "--config", "description", "{description}")
-_LIFECYCLE = ("DATASET", "--dataset", "{DATASET}")
+_OF_DATASET = ("DATASET", "--dataset", "{DATASET}")
 _LISTEN = (("HOST", "--host", "{HOST}"), ("PORT", "--port", "{PORT}"))
 # Target: its script, then what each variable of make becomes. A part is skipped if its variable (its first word) is not given.
 TARGETS: dict[str, tuple[str, *tuple[tuple[str, ...], ...]]] = {
     "run": (
-        "run.py",
-        ("DATASET", "--dataset", "{DATASET}"),
+        "scripts/run.py",
+        _OF_DATASET,
         ("SOURCE", "--source", "{SOURCE}"),
         ("SETTINGS", "--settings", "{SETTINGS}"),
     ),
-    "data": ("data_flow.py", _DESCRIPTION, ("", "run"), ("SOURCE", "--source", "{SOURCE}")),
+    "data": ("flows/data_flow.py", _DESCRIPTION, ("", "run"), ("SOURCE", "--source", "{SOURCE}")),
     "train": (
-        "train_flow.py",
+        "flows/train_flow.py",
         ("SETTINGS", "--config", "settings", "{SETTINGS}"),
         ("", "run"),
         ("VERSION", "--data-version", "{VERSION}"),
         ("FORCE", "--force"),
     ),
     "dataset": (
-        "data.py",
+        "scripts/data.py",
         ("", "describe", "{SOURCE}", "{NAME}"),
         ("TARGET", "--target", "{TARGET}"),
         ("POSITIVE", "--positive", "{POSITIVE}"),
         ("LEAVE_OUT", "--leave-out", "{LEAVE_OUT}"),
     ),
-    "data-pull": ("data.py", ("", "pull", "{VERSION}"), ("TO", "--to", "{TO}")),
-    "data-diff": ("data.py", ("", "diff", "{A}", "{B}")),
-    "serve": ("serve.py", *_LISTEN, _LIFECYCLE),
-    "mlflow": ("serve.py", ("", "--mlflow"), *_LISTEN),
-    "bento": ("serve.py", ("", "--build"), _LIFECYCLE),
+    "data-pull": ("scripts/data.py", ("", "pull", "{VERSION}"), ("TO", "--to", "{TO}")),
+    "data-diff": ("scripts/data.py", ("", "diff", "{A}", "{B}")),
+    "serve": ("scripts/serve.py", *_LISTEN, _OF_DATASET),
+    "mlflow": ("scripts/serve.py", ("", "--mlflow"), *_LISTEN),
+    "bento": ("scripts/serve.py", ("", "--build"), _OF_DATASET),
     "promote": (
-        "lifecycle.py",
-        _LIFECYCLE,
+        "scripts/models.py",
+        _OF_DATASET,
         ("", "promote", "{VERSION}"),
         ("TO", "--to", "{TO}"),
         ("REASON", "--reason", "{REASON}"),
     ),
-    "rollback": ("lifecycle.py", _LIFECYCLE, ("", "rollback", "--reason", "{REASON}")),
-    "compare": ("lifecycle.py", _LIFECYCLE, ("", "compare", "{A}", "{B}")),
-    "lineage": ("lifecycle.py", _LIFECYCLE, ("", "lineage", "{VERSION}")),
-    "score": ("score_flow.py", _DESCRIPTION, ("", "run"), ("SOURCE", "--source", "{SOURCE}")),
+    "rollback": ("scripts/models.py", _OF_DATASET, ("", "rollback", "--reason", "{REASON}")),
+    "compare": ("scripts/models.py", _OF_DATASET, ("", "compare", "{A}", "{B}")),
+    "lineage": ("scripts/models.py", _OF_DATASET, ("", "lineage", "{VERSION}")),
+    "score": ("flows/score_flow.py", _DESCRIPTION, ("", "run"), ("SOURCE", "--source", "{SOURCE}")),
     "monitor": (
-        "monitor_flow.py",
+        "flows/monitor_flow.py",
         _DESCRIPTION,
         ("", "run"),
         ("ANALYSIS", "--analysis", "{ANALYSIS}"),
@@ -70,9 +70,9 @@ TARGETS: dict[str, tuple[str, *tuple[tuple[str, ...], ...]]] = {
         ("RETRAIN", "--retrain"),
         ("SOURCE", "--source", "{SOURCE}"),
     ),
-    "predict": ("predict.py", ("", "{FILE}"), ("URL", "--url", "{URL}")),
-    "drift-demo": ("drift_demo.py", ("RETRAIN", "--retrain")),
-    "card": ("{FLOW}_flow.py", ("", "card", "view", "{RUN}")),
+    "predict": ("scripts/predict.py", ("", "{FILE}"), ("URL", "--url", "{URL}")),
+    "drift-demo": ("scripts/drift_demo.py", ("RETRAIN", "--retrain")),
+    "card": ("flows/{FLOW}_flow.py", ("", "card", "view", "{RUN}")),
 }
 
 
@@ -116,7 +116,7 @@ def words(target: str, **given: str) -> list[str]:
     if "DATASET" in given:
         given |= _described(given["DATASET"])
     chosen = [word.format(**given) for needs, *rest in parts if not needs or needs in given for word in rest]
-    return [python(), shown(FLOWS / script.format(**given)), *chosen]
+    return [python(), shown(ROOT / script.format(**given)), *chosen]
 
 
 def _described(name: str) -> dict[str, str]:

@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import _flows  # noqa: F401 - first: it finds flows/
 import base
 import metaflow_patches
 
@@ -26,7 +27,8 @@ class _Recorder:
     def __init__(self) -> None:
         from kubernetes.client import rest
 
-        self.rest, self.kept = rest, {}
+        self.rest = rest
+        self.kept: dict[str, Any] = {}
 
     def CustomObjectsApi(self) -> "_Recorder":
         return self
@@ -36,7 +38,7 @@ class _Recorder:
 
     delete_namespaced_custom_object = get_namespaced_custom_object
 
-    def create_namespaced_custom_object(self, plural: str, namespace: str, body: dict, **_: Any) -> None:
+    def create_namespaced_custom_object(self, plural: str, namespace: str, body: dict[str, Any], **_: Any) -> None:
         body["metadata"].setdefault("namespace", namespace)
         self.kept[KINDS[plural]] = body
 
@@ -49,8 +51,8 @@ def record(flow: Path, words: list[str]) -> dict[str, Any]:
     metaflow_patches.close_pods()
     recorder = _Recorder()
     metaflow_git.get_repository_info = lambda path: {}  # the export itself would change "has uncommitted changes"
-    KubernetesClient.__init__ = lambda self: None
-    KubernetesClient.get = lambda self: recorder
+    KubernetesClient.__init__ = lambda self: None  # type: ignore[method-assign]
+    KubernetesClient.get = lambda self: recorder  # type: ignore[method-assign]
     sys.argv = [str(flow), "--quiet", *words, "argo-workflows", "create"]
     try:
         runpy.run_path(str(flow), run_name="__main__")

@@ -14,10 +14,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import _flows  # noqa: F401 - first: it finds flows/
 import base
+import launch
 import numpy as np
 import retraining
-import run
 from churn.data import synthetic
 from churn.errors import ChurnError
 from churn.registry import made_up, model_registry
@@ -98,7 +99,7 @@ def demo(retrain: bool) -> None:
     described = load(Dataset, DESCRIPTION)
     if model_registry.by_alias(described.model, model_registry.CHAMPION) is None:
         print("There is no champion yet: DataFlow and TrainFlow run first.", flush=True)
-        run.both(retraining.flow, str(DESCRIPTION))
+        launch.both(retraining.flow, str(DESCRIPTION))
     champion = release.champion(described)
     if retrain and not made_up.was(champion):
         raise ChurnError(

@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+import _flows  # noqa: F401 - first: it finds flows/
 import base
 from churn.errors import ChurnError
 from churn.settings import commands, dataset

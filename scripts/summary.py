@@ -5,6 +5,7 @@ import shlex
 from collections.abc import Iterator
 from typing import Any
 
+import _flows  # noqa: F401 - first: it finds flows/
 import runs
 from churn.serving import release
 from churn.settings import commands

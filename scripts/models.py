@@ -3,6 +3,7 @@
 import argparse
 from collections.abc import Iterable
 
+import _flows  # noqa: F401 - first: it finds flows/
 import base
 from churn.registry import model_registry, versions
 from churn.settings.core import load

@@ -4,6 +4,7 @@ import argparse
 import os
 from pathlib import Path
 
+import _flows  # noqa: F401 - first: it finds flows/
 import base
 from churn.serving import client
 

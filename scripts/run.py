@@ -5,40 +5,16 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
-from collections.abc import Callable
-from pathlib import Path
 
+import _flows  # noqa: F401 - first: it finds flows/
 import base
 import launch
-import runs
 from churn.data import sources
 from churn.registry import made_up
 from churn.settings import core
 from churn.settings.data import DataConfig
 from churn.settings.dataset import Dataset
 from churn.settings.train import TrainConfig
-
-
-def both(start: Callable[[list[str]], None], description: str = "", source: str = "", settings: str = "") -> list[str]:
-    """Run DataFlow, then TrainFlow on its version, whatever other runs do meanwhile: the ids of the two runs.
-
-    ``start`` runs a command and raises if it fails. Empty are the usual ``description`` of the data set, the ``source`` of
-    config/data.toml and the ``settings`` of config/train.toml.
-    """
-    with tempfile.TemporaryDirectory() as folder:
-        known = {name: Path(folder, name) for name in ("data", "train")}
-        described = ["--config", "description", description] if description else []
-        start(_flow("data", described, ["--source", source] if source else [], known["data"]))
-        version = runs.one("DataFlow", known["data"].read_text()).data.data_version
-        trained = ["--config", "settings", settings] if settings else []
-        start(_flow("train", trained, ["--data-version", version], known["train"]))
-        return [path.read_text() for path in known.values()]
-
-
-def _flow(name: str, given: list[str], parameters: list[str], number: Path) -> list[str]:
-    script = str(Path(__file__).with_name(f"{name}_flow.py"))
-    return [sys.executable, script, *given, "run", *parameters, "--run-id-file", str(number)]
 
 
 def _here(words: list[str]) -> None:
@@ -79,7 +55,7 @@ def main() -> None:
         print(notice, flush=True)
     import summary
 
-    data, train = both(_here, str(file), options.source, options.settings)
+    data, train = launch.both(_here, str(file), options.source, options.settings)
     print("", *summary.lines(data, train), *filter(None, [notice]), sep="\n")
 
 

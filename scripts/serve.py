@@ -5,6 +5,7 @@ import os
 import sys
 from functools import partial
 
+import _flows  # noqa: F401 - first: it finds flows/
 import base
 from churn.registry import mlflow_store
 from churn.serving import listening, release
