@@ -31,7 +31,7 @@ def typed(reference: "Reference", source: str) -> str:
         where = "--production" if current.is_production else f"--branch {current.branch_name}"
         return f"python flows/data_flow.py {where} argo-workflows trigger"
     read = source
-    if not read and any_made_up(_configured()):
+    if not read and not reference.dataset.tables and any_made_up(_configured()):
         read = runs.read_by(reference.model.tags["data_version"]) or commands.FILE
     return commands.say("run", DATASET=reference.dataset.name, SOURCE=read)
 
@@ -40,7 +40,8 @@ def check(dataset: Dataset, source: str, learned_from_made_up: bool = True) -> N
     """Raises ChurnError where a retraining would be on made-up customers, and there is no [generate] or the model has
     learned from real ones.
     """
-    if not source and any_made_up(_configured()) and not (dataset.generate and learned_from_made_up):
+    ours = not source and not dataset.tables and any_made_up(_configured())
+    if ours and not (dataset.generate and learned_from_made_up):
         again = commands.say("monitor", DATASET=dataset.name, RETRAIN="1", SOURCE=commands.FILE)
         raise ChurnError(
             f"{commands.settings('data.toml')} has made-up customers only, and a training after an alert must not be on them; "

@@ -8,14 +8,14 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from churn.data import casting, fetch, tables
 from churn.errors import ChurnError
 from churn.files import reader
 from churn.settings import commands
 from churn.settings.column import Cells
-from churn.settings.data import S3, File, Generate, Http, Source, Sql, any_made_up
+from churn.settings.data import S3, Events, File, Generate, Http, Origin, Source, Sql, any_made_up
 from churn.settings.dataset import Dataset
 
 if TYPE_CHECKING:
@@ -25,15 +25,22 @@ if TYPE_CHECKING:
 Result = TypeVar("Result")
 
 
-def choose(configured: Sequence[Source], path: str, dataset: Dataset, target: str) -> list[Source]:
-    """The configured sources, or the one file or folder at ``path`` if that is given.
+def choose(configured: Sequence[Source], path: str, dataset: Dataset, target: str, as_of: str = "") -> list[Origin]:
+    """The configured sources, or the one file or folder at ``path`` if that is given; of a description by events its tables,
+    as they were known at ``as_of``, and for a list of customers (``target`` "score") at the newest event alone.
 
     Raises ChurnError if there is nothing at ``path``; and one that asks for a file if customers would be made up whom nobody
     described: ``target`` is the command that takes it (see ``commands.say``).
     """
+    if as_of and not dataset.tables:
+        raise ChurnError(
+            f"data set '{dataset.name}': only a description with [tables] of events can be read as of a date"
+        )
     if path:
         reader.files(Path(path).expanduser())
-    chosen: list[Source] = [File(kind="file", path=path)] if path else list(configured)
+    if dataset.tables:
+        return [Events(path=str(Path(path).expanduser().resolve()) if path else "", as_of=as_of, now=target == "score")]
+    chosen: list[Origin] = [File(kind="file", path=path)] if path else list(configured)
     if any_made_up(chosen) and not dataset.generate:
         raise ChurnError(
             f"data set '{dataset.name}': there are no customers to read, and its description has no [generate] table to make "
@@ -45,11 +52,26 @@ def choose(configured: Sequence[Source], path: str, dataset: Dataset, target: st
 Rows = tuple[bytes, tuple[str, ...]]  # a table as Parquet bytes, and notes on how it was read
 
 
-def read(source: Source, dataset: Cells) -> Rows:
+def intake(source: Origin, dataset: Dataset) -> tuple[bytes, tuple[str, ...], dict[str, Any]]:
+    """``read`` for DataFlow, with the lineage of what was made of events (JSON's types); empty for other sources."""
+    if not isinstance(source, Events):
+        return *read(source, dataset), {}
+    from churn.data.events import engine, staging
+    from churn.settings.events.history import moment
+
+    instead, as_of = staging.given(dataset, source.path), moment(source.as_of) if source.as_of else None
+    made = engine.customers(dataset, instead, as_of, source.now)
+    return made.table, made.notes, made.lineage
+
+
+def read(source: Origin, dataset: Cells) -> Rows:
     """All rows of one source, cells as they were found.
 
     Raises ChurnError naming the source if it cannot be read, also after its retries; a partial download is never used.
     """
+    if isinstance(source, Events):
+        assert isinstance(dataset, Dataset)
+        return intake(source, dataset)[:2]
     if isinstance(source, Generate):
         assert isinstance(dataset, Dataset)  # a table of events cannot be made up
         from churn.data.synthetic import generate
@@ -154,7 +176,7 @@ def expand(text: str, name: str) -> str:
     return re.sub(r"\$\{(\w+)\}", value, text)
 
 
-def combine(sources: Sequence[Source], parts: Sequence[bytes], dataset: Dataset) -> "pd.DataFrame":
+def combine(sources: Sequence[Origin], parts: Sequence[bytes], dataset: Dataset) -> "pd.DataFrame":
     """One table: the sources' rows under one another, then the columns of those with ``join`` added by id.
 
     Raises ChurnError if a joined source repeats an id or brings a column that is there already.
@@ -168,7 +190,7 @@ def combine(sources: Sequence[Source], parts: Sequence[bytes], dataset: Dataset)
     return whole
 
 
-def _join(left: "pd.DataFrame", right: "pd.DataFrame", source: Source, dataset: Dataset) -> "pd.DataFrame":
+def _join(left: "pd.DataFrame", right: "pd.DataFrame", source: Origin, dataset: Dataset) -> "pd.DataFrame":
     key = dataset.id
     if key is None or key not in left or key not in right:
         raise ChurnError(

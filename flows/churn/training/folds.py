@@ -25,10 +25,12 @@ Masks = list[tuple[np.ndarray, np.ndarray]]  # the same as bool of shape (n,)
 
 
 def folds(search: Search, dataset: Dataset, train: "pd.DataFrame") -> list[Places]:
-    """``search.folds`` folds, stratified by who ever churned, with no customer (see ``customers``) on both sides of one.
+    """``search.folds`` folds, stratified by who ever churned, with no customer (see ``customers``) on both sides of
+    one.
 
     With a time column every fold is tested on later rows than it is fitted on; the earliest rows are then tested on by
-    none. Raises ChurnError if a fold would lack an outcome.
+    none. Of snapshots the embargo lies between; where the training's are too near to one another, only the customers
+    differ. Raises ChurnError if a fold would lack an outcome.
     """
     outcome = features.outcome(dataset, train)
     customer = customer_keys.keys(train, dataset.id, dataset.raw)
@@ -37,7 +39,9 @@ def folds(search: Search, dataset: Dataset, train: "pd.DataFrame") -> list[Place
     if dataset.time is not None:
         moments = train[dataset.time]
         times = moments.fillna(moments.min()).to_numpy("datetime64[us]")  # without one: early, as in ``split``
-        found = _blocks(times, customer, outcome, search.folds) or _crossed(times, number, outcome, search.folds)
+        if dataset.snapshots is None:
+            found = _blocks(times, customer, outcome, search.folds)
+        found = found or _crossed(times, number, outcome, search.folds, dataset.embargo)
     found = found or [(number != k, number == k) for k in range(search.folds)]
     for fit, test in found:
         for rows in (fit, test):
@@ -65,8 +69,8 @@ def _numbers(customer: np.ndarray, outcome: np.ndarray, search: Search, dataset:
 
 
 def _blocks(times: np.ndarray, customer: np.ndarray, outcome: np.ndarray, folds: int) -> Masks | None:
-    """Each fold is tested on the next block of time and fitted on all before it, without the block's customers; the blocks
-    hold equally many rows of the rarer outcome.
+    """Each fold is tested on the next block of time and fitted on all before it, without the block's customers; the
+    blocks hold equally many rows of the rarer outcome.
 
     None where there are too few moments, or where the customers stay (see ``split.forward``): few rows would be left.
     """
@@ -82,13 +86,18 @@ def _blocks(times: np.ndarray, customer: np.ndarray, outcome: np.ndarray, folds:
     return found if kept >= (1 - split.STAYING) * earlier else None
 
 
-def _crossed(times: np.ndarray, number: np.ndarray, outcome: np.ndarray, folds: int) -> Masks | None:
-    """Each fold is tested on the later half of its customers' rows and fitted on the earlier half of the others'; None if
-    all rows are of one moment.
+def _crossed(times: np.ndarray, number: np.ndarray, outcome: np.ndarray, folds: int, embargo: int = 0) -> Masks | None:
+    """Each fold is tested on the later half of its customers' rows and fitted on the earlier half of the others', as
+    far as it is earlier by the ``embargo`` (days).
+
+    None if all rows are of one moment, or of moments that are nearer to one another than the embargo.
     """
-    start = max(_quantiles(times, outcome, np.array([0.5]))[0], np.unique(times)[:2][-1])
-    late = times >= start
-    return None if late.all() else [(~late & (number != k), late & (number == k)) for k in range(folds)]
+    gap = np.timedelta64(embargo, "D")
+    start = max(_quantiles(times, outcome, np.array([0.5]))[0], np.unique(times)[:2][-1], times.min() + gap)
+    early, late = (times + gap <= start if embargo else times < start), times >= start
+    if late.all() or not late.any():
+        return None
+    return [(early & (number != k), late & (number == k)) for k in range(folds)]
 
 
 def _quantiles(times: np.ndarray, outcome: np.ndarray, shares: np.ndarray) -> np.ndarray:
