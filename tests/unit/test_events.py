@@ -47,7 +47,7 @@ def _compare(kinds: tuple[str, str, int], purchases: list[events.Row], contracts
 
 
 @given(KINDS, events.purchases(), events.contracts())
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck), phases=PHASES)
+@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck), phases=PHASES)
 def test_customers_equal_the_naive_loop(kinds: Any, purchases: Any, contracts: Any) -> None:
     _compare(kinds, purchases, contracts)
 

@@ -39,7 +39,9 @@ def choose(configured: Sequence[Source], path: str, dataset: Dataset, target: st
     if path:
         reader.files(Path(path).expanduser())
     if dataset.tables:
-        return [Events(path=str(Path(path).expanduser().resolve()) if path else "", as_of=as_of, now=target == "score")]
+        made_up = not path and any(any_made_up(table.source) for table in dataset.tables.values())
+        place = str(Path(path).expanduser().resolve()) if path else ""
+        return [Events(path=place, as_of=as_of, now=target == "score", made_up=made_up)]
     chosen: list[Origin] = [File(kind="file", path=path)] if path else list(configured)
     if any_made_up(chosen) and not dataset.generate:
         raise ChurnError(
@@ -73,7 +75,7 @@ def read(source: Origin, dataset: Cells) -> Rows:
         assert isinstance(dataset, Dataset)
         return intake(source, dataset)[:2]
     if isinstance(source, Generate):
-        assert isinstance(dataset, Dataset)  # a table of events cannot be made up
+        assert isinstance(dataset, Dataset)
         from churn.data.synthetic import generate
 
         return tables.to_bytes(generate(dataset, source.rows, source.seed)), ()

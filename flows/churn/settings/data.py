@@ -102,6 +102,7 @@ class Events(Strict):
     path: str = ""
     as_of: str = ""
     now: bool = False
+    made_up: bool = False
 
     @property
     def name(self) -> str:
@@ -116,7 +117,7 @@ Origin = Source | Events  # what a flow reads customers from
 
 def any_made_up(sources: Sequence[Origin]) -> bool:
     """Whether any source is synthetic."""
-    return any(source.kind == "generate" for source in sources)
+    return any(source.kind == "generate" or (source.kind == "events" and source.made_up) for source in sources)
 
 
 class Split(Strict):

@@ -15,7 +15,7 @@ from churn.errors import ChurnError
 from churn.files import reader
 from churn.settings import commands
 from churn.settings.column import Column
-from churn.settings.data import File, Source
+from churn.settings.data import File, Generate, Source
 from churn.settings.dataset import Dataset
 from churn.settings.events.table import Table
 
@@ -156,7 +156,7 @@ def _plain(column: Column, kind: str, table: Table) -> bool:
 
 def _typed(dataset: Dataset, name: str, table: Table, source: Source, target: Path, connection: Any) -> Staged:
     """The source read as every file is, its described columns typed, and written to ``target``."""
-    data, notes = sources.read(source, table.cells)
+    data, notes = _read(name, source, table)
     frame = tables.from_bytes(data)
     place = f"{commands.description(dataset.name)} [tables.{name}]"
     if missing := [column for column in table.cells.columns if column not in frame]:
@@ -184,6 +184,14 @@ def _typed(dataset: Dataset, name: str, table: Table, source: Source, target: Pa
             f"{target.parent}: cannot be written: {error.strerror}; free space there, or name another disk by TMPDIR"
         ) from None
     return Staged((str(target),), _types(connection, [str(target)]), hashlib.sha256(data).hexdigest(), notes)
+
+
+def _read(name: str, source: Source, table: Table) -> sources.Rows:
+    if not isinstance(source, Generate):
+        return sources.read(source, table.cells)
+    from churn.data.events import synthetic
+
+    return tables.to_bytes(synthetic.table(name, source.rows, source.seed)), ()
 
 
 def select(table: Table, staged: Staged, whole_ids: bool, as_of: datetime) -> str:

@@ -44,10 +44,6 @@ class Table(Cells):
         for name, column in self.columns.items():
             if column.role != "feature":
                 raise ValueError(f"columns.{name}: has no role here; it is an integer, a number or a category")
-        if any(source.kind == "generate" for source in self.source):
-            raise ValueError(
-                'source: kind = "generate" makes customers up, not events; name a file, a query or an address'
-            )
         return self
 
     @property
