@@ -16,6 +16,7 @@ from churn.data.events import engine, staging
 from churn.errors import ChurnError  # noqa: F401
 from churn.settings import core, expressions
 from churn.settings.dataset import Dataset
+from churn.settings.events import history
 from churn.settings.events.aggregate import Aggregate
 from hypothesis import strategies as st
 
@@ -234,9 +235,10 @@ def _customers(dataset: Dataset, logs: dict[str, list[Row]]) -> Iterator[Row]:
             for name, aggregate in dataset.aggregates.items():
                 for cell in aggregate.cells(name):
                     found[cell.name] = _aggregate(dataset, aggregate, cell, own[aggregate.table])
-            ages = [row["age"] for row in own[label.table]]
+            active = history.activity(dataset.tables, label, dataset.aggregates)
+            ages = [row["age"] for row in own[active]]
             found["since_last_event"], found["since_first_event"] = min(ages, default=None), max(ages, default=None)
-            days = {row[dataset.tables[label.table].moment].date() for row in own[label.table]}
+            days = {row[dataset.tables[active].moment].date() for row in own[active]}
             found["active_days"] = len(days) if days else None
             found["churned"] = _outcome(dataset, who, moment, known)
             yield found

@@ -16,6 +16,7 @@ from churn.errors import ChurnError
 from churn.settings import commands
 from churn.settings.data import Source
 from churn.settings.dataset import Dataset
+from churn.settings.events.history import CHURNED, SNAPSHOT
 
 if TYPE_CHECKING:
     import duckdb
@@ -58,10 +59,10 @@ def customers(dataset: Dataset, instead: dict[str, Source], as_of: datetime | No
             raise ChurnError(
                 f"data set '{dataset.name}': a table's file changed while it was read; run this again when it is whole"
             )
-        table = tables.written(pq.read_table(parts))
+        table, calendar = tables.written(pq.read_table(parts)), _calendar(connection, parts)
     notes = [note for one in staged.values() for note in one.notes]
     lineage = {
-        "snapshots": [moment.isoformat() for moment in moments],
+        "snapshots": calendar,
         "tables": {name: {"hash": staged[name].hash, **newest[name]} for name in staged},
         "sql": statement.compiled(dataset, moments),
     }
@@ -162,6 +163,15 @@ def run(
         )
         paths.append(path)
     return paths
+
+
+def _calendar(connection: "duckdb.DuckDBPyConnection", parts: list[str]) -> list[dict[str, Any]]:
+    """Each moment with its customers, and how many of them have churned and have no outcome yet."""
+    counts = f"COUNT(*), COUNT(*) FILTER (WHERE {CHURNED} = 'Yes'), COUNT(*) FILTER (WHERE {CHURNED} IS NULL)"
+    query = f"SELECT {SNAPSHOT}, {counts} FROM read_parquet(?) GROUP BY ALL ORDER BY ALL"
+    names = ("moment", "customers", "churned", "unlabelled")
+    rows = connection.execute(query, [parts]).fetchall()
+    return [dict(zip(names, (moment.isoformat(), *found), strict=True)) for moment, *found in rows]
 
 
 @contextmanager

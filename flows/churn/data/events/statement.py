@@ -12,7 +12,7 @@ from datetime import datetime
 from churn.data.events.predicates import literal, quoted, sql
 from churn.settings.dataset import Dataset
 from churn.settings.events.aggregate import ZERO, Aggregate, Cell
-from churn.settings.events.history import BASELINE, CHURNED, SNAPSHOT
+from churn.settings.events.history import BASELINE, CHURNED, SNAPSHOT, activity
 from churn.settings.events.table import Table
 
 DIALECTS = {"duckdb": "duckdb", "postgresql": "postgres", "spark": "spark"}
@@ -44,6 +44,7 @@ class _Parts:
         assert dataset.id is not None
         self._dataset, self._snapshots, self._label = dataset, dataset.snapshots, dataset.label
         self._id = quoted(dataset.id)
+        self._activity = activity(dataset.tables, dataset.label, dataset.aggregates)
         self.ages: dict[str, str] = {}  # what stands for a table's ages until the dialect is chosen
         self._cells: dict[str, list[tuple[str, str]]] = {name: [] for name in self._seen()}
         self._own: list[
@@ -53,13 +54,13 @@ class _Parts:
             for cell in aggregate.cells(name):
                 self._add(aggregate, cell)
         for cell_name, what in zip(BASELINE, ("MIN(age)", "MAX(age)", "COUNT(DISTINCT day)"), strict=True):
-            self._cells[self._label.table].append((cell_name, what))
+            self._cells[self._activity].append((cell_name, what))
 
     def _seen(self) -> list[str]:
         """The tables that something is computed of, in the description's order."""
         used = {
             self._snapshots.population.table,
-            self._label.table,
+            self._activity,
             *(a.table for a in self._dataset.aggregates.values()),
         }
         return [name for name in self._dataset.tables if name in used]
@@ -124,7 +125,7 @@ class _Parts:
         self.ages[place] = _AGE[self._dataset.engine].format(f"e.{quoted(table.moment)}")
         columns = [f"e.{quoted(column)}" for column in table.columns]
         columns += [f"e.{quoted(table.end)} AS ended"] if table.end else []
-        if name == self._label.table:
+        if name == self._activity:
             columns.append(f"CAST(e.{quoted(table.moment)} AS DATE) AS day")
         known = [f"e.{quoted(moment)} <= s.snapshot" for moment in (table.moment, table.known) if moment]
         chosen = ", ".join(["s.snapshot", f"e.{quoted(table.id)} AS {self._id}", *columns, f"{place} AS age"])

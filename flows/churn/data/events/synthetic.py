@@ -15,7 +15,11 @@ if TYPE_CHECKING:
 TABLES = ("contracts", "purchases", "tickets")
 START = datetime(2024, 1, 1)
 DAYS = 540
-BASE, PER_TICKET, SILENT = -7.4, 1.0, 1.5  # of the logit: at rest, per ticket of MEMORY days, after SILENCE without a purchase
+BASE, PER_TICKET, SILENT = (
+    -7.4,
+    1.0,
+    1.5,
+)  # of the logit: at rest, per ticket of MEMORY days, after SILENCE without a purchase
 MEMORY, SILENCE = 30, 45
 RETURN = 0.004  # daily chance that somebody who left comes back
 LATE, TWICE = 0.05, 0.02  # shares of rows that become known days later, and that are there twice

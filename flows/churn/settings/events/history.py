@@ -204,5 +204,12 @@ def columns(
     )
 
 
-# Days since the last and the first event of the label's table, and the days with one: what recency and BG/NBD are told.
+def activity(tables: Mapping[str, Table], label: Label, aggregates: Mapping[str, Aggregate]) -> str:
+    """The table whose events show that somebody is still a customer: the label's where it is inactivity, else the first other one
+    that an aggregate is made of."""
+    others = [name for name in tables if name != label.table and any(one.table == name for one in aggregates.values())]
+    return label.table if label.kind == "inactive" or not others else others[0]
+
+
+# Days since the last and the first event of the table of ``activity``, and the days with one: what recency and BG/NBD are told.
 BASELINE = ("since_last_event", "since_first_event", "active_days")
