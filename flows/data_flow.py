@@ -59,7 +59,7 @@ class DataFlow(base.Flow):
         dataset, limits = base.read(Dataset, self.description), base.read(DataConfig, self.settings).quality
         previous = runs.previous_profile(dataset.name, self.made_up)
         found = ingestion.ingest(self.sources, [(one.table, one.notes) for one in inputs], dataset, limits, previous)
-        base.show(current.card["data"], data_card.data(found, dataset))
+        base.show(current.card["data"], data_card.data(found, dataset, self.lineage))
         base.report(dataset.name, push.quality(found.report))
         self.quality, self.columns, self.origin = found.report, found.profile_json, found.origin
         self.quarantine, said = ingestion.set_aside(found, f"{dataset.name}-{current.run_id}")

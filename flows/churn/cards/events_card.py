@@ -29,6 +29,16 @@ def calendar(data: Snapshot, found: Evaluation) -> list[Part]:
     ]
 
 
+def made_of(dataset: Dataset, events: dict[str, Any]) -> list[Part]:
+    """The snapshots of a data version, and the tables that it is made of."""
+    rows = [
+        [name, f"{one['rows']:,}", str(one["newest"] or ""), f"{one.get('late', 0):,}", one["hash"][:12]]
+        for name, one in events["tables"].items()
+    ]
+    tables = Table(["table", "rows", "newest event", "known later, not used", "hash"], rows)
+    return ["## Calendar", *windows(dataset, events), "Tables that the customers were made of.", tables]
+
+
 def windows(dataset: Dataset, events: dict[str, Any], used: dict[str, str] | None = None) -> list[Part]:
     """A table and a chart of the snapshots of ``events`` (see ``Snapshot.events``); ``used`` says what for, by moment."""
     assert dataset.snapshots is not None

@@ -66,7 +66,7 @@ def baselines(found: Evaluation) -> list[Part]:
          "beaten" if one.beaten else "**not surely beaten**"]
         for one in found.baselines
     ]  # fmt: skip
-    said = "Baselines on the holdout's rows: what can be known without a model. One that does not beat them is not worth its keep."
+    said = "Baselines on the same rows: what can be known without a model. One that does not beat them is not worth its cost."
     return [said, Table(["baseline", "roc_auc", "95 %", "the model's gain", "95 %", ""], rows)]
 
 

@@ -47,10 +47,14 @@ def collect(known: Reference, config: MonitorConfig, file: str, labels: str, end
 
 
 def drift(known: Reference, analysis: Analysis, config: MonitorConfig) -> list[tuple[Distance, ...]]:
-    """Of each window the distances from the reference; none where there are too few rows."""
-    detector = Detector(known, config.drift)
+    """Of each window the distances from the reference, of customers at moments from its rows of the same month if there are as
+    many as a window needs; none where there are too few rows.
+    """
+    least = config.window.min_rows
+    months = {window.month for window in analysis.windows}
+    detectors = {month: Detector(known.of_month(month, least), config.drift) for month in months}
     return [
-        tuple(detector.distances(rows)) if window.rows >= config.window.min_rows else ()
+        tuple(detectors[window.month].distances(rows)) if window.rows >= least else ()
         for window, rows in analysis.each(known)
     ]
 

@@ -58,7 +58,7 @@ def schema(dataset: Dataset, with_id: bool = False) -> "pyarrow.Schema":
 
 def holdout(scorer: "Scorer", table: "pd.DataFrame") -> "pyarrow.Table":
     """The scorer's answers for a table with known outcomes, rows in order: probability (float64), decision and outcome
-    (bool), then the raw feature columns as in ``schema``. Raises ChurnError as ``schema`` does.
+    (bool), of customers at moments the moment, then the raw feature columns as in ``schema``. Raises ChurnError as it does.
     """
     import pyarrow as pa
     from churn.data import features
@@ -71,6 +71,8 @@ def holdout(scorer: "Scorer", table: "pd.DataFrame") -> "pyarrow.Table":
         "decision": pa.array(scorer.decide(raw, probability)),
         "outcome": pa.array((table[dataset.target] == dataset.positive).to_numpy(dtype=bool)),
     }
+    if dataset.snapshots is not None and dataset.time is not None:
+        columns[dataset.time] = pa.array(table[dataset.time])
     for name, values in raw.items():
         missing = values == "" if values.dtype == object else values != values
         columns[name] = pa.array(values, wanted.field(name).type, mask=missing)

@@ -1,7 +1,7 @@
 """What monitoring compares with: the champion's holdout with its predictions, kept beside the model when it is trained."""
 
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from churn.data import tables
@@ -30,6 +30,14 @@ class Reference:
     threshold: float
     table: "pd.DataFrame"
     worth: Worth | None = None
+
+    def of_month(self, month: int | None, least: int) -> "Reference":
+        """The rows of the calendar month alone, of which there must be ``least`` at moments; else all."""
+        time = self.dataset.time
+        if month is None or time is None or time not in self.table:
+            return self
+        rows = self.table[self.table[time].dt.month == month]
+        return replace(self, table=rows.reset_index(drop=True)) if len(rows) >= least else self
 
 
 def load(model: "Registered") -> Reference:

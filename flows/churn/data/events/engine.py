@@ -17,6 +17,7 @@ from churn.settings import commands
 from churn.settings.data import Source
 from churn.settings.dataset import Dataset
 from churn.settings.events.history import CHURNED, SNAPSHOT
+from churn.settings.events.table import Table
 
 if TYPE_CHECKING:
     import duckdb
@@ -61,6 +62,11 @@ def customers(dataset: Dataset, instead: dict[str, Source], as_of: datetime | No
             )
         table, calendar = tables.written(pq.read_table(parts)), _calendar(connection, parts)
     notes = [note for one in staged.values() for note in one.notes]
+    notes += [
+        f"{name}: {newest[name]['late']:,} rows had happened by {limit:%Y-%m-%d %H:%M} and became known later; they are not used"
+        for name in staged
+        if newest[name].get("late")
+    ]
     lineage = {
         "snapshots": calendar,
         "tables": {name: {"hash": staged[name].hash, **newest[name]} for name in staged},
@@ -103,12 +109,26 @@ def views(
             f"SELECT COUNT(*), MAX({quoted(table.moment)}) FROM {quoted(name)}"
         ).fetchone() or (0, None)
         found[name] = {"rows": rows, "newest": newest and newest.isoformat()}
+        if table.known:
+            found[name]["late"] = _late(connection, table, staged[name], whole, as_of)
     moments = [datetime.fromisoformat(one["newest"]) for one in found.values() if one["newest"]]
     if not moments:
         raise ChurnError(
             f"data set '{dataset.name}': its tables hold no row until {as_of:%Y-%m-%d}; give others, or a later date"
         )
     return {**found, "until": max(moments)}
+
+
+def _late(
+    connection: "duckdb.DuckDBPyConnection", table: Table, staged: staging.Staged, whole: bool, as_of: datetime
+) -> int:
+    """The rows that had happened at ``as_of`` and became known later."""
+    limit = f"TIMESTAMP '{as_of.isoformat(sep=' ')}'"
+    late = f"{quoted(table.moment)} <= {limit} AND {quoted(table.known)} > {limit}"
+    found = connection.execute(
+        f"SELECT COUNT(*) FROM ({staging.rows(table, staged, whole)}) AS rows WHERE {late}"
+    ).fetchone()
+    return int(found[0]) if found else 0
 
 
 def snapshots(dataset: Dataset, until: datetime) -> list[datetime]:
