@@ -66,6 +66,12 @@ score: $(READY) ## a ranked list with reasons, without a service: make score SOU
 dataset: $(READY) ## describe a new file: make dataset SOURCE=bank.csv NAME=bank [TARGET=column [POSITIVE=a,b] [LEAVE_OUT=c]]
 	@$(call needs,SOURCE NAME)$(PY) scripts/data.py describe $(call quoted,SOURCE) $(call quoted,NAME) $(call option,--target,TARGET) $(call option,--positive,POSITIVE) $(call option,--leave-out,LEAVE_OUT)
 
+data-as-of: $(READY) ## a data version of events as they were known at a date, and what came late: make data-as-of DATE=2024-06-30 DATASET=shop [SOURCE=folder]
+	@$(call needs,DATE DATASET)$(PY) flows/data_flow.py $(description) run --as-of $(call quoted,DATE) $(call option,--source,SOURCE)
+
+sql: $(READY) ## the statement that makes customers of events: make sql DATASET=cdnow
+	@$(call needs,DATASET)$(PY) scripts/data.py sql $(call quoted,DATASET)
+
 data-pull: $(READY) ## get a data version back: make data-pull VERSION=... [TO=folder]
 	@$(call needs,VERSION)$(PY) scripts/data.py pull $(call quoted,VERSION) $(call option,--to,TO)
 

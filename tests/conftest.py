@@ -16,6 +16,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 TELCO = ROOT.parent / "shared" / "data" / "telco_churn.csv"
+CDNOW = TELCO.with_name("cdnow_transactions.txt")
 
 # Before metaflow, mlflow or bentoml read their settings: nothing of a test may touch the user's own state.
 _STATE = tempfile.TemporaryDirectory(prefix="churnflow-tests-")

@@ -80,8 +80,8 @@ def schema(dataset: Dataset, with_id: bool = False) -> "pyarrow.Schema":
 def holdout(scorer: "Scorer", table: "pd.DataFrame") -> "pyarrow.Table":
     """The predictions of the scorer for a table with known outcomes, in the order of its rows.
 
-    The columns are probability (float64), decision and outcome (bool), then the raw features as in ``schema``. Raises
-    ChurnError as ``schema`` does.
+    The columns are probability (float64), decision and outcome (bool), of customers at snapshots the time, then the raw
+    features as in ``schema``. Raises ChurnError as ``schema`` does.
     """
     import pyarrow as pa
     from churn.data import features
@@ -94,6 +94,8 @@ def holdout(scorer: "Scorer", table: "pd.DataFrame") -> "pyarrow.Table":
         "decision": pa.array(scorer.decide(raw, probability)),
         "outcome": pa.array((table[dataset.target] == dataset.positive).to_numpy(dtype=bool)),
     }
+    if dataset.snapshots is not None and dataset.time is not None:
+        columns[dataset.time] = pa.array(table[dataset.time])
     for name, values in raw.items():
         missing = values == "" if values.dtype == object else values != values
         columns[name] = pa.array(values, wanted.field(name).type, mask=missing)
