@@ -33,13 +33,16 @@ RUN apt-get update \
 RUN groupadd --gid 10001 churnflow \
     && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /work churnflow \
     && install -d -o 10001 -g 10001 /work
-ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1 HOME=/work USER=churnflow CHURNFLOW_PROFILE=cluster
+ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1 HOME=/work USER=churnflow CHURNFLOW_PROFILE=cluster \
+    ORT_DISABLE_TELEMETRY=1
 WORKDIR /work
 
 FROM base AS flows
 # Metaflow must not run pip when a pod starts.
 ENV METAFLOW_SKIP_INSTALL_DEPENDENCIES=1 METAFLOW_USER=churnflow
 COPY --from=flows-packages /opt/venv /opt/venv
+# BentoML asks for it when TrainFlow packages a champion, and would install it with a pip that is not there.
+COPY --from=uv /usr/local/bin/uv /usr/local/bin/uv
 USER 10001:10001
 
 FROM base AS serving

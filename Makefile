@@ -50,7 +50,7 @@ endif
 ##@ Run
 
 run: $(READY) ## data to champion: make run [SOURCE=customers.csv] [DATASET=telco] [SETTINGS=train.toml]
-	@$(PY) flows/run.py $(call option,--dataset,DATASET) $(call option,--source,SOURCE) $(call option,--settings,SETTINGS)
+	@$(PY) scripts/run.py $(call option,--dataset,DATASET) $(call option,--source,SOURCE) $(call option,--settings,SETTINGS)
 
 data: $(READY) ## a data version alone: make data [SOURCE=customers.csv] [DATASET=telco]
 	@$(PY) flows/data_flow.py $(description) run $(call option,--source,SOURCE)
@@ -64,44 +64,47 @@ score: $(READY) ## a ranked list with reasons, without a service: make score SOU
 ##@ Data
 
 dataset: $(READY) ## describe a new file: make dataset SOURCE=bank.csv NAME=bank [TARGET=column [POSITIVE=a,b] [LEAVE_OUT=c]]
-	@$(call needs,SOURCE NAME)$(PY) flows/data.py describe $(call quoted,SOURCE) $(call quoted,NAME) $(call option,--target,TARGET) $(call option,--positive,POSITIVE) $(call option,--leave-out,LEAVE_OUT)
+	@$(call needs,SOURCE NAME)$(PY) scripts/data.py describe $(call quoted,SOURCE) $(call quoted,NAME) $(call option,--target,TARGET) $(call option,--positive,POSITIVE) $(call option,--leave-out,LEAVE_OUT)
 
 data-pull: $(READY) ## get a data version back: make data-pull VERSION=... [TO=folder]
-	@$(call needs,VERSION)$(PY) flows/data.py pull $(call quoted,VERSION) $(call option,--to,TO)
+	@$(call needs,VERSION)$(PY) scripts/data.py pull $(call quoted,VERSION) $(call option,--to,TO)
 
 data-diff: $(READY) ## rows and columns that changed: make data-diff A=version B=version
-	@$(call needs,A B)$(PY) flows/data.py diff $(call quoted,A) $(call quoted,B)
+	@$(call needs,A B)$(PY) scripts/data.py diff $(call quoted,A) $(call quoted,B)
 
 ##@ Models
 
 promote: $(READY) ## make a version champion: make promote VERSION=3 [DATASET=telco] [TO=Staging] [REASON="..."]
-	@$(call needs,VERSION)$(PY) flows/lifecycle.py $(call option,--dataset,DATASET) promote $(call quoted,VERSION) $(call option,--to,TO) $(call option,--reason,REASON)
+	@$(call needs,VERSION)$(PY) scripts/models.py $(call option,--dataset,DATASET) promote $(call quoted,VERSION) $(call option,--to,TO) $(call option,--reason,REASON)
 
 rollback: $(READY) ## back to the previous champion: make rollback REASON="..." [DATASET=telco]
-	@$(PY) flows/lifecycle.py $(call option,--dataset,DATASET) rollback $(or $(call option,--reason,REASON),--reason 'no reason given')
+	@$(PY) scripts/models.py $(call option,--dataset,DATASET) rollback $(or $(call option,--reason,REASON),--reason 'no reason given')
 
 compare: $(READY) ## two versions on rows neither has seen: make compare A=2 B=3 [DATASET=telco]
-	@$(call needs,A B)$(PY) flows/lifecycle.py $(call option,--dataset,DATASET) compare $(call quoted,A) $(call quoted,B)
+	@$(call needs,A B)$(PY) scripts/models.py $(call option,--dataset,DATASET) compare $(call quoted,A) $(call quoted,B)
 
 lineage: $(READY) ## where a version comes from: make lineage VERSION=3 [DATASET=telco]
-	@$(call needs,VERSION)$(PY) flows/lifecycle.py $(call option,--dataset,DATASET) lineage $(call quoted,VERSION)
+	@$(call needs,VERSION)$(PY) scripts/models.py $(call option,--dataset,DATASET) lineage $(call quoted,VERSION)
 
 card: $(READY) ## show a card in the browser: make card FLOW=train RUN=run/step
 	@$(call needs,FLOW RUN)$(PY) flows/$(call quoted,FLOW)_flow.py card view $(call quoted,RUN)
 
 mlflow: $(READY) ## browse experiments and the registry: make mlflow [PORT=5000] [HOST=0.0.0.0, for every machine]
-	@$(PY) flows/serve.py --mlflow --host $(call quoted,HOST) --port $(if $(filter file,$(origin PORT)),5000,$(call quoted,PORT))
+	@$(PY) scripts/serve.py --mlflow --host $(call quoted,HOST) --port $(if $(filter file,$(origin PORT)),5000,$(call quoted,PORT))
 
 bento: $(READY) ## build the champion's Bento, as TrainFlow's last step does; prints its tag: make bento [DATASET=telco]
-	@$(PY) flows/serve.py --build $(call option,--dataset,DATASET)
+	@$(PY) scripts/serve.py --build $(call option,--dataset,DATASET)
 
 ##@ Serve
 
 serve: $(READY) ## serve the champion to this machine: make serve [DATASET=telco] [PORT=3000] [HOST=0.0.0.0, to every one]
-	@$(PY) flows/serve.py --host $(call quoted,HOST) --port $(call quoted,PORT) $(call option,--dataset,DATASET)
+	@$(PY) scripts/serve.py --host $(call quoted,HOST) --port $(call quoted,PORT) $(call option,--dataset,DATASET)
+
+deploy: $(READY) ## serve a version instead, without losing a request, or the former one again: make deploy [VERSION=3] [DATASET=telco] [BENTO=tag] [BREAKING=1] [PORT=3000] [IMAGE=...]
+	@$(PY) flows/deploy_flow.py $(description) run $(call option,--model-version,VERSION) $(call option,--bento,BENTO) $(if $(value BREAKING),--breaking) $(if $(filter file,$(origin PORT)),,$(call option,--port,PORT)) $(call option,--image,IMAGE)
 
 predict: $(READY) ## rank a file with the running service: make predict FILE=customers.csv [URL=...]
-	@$(call needs,FILE)$(PY) flows/predict.py $(call quoted,FILE) $(or $(call option,--url,URL),--url http://127.0.0.1:$(call quoted,PORT))
+	@$(call needs,FILE)$(PY) scripts/predict.py $(call quoted,FILE) $(or $(call option,--url,URL),--url http://127.0.0.1:$(call quoted,PORT))
 
 ##@ Watch
 
@@ -109,12 +112,21 @@ monitor: $(READY) ## compare the champion's predictions with its holdout: make m
 	@$(PY) flows/monitor_flow.py $(description) run $(call option,--analysis,ANALYSIS) $(call option,--labels,LABELS) $(call option,--rows,ROWS) $(if $(value RETRAIN),--retrain) $(call option,--source,SOURCE)
 
 drift-demo: $(READY) ## ordinary, then shifted customers, and what MonitorFlow says: make drift-demo [RETRAIN=1]
-	@$(PY) flows/drift_demo.py $(if $(value RETRAIN),--retrain)
+	@$(PY) scripts/drift_demo.py $(if $(value RETRAIN),--retrain)
+
+##@ Privacy
+
+find: $(READY) ## where a customer's data lie, changing nothing: make find ID=... [DATASET=telco]
+	@$(call needs,ID)$(PY) scripts/privacy.py $(call option,--dataset,DATASET) find $(call quoted,ID)
+
+erase: $(READY) ## remove a customer everywhere, and say what is left to do: make erase ID=... [DATASET=telco]
+	@$(call needs,ID)$(PY) scripts/privacy.py $(call option,--dataset,DATASET) erase $(call quoted,ID)
+
 
 ##@ Cluster
 
 argo-export: $(READY) ## write argo/flows/: what the cluster gets (needs the S3 store of profile cluster, no cluster)
-	@CHURNFLOW_PROFILE=cluster $(PY) flows/export.py --production
+	@CHURNFLOW_PROFILE=cluster $(PY) scripts/export.py --production
 
 argo-golden: $(READY) ## the same into argo/flows/ with a throw-away S3 server: what a test compares with
 	@$(PY) -m tests.golden
@@ -126,7 +138,7 @@ argo-deploy: $(READY) ## apply argo/overlays/OVERLAY (prod) and deploy every flo
 	done
 
 up: ## start MinIO, PostgreSQL, MLflow, Metaflow's service and UI, Prometheus, Grafana (needs Docker with Compose)
-	@$(PYTHON) flows/credentials.py .env
+	@$(PYTHON) scripts/credentials.py .env
 	@docker compose version > /dev/null 2>&1 || { echo "make up needs Docker with Compose 2.24 or newer"; exit 1; }
 	docker compose up --detach --wait
 	@echo "MLflow http://127.0.0.1:5000  Metaflow http://127.0.0.1:8083  MinIO http://127.0.0.1:9001  Prometheus http://127.0.0.1:9090  Grafana http://127.0.0.1:3001"
@@ -139,14 +151,20 @@ down: ## stop what make up started; its data stays
 
 install: $(READY) ## create .venv and install the locked packages, as every target does first: make install [EXTRA=ray]
 
-test: $(READY) ## unit and integration tests
+test: $(READY) ## unit and integration tests, without those marked slow
+	$(PY) -m pytest -m "not slow" -n 2 --dist loadfile
+
+test-all: $(READY) ## every test, also those marked slow
 	$(PY) -m pytest -n 2 --dist loadfile
 
-test-unit: $(READY) ## the unit tests alone
-	$(PY) -m pytest tests/unit
+test-unit: $(READY) ## the unit tests of make test alone
+	$(PY) -m pytest tests/unit -m "not slow"
 
-test-integration: $(READY) ## real flows and servers alone
-	$(PY) -m pytest tests/integration -n 2 --dist loadfile
+test-integration: $(READY) ## its real flows and servers alone
+	$(PY) -m pytest tests/integration -m "not slow" -n 2 --dist loadfile
+
+test-coverage: $(READY) ## the tests of make test, and the share of the code that they run
+	$(PY) -m pytest -m "not slow" -n 2 --dist loadfile --cov --cov-report=term:skip-covered
 
 lint: $(READY) ## ruff (lint and format), mypy, and the imports between the rooms of flows/churn
 	$(VENV)/bin/ruff check .
@@ -158,12 +176,17 @@ format: $(READY) ## format the code and sort its imports
 	$(VENV)/bin/ruff check --fix .
 	$(VENV)/bin/ruff format .
 
+docs: $(READY) ## write docs/reference.md and docs/imports.svg from the code
+	$(PY) scripts/reference.py
+	$(PY) scripts/picture.py
+
 checkov: $(READY) ## manifests and Dockerfile against checkov's rules, in an environment of its own (100 packages)
 	$(PY) -m uv tool run checkov==$(CHECKOV_VERSION) --config-file .checkov.yaml
 
-clean: ## remove all local state (.churnflow), after asking
-	@read -r -p "Remove .churnflow with all runs, models and data versions? [y/N] " answer; \
-	  if [ "$$answer" = y ]; then rm -rf .churnflow; else echo "kept"; fi
+clean: ## remove all local state (.churnflow, or CHURNFLOW_HOME) with its temporary files, after asking
+	@state=$$(realpath -m "$${CHURNFLOW_HOME:-.churnflow}"); \
+	  read -r -p "Remove $$state with all runs, models and data versions? [y/N] " answer; \
+	  if [ "$$answer" = y ]; then rm -rf -- "$$state"; else echo "kept"; fi
 
 ##@ Benchmarks
 
@@ -182,6 +205,9 @@ bench-drift: $(READY) ## false alarms, power, estimate against truth, and 1,000,
 bench-quality: $(READY) ## our models beside FLAML's: make bench-quality [SOURCE=telco.csv]
 	@$(PY) tests/bench/quality.py $(call option,--telco,SOURCE)
 
+bench-reasons: $(READY) ## what prototypes cost the reasons: make bench-reasons [SOURCE=telco.csv]
+	@$(PY) -m tests.bench.reasons $(call option,--source,SOURCE)
+
 bench-s3: $(READY) ## TrainFlow with everything in S3 beside the same on local disk: make bench-s3 [ROWS=10000]
 	@$(PY) -m tests.bench.s3 $(if $(ROWS),--rows $(ROWS))
 
@@ -191,7 +217,11 @@ contract: $(READY) ## schemathesis on the champion's service and its own OpenAPI
 fuzz: $(READY) ## 100,000 damaged requests against the champion's service: make fuzz [BODIES=...]
 	$(PY) -m tests.bench.fuzz $(BODIES)
 
+siege: $(READY) ## hostile callers against the champion's service: its memory, and what others wait meanwhile
+	@$(PY) -m tests.bench.siege
+
 soak: $(READY) ## half an hour of mixed traffic: what grows, what fails: make soak [MINUTES=30] [RATE=200]
 	@$(PY) -m tests.bench.soak $(if $(MINUTES),--minutes $(MINUTES)) $(if $(RATE),--rate $(RATE))
 
-.PHONY: help run data train score dataset data-pull data-diff promote rollback compare lineage card mlflow bento serve predict monitor drift-demo argo-export argo-golden argo-deploy up down install test test-unit test-integration lint format checkov clean bench-data bench-train bench-serve bench-drift bench-quality bench-s3 contract fuzz soak
+# Every target is a command; none is a file.
+.PHONY: $(shell sed -n 's/^\([a-z0-9-]*\):.*\#\#.*/\1/p' $(MAKEFILE_LIST))

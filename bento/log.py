@@ -5,7 +5,7 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from churn.serving import prediction_log
 from churn.settings.core import Strict
@@ -29,7 +29,7 @@ class LogSettings(Strict):
     part_seconds: float = Field(default=10.0, gt=0)
     queue_rows: int = Field(default=200_000, ge=1)
     close_seconds: float = Field(default=15.0, gt=0)
-    customer_id: bool = False
+    customer_id: bool | Literal["plain"] = False
 
 
 class Log:

@@ -1,5 +1,6 @@
 """The service's Prometheus metrics (names: ``telemetry.prometheus_metrics``). Right with several workers: BentoML names the
-folder in which prometheus-client keeps every worker's values, and any worker answers for all."""
+folder in which prometheus-client keeps every worker's values, and any worker answers for all.
+"""
 
 import os
 from collections.abc import Iterable, Iterator
@@ -113,7 +114,8 @@ class ServiceMetrics:
 
 class _Workers(prometheus_client.registry.Collector):
     """Memory and CPU time of the worker processes, as Linux tells them; nothing elsewhere. prometheus-client has them for a
-    single process alone."""
+    single process alone.
+    """
 
     def collect(self) -> Iterator[Any]:
         memory = GaugeMetricFamily(

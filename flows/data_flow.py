@@ -1,6 +1,10 @@
-"""DataFlow: from customer data to a data version. ``python flows/data_flow.py run [--source customers.csv]``"""
+"""DataFlow: from customer data to a data version.
+
+``python flows/data_flow.py run [--source customers.csv]``
+"""
 
 from pathlib import Path
+from typing import Any
 
 import base
 import launch
@@ -23,7 +27,7 @@ class DataFlow(base.Flow):
     )
 
     @step
-    def start(self):
+    def start(self) -> None:
         """The sources are known and the settings are valid."""
         from churn.data import sources
         from churn.registry import made_up
@@ -35,8 +39,8 @@ class DataFlow(base.Flow):
         self.next(self.ingest, foreach="sources")
 
     @step
-    def ingest(self):
-        """One source is read whole; its cells are as they were found, and what was noticed while reading is said."""
+    def ingest(self) -> None:
+        """All rows of one source are read, untyped, and notes on how they were read are printed."""
         from churn.data import sources
 
         self.table, self.notes = sources.read(self.input, base.read(Dataset, self.description))
@@ -45,8 +49,8 @@ class DataFlow(base.Flow):
 
     @card(type="blank", id="data")
     @step
-    def validate(self, inputs):
-        """All rows are in one table with the data set's columns and types, and the card says what the checks found."""
+    def validate(self, inputs: Any) -> None:
+        """All rows are in one table with the columns and types of the data set, and the card shows the checks."""
         from churn.cards import data_card
         from churn.telemetry import push
         from churn.validation import ingestion
@@ -54,48 +58,50 @@ class DataFlow(base.Flow):
         self.merge_artifacts(inputs, include=["made_up", "sources", "path"])
         dataset, limits = base.read(Dataset, self.description), base.read(DataConfig, self.settings).quality
         previous = runs.previous_profile(dataset.name, self.made_up)
-        found = ingestion.check(self.sources, [(one.table, one.notes) for one in inputs], dataset, limits, previous)
-        base.show(current.card["data"], data_card.data(found, dataset))
-        base.report(dataset.name, push.quality(found.report))
-        self.quality, self.columns, self.origin = found.report, found.profile_json, found.origin
-        self.quarantine, said = ingestion.set_aside(found, f"{dataset.name}-{current.run_id}")
-        base.say(said)
-        self.table = found.stored.result()
+        ingested = ingestion.ingest(self.sources, [(one.table, one.notes) for one in inputs], dataset, limits, previous)
+        base.render(current.card["data"], data_card.data(ingested, dataset))
+        base.report(dataset.name, push.quality_samples(ingested.report))
+        self.quality, self.columns, self.origin = ingested.report, ingested.profile_json, ingested.origin
+        self.quarantine, notes = ingestion.set_aside(ingested, f"{dataset.name}-{current.run_id}")
+        base.say(notes)
+        self.table = ingested.stored.result()
         self.next(self.features)
 
     @step
-    def features(self):
-        """No check of severity error failed; every customer has the derived features of training and serving, and is in train
-        or in the holdout: nothing is ever fitted on the holdout."""
+    def features(self) -> None:
+        """No check with severity error failed; every customer has the derived features, and a side of the split.
+
+        Nothing is ever fitted on the holdout.
+        """
         from churn.validation import ingestion
 
-        self.quality.require(self.origin)  # here, because a step that fails leaves no card
+        self.quality.require(self.origin)  # here, because a failed step leaves no card
         dataset, settings = base.read(Dataset, self.description), base.read(DataConfig, self.settings).split
-        self.derived, self.sides, self.rows = ingestion.prepare(self.table, dataset, settings)
+        self.derived, self.sides, self.rows = ingestion.derive_and_split(self.table, dataset, settings)
         self.unused = len(self.sides) - sum(self.rows)
         del self.table  # only read: as in the next step, it is passed on and not saved again
         self.next(self.version)
 
     @step
-    def version(self):
+    def version(self) -> None:
         """The snapshot is in the DVC remote; its hash is the data version."""
         from churn.validation import ingestion
 
         dataset, settings = base.read(Dataset, self.description), base.read(DataConfig, self.settings).version
-        self.saved = ingestion.store(self.table, self.derived, self.sides, dataset, self.made_up, settings)
+        self.saved = ingestion.save(self.table, self.derived, self.sides, dataset, self.made_up, settings)
         self.data_version = self.saved.version
         del self.table, self.derived, self.sides
         self.next(self.end)
 
     @step
-    def end(self):
+    def end(self) -> None:
         """The data version is known."""
         from churn.validation import ingestion
 
-        print(ingestion.ending(self.saved, self.rows, self.unused, self.made_up, self.quality.left_out))
+        print(ingestion.summary(self.saved, self.rows, self.unused, self.made_up, self.quality.left_out))
 
-    def tags(self):
-        """Its data set and version."""
+    def tags(self) -> list[str]:
+        """The data set and its version."""
         return [f"{runs.DATASET}{self.description['name']}", f"{runs.VERSION}{self.data_version}"]
 
 

@@ -1,19 +1,22 @@
-"""A flow's command line: what is said, or refused, before Metaflow's first line and after its last."""
+"""A flow's command line: what is said, or refused, before Metaflow's first line and after its last. Two of them, in turn."""
 
 import os
 import shlex
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import base
+import deploying
 import runs
 from churn.data import sources
 from churn.errors import ChurnError
 from churn.registry import made_up
 from churn.settings import commands
-from churn.settings.core import Strict
+from churn.settings.core import Strict, load
+from churn.settings.dataset import Dataset
 from churn.storage import s3
 from metaflow import Flow, FlowSpec, current
 from metaflow.exception import MetaflowException, MetaflowNotFound
@@ -23,7 +26,8 @@ PART = "CHURNFLOW_PART"  # set where a flow is a part of a command, which has fi
 
 def flow(kind: type[FlowSpec], before: Callable[[], str] = str) -> None:
     """Become the command line of a flow. A run begins with the line that ``before`` returns - it raises ChurnError for a run
-    that cannot start -, a resume with what it does not take, and a run that succeeds ends with the ``notice`` of its start."""
+    that cannot start -, a resume with what it does not take, and a run that succeeds ends with the ``notice`` of its start.
+    """
     command = next((word for word in ("run", "resume") if word in sys.argv[1:]), "")
     with base.stopping():
         first = {"run": before, "resume": lambda: "\n".join(_kept(kind))}.get(command, str)()
@@ -73,6 +77,30 @@ def trained() -> str:
     if run is None:
         return ""  # the start step knows more, or stops
     return made_up.version(run.data.data_version, run.data.description["name"], run.data.made_up)
+
+
+def both(start: Callable[[list[str]], None], description: str = "", source: str = "", settings: str = "") -> list[str]:
+    """Run DataFlow, TrainFlow on its version and, where that data set is served, DeployFlow: the ids of the first two runs.
+
+    What other runs do meanwhile makes no difference.
+
+    ``start`` runs a command and raises if it fails. Empty are the usual ``description`` of the data set, the ``source`` of
+    config/data.toml and the ``settings`` of config/train.toml.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        known = {name: Path(folder, name) for name in ("data", "train")}
+        described = ["--config", "description", description] if description else []
+        start(_run("data", described, ["--source", source] if source else [], known["data"]))
+        version = runs.one("DataFlow", known["data"].read_text()).data.data_version
+        trained = ["--config", "settings", settings] if settings else []
+        start(_run("train", trained, ["--data-version", version], known["train"]))
+        deploying.champion(load(Dataset, base.dataset_file(description or "telco")), start)
+        return [path.read_text() for path in known.values()]
+
+
+def _run(name: str, given: list[str], parameters: list[str], number: Path) -> list[str]:
+    script = str(Path(__file__).with_name(f"{name}_flow.py"))
+    return [sys.executable, script, *given, "run", *parameters, "--run-id-file", str(number)]
 
 
 def option(name: str) -> str:

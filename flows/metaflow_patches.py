@@ -2,10 +2,11 @@
 
 import gzip
 import io
+import signal
 from pathlib import Path
 from typing import Any
 
-from churn.errors import refusal
+from churn.errors import os_error_message
 from churn.settings import deploy
 from metaflow.datastore.content_addressed_store import ContentAddressedStore
 from metaflow.exception import MetaflowException
@@ -14,6 +15,10 @@ from metaflow.plugins.cards.card_datastore import CardDatastore
 from metaflow.plugins.datastores.local_storage import LocalStorage
 from metaflow.plugins.datastores.s3_storage import S3Storage
 
+KILLED = (
+    b"The step's process was killed (SIGKILL), as the kernel does when memory runs out: give it more memory, or fewer rows, or "
+    b"one step at a time with METAFLOW_RUN_MAX_WORKERS=1."
+)
 PICKLED = 64  # bytes: more than pickle writes before the bytes of an artifact
 
 
@@ -22,6 +27,7 @@ def apply() -> None:
     _keep_cards_with_their_runs()
     _save_from_this_process()
     _store_tables_as_they_are()
+    _say_what_killed_a_step()
 
 
 def _keep_cards_with_their_runs() -> None:
@@ -54,13 +60,14 @@ def close_pods() -> None:
 
 def say_refusals() -> None:
     """A full disk is said in a line (``churn.errors``). Metaflow writes runs, artifacts and cards outside of every step, and
-    shows the traceback of each process that fails there (metaflow/cli.py, main)."""
+    shows the traceback of each process that fails there (metaflow/cli.py, main).
+    """
     from metaflow import cli
 
     shown = cli.print_unknown_exception
 
     def told(error: Exception) -> None:
-        said = refusal(error)
+        said = os_error_message(error)
         if said is None:
             shown(error)
         else:
@@ -71,7 +78,8 @@ def say_refusals() -> None:
 
 def _save_from_this_process() -> None:
     """A step's artifacts go to S3 one after the other: beyond 10, Metaflow starts an interpreter and workers to send them
-    in parallel, which takes longer than sending a few dozen small ones (metaflow/plugins/datastores/s3_storage.py)."""
+    in parallel, which takes longer than sending a few dozen small ones (metaflow/plugins/datastores/s3_storage.py).
+    """
     save = S3Storage.save_bytes
 
     def in_turn(self: S3Storage, parts: Any, overwrite: bool = False, len_hint: int = 0) -> Any:
@@ -82,10 +90,26 @@ def _save_from_this_process() -> None:
 
 def _store_tables_as_they_are() -> None:
     """Parquet is compressed already: Metaflow's gzip of it takes a second for a million customers, and gains 2 %. What is
-    stored instead is gzip without compression, so that any Metaflow client can read it."""
+    stored instead is gzip without compression, so that any Metaflow client can read it.
+    """
     pack = ContentAddressedStore._pack_v1
 
     def packed(self: ContentAddressedStore, blob: bytes) -> io.BytesIO:
         return io.BytesIO(gzip.compress(blob, 0)) if b"PAR1" in blob[:PICKLED] else pack(self, blob)
 
     ContentAddressedStore._pack_v1 = packed  # type: ignore[method-assign]
+
+
+def _say_what_killed_a_step() -> None:
+    """A step that the kernel killed says why it may be: of exit codes Metaflow 2.19 names a segmentation fault alone
+    (metaflow/runtime.py, Worker.terminate)."""
+    from metaflow.runtime import Worker
+
+    terminate = Worker.terminate
+
+    def told(self: Worker) -> int:
+        if self._proc.wait() == -signal.SIGKILL and not self.killed:
+            self.emit_log(KILLED, self._stderr, system_msg=True)
+        return terminate(self)
+
+    Worker.terminate = told  # type: ignore[method-assign]

@@ -1,9 +1,13 @@
-"""MonitorFlow: see decay before the labels do, and act. ``python flows/monitor_flow.py run [--analysis customers.csv]``"""
+"""MonitorFlow: detect decay before labels arrive, and act on it.
+
+``python flows/monitor_flow.py run [--analysis customers.csv]``
+"""
+
+from typing import Any
 
 import base
 import launch
 import retraining
-import run
 from churn.settings.dataset import Dataset
 from churn.settings.monitor import MonitorConfig
 from metaflow import Parameter, card, current, step
@@ -15,19 +19,23 @@ class MonitorFlow(base.Flow):
 
     settings = base.config("settings", "monitor.toml", MonitorConfig)
     description = base.config("description", "datasets/telco.toml", Dataset)
-    analysis = Parameter("analysis", help="file of customers to look at instead of the log", default="")
+    analysis = Parameter("analysis", help="file of customers to analyse instead of the log", default="")
     labels = Parameter("labels", help="file of prediction_id and outcome, besides the service's feedback", default="")
-    rows = Parameter("rows", help="cut the log into windows of so many rows, whatever the settings say", default=0)
-    version = Parameter(
-        "model-version", help="the model whose answers are looked at (default: the champion)", default=""
+    rows = Parameter(
+        "rows", help="divide the log into windows of this many rows, instead of as the settings say", default=0
     )
-    until = Parameter("until", help="look at the log as it was at this time (2026-11-25T06:00, UTC)", default="")
-    retrain = Parameter("retrain", help="on an alert run DataFlow and TrainFlow", is_flag=True, default=False)
-    source = Parameter("source", help="what DataFlow is to read then: a file, instead of its settings'", default="")
+    version = Parameter(
+        "model-version", help="the model whose predictions are analysed (default: the champion)", default=""
+    )
+    until = Parameter("until", help="analyse the log as it was at this time (2026-11-25T06:00, UTC)", default="")
+    retrain = Parameter("retrain", help="after an alert, run DataFlow and TrainFlow", is_flag=True, default=False)
+    source = Parameter(
+        "source", help="file for DataFlow to read then, instead of the sources in its settings", default=""
+    )
 
     @step
-    def start(self):
-        """The champion's reference is known, and so are the windows to compare with it."""
+    def start(self) -> None:
+        """The reference of the champion and the windows to compare with it are loaded."""
         from churn.monitoring import assessment
         from churn.registry import made_up
 
@@ -42,16 +50,16 @@ class MonitorFlow(base.Flow):
         self.next(self.drift, self.performance)
 
     @step
-    def drift(self):
-        """Each window's columns and predictions have been measured against the reference."""
+    def drift(self) -> None:
+        """The columns and predictions of each window are compared with the reference."""
         from churn.monitoring import assessment
 
         self.distances = assessment.drift(self.reference, self.windows, self.config)
         self.next(self.decide)
 
     @step
-    def performance(self):
-        """The scores are estimated, and realised where outcomes are known."""
+    def performance(self) -> None:
+        """The scores are estimated, and computed where outcomes are known."""
         from churn.monitoring import assessment
 
         self.scores, self.realised, self.before = assessment.performance(self.reference, self.windows, self.config)
@@ -59,37 +67,38 @@ class MonitorFlow(base.Flow):
 
     @card(type="blank", id="monitoring")
     @step
-    def decide(self, inputs):
-        """There is a verdict, and the card says why."""
+    def decide(self, inputs: Any) -> None:
+        """The windows are assessed, and the card says why."""
         from churn.cards import monitoring_card
         from churn.monitoring import alerts, assessment
 
         self.merge_artifacts(inputs)
-        self.judged, self.verdict = assessment.judge(
+        self.judged, self.verdict = assessment.conclude(
             self.windows, self.distances, self.scores, self.realised, self.before, self.config
         )
         self.todo = retraining.typed(self.reference, self.source)
-        found = (self.judged, self.realised, self.before, self.verdict, self.todo)
-        base.show(current.card["monitoring"], monitoring_card.parts(self.reference, self.windows, *found))
-        base.report(self.reference.dataset.name, alerts.samples(self.judged[-1], self.realised, self.verdict))
+        results = (self.judged, self.realised, self.before, self.verdict, self.todo)
+        base.render(current.card["monitoring"], monitoring_card.parts(self.reference, self.windows, *results))
+        measured = alerts.samples(self.judged[-1], self.realised, self.verdict, len(self.windows.damaged))
+        base.report(self.reference.dataset.name, measured)
         self.next(self.act)
 
     @step
-    def act(self):
-        """Whoever is to know of an alert knows: the webhook, and the flows that wait for the event."""
+    def act(self) -> None:
+        """An alert is posted to the webhook, and its event published to the flows that wait for it."""
         from churn.monitoring import notify
 
         self.told = notify.tell(self.verdict, self.reference.model, self.todo)
         if self.verdict.severity == "alert":
-            retraining.announce({"columns": ",".join(self.verdict.columns)})
+            retraining.announce("DataFlow", {"columns": ",".join(self.verdict.columns)})
         self.next(self.end)
 
     @step
-    def end(self):
-        """The verdict is said; after an alert with --retrain there is a newer model, if it is better."""
+    def end(self) -> None:
+        """The assessment is printed; after an alert with --retrain, a new model is champion if it is better."""
         print(self.verdict, *filter(None, [self.told]), f"Card: {base.card('decide')}", sep="\n")
         if self.verdict.severity == "alert" and self.retrain:
-            run.both(retraining.flow, retraining.description(), self.source)
+            launch.both(retraining.flow, retraining.description(), self.source)
         elif self.verdict.severity == "alert":
             print(f"Train on newer customers: {self.todo}")
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from conftest import ROOT, alone
 
-CODE = ("Makefile", "pyproject.toml", "uv.lock", "bento", "config", "flows")
+CODE = ("Makefile", "pyproject.toml", "uv.lock", "bento", "config", "flows", "scripts")
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ TELCO = ROOT.parent / "shared" / "data" / "telco_churn.csv"
 # Before metaflow, mlflow or bentoml read their settings: nothing of a test may touch the user's own state.
 _STATE = tempfile.TemporaryDirectory(prefix="churnflow-tests-")
 os.environ["CHURNFLOW_HOME"] = _STATE.name
+os.environ.setdefault("TMPDIR", tempfile.gettempdir())  # pytest's own folders outlive the state's
 for _name in (
     "METAFLOW_DATASTORE_SYSROOT_LOCAL",
     "DVC_SITE_CACHE_DIR",
@@ -55,8 +56,9 @@ Command = Callable[..., subprocess.CompletedProcess[str]]
 
 
 def flow(name: str, *words: str, cwd: Path = ROOT, **environ: str) -> subprocess.CompletedProcess[str]:
-    """``python flows/NAME.py WORDS`` as a person types it; output and errors in ``stdout``."""
-    command = [sys.executable, str(ROOT / "flows" / f"{name}.py"), *words]
+    """``python flows/NAME.py WORDS`` as a person types it, or one of scripts/; output and errors in ``stdout``."""
+    folder = "flows" if name.endswith("_flow") else "scripts"
+    command = [sys.executable, str(ROOT / folder / f"{name}.py"), *words]
     return subprocess.run(
         command,
         cwd=cwd,
@@ -113,6 +115,16 @@ def customers_csv(telco: dataset.Dataset, tmp_path_factory: pytest.TempPathFacto
     path = tmp_path_factory.mktemp("data") / "customers.csv"
     synthetic.generate(telco, 1500, seed=7).to_csv(path, index=False)
     return path
+
+
+@pytest.fixture(scope="session")
+def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A SQLite file with MLflow's tables, which take seconds to make; to be copied."""
+    from churn.registry import mlflow_database
+
+    file = tmp_path_factory.mktemp("empty") / "mlflow.db"
+    mlflow_database.prepare(f"sqlite:///{file}")
+    return file
 
 
 @pytest.fixture(scope="session")

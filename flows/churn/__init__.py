@@ -1,1 +1,1 @@
-"""What the flows' steps call: plain functions and small dataclasses. Nothing in here imports Metaflow."""
+"""What the steps of the flows call: plain functions and small dataclasses. Nothing in here imports Metaflow."""

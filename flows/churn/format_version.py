@@ -1,5 +1,7 @@
-"""What is read across runs and releases is JSON with the number of its format, never a pickle of our own classes: a module
-may then move without a store becoming unreadable."""
+"""Format numbers of what later runs and releases read.
+
+That is JSON, never a pickle of our own classes: modules can move without making a store unreadable.
+"""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,14 +12,15 @@ KEY = "format"
 
 
 def stamped(content: Mapping[str, Any], number: int) -> dict[str, Any]:
-    """``content`` with the number of its format in front."""
+    """``content`` with the number of its format as its first key."""
     return {KEY: number, **content}
 
 
 def opened(content: Mapping[str, Any], newest: int, what: str) -> dict[str, Any]:
-    """``content`` without its number; without one it is of format 1, which is older than the numbers.
+    """``content`` without its format number; content without a number has format 1.
 
-    Raises ChurnError if a newer release wrote it.
+    Raises:
+        ChurnError: A newer release wrote it: its format is above ``newest``. ``what`` names it in the message.
     """
     number = content.get(KEY, 1)
     if number > newest:

@@ -1,3 +1,3 @@
-"""Where scikit-learn models of releases before the rooms look for their steps: their skops files name this module."""
+"""Compatibility: skops files of earlier releases name the steps of their models in this module."""
 
 from churn.training.pipeline import *  # noqa: F403

@@ -151,7 +151,7 @@ def test_a_moment_with_two_offsets_is_one(here: Clone, tmp_path: Path) -> None:
     blank.write_text(file.read_text().replace("T10:", " 10:"))
     for number, given in enumerate((file, blank)):
         said = here.make("dataset", SOURCE=given, NAME=f"dst{number}")
-        assert 'last_seen: is it the moment the row describes? Then role = "time"' in said
+        assert 'last_seen: is it the time the row describes? Then role = "time"' in said
         text = here.description(f"dst{number}").read_text()
         dataset = core.parse(Dataset, text.replace('role = "ignore"', 'role = "time"'), "dst.toml")
         assert dataset.columns["last_seen"].type == "timestamp"

@@ -43,9 +43,9 @@ COMMANDS = {
     "score": ["flows/score_flow.py", "run"],
     "monitor": ["flows/monitor_flow.py", "run"],
     "deploy": ["flows/train_flow.py", "argo-workflows", "create", "--only-json"],
-    "serve": ["flows/serve.py"],
-    "rollback": ["flows/lifecycle.py", "rollback", "--reason", "complaints"],
-    "pull": ["flows/data.py", "pull", "0" * 32],
+    "serve": ["scripts/serve.py"],
+    "rollback": ["scripts/models.py", "rollback", "--reason", "complaints"],
+    "pull": ["scripts/data.py", "pull", "0" * 32],
     "fetch": ["-m", "churn.serving.bento_store"],
 }
 

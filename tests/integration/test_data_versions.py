@@ -33,7 +33,7 @@ def test_another_companys_data_needs_a_toml_only(make, rows: int, quick_settings
     champion = model_registry.by_alias(f"churn-classifier-{name}", model_registry.CHAMPION)
     assert champion is not None
     assert snapshots.load(champion.tags["data_version"]).dataset.name == name
-    assert f"flows/serve.py --dataset {config} " in done.stdout
+    assert f"scripts/serve.py --dataset {config} " in done.stdout
     assert champion.tags["data_version"] in done.stdout
 
 
@@ -83,8 +83,8 @@ def test_a_version_knows_when_its_holdout_begins(timed: Dataset) -> None:
         {"customer": np.arange(300), "at": at, "x": rng.normal(size=300), "left": rng.integers(0, 2, 300)}
     )
     written = tables.to_bytes(casting.cast(table, timed)[0])
-    derived, sides, _ = ingestion.prepare(written, timed, Split())
-    saved = ingestion.store(written, derived, sides, timed, False, Versioning())
+    derived, sides, _ = ingestion.derive_and_split(written, timed, Split())
+    saved = ingestion.save(written, derived, sides, timed, False, Versioning())
     found = snapshots.load(saved.version)
     assert found.boundary == "2025-08-29T00:00:00"
     assert found.train["at"].max() < pd.Timestamp(found.boundary) == found.holdout["at"].min()

@@ -42,7 +42,7 @@ def logs(bank: tuple[Path, Path], one_family: str, home: Path) -> dict[str, list
     ours["args"] = ["make", "--silent", "--assume-old=.venv/.ready", "run", f"SETTINGS={one_family}"]
     words = ("--dataset", str(description), "--source", str(source), "--settings", one_family)
     running = {}
-    for name, command in {"telco": ours, "bank": alone(home, "flows/run.py", *words)}.items():
+    for name, command in {"telco": ours, "bank": alone(home, "scripts/run.py", *words)}.items():
         running[name] = subprocess.Popen(**command)
         time.sleep(1)
     said = {name: run.communicate(timeout=300)[0] for name, run in running.items()}
@@ -101,7 +101,7 @@ def test_a_training_alone_says_what_it_takes_and_what_else_there_is(
 
 
 def test_ctrl_c_ends_it_and_what_it_started(one_family: str, tmp_path: Path) -> None:
-    command = alone(tmp_path, "flows/run.py", "--settings", one_family)
+    command = alone(tmp_path, "scripts/run.py", "--settings", one_family)
     run = subprocess.Popen(**command, start_new_session=True)
     said = ""
     while "/validate/" not in said:
@@ -124,13 +124,13 @@ def _wait_for_the_end(group: int) -> None:
 
 
 def test_settings_that_are_not_there_stop_it_before_any_work(tmp_path: Path) -> None:
-    done = subprocess.run(**alone(tmp_path, "flows/run.py", "--settings", str(tmp_path / "none.toml")))
+    done = subprocess.run(**alone(tmp_path, "scripts/run.py", "--settings", str(tmp_path / "none.toml")))
     assert done.returncode == 1
     assert done.stdout == f"{tmp_path}/none.toml: no such config file; there are, in {tmp_path}: none\n"
 
 
 ASKING = {
-    "run": ("flows/run.py", "--dataset", "{file}"),
+    "run": ("scripts/run.py", "--dataset", "{file}"),
     "data": ("flows/data_flow.py", "--config", "description", "{file}", "run"),
     "score": ("flows/score_flow.py", "--config", "description", "{file}", "run"),
     "monitor": ("flows/monitor_flow.py", "--config", "description", "{file}", "run", "--retrain"),

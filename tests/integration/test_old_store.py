@@ -94,7 +94,7 @@ def test_scoring_and_monitoring_go_on_with_the_old_champion(store: Path, custome
 
 
 def test_a_person_finds_where_the_old_champion_comes_from(store: Path) -> None:
-    said = _run(store, "flows/lifecycle.py", "lineage", "1")
+    said = _run(store, "scripts/models.py", "lineage", "1")
     assert f"flows/train_flow.py run --data-version {VERSION} --force" in said
     record = _run(store, "-c", LOOK.format("release.record(model_registry.by_version('churn-classifier', '1'))"))
     assert "'summary': 'The gate is passed; there is no champion yet, so this model becomes it.'" in record

@@ -44,7 +44,7 @@ def test_debug_shows_the_traceback_of_the_cause_too() -> None:
     missing = ("--config", "settings", "nowhere.toml", "run")
     shown = [
         flow("data_flow", *missing, "--debug").stdout,
-        flow("lifecycle", "--dataset", "nope", "lineage", "1", "--debug").stdout,
+        flow("models", "--dataset", "nope", "lineage", "1", "--debug").stdout,
         make("serve", "DATASET=nope", "DEBUG=1").stdout,
     ]
     for text in shown:
@@ -154,7 +154,7 @@ def test_make_serve_listens_on_this_machine_alone_unless_told(trained: SimpleNam
 
     for words, address, warned in (((), "127.0.0.1", False), (("--host", "0.0.0.0"), "0.0.0.0", True)):
         port = common.free_port()
-        command = [sys.executable, "flows/serve.py", "--port", str(port), *words]
+        command = [sys.executable, "scripts/serve.py", "--port", str(port), *words]
         environ = {**os.environ, "CHURNFLOW_PREDICTIONS": str(tmp_path), "HOST": "0.0.0.0"}
         with (tmp_path / "said").open("w") as out:
             server = subprocess.Popen(command, cwd=ROOT, env=environ, stdout=out, stderr=out)

@@ -229,7 +229,7 @@ def test_make_predict_ranks_a_file_and_names_a_bad_line(
     out = tmp_path / "ranked.csv"
     words = [
         sys.executable,
-        str(ROOT / "flows" / "predict.py"),
+        str(ROOT / "scripts" / "predict.py"),
         str(customers_csv),
         "--url",
         service.url,
@@ -250,7 +250,7 @@ def test_make_predict_ranks_a_file_and_names_a_bad_line(
     with pytest.raises(ChurnError, match=r"bad\.csv, row 5: column Contract is 'Weekly'"):
         client.rank(bad, service.url)
     with pytest.raises(
-        ChurnError, match=r"no answer .*start the service with: \S+ flows/serve\.py --port 1 --dataset NAME"
+        ChurnError, match=r"no answer .*start the service with: \S+ scripts/serve\.py --port 1 --dataset NAME"
     ):
         client.rank(customers_csv, "http://127.0.0.1:1")
 

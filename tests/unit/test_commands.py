@@ -34,7 +34,7 @@ def test_make_and_python_say_the_same(target: str, monkeypatch: pytest.MonkeyPat
 
 
 def test_only_what_is_given_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert shlex.split(commands.say("run", DATASET="bank", SOURCE=""))[1:] == ["flows/run.py", "--dataset", "bank"]
+    assert shlex.split(commands.say("run", DATASET="bank", SOURCE=""))[1:] == ["scripts/run.py", "--dataset", "bank"]
     assert commands.option("source") == "--source"
     monkeypatch.setenv(commands.CALLER, "make")
     assert commands.say("run", DATASET="bank", SOURCE="") == "make run DATASET=bank"
@@ -45,21 +45,21 @@ def test_only_what_is_given_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_description_of_ones_own_is_carried(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CHURNFLOW_GIVEN_description", "/my files/bank.toml")
     assert "--config description '/my files/bank.toml' run" in commands.say("score", DATASET="bank")
-    assert commands.say("run", DATASET="bank").endswith("flows/run.py --dataset '/my files/bank.toml'")
+    assert commands.say("run", DATASET="bank").endswith("scripts/run.py --dataset '/my files/bank.toml'")
     monkeypatch.setenv(commands.CALLER, "make")
     assert commands.say("score", DATASET="bank") == "make score DATASET='/my files/bank.toml'"
     assert _made(commands.say("score", DATASET="bank"))[-4:-1] == ["--config", "description", "/my files/bank.toml"]
     monkeypatch.delenv(commands.CALLER)
     monkeypatch.setenv("CHURNFLOW_GIVEN_description", str(ROOT / "config" / "datasets" / "bank.toml"))
-    assert commands.say("run", DATASET="other").endswith("flows/run.py --dataset bank")
+    assert commands.say("run", DATASET="other").endswith("scripts/run.py --dataset bank")
 
 
 def test_paths_are_shown_from_where_the_reader_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(ROOT / "flows")
+    monkeypatch.chdir(ROOT / "scripts")
     assert " run.py --dataset" in commands.say("run", DATASET="bank")
     assert "--config description ../config/datasets/bank.toml" in commands.say("score", DATASET="bank")
     monkeypatch.chdir(tmp_path)
-    assert f" {ROOT}/flows/run.py --dataset" in commands.say("run", DATASET="bank")
+    assert f" {ROOT}/scripts/run.py --dataset" in commands.say("run", DATASET="bank")
 
 
 def test_files_are_named_as_they_were_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

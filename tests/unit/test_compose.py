@@ -20,7 +20,10 @@ ONCE = {"bucket", "metaflow-migrations"}  # they end when their work is done
 
 def credentials(path: Path) -> str:
     return subprocess.run(
-        [sys.executable, str(ROOT / "flows" / "credentials.py"), str(path)], capture_output=True, text=True, check=True
+        [sys.executable, str(ROOT / "scripts" / "credentials.py"), str(path)],
+        capture_output=True,
+        text=True,
+        check=True,
     ).stdout
 
 

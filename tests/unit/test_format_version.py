@@ -9,12 +9,12 @@ from churn.data.snapshots import Snapshot
 from churn.errors import ChurnError
 from churn.settings.dataset import Dataset
 from churn.validation import profile
-from churn.validation.sorted_columns import Columns
+from churn.validation.sorted_columns import SortedColumns
 
 
 def test_a_profile_comes_back_the_same_from_its_text_and_from_its_version(telco: Dataset) -> None:
     table, _ = casting.cast(synthetic.generate(telco, 400, seed=2), telco)
-    found = profile.profile(table, telco, Columns(table, (table.Churn == "Yes").to_numpy()))
+    found = profile.profile(table, telco, SortedColumns(table, (table.Churn == "Yes").to_numpy()))
     kept = profile.text(found)
     assert json.loads(kept)["format"] == 1
     assert profile.read(kept) == found

@@ -15,24 +15,13 @@ import pytest
 from churn.settings import commands
 from churn.settings.column import Kind, Role
 from churn.settings.core import Strict
-from churn.settings.data import DataConfig
-from churn.settings.dataset import Dataset
-from churn.settings.deploy import Deploy
-from churn.settings.monitor import MonitorConfig
-from churn.settings.score import ScoreConfig
-from churn.settings.train import TrainConfig
 from churn.training import metrics
 from conftest import ROOT
+from reference import FILES
 
-from bento.settings import ServeConfig
-
-CODE = sorted(path for folder in ("flows", "bento") for path in (ROOT / folder).rglob("*.py"))
+CODE = sorted(path for folder in ("flows", "scripts", "bento") for path in (ROOT / folder).rglob("*.py"))
 MAKEFILE = (ROOT / "Makefile").read_text()
 TARGETS = set(re.findall(r"^([a-z0-9-]+):.*## ", MAKEFILE, re.MULTILINE))
-FILES: dict[str, type[Strict]] = {
-    "data.toml": DataConfig, "train.toml": TrainConfig, "score.toml": ScoreConfig, "monitor.toml": MonitorConfig,
-    "deploy.toml": Deploy, "serve.toml": ServeConfig, "datasets/NAME.toml": Dataset,
-}  # fmt: skip
 # In a pod, for a person who has the code elsewhere (docs/deployment.md).
 ELSEWHERE = "python flows/data_flow.py {…} argo-workflows trigger"
 # What may stand before "in config/...", besides a key.
@@ -165,7 +154,7 @@ def _wrong_commands(text: str) -> Iterator[str]:
     for target, more in re.findall(r"\bmake ([a-z][a-z0-9-]*)(?=( [A-Z_]+=|[`)]|$)?)", text):
         if target in commands.TARGETS or (more and target not in TARGETS):
             yield f"make {target}"  # to be said by commands.say, in the reader's own language
-    yield from re.findall(r"\b(?:python \S+\.py|flows/\w+\.py)", text)
+    yield from re.findall(r"\b(?:python \S+\.py|(?:flows|scripts)/\w+\.py)", text)
 
 
 def _wrong_keys(text: str, files: list[str]) -> Iterator[str]:
@@ -257,7 +246,7 @@ def _passed_on() -> set[str]:
 
 
 def test_the_command_that_describes_a_file_has_its_words_and_no_others() -> None:
-    given = {word.arg for _, call in _calls("asked.command") for word in call.keywords}
+    given = {word.arg for _, call in _calls("hints.command") for word in call.keywords}
     options = {call.args[0].value for _, call in _calls("commands.option")}
     _, may = _needs("dataset")
     assert given == {"TARGET", "POSITIVE", "LEAVE_OUT"} == {name.upper().replace("-", "_") for name in options}

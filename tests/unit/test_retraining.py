@@ -33,7 +33,7 @@ def of_real_customers(telco: Dataset) -> Reference:
 def test_the_command_keeps_data_set_and_source(of_real_customers: Reference, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runs, "read_by", lambda version: {"v.dir": "/exports/it's.csv"}[version])
     typed = shlex.split(retraining.typed(of_real_customers, "a file.csv"))
-    assert typed[1:] == ["flows/run.py", "--dataset", "bank", "--source", "a file.csv"]
+    assert typed[1:] == ["scripts/run.py", "--dataset", "bank", "--source", "a file.csv"]
     monkeypatch.setenv("CHURNFLOW_CALLER", "make")
     assert retraining.typed(of_real_customers, "a file.csv") == "make run DATASET=bank SOURCE='a file.csv'"
 
@@ -74,7 +74,7 @@ def test_the_demonstration_shifts_prices_and_contracts_and_nothing_else(telco: D
 
 
 def test_in_a_pod_an_alert_sends_the_event_that_dataflow_waits_for(hook: SimpleNamespace) -> None:
-    code = "import retraining; retraining.announce({'columns': 'tenure'})"
+    code = "import retraining; retraining.announce('DataFlow', {'columns': 'tenure'})"
     pod = {"ARGO_WORKFLOW_TEMPLATE": "monitor", "METAFLOW_ARGO_EVENTS_WEBHOOK_URL": f"{hook.url}/event"}
     for environ in ({}, pod):
         subprocess.run([sys.executable, "-c", code], cwd=ROOT / "flows", env={**os.environ, **environ}, check=True)

@@ -98,7 +98,7 @@ def test_an_empty_log_is_one_window_without_rows(reference: Reference, config: M
 
 def judged(reference: Reference, found: windows.Analysis, config: MonitorConfig) -> Any:
     distances = assessment.drift(reference, found, config)
-    _, verdict = assessment.judge(found, distances, *assessment.performance(reference, found, config), config)
+    _, verdict = assessment.conclude(found, distances, *assessment.performance(reference, found, config), config)
     return verdict
 
 

@@ -1,4 +1,4 @@
-"""The card of DataFlow: what came in, what the checks say, what changed since the last version, and every column."""
+"""The card of DataFlow: its sources, the checks, what changed since the last version, and every column."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -7,9 +7,9 @@ import numpy as np
 from churn.cards.card_parts import CHURNED, STAYED, Chart, Part, Table
 from churn.settings.dataset import Dataset
 from churn.validation.checks import UNIQUE, Report
-from churn.validation.ingestion import Intake
+from churn.validation.ingestion import Ingested
 from churn.validation.profile import BINS
-from churn.validation.sorted_columns import Columns, counted, quantiles
+from churn.validation.sorted_columns import SortedColumns, histogram, quantiles
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -17,24 +17,24 @@ if TYPE_CHECKING:
 PLOT_COLUMNS, PLOTS, LEVELS, SAMPLE = 4, 40, 6, 10
 
 
-def data(found: Intake, dataset: Dataset) -> list[Part]:
-    """The parts of the card, the verdict first."""
-    report, share = found.report, (found.table[dataset.target] == dataset.positive).mean()
+def data(ingested: Ingested, dataset: Dataset) -> list[Part]:
+    """The parts of the card, the result first."""
+    report, share = ingested.report, (ingested.table[dataset.target] == dataset.positive).mean()
     verdict = "The data may be used." if not report.errors else "**The data is refused; see the failed checks.**"
     aside = f" {report.set_aside:,} are in quarantine." if report.set_aside else ""
     out = f" Left out: {', '.join(report.left_out)}." if report.left_out else ""
     return [
         f"# Data: {dataset.name}",
-        f"{verdict} {report.rows:,} customers from {found.origin}; {share:.1%} churned; quality score {report.score:.4f} "
+        f"{verdict} {report.rows:,} customers from {ingested.origin}; {share:.1%} churned; quality score {report.score:.4f} "
         f"({len(report.checks)} checks, {len(report.errors)} failed, {len(report.warnings)} warnings).{out}{aside}",
-        *reading(found.notes),
+        *reading(ingested.notes),
         *_failed(report),
-        *quarantine(found.quarantine),
-        *_changes(found),
+        *quarantined(ingested.quarantine),
+        *_changes(ingested),
         "## Columns",
         f"Red: customers who churned; blue: customers who stayed; each as a share of its own group. The first {PLOTS} features.",
-        _distributions(found, dataset),
-        _profile(found, dataset),
+        _distributions(ingested, dataset),
+        _profile(ingested, dataset),
         *_passed(report),
     ]
 
@@ -59,31 +59,31 @@ def _passed(report: Report) -> list[Part]:
 
 
 def reading(notes: Sequence[str]) -> list[Part]:
-    """How the files were read, where there is something to say."""
+    """The notes on how the files were read, if there are any."""
     return ["\n".join(["## How the files were read", *(f"- {note}" for note in notes)])] if notes else []
 
 
-def quarantine(rows: "pd.DataFrame") -> list[Part]:
-    """The first rows that were set aside, with their reasons; nothing if there are none."""
+def quarantined(rows: "pd.DataFrame") -> list[Part]:
+    """The first rows in quarantine, with their reasons, if there are any."""
     if rows.empty:
         return []
     sample = rows.head(SAMPLE)
     shown = ["row", "reasons", *[name for name in sample.columns if name not in ("row", "reasons")]]
-    title = f"## Quarantine\nThe first {len(sample)} of {len(rows):,} rows that were set aside, as they came."
+    title = f"## Quarantine\nThe first {len(sample)} of {len(rows):,} rows that were set aside, as they were read."
     return [title, Table(shown, [[str(value) for value in row] for row in sample[shown].itertuples(index=False)])]
 
 
-def _changes(found: Intake) -> list[Part]:
-    if found.previous is None:
+def _changes(ingested: Ingested) -> list[Part]:
+    if ingested.previous is None:
         return ["## Since the last version\nThis is the first version of this data set."]
-    before, now = found.previous.columns, found.profile.columns
-    ordered = sorted(found.distances, key=lambda name: -found.distances[name])
-    rows = [[name, f"{found.distances[name]:.3f}", *_moved(before[name].missing, now[name].missing, ".2%"),
-             *_moved(before[name].distinct, now[name].distinct, ",")] for name in ordered]  # fmt: skip
+    before, now = ingested.previous.columns, ingested.profile.columns
+    by_distance = sorted(ingested.distances, key=lambda name: -ingested.distances[name])
+    rows = [[name, f"{ingested.distances[name]:.3f}", *_moved(before[name].missing, now[name].missing, ".2%"),
+             *_moved(before[name].distinct, now[name].distinct, ",")] for name in by_distance]  # fmt: skip
     gone = [f"{word}: {', '.join(sorted(names))}. " for word, names in
             (("New columns", set(now) - set(before)), ("Columns gone", set(before) - set(now))) if names]  # fmt: skip
     return [
-        f"## Since the last version\n{found.previous.rows:,} customers then, {found.profile.rows:,} now. {''.join(gone)}"
+        f"## Since the last version\n{ingested.previous.rows:,} customers then, {ingested.profile.rows:,} now. {''.join(gone)}"
         "The Jensen-Shannon distance is 0 for the same distribution and 1 for nothing in common.",
         Table(["column", "distance", "missing then", "now", "distinct then", "now"], rows),
     ]
@@ -93,48 +93,50 @@ def _moved(before: float, now: float, form: str) -> tuple[str, str]:
     return format(before, form), format(now, form)
 
 
-def _profile(found: Intake, dataset: Dataset) -> Table:
-    frame, rows = found.table, []
+def _profile(ingested: Ingested, dataset: Dataset) -> Table:
+    frame, rows = ingested.table, []
     for name, column in dataset.columns.items():
         if name not in frame:
             continue
-        values, known = frame[name], found.profile.columns.get(name)
-        missing, distinct = (known.missing, known.distinct) if known else (values.isna().mean(), _distinct(found, name))
-        seen = [f"{missing:.2%}", f"{distinct:,}", _summary(name, found)]
+        values, known = frame[name], ingested.profile.columns.get(name)
+        missing, distinct = (
+            (known.missing, known.distinct) if known else (values.isna().mean(), _distinct(ingested, name))
+        )
+        seen = [f"{missing:.2%}", f"{distinct:,}", _summary(name, ingested)]
         rows.append([name, column.role, column.type, *seen])
     return Table(["column", "role", "type", "missing", "distinct", "values"], rows)
 
 
-def _distinct(found: Intake, name: str) -> int:
-    """Of a column that the profile leaves out; an id has been counted by its check."""
-    repeated = [c.failed for c in found.report.checks if (c.column, c.rule) == (name, UNIQUE)]
+def _distinct(ingested: Ingested, name: str) -> int:
+    """The distinct values of a column that is not in the profile; for an id, its check has counted them."""
+    repeated = [c.failed for c in ingested.report.checks if (c.column, c.rule) == (name, UNIQUE)]
     if not repeated:
-        return int(found.table[name].nunique())
-    return len(found.table) - (0 if found.report.set_aside else repeated[0])
+        return int(ingested.table[name].nunique())
+    return len(ingested.table) - (0 if ingested.report.set_aside else repeated[0])
 
 
-def _summary(name: str, found: Intake) -> str:
-    values = found.table[name]
+def _summary(name: str, ingested: Ingested) -> str:
+    values = ingested.table[name]
     if not values.notna().any():
         return ""
     if values.dtype.kind == "M":
         return f"{values.min()} to {values.max()}"
     if values.dtype.kind in "iuf":
-        low, middle, high = quantiles(found.columns[name].both, np.array([0, 0.5, 1]))
+        low, middle, high = quantiles(ingested.columns[name].both, np.array([0, 0.5, 1]))
         return f"{low:g} to {high:g}, median {middle:g}"
     if values.dtype != "category":
         return ""
-    counts = found.columns.counts(name)
+    counts = ingested.columns.counts(name)
     counts = counts.head(3) / counts.sum()
     return ", ".join(f"{value} {share:.0%}" for value, share in counts.items())
 
 
-def _distributions(found: Intake, dataset: Dataset) -> Chart:
-    frame = found.table
+def _distributions(ingested: Ingested, dataset: Dataset) -> Chart:
+    frame = ingested.table
     churned = (frame[dataset.target] == dataset.positive).to_numpy()
     names = [name for name in dataset.raw if name in frame][:PLOTS]
     plots = [
-        _histograms(name, found.columns) if dataset.raw[name].numeric else _bars(name, frame[name], churned)
+        _histograms(name, ingested.columns) if dataset.raw[name].numeric else _bars(name, frame[name], churned)
         for name in names
     ]
     scale = {"domain": ["stayed", "churned"], "range": [STAYED, CHURNED]}
@@ -144,7 +146,7 @@ def _distributions(found: Intake, dataset: Dataset) -> Chart:
     for plot in plots:
         plot["encoding"] |= {"y": {**y, **plot["encoding"].get("y", {})}, "color": colour, "tooltip": hint}
     spec = {"$schema": "https://vega.github.io/schema/vega-lite/v5.json", "columns": PLOT_COLUMNS, "concat": plots}
-    # Each plot has its own bar width: a shared one is that of the plot with the fewest levels.
+    # Each plot has its own bar width: a shared one would be that of the plot with the fewest levels.
     own = {"scale": {"xOffset": "independent"}}
     return Chart({**spec, "resolve": own, "config": {"view": {"stroke": None}, "axis": {"grid": False}}})
 
@@ -154,14 +156,14 @@ def _plot(name: str, mark: dict[str, Any], x: dict[str, Any], points: list[dict[
     return {**size, "mark": mark, "data": {"values": points}, "encoding": {"x": {"field": "x", "title": None, **x}}}
 
 
-def _histograms(name: str, columns: Columns) -> dict[str, Any]:
-    # As wide as the middle 99 % and a bit: one absurd value must not flatten the rest.
-    found = columns[name]
-    low, high = quantiles(found.both, np.array([0.005, 0.995])) if len(found.both) else (0.0, 0.0)
+def _histograms(name: str, columns: SortedColumns) -> dict[str, Any]:
+    # As wide as the middle 99 %, so that one absurd value does not flatten the rest.
+    column = columns[name]
+    low, high = quantiles(column.both, np.array([0.005, 0.995])) if len(column.both) else (0.0, 0.0)
     edges = np.linspace(low, high if high > low else low + 1, BINS + 1)
     points = []
-    for group, outcome in ((found.stayed, "stayed"), (found.churned, "churned")):
-        counts = counted(group, edges)
+    for group, outcome in ((column.stayed, "stayed"), (column.churned, "churned")):
+        counts = histogram(group, edges)
         shares = [*(counts / max(counts.sum(), 1)).tolist(), 0.0]  # the last step is drawn up to its edge
         points += [{"x": x, "y": round(y, 5), "outcome": outcome} for x, y in zip(edges.tolist(), shares, strict=True)]
     x = {"type": "quantitative", "axis": {"tickCount": 3, "format": "~s"}, "scale": {"zero": False, "nice": False}}
@@ -180,6 +182,6 @@ def _bars(name: str, values: "pd.Series", churned: np.ndarray) -> dict[str, Any]
         for column, outcome in enumerate(("stayed", "churned"))
     ]
     axis = {"labelAngle": 0, "labelLimit": 180 // max(len(order), 1), "labelFontSize": 9, "ticks": False}
-    found = _plot(name, {"type": "bar"}, {"type": "nominal", "sort": None, "axis": axis}, points)
-    found["encoding"]["xOffset"] = {"field": "outcome", "sort": ["stayed", "churned"]}
-    return found
+    plot = _plot(name, {"type": "bar"}, {"type": "nominal", "sort": None, "axis": axis}, points)
+    plot["encoding"]["xOffset"] = {"field": "outcome", "sort": ["stayed", "churned"]}
+    return plot

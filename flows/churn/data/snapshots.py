@@ -21,6 +21,7 @@ from churn.errors import ChurnError
 from churn.settings import commands
 from churn.settings.dataset import Dataset, read
 from churn.settings.environment import STATE
+from churn.storage.places import Place
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -46,7 +47,8 @@ class Snapshot:
 @dataclass(frozen=True)
 class Saved:
     """What ``save`` did: the version, the text of the .dvc pointer, whether anything was uploaded, and the addresses of the
-    objects that were in the remote already, but damaged or in part."""
+    objects that were in the remote already, but damaged or in part.
+    """
 
     version: str
     pointer: str
@@ -63,6 +65,29 @@ def remote() -> str:
     """Where snapshots are kept: CHURNFLOW_DVC_REMOTE (a folder or s3://...), else a folder of the local state."""
     given = os.environ.get("CHURNFLOW_DVC_REMOTE") or str(STATE / "dvc-remote")
     return given if "://" in given else str(Path(given).expanduser().resolve())
+
+
+SUCCESSORS = "successors"  # folder of the remote: by a version's name, the version that has taken its place
+
+
+def succeed(version: str, successor: str) -> None:
+    """Let ``version``, from which a customer is erased, mean ``successor`` from now on."""
+    text = json.dumps(format_version.stamped({"successor": successor}, FORMAT))
+    Place.of(remote()).write(f"{SUCCESSORS}/{version}.json", text.encode())
+
+
+def current(version: str) -> str:
+    """The version that stands for ``version``: itself while it is there, else the one that took its place when a customer was
+    erased from it. Raises ChurnError if the remote cannot be read.
+    """
+    place = Place.of(remote())
+    with _plain("read the data version from"):
+        while place.read(f"files/md5/{version[:2]}/{version[2:]}") is None:
+            found = place.read(f"{SUCCESSORS}/{version}.json")
+            if found is None:
+                break
+            version = format_version.opened(json.loads(found), FORMAT, f"successor of {version}")["successor"]
+    return version
 
 
 def whole_name(version: str) -> str:
@@ -123,6 +148,7 @@ def restore(version: str, folder: Path) -> Path:
 
     if folder.exists():
         raise ChurnError(f"{folder}: exists already; remove it or name another folder")
+    version = current(version)
     with _plain("read the data version from"), _repository() as repo:
         pointer = Path(repo.root_dir, f"{FOLDER}.dvc")
         pointer.write_text(f"outs:\n- md5: {version}\n  hash: md5\n  path: {FOLDER}\n", encoding="utf-8")
@@ -164,7 +190,8 @@ def _move(found: Path, folder: Path) -> Path:
 
 
 def load(version: str) -> Snapshot:
-    """The snapshot of ``version`` from the remote. Raises ChurnError if the remote does not hold it."""
+    """The snapshot of ``version`` (see ``current``) from the remote. Raises ChurnError if the remote does not hold it."""
+    version = current(version)
     with tempfile.TemporaryDirectory() as folder:
         snapshot = restore(version, Path(folder, FOLDER))
         kept = json.loads((snapshot / DESCRIPTION).read_text(encoding="utf-8"))

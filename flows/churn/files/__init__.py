@@ -1,5 +1,5 @@
-"""Any file a user gives, read as a table of text: the one reader, for every command and for the service's page.
+"""Reads any file a user gives as a table of text, for every command and for the service's page.
 
-Owns encodings, separators, quotes, archives, workbooks and what is refused by its first bytes. Knows no data set. A new kind
-of file goes into ``file_kinds``, a new way of writing text into ``delimited_text``.
+Owns encodings, separators, quoting, archives, workbooks, and the kinds of file that are refused by their first bytes. Knows
+nothing of data sets. A new kind of file goes into ``file_kinds``, a new text format into ``delimited_text``.
 """

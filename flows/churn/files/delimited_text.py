@@ -1,8 +1,8 @@
-"""Delimited text (CSV and its kin): separator and quotes are told from the file, and proved on every row.
+"""Delimited text (CSV and the like): separator and quoting are inferred from the file and verified on every row.
 
 pyarrow's parser is the fast path; what it does not read strictly (quotes, rows of other lengths) Python's ``csv`` reads row
-by row, with line numbers. DuckDB's sniffer was tried: where one row does not fit it takes another line for the header, or
-the quotes for letters, in silence.
+by row, with line numbers. DuckDB's sniffer was tried: if a single row does not fit, it silently takes another line as the
+header, or quotes as part of the text.
 """
 
 import csv
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 
 SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
 SAMPLE_LINES = 200
-CHUNK = 50_000  # rows that are Python objects at a time
-SEP_LINE = re.compile(r'"?sep=(.)"?(\r\n|\r|\n)', re.I)  # spreadsheets' own hint, as the first line
+CHUNK = 50_000  # rows held as Python objects at a time
+SEP_LINE = re.compile(r'"?sep=(.)"?(\r\n|\r|\n)', re.I)  # the hint that spreadsheets write as the first line
 
 
 @dataclass(frozen=True)
 class Text:
-    """A file's text as UTF-8 bytes, what separates its cells, and on which line of the file (from 1) it begins."""
+    """The text of a file as UTF-8 bytes, its separator, and the line of the file (from 1) on which it begins."""
 
     name: str
     data: bytes
@@ -37,16 +37,16 @@ class Text:
     line: int = 1
 
     def rows(self) -> "_csv.Reader":
-        """Its rows, strictly as RFC 4180 has them; blanks before a quote are skipped."""
+        """A strict parser of the rows (RFC 4180); blanks before a quote are skipped."""
         return _parser(io.TextIOWrapper(io.BytesIO(self.data), "utf-8", newline=""), self.separator)
 
 
 def read(data: bytes, name: str) -> "tuple[list[str], pa.Table, list[str]]":
-    """The header's cells, the rows below it as a table of text (columns '0', '1', ...), and notes on how it was read.
+    """The cells of the header, the rows below as a table of text (columns '0', '1', ...), and notes on how they were read.
 
-    Each cell stands under its own header: a row with more cells than the header (but for empty ones at its end) or with
-    fewer raises ChurnError with its line and both counts. So do quotes that are not closed, an unknown encoding, and a
-    file that two separators fit equally well.
+    Raises:
+        ChurnError: A row has fewer cells than the header or more (not counting empty ones at its end), a quote is not closed,
+            the encoding is unknown, or two separators fit equally well; the message names the line.
     """
     decoded, notes = utf8(data, name)
     text = _dialect(decoded, name)
@@ -69,7 +69,7 @@ def _dialect(data: bytes, name: str) -> Text:
         return Text(name, data[len(said[0].encode()) :], said[1], line=2)
     lines = list(islice(io.StringIO(start, newline=""), SAMPLE_LINES))
     if len(data) > SAMPLE_BYTES and len(lines) > 1:
-        lines.pop()  # perhaps cut
+        lines.pop()  # may be cut off
     fits = {separator: _fit(lines, separator) for separator in SEPARATORS}
     best = max(fits.values())
     chosen = [separator for separator, fit in fits.items() if fit == best]
@@ -82,14 +82,14 @@ def _dialect(data: bytes, name: str) -> Text:
 
 
 def _fit(lines: Sequence[str], separator: str) -> tuple[float, int]:
-    """Cells of the header times the share of the sample's rows that have as many, and those cells; 0 for a single cell."""
+    """How well a separator fits: the header's width times the share of rows as wide, and that width; 0 for width 1."""
     rows: list[list[str]] = []
     try:
         for row in _parser(lines, separator):
             if any(cell.strip() for cell in row):
                 rows.append(row)
     except csv.Error:
-        pass  # the sample ends within quotes, or this is not the separator: what was read before tells
+        pass  # the sample ends within quotes, or this is not the separator: the rows before it decide
     cells = len(_cut(rows[0])) if rows else 0
     if cells < 2:
         return 0.0, 0
@@ -97,7 +97,7 @@ def _fit(lines: Sequence[str], separator: str) -> tuple[float, int]:
 
 
 def _cut(row: list[str], least: int = 0) -> list[str]:
-    """The row without the empty cells at its end, but for its first ``least``."""
+    """The row without the empty cells at its end, but never shorter than ``least``."""
     end = len(row)
     while end > least and not row[end - 1].strip():
         end -= 1
@@ -109,7 +109,7 @@ def _parser(lines: Iterable[str], separator: str) -> "_csv.Reader":
 
 
 def _header(text: Text) -> tuple[list[str], int]:
-    """The header's cells, without empty ones at its end, and where in the data the rows begin."""
+    """The cells of the header, without empty ones at its end, and the offset at which the rows begin."""
     parser = text.rows()
     try:
         header = next((row for row in parser if any(cell.strip() for cell in row)), None)
@@ -132,7 +132,7 @@ def _broken(text: Text, before: int, error: csv.Error) -> ChurnError:
 
 
 def _fast(text: Text, header: Sequence[str], start: int) -> "pa.Table | None":
-    """The rows by pyarrow, which is 20 times faster; None if any of them may need the strict parser."""
+    """The rows as pyarrow reads them, 20 times faster; None if any of them may need the strict parser."""
     import pyarrow as pa
     import pyarrow.compute as pc
     from pyarrow import csv as arrow
@@ -143,7 +143,7 @@ def _fast(text: Text, header: Sequence[str], start: int) -> "pa.Table | None":
         return None
     names = [str(place) for place in range(width)]
     try:
-        found = arrow.read_csv(
+        table = arrow.read_csv(
             pa.BufferReader(rows),
             arrow.ReadOptions(column_names=names, block_size=1 << 24),
             arrow.ParseOptions(
@@ -151,17 +151,17 @@ def _fast(text: Text, header: Sequence[str], start: int) -> "pa.Table | None":
             ),
             arrow.ConvertOptions(column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=False),
         )
-    except pa.ArrowInvalid:  # a row of another length: the strict parser knows its line
+    except pa.ArrowInvalid:  # a row of another length: the strict parser will name its line
         return None
-    surplus = any(not pc.all(blank(column)).as_py() for column in found.columns[len(header) :])
-    # A line break in a cell is right between quotes, and what a quote that is not closed looks like.
-    if surplus or (quoted and any(_any_line_break(column) for column in found.columns)):
+    surplus = any(not pc.all(blank(column)).as_py() for column in table.columns[len(header) :])
+    # A line break within quotes is allowed, but an unclosed quote looks just like it.
+    if surplus or (quoted and any(_any_line_break(column) for column in table.columns)):
         return None
-    return found
+    return table
 
 
 def _width(rows: bytes, separator: str) -> int:
-    """Cells of the first row that has any; 0 if there is none or it cannot be read."""
+    """The number of cells in the first row that has any; 0 if there is none or it cannot be read."""
     try:
         lines = io.StringIO(rows.decode("utf-8", errors="ignore"), newline="")
         return len(next((row for row in _parser(lines, separator) if row), []))
@@ -170,7 +170,7 @@ def _width(rows: bytes, separator: str) -> int:
 
 
 def _unproved(rows: bytes, separator: str) -> bool:
-    """Whether a quote stands neither at the beginning nor at the end of a cell, or the last one is not closed."""
+    """Whether a quote is neither at the beginning nor at the end of a cell, or the last one is not closed."""
     inside = re.escape(separator.encode()) + b'\r\n"'
     return rows.count(b'"') % 2 == 1 or re.search(b'[^%b]"[^%b]' % (inside, inside), rows) is not None
 
@@ -182,14 +182,14 @@ def _any_line_break(column: "pa.ChunkedArray") -> bool:
 
 
 def blank(column: "pa.ChunkedArray") -> "pa.ChunkedArray":
-    """Where a column of text holds nothing, or blanks only."""
+    """Where a column of text is empty or holds only blanks, as a boolean column."""
     import pyarrow.compute as pc
 
     return pc.equal(pc.utf8_trim_whitespace(column), "")
 
 
 def _strict(text: Text, header: Sequence[str]) -> "pa.Table":
-    """The rows by Python's csv, each proved to fit the header; one empty column more if a row ends in separators."""
+    """The rows as Python's csv reads them, each checked against the header; with an empty column more if any is longer."""
     import pyarrow as pa
 
     rows, longest, parts = _proved(text, len(header)), len(header), []
@@ -198,12 +198,16 @@ def _strict(text: Text, header: Sequence[str]) -> "pa.Table":
         columns = zip(*(row[: len(header)] for row in chunk), strict=True)
         parts.append(pa.table({str(place): pa.array(cells, pa.string()) for place, cells in enumerate(columns)}))
     names = [str(place) for place in range(len(header))]
-    found = pa.concat_tables(parts) if parts else pa.table({name: pa.array([], pa.string()) for name in names})
-    return found if longest == len(header) else found.append_column("", pa.nulls(len(found), pa.string()))
+    table = pa.concat_tables(parts) if parts else pa.table({name: pa.array([], pa.string()) for name in names})
+    return table if longest == len(header) else table.append_column("", pa.nulls(len(table), pa.string()))
 
 
 def _proved(text: Text, width: int) -> Iterator[list[str]]:
-    """The rows below the header, ``width`` cells each and perhaps empty ones after them. Raises ChurnError for any other."""
+    """The rows below the header, of ``width`` cells, perhaps followed by empty ones.
+
+    Raises:
+        ChurnError: A row has another length.
+    """
     parser, before = text.rows(), 0
     next(row for row in parser if any(cell.strip() for cell in row))
     try:
@@ -213,7 +217,7 @@ def _proved(text: Text, width: int) -> Iterator[list[str]]:
                 if len(row) < width or any(cell.strip() for cell in row[width:]):
                     raise _misfit(text, before, row, width)
                 yield row
-            elif row:  # no customer: counted with the others
+            elif row:  # blank, but counted: the reader notes how many it leaves out
                 yield [""] * width
             before = parser.line_num
     except csv.Error as error:

@@ -1,4 +1,4 @@
-"""What a file is, told by its first bytes: unpacked where it is compressed, named where it cannot be read."""
+"""The kind of a file by its first bytes: compressed files are unpacked, kinds that cannot be read are named."""
 
 import gzip
 import io
@@ -8,8 +8,9 @@ import zlib
 from typing import IO, Literal
 
 from churn.errors import ChurnError
+from churn.settings.data import EXPANDED_MEGABYTES
 
-MOST_BYTES = 1 << 36  # nobody's customers, but what an archive of a few kilobytes can claim to hold
+MOST_BYTES = EXPANDED_MEGABYTES << 20
 BLOCK = 1 << 20
 Kind = Literal["text", "parquet", "workbook"]
 
@@ -18,7 +19,7 @@ OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"  # Excel up to 2003, and workbooks wit
 SAVE = "save it as CSV (UTF-8) or Parquet"
 UNPACK = "unpack it first"
 TABLE = "give a table: CSV, Excel or Parquet"
-# First bytes, what they are, and the way out. Matched in this order.
+# First bytes, the kind of file they mean, and the remedy; matched in this order.
 KNOWN = (
     (b"SQLite format 3\x00", "an SQLite database", 'read it as a [[source]] with kind = "sql" in config/data.toml'),
     (b"version https://git-lfs", "a pointer of Git LFS, not the data", "fetch the data with: git lfs pull"),
@@ -56,12 +57,13 @@ BOMS = (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")
 
 
 def unpack(data: bytes, name: str, most_bytes: int = MOST_BYTES) -> tuple[bytes, Kind]:
-    """The bytes of the one table in a file, out of gzip or zip, and how they are to be read.
+    """The bytes of the one table in a file, out of gzip or zip, and its kind.
 
-    Raises ChurnError in one line for an archive that is damaged, holds several files or more than ``most_bytes``, and for
-    every other kind of file that is known by its first bytes, with the way out.
+    Raises:
+        ChurnError: The archive is damaged, holds several files or more than ``most_bytes``; or the first bytes are those of
+            a kind of file that cannot be read.
     """
-    for _ in range(3):  # a gzip file in a zip file: no deeper
+    for _ in range(3):  # a gzip file in a zip file, but no deeper
         if data[:2] == GZIP:
             data = _gunzip(data, name, most_bytes)
         elif data[:4] == ZIP and not (office := _office(data, name)):
@@ -76,13 +78,20 @@ def unpack(data: bytes, name: str, most_bytes: int = MOST_BYTES) -> tuple[bytes,
         if data[:4] == ZIP and office != "workbook":
             raise ChurnError(f"{name}: this is {office}, not a table; {SAVE}")
         return data, "workbook"
-    if found := _named(data):
-        raise ChurnError(f"{name}: this is {found[0]}; {found[1]}")
+    if kind := _named(data):
+        raise ChurnError(f"{name}: this is {kind[0]}; {kind[1]}")
     return data, "text"
 
 
+class Expanded(ChurnError):
+    """A small file that unfolds to more than memory is to hold."""
+
+    def __init__(self, name: str, most_bytes: int) -> None:
+        super().__init__(f"{name}: unpacked it is larger than {most_bytes:,} bytes; give a smaller file")
+
+
 def damaged(name: str, kind: str, error: Exception) -> ChurnError:
-    """The one refusal of a file that its own library cannot read."""
+    """The error for a file that the library for its kind cannot read."""
     why = " ".join(str(error).split()).rstrip(".")
     return ChurnError(f"{name}: not a readable {kind}, perhaps cut short ({why}); copy it again")
 
@@ -113,16 +122,16 @@ def _gunzip(data: bytes, name: str, most_bytes: int) -> bytes:
 
 
 def _read(packed: IO[bytes] | gzip.GzipFile, name: str, most_bytes: int) -> bytes:
-    found = io.BytesIO()
+    unpacked = io.BytesIO()
     while block := packed.read(BLOCK):
-        if found.tell() + len(block) > most_bytes:
-            raise ChurnError(f"{name}: unpacked it is larger than {most_bytes:,} bytes; give a smaller file")
-        found.write(block)
-    return found.getvalue()
+        if unpacked.tell() + len(block) > most_bytes:
+            raise Expanded(name, most_bytes)
+        unpacked.write(block)
+    return unpacked.getvalue()
 
 
 def _office(data: bytes, name: str) -> str:
-    """'workbook', another document in words, or '' for a plain zip archive."""
+    """'workbook', a description of another office document, or '' for a plain zip archive."""
     names = set(_archive(data, name).namelist())
     if names & {"xl/workbook.xml", "xl/workbook.bin"}:
         return "workbook"

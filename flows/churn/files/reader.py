@@ -1,5 +1,7 @@
-"""The one reader of files: whatever DataFlow, ScoreFlow, MonitorFlow, `make dataset`, `make predict` and the service's page
-are given comes through here. A cell stands under its own header, or the file is refused."""
+"""The one reader of files, for DataFlow, ScoreFlow, MonitorFlow, `make dataset`, `make predict` and the service's page.
+
+Every cell is under its own header, or the file is refused.
+"""
 
 import re
 from collections import Counter
@@ -9,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from churn.errors import ChurnError
-from churn.files import delimited_text, file_kinds, workbooks
+from churn.files import delimited_text, file_kinds, parquet_size, workbooks
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -18,14 +20,14 @@ if TYPE_CHECKING:
 PLAIN = (".csv", ".tsv", ".txt", ".parquet")
 SUFFIXES = (*PLAIN, *(f"{suffix}.gz" for suffix in PLAIN), ".zip", ".xlsx", ".xlsb", ".xls", ".ods")
 NUMBER = re.compile(r"[-+]?\d+([.,]\d+)?")
-INVISIBLE = "\ufeff\u200b\u200e\u200f\u2060"  # besides blanks, what a name may be surrounded by
+INVISIBLE = "\ufeff\u200b\u200e\u200f\u2060"  # stripped from names, as blanks are
 
 
 @dataclass(frozen=True)
 class Reading:
-    """A table, and in a sentence each what a person should know about how it was read.
+    """A table, and notes, one sentence each, on how it was read.
 
-    Of a Parquet file that needs no change only ``parquet``, its bytes, is kept: nobody may need the table here.
+    A Parquet file that needs no change is kept as bytes: the caller may not need the table.
     """
 
     source: "pa.Table | bytes"
@@ -33,56 +35,75 @@ class Reading:
 
     @property
     def parquet(self) -> bytes | None:
+        """The bytes of a Parquet file that needs no change, else None."""
         return self.source if isinstance(self.source, bytes) else None
 
     @property
     def table(self) -> "pa.Table":
+        """The table, read from the bytes if need be."""
         import pyarrow as pa
         import pyarrow.parquet as pq
 
         return pq.read_table(pa.BufferReader(self.source)) if isinstance(self.source, bytes) else self.source
 
 
-def files(path: Path) -> list[Path]:
-    """The file at ``path``, or the data files of the folder there, by name. Raises ChurnError if there is none."""
+def data_files(path: Path) -> list[Path]:
+    """The file at ``path``, or the data files in the folder there, sorted by name.
+
+    Raises:
+        ChurnError: There is none.
+    """
     if path.is_dir():
-        found = sorted(
+        paths = sorted(
             p for p in path.iterdir() if p.name.endswith(SUFFIXES) and not p.name.startswith((".", "_", "~"))
         )
-        if not found:
+        if not paths:
             raise ChurnError(f"{path}: the folder holds no file that ends in {', '.join(SUFFIXES)}")
-        return found
-    if address := re.match(r"(s3|https?):/", str(path)):
+        return paths
+    if address := re.match(r"(s3|gs|az|https?):/", str(path)):
+        url = str(path).replace(":/", "://", 1)  # what pathlib makes of it
         raise ChurnError(
-            f'{path}: an address, not a file; download it, or make it a [[source]] with kind = "{address[1].rstrip("s")}"'
+            f'{url}: an address, not a file; download it, or make it a [[source]] with kind = "{address[1].rstrip("s")}"'
         )
     if not path.is_file():
         raise ChurnError(f"{path}: no such file; give an existing CSV, Excel or Parquet file")
     return [path]
 
 
-def read(path: Path) -> Reading:
-    """The table in a file. Raises ChurnError naming it if it cannot be read (see ``parse``)."""
+def read(path: Path, most_bytes: int = file_kinds.MOST_BYTES) -> Reading:
+    """The table in a file.
+
+    Raises:
+        ChurnError: The file cannot be read (see ``parse``).
+    """
     try:
-        return parse(path.read_bytes(), str(path))
+        return parse(path.read_bytes(), str(path), most_bytes)
+    except file_kinds.Expanded as error:
+        raise ChurnError(f"{error}, or raise expanded_megabytes of its [[source]] in config/data.toml") from None
     except OSError as error:
         raise ChurnError(f"{path}: cannot be read: {error.strerror}") from None
 
 
 def parse(data: bytes, name: str, most_bytes: int = file_kinds.MOST_BYTES) -> Reading:
-    """The table in a file's bytes, gzipped or zipped or not: delimited text, the first sheet of a workbook, or Parquet.
+    """The table in the bytes of a file: delimited text, the first sheet of a workbook, or Parquet; may be compressed.
 
-    Cells of text stay as they were written (``cast`` types them), columns of workbooks and Parquet keep their types.
-    Names are stripped; rows in which every cell is empty are no customers and left out, which is noted. ``name`` only names
-    the file in messages; ``most_bytes`` limits what an archive may hold. Raises ChurnError with line or column and the way
-    out for what cannot be read without guessing: see ``file_kinds``, ``delimited_text`` and ``workbooks``; for two columns
-    of one name; and for a table without rows.
+    Text stays as it was written (``casting.cast`` converts it); columns of workbooks and Parquet keep their types. Column names
+    are stripped; rows without any value are left out and noted.
+
+    Args:
+        data: The bytes of the file.
+        name: The name of the file in messages.
+        most_bytes: The most bytes that an archive, a workbook or Parquet may take in memory.
+
+    Raises:
+        ChurnError: The table cannot be read without guessing (see ``file_kinds``, ``delimited_text`` and ``workbooks``), has
+            two columns of the same name, or has no rows.
     """
     data, kind = file_kinds.unpack(data, name, most_bytes)
     if kind == "parquet":
-        return _parquet(data, name)
+        return _parquet(data, name, most_bytes)
     if kind == "workbook":
-        table, notes = _workbook(data, name)
+        table, notes = _workbook(data, name, most_bytes)
     else:
         header, table, notes = delimited_text.read(data, name)
         table = table.rename_columns(_names(header, name, notes))
@@ -90,7 +111,7 @@ def parse(data: bytes, name: str, most_bytes: int = file_kinds.MOST_BYTES) -> Re
 
 
 def _customers(table: "pa.Table", name: str, notes: Sequence[str]) -> Reading:
-    """The rows that hold something. Mostly the first column is full, and no other is looked at."""
+    """The rows that hold a value. If the first column is complete, as it usually is, no other column is read."""
     import pyarrow.compute as pc
 
     empty = None
@@ -112,13 +133,13 @@ def _empty(column: "pa.ChunkedArray") -> "pa.ChunkedArray":
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    found = pc.is_null(column, nan_is_null=True)
+    empty = pc.is_null(column, nan_is_null=True)
     if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
-        found = pc.or_(found, pc.fill_null(delimited_text.blank(column), True))
-    return found
+        empty = pc.or_(empty, pc.fill_null(delimited_text.blank(column), True))
+    return empty
 
 
-def _parquet(data: bytes, name: str) -> Reading:
+def _parquet(data: bytes, name: str, most_bytes: int) -> Reading:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -126,6 +147,8 @@ def _parquet(data: bytes, name: str) -> Reading:
         file = pq.ParquetFile(pa.BufferReader(data))
         notes: list[str] = []
         names = _names(file.schema_arrow.names, name, notes)
+        if parquet_size.exceeds(data, file.metadata, most_bytes):
+            raise file_kinds.Expanded(name, most_bytes)
         if names == file.schema_arrow.names and file.metadata.num_rows and _full(file):
             return Reading(data)
         table = file.read()
@@ -135,17 +158,17 @@ def _parquet(data: bytes, name: str) -> Reading:
 
 
 def _full(file: "pq.ParquetFile") -> bool:
-    """Whether the first column alone shows that no row is blank."""
+    """Whether the first column alone proves that no row is blank."""
     import pyarrow.compute as pc
 
     first = file.read(columns=[file.schema_arrow.names[0]])
     return not pc.any(_empty(first.column(0))).as_py() if first.num_columns else False
 
 
-def _workbook(data: bytes, name: str) -> "tuple[pa.Table, list[str]]":
+def _workbook(data: bytes, name: str, most_bytes: int) -> "tuple[pa.Table, list[str]]":
     import pyarrow as pa
 
-    header, columns, notes = workbooks.first_sheet(data, name)
+    header, columns, notes = workbooks.first_sheet(data, name, most_bytes)
     named = [place for place, cell in enumerate(header) if cell.strip()]
     for place, cells in enumerate(columns):
         if place not in named and any(cell not in ("", None) for cell in cells):
@@ -159,7 +182,11 @@ def _workbook(data: bytes, name: str) -> "tuple[pa.Table, list[str]]":
 
 
 def _names(header: Sequence[str], name: str, notes: list[str]) -> list[str]:
-    """The columns' names, stripped; ChurnError if two are alike. A column without a name is called as pandas calls it."""
+    """The stripped names of the columns; a column without a name gets the one that pandas would give it.
+
+    Raises:
+        ChurnError: Two columns have the same name, or the header looks like a row.
+    """
     numbers = [cell for cell in header if NUMBER.fullmatch(cell.strip())]
     if 2 * len(numbers) >= len(header) and any("." in cell or "," in cell for cell in numbers):  # years may be names
         raise ChurnError(

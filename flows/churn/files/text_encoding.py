@@ -1,4 +1,4 @@
-"""The bytes of a text file as UTF-8. The encoding is told by the bytes alone, and said where it is not UTF-8."""
+"""The bytes of a text file as UTF-8: the encoding is inferred from the bytes, and reported if it is not UTF-8."""
 
 import re
 
@@ -19,8 +19,10 @@ MULTIBYTE = re.compile(rb"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0
 def utf8(data: bytes, name: str) -> tuple[bytes, list[str]]:
     """The text as UTF-8 without a byte order mark, and a note if it was UTF-16, UTF-32 or Windows-1252.
 
-    Windows-1252 is assumed only where nothing looks like UTF-8 and every byte has a meaning. Raises ChurnError naming the
-    line for anything else.
+    Windows-1252 is assumed only if nothing looks like UTF-8 and every byte is defined in it.
+
+    Raises:
+        ChurnError: The encoding is none of these; the message names the line.
     """
     marked = next((encoding for bom, encoding in BOMS if data.startswith(bom)), "")
     encoding = marked or _without_bom(data)
@@ -41,7 +43,7 @@ def utf8(data: bytes, name: str) -> tuple[bytes, list[str]]:
 
 
 def _without_bom(data: bytes) -> str:
-    """UTF-16 in Western scripts is zeros in every other byte."""
+    """The encoding of text without a byte order mark: in UTF-16, every other byte of Western scripts is zero."""
     sample = data[:SAMPLE_BYTES]
     even, odd = sample[::2].count(0), sample[1::2].count(0)
     if max(even, odd) <= len(sample) // 4:
@@ -51,12 +53,12 @@ def _without_bom(data: bytes) -> str:
 
 def _decoded(data: bytes, encoding: str, name: str, otherwise: str) -> tuple[bytes, list[str]]:
     try:
-        found = data.decode(encoding).removeprefix("\ufeff").encode()
+        text = data.decode(encoding).removeprefix("\ufeff").encode()
     except UnicodeDecodeError as error:
         raise ChurnError(
             f"{name}: not readable as {encoding.upper()} from byte {error.start:,} on, {otherwise}"
         ) from None
-    return found, [f"{name}: read as {encoding.upper()}"]
+    return text, [f"{name}: read as {encoding.upper()}"]
 
 
 def _windows(data: bytes, bad: int, name: str) -> tuple[bytes, list[str]]:
@@ -68,13 +70,13 @@ def _windows(data: bytes, bad: int, name: str) -> tuple[bytes, list[str]]:
             "export it again as UTF-8"
         )
     try:
-        found = data.decode("cp1252").encode()
+        text = data.decode("cp1252").encode()
     except UnicodeDecodeError as error:
         raise ChurnError(
             f"{name}: line {_line(data, error.start)} is neither UTF-8 nor Windows-1252 (byte {data[error.start]:#04x}); "
             "export it again as UTF-8"
         ) from None
-    return found, [f"{name}: not UTF-8, so read as Windows-1252; line {line} is then {shown!r}"]
+    return text, [f"{name}: not UTF-8, so read as Windows-1252; line {line} is then {shown!r}"]
 
 
 def _line(data: bytes, place: int) -> int:

@@ -1,20 +1,66 @@
-"""Excel workbooks (.xlsx, .xlsb, .xls) and OpenDocument sheets (.ods), read by calamine: the first sheet's cells."""
+"""The first sheet of Excel workbooks (.xlsx, .xlsb, .xls) and OpenDocument spreadsheets (.ods), read by calamine.
+
+A workbook of a few kilobytes can expand to any size (shared strings, repeated rows, one cell in the last corner), and calamine
+has no limit: it runs in a process of its own, whose memory the kernel bounds.
+"""
 
 import datetime
 import io
+import marshal
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 from churn.errors import ChurnError
+from churn.files import file_kinds
 
 Cells = list[list[Any]]
+READER = 256 << 20  # bytes of address space that the process itself takes
+ENTRY = "import sys; sys.path.insert(0, sys.argv[1]); from churn.files import workbooks; workbooks.main()"
 
 
-def first_sheet(data: bytes, name: str) -> tuple[list[str], Cells, list[str]]:
-    """The header, the columns of the rows below it, and notes.
+def first_sheet(data: bytes, name: str, most_bytes: int = file_kinds.MOST_BYTES) -> tuple[list[str], Cells, list[str]]:
+    """The result of ``cells``, read by a process that may take ``most_bytes`` of memory for it.
 
-    The header is the first row that is not blank. A column of numbers stays one (float, None where empty); any other is
-    text, "" where empty: dates as ISO 8601, whole numbers without a point. Raises ChurnError naming the file if it is
-    damaged, has a password, or is empty.
+    Raises:
+        ChurnError: As ``cells`` does, or the workbook takes more memory.
+    """
+    folder = str(Path(__file__).resolve().parents[2])
+    command = [sys.executable, "-c", ENTRY, folder, name, str(most_bytes + READER)]
+    done = subprocess.run(command, input=data, capture_output=True)
+    if done.returncode == 0:
+        refused, found = marshal.loads(done.stdout)
+        if refused:
+            raise ChurnError(found)
+        return found
+    said = done.stderr.decode(errors="replace").strip().rpartition("\n")[2]
+    if done.returncode < 0 or "MemoryError" in said:
+        raise file_kinds.Expanded(name, most_bytes)
+    raise file_kinds.damaged(name, "workbook", RuntimeError(said))
+
+
+def main() -> None:
+    """The process: a workbook on standard input, whether it is refused and why or what it holds on standard output."""
+    import resource
+
+    name, most = sys.argv[2], int(sys.argv[3])
+    resource.setrlimit(resource.RLIMIT_AS, (most, most))
+    try:
+        answer: tuple[bool, Any] = (False, cells(sys.stdin.buffer.read(), name))
+    except ChurnError as error:
+        answer = (True, str(error))
+    sys.stdout.buffer.write(marshal.dumps(answer))
+
+
+def cells(data: bytes, name: str) -> tuple[list[str], Cells, list[str]]:
+    """The header, the columns of the rows below it, and notes on how they were read.
+
+    The header is the first row that is not blank. A column of numbers stays numeric (float, None where empty); any other
+    becomes text ("" where empty), with dates in ISO 8601 and whole numbers without a decimal point.
+
+    Raises:
+        ChurnError: The file is damaged, has a password, or is empty.
     """
     from python_calamine import CalamineError, CalamineWorkbook, PasswordError
 
@@ -46,6 +92,6 @@ def _column(cells: list[Any]) -> list[Any]:
 def _text(cell: Any) -> str:
     if isinstance(cell, float) and cell.is_integer():
         return str(int(cell))
-    if isinstance(cell, datetime.date | datetime.time):  # a moment is a date too
+    if isinstance(cell, datetime.date | datetime.time):  # a datetime is a date too
         return cell.isoformat()
     return str(cell)

@@ -82,7 +82,8 @@ class Detector:
 
     def distances(self, window: "pd.DataFrame") -> list[Distance]:
         """Every statistic of a window: of the columns, of the predictions (PROBABILITY), missing and unseen values, and of
-        all columns together (``ALL``)."""
+        all columns together (``ALL``).
+        """
         coded = self._coded(window)
         thresholds = self._thresholds_for(len(coded))
         with quiet():
@@ -147,7 +148,8 @@ class Detector:
 
     def _new(self, name: str, rows: int) -> float:
         """The share of unseen values from which on they are news. That of the levels which occur once in the reference is
-        the expected one (Good 1953)."""
+        the expected one (Good 1953).
+        """
         counts, m = self._table[name].value_counts(), len(self._table)
         expected = float((counts == 1).sum()) / m
         chance = self._z * float(np.sqrt(expected / drift_thresholds.effective(m, rows)))
@@ -161,7 +163,8 @@ class Detector:
     @cached_property
     def _reconstruction(self) -> tuple[Any, float, float]:
         """A calculator fitted on one half of the reference, and the mean error on the other half with its sampling error:
-        on the rows it was fitted on the error would be too small."""
+        on the rows it was fitted on the error would be too small.
+        """
         from nannyml.chunk import SizeBasedChunker
         from nannyml.drift.multivariate.data_reconstruction import DataReconstructionDriftCalculator
 

@@ -18,7 +18,8 @@ SPENT = 2.6123753486854883  # the sum of look^-1.5 over all looks: zeta(3/2)
 @dataclass(frozen=True)
 class Comparison:
     """Challenger against champion on ``rows`` that neither has trained on: ROC-AUC of both, the bootstrapped gain, and how
-    certain it is against how certain it must be, at the ``look``-th look at these rows (see ``looks``; 0: none)."""
+    certain it is against how certain it must be, at the ``look``-th look at these rows (see ``looks``; 0: none).
+    """
 
     champion: str
     rows: int
@@ -123,7 +124,8 @@ def not_comparable(champion: str, made_up: bool) -> Comparison:
 
 def unseen(holdout: "pd.DataFrame", others_train: "pd.DataFrame", key: str | None) -> np.ndarray:
     """True for the holdout rows whose customers are not in another model's training rows, by the id ``key`` or, without one
-    in both tables, by all columns that both have (see ``customers``)."""
+    in both tables, by all columns that both have (see ``customers``).
+    """
     shared = [name for name in holdout.columns if name in others_train.columns]
     key = key if key in shared else None
     ours, theirs = (

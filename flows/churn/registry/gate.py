@@ -17,7 +17,8 @@ ENVIRONMENT = {"MIN_ACCURACY": "accuracy", "MIN_F1_SCORE": "f1"}
 @dataclass(frozen=True)
 class Verdict:
     """One rule of the gate with its evidence. ``bound`` is the least value allowed, or the most for an error; a group is held
-    against it by the better end of its ``interval``, so that chance alone hardly closes the gate."""
+    against it by the better end of its ``interval``, so that chance alone hardly closes the gate.
+    """
 
     metric: str
     value: float
@@ -112,7 +113,8 @@ class Gate:
 
     def require(self, card: str, remedy: str) -> None:
         """Nothing, if every bound is kept; else ChurnError, which names the command that shows the ``card`` and ends with
-        ``remedy``: a model outside them is never registered."""
+        ``remedy``: a model outside them is never registered.
+        """
         if not self.passed:
             raise ChurnError(f"{self.summary} Nothing is registered. Its card shows more: {card}; {remedy}")
 

@@ -66,7 +66,8 @@ class Training:
 
 def ending(champion: Registered, made: Registered, bento: str, verdict: Gate | None, again: str) -> str:
     """What TrainFlow ends with: the champion, whether it is the version that was ``made``, and why (``verdict`` is None where
-    that one was there already; ``again`` trains anyway)."""
+    that one was there already; ``again`` trains anyway).
+    """
     whose = "" if made.version == champion.version else f" (of another training; this one made version {made.version})"
     if verdict is None:
         whose, why = "", "" if made.version == champion.version else f" ({made.tags[SUMMARY].rstrip('.')})"

@@ -1,4 +1,4 @@
-"""The first description of an unknown file, for ``make dataset``: types, roles, target, and what a person must decide.
+"""Drafts the description of an unknown file, for ``make dataset``: types, roles, target, and questions for the user.
 
-Owns every guess that Churnflow makes about a column; nothing of it runs once a description exists. Imports validation and below.
+Owns every guess that Churnflow makes about a column; none of it runs once a description exists. Imports validation and below.
 """

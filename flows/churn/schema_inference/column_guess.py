@@ -1,4 +1,4 @@
-"""What one column of an unknown file seems to be: the keys of its description, and notes for the person who reads it."""
+"""A guess at one column of an unknown file: the keys of its description, and notes for the user."""
 
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from churn.data.formats import NumberFormat, has_digit
-from churn.schema_inference import cells
-from churn.schema_inference.cells import LISTED, Reading
+from churn.schema_inference import type_inference
+from churn.schema_inference.type_inference import LISTED, Interpretation
 from churn.validation.toml_text import line
 
 if TYPE_CHECKING:
@@ -19,59 +19,60 @@ MOST_NAMED = 3  # words or values named in one note
 
 @dataclass
 class Guess:
-    """One column as it seems to be; ``keys`` become the lines of its table, ``notes`` comments above them."""
+    """A guess at one column; ``keys`` become the lines of its table, ``notes`` the comments above them."""
 
-    counts: "pd.Series"  # distinct values (text), most frequent first
+    counts: "pd.Series"  # distinct values (text) with their frequencies, the most frequent first
     rows: int
-    numbers: Reading[NumberFormat] | None
-    by_file: bool = False  # the numbers could be read otherwise if the other columns had another decimal mark
+    numbers: Interpretation[NumberFormat] | None
+    by_file: bool = False  # the numbers are ambiguous; the decimal mark of the other columns decided
     keys: dict[str, Any] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
     @property
     def unique(self) -> bool:
+        """Whether every row has a value of its own."""
         return len(self.counts) == self.rows
 
     @cached_property
     def spellings(self) -> dict[str, str]:
         """The level of each value."""
-        return cells.spellings(self.counts)
+        return type_inference.spellings(self.counts)
 
     @cached_property
     def levels(self) -> "pd.Series":
-        """How often each level occurs, the most frequent first."""
+        """The frequency of each level, the most frequent first."""
         return (
             self.counts.groupby(self.counts.index.map(self.spellings)).sum().sort_values(ascending=False, kind="stable")
         )
 
     def aliases(self) -> dict[str, str]:
-        """The spellings that are not the level's own, by level."""
+        """The level of each spelling that differs from its level."""
         return {text: level for text, level in sorted(self.spellings.items()) if text != level}
 
     def ask(self, question: str) -> None:
-        """Add a note that a person has to decide."""
+        """Add a question that the user has to decide."""
         self.notes.append(f"{DECIDE} {question}")
 
     def set_aside(self, kind: str, note: str) -> None:
-        """Leave the column out, which is of the type ``kind`` until somebody says otherwise."""
+        """Ignore the column, as one of the type ``kind``, until the user changes its description."""
         self.keys |= {"role": "ignore", "type": kind}
         self.notes.append(note)
 
 
-def describe(guess: Guess, decimal: str) -> None:
-    """Say what the column holds; ``decimal`` is the data set's mark."""
+def describe_column(guess: Guess, decimal: str) -> None:
+    """Fill in the keys and notes of ``guess``; ``decimal`` is the decimal mark of the data set."""
     missing = guess.rows - int(guess.counts.sum())
     if len(guess.counts) < 2:
         guess.set_aside("text", "always the same value" if len(guess.counts) else "always empty")
         return
     if guess.numbers is not None:
         _describe_numbers(guess, guess.numbers, decimal)
-    elif (found := cells.moments(guess.counts)) is not None:
-        _describe_moments(guess, found)
-    elif what := cells.mixed(guess.counts):
-        plain = "2026-11-23" if what == "dates" else "1234.5"
+    elif (timestamps := type_inference.infer_timestamps(guess.counts)) is not None:
+        _describe_timestamps(guess, timestamps)
+    elif kind := type_inference.mixed_formats(guess.counts):
+        plain = "2026-11-23" if kind == "dates" else "1234.5"
         question = (
-            f"{DECIDE} {what} like {guess.counts.index[0]!r}, but not all in one format or unit: export them as {plain}"
+            f"{DECIDE} {kind} like {guess.counts.index[0]!r}, but not all in one format or unit: export them as {plain}"
         )
         guess.set_aside("text", f"{question} to learn from them; until then it is left out")
     else:
@@ -96,34 +97,36 @@ def _describe_levels(guess: Guess) -> None:
         guess.notes.append(f"{distinct:,} levels, so any value is allowed; list 'values' to be strict")
 
 
-def _describe_numbers(guess: Guess, found: Reading[NumberFormat], decimal: str) -> None:
-    units = [unit for unit in found.format.units if unit]
-    if not found.clear:
-        guess.set_aside("text", f"{DECIDE} {_which(found, decimal)}")
+def _describe_numbers(guess: Guess, inferred: Interpretation[NumberFormat], decimal: str) -> None:
+    units = [unit for unit in inferred.format.units if unit]
+    if not inferred.clear:
+        guess.set_aside("text", f"{DECIDE} {_which(inferred, decimal)}")
         return
-    if not all(cells.same(unit, units[0]) for unit in units) or ("%" in units and "" in found.format.units):
-        said = " and ".join(repr(_with_unit(found, unit)) for unit in found.format.units[:MOST_NAMED])
+    if not all(type_inference.same_unit(unit, units[0]) for unit in units) or (
+        "%" in units and "" in inferred.format.units
+    ):
+        said = " and ".join(repr(_with_unit(inferred, unit)) for unit in inferred.format.units[:MOST_NAMED])
         guess.set_aside("text", f"{DECIDE} {said} in one column: export it in one unit; until then it is left out")
         return
-    values = found.values
+    values = inferred.values
     low, high = _roomy(float(values.min()), float(values.max()))
-    guess.keys |= {"type": _kind(values), "min": low, "max": high, **format_keys(found.format, values, decimal)}
+    guess.keys |= {"type": _kind(values), "min": low, "max": high, **format_keys(inferred.format, values, decimal)}
     guess.notes.append(f"seen: {values.min():g} to {values.max():g}")
     if guess.by_file or any(key in guess.keys for key in ("unit", "thousands", "negative")):
         text = max(values.index, key=len)
-        why = f", as the decimal mark of other columns is {found.format.decimal!r}" if guess.by_file else ""
+        why = f", as the decimal mark of other columns is {inferred.format.decimal!r}" if guess.by_file else ""
         guess.ask(f"is {text!r} {values[text]:.15g}? It is read so{why}.")
-    if len(found.words):
-        _ask_about_words(guess, found)
+    if len(inferred.words):
+        _ask_about_words(guess, inferred)
 
 
-def _ask_about_words(guess: Guess, found: Reading[NumberFormat]) -> None:
-    words = list(found.words.index)
+def _ask_about_words(guess: Guess, inferred: Interpretation[NumberFormat]) -> None:
+    words = list(inferred.words.index)
     named = ", ".join(map(repr, words[:MOST_NAMED])) + (
         f" and {len(words) - MOST_NAMED} more" if words[MOST_NAMED:] else ""
     )
-    share = found.words.sum() / guess.rows
-    levels = "; or remove type, min and max, if they are levels" if len(found.values) <= LISTED else ""
+    share = inferred.words.sum() / guess.rows
+    levels = "; or remove type, min and max, if they are levels" if len(inferred.values) <= LISTED else ""
     way = (
         "correct them in the file"
         if any(map(has_digit, words))
@@ -133,12 +136,12 @@ def _ask_about_words(guess: Guess, found: Reading[NumberFormat]) -> None:
     guess.keys["missing"] = True
 
 
-def _which(found: Reading[NumberFormat], decimal: str) -> str:
-    """The question which of two formats is meant, each with the keys that say so."""
-    text = next(t for t in found.values.index if len({form.read(t) for form in found.formats}) > 1)
+def _which(inferred: Interpretation[NumberFormat], decimal: str) -> str:
+    """The question which of several formats is meant, each with the keys that select it."""
+    text = next(t for t in inferred.values.index if len({form.read(t) for form in inferred.formats}) > 1)
     ways = []
-    for form in found.formats:
-        values = found.values.index.to_series().map(form.read)
+    for form in inferred.formats:
+        values = inferred.values.index.to_series().map(form.read)
         keys = {"type": _kind(values), **format_keys(form, values, decimal)}
         value = form.read(text)
         meaning = "no number" if value is None else f"{value:.15g}"
@@ -147,7 +150,7 @@ def _which(found: Reading[NumberFormat], decimal: str) -> str:
 
 
 def format_keys(form: NumberFormat, values: "pd.Series", decimal: str) -> dict[str, Any]:
-    """The keys of a column whose numbers are written so, in a data set with that ``decimal`` mark."""
+    """The keys that describe ``form`` in a data set with the given ``decimal`` mark."""
     keys: dict[str, Any] = {}
     if form.decimal != decimal and (form.thousands == decimal or any(form.decimal in text for text in values.index)):
         keys["decimal"] = form.decimal
@@ -160,41 +163,41 @@ def format_keys(form: NumberFormat, values: "pd.Series", decimal: str) -> dict[s
     return keys
 
 
-def _with_unit(found: Reading[NumberFormat], unit: str) -> str:
-    form = NumberFormat(found.format.decimal, found.format.thousands, (unit,), found.format.negative)
-    return next(text for text in found.values.index if form.read(text) is not None)
+def _with_unit(inferred: Interpretation[NumberFormat], unit: str) -> str:
+    form = NumberFormat(inferred.format.decimal, inferred.format.thousands, (unit,), inferred.format.negative)
+    return next(text for text in inferred.values.index if form.read(text) is not None)
 
 
 def _kind(values: "pd.Series") -> str:
     return "integer" if bool((values % 1 == 0).all()) else "number"
 
 
-def _describe_moments(guess: Guess, found: Reading[str | None]) -> None:
-    if not found.clear:
-        text = next(t for t in found.values.index if len({_moment(t, form) for form in found.formats}) > 1)
-        ways = " or ".join(f"{_moment(text, form)} ({line('format', form)})" for form in found.formats)
+def _describe_timestamps(guess: Guess, inferred: Interpretation[str | None]) -> None:
+    if not inferred.clear:
+        text = next(t for t in inferred.values.index if len({_timestamp(t, form) for form in inferred.formats}) > 1)
+        ways = " or ".join(f"{_timestamp(text, form)} ({line('format', form)})" for form in inferred.formats)
         question = f'is {text!r} {ways}? Set type = "timestamp" and that format; until then it is left out.'
         guess.set_aside("text", f"{DECIDE} {question}")
         return
-    guess.set_aside("timestamp", f"seen: {found.values.min()} to {found.values.max()}")
-    if found.format is not None:
-        guess.keys["format"] = found.format
-        text = next(iter(found.values.index))
-        guess.ask(f"is {text!r} {_moment(text, found.format)}? It is read so.")
-    if len(found.words):
-        guess.notes.append(f"no moments: {', '.join(map(repr, found.words.index[:MOST_NAMED]))}")
+    guess.set_aside("timestamp", f"seen: {inferred.values.min()} to {inferred.values.max()}")
+    if inferred.format is not None:
+        guess.keys["format"] = inferred.format
+        text = next(iter(inferred.values.index))
+        guess.ask(f"is {text!r} {_timestamp(text, inferred.format)}? It is read so.")
+    if len(inferred.words):
+        guess.notes.append(f"not timestamps: {', '.join(map(repr, inferred.words.index[:MOST_NAMED]))}")
         guess.keys["missing"] = True
 
 
-def _moment(text: str, form: str | None) -> str:
+def _timestamp(text: str, form: str | None) -> str:
     import pandas as pd
-    from churn.data.formats import moments
+    from churn.data.formats import parse_timestamps
 
-    return str(moments(pd.Series([text], dtype="str"), form)[0]).removesuffix(" 00:00:00")
+    return str(parse_timestamps(pd.Series([text], dtype="str"), form)[0]).removesuffix(" 00:00:00")
 
 
 def _roomy(low: float, high: float) -> tuple[float, float]:
-    """A range with room for next month's customers: 0 or twice the extremes, rounded away from 0 to 1, 2 or 5 x 10^k."""
+    """A range with room for future customers: 0 or twice the extremes, rounded away from 0 to 1, 2 or 5 x 10^k."""
     if low >= 0 and high <= 1:
         return 0, 1
     return (0 if low >= 0 else -_round_up(-2 * low)), (_round_up(2 * high) if high > 0 else 0)
@@ -202,5 +205,5 @@ def _roomy(low: float, high: float) -> tuple[float, float]:
 
 def _round_up(value: float) -> float:
     power = 10.0 ** np.floor(np.log10(value))
-    found = next(step * power for step in (1, 2, 5, 10) if step * power >= value * (1 - 1e-9))
-    return int(found) if found >= 1 else float(f"{found:.3g}")
+    rounded = next(step * power for step in (1, 2, 5, 10) if step * power >= value * (1 - 1e-9))
+    return int(rounded) if rounded >= 1 else float(f"{rounded:.3g}")

@@ -1,4 +1,4 @@
-"""Which columns of an unknown file are no features: the customer's id, the moment, and what is known only afterwards."""
+"""Which columns of an unknown file are not features: the customer's id, the time, and what is known only afterwards."""
 
 import re
 from typing import TYPE_CHECKING
@@ -11,13 +11,13 @@ from churn.validation import leakage
 if TYPE_CHECKING:
     import pandas as pd
 
-MANY = 30  # fewer ids than this that come again and again name no customers
+MANY = 30  # fewer distinct repeated ids than this do not identify customers
 CUSTOMER = re.compile(r"customer|client|account|subscriber|member|user|phone|msisdn|policy", re.I)
 MOMENT = re.compile(r"snapshot|observ|report|period|as.?of|timestamp|month|event|record", re.I)
 
 
 def choose_id(guesses: dict[str, Guess]) -> None:
-    """Give the column that names the customer its role; others that are different in every row are set aside."""
+    """Give the column that identifies the customer its role; ignore others that are different in every row."""
     able = [c for c, g in guesses.items() if g.unique and g.keys["type"] in ("integer", "text") and _rank(c)]
     chosen = max(able, key=_rank, default=None)
     for column, guess in guesses.items():
@@ -29,13 +29,15 @@ def choose_id(guesses: dict[str, Guess]) -> None:
         elif re.search(r"(^|[^a-z])id$|ID$", column) and guess.keys.get("role") != "ignore":
             guess.ask(
                 'named like an id but repeated; if it only numbers things, set role = "ignore"; if it names customers at several '
-                'moments, set role = "id", and role = "time" for the moment'
+                'times, set role = "id", and role = "time" for the column with these times'
             )
 
 
 def choose_returning_id(rows: "pd.DataFrame", guesses: dict[str, Guess]) -> None:
-    """Where rows have a moment, and no column is different in every row, give the column its role that is named like an id and
-    different in every row of a moment: it names customers who are in the file again and again."""
+    """Give a repeated id its role: a column named like an id and different in all rows of the same time.
+
+    Applies only if there is a time column and no column is different in every row.
+    """
     taken = {guess.keys.get("role"): column for column, guess in guesses.items()}
     if "time" not in taken or "id" in taken:
         return
@@ -49,7 +51,7 @@ def choose_returning_id(rows: "pd.DataFrame", guesses: dict[str, Guess]) -> None
 
 
 def _rank(column: str) -> int:
-    """The higher, the more its name is that of an id, and of a customer's; 0 if it is neither."""
+    """How much the name looks like that of an id (2) and of a customer (1); 0 if like neither."""
     words = re.findall(r"[a-z]+", re.sub(r"([a-z])([A-Z])", r"\1 \2", column).lower())
     named = bool({"id", "key", "uuid", "guid"} & set(words)) or bool(re.search(r"(num|id)$", column, re.I))
     return 2 * named + bool(CUSTOMER.search(column)) if not {"row", "index", "unnamed"} & set(words) else 0
@@ -69,23 +71,23 @@ def _row_number(guess: Guess) -> bool:
 
 
 def choose_time(guesses: dict[str, Guess], target: str) -> None:
-    """Give the moment of the row its role, or ask whether a column of moments is it."""
+    """Give the time of the row its role, or ask whether a column of timestamps is it."""
     stamps = [c for c, g in guesses.items() if g.keys.get("type") == "timestamp"]
     chosen = next((c for c in stamps if _observes(c, guesses[c], target)), None)
     for column in stamps:
         guess = guesses[column]
         if column == chosen:
             guess.keys["role"] = "time"
-            guess.ask('is it the moment the row describes? The latest rows become the holdout; role = "ignore" splits by '
+            guess.ask('is it the time the row describes? The latest rows become the holdout; role = "ignore" splits by '
                       "chance.")  # fmt: skip
         elif leakage.by_name(column, target):
             guess.notes.append("by its name it was filled in when the customer left")
         elif guess.keys.get("missing") or chosen:
             guess.notes.append(
-                'role = "time" if it is the moment the row describes, and never missing: the latest rows become the holdout'
+                'role = "time" if it is the time the row describes, and never missing: the latest rows become the holdout'
             )
         else:
-            guess.ask('is it the moment the row describes? Then role = "time": the latest rows become the holdout.')
+            guess.ask('is it the time the row describes? Then role = "time": the latest rows become the holdout.')
 
 
 def _observes(column: str, guess: Guess, target: str) -> bool:
@@ -93,18 +95,21 @@ def _observes(column: str, guess: Guess, target: str) -> bool:
 
 
 def set_suspects_aside(typed: "pd.DataFrame", churned: np.ndarray, guesses: dict[str, Guess], target: str) -> None:
-    """Leave out, until somebody decides, what was probably filled in when the customer left: by its name or by how well it
-    alone tells who churned. ``typed`` are the labelled rows, ``churned`` (n,) their outcomes."""
+    """Ignore, until the user decides, columns that were probably filled in when the customer left.
+
+    They are recognised by their name or by how well each alone separates the outcomes (see ``leakage``). ``typed`` holds the n
+    labelled rows, ``churned`` (bool, shape (n,)) their outcomes.
+    """
     able = {column: guess for column, guess in guesses.items() if guess.keys.get("role", "feature") == "feature"}
-    found = {column: leakage.separation(typed[column], churned) for column in able}
-    ahead = leakage.far_ahead(found)
+    separations = {column: leakage.separation(typed[column], churned) for column in able}
+    ahead = leakage.far_ahead(separations)
     for column, guess in able.items():
-        if found[column] > leakage.SUSPECT:
-            why = f"alone it tells who left (ROC-AUC {found[column]:.3f})"
+        if separations[column] > leakage.SUSPECT:
+            why = f"alone it tells who left (ROC-AUC {separations[column]:.3f})"
         elif leakage.by_name(column, target):
             why = "by its name"
         elif column in ahead:
-            why = f"alone it tells who left far better than any other column (ROC-AUC {found[column]:.3f})"
+            why = f"alone it tells who left far better than any other column (ROC-AUC {separations[column]:.3f})"
         else:
             continue
         guess.keys["role"] = "ignore"

@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from churn.errors import ChurnError
-from churn.schema_inference.cells import LISTED, MISSING
 from churn.schema_inference.column_guess import DECIDE, Guess
+from churn.schema_inference.type_inference import LISTED, MISSING
 from churn.settings import commands
 from churn.settings.spelling import fold
 
 if TYPE_CHECKING:
     import pandas as pd
 
-# The names of targets, the clearest first, and the words by which a value says that somebody left.
+# Names of targets, the clearest first, and words in values that mean that the customer left.
 NAMES = (
     *("churn", "attrit", "exited", "cancel", "lapsed", "left", "kündig", "kuendig", "résili", "resili", "abwander"),
     *("target", "label", "outcome", "closed", "inactive"),
@@ -25,15 +25,18 @@ NAME = re.compile("|".join(NAMES), re.I)
 LEFT = r"churn|attrit|exit|cancel|lapsed|left|lost|closed|gone|leav|inactive|abandon|kündig|kuendig|résili|resili"
 POSITIVE = re.compile(rf"^(1(\.0+)?|y|yes|t|true|ja|oui|si|sí)[.,;]?$|{LEFT}", re.I)
 NEGATIVE = re.compile(r"^(0|n|no|nein|f|false)\b|\bnot?\b|non|exist|(?<!in)active|stay|retain|current|loyal", re.I)
-STAYS = re.compile(r"(?<!in)active|retain|stay|loyal|renew", re.I)  # a name by which yes means that the customer stayed
-MOST_OUTCOMES = 10  # more values than this are no outcome that somebody could sort by hand,
-MOST_SPELLINGS = 100  # in how many spellings soever
+STAYS = re.compile(r"(?<!in)active|retain|stay|loyal|renew", re.I)  # in a column so named, yes means: stayed
+MOST_OUTCOMES = 10  # a column with more values than this, or more spellings of them, is not offered as the target
+MOST_SPELLINGS = 100
 
 
 @dataclass(frozen=True)
-class Asked:
-    """What the person said: the file and the name of the data set, the target's column, and its values that mean that the
-    customer left, or whose rows are left out (each one value, or several with commas between them)."""
+class Hints:
+    """What the user gave: the file, the name of the data set, and perhaps the target column.
+
+    ``positive`` are its values that mean that the customer left, ``leave_out`` those whose rows are left out; each is one value
+    or several, separated by commas.
+    """
 
     source: str
     name: str
@@ -42,23 +45,27 @@ class Asked:
     leave_out: str = ""
 
     def command(self, **more: str) -> str:
-        """The command that says more."""
+        """The command with these hints and ``more``."""
         given = {"SOURCE": self.source, "NAME": self.name, "TARGET": self.target, **more}
         return commands.say("dataset", **given)
 
 
-def choose(guesses: dict[str, Guess], asked: Asked) -> str:
-    """The target's column; its guess is then that of the target.
+def choose_target(guesses: dict[str, Guess], hints: Hints) -> str:
+    """Choose the target column and give its guess the target's keys.
 
-    Raises ChurnError naming the likely columns with their values, and the commands that say which is meant.
+    Returns:
+        The name of the column.
+
+    Raises:
+        ChurnError: The target is not clear; the message lists likely columns with their values, and commands that name one.
     """
-    chosen = _named(guesses, asked) if asked.target else _likely(guesses, asked)
+    chosen = _named(guesses, hints) if hints.target else _likely(guesses, hints)
     guess = guesses[chosen]
     values = _outcomes(guess)
-    left, out = (_values(text, values, chosen, asked) for text in (asked.positive, asked.leave_out))
+    left, out = (_values(text, values, chosen, hints) for text in (hints.positive, hints.leave_out))
     learned = values.drop(out)
     if len(learned) < 2 or (len(learned) > 2 and not left):
-        raise ChurnError(_unclear(chosen, values, asked))
+        raise ChurnError(_unclear(chosen, values, hints))
     if not left:
         likely = _left(learned)
         if STAYS.search(chosen) and not any(map(_leaves, learned.index)):
@@ -66,10 +73,10 @@ def choose(guesses: dict[str, Guess], asked: Asked) -> str:
         left = likely if len(likely) == 1 else [str(learned.index[-1])]  # the rarer one
     if set(left) & set(out) or not set(left) < set(learned.index):
         raise ChurnError(
-            f"{asked.source}: column '{chosen}': {commands.option('positive')} and {commands.option('leave-out')} leave no value "
+            f"{hints.source}: column '{chosen}': {commands.option('positive')} and {commands.option('leave-out')} leave no value "
             f"for customers who stayed; it holds {_counted(values)}"
         )
-    _describe(guess, learned, left, out, bool(asked.positive))
+    _describe(guess, learned, left, out, bool(hints.positive))
     return chosen
 
 
@@ -82,25 +89,25 @@ def _missing(level: str) -> bool:
     return fold(level) in map(fold, MISSING)
 
 
-def _named(guesses: dict[str, Guess], asked: Asked) -> str:
+def _named(guesses: dict[str, Guess], hints: Hints) -> str:
     names = {fold(name): name for name in guesses}
-    if asked.target in guesses or fold(asked.target) in names:
-        chosen = asked.target if asked.target in guesses else names[fold(asked.target)]
+    if hints.target in guesses or fold(hints.target) in names:
+        chosen = hints.target if hints.target in guesses else names[fold(hints.target)]
         held = len(_outcomes(guesses[chosen]))
         if held < 2 or held > LISTED:
             raise ChurnError(
-                f"{asked.source}: column '{chosen}' cannot be the target, which has two values: it holds {held} different "
+                f"{hints.source}: column '{chosen}' cannot be the target, which has two values: it holds {held} different "
                 f"value{'s' * (held != 1)}"
             )
         return chosen
-    near = difflib.get_close_matches(fold(asked.target), names, n=3)
+    near = difflib.get_close_matches(fold(hints.target), names, n=3)
     said = (
         f"did you mean {' or '.join(repr(names[name]) for name in near)}?" if near else f"it has: {', '.join(guesses)}"
     )
-    raise ChurnError(f"{asked.source}: there is no column '{asked.target}'; {said}")
+    raise ChurnError(f"{hints.source}: there is no column '{hints.target}'; {said}")
 
 
-def _likely(guesses: dict[str, Guess], asked: Asked) -> str:
+def _likely(guesses: dict[str, Guess], hints: Hints) -> str:
     held = {column: _outcomes(guess) for column, guess in guesses.items() if len(guess.counts) <= MOST_SPELLINGS}
     two = [column for column, values in held.items() if len(values) == 2]
     if named := [column for column in two if NAME.search(column)] or _by_values(guesses, two):
@@ -108,14 +115,14 @@ def _likely(guesses: dict[str, Guess], asked: Asked) -> str:
     more = [column for column, values in held.items() if 2 < len(values) <= MOST_OUTCOMES]
     for column in more:
         if NAME.search(column) or any(map(_leaves, held[column].index)):
-            raise ChurnError(_unclear(column, held[column], asked))
+            raise ChurnError(_unclear(column, held[column], hints))
     one = [
         f"'{column}' holds {_counted(held[column])} only"
         for column in held
         if len(held[column]) == 1 and NAME.search(column)
     ]
     raise ChurnError(
-        f"{asked.source}: cannot tell which column says who churned. Name one with {commands.option('target')}=...; "
+        f"{hints.source}: cannot tell which column says who churned. Name one with {commands.option('target')}=...; "
         f"these have two values: {', '.join(two) or 'none'}"
         + (f"; these a few: {', '.join(more)}" if more else "")
         + "".join(f"; {said}" for said in one)
@@ -123,7 +130,7 @@ def _likely(guesses: dict[str, Guess], asked: Asked) -> str:
 
 
 def _rank(column: str, values: "pd.Series") -> tuple[int, bool, int]:
-    """The lower, the likelier: the clearer name, values that say which of them means leaving, the shorter name."""
+    """The lower, the likelier: a clear name, values that tell which of them means leaving, a short name."""
     word = next((i for i, word in enumerate(NAMES) if word in column.lower()), 0)
     return word, len(_left(values)) != 1, len(column)
 
@@ -138,20 +145,24 @@ def _leaves(value: str) -> bool:
 
 
 def _by_values(guesses: dict[str, Guess], two: list[str]) -> list[str]:
-    """The one column of two values of which one means that somebody left: 'active' and 'churned'."""
-    found = [column for column in two if sum(map(_leaves, _outcomes(guesses[column]).index)) == 1]
-    return found if len(found) == 1 else []
+    """The only column with two values of which one means that the customer left, such as 'active' and 'churned'."""
+    telling = [column for column in two if sum(map(_leaves, _outcomes(guesses[column]).index)) == 1]
+    return telling if len(telling) == 1 else []
 
 
-def _values(text: str, values: "pd.Series", column: str, asked: Asked) -> list[str]:
-    """The levels that a person named: one, or several with commas between them. Raises ChurnError for an unknown one."""
+def _values(text: str, values: "pd.Series", column: str, hints: Hints) -> list[str]:
+    """The levels that the user named: one, or several separated by commas.
+
+    Raises:
+        ChurnError: The column has no such level.
+    """
     levels = {fold(level): level for level in values.index}
     if not text or fold(text) in levels:
         return [levels[fold(text)]] if text else []
-    found = next(csv.reader([text], skipinitialspace=True))
-    if unknown := [word for word in found if fold(word) not in levels]:
-        raise ChurnError(f"{asked.source}: column '{column}' holds no {unknown[0]!r}; it holds {_counted(values)}")
-    return [levels[fold(word)] for word in found]
+    words = next(csv.reader([text], skipinitialspace=True))
+    if unknown := [word for word in words if fold(word) not in levels]:
+        raise ChurnError(f"{hints.source}: column '{column}' holds no {unknown[0]!r}; it holds {_counted(values)}")
+    return [levels[fold(word)] for word in words]
 
 
 def _counted(values: "pd.Series") -> str:
@@ -160,24 +171,24 @@ def _counted(values: "pd.Series") -> str:
     return ", ".join(shown + more)
 
 
-def _unclear(column: str, values: "pd.Series", asked: Asked) -> str:
-    """That a column of several values needs a person, with the commands that say what they mean."""
+def _unclear(column: str, values: "pd.Series", hints: Hints) -> str:
+    """The error for a column whose values only the user can interpret, with commands that do."""
     if len(values) < 2:
         return (
-            f"{asked.source}: column '{column}' cannot be the target, which has two values: it holds {_counted(values)}"
+            f"{hints.source}: column '{column}' cannot be the target, which has two values: it holds {_counted(values)}"
         )
     left = [value for value in values.index if POSITIVE.search(value) and not NEGATIVE.search(value)] or [
         values.index[-1]
     ]
     others = [value for value in values.index if value not in left]
-    ways = [f"{asked.command(TARGET=column, POSITIVE=_joined(left))}   # all others stayed"]
+    ways = [f"{hints.command(TARGET=column, POSITIVE=_joined(left))}   # all others stayed"]
     if len(others) > 1:
         out = ([value for value in others if not NEGATIVE.search(value)] or others)[-1]
-        command = asked.command(TARGET=column, POSITIVE=_joined(left), LEAVE_OUT=_joined([out]))
+        command = hints.command(TARGET=column, POSITIVE=_joined(left), LEAVE_OUT=_joined([out]))
         ways.append(f"{command}   # rows of {out!r} are left out")
-    why = "" if asked.target else " says who churned, as it seems, and"
+    why = "" if hints.target else " says who churned, as it seems, and"
     said = f"column '{column}'{why} holds {len(values)} values: {_counted(values)}"
-    return "\n  ".join([f"{asked.source}: {said}. Say which of them mean that the customer left, for example:", *ways])
+    return "\n  ".join([f"{hints.source}: {said}. Say which of them mean that the customer left, for example:", *ways])
 
 
 def _joined(values: Sequence[str]) -> str:

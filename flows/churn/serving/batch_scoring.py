@@ -40,7 +40,8 @@ SAMPLE = 20  # rows on the card
 class Ranked:
     """The list: where it is written, its first SAMPLE rows (without the customers' other columns), and for how many of the
     ``customers`` the decision is yes. ``by_value``: the most profitable contact comes first, not the likeliest to churn.
-    ``probability`` has shape (customers,)."""
+    ``probability`` has shape (customers,).
+    """
 
     place: str
     head: "pd.DataFrame"
@@ -115,7 +116,8 @@ def log(
     name: str,
 ) -> None:
     """Put the predictions into the prediction log as its part ``name``, at ``time`` (microseconds since 1970): written
-    again, they replace themselves. Raises ChurnError if the log cannot be written."""
+    again, they replace themselves. Raises ChurnError if the log cannot be written.
+    """
     raw = features.from_frame(scorer.dataset, table)
     columns = [[None if v == "" or v != v else v for v in values.tolist()] for values in raw.values()]
     own = [scored[column].tolist() for column in ("prediction_id", "probability", "decision")]

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from churn.errors import ChurnError, refusal
+from churn.errors import ChurnError, os_error_message
 from churn.settings import environment
 from churn.storage import s3
 
@@ -31,7 +31,10 @@ def explained() -> Iterator[None]:
     try:
         yield
     except (bentoml.exceptions.BentoMLException, OSError) as error:
-        why = refusal(error) or f"{' '.join(str(error).split())[:500]}; what is in it can be removed: it is built again"
+        why = (
+            os_error_message(error)
+            or f"{' '.join(str(error).split())[:500]}; what is in it can be removed: it is built again"
+        )
         raise ChurnError(f"BentoML's store {os.environ['BENTOML_HOME']}: {why}") from error
 
 

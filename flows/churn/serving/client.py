@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from churn.data import sources
 from churn.errors import ChurnError
-from churn.files import reader
 from churn.serving import customer_file, listening
 from churn.settings import commands
 from churn.settings.dataset import read
@@ -32,13 +32,14 @@ def rank(file: str | Path, url: str, key: str = "") -> "tuple[pd.DataFrame, tupl
     """
     import pandas as pd
 
-    path = reader.files(Path(file))[0]
+    with sources.at_hand(str(file)) as found:
+        content = found[0].read_bytes()
     model = ask(f"{url}/model", key=key)
     dataset = read(model["dataset"])
     if Path(file).is_dir():
         every = commands.say("score", DATASET=dataset.name, SOURCE=str(file))
         raise ChurnError(f"{file}: a folder; give one of its files, or rank them all with: {every}")
-    given = customer_file.parse(path.read_bytes(), str(file), dataset, list(model["schema"]["properties"]))
+    given = customer_file.parse(content, str(file), dataset, list(model["schema"]["properties"]))
     if clash := [name for name in ("rank", *ANSWER) if name in given.header]:
         raise ChurnError(f"{file}: it has a column {clash[0]} already, which the ranked list adds; rename it")
     size = min(CHUNK, model["limits"]["rows"])

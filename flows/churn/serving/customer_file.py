@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class CustomerFile:
     """The file's cells as text (``""``: empty) under their ``header``, the same customers as ``rows`` of predict_batch, their
-    ``numbers`` in the file (from 1, without the header), and notes on how the file was read."""
+    ``numbers`` in the file (from 1, without the header), and notes on how the file was read.
+    """
 
     header: list[str]
     cells: list[list[str]]

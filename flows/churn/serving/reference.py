@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class Reference:
     """A registered model's holdout: ``table`` has the raw columns, ``probability``, ``decision`` and ``outcome`` (both bool).
-    ``threshold`` and ``worth`` decide (see ``value.decide``)."""
+    ``threshold`` and ``worth`` decide (see ``value.decide``).
+    """
 
     model: "Registered"
     dataset: Dataset

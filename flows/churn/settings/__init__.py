@@ -1,6 +1,6 @@
-"""What users write: the TOML files of config/, the environment, and the commands that messages name.
+"""What users configure: the TOML files in config/, environment variables, and the commands that messages suggest.
 
-Owns every key a user may set (``core`` reads them strictly), the description of a data set (``dataset``, ``column``) and the
-little language of its expressions. Imports ``churn.errors`` alone. A new key goes into the model of its file here, with a
-default that keeps what older files and stores mean.
+Owns every key a user may set (``core`` reads them strictly), the description of a data set (``dataset``, ``column``) and its
+expression language. Imports only ``churn.errors``. A new key goes into the model of its file, with a default that leaves the
+meaning of older files and stores unchanged.
 """

@@ -15,17 +15,18 @@ NEVER_MISSING = ("id", "target", "time")
 class Column(Strict):
     """One column of the file: its role, its type, and the values it may take.
 
-    ``min`` and ``max`` (inclusive) go with numbers, ``values`` with categories (empty: anything is allowed); values are
-    matched without regard to case and blanks, and ``aliases`` maps other spellings to levels. With the target go ``positive``,
-    the value or values that mean that the customer left (the others: stayed), and ``leave_out``, values whose rows are left out.
+    ``min`` and ``max`` (inclusive) apply to numbers, ``values`` to categories (empty: any value is allowed). Values are
+    matched regardless of case and surrounding blanks; ``aliases`` maps other spellings to levels. Only the target has
+    ``positive``, the value or values that mean that the customer left (all others stayed), and ``leave_out``, the values whose
+    rows are dropped.
 
-    ``missing`` allows missing cells, ``max_missing`` up to that share; ``missing_values`` are texts that mean one here, besides
-    the data set's. ``decimal``, ``thousands``, ``unit`` (one or several, "" for none) and ``negative`` say how numbers are
-    written as text (see ``formats.NumberFormat``; the first two: as in the data set where not given), ``format`` how moments
-    are, in strftime's letters (ISO 8601 where not given).
+    ``missing`` allows missing values, up to the share ``max_missing``; ``missing_values`` are texts that mean "missing" in this
+    column, in addition to the data set's. ``decimal``, ``thousands`` (both default to the data set's), ``unit`` (one or several,
+    "" for none) and ``negative`` describe how numbers are written as text (see ``formats.NumberFormat``); ``format`` describes
+    timestamps, in strftime's codes (default: ISO 8601).
 
-    ``drift`` is the largest Jensen-Shannon distance from the previous version, where it is not that of config/data.toml;
-    ``severity`` says whether values out of range stop the run. The role 'time' is the moment a row describes.
+    ``drift`` is the largest allowed Jensen-Shannon distance from the previous data version, if it differs from the one in
+    config/data.toml; ``severity`` says whether values out of range stop the run. The role 'time' marks the time a row describes.
     """
 
     role: Role = "feature"
@@ -50,15 +51,17 @@ class Column(Strict):
 
     @property
     def numeric(self) -> bool:
+        """Whether the column holds numbers."""
         return self.type in ("integer", "number")
 
     @property
     def left(self) -> tuple[str, ...]:
-        """The target's values that mean that the customer left."""
+        """The values of the target that mean that the customer left."""
         return (self.positive,) if isinstance(self.positive, str) else self.positive or ()
 
     @property
     def units(self) -> tuple[str, ...]:
+        """Every unit that a number may be written with."""
         return (self.unit,) if isinstance(self.unit, str) else self.unit
 
     @model_validator(mode="after")

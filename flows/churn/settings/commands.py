@@ -1,5 +1,7 @@
-"""The commands and files that messages name: commands as their reader types them - make's for who typed make, else Python's,
-quoted - and files as they were given, with their paths from the working directory. Makefile says so in CALLER.
+"""The commands and files that messages name.
+
+Commands are quoted as their reader types them: ``make ...`` if make started the process (the Makefile sets CALLER), else
+``python ...``. Paths are relative to the working directory.
 """
 
 import os
@@ -7,57 +9,59 @@ import shlex
 import sys
 from pathlib import Path
 
-from churn.settings.environment import FLOWS, ROOT
+from churn.settings.environment import IN_POD, ROOT
 
 CALLER = "CHURNFLOW_CALLER"
-GIVEN = "CHURNFLOW_GIVEN_"  # and a Config's name: the file that ``--config NAME`` named, told to a run's steps
-FILE, NAME, NUMBER = "FILE", "NAME", "NUMBER"  # in the place of what only the reader knows
+GIVEN = (
+    "CHURNFLOW_GIVEN_"  # prefix of a Config's name: the file given by ``--config NAME``, passed on to the run's steps
+)
+FILE, NAME, NUMBER = "FILE", "NAME", "NUMBER"  # placeholders for what only the reader knows
 
 _DATASETS = ROOT / "config" / "datasets"
 _DESCRIPTION = ("DATASET", "--config", "description", "{description}")
-_LIFECYCLE = ("DATASET", "--dataset", "{DATASET}")
+_OF_DATASET = ("DATASET", "--dataset", "{DATASET}")
 _LISTEN = (("HOST", "--host", "{HOST}"), ("PORT", "--port", "{PORT}"))
-# Target: the script, then what its variables become. A part whose variable (its first word) is not given is left out.
+# Target: its script, then what each variable of make becomes. A part is skipped if its variable (its first word) is not given.
 TARGETS: dict[str, tuple[str, *tuple[tuple[str, ...], ...]]] = {
     "run": (
-        "run.py",
-        ("DATASET", "--dataset", "{DATASET}"),
+        "scripts/run.py",
+        _OF_DATASET,
         ("SOURCE", "--source", "{SOURCE}"),
         ("SETTINGS", "--settings", "{SETTINGS}"),
     ),
-    "data": ("data_flow.py", _DESCRIPTION, ("", "run"), ("SOURCE", "--source", "{SOURCE}")),
+    "data": ("flows/data_flow.py", _DESCRIPTION, ("", "run"), ("SOURCE", "--source", "{SOURCE}")),
     "train": (
-        "train_flow.py",
+        "flows/train_flow.py",
         ("SETTINGS", "--config", "settings", "{SETTINGS}"),
         ("", "run"),
         ("VERSION", "--data-version", "{VERSION}"),
         ("FORCE", "--force"),
     ),
     "dataset": (
-        "data.py",
+        "scripts/data.py",
         ("", "describe", "{SOURCE}", "{NAME}"),
         ("TARGET", "--target", "{TARGET}"),
         ("POSITIVE", "--positive", "{POSITIVE}"),
         ("LEAVE_OUT", "--leave-out", "{LEAVE_OUT}"),
     ),
-    "data-pull": ("data.py", ("", "pull", "{VERSION}"), ("TO", "--to", "{TO}")),
-    "data-diff": ("data.py", ("", "diff", "{A}", "{B}")),
-    "serve": ("serve.py", *_LISTEN, _LIFECYCLE),
-    "mlflow": ("serve.py", ("", "--mlflow"), *_LISTEN),
-    "bento": ("serve.py", ("", "--build"), _LIFECYCLE),
+    "data-pull": ("scripts/data.py", ("", "pull", "{VERSION}"), ("TO", "--to", "{TO}")),
+    "data-diff": ("scripts/data.py", ("", "diff", "{A}", "{B}")),
+    "serve": ("scripts/serve.py", *_LISTEN, _OF_DATASET),
+    "mlflow": ("scripts/serve.py", ("", "--mlflow"), *_LISTEN),
+    "bento": ("scripts/serve.py", ("", "--build"), _OF_DATASET),
     "promote": (
-        "lifecycle.py",
-        _LIFECYCLE,
+        "scripts/models.py",
+        _OF_DATASET,
         ("", "promote", "{VERSION}"),
         ("TO", "--to", "{TO}"),
         ("REASON", "--reason", "{REASON}"),
     ),
-    "rollback": ("lifecycle.py", _LIFECYCLE, ("", "rollback", "--reason", "{REASON}")),
-    "compare": ("lifecycle.py", _LIFECYCLE, ("", "compare", "{A}", "{B}")),
-    "lineage": ("lifecycle.py", _LIFECYCLE, ("", "lineage", "{VERSION}")),
-    "score": ("score_flow.py", _DESCRIPTION, ("", "run"), ("SOURCE", "--source", "{SOURCE}")),
+    "rollback": ("scripts/models.py", _OF_DATASET, ("", "rollback", "--reason", "{REASON}")),
+    "compare": ("scripts/models.py", _OF_DATASET, ("", "compare", "{A}", "{B}")),
+    "lineage": ("scripts/models.py", _OF_DATASET, ("", "lineage", "{VERSION}")),
+    "score": ("flows/score_flow.py", _DESCRIPTION, ("", "run"), ("SOURCE", "--source", "{SOURCE}")),
     "monitor": (
-        "monitor_flow.py",
+        "flows/monitor_flow.py",
         _DESCRIPTION,
         ("", "run"),
         ("ANALYSIS", "--analysis", "{ANALYSIS}"),
@@ -66,38 +70,52 @@ TARGETS: dict[str, tuple[str, *tuple[tuple[str, ...], ...]]] = {
         ("RETRAIN", "--retrain"),
         ("SOURCE", "--source", "{SOURCE}"),
     ),
-    "predict": ("predict.py", ("", "{FILE}"), ("URL", "--url", "{URL}")),
-    "drift-demo": ("drift_demo.py", ("RETRAIN", "--retrain")),
-    "card": ("{FLOW}_flow.py", ("", "card", "view", "{RUN}")),
+    "find": ("scripts/privacy.py", ("DATASET", "--dataset", "{DATASET}"), ("", "find", "{ID}")),
+    "erase": ("scripts/privacy.py", ("DATASET", "--dataset", "{DATASET}"), ("", "erase", "{ID}")),
+    "predict": ("scripts/predict.py", ("", "{FILE}"), ("URL", "--url", "{URL}")),
+    "drift-demo": ("scripts/drift_demo.py", ("RETRAIN", "--retrain")),
+    "deploy": (
+        "flows/deploy_flow.py",
+        _DESCRIPTION,
+        ("", "run"),
+        ("VERSION", "--model-version", "{VERSION}"),
+        ("BENTO", "--bento", "{BENTO}"),
+        ("BREAKING", "--breaking"),
+        ("PORT", "--port", "{PORT}"),
+        ("IMAGE", "--image", "{IMAGE}"),
+    ),
+    "card": ("flows/{FLOW}_flow.py", ("", "card", "view", "{RUN}")),
 }
 
 
 def option(name: str) -> str:
-    """A variable of make, or the option of the same name."""
+    """``name`` as a variable of make, or as the option of the same name."""
     return name.upper().replace("-", "_") if _make() else f"--{name}"
 
 
-INSTEAD: dict[str, str] = {}  # files below config/, and those that this process was given in their place
+INSTEAD: dict[str, str] = {}  # files below config/, and the files this process uses instead of them
 
 
 def settings(file: str) -> str:
-    """Where the reader changes what is in config/``file``."""
+    """The path of the file in use for config/``file``, for a reader who wants to change it."""
     return shown(Path(INSTEAD.get(file, ROOT / "config" / file)))
 
 
 def description(name: str) -> str:
-    """Where the reader describes the data set of that name."""
+    """The path of the file that describes the data set ``name``."""
     return shown(_description_of(name))
 
 
 def _make() -> bool:
-    return os.environ.get(CALLER) == "make"
+    return (
+        IN_POD or os.environ.get(CALLER) == "make"
+    )  # whoever reads a pod's log has the checkout, not the pod's Python
 
 
 def say(target: str, **variables: str) -> str:
-    """The command of make's ``target`` with its ``variables``, those that are empty left out.
+    """The command that runs make's ``target`` with its ``variables``; empty ones are left out.
 
-    ``DATASET`` is a data set's name. It stands for the description that this run was given, if it was given one.
+    ``DATASET`` is the name of a data set; if this run was given a description file, that file takes its place.
     """
     given = {name: value for name, value in variables.items() if value}
     if _make():
@@ -107,12 +125,12 @@ def say(target: str, **variables: str) -> str:
 
 
 def words(target: str, **given: str) -> list[str]:
-    """The same without make: what ``say`` prints, word for word."""
+    """The command without make, as a list of words: what ``say`` prints when make is not the caller."""
     script, *parts = TARGETS[target]
     if "DATASET" in given:
         given |= _described(given["DATASET"])
     chosen = [word.format(**given) for needs, *rest in parts if not needs or needs in given for word in rest]
-    return [python(), shown(FLOWS / script.format(**given)), *chosen]
+    return [python(), shown(ROOT / script.format(**given)), *chosen]
 
 
 def _described(name: str) -> dict[str, str]:
@@ -126,12 +144,12 @@ def _description_of(name: str) -> Path:
 
 
 def python() -> str:
-    """The interpreter as a person types it."""
+    """The path of the interpreter, as ``shown``."""
     return shown(Path(sys.executable))
 
 
 def shown(path: Path) -> str:
-    """``path`` from the working directory, if both are below the root."""
+    """``path`` relative to the working directory if both are inside the repository, else as it is."""
     here = Path.cwd()
     near = path.is_relative_to(ROOT) and here.is_relative_to(ROOT)
     return os.path.relpath(path, here) if near else str(path)

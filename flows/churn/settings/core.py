@@ -1,4 +1,4 @@
-"""Strict, frozen settings read from TOML. An unknown key or a bad value is refused with file, key and reason."""
+"""Strict, frozen settings read from TOML: an unknown key or a bad value is refused, naming file, key and reason."""
 
 import tomllib
 from pathlib import Path
@@ -9,17 +9,20 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 
 class Strict(BaseModel):
-    """Base of every settings model: frozen, no unknown keys, no silent conversion of types."""
+    """Base of every settings model: frozen, no unknown keys, no implicit conversion of types."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
 Model = TypeVar("Model", bound=Strict)
-KINDS = ("generate", "file", "s3", "http", "sql")  # of a [[source]] (see ``settings.data``)
 
 
 def parse(model: type[Model], text: str, file: str | Path) -> Model:
-    """Read TOML ``text`` as ``model``; ``file`` only names it in errors. Raises ChurnError naming file and key."""
+    """Validate TOML ``text`` as ``model``; ``file`` is named in errors.
+
+    Raises:
+        ChurnError: The text is not TOML or not valid, naming file and key.
+    """
     try:
         return check(model, tomllib.loads(text), file)
     except tomllib.TOMLDecodeError as error:
@@ -27,18 +30,26 @@ def parse(model: type[Model], text: str, file: str | Path) -> Model:
 
 
 def load(model: type[Model], file: str | Path) -> Model:
-    """Read ``file`` as ``model``. Raises ChurnError if it is missing, not TOML, or not as the model wants it."""
-    return parse(model, text(Path(file)), file)
+    """Read ``file`` as ``model``.
+
+    Raises:
+        ChurnError: The file is missing, not TOML, or not valid.
+    """
+    return parse(model, read_text(Path(file)), file)
 
 
-def text(file: Path) -> str:
-    """What is in a config file. Raises ChurnError naming those there are, or why it cannot be read."""
+def read_text(file: Path) -> str:
+    """The text of a config file.
+
+    Raises:
+        ChurnError: There is no such file (the message lists the existing ones), or it cannot be read.
+    """
     try:
         return file.read_text(encoding="utf-8")
     except FileNotFoundError as error:
         known = ", ".join(sorted(path.stem for path in file.parent.glob("*.toml"))) or "none"
         if file.parent.name == "datasets":
-            from churn.settings import commands, dataset  # here: a Bento has this module, and not the first of those
+            from churn.settings import commands, dataset  # here: a Bento packs this module but not ``commands``
 
             again = commands.say("dataset", SOURCE=commands.FILE, NAME=dataset.plain(file.stem))
             said = f"{commands.shown(file)}: no such data set; there are: {known}. Describe a new one with: {again}"
@@ -52,7 +63,11 @@ def text(file: Path) -> str:
 
 
 def check(model: type[Model], values: dict[str, Any], file: str | Path) -> Model:
-    """Build ``model`` from ``values``. Raises ChurnError with one line per bad key."""
+    """Validate ``values`` as ``model``; ``file`` is named in errors.
+
+    Raises:
+        ChurnError: A value is not valid; the message has one line per bad key.
+    """
     try:
         return model.model_validate_json(_json(values))
     except ValidationError as error:
@@ -68,8 +83,8 @@ def _json(values: dict[str, Any]) -> str:
 
 
 def _reason(model: type[BaseModel], problem: Any) -> str:
-    # pydantic names the kind of a [[source]] after its number; in the file there is no such key.
-    parts = [str(part) for part in problem["loc"] if not (problem["loc"][0] == "source" and part in KINDS)]
+    # pydantic puts the kind of a [[source]] after its number; the file has no such key.
+    parts = [str(part) for i, part in enumerate(problem["loc"]) if not (i == 2 and problem["loc"][0] == "source")]
     key = ".".join(parts) or "top level"
     if problem["type"] == "extra_forbidden":
         known = ", ".join(sorted(model.model_fields)) if len(problem["loc"]) == 1 else ""

@@ -4,12 +4,15 @@ import re
 from collections.abc import Sequence
 from typing import Annotated, Literal
 
-from churn.settings.core import Strict
-from pydantic import Field, field_validator, model_validator
+from churn.errors import masked
+from churn.settings.core import Strict, check
+from pydantic import Field, ValidationInfo, field_validator, model_validator
+
+EXPANDED_MEGABYTES = 2048  # of a file from anywhere, unless its [[source]] says otherwise
 
 
 class Generate(Strict):
-    """Rows made up from the data set's [generate] table."""
+    """Synthetic rows, drawn from the data set's [generate] table."""
 
     kind: Literal["generate"]
     rows: int = Field(default=10_000, ge=10, le=100_000_000)
@@ -17,55 +20,85 @@ class Generate(Strict):
 
     @property
     def name(self) -> str:
+        """What messages and cards call this source."""
         return f"generated ({self.rows} rows, seed {self.seed})"
 
 
 class _Place(Strict):
-    """What sources outside have in common: ``join`` adds their columns by id instead of their rows; ``retries`` after the
-    first attempt; ``timeout`` in seconds of one connection or pause."""
+    """What all external sources have in common.
+
+    ``join`` adds the source's columns by id instead of its rows; ``retries`` counts the attempts after the first; ``timeout``
+    limits each connection and each wait for data, in seconds.
+    """
 
     join: bool = False
     retries: int = Field(default=3, ge=0, le=20)
     timeout: float = Field(default=30, gt=0)
 
 
-class File(_Place):
-    """A CSV or Parquet file, gzipped or not, or a folder of them."""
+class _Files(_Place):
+    """Sources that are files: ``expanded_megabytes`` is the most that one may take in memory when it is unpacked."""
+
+    expanded_megabytes: int = Field(default=EXPANDED_MEGABYTES, ge=1)
+
+    @property
+    def most_bytes(self) -> int:
+        return self.expanded_megabytes << 20
+
+
+class File(_Files):
+    """A CSV, Excel or Parquet file at ``path``, compressed or not, or a folder of them."""
 
     kind: Literal["file"]
     path: str = Field(min_length=1)
 
     @property
     def name(self) -> str:
+        """What messages and cards call this source."""
         return self.path
 
 
-class S3(_Place):
-    """An object, or with a trailing slash all objects below; endpoint and keys from AWS_* in the environment."""
+class Bucket(_Files):
+    """An object, or all objects below a ``url`` with a trailing slash, in the store of its ``kind``: Amazon's (s3), Google's (gs,
+    extra gs) or Azure's (az, extra az). The environment gives endpoint and keys, as the store's own tools take them.
+    """
 
-    kind: Literal["s3"]
-    url: str = Field(pattern=r"^s3://[^/]+/.+")
+    kind: Literal["s3", "gs", "az"]
+    url: str = Field(pattern=r"^(s3|gs|az)://[^/@]+/.+")
 
     @property
     def name(self) -> str:
         return self.url
 
+    @field_validator("url")
+    @classmethod
+    def _of_its_kind(cls, url: str, info: ValidationInfo) -> str:
+        if "kind" in info.data and not url.startswith(f"{info.data['kind']}://"):
+            raise ValueError(f"the url of kind '{info.data['kind']}' begins with {info.data['kind']}://")
+        return url
 
-class Http(_Place):
-    """A file on a web server. ``bearer`` names the environment variable that holds the token, if one is needed."""
+
+class Http(_Files):
+    """A file of at most ``max_megabytes`` at the ``url`` of a web server. ``bearer`` names the environment variable that holds
+    the token, if one is needed: it is sent to the origin of ``url`` alone. A redirect may lead to ``private_hosts``, but to no
+    other host with a private address.
+    """
 
     kind: Literal["http"]
-    url: str = Field(pattern=r"^https?://[^/@]+(/|$)")
+    url: str = Field(pattern=r"^https?://[^/@?#]+([/?]|$)")
     bearer: str = ""
     max_megabytes: int = Field(default=2048, ge=1)
+    private_hosts: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
-        return self.url
+        return masked(self.url)  # a signed address is a secret
 
 
 class Sql(_Place):
-    """A query to a database. ``${NAME}`` in the SQLAlchemy ``url`` is read from the environment: no password in a file."""
+    """A database query. ``${NAME}`` in the SQLAlchemy ``url`` is read from the environment, as it is: no password in a file, and
+    none that needs %-escapes.
+    """
 
     kind: Literal["sql"]
     url: str = Field(pattern=r"^[a-z0-9+]+://")
@@ -73,36 +106,52 @@ class Sql(_Place):
 
     @property
     def name(self) -> str:
-        return f"{self.url} ({' '.join(self.query.split())[:60]})"
+        return f"{masked(self.url)} ({' '.join(self.query.split())[:60]})"
 
     @field_validator("url")
     @classmethod
     def _no_secret(cls, url: str) -> str:
-        if re.search(r"://[^/@]*:(?!\$\{\w+\}@)[^/@]+@", url):
+        place, _, query = url.partition("://")[2].partition("?")
+        account, at, _ = place.rpartition("@") if not place.startswith("/") else ("", "", "")  # SQLite's is a path
+        secret = re.search(r"(?i)(password|passwd|pwd|secret|token)=(?!\$\{\w+\}(&|$))", query)
+        if secret or (at and not re.fullmatch(r"[^/:@]*(:\$\{\w+\})?", account)):
             raise ValueError("the password does not belong into a file; write ${NAME} and set NAME in the environment")
         return url
 
 
-Source = Annotated[Generate | File | S3 | Http | Sql, Field(discriminator="kind")]
+def place(path: str) -> File | Bucket | Http:
+    """The source that a path of this machine, or an address of s3://, gs://, az:// or https:// names. Raises ChurnError."""
+    scheme, found, _ = path.partition("://")
+    if found and scheme in ("s3", "gs", "az"):
+        return check(Bucket, {"kind": scheme, "url": path}, path)
+    if found and scheme in ("http", "https"):
+        return check(Http, {"kind": "http", "url": path}, masked(path))
+    return File(kind="file", path=path)
+
+
+Source = Annotated[Generate | File | Bucket | Http | Sql, Field(discriminator="kind")]
 
 
 def any_made_up(sources: Sequence[Source]) -> bool:
-    """Whether a source makes its customers up."""
+    """Whether any source is synthetic."""
     return any(source.kind == "generate" for source in sources)
 
 
 class Split(Strict):
-    """Share of the customers (with a time column: of the rows) held out, and the seed that, with the id, draws them."""
+    """The share of customers (with a time column: of rows) held out; ``seed`` and the id decide which."""
 
     holdout: float = Field(default=0.2, gt=0, lt=1)
     seed: int = Field(default=42, ge=0)
 
 
 class Quality(Strict):
-    """Limits the whole table must keep: fewest rows, fewest rows of either class, the usual share of churn (a warning),
-    the largest age of the newest row in days, the largest share of rows that may go to quarantine, and the largest
-    Jensen-Shannon distance of a column from the previous data version. ``stale``, ``leakage`` and ``drifted`` say
-    whether such a finding stops the run, ``unlabelled`` whether rows without an outcome do, or are left out.
+    """Limits that the whole table must keep.
+
+    ``min_rows`` and ``min_class_rows`` are the fewest rows in all and of either class; a share of churners outside
+    ``churn_share`` is a warning; ``max_age_days`` is the largest age of the newest row; ``quarantine`` is the largest share of
+    rows that may be set aside; ``drift`` is the largest Jensen-Shannon distance of a column from the previous data version.
+    ``stale``, ``leakage`` and ``drifted`` say whether such a finding stops the run; ``unlabelled`` says whether rows without
+    an outcome stop it or are dropped.
     """
 
     min_rows: int = Field(default=100, ge=10)
@@ -118,7 +167,7 @@ class Quality(Strict):
 
 
 class Versioning(Strict):
-    """``pointer``: where to write the .dvc file of the newest version, relative to the root (empty: nowhere)."""
+    """Where to write the .dvc file of the newest version, relative to the root (empty ``pointer``: nowhere)."""
 
     pointer: str = ""
 

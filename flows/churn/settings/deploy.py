@@ -1,20 +1,32 @@
-"""How the flows run on a cluster: config/deploy.toml, turned into decorators by ``base``."""
+"""config/deploy.toml: how the flows run on a cluster; ``base`` turns it into decorators."""
 
-from typing import Any
+from typing import Annotated, Any
 
 from churn.settings.core import Strict
 from pydantic import Field, model_validator
 
-_POD = {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
+USER = 10001  # of the images (Dockerfile); Argo's own containers in the pods would be root without it
+_POD = {
+    **{"runAsNonRoot": True, "runAsUser": USER, "runAsGroup": USER, "fsGroup": USER},
+    "seccompProfile": {"type": "RuntimeDefault"},
+}
+ACCOUNTS = {
+    "DeployFlow": "churnflow-deploy"
+}  # the flow that asks Kubernetes for more than the others (argo/base/accounts.yaml)
 _CONTAINER = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
 
 
 def closed(template: dict[str, Any]) -> dict[str, Any]:
-    """A WorkflowTemplate whose pods, Argo's own containers in them too, are not root and may not become it."""
+    """The WorkflowTemplate with pods, Argo's own containers included, that run without root and cannot gain it."""
     spec = template["spec"]
+    flow = template.get("metadata", {}).get("annotations", {}).get("metaflow/flow_name", "")
     accounts = {one["serviceAccountName"] for one in spec["templates"] if one.get("serviceAccountName")}
+    accounts = {ACCOUNTS.get(flow, account) for account in accounts}
+    own = {"serviceAccountName": ACCOUNTS[flow]} if flow in ACCOUNTS else {}
     templates = [
-        {**one, "container": {**one["container"], "securityContext": _CONTAINER}} if one.get("container") else one
+        {**one, **own, "container": {**one["container"], "securityContext": _CONTAINER}}
+        if one.get("container")
+        else one
         for one in spec["templates"]
     ]
     more = {"serviceAccountName": accounts.pop()} if len(accounts) == 1 else {}
@@ -22,7 +34,7 @@ def closed(template: dict[str, Any]) -> dict[str, Any]:
 
 
 class Step(Strict):
-    """What a step gets: CPUs, memory (MB), the minutes after which it is stopped, and how often it is repeated."""
+    """Resources of a step: CPUs, memory (MB), time limit (minutes), and retries."""
 
     cpu: float = Field(default=1, gt=0)
     memory: int = Field(default=2048, ge=256)
@@ -31,7 +43,7 @@ class Step(Strict):
 
 
 class Start(Strict):
-    """What starts a flow: ``schedule`` (cron, in ``timezone``), the ``event`` of that name, or the flows it comes ``after``."""
+    """What starts a flow: ``schedule`` (cron, in ``timezone``), an ``event``, or the end of the flows it comes ``after``."""
 
     schedule: str = Field(default="", pattern=r"^$|^\S+( \S+){4}$")
     timezone: str = "Etc/UTC"
@@ -45,41 +57,62 @@ class Start(Strict):
         return self
 
 
+class Rollout(Strict):
+    """How DeployFlow rolls out, and what new instances may do worse than old ones.
+
+    An instance has ``ready_seconds`` to get ready. New ones are watched beside old ones for ``watch_seconds``, with the
+    ``canary`` share of the requests and then those of ``steps``. Allowed are 99 of 100 answers within ``p99_ms``, ``slower``
+    times the old median latency, ``error_share`` more failures, and a Jensen-Shannon ``distance`` between the answers.
+    """
+
+    p99_ms: int = Field(default=250, ge=1)
+    ready_seconds: int = Field(default=120, ge=1)
+    watch_seconds: float = Field(default=20, gt=0)
+    canary: float = Field(default=0.1, gt=0, le=1)
+    steps: tuple[Annotated[float, Field(gt=0, le=1)], ...] = (0.5,)
+    error_share: float = Field(default=0.01, ge=0, le=1)
+    slower: float = Field(default=3.0, ge=1)
+    distance: float = Field(default=0.3, gt=0, le=1)
+
+
 class Deploy(Strict):
-    """config/deploy.toml: ``default`` for every step, ``step`` for those that need something else, ``start`` by flow."""
+    """config/deploy.toml: ``default`` resources, those of each ``step`` that differs, ``start`` by flow, ``deploy`` for
+    DeployFlow.
+    """
 
     project: str = Field(default="churnflow", pattern=r"^[a-z][a-z0-9_]{0,44}$")
     retry_minutes: int = Field(default=1, ge=0)
     default: Step = Step()
     step: dict[str, Step] = {}
     start: dict[str, Start] = {}
+    deploy: Rollout = Rollout()
 
     def at(self, step: str) -> Step:
-        """What a step gets: its own table over the default, key by key."""
+        """The resources of ``step``: its own table over the default, key by key."""
         own = self.step.get(step)
         return self.default.model_copy(update=own.model_dump(exclude_unset=True)) if own else self.default
 
     def decorators(self, step: str, on_cluster: bool) -> list[tuple[str, dict[str, Any]]]:
-        """Metaflow's decorators for a step, with their options.
+        """Names and options of Metaflow's decorators for a step.
 
-        Only a cluster repeats steps: on a laptop a message about your data would just come three times.
+        Steps are retried on a cluster only: on a laptop, an error in the data would just be reported three times.
         """
-        found = self.at(step)
-        retry = ("retry", {"times": found.retries, "minutes_between_retries": self.retry_minutes})
+        resources = self.at(step)
+        retry = ("retry", {"times": resources.retries, "minutes_between_retries": self.retry_minutes})
         return [
-            ("resources", {"cpu": found.cpu, "memory": found.memory}),
-            ("timeout", {"minutes": found.minutes}),
+            ("resources", {"cpu": resources.cpu, "memory": resources.memory}),
+            ("timeout", {"minutes": resources.minutes}),
             *([retry] if on_cluster else []),
         ]
 
     def starters(self, flow: str) -> list[tuple[str, dict[str, Any]]]:
-        """Metaflow's decorators for a flow's project and what starts it, with their options."""
+        """Names and options of Metaflow's decorators for a flow: its project and what starts it."""
         own = self.start.get(flow, Start())
-        found: list[tuple[str, dict[str, Any]]] = [("project", {"name": self.project})]
+        decorators: list[tuple[str, dict[str, Any]]] = [("project", {"name": self.project})]
         if own.schedule:
-            found.append(("schedule", {"cron": own.schedule, "timezone": own.timezone}))
+            decorators.append(("schedule", {"cron": own.schedule, "timezone": own.timezone}))
         if own.event:
-            found.append(("trigger", {"event": own.event}))
+            decorators.append(("trigger", {"event": own.event}))
         if own.after:
-            found.append(("trigger_on_finish", {"flows": list(own.after)}))
-        return found
+            decorators.append(("trigger_on_finish", {"flows": list(own.after)}))
+        return decorators

@@ -1,4 +1,4 @@
-"""config/monitor.toml: how the prediction log is cut into windows, and when a window is a reason to act."""
+"""config/monitor.toml: how the prediction log is divided into windows, and which findings raise an alert."""
 
 from typing import Literal
 
@@ -8,11 +8,11 @@ from pydantic import Field, model_validator
 Numeric = Literal["kolmogorov_smirnov", "jensen_shannon", "wasserstein"]
 Categorical = Literal["jensen_shannon", "chi2"]
 Method = Literal["kolmogorov_smirnov", "jensen_shannon", "wasserstein", "chi2"]
-Score = Literal["roc_auc", "f1", "accuracy"]
+Metric = Literal["roc_auc", "f1", "accuracy"]
 
 
-class Window(Strict):
-    """The ``last`` windows of ``days`` each (those before now), or of ``rows`` each (the newest)."""
+class WindowSize(Strict):
+    """The ``last`` windows to compare: of ``days`` each, up to now, or of ``rows`` each, the newest."""
 
     days: float | None = Field(default=None, gt=0)
     rows: int | None = Field(default=None, ge=10)
@@ -20,7 +20,7 @@ class Window(Strict):
     min_rows: int = Field(default=300, ge=30)
 
     @model_validator(mode="after")
-    def _one_size(self) -> "Window":
+    def _one_size(self) -> "WindowSize":
         if (self.days is None) == (self.rows is None):
             raise ValueError("[window] needs either 'days' or 'rows'")
         if self.rows is not None and self.rows < self.min_rows:
@@ -29,8 +29,11 @@ class Window(Strict):
 
 
 class Drift(Strict):
-    """Which distances are taken, and from where on they are drift (see ``drift_thresholds``): ``false_alarms`` is the share
-    of unchanged windows in which any column may be flagged, ``least`` what matters at all, ``threshold`` overrides both."""
+    """Which drift methods are used, and their thresholds (see ``drift_thresholds``).
+
+    ``false_alarms`` is the share of windows without drift in which any column may be flagged; ``least`` is the smallest
+    distance that matters, by method; ``threshold`` sets thresholds by column and method, and overrides both.
+    """
 
     numeric: tuple[Numeric, ...] = Field(default=("kolmogorov_smirnov", "wasserstein"), min_length=1)
     categorical: tuple[Categorical, ...] = Field(default=("jensen_shannon", "chi2"), min_length=1)
@@ -44,16 +47,18 @@ class Drift(Strict):
 
 
 class Performance(Strict):
-    """Falls that matter. Outcomes are looked up for the predictions of the last ``label_days``, and judged from
-    ``min_labels`` on."""
+    """The drops in performance that matter, by metric.
 
-    drop: dict[Score, float] = {"roc_auc": 0.03}
+    Outcomes are looked up for the predictions of the last ``label_days`` and evaluated once there are ``min_labels``.
+    """
+
+    drop: dict[Metric, float] = {"roc_auc": 0.03}
     label_days: int = Field(default=90, ge=1)
     min_labels: int = Field(default=200, ge=50)
 
 
 class Alert(Strict):
-    """``violations`` of the last windows, the newest among them, are an alert."""
+    """How many of the last windows, the newest included, must violate a threshold to raise an alert."""
 
     violations: int = Field(default=2, ge=1)
 
@@ -61,7 +66,7 @@ class Alert(Strict):
 class MonitorConfig(Strict):
     """config/monitor.toml."""
 
-    window: Window
+    window: WindowSize
     alert: Alert = Alert()
     drift: Drift = Drift()
     performance: Performance = Performance()

@@ -6,9 +6,11 @@ from pydantic import Field
 
 
 class Score(Strict):
-    """[score] of config/score.toml. ``shard_rows`` customers are scored by one branch; the first ``explained`` of the list
-    get ``reasons`` reasons each; a larger share of rows with errors than ``quarantine`` stops the run; ``log`` says
-    whether real customers' predictions go to the prediction log."""
+    """The table [score] of config/score.toml.
+
+    Each branch scores ``shard_rows`` customers; the first ``explained`` of the ranking get ``reasons`` reasons each; a share
+    of invalid rows above ``quarantine`` stops the run; ``log`` says whether predictions for real customers are logged.
+    """
 
     shard_rows: int = Field(default=100_000, ge=1)
     explained: int = Field(default=500, ge=0)

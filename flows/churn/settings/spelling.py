@@ -1,4 +1,4 @@
-"""How a level may be spelled: cells that differ only in case or in blanks mean the same level."""
+"""How a level may be spelled: values that differ only in case or blanks mean the same level."""
 
 import unicodedata
 from collections.abc import Mapping
@@ -9,26 +9,25 @@ INVISIBLE = dict.fromkeys(map(ord, _NO_WIDTH), " ")
 
 
 def tidy(text: str) -> str:
-    """``text`` with one blank for each run of blanks, of whatever kind, and none around it."""
+    """``text`` stripped, with one blank for each run of blanks of any kind."""
     if not text.isascii():
         text = unicodedata.normalize("NFC", text).translate(INVISIBLE)
     return " ".join(text.split())
 
 
 def fold(text: str) -> str:
-    """``tidy`` text without its case: 'YES ' and 'yes' are alike."""
+    """``tidy`` text, case-folded: 'YES ' and 'yes' are alike."""
     return tidy(text).casefold()
 
 
 class Spellings:
     """The levels of one column by their spellings.
 
-    ``known`` maps spellings to levels. A spelling is matched by its ``fold``, unless two that mean different levels differ
-    in nothing else: then exactly. Of an ``unknown`` one the fold is the level where ``fold_unknown`` says so, else it is
-    kept as it is written.
+    A spelling is matched by its ``fold``, unless two spellings of different levels have the same fold: then exactly.
     """
 
     def __init__(self, known: Mapping[str, str], fold_unknown: bool = False) -> None:
+        """``known`` maps spellings to levels; an unknown spelling becomes its fold if ``fold_unknown``, else stays."""
         self._known = {fold(text): level for text, level in known.items()}
         self._exact = clashes(known)
         if self._exact:

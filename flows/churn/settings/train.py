@@ -1,4 +1,4 @@
-"""config/train.toml: model families and their search, the gate, what a customer is worth, and promotion."""
+"""config/train.toml: model families and their search, the gate, the value of a customer, and promotion."""
 
 from typing import Literal
 
@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 
 
 class Range(Strict):
-    """A search range: ``low`` to ``high`` (inclusive for integers), on a log scale if ``log``."""
+    """A search range from ``low`` to ``high``, on a log scale if ``log``; inclusive and in whole numbers if ``integer``."""
 
     low: float
     high: float
@@ -25,11 +25,11 @@ Choice = str | int | float | bool
 Value = Choice | None
 
 
-BLEND = "blend"  # the name of the mean of several families on the leaderboard
+BLEND = "blend"  # the leaderboard's name for the mean of several families
 
 
 class Family(Strict):
-    """A model family: an estimator's import path, its fixed parameters, and the space that is searched."""
+    """A model family: the import path of an estimator, its fixed parameters, and its search space."""
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
     estimator: str = Field(pattern=r"^[\w.]+\.\w+$")
@@ -41,9 +41,11 @@ class Family(Strict):
 
 
 class Search(Strict):
-    """What all families share: the folds (see ``folds``, the same for all), the seed, the metric that decides, and how
-    the search runs. ``seconds`` is each family's time budget; ``cpus`` what one family's step may use (0: the machine's
-    share); ``backend`` is joblib's. With ``blend`` the mean of several families may win (see ``selection.blend``)."""
+    """What the searches of all families share: the folds (see ``folds``), the seed, the deciding metric, and how they run.
+
+    ``seconds`` is the time budget of each family; ``cpus`` is what the step of one family may use (0: its share of the
+    machine); ``backend`` is joblib's. With ``blend``, the mean of several families may win (see ``selection.blend``).
+    """
 
     folds: int = Field(default=5, ge=2)
     seed: int = Field(default=42, ge=0)
@@ -57,11 +59,12 @@ class Search(Strict):
 
 
 class Worth(Strict):
-    """What keeping a customer is worth: ``margin`` in money, or ``margin_column`` (money a month) times ``horizon`` (months),
-    and then ``margin`` only where that is missing (by default the median of the training rows).
+    """What a retained customer is worth, and what retaining one costs, in one currency.
 
-    ``contact_cost`` is paid for everyone contacted, ``offer_cost`` for everyone who takes the offer, ``success_rate`` is
-    the share of contacted churners who stay. ``budget`` is the share of customers that can be contacted, for the report.
+    The worth is ``margin``, or ``margin_column`` (money per month) times ``horizon`` (months); then ``margin`` stands in only
+    where the column is missing (default: the median of the training rows). Every contact costs ``contact_cost``, every
+    accepted offer ``offer_cost``; ``success_rate`` is the share of contacted churners who stay. ``budget`` is the share of
+    customers that can be contacted, for the report.
     """
 
     contact_cost: float = Field(ge=0)
@@ -80,9 +83,12 @@ class Worth(Strict):
 
 
 class Slices(Strict):
-    """Groups are judged on their own from ``min_rows`` customers and ``min_class_rows`` of each outcome. A score that is
-    worse than the whole's by more than ``gap`` is a warning; one surely below ``least`` closes the gate: the better end of
-    its 99 % interval (see ``scores.interval``) decides."""
+    """When a group of customers (a slice) is evaluated on its own, and what it must reach.
+
+    A group needs ``min_rows`` customers and ``min_class_rows`` of each outcome. A score worse than that of all customers by
+    more than ``gap`` is a warning; one certainly worse than ``least``, by the better end of its 99 % interval (see
+    ``metrics.interval``), fails the gate.
+    """
 
     min_rows: int = Field(default=50, ge=1)
     min_class_rows: int = Field(default=20, ge=1)
@@ -91,9 +97,12 @@ class Slices(Strict):
 
 
 class Promotion(Strict):
-    """The challenger replaces the champion if a gain of holdout ROC-AUC above ``margin`` is certain by ``confidence``, or
-    by more where the same customers have been looked at before (see ``comparison.needed``). The interval shown is of
-    ``resamples`` paired bootstrap samples."""
+    """When the challenger replaces the champion.
+
+    It does if its holdout ROC-AUC is higher by more than ``margin`` with the given ``confidence``, or a higher one if the same
+    holdout has been used before (see ``holdout_looks``). The interval reported is from ``resamples`` paired
+    bootstrap samples.
+    """
 
     margin: float = Field(default=0.0, ge=0, lt=1)
     confidence: float = Field(default=0.95, gt=0.5, lt=1)
@@ -101,7 +110,7 @@ class Promotion(Strict):
 
 
 class TrainConfig(Strict):
-    """config/train.toml. ``leakage`` is the ROC-AUC that no column alone may exceed."""
+    """config/train.toml; ``leakage`` is the ROC-AUC that no single column may exceed."""
 
     experiment: str = "churn"
     leakage: float = Field(default=0.98, gt=0.5, le=1)

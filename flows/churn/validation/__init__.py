@@ -1,5 +1,5 @@
-"""Whether a table may be used: checks with their remedies, the profile, and what DataFlow does with its sources.
+"""Whether a table may be used: checks with their remedies, the profile, and the ingestion of sources by DataFlow.
 
-Owns the checks (``schema`` has pandera's, ``validation`` those of the whole table), leakage, and rows left out. Imports data
-and below. A new check goes into ``validation`` or ``schema``, its way out into ``remedies``.
+Owns the checks (``schema`` has those by pandera, ``validation`` those of the whole table), leakage, and rows left out. Imports
+data and below. A new check goes into ``validation`` or ``schema``, its remedy into ``remedies``.
 """

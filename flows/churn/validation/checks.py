@@ -1,4 +1,4 @@
-"""What a check of a table says, and the report of all of them."""
+"""The result of one check of a table, and the report of all checks."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
@@ -16,7 +16,7 @@ Severity = Literal["error", "warning"]
 
 @dataclass(frozen=True)
 class Check:
-    """One thing that was looked at: ``failed`` of ``total`` values did not keep the rule. Errors stop the run."""
+    """The result of one check: ``failed`` of ``total`` values break the rule. Errors stop the run."""
 
     column: str
     rule: str
@@ -28,9 +28,11 @@ class Check:
 
     @property
     def passed(self) -> bool:
+        """Whether every value keeps the rule."""
         return self.failed == 0
 
     def __str__(self) -> str:
+        """The result in one line, with examples and the remedy."""
         such = f": {', '.join(self.examples)}" if self.examples else ""
         return (
             f"column '{self.column}': {self.rule}; {self.failed} of {self.total} failed{such}. {self.remedy}".rstrip()
@@ -39,8 +41,10 @@ class Check:
 
 @dataclass(frozen=True)
 class Report:
-    """Every check of one table of ``rows`` rows, of which ``set_aside`` went to quarantine; further rows were ``left_out`` (in
-    words, with their counts), as they are no examples (see ``exclusions``)."""
+    """All checks of a table of ``rows`` rows, ``set_aside`` of which are in quarantine.
+
+    ``left_out`` says, in words with counts, which further rows were left out (see ``exclusions``).
+    """
 
     checks: tuple[Check, ...]
     rows: int
@@ -49,31 +53,37 @@ class Report:
 
     @property
     def score(self) -> float:
-        """Data quality score in 0..1: the mean over all checks of the share of values that kept the rule.
+        """The data quality score in 0..1: the share of values that keep the rule, averaged over all checks.
 
-        score = (1/k) * sum over the k checks of (1 - failed / total); 1 means that every value kept every rule.
+        For k checks it is (1/k) * sum(1 - failed / total); 1 means that every value keeps every rule.
         """
         return sum(1 - c.failed / max(c.total, 1) for c in self.checks) / max(len(self.checks), 1)
 
     @property
     def errors(self) -> tuple[Check, ...]:
+        """The failed checks that stop the run."""
         return tuple(c for c in self.checks if not c.passed and c.severity == "error")
 
     @property
     def warnings(self) -> tuple[Check, ...]:
+        """The failed checks that do not stop the run."""
         return tuple(c for c in self.checks if not c.passed and c.severity == "warning")
 
     def require(self, source: str) -> "Report":
-        """Itself, if no check of severity error failed; else ChurnError with a line per failed check."""
+        """The report itself, if it has no errors.
+
+        Raises:
+            ChurnError: It has; the message names ``source`` and has one line per failed check.
+        """
         if self.errors:
             lines = "\n".join(f"  {check}" for check in self.errors)
             raise ChurnError(f"{source}: {len(self.errors)} of {len(self.checks)} checks failed\n{lines}")
         return self
 
 
-Found = list[tuple[Check, np.ndarray]]  # a check and the positions of the rows that failed it
+Failures = list[tuple[Check, np.ndarray]]  # a check, and the positions of the rows that fail it
 
 
-def shown(values: "pd.Series", numbers: np.ndarray) -> tuple[str, ...]:
-    """The first ``values`` with the numbers of their rows, which count from 1, without the header."""
+def example_values(values: "pd.Series", numbers: np.ndarray) -> tuple[str, ...]:
+    """``values`` with the ``numbers`` of their rows, which count from 1, without the header."""
     return tuple(f"{value!r} in row {row}" for value, row in zip(values.tolist(), numbers.tolist(), strict=False))

@@ -1,4 +1,4 @@
-"""Rows that are no examples and are left out before anything is checked, each kind counted: header lines, no outcome."""
+"""Rows that are left out before any check, and counted: repeated header lines, and rows without an outcome."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -19,8 +19,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Kept:
-    """The rows that stay, their ``numbers`` (n,) in the source (from 1, without the header), a check for each kind of row that
-    was looked for, and what was ``left_out``, in words with its count."""
+    """The rows that stay.
+
+    ``numbers`` (shape (n,)) are their row numbers in the source, from 1, without the header; ``checks`` has one for each kind of
+    row looked for; ``left_out`` says in words what was left out, with counts.
+    """
 
     frame: "pd.DataFrame"
     numbers: np.ndarray
@@ -29,24 +32,27 @@ class Kept:
 
 
 def exclude(frame: "pd.DataFrame", dataset: Dataset, limits: Quality | None = None) -> Kept:
-    """``frame`` without repeated header lines and, where it has the target's column, without rows whose outcome is missing or
-    one of ``leave_out``. Raises ChurnError if no row has an outcome."""
+    """Leave out repeated header lines and, if there is a target column, rows whose outcome is missing or in ``leave_out``.
+
+    Raises:
+        ChurnError: No row has an outcome.
+    """
     headers = header_lines(frame)
-    found = [
+    kinds = [
         (_check("(table)", "repeats no header line", headers, "They are left out."), "repeated header lines", headers)
     ]
     if dataset.target in frame:
-        found += _without_outcome(frame[dataset.target], headers, dataset, limits)
-    gone = np.any([rows for _, _, rows in found], axis=0)
+        kinds += _without_outcome(frame[dataset.target], headers, dataset, limits)
+    gone = np.any([rows for _, _, rows in kinds], axis=0)
     if len(frame) and gone.all():
         raise ChurnError(
             f"column '{dataset.target}': none of the {len(frame)} rows says whether the customer left; "
             "give customers whose outcome is known, or another column the role 'target'"
         )
-    words = tuple(f"{what} ({check.failed:,})" for check, what, _ in found if not check.passed)
+    words = tuple(f"{what} ({check.failed:,})" for check, what, _ in kinds if not check.passed)
     numbers = np.flatnonzero(~gone) + 1
     rows = frame[~gone].reset_index(drop=True) if gone.any() else frame
-    return Kept(rows, numbers, tuple(check for check, _, _ in found), words)
+    return Kept(rows, numbers, tuple(check for check, _, _ in kinds), words)
 
 
 def _without_outcome(
@@ -57,16 +63,16 @@ def _without_outcome(
     unlabelled = outcomes.isna().to_numpy() & ~headers
     severity: Severity = "error" if limits is not None and limits.unlabelled == "error" else "warning"
     check = _check(name, "says whether the customer left", unlabelled, _decide(severity), severity)
-    found = [(check, "rows without an outcome", unlabelled)]
+    kinds = [(check, "rows without an outcome", unlabelled)]
     if out:
         rows, listed = left_out(outcomes, dataset).to_numpy(), " or ".join(map(repr, out))
         remedy = f"They are left out, as leave_out in {commands.description(dataset.name)} says."
-        found.append((_check(name, f"is not {listed}", rows, remedy), f"rows of {listed}", rows))
-    return found
+        kinds.append((_check(name, f"is not {listed}", rows, remedy), f"rows of {listed}", rows))
+    return kinds
 
 
 def left_out(outcomes: "pd.Series", dataset: Dataset) -> "pd.Series":
-    """Which outcomes (text) are those of ``leave_out``, in any spelling."""
+    """Which ``outcomes`` (text) are in ``leave_out``, in any spelling."""
     words = set(map(fold, dataset.columns[dataset.target].leave_out))
     return outcomes.isin([text for text in outcomes.dropna().unique() if fold(text) in words])
 

@@ -1,4 +1,4 @@
-"""What DataFlow does with its sources, put together: combine, check, compare with the last version, set aside, store."""
+"""The steps of DataFlow: combine its sources, check them, compare them with the last version, quarantine, save."""
 
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -13,11 +13,11 @@ from churn.errors import ChurnError
 from churn.settings import commands
 from churn.settings.data import Quality, Source, Split, Versioning
 from churn.settings.dataset import Dataset
-from churn.settings.environment import ROOT, STATE
+from churn.settings.environment import ROOT, STATE, private
 from churn.validation import profile, validation
 from churn.validation.checks import Report
 from churn.validation.profile import Profile
-from churn.validation.sorted_columns import Columns
+from churn.validation.sorted_columns import SortedColumns
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,14 +25,17 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Intake:
-    """The checked customers, also as they are ``stored`` (Parquet bytes, written while this is looked at); ``distances`` says how
-    far each column is from the previous version, if there is one; ``notes`` how the files were read."""
+class Ingested:
+    """The checked customers of all sources.
+
+    ``stored`` are the Parquet bytes of ``table``, which a thread writes meanwhile; ``distances`` are those of the columns from
+    the ``previous`` version, if there is one; ``notes`` say how the files were read.
+    """
 
     table: "pd.DataFrame"
     stored: Future[bytes]
     quarantine: "pd.DataFrame"
-    columns: Columns
+    columns: SortedColumns
     report: Report
     profile: Profile
     distances: dict[str, float]
@@ -42,45 +45,64 @@ class Intake:
 
     @property
     def profile_json(self) -> str:
-        """The profile as a later run reads it."""
+        """The profile in the form that later runs read."""
         return profile.text(self.profile)
 
 
-def check(
+def ingest(
     origins: Sequence[Source], parts: Sequence[Rows], dataset: Dataset, limits: Quality, previous: Profile | None
-) -> Intake:
-    """One table of all sources, typed and checked, also against the profile of the previous data version."""
+) -> Ingested:
+    """Combine, type and check all sources, also against the profile of the previous data version.
+
+    ``parts`` are the rows of the ``origins``, in the same order.
+    """
     given, notes = zip(*parts, strict=True)
     origin = ", ".join(source.name for source in origins)
-    found = validation.validate(sources.combine(origins, given, dataset), dataset, limits, origin)
-    stored = ThreadPoolExecutor(1).submit(tables.to_bytes, found.table)
-    distances = profile.distances(previous, found.table, found.columns) if previous else {}
-    report = replace(found.report, checks=(*found.report.checks, *profile.drift_checks(distances, dataset, limits)))
-    now = profile.profile(found.table, dataset, found.columns)
-    return Intake(
-        found.table, stored, found.quarantine, found.columns, report, now, distances, previous, origin, sum(notes, ())
+    validated = validation.validate(sources.combine(origins, given, dataset), dataset, limits, origin)
+    stored = ThreadPoolExecutor(1).submit(tables.to_bytes, validated.table)
+    distances = profile.distances(previous, validated.table, validated.columns) if previous else {}
+    report = replace(
+        validated.report, checks=(*validated.report.checks, *profile.drift_checks(distances, dataset, limits))
+    )
+    now = profile.profile(validated.table, dataset, validated.columns)
+    return Ingested(
+        validated.table,
+        stored,
+        validated.quarantine,
+        validated.columns,
+        report,
+        now,
+        distances,
+        previous,
+        origin,
+        sum(notes, ()),
     )
 
 
-def set_aside(found: Intake, name: str) -> tuple[str, list[str]]:
-    """The ``quarantine`` of rows that passed as a whole; nothing if the run stops anyway."""
-    return ("", []) if found.report.errors else quarantine(found.quarantine, name)
+def set_aside(ingested: Ingested, name: str) -> tuple[str, list[str]]:
+    """``quarantine`` the rows with errors, unless the run stops anyway."""
+    return ("", []) if ingested.report.errors else quarantine(ingested.quarantine, name)
 
 
 def quarantine(rows: "pd.DataFrame", name: str) -> tuple[str, list[str]]:
-    """``rows`` as CSV text (empty: none), also written to the local state as quarantine/NAME.csv, and notes that say so."""
+    """Write ``rows`` as quarantine/NAME.csv to the local state.
+
+    Returns:
+        The CSV text, empty without rows, and notes that name the file.
+    """
     if rows.empty:
         return "", []
     text = rows.to_csv(index=False)
     path = STATE / "quarantine" / f"{name}.csv"
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8")
+    with open(path, "w", encoding="utf-8", opener=private) as file:
+        file.write(text)
     return text, [f"{len(rows):,} row{'s' * (len(rows) > 1)} with errors set aside, with the reasons: {path}"]
 
 
-def prepare(table: bytes, dataset: Dataset, settings: Split) -> "tuple[bytes, np.ndarray, tuple[int, int]]":
-    """The derived features of n customers (Parquet bytes), the side each is on (int8, (n,)), and how many are on either."""
-    with ThreadPoolExecutor(1) as aside:  # what takes time there lets others run
+def derive_and_split(table: bytes, dataset: Dataset, settings: Split) -> "tuple[bytes, np.ndarray, tuple[int, int]]":
+    """The derived features of n customers (Parquet bytes), the side of each (int8, shape (n,)), and the size of each side."""
+    with ThreadPoolExecutor(1) as aside:  # hashing releases the GIL
         drawn = aside.submit(_split, table, dataset, settings)
         derived = tables.to_bytes(features.derived(dataset, tables.typed(table, dataset, dataset.used)))
         sides = drawn.result()
@@ -91,10 +113,16 @@ def _split(table: bytes, dataset: Dataset, settings: Split) -> "np.ndarray":
     return split.sides(tables.typed(table, dataset, split.columns(dataset)), dataset, settings)
 
 
-def store(
+def save(
     table: bytes, derived: bytes, sides: "np.ndarray", dataset: Dataset, made_up: bool, settings: Versioning
 ) -> snapshots.Saved:
-    """Version the table and its derived features, split in two; write the .dvc pointer if ``settings`` say where."""
+    """Save the table and its derived features, split in two, as a data version.
+
+    Writes the .dvc pointer too if ``settings`` say where.
+
+    Raises:
+        ChurnError: The pointer cannot be written.
+    """
     train, holdout = tables.side_by_side([table, derived], [sides == side for side in (TRAIN, HOLDOUT)], dataset)
     boundary = None
     if dataset.time is not None:
@@ -109,10 +137,10 @@ def store(
     return saved
 
 
-def ending(saved: snapshots.Saved, rows: tuple[int, int], unused: int, made_up: bool, left_out: Sequence[str]) -> str:
-    """What DataFlow ends with: the version, and where every row is."""
+def summary(saved: snapshots.Saved, rows: tuple[int, int], unused: int, made_up: bool, left_out: Sequence[str]) -> str:
+    """The last line of a DataFlow run: the data version, and what became of the rows."""
     kind = "made-up rows" if made_up else "rows"
-    rest = [f"{unused} in neither: other moments of the same customers"] * bool(unused)
+    rest = [f"{unused} in neither: other times of the same customers"] * bool(unused)
     out = f"; left out: {', '.join(left_out)}" if left_out else ""
     parts = ", ".join([f"{rows[0]} {kind} to train", f"{rows[1]} held out", *rest])
     return f"Data version {saved.version} ({saved}): {parts}{out}"

@@ -1,4 +1,4 @@
-"""A small description of a table's columns, kept with each run: the card shows it and the next version is compared with it."""
+"""A summary of the columns of a table, kept with each run: its card shows it, and the next version is compared with it."""
 
 import json
 from collections.abc import Iterable
@@ -13,7 +13,7 @@ from churn.settings.data import Quality
 from churn.settings.dataset import Dataset
 from churn.validation import remedies
 from churn.validation.checks import Check
-from churn.validation.sorted_columns import Columns, counted, quantiles
+from churn.validation.sorted_columns import SortedColumns, histogram, quantiles
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,9 +24,12 @@ BINS, LEVELS = 20, 100
 
 
 @dataclass(frozen=True)
-class Column:
-    """One column: ``edges`` (numbers) or ``levels`` (categories) with the share of all rows in each bin; then the share
-    in any other level and the share that is missing. The shares add up to 1."""
+class ColumnProfile:
+    """The distribution of one column.
+
+    ``shares`` are the shares of rows in each bin between ``edges`` (numbers) or in each of ``levels`` (categories), then the
+    share in any other level and the share missing; they add up to 1.
+    """
 
     missing: float
     distinct: int
@@ -40,66 +43,70 @@ class Profile:
     """The features and the target of one table."""
 
     rows: int
-    columns: dict[str, Column]
+    columns: dict[str, ColumnProfile]
 
 
-def profile(frame: "pd.DataFrame", dataset: Dataset, columns: Columns) -> Profile:
+def profile(frame: "pd.DataFrame", dataset: Dataset, columns: SortedColumns) -> Profile:
     """Profile the features and the target of a typed table; ``columns`` are its own."""
     names = [name for name in (*dataset.raw, dataset.target) if name in frame]
     return Profile(len(frame), {name: _column(name, frame[name], columns) for name in names})
 
 
-def text(found: Profile) -> str:
-    """``found`` as it is kept with a run: JSON of format FORMAT."""
-    return json.dumps(format_version.stamped(asdict(found), FORMAT))
+def text(summary: Profile) -> str:
+    """The profile as a run keeps it: JSON of format FORMAT."""
+    return json.dumps(format_version.stamped(asdict(summary), FORMAT))
 
 
 def read(kept: str) -> Profile:
-    """What ``text`` wrote. Raises ChurnError if a newer release did."""
-    found = format_version.opened(json.loads(kept), FORMAT, "profile of the previous data version")
+    """Read the JSON that ``text`` wrote.
+
+    Raises:
+        ChurnError: A newer release wrote it.
+    """
+    content = format_version.opened(json.loads(kept), FORMAT, "profile of the previous data version")
     columns = {
-        name: Column(c["missing"], c["distinct"], tuple(c["edges"]), tuple(c["levels"]), tuple(c["shares"]))
-        for name, c in found["columns"].items()
+        name: ColumnProfile(c["missing"], c["distinct"], tuple(c["edges"]), tuple(c["levels"]), tuple(c["shares"]))
+        for name, c in content["columns"].items()
     }
-    return Profile(found["rows"], columns)
+    return Profile(content["rows"], columns)
 
 
 def of(snapshot: "Snapshot") -> Profile:
-    """The profile of a data version whose run kept none that can be read."""
+    """The profile of a data version, for a run that kept none that can be read."""
     import pandas as pd
 
     dataset, both = snapshot.dataset, pd.concat([snapshot.train, snapshot.holdout], ignore_index=True)
     table, _ = casting.cast(both[[name for name in both if name in dataset.columns]], dataset)
-    return profile(table, dataset, Columns(table, np.zeros(len(table), dtype=bool)))
+    return profile(table, dataset, SortedColumns(table, np.zeros(len(table), dtype=bool)))
 
 
-def _column(name: str, values: "pd.Series", columns: Columns) -> Column:
+def _column(name: str, values: "pd.Series", columns: SortedColumns) -> ColumnProfile:
     if values.dtype.kind in "iuf":
         present = columns[name].both
         edges = tuple(np.unique(quantiles(present, np.linspace(0, 1, BINS + 1))).tolist()) if len(present) else (0.0,)
         distinct = int(np.count_nonzero(np.diff(present))) + bool(len(present))
         shares = _shares_of_numbers(present, len(values), edges)
-        return Column(shares[-1], distinct, edges, (), shares)
+        return ColumnProfile(shares[-1], distinct, edges, (), shares)
     counts = columns.counts(name)
     levels = tuple(str(level) for level in counts.index[:LEVELS])
     shares = _shares_of_levels(counts, len(values), levels)
-    return Column(shares[-1], len(counts), (), levels, shares)
+    return ColumnProfile(shares[-1], len(counts), (), levels, shares)
 
 
 def _shares_of_numbers(present: np.ndarray, rows: int, edges: tuple[float, ...]) -> tuple[float, ...]:
-    counts = (*counted(present, edges).tolist(), 0, rows - len(present))
+    counts = (*histogram(present, edges).tolist(), 0, rows - len(present))
     return tuple(count / max(rows, 1) for count in counts)
 
 
-def _shares_of_levels(found: "pd.Series", rows: int, levels: tuple[str, ...]) -> tuple[float, ...]:
-    counts, present = [int(found.get(level, 0)) for level in levels], int(found.sum())
+def _shares_of_levels(frequencies: "pd.Series", rows: int, levels: tuple[str, ...]) -> tuple[float, ...]:
+    counts, present = [int(frequencies.get(level, 0)) for level in levels], int(frequencies.sum())
     return tuple(count / max(rows, 1) for count in (*counts, present - sum(counts), rows - present))
 
 
-def distances(before: Profile, frame: "pd.DataFrame", columns: Columns) -> dict[str, float]:
-    """Jensen-Shannon distance (base 2, 0..1; Lin 1991) of each column from how it was, missing cells counted as a value."""
+def distances(before: Profile, frame: "pd.DataFrame", columns: SortedColumns) -> dict[str, float]:
+    """Jensen-Shannon distance (base 2, 0..1; Lin 1991) of each column from its profile; missing counts as a value."""
 
-    def shares(name: str, column: Column) -> tuple[float, ...]:
+    def shares(name: str, column: ColumnProfile) -> tuple[float, ...]:
         if column.edges:
             return _shares_of_numbers(columns[name].both, len(frame), column.edges)
         return _shares_of_levels(columns.counts(name), len(frame), column.levels)
@@ -118,9 +125,9 @@ def _distance(p: np.ndarray, q: np.ndarray) -> float:
     return float(np.sqrt(max(sum(terms) / 2, 0.0)))
 
 
-def drift_checks(found: dict[str, float], dataset: Dataset, limits: Quality) -> Iterable[Check]:
-    """One check per column against the previous data version; ``found`` as ``distances`` gives it."""
-    for name, distance in found.items():
+def drift_checks(measured: dict[str, float], dataset: Dataset, limits: Quality) -> Iterable[Check]:
+    """One check per column against the previous data version, by its distance (see ``distances``)."""
+    for name, distance in measured.items():
         own = dataset.columns[name].drift
         most = limits.drift if own is None else own
         kept = distance <= most

@@ -1,4 +1,4 @@
-"""What to do about cells that do not fit their column, by the column's role and type: each a change that lets the run go on."""
+"""Remedies for cells that do not fit their column, by its role and type; each is a change that lets the run continue."""
 
 from typing import TYPE_CHECKING
 
@@ -12,16 +12,16 @@ from churn.validation.toml_text import line, table
 if TYPE_CHECKING:
     import pandas as pd
 
-WORDS = 10  # more different texts than this are not taken for words that mean a missing cell
+WORDS = 10  # more distinct texts than this are not suggested as words for 'missing'
 
 
 def place(dataset: Dataset, name: str) -> str:
-    """Where a column is described."""
+    """The file and table that describe a column."""
     return f"{commands.description(dataset.name)} {table(name)}"
 
 
 def unreadable(name: str, cells: "pd.Series", dataset: Dataset) -> str:
-    """For ``cells`` that are not of their column's type: correct them, or say that they are missing, or how they are written."""
+    """For ``cells`` that are not of their column's type: correct them, declare them missing, or describe their format."""
     column, words = dataset.columns[name], sorted(as_text(cells).unique().tolist())
     if column.role == "feature" and len(words) <= WORDS and not any(has_digit(word) for word in words):
         keys = line("missing_values", [*column.missing_values, *words]) + (
@@ -29,17 +29,20 @@ def unreadable(name: str, cells: "pd.Series", dataset: Dataset) -> str:
         )
         mean = "it means" if len(words) == 1 else "they mean"
         return f"Correct these cells; or, if {mean} that nothing is known, write {keys} in {place(dataset, name)}."
-    if column.type == "integer" and formats.numbers(as_text(cells), NumberFormat.of(dataset, column)).notna().all():
+    if (
+        column.type == "integer"
+        and formats.parse_numbers(as_text(cells), NumberFormat.of(dataset, column)).notna().all()
+    ):
         return f'Correct these cells, or set type = "number" in {place(dataset, name)}.'
     keys = 'format, such as "%d.%m.%Y",' if column.type == "timestamp" else "decimal, thousands, unit or negative"
     return f"Correct these cells, or say how they are written: {keys} in {place(dataset, name)}."
 
 
 def missing(name: str, dataset: Dataset) -> str:
-    """For missing cells where there may be none."""
+    """For missing cells in a column that allows none."""
     role = dataset.columns[name].role
     if role == "target":
-        return "Fill these cells in."  # such rows are left out before
+        return "Fill these cells in."  # not reached for tables of which such rows are left out first
     if role == "id":
         return f'Fill these cells in, or set role = "ignore" in {place(dataset, name)} if customers have no id.'
     if role == "time":
@@ -48,7 +51,7 @@ def missing(name: str, dataset: Dataset) -> str:
 
 
 def values(name: str, dataset: Dataset) -> str:
-    """For a value that is not one of the column's."""
+    """For a value that the column does not allow."""
     if dataset.columns[name].role == "target":
         return (
             f"Correct these cells, or add the value in {place(dataset, name)}: to 'values' (and to 'positive', if it means "

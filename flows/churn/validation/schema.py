@@ -1,4 +1,4 @@
-"""What pandera finds in a typed table. Importing this imports pandera."""
+"""The checks of a typed table by pandera. Importing this module imports pandera."""
 
 import sys
 from typing import TYPE_CHECKING, Any
@@ -7,14 +7,14 @@ import numpy as np
 from churn.errors import ChurnError
 from churn.settings.dataset import Column, Dataset
 from churn.validation import remedies
-from churn.validation.checks import EXAMPLES, UNIQUE, Check, Found, Severity, shown
+from churn.validation.checks import EXAMPLES, UNIQUE, Check, Failures, Severity, example_values
 
-# Where hypothesis is installed pandera imports it, and it pytest: a third of a second for making up data, not for checks.
+# pandera imports hypothesis where it is installed, which imports pytest: a third of a second for drawing data, not for checks.
 _hidden = "hypothesis" not in sys.modules
 if _hidden:
     sys.modules["hypothesis"] = None  # type: ignore[assignment]
 try:
-    import pandera.backends.pandas.builtin_checks  # noqa: F401 - otherwise imported by the first check
+    import pandera.backends.pandas.builtin_checks  # noqa: F401 - else the first check would import it
     import pandera.pandas as pa
     from pandera.errors import SchemaErrors
 finally:
@@ -25,11 +25,14 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-def checks(frame: "pd.DataFrame", dataset: Dataset, unreadable: dict[str, np.ndarray], numbers: np.ndarray) -> Found:
-    """Range, allowed values, missing and uniqueness, by pandera, lazily; each with the rows that failed it.
+def checks(frame: "pd.DataFrame", dataset: Dataset, unreadable: dict[str, np.ndarray], numbers: np.ndarray) -> Failures:
+    """Check range, allowed values, missing values and uniqueness; every failure is reported, with its rows.
 
-    ``numbers`` (n,) are the rows' in the source. ``unreadable`` are columns that have been reported already: that their cells
-    are missing now is not said again. Raises ChurnError if pandera reports what was not asked.
+    ``numbers`` (shape (n,)) are the row numbers in the source. Columns in ``unreadable`` have been reported already: that their
+    unreadable values are now missing is not reported again.
+
+    Raises:
+        ChurnError: pandera reports a check that was not asked for.
     """
     rules: dict[tuple[str, str], tuple[str, str, Severity]] = {}
     columns: dict[str, Any] = {}
@@ -55,34 +58,34 @@ def checks(frame: "pd.DataFrame", dataset: Dataset, unreadable: dict[str, np.nda
         nullable = (name, "not_nullable") not in rules
         columns[name] = pa.Column(checks=asked, nullable=nullable, unique=unique, report_duplicates="exclude_first")
     together = [dataset.id, dataset.time] if dataset.id and dataset.time else None
-    found = _run(pa.DataFrameSchema(columns), frame, rules, numbers)
+    failures = _run(pa.DataFrameSchema(columns), frame, rules, numbers)
     if together:
         rows = np.flatnonzero(frame.duplicated(together))
-        examples = shown(frame[dataset.id].iloc[rows[:EXAMPLES]], numbers[rows])
+        examples = example_values(frame[dataset.id].iloc[rows[:EXAMPLES]], numbers[rows])
         rule = f"is unique at each {dataset.time}"
-        found.append(
+        failures.append(
             (Check(str(dataset.id), rule, len(rows), len(frame), examples, "Keep one row per customer."), rows)
         )
-    return found
+    return failures
 
 
 def _run(
     schema: Any, frame: "pd.DataFrame", rules: dict[tuple[str, str], tuple[str, str, Severity]], numbers: np.ndarray
-) -> Found:
+) -> Failures:
     groups: dict[tuple[str, str], pd.DataFrame] = {}
     try:
         schema.validate(frame, lazy=True, inplace=True)
     except SchemaErrors as errors:
         groups = dict(list(errors.failure_cases.groupby(["column", "check"], sort=False)))
-    found: Found = []
+    failures: Failures = []
     for key, (rule, remedy, severity) in rules.items():
         cases = groups.pop(key, None)
         rows = np.sort(cases["index"].to_numpy(dtype=np.int64)) if cases is not None else np.array([], dtype=np.int64)
-        examples = shown(frame[key[0]].iloc[rows[:EXAMPLES]], numbers[rows])
-        found.append((Check(key[0], rule, len(rows), len(frame), examples, remedy, severity), rows))
+        examples = example_values(frame[key[0]].iloc[rows[:EXAMPLES]], numbers[rows])
+        failures.append((Check(key[0], rule, len(rows), len(frame), examples, remedy, severity), rows))
     if groups:
         raise ChurnError(f"pandera reported a check that has no rule: {sorted(groups)}")
-    return found
+    return failures
 
 
 def _range_rule(column: Column) -> str:

@@ -1,4 +1,4 @@
-"""Keys and values as a data set's file writes them."""
+"""Keys and values as TOML text."""
 
 import json
 import re
@@ -6,7 +6,7 @@ from typing import Any
 
 
 def value(given: Any) -> str:
-    """``given`` as TOML writes it."""
+    """``given`` as a TOML value."""
     if isinstance(given, list | tuple):
         return f"[{', '.join(map(value, given))}]"
     if isinstance(given, dict):
@@ -16,10 +16,10 @@ def value(given: Any) -> str:
 
 
 def line(key: str, given: Any) -> str:
-    """A key with its value."""
+    """A key and its value as a TOML line."""
     return f"{key} = {value(given)}"
 
 
 def table(column: str) -> str:
-    """The header of a column's table."""
+    """The header of the table that describes ``column``."""
     return f"[columns.{column if re.fullmatch(r'[A-Za-z0-9_-]+', column) else value(column)}]"

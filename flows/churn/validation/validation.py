@@ -1,21 +1,21 @@
-"""Checking the typed table against the data set's description. All failures at once, each with its remedy."""
+"""Checks of a table against the description of its data set: all failures at once, each with its remedy."""
 
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from os import cpu_count
 from typing import TYPE_CHECKING
 
 import numpy as np
 from churn.data.casting import cast
 from churn.errors import ChurnError
 from churn.settings import commands
+from churn.settings.cpus import cpus
 from churn.settings.data import Quality
 from churn.settings.dataset import Dataset
 from churn.validation import leakage, remedies
-from churn.validation.checks import EXAMPLES, Check, Found, Report, Severity, shown
+from churn.validation.checks import EXAMPLES, Check, Failures, Report, Severity, example_values
 from churn.validation.exclusions import Kept, exclude
-from churn.validation.sorted_columns import Columns
+from churn.validation.sorted_columns import SortedColumns
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,24 +23,24 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Validated:
-    """The typed rows that may be used and what their columns hold, the rows set aside (with a column ``reasons``), and the
-    report of all checks."""
+    """The typed rows that may be used, the rows in ``quarantine`` (with a column ``reasons``), and the report of all checks."""
 
     table: "pd.DataFrame"
     quarantine: "pd.DataFrame"
-    columns: Columns
+    columns: SortedColumns
     report: Report
 
 
 def validate(frame: "pd.DataFrame", dataset: Dataset, limits: Quality, source: str) -> Validated:
-    """Type and check a table (see ``Report.require``). Rows with errors go to quarantine if ``limits`` allow as many.
+    """Type and check a table; ``Report.require`` raises its errors. Rows with errors go to quarantine if ``limits`` allow.
 
-    Raises ChurnError at once if a column is missing, because nothing after that would make sense.
+    Raises:
+        ChurnError: A column is missing; no other check would make sense then. ``source`` names the table in the message.
     """
     _require_columns(frame, dataset, source)
     given = exclude(frame, dataset, limits)
     typed = cast(given.frame, dataset)
-    with ThreadPoolExecutor(1) as ahead:  # beside the rows' own checks, which most tables pass whole
+    with ThreadPoolExecutor(1) as ahead:  # alongside the checks of the rows, which most tables pass without loss
         whole = ahead.submit(_whole, typed[0], dataset, limits)
         kept, aside, checks = _rows(given, *typed, dataset, limits.quarantine)
         columns, others = whole.result() if kept is typed[0] else _whole(kept, dataset, limits)
@@ -49,19 +49,22 @@ def validate(frame: "pd.DataFrame", dataset: Dataset, limits: Quality, source: s
 
 
 def screen(frame: "pd.DataFrame", dataset: Dataset, quarantine: float, source: str) -> Validated:
-    """``validate`` for customers whose outcome is not known: what a row can fail by itself, and no target is needed.
+    """``validate`` customers whose outcome is unknown: only the checks of single rows, and no target is needed.
 
-    ``quarantine`` is the largest share of rows that may be set aside. Raises ChurnError at once if a column is missing.
+    ``quarantine`` is the largest share of rows that may be set aside.
+
+    Raises:
+        ChurnError: A column is missing.
     """
     _require_columns(frame, dataset, source, champion=True)
     given = exclude(frame.drop(columns=dataset.target, errors="ignore"), dataset)
     kept, aside, checks = _rows(given, *cast(given.frame, dataset), dataset, quarantine)
-    columns = Columns(kept, np.zeros(len(kept), dtype=bool))  # of all customers alike
+    columns = SortedColumns(kept, np.zeros(len(kept), dtype=bool))  # outcomes unknown: one group
     return Validated(kept, aside, columns, _report(given, aside, [_for_champion(check, dataset) for check in checks]))
 
 
 def _for_champion(check: Check, dataset: Dataset) -> Check:
-    """A remedy in the description helps the next model: the champion keeps the one that it was trained with."""
+    """Adds to a remedy in the description that it takes effect at the next training: the champion keeps its own."""
     if check.passed or commands.description(dataset.name) not in check.remedy:
         return check
     return replace(check, remedy=f"{check.remedy} A changed description counts from the next training on.")
@@ -78,15 +81,15 @@ def _rows(
     dataset: Dataset,
     quarantine: float,
 ) -> "tuple[pd.DataFrame, pd.DataFrame, list[Check]]":
-    """The typed rows to go on with, those set aside, and the checks that a row fails by itself."""
+    """The typed rows to continue with, those set aside, and the checks of single rows."""
     frame = given.frame
-    found = _cell_checks(given, typed, unreadable, dataset)
-    bad = _union([rows for check, rows in found if check.severity == "error"], len(typed))
-    checks = [check for check, _ in found]
+    failures = _cell_checks(given, typed, unreadable, dataset)
+    bad = _union([rows for check, rows in failures if check.severity == "error"], len(typed))
+    checks = [check for check, _ in failures]
     if not bad.any() or bad.mean() > quarantine:
         return typed, typed.iloc[:0].assign(reasons=""), checks
-    kept = cast(frame[~bad].reset_index(drop=True), dataset)[0]  # anew: integers are integers again
-    return kept, _set_aside(given, bad, found), [_pardoned(check) for check in checks]
+    kept = cast(frame[~bad].reset_index(drop=True), dataset)[0]  # again, so that complete integers are integers
+    return kept, _set_aside(given, bad, failures), [_as_warning(check) for check in checks]
 
 
 def _described(frame: "pd.DataFrame", dataset: Dataset) -> Iterable[Check]:
@@ -96,7 +99,7 @@ def _described(frame: "pd.DataFrame", dataset: Dataset) -> Iterable[Check]:
 
 
 def _require_columns(frame: "pd.DataFrame", dataset: Dataset, source: str, champion: bool = False) -> None:
-    """Raises ChurnError for columns that are not in the file; a ``champion`` needs no outcome, and no other description."""
+    """Raise ChurnError if the file lacks columns; a ``champion`` needs no outcome and cannot take another description."""
     ignored = ("ignore", "target") if champion else ("ignore",)
     wanted = [name for name, column in dataset.columns.items() if column.role not in ignored]
     if missing := [name for name in wanted if name not in frame.columns]:
@@ -113,27 +116,27 @@ def _listed(names: list[str]) -> str:
     return ", ".join(map(repr, names))
 
 
-def _cell_checks(given: Kept, typed: "pd.DataFrame", unreadable: dict[str, np.ndarray], dataset: Dataset) -> Found:
-    """Checks that a row fails by itself, with the failing rows: types, then what pandera finds in the typed table."""
+def _cell_checks(given: Kept, typed: "pd.DataFrame", unreadable: dict[str, np.ndarray], dataset: Dataset) -> Failures:
+    """The checks of single rows, with the rows that fail: their types, then those by pandera."""
     from churn.validation import schema
 
-    found: Found = []
+    failures: Failures = []
     for name, bad in unreadable.items():
         column = dataset.columns[name]
         if column.role == "ignore":
             continue
         rows = np.flatnonzero(bad)
-        examples = shown(given.frame[name].iloc[rows[:EXAMPLES]], given.numbers[rows])
+        examples = example_values(given.frame[name].iloc[rows[:EXAMPLES]], given.numbers[rows])
         rule = f"is {_ARTICLE[column.type]}"
         remedy = remedies.unreadable(name, given.frame[name].iloc[rows], dataset)
-        found.append((Check(name, rule, len(rows), len(given.frame), examples, remedy), rows))
-    return found + schema.checks(typed, dataset, unreadable, given.numbers)
+        failures.append((Check(name, rule, len(rows), len(given.frame), examples, remedy), rows))
+    return failures + schema.checks(typed, dataset, unreadable, given.numbers)
 
 
 _ARTICLE = {
     "integer": "an integer",
     "number": "a number",
-    "timestamp": "a moment like 2026-11-23 or 2026-11-23T10:00:00",
+    "timestamp": "a timestamp like 2026-11-23 or 2026-11-23T10:00:00",
 }
 
 
@@ -144,32 +147,32 @@ def _union(parts: Iterable[np.ndarray], rows: int) -> np.ndarray:
     return bad
 
 
-def _pardoned(check: Check) -> Check:
-    """An error whose rows are in quarantine is reported, and stops nothing."""
+def _as_warning(check: Check) -> Check:
+    """An error whose rows are in quarantine is a warning: it does not stop the run."""
     if check.passed or check.severity == "warning":
         return check
     return replace(check, severity="warning", remedy=f"These rows are in quarantine. {check.remedy}")
 
 
-def _set_aside(given: Kept, bad: np.ndarray, found: Found) -> "pd.DataFrame":
-    """The rows as they came, with every reason."""
+def _set_aside(given: Kept, bad: np.ndarray, failures: Failures) -> "pd.DataFrame":
+    """The rows as they were read, with all their errors as ``reasons``."""
     import pandas as pd
 
     reasons = pd.Series("", index=np.flatnonzero(bad), dtype="object")
-    for check, rows in found:
+    for check, rows in failures:
         if check.severity == "error" and len(rows):
             reasons.loc[rows] += f"{check.column} {check.rule}; "
     aside = given.frame.iloc[np.flatnonzero(bad)].astype("str")
     return aside.assign(reasons=reasons.str.removesuffix("; ").to_numpy(), row=given.numbers[bad])
 
 
-def _whole(frame: "pd.DataFrame", dataset: Dataset, limits: Quality) -> tuple[Columns, list[Check]]:
-    columns = Columns(frame, (frame[dataset.target] == dataset.positive).to_numpy())
+def _whole(frame: "pd.DataFrame", dataset: Dataset, limits: Quality) -> tuple[SortedColumns, list[Check]]:
+    columns = SortedColumns(frame, (frame[dataset.target] == dataset.positive).to_numpy())
     return columns, list(_table_checks(frame, columns, dataset, limits))
 
 
-def _table_checks(frame: "pd.DataFrame", columns: Columns, dataset: Dataset, limits: Quality) -> Iterable[Check]:
-    """Enough rows, enough of both classes, not too much missing, fresh, no column that gives the outcome away."""
+def _table_checks(frame: "pd.DataFrame", columns: SortedColumns, dataset: Dataset, limits: Quality) -> Iterable[Check]:
+    """The checks of the whole table: enough rows of both classes, not too many missing values, recent, no leakage."""
     place = f"{commands.settings('data.toml')} [quality]"
     remedy = f"Give more rows, or lower min_rows in {place}."
     yield _at_least("(table)", "rows", len(frame), limits.min_rows, remedy)
@@ -192,13 +195,13 @@ def _table_checks(frame: "pd.DataFrame", columns: Columns, dataset: Dataset, lim
     yield from _suspects(frame, columns, dataset, limits)
 
 
-def _at_least(column: str, what: str, found: int, least: int, remedy: str) -> Check:
-    examples = () if found >= least else (f"found {found}",)
-    return Check(column, f"has at least {least} {what}", max(least - found, 0), least, examples, remedy)
+def _at_least(column: str, what: str, actual: int, least: int, remedy: str) -> Check:
+    examples = () if actual >= least else (f"found {actual}",)
+    return Check(column, f"has at least {least} {what}", max(least - actual, 0), least, examples, remedy)
 
 
-def _flag(column: str, rule: str, kept: bool, found: str, remedy: str, severity: Severity = "warning") -> Check:
-    return Check(column, rule, int(not kept), 1, () if kept else (f"found {found}",), remedy, severity)
+def _flag(column: str, rule: str, kept: bool, actual: str, remedy: str, severity: Severity = "warning") -> Check:
+    return Check(column, rule, int(not kept), 1, () if kept else (f"found {actual}",), remedy, severity)
 
 
 def _duplicates(frame: "pd.DataFrame", dataset: Dataset) -> Iterable[Check]:
@@ -217,7 +220,7 @@ def _freshness(frame: "pd.DataFrame", dataset: Dataset, limits: Quality) -> Iter
         yield _flag(dataset.time, rule, age <= limits.max_age_days, f"{age} days", remedy, limits.stale)
 
 
-def _suspects(frame: "pd.DataFrame", columns: Columns, dataset: Dataset, limits: Quality) -> Iterable[Check]:
+def _suspects(frame: "pd.DataFrame", columns: SortedColumns, dataset: Dataset, limits: Quality) -> Iterable[Check]:
     churned = (frame[dataset.target] == dataset.positive).to_numpy()
     if churned.all() or not churned.any():
         return
@@ -225,9 +228,9 @@ def _suspects(frame: "pd.DataFrame", columns: Columns, dataset: Dataset, limits:
     def separation(name: str) -> float:
         return leakage.separation(frame[name], churned, columns[name] if dataset.raw[name].numeric else None)
 
-    with ThreadPoolExecutor(cpu_count()) as side_by_side:  # numpy sorts in one thread and lets others run
+    with ThreadPoolExecutor(cpus()) as side_by_side:  # numpy releases the GIL while it sorts
         separations = dict(zip(dataset.raw, side_by_side.map(separation, dataset.raw), strict=True))
-    for name, found in separations.items():
+    for name, value in separations.items():
         rule = f"does not alone tell who churned (ROC-AUC at most {leakage.SUSPECT})"
         remedy = f'Filled in afterwards? Then role = "ignore" in {remedies.place(dataset, name)}.'
-        yield _flag(name, rule, found <= leakage.SUSPECT, f"{found:.4f}", remedy, limits.leakage)
+        yield _flag(name, rule, value <= leakage.SUSPECT, f"{value:.4f}", remedy, limits.leakage)

@@ -1,4 +1,4 @@
-"""What changed from one data version to another: rows by id (or, without one, by all their values), and columns."""
+"""What changed between two data versions: rows, matched by id (or, without one, by all their values), and columns."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -14,9 +14,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Difference:
-    """Counts of rows, and of changed cells per column; ``distances`` are Jensen-Shannon distances per column.
+    """Counts of rows in both versions, of rows added, removed and changed, and of changed ``cells`` by column.
 
-    ``changed`` is None for a data set without an id: a changed row then counts as one removed and one added.
+    ``changed`` is None for a data set without an id: a changed row then counts as one removed and one added. ``distances`` are
+    Jensen-Shannon distances by column.
     """
 
     rows: tuple[int, int]
@@ -30,7 +31,7 @@ class Difference:
 
 
 def compare(before: Snapshot, after: Snapshot) -> Difference:
-    """Compare two versions of one data set; train and holdout count together."""
+    """Compare two versions of one data set, each with its training and holdout rows together."""
     import pandas as pd
 
     a, b = (pd.concat([v.train, v.holdout], ignore_index=True) for v in (before, after))
@@ -38,7 +39,7 @@ def compare(before: Snapshot, after: Snapshot) -> Difference:
     raw = [name for name in shared if name in after.dataset.columns]
     typed = [casting.cast(table[raw], after.dataset)[0] for table in (a, b)]
     held = [
-        sorted_columns.Columns(table, np.zeros(len(table), dtype=bool)) for table in typed
+        sorted_columns.SortedColumns(table, np.zeros(len(table), dtype=bool)) for table in typed
     ]  # of all customers alike
     distances = profile.distances(profile.profile(typed[0], after.dataset, held[0]), typed[1], held[1])
     keys = [name for name in (after.dataset.id, after.dataset.time) if name is not None]
@@ -55,7 +56,7 @@ def _by_id(
     both = left.index.intersection(right.index)
     old, new = left.loc[both], right.loc[both, left.columns]
     differs = {n: ((old[n] != new[n]) & ~(old[n].isna() & new[n].isna())).to_numpy(dtype=bool) for n in left.columns}
-    cells = {name: int(found.sum()) for name, found in differs.items() if found.any()}
+    cells = {name: int(rows.sum()) for name, rows in differs.items() if rows.any()}
     changed = int(np.any(list(differs.values()), axis=0).sum()) if differs else 0
     return len(b) - len(both), len(a) - len(both), changed, cells
 
@@ -68,15 +69,16 @@ def _by_value(a: "pd.DataFrame", b: "pd.DataFrame") -> tuple[int, int, int | Non
     return int(moved.clip(lower=0).sum()), int(-moved.clip(upper=0).sum()), None, {}
 
 
-def text(found: Difference) -> str:
+def text(difference: Difference) -> str:
     """The difference for a terminal."""
-    changed = "not told apart without an id" if found.changed is None else f"{found.changed:,}"
+    before, after = difference.rows
+    changed = "not told apart without an id" if difference.changed is None else f"{difference.changed:,}"
     lines = [
-        f"Rows      {found.rows[0]:,} -> {found.rows[1]:,}: {found.added:,} added, {found.removed:,} removed, changed: {changed}",
-        *(f"Columns   added: {', '.join(found.columns_added)}" for _ in found.columns_added[:1]),
-        *(f"Columns   removed: {', '.join(found.columns_removed)}" for _ in found.columns_removed[:1]),
+        f"Rows      {before:,} -> {after:,}: {difference.added:,} added, {difference.removed:,} removed, changed: {changed}",
+        *(f"Columns   added: {', '.join(difference.columns_added)}" for _ in difference.columns_added[:1]),
+        *(f"Columns   removed: {', '.join(difference.columns_removed)}" for _ in difference.columns_removed[:1]),
         "Column                            drift  changed cells   (drift: Jensen-Shannon distance, 0 same to 1 nothing shared)",
     ]
-    for name in sorted(found.distances, key=lambda n: (-found.distances[n], n)):
-        lines.append(f"{name:<32} {found.distances[name]:6.3f}  {found.cells.get(name, 0):>13,}")
+    for name in sorted(difference.distances, key=lambda n: (-difference.distances[n], n)):
+        lines.append(f"{name:<32} {difference.distances[name]:6.3f}  {difference.cells.get(name, 0):>13,}")
     return "\n".join(lines)

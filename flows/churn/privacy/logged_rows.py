@@ -1,0 +1,49 @@
+"""One customer in the prediction log and in the outcomes beside it: rows that carry the id, keyed or plain, and those whose
+prediction ids a list or a run of ScoreFlow knows to be the customer's."""
+
+import io
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+from churn.privacy import run_store, written_files
+from churn.privacy.subject import PARQUET, Subject, without
+from churn.privacy.trace import Trace, shown
+from churn.serving import prediction_log
+from churn.storage.places import Place
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def sweep(subject: Subject, remove: bool) -> Iterator[Trace]:
+    """Rows of the log and of the feedback."""
+    list(
+        written_files.lists(subject, remove=False)
+    )  # they say which predictions are the customer's, and are erased after the log
+    subject.predictions.update(run_store.predictions(subject))
+    place = Place.of(prediction_log.root())
+    for kind in (
+        prediction_log.PREDICTIONS,
+        prediction_log.FEEDBACK,
+    ):  # the log may know predictions that outcomes are told of
+        for entry in place.entries(f"{kind}/"):
+            content = place.read(entry.name)
+            if content is None or content[:4] != PARQUET or content[-4:] != PARQUET:
+                continue
+            rows = subject.parquet_rows(content)
+            if rows.any():
+                own = _rows(content, rows)
+                subject.predictions.update(own["prediction_id"])
+                if remove and rows.all():
+                    place.remove(entry.name)
+                elif remove:
+                    place.write(entry.name, without(content, rows))
+                yield Trace("prediction log", place.at(entry.name), f"{len(own)} rows", values=shown(own))
+
+
+def _rows(content: bytes, rows: np.ndarray) -> "pd.DataFrame":
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    return pq.read_table(io.BytesIO(content)).filter(pa.array(rows)).to_pandas()

@@ -1,0 +1,89 @@
+"""``make dataset``, ``make data-pull`` and ``make data-diff``: describe a new file, get a version back, compare two."""
+
+import argparse
+from pathlib import Path
+
+import _flows  # noqa: F401 - first: it finds flows/
+import base
+from churn.errors import ChurnError
+from churn.settings import commands, dataset
+
+
+def describe(options: argparse.Namespace) -> str:
+    """Write config/datasets/NAME.toml from a file; say what a person has to decide and how to go on."""
+    from churn.data import sources, tables
+    from churn.schema_inference import infer
+
+    dataset.require_name(options.name)
+    path = base.ROOT / "config" / "datasets" / f"{options.name}.toml"
+    if path.exists():
+        raise ChurnError(f"{commands.shown(path)}: exists already; remove it first, or give another NAME")
+    with sources.at_hand(options.source) as files:
+        data, notes = tables.load(files[0])
+    if len(files) > 1:
+        notes = (*notes, f"{files[0]}: described is the first of {len(files)} files")
+    base.say(notes)  # also if the file is then refused
+    said = (options.target, options.positive, options.leave_out)
+    found = infer.describe(tables.from_bytes(data), options.name, options.source, *said)
+    path.write_text(found.text, encoding="utf-8")
+    made = found.dataset
+    left = " or ".join(map(repr, made.columns[made.target].left))
+    return "\n".join(
+        [
+            f"Wrote {commands.shown(path)}: target '{made.target}' ({left} means left), "
+            f"id {made.id or 'none'}, {len(made.raw)} of {len(made.columns)} columns are features.",
+            *([f"Left out: {', '.join(found.left_out)}."] if found.left_out else []),
+            *([f"Columns left out: {', '.join(found.aside)}."] if found.aside else []),
+            *(["Decide, there:"] if found.decisions else []),
+            *(f"  {note}" for note in found.decisions),
+            f"Then: {commands.say('run', DATASET=options.name, SOURCE=options.source)}",
+        ]
+    )
+
+
+def pull(options: argparse.Namespace) -> str:
+    """Restore a version into a folder, byte for byte."""
+    from churn.data import snapshots
+    from churn.storage import s3
+
+    s3.check()
+    folder = Path(options.to or base.ROOT / "data" / options.version.removesuffix(".dir"))
+    return f"Restored to {snapshots.restore(snapshots.whole_name(options.version), folder)}"
+
+
+def diff(options: argparse.Namespace) -> str:
+    """Rows added, removed and changed from version A to version B, and how far each column moved."""
+    from churn.data import snapshots
+    from churn.storage import s3
+    from churn.validation import version_diff
+
+    s3.check()
+    before, after = (snapshots.load(snapshots.whole_name(version)) for version in (options.a, options.b))
+    return version_diff.text(version_diff.compare(before, after))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    commands = parser.add_subparsers(required=True)
+    add = commands.add_parser("describe", help=describe.__doc__)
+    add.add_argument("source", help="CSV, Excel or Parquet file")
+    add.add_argument("name", help="of the data set: small letters, digits and _")
+    add.add_argument("--target", default="", help="the column that says who left, where it cannot be told")
+    add.add_argument("--positive", default="", help="its value that means that the customer left, or several: A,B")
+    add.add_argument("--leave-out", default="", help="its values whose rows are no examples: A,B")
+    add.set_defaults(run=describe)
+    add = commands.add_parser("pull", help=pull.__doc__)
+    add.add_argument("version")
+    add.add_argument("--to", help="folder to make (default: data/VERSION)")
+    add.set_defaults(run=pull)
+    add = commands.add_parser("diff", help=diff.__doc__)
+    add.add_argument("a")
+    add.add_argument("b")
+    add.set_defaults(run=diff)
+    options = parser.parse_args()
+    with base.stopping():
+        print(options.run(options))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,140 @@
+"""``make drift-demo``: the champion is served, gets ordinary and then shifted customers, and MonitorFlow looks at both.
+
+Prices rise by 30 % and more customers have a month-to-month contract. The predictions go to a log of their own, so that
+made-up customers never reach yours; with --retrain a model is trained on customers like the shifted ones, and becomes
+champion if it is better. The champion must itself have learned from made-up customers then.
+"""
+
+import argparse
+import os
+import sys
+import tempfile
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import _flows  # noqa: F401 - first: it finds flows/
+import base
+import launch
+import numpy as np
+import retraining
+from churn.data import synthetic
+from churn.errors import ChurnError
+from churn.registry import made_up, model_registry
+from churn.serving import client, packaging, release
+from churn.settings import commands
+from churn.settings.core import load
+from churn.settings.dataset import Dataset
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+ROWS, BATCH, SEEDS = 3000, 1000, (1001, 1002)
+NOTICE = (
+    "A demonstration: these customers are made up - or, for a champion of real ones, drawn from its holdout and changed -, "
+    "none of yours."
+)
+DESCRIPTION = base.ROOT / "config" / "datasets" / "telco.toml"
+PRICE, CONTRACT = "MonthlyCharges", "Contract"
+RAISE, MOVED, MONTHLY = 1.3, 0.6, "Month-to-month"
+
+
+def shifted(text: str) -> str:
+    """The description of the Telco data set with its [generate] expressions for price and contract changed."""
+    lines = []
+    for line in text.splitlines():
+        name, _, value = line.partition(" = ")
+        if name == PRICE and value.startswith('"'):
+            line = f'{name} = "round({RAISE} * ({value[1:-1]}), 2)"'
+        elif name == CONTRACT and value.startswith('"'):
+            line = f"{name} = \"where(bernoulli({MOVED}), '{MONTHLY}', {value[1:-1]})\""
+        lines.append(line)
+    return "\n".join(lines) + "\n"
+
+
+def customers(champion: model_registry.Registered, folder: Path) -> "tuple[pd.DataFrame, pd.DataFrame]":
+    """Ordinary and shifted customers: made up, or for a champion of real ones drawn from its holdout."""
+    described = load(Dataset, DESCRIPTION)
+    if made_up.was(champion):
+        return synthetic.generate(described, ROWS, SEEDS[0]), synthetic.generate(
+            load(Dataset, folder / "shifted.toml"), ROWS, SEEDS[1]
+        )
+    from churn.monitoring import assessment
+
+    holdout = assessment.compared(described).table[list(described.raw)]
+    ordinary, changed = (holdout.sample(ROWS, replace=True, random_state=seed, ignore_index=True) for seed in SEEDS)
+    monthly = changed[CONTRACT].mask(np.random.default_rng(SEEDS[1]).random(ROWS) < MOVED, MONTHLY)
+    return ordinary, changed.assign(**{PRICE: (changed[PRICE] * RAISE).round(2), CONTRACT: monthly})
+
+
+def send(tag: str, log: str, groups: "tuple[pd.DataFrame, ...]") -> list[str]:
+    """Serve the Bento and ask it for each group's customers; after each group the time (UTC) at which it was answered."""
+    described, moments = load(Dataset, DESCRIPTION), []
+    with packaging.served(tag, CHURNFLOW_PREDICTIONS=log) as url:  # its log is complete once it has stopped
+        for group in groups:
+            rows = packaging.json_rows(described, group)
+            for start in range(0, len(rows), BATCH):
+                client.ask(
+                    f"{url}/predict_batch",
+                    {"rows": rows[start : start + BATCH]},
+                    os.environ.get("CHURNFLOW_API_KEY", ""),
+                )
+            moments.append(datetime.now(UTC).isoformat())
+            time.sleep(0.1)
+    return moments
+
+
+def monitor(log: str, model: model_registry.Registered, description: Path, *words: str) -> None:
+    """Run MonitorFlow on the model's answers, in windows of a third of a group, and print what its last step says."""
+    cut = ["run", "--model-version", model.version, "--rows", str(ROWS // 3), *words]
+    script = str(base.ROOT / "flows" / "monitor_flow.py")
+    retraining.flow(
+        [sys.executable, script, "--config", "description", str(description), *cut], CHURNFLOW_PREDICTIONS=log
+    )
+
+
+def demo(retrain: bool) -> None:
+    """The whole demonstration. Raises ChurnError."""
+    described = load(Dataset, DESCRIPTION)
+    if model_registry.by_alias(described.model, model_registry.CHAMPION) is None:
+        print("There is no champion yet: DataFlow and TrainFlow run first.", flush=True)
+        launch.both(retraining.flow, str(DESCRIPTION))
+    champion = release.champion(described)
+    if retrain and not made_up.was(champion):
+        raise ChurnError(
+            f"version {champion.version} learned from real customers, and made-up ones must not replace it; try the "
+            f"retraining in a folder of its own: CHURNFLOW_HOME=/tmp/drift {commands.say('drift-demo', RETRAIN='1')}"
+        )
+    if made_up.was(champion) and not described.generate:
+        raise ChurnError(f"{DESCRIPTION}: has no [generate] table any more to make up customers by; put it back")
+    with tempfile.TemporaryDirectory(prefix="drift-demo-") as name:
+        folder, log = Path(name), str(Path(name, "log"))
+        description = folder / "shifted.toml"
+        description.write_text(shifted(DESCRIPTION.read_text(encoding="utf-8")), encoding="utf-8")
+        print(
+            f"Version {champion.version} is served and asked for {ROWS:,} ordinary and {ROWS:,} shifted customers.",
+            flush=True,
+        )
+        between, _ = send(packaging.package(champion), log, customers(champion, folder))
+        print(f"\nMonitorFlow after the ordinary customers ({ROWS // 3:,} to a window):", flush=True)
+        monitor(log, champion, DESCRIPTION, "--until", between)
+        print("\nMonitorFlow after the shifted customers:", flush=True)
+        if retrain:
+            monitor(log, champion, description, "--retrain")
+        else:
+            monitor(log, champion, DESCRIPTION)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--retrain", action="store_true", help="train on shifted customers after the alert")
+    options, started = parser.parse_args(), time.monotonic()
+    print(NOTICE, flush=True)
+    with base.stopping():
+        demo(options.retrain)
+    print(f"\n{time.monotonic() - started:.0f} seconds", NOTICE, sep="\n")
+
+
+if __name__ == "__main__":
+    main()

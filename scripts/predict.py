@@ -1,0 +1,38 @@
+"""``make predict FILE=customers.csv``: the file's customers, ranked by a running service."""
+
+import argparse
+import os
+from pathlib import Path
+
+import _flows  # noqa: F401 - first: it finds flows/
+import base
+from churn.serving import client
+from churn.settings.environment import private
+
+SHOWN = 10
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("file")
+    parser.add_argument("--url", default=client.USUAL)
+    parser.add_argument("--out", help="the ranked CSV (default: FILE.ranked.csv, here)")
+    options = parser.parse_args()
+    out = Path(options.out or f"{Path(options.file).stem}.ranked.csv")
+    url = options.url if "://" in options.url else f"http://{options.url}"
+    with base.stopping():
+        ranked, notes = client.rank(options.file, url.rstrip("/"), os.environ.get("CHURNFLOW_API_KEY", ""))
+        try:
+            with open(out, "w", encoding="utf-8", newline="", opener=private) as file:
+                ranked.to_csv(file, index=False)
+        except OSError as error:
+            raise base.ChurnError(
+                f"{out}: cannot be written ({error.strerror or error}); name another with --out"
+            ) from error
+    base.say(notes)
+    print(ranked.head(SHOWN).drop(columns="prediction_id").iloc[:, :8].to_string(index=False))
+    print(f"\n{len(ranked)} customers, {ranked.decision.sum()} count as churning: {out}")
+
+
+if __name__ == "__main__":
+    main()
