@@ -135,4 +135,6 @@ def smallest_visible(churn: float, contacted: int, control: int, level: float = 
 
 def _both_arms(contacted: np.ndarray, control: np.ndarray) -> None:
     if not len(contacted) or not len(control):
-        raise ValueError(f"an effect needs customers in both arms; {len(contacted)} contacted, {len(control)} held back")
+        raise ValueError(
+            f"an effect needs customers in both arms; {len(contacted)} contacted, {len(control)} held back"
+        )

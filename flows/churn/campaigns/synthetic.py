@@ -9,7 +9,12 @@ if TYPE_CHECKING:
     import pandas as pd
 
 # Of each kind: the chance to churn when left alone, and when contacted.
-KINDS = {"sure thing": (0.05, 0.05), "persuadable": (0.55, 0.25), "lost cause": (0.9, 0.88), "do not disturb": (0.15, 0.35)}
+KINDS = {
+    "sure thing": (0.05, 0.05),
+    "persuadable": (0.55, 0.25),
+    "lost cause": (0.9, 0.88),
+    "do not disturb": (0.15, 0.35),
+}
 SHARES = (0.45, 0.2, 0.2, 0.15)
 
 
@@ -35,7 +40,7 @@ class Truth:
 
 
 def customers(rows: int, seed: int, effect: float = 1.0) -> Truth:
-    """``rows`` customers of four kinds that their columns give away in part; ``effect`` scales what a contact does (0: nothing)."""
+    """``rows`` customers of four kinds that their columns give away in part; ``effect`` scales what a contact does."""
     import pandas as pd
 
     draw = np.random.default_rng(seed)

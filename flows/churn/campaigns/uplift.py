@@ -21,7 +21,13 @@ class Fitted:
 
 
 def fit(
-    learner: str, classifier: Make, regressor: Make, x: np.ndarray, kept: np.ndarray, contacted: np.ndarray, share: float
+    learner: str,
+    classifier: Make,
+    regressor: Make,
+    x: np.ndarray,
+    kept: np.ndarray,
+    contacted: np.ndarray,
+    share: float,
 ) -> Fitted:
     """Fit one of LEARNERS; ``classifier`` and ``regressor`` make unfitted scikit-learn estimators, ``share`` is the
     probability of contact.
@@ -73,8 +79,15 @@ def cross_fitted_chances(
 
 
 def cross_fitted(
-    learner: str, classifier: Make, regressor: Make, x: np.ndarray, kept: np.ndarray, contacted: np.ndarray, share: float,
-    seed: int, folds: int = 5,
+    learner: str,
+    classifier: Make,
+    regressor: Make,
+    x: np.ndarray,
+    kept: np.ndarray,
+    contacted: np.ndarray,
+    share: float,
+    seed: int,
+    folds: int = 5,
 ) -> np.ndarray:
     """Each customer's uplift by a model that has not seen them, shape (n,); see ``fit``."""
     from sklearn.model_selection import StratifiedKFold

@@ -39,7 +39,9 @@ def uplift_curve(kept: np.ndarray, score: np.ndarray, contacted: np.ndarray) -> 
     """Customers reached and the difference of both arms' rates among them times their number, starting at (0, 0)."""
     n, treated, kept_treated, kept_held = _cumulated(kept, score, contacted)
     held = n - treated
-    rates = [np.divide(a, b, out=np.zeros_like(n), where=b > 0) for a, b in ((kept_treated, treated), (kept_held, held))]
+    rates = [
+        np.divide(a, b, out=np.zeros_like(n), where=b > 0) for a, b in ((kept_treated, treated), (kept_held, held))
+    ]
     return np.append(0.0, n), np.append(0.0, (rates[0] - rates[1]) * n)
 
 
@@ -68,8 +70,13 @@ def auuc(kept: np.ndarray, score: np.ndarray, contacted: np.ndarray) -> float:
     return _over_perfect(uplift_curve, 2 * (kept == arm) + second, kept, score, contacted)
 
 
-def bootstrap(
-    metric: Callable[..., float], kept: np.ndarray, score: np.ndarray, contacted: np.ndarray, seed: int, rounds: int = 500
+def resampled(
+    metric: Callable[..., float],
+    kept: np.ndarray,
+    score: np.ndarray,
+    contacted: np.ndarray,
+    seed: int,
+    rounds: int = 500,
 ) -> Interval:
     """A metric of a ranking with its percentile interval; customers are drawn within each arm (Efron & Tibshirani 1993)."""
     rng = np.random.default_rng(seed)
