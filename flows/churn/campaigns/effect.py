@@ -34,7 +34,7 @@ def difference(
 
     Where the arms were drawn within each ``stratum`` (int of shape (n,)), the strata's differences weighted by their size,
     with Neyman's variance (Imbens & Rubin 2015, chapter 9); else Newcombe's interval (1998, method 10), by statsmodels.
-    Raises ValueError if an arm is empty.
+    An ``outcome`` of numbers gives the difference of means, always with Neyman's variance. Raises ValueError if an arm is empty.
     """
     from scipy.stats import norm
     from statsmodels.stats.proportion import confint_proportions_2indep
@@ -42,7 +42,9 @@ def difference(
     treated, held = outcome[contacted], outcome[~contacted]
     _both_arms(treated, held)
     value, variance = _stratified(outcome, contacted, stratum)
-    if variance > 0:
+    if outcome.dtype != bool and not variance > 0:
+        value, variance = _stratified(outcome, contacted, np.zeros(len(outcome)))
+    if variance > 0 or outcome.dtype != bool:
         spread = norm.ppf((1 + level) / 2) * np.sqrt(variance)
         return Effect(value, value - spread, value + spread, len(treated), len(held))
     low, high = confint_proportions_2indep(
@@ -58,14 +60,14 @@ def _stratified(outcome: np.ndarray, contacted: np.ndarray, stratum: np.ndarray 
         return 0.0, 0.0
     group = np.unique(stratum, return_inverse=True)[1]
     arms = (contacted, ~contacted)
-    n, churned = (
-        np.array([np.bincount(group[arm & what], minlength=group.max() + 1) for arm in arms], dtype=np.float64)
-        for what in (np.ones(len(outcome), dtype=bool), outcome)
+    n, total, square = (
+        np.array([np.bincount(group[arm], what[arm], minlength=group.max() + 1) for arm in arms])
+        for what in (np.ones(len(outcome)), outcome.astype(np.float64), outcome.astype(np.float64) ** 2)
     )
     if n.min() < 2:
         return 0.0, 0.0
-    weight, rate = n.sum(axis=0) / len(outcome), churned / n
-    variance = (weight**2 * rate * (1 - rate) / (n - 1)).sum()
+    weight, rate = n.sum(axis=0) / len(outcome), total / n
+    variance = (weight**2 * (square / n - rate**2) / (n - 1)).sum()
     return float((weight * (rate[1] - rate[0])).sum()), float(variance)
 
 
