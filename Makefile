@@ -123,6 +123,14 @@ monitor: $(READY) ## compare the champion's predictions with its holdout: make m
 drift-demo: $(READY) ## ordinary, then shifted customers, and what MonitorFlow says: make drift-demo [RETRAIN=1]
 	@$(PY) scripts/drift_demo.py $(if $(value RETRAIN),--retrain)
 
+##@ Campaigns
+
+campaign: $(READY) ## whom to contact, whom to hold back: make campaign NAME=spring SOURCE=customers.csv [DRY=1] [DATASET=telco] [SETTINGS=campaign.toml]
+	@$(call needs,NAME)$(PY) flows/campaign_flow.py $(call option,--config settings,SETTINGS) $(description) run --name $(call quoted,NAME) $(call option,--source,SOURCE) $(if $(value DRY),--dry)
+
+campaign-report: $(READY) ## what it changed: make campaign-report NAME=spring [OUTCOMES=file] [VERSION=data version] [UNTIL=time] [DATASET=telco] [SETTINGS=trial.toml]
+	@$(call needs,NAME)$(PY) flows/effect_flow.py $(call option,--config settings,SETTINGS) $(description) run --name $(call quoted,NAME) $(call option,--outcomes,OUTCOMES) $(call option,--data-version,VERSION) $(call option,--until,UNTIL)
+
 ##@ Privacy
 
 find: $(READY) ## where a customer's data lie, changing nothing: make find ID=... [DATASET=telco]

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
+from churn.campaigns import campaign_log
 from churn.privacy import run_store, written_files
 from churn.privacy.subject import PARQUET, Subject, Unreadable, without
 from churn.privacy.trace import Trace, shown, unreadable
@@ -32,6 +33,7 @@ def sweep(subject: Subject, remove: bool) -> Iterator[Trace]:
     for kind in (
         prediction_log.PREDICTIONS,
         prediction_log.FEEDBACK,
+        campaign_log.CAMPAIGNS,
     ):  # the log may know predictions that outcomes are told of
         for entry in place.entries(f"{kind}/"):
             content = place.read(entry.name)
