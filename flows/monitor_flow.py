@@ -48,6 +48,7 @@ class MonitorFlow(base.Flow):
         from churn.monitoring import assessment
 
         self.distances = assessment.drift(self.reference, self.windows, self.config)
+        self.chunked = assessment.chunked(self.reference, self.windows, self.config)
         self.next(self.decide)
 
     @step
@@ -70,7 +71,7 @@ class MonitorFlow(base.Flow):
             self.windows, self.distances, self.scores, self.realised, self.before, self.config
         )
         self.todo = retraining.typed(self.reference, self.source)
-        found = (self.judged, self.realised, self.before, self.verdict, self.todo)
+        found = (self.judged, self.realised, self.before, self.verdict, self.todo, self.chunked)
         base.show(current.card["monitoring"], monitoring_card.parts(self.reference, self.windows, *found))
         base.report(self.reference.dataset.name, alerts.samples(self.judged[-1], self.realised, self.verdict))
         self.next(self.act)
