@@ -25,7 +25,8 @@ RUN apt-get update \
 RUN groupadd --gid 10001 churnflow \
     && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /work churnflow \
     && install -d -o 10001 -g 10001 /work
-ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1 HOME=/work USER=churnflow CHURNFLOW_PROFILE=cluster
+ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1 HOME=/work USER=churnflow CHURNFLOW_PROFILE=cluster \
+    ORT_DISABLE_TELEMETRY=1
 WORKDIR /work
 
 FROM base AS flows
