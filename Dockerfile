@@ -33,6 +33,8 @@ FROM base AS flows
 # Metaflow must not run pip when a pod starts.
 ENV METAFLOW_SKIP_INSTALL_DEPENDENCIES=1 METAFLOW_USER=churnflow
 COPY --from=flows-packages /opt/venv /opt/venv
+# BentoML asks for it when TrainFlow packages a champion, and would install it with a pip that is not there.
+COPY --from=uv /usr/local/bin/uv /usr/local/bin/uv
 USER 10001:10001
 
 FROM base AS serving

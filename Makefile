@@ -100,6 +100,12 @@ bento: $(READY) ## build the champion's Bento, as TrainFlow's last step does; pr
 serve: $(READY) ## serve the champion to this machine: make serve [DATASET=telco] [PORT=3000] [HOST=0.0.0.0, to every one]
 	@$(PY) scripts/serve.py --host $(call quoted,HOST) --port $(call quoted,PORT) $(call option,--dataset,DATASET)
 
+deploy: $(READY) ## serve a version instead, without losing a request, or the former one again: make deploy [VERSION=3] [DATASET=telco] [BENTO=tag] [BREAKING=1] [PORT=3000] [IMAGE=...]
+	@$(PY) flows/deploy_flow.py $(description) run $(call option,--model-version,VERSION) $(call option,--bento,BENTO) $(if $(value BREAKING),--breaking) $(if $(filter file,$(origin PORT)),,$(call option,--port,PORT)) $(call option,--image,IMAGE)
+
+approve: $(READY) ## let a deployment that waits for a person go on: make approve VERSION=3 [DATASET=telco]
+	@$(call needs,VERSION)$(PY) scripts/models.py $(call option,--dataset,DATASET) approve $(call quoted,VERSION)
+
 predict: $(READY) ## rank a file with the running service: make predict FILE=customers.csv [URL=...]
 	@$(call needs,FILE)$(PY) scripts/predict.py $(call quoted,FILE) $(or $(call option,--url,URL),--url http://127.0.0.1:$(call quoted,PORT))
 
@@ -213,6 +219,9 @@ contract: $(READY) ## schemathesis on the champion's service and its own OpenAPI
 
 fuzz: $(READY) ## 100,000 damaged requests against the champion's service: make fuzz [BODIES=...]
 	$(PY) -m tests.bench.fuzz $(BODIES)
+
+siege: $(READY) ## hostile callers against the champion's service: its memory, and what others wait meanwhile
+	@$(PY) -m tests.bench.siege
 
 soak: $(READY) ## half an hour of mixed traffic: what grows, what fails: make soak [MINUTES=30] [RATE=200]
 	@$(PY) -m tests.bench.soak $(if $(MINUTES),--minutes $(MINUTES)) $(if $(RATE),--rate $(RATE))

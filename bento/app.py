@@ -7,13 +7,13 @@ import asyncio
 import hmac
 import logging
 import time
-from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from typing import Annotated, Any
 
-from churn.serving.request import Problem, Rejected
+from churn.serving.request import PROBE, Problem, Rejected
 from fastapi import Depends, FastAPI, Request, Response, Security
 from fastapi.security import APIKeyHeader, HTTPBearer
 from pydantic_core import to_json
@@ -44,6 +44,7 @@ class Answer(Response):
     media_type = JSON
 
     def __init__(self, content: bytes, after: Callable[[], None] | None = None, **more: Any) -> None:
+        """Answer with ``content``; ``after`` is called once it is sent."""
         super().__init__(content, **more)
         self.after = after
 
@@ -53,13 +54,17 @@ class Gone(Exception):
 
 
 class App(FastAPI):
-    """An application that answers each request within ``seconds``. ``keys``: API keys; none means that no key is asked for.
-    ``about`` goes to FastAPI.
+    """An application that answers each request within ``seconds``.
+
+    ``keys``: API keys; none means that no key is asked for. ``about`` goes to FastAPI.
 
     Whatever a route raises is a traceback in the log, an answer in the one shape, and counted under the route's label.
     """
 
-    def __init__(self, metrics: ServiceMetrics, seconds: float, keys: Sequence[bytes] = (), **about: Any) -> None:
+    def __init__(
+        self, metrics: ServiceMetrics, seconds: float, keys: Sequence[bytes] = (), batches: int = 1, **about: Any
+    ) -> None:
+        """``seconds`` limits the time of a request; without ``keys`` none is required; ``batches`` are read at once."""
         super().__init__(
             docs_url=None,
             redoc_url=None,
@@ -71,19 +76,31 @@ class App(FastAPI):
         )
         self.metrics, self.seconds, self._keys = metrics, seconds, keys
         self.paths = {_OTHER}
-        self._pool = ThreadPoolExecutor(1, "churn-long")
+        self._pool, self._turns = ThreadPoolExecutor(1, "churn-long"), asyncio.Semaphore(batches)
         self.add_middleware(Answered, service=self)
         self._expect(self.openapi_url or _OTHER)
 
     def takes(
-        self, path: str, work: Callable[[bytes], Answer], body: "Body", long: bool = False, **documented: Any
+        self,
+        path: str,
+        work: Callable[[bytes], Answer],
+        body: "Body",
+        long: bool = False,
+        small: int | None = None,
+        **documented: Any,
     ) -> None:
-        """POST ``path``: ``work`` on the body's bytes. What is ``long`` is done in a thread: others are answered meanwhile."""
+        """POST ``path``: ``work`` on the body's bytes.
+
+        What is ``long`` is done in a thread: others are answered meanwhile. Of bodies with more than ``small`` bytes,
+        ``batches`` are held at once.
+        """
 
         async def endpoint(request: Request, content: bytes = Depends(body)) -> Response:
             return await self._answer(request, partial(work, content), long)
 
-        self._add("POST", path, endpoint, **documented)
+        self._add(
+            "POST", path, endpoint, needs=[] if small is None else [Depends(partial(self._turn, small))], **documented
+        )
 
     def gives(self, path: str, work: Callable[[], Answer], long: bool = False, **documented: Any) -> None:
         """GET ``path``."""
@@ -94,11 +111,18 @@ class App(FastAPI):
         self._add("GET", path, endpoint, **documented)
 
     def _add(
-        self, method: str, path: str, endpoint: Callable[..., Any], open: bool = False, model: Any = None, **more: Any
-    ) -> None:
-        needs = [Security(self._require_key)] if self._keys and not open else None
+        self, method: str, path: str, endpoint: Callable[..., Any], needs: Sequence[Any] = (), open: bool = False,
+        model: Any = None, **more: Any,
+    ) -> None:  # fmt: skip
+        key = [Security(self._require_key)] if self._keys and not open else []
         self.add_api_route(
-            path, endpoint, methods=[method], operation_id=path[1:], response_model=model, dependencies=needs, **more
+            path,
+            endpoint,
+            methods=[method],
+            operation_id=path[1:],
+            response_model=model,
+            dependencies=[*key, *needs],
+            **more,
         )
         self._expect(path)
 
@@ -119,12 +143,27 @@ class App(FastAPI):
                 logger.error("%s: no answer within %g s", request.url.path, self.seconds)
                 what = f"there was no answer within {self.seconds:g} s; ask again, or for less at once"
                 raise Rejected(503, what) from None
-        if answer.after is not None:
+        if answer.after is not None and PROBE not in request.headers:
             answer.background = BackgroundTask(self._in_thread if long else _now, answer.after)
         return answer
 
     async def _in_thread(self, work: Callable[[], Any]) -> Any:
         return await asyncio.get_running_loop().run_in_executor(self._pool, work)
+
+    async def _turn(self, small: int, request: Request) -> AsyncIterator[None]:
+        declared = request.headers.get("content-length", "")
+        if declared.isdigit() and int(declared) <= small:
+            yield
+            return
+        try:
+            async with asyncio.timeout_at(request.scope[_UNTIL]):
+                await self._turns.acquire()
+        except TimeoutError:
+            raise Rejected(503, "too many large requests at once; ask again, or for less at once") from None
+        try:
+            yield
+        finally:
+            self._turns.release()
 
     async def _require_key(
         self,
@@ -138,6 +177,11 @@ class App(FastAPI):
         # Every key is compared, each in constant time: how long it takes says nothing about the keys.
         if not sum(hmac.compare_digest(given, key) for key in self._keys):
             raise refused(401, "an API key is needed", "Authorization", None, "'Bearer KEY', or the header X-API-Key")
+
+    def unheard(self, status: int, message: str) -> bytes:
+        """The body of the answer to what is no HTTP, or too much of it; it is counted."""
+        self.metrics.answered(_OTHER, status, 0)
+        return bytes(refusal(Rejected(status, message)).body)
 
     async def _rejected(self, _: Request, error: Rejected) -> Response:
         self.metrics.rejected(error.problems)
@@ -170,6 +214,7 @@ class Body:
     kind: str = JSON
 
     async def __call__(self, request: Request) -> bytes:
+        """The body of the request, checked and decompressed."""
         kind, encoding = (request.headers.get(name, "") for name in ("content-type", "content-encoding"))
         if kind.partition(";")[0].strip().lower() != self.kind:
             wanted = "JSON" if self.kind == JSON else "a file's bytes"
@@ -204,6 +249,7 @@ class Answered:
     service: App
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        """Answer one request (ASGI), and count it."""
         started, status = time.perf_counter(), 0
         scope[_UNTIL] = asyncio.get_running_loop().time() + self.service.seconds
         label = scope["path"] if scope["path"] in self.service.paths else _OTHER

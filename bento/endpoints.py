@@ -38,6 +38,7 @@ class Endpoints:
     """The service's work, one method an endpoint."""
 
     def __init__(self, scorer: Scorer, settings: ServeConfig) -> None:
+        """``scorer`` is the model, ``settings`` are those of config/serve.toml."""
         self._scorer, self._settings = scorer, settings
         self._versions = {name: scorer.manifest[name] for name in ("model_version", "data_version")}
         self._reader = request.Reader(
@@ -46,6 +47,7 @@ class Endpoints:
             settings.limits.rows,
             settings.log.enabled and bool(settings.log.customer_id),
             scorer.manifest["examples"],
+            settings.limits.customer_bytes,
         )
         self._as_logged = keyed_ids.logged(settings.log.customer_id == "plain")
         if settings.log.enabled and settings.log.customer_id is True and keyed_ids.key() is None:
@@ -68,7 +70,7 @@ class Endpoints:
         keys = [key.strip().encode() for key in os.environ.get(KEYS, "").split(",") if key.strip()]
         title = f"Churn: {self._scorer.dataset.name}"
         app = App(
-            self._instruments, limits.seconds, keys,
+            self._instruments, limits.seconds, keys, limits.batches,
             title=title, version=manifest["model_version"], openapi_url="/docs.json",
         )  # fmt: skip
         one, many, file = (
@@ -77,11 +79,12 @@ class Endpoints:
         customer, customers = documented.body("Customer"), documented.body("Customers")
         app.takes("/predict", self.predict, one, summary="Score one customer", model=Prediction, openapi_extra=customer)
         app.takes(
-            "/predict_batch", self.predict_batch, many, long=True,
+            "/predict_batch", self.predict_batch, many, long=True, small=limits.customer_bytes,
             summary="Score customers, in order", model=list[Prediction], openapi_extra=customers,
         )  # fmt: skip
         app.takes(
-            "/read", self.read, file, long=True, summary="Read a file of customers: CSV, Excel or Parquet",
+            "/read", self.read, file, long=True, small=limits.customer_bytes,
+            summary="Read a file of customers: CSV, Excel or Parquet",
             model=CustomerFile, openapi_extra=documented.file(manifest["examples"][0]),
         )  # fmt: skip
         app.takes(
@@ -175,7 +178,7 @@ class Endpoints:
         """Probability, decision, threshold and expected profit of each customer."""
         scorer, worth = self._scorer, self._scorer.worth
         decisions = scorer.decide(columns, found).tolist()
-        limits = expected_profit.thresholds(worth, columns, len(found), scorer.threshold).tolist()
+        limits = expected_profit.decision_thresholds(worth, columns, len(found), scorer.threshold).tolist()
         profits: list[float | None] = [None] * len(found)
         if worth is not None:
             profits = [None if v != v else v for v in expected_profit.expected(worth, columns, found).tolist()]

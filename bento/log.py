@@ -33,8 +33,9 @@ class LogSettings(Strict):
 
 
 class Log:
-    """Rows of one kind on their way to ROOT. ``add`` neither blocks nor raises; how many rows were lost is given
-    to ``dropped``, how many wait to ``waits``.
+    """Rows of one kind on their way to ROOT.
+
+    ``add`` neither blocks nor raises; how many rows were lost is given to ``dropped``, how many wait to ``waits``.
 
     A part is written after ``part_rows`` rows or ``part_seconds``, whichever is first. Parts that cannot be written wait
     in memory, encoded, and are tried again.
@@ -49,6 +50,7 @@ class Log:
         dropped: Callable[[int], None],
         waits: Callable[[int], None],
     ) -> None:
+        """``at`` is ROOT; ``kind`` and ``schema`` are those of the rows."""
         self._kind, self._schema, self._settings, self._at = kind, schema, settings, at
         prediction_log.encode(schema, [(None,) * len(schema)])  # Parquet's code is loaded now, not under a request
         self._dropped, self._waits = dropped, waits

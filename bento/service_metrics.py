@@ -1,5 +1,7 @@
-"""The service's Prometheus metrics (names: ``telemetry.prometheus_metrics``). Right with several workers: BentoML names the
-folder in which prometheus-client keeps every worker's values, and any worker answers for all.
+"""The service's Prometheus metrics (names: ``telemetry.prometheus_metrics``).
+
+Right with several workers: BentoML names the folder in which prometheus-client keeps every worker's values, and any worker
+answers for all.
 """
 
 import itertools
@@ -30,6 +32,7 @@ class ServiceMetrics:
     """What the service counts. Label values come from the data set and the list of endpoints, never from requests."""
 
     def __init__(self, manifest: dict[str, Any]) -> None:
+        """``manifest`` is the model's, whose versions are labels."""
         self._registry = prometheus_client.CollectorRegistry()
         self._version = manifest["model_version"]
         self._requests = self._counter(prometheus_metrics.REQUESTS)
@@ -143,8 +146,9 @@ class _Histograms(prometheus_client.registry.Collector):
 
 
 class _Workers(prometheus_client.registry.Collector):
-    """Memory and CPU time of the worker processes, as Linux tells them; nothing elsewhere. prometheus-client has them for a
-    single process alone.
+    """Memory and CPU time of the worker processes, on Linux only.
+
+    prometheus-client reports them for a single process alone.
     """
 
     def collect(self) -> Iterator[Any]:

@@ -45,6 +45,8 @@ IMPORTS = {
         *_DVC,
     ),
     "score_flow.py": (*_ALL, "churn.validation.schema", "mlflow"),
+    "deploy_flow.py": (*_ALL, "mlflow"),
+    "probe_flow.py": ("base", "metaflow.runtime"),
     "monitor_flow.py": (*_ALL, "mlflow", "nannyml"),
     "train_flow.py": (
         *_ALL,

@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import base
+import deploying
 import runs
 from churn.data import sources
 from churn.errors import ChurnError
 from churn.registry import made_up
 from churn.settings import commands
-from churn.settings.core import Strict
+from churn.settings.core import Strict, load
+from churn.settings.dataset import Dataset
 from churn.storage import s3
 from metaflow import Flow, FlowSpec, current
 from metaflow.exception import MetaflowException, MetaflowNotFound
@@ -23,8 +25,10 @@ PART = "CHURNFLOW_PART"  # set where a flow is a part of a command, which has fi
 
 
 def flow(kind: type[FlowSpec], before: Callable[[], str] = str) -> None:
-    """Become the command line of a flow. A run begins with the line that ``before`` returns - it raises ChurnError for a run
-    that cannot start -, a resume with what it does not take, and a run that succeeds ends with the ``notice`` of its start.
+    """Become the command line of a flow.
+
+    A run begins with the line that ``before`` returns - it raises ChurnError for a run that cannot start -, a resume with
+    what it does not take, and a run that succeeds ends with the ``notice`` of its start.
     """
     command = next((word for word in ("run", "resume") if word in sys.argv[1:]), "")
     with base.stopping():
@@ -78,7 +82,9 @@ def trained() -> str:
 
 
 def both(start: Callable[[list[str]], None], description: str = "", source: str = "", settings: str = "") -> list[str]:
-    """Run DataFlow, then TrainFlow on its version, whatever other runs do meanwhile: the ids of the two runs.
+    """Run DataFlow, TrainFlow on its version and, where that data set is served, DeployFlow: the ids of the first two runs.
+
+    What other runs do meanwhile makes no difference.
 
     ``start`` runs a command and raises if it fails. Empty are the usual ``description`` of the data set, the ``source`` of
     config/data.toml and the ``settings`` of config/train.toml.
@@ -90,6 +96,7 @@ def both(start: Callable[[list[str]], None], description: str = "", source: str 
         version = runs.one("DataFlow", known["data"].read_text()).data.data_version
         trained = ["--config", "settings", settings] if settings else []
         start(_run("train", trained, ["--data-version", version], known["train"]))
+        deploying.champion(load(Dataset, base.dataset_file(description or "telco")), start)
         return [path.read_text() for path in known.values()]
 
 

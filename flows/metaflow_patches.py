@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import metaflow_version
-from churn.errors import ChurnError, refusal
+from churn.errors import ChurnError, os_error_message
 from churn.settings import deploy
 from metaflow.datastore.content_addressed_store import ContentAddressedStore
 from metaflow.exception import MetaflowException
@@ -55,9 +55,9 @@ def _keep_cards_with_their_runs() -> None:
 
 
 def close_pods() -> None:
-    """What is deployed to Argo goes through ``churn.settings.deploy.closed``, a flow's sensor through ``closed_sensor``: Metaflow
-    2.19 has no setting for a whole pod
-    (metaflow/plugins/argo/argo_client.py; Metaflow issue 1262).
+    """What is deployed to Argo goes through ``churn.settings.deploy.closed``, a flow's sensor through ``closed_sensor``.
+
+    Metaflow 2.19 has no setting for a whole pod (metaflow/plugins/argo/argo_client.py; Metaflow issue 1262).
 
     Raises:
         ChurnError: The patches are off.
@@ -84,8 +84,10 @@ def close_pods() -> None:
 
 
 def say_refusals() -> None:
-    """A full disk is said in a line (``churn.errors``). Metaflow writes runs, artifacts and cards outside of every step, and
-    shows the traceback of each process that fails there (metaflow/cli.py, main; not reported upstream).
+    """A full disk is said in a line (``churn.errors``).
+
+    Metaflow writes runs, artifacts and cards outside of every step, and shows the traceback of each process that fails there
+    (metaflow/cli.py, main; not reported upstream).
     """
     from metaflow import cli
 
@@ -94,7 +96,7 @@ def say_refusals() -> None:
     shown = cli.print_unknown_exception
 
     def told(error: Exception) -> None:
-        said = refusal(error)
+        said = os_error_message(error)
         if said is None:
             shown(error)
         else:
@@ -104,9 +106,10 @@ def say_refusals() -> None:
 
 
 def _save_from_this_process() -> None:
-    """A step's artifacts go to S3 one after the other: beyond 10, Metaflow starts an interpreter and workers to send them
-    in parallel, which takes longer than sending a few dozen small ones (metaflow/plugins/datastores/s3_storage.py;
-    Metaflow issue 850).
+    """Upload the artifacts of a step to S3 one after the other.
+
+    Beyond 10, Metaflow starts an interpreter and workers to upload them in parallel, which takes longer than uploading a few
+    dozen small ones (metaflow/plugins/datastores/s3_storage.py; Metaflow issue 850).
     """
     save = S3Storage.save_bytes
 
@@ -117,8 +120,9 @@ def _save_from_this_process() -> None:
 
 
 def _store_tables_as_they_are() -> None:
-    """Parquet is compressed already: Metaflow's gzip of it takes a second for a million customers, and gains 2 %. What is
-    stored instead is gzip without compression, so that any Metaflow client can read it
+    """Parquet is compressed already: Metaflow's gzip of it takes a second for a million customers, and gains 2 %.
+
+    What is stored instead is gzip without compression, so that any Metaflow client can read it
     (metaflow/datastore/content_addressed_store.py; Metaflow pull request 3090).
     """
     pack = ContentAddressedStore._pack_v1
@@ -130,8 +134,9 @@ def _store_tables_as_they_are() -> None:
 
 
 def _say_what_killed_a_step() -> None:
-    """A step that the kernel killed says why it may be: of exit codes Metaflow 2.19 names a segmentation fault alone
-    (metaflow/runtime.py, Worker.terminate; Metaflow issue 303).
+    """A step that the kernel killed says why that may be.
+
+    Of exit codes, Metaflow 2.19 names only a segmentation fault (metaflow/runtime.py, Worker.terminate; Metaflow issue 303).
     """
     from metaflow.runtime import Worker
 

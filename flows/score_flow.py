@@ -1,4 +1,7 @@
-"""ScoreFlow: from customers to a ranked list with reasons. ``python flows/score_flow.py run --source customers.csv``"""
+"""ScoreFlow: from customers to a ranked list with reasons.
+
+``python flows/score_flow.py run --source customers.csv``
+"""
 
 from typing import Any
 
@@ -14,7 +17,7 @@ KEPT = ["model", "made_up", "moment", "table", "aside", "notes"]
 
 @base.deployed
 class ScoreFlow(base.Flow):
-    """Rank customers by the champion's probability, or by what contacting them is worth, and say why."""
+    """Rank customers by the champion's probability, or by the expected profit of contacting them, with reasons."""
 
     settings = base.config("settings", "score.toml", ScoreConfig)
     description = base.config("description", "datasets/telco.toml", Dataset)
@@ -39,12 +42,12 @@ class ScoreFlow(base.Flow):
         self.notice = made_up.sources(self.sources, dataset.name, "score") or launch.begin(
             made_up.model(self.model, dataset.name)
         )
-        self.moment = time.time_ns() // 1000  # a step that is repeated logs the same predictions at the same moment
+        self.moment = time.time_ns() // 1000  # a retried step logs the same predictions at the same time
         self.next(self.screen)
 
     @step
     def screen(self) -> None:
-        """The customers that fit the champion's data set are in one table, cut into shards; rows with errors are set aside."""
+        """The valid customers are in one table, divided into shards; rows with errors are in quarantine."""
         from churn.data import tables
         from churn.serving import batch_scoring
         from churn.validation import ingestion
@@ -57,7 +60,7 @@ class ScoreFlow(base.Flow):
 
     @step
     def score(self) -> None:
-        """The customers of one shard have their probability, and are in the prediction log."""
+        """The customers of one shard have their probabilities, and are in the prediction log."""
         from churn.data import tables
         from churn.serving import batch_scoring
 
@@ -73,7 +76,7 @@ class ScoreFlow(base.Flow):
     @card(type="blank", id="list")
     @step
     def rank(self, inputs: Any) -> None:
-        """The list is written, likeliest or most profitable first, and the first customers have their reasons."""
+        """The list is written, the most likely or most profitable first, and the first customers have reasons."""
         from churn.cards import ranking_card
         from churn.data import tables
         from churn.serving import batch_scoring
@@ -82,12 +85,12 @@ class ScoreFlow(base.Flow):
         scorer, rule = batch_scoring.scorer(self.model), base.read(ScoreConfig, self.settings).score
         scored, name = [shard.scored for shard in inputs], f"{scorer.dataset.name}-{current.run_id}"
         self.ranked = batch_scoring.rank(scorer, tables.typed(self.table, scorer.dataset), scored, rule, name)
-        base.show(current.card["list"], ranking_card.parts(self.ranked, self.model, self.aside, self.notes))
+        base.render(current.card["list"], ranking_card.parts(self.ranked, self.model, self.aside, self.notes))
         self.next(self.end)
 
     @step
     def end(self) -> None:
-        """The list is there."""
+        """The path of the list is printed."""
         print(f"{self.ranked}: {self.ranked.place}")
 
 

@@ -11,16 +11,15 @@ from churn.settings import commands, dataset
 
 def describe(options: argparse.Namespace) -> str:
     """Write config/datasets/NAME.toml from a file; say what a person has to decide and how to go on."""
-    from churn.data import tables
-    from churn.files import reader
+    from churn.data import sources, tables
     from churn.schema_inference import infer
 
     dataset.require_name(options.name)
     path = base.ROOT / "config" / "datasets" / f"{options.name}.toml"
     if path.exists():
         raise ChurnError(f"{commands.shown(path)}: exists already; remove it first, or give another NAME")
-    files = reader.files(Path(options.source).expanduser())
-    data, notes = tables.load(files[0])
+    with sources.at_hand(options.source) as files:
+        data, notes = tables.load(files[0])
     if len(files) > 1:
         notes = (*notes, f"{files[0]}: described is the first of {len(files)} files")
     base.say(notes)  # also if the file is then refused
@@ -64,6 +63,7 @@ def diff(options: argparse.Namespace) -> str:
 
 
 def main() -> None:
+    """Run the command."""
     parser = argparse.ArgumentParser(description=__doc__)
     commands = parser.add_subparsers(required=True)
     add = commands.add_parser("describe", help=describe.__doc__)

@@ -13,6 +13,7 @@ SHOWN = 10
 
 
 def main() -> None:
+    """Run the command."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("file")
     parser.add_argument("--url", default=client.USUAL)

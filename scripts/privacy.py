@@ -10,6 +10,7 @@ from churn.storage import s3
 
 
 def main() -> None:
+    """Run the command."""
     options = _options()
     with base.stopping():
         s3.check()

@@ -78,8 +78,10 @@ def _plain(annotation: Any) -> bool:
 
 
 def comments(text: str) -> dict[tuple[str, str], str]:
-    """What a TOML file says at the end of the line of each (table, key); of (table, "") at its head. Keys that stand there as
-    an example, behind a #, count too."""
+    """What a TOML file says at the end of the line of each (table, key); of (table, "") at its head.
+
+    Keys that stand there as an example, behind a #, count too.
+    """
     found: dict[tuple[str, str], str] = {}
     table, last = "", None
     for line in text.splitlines():
@@ -122,7 +124,7 @@ def settings() -> Iterator[str]:
 def _table(name: str, model: type[Strict], said: dict[tuple[str, str], str]) -> Iterator[str]:
     kind = model.model_fields.get("kind")
     if name:
-        yield f"\n### `{name}`" + (f' with `kind = "{typing.get_args(kind.annotation)[0]}"`' if kind else "")
+        yield f"\n### `{name}`" + (f" of kind {_words(kind.annotation)}" if kind else "")
     yield f"\n{prose(model)}"
     rows = [
         (f"`{key}`", takes(field), _default(field), _comment(said, name.strip("[]"), key))
@@ -207,8 +209,10 @@ def metrics() -> Iterator[Metric]:
 
 
 def variables(text: str) -> Iterator[tuple[str, str]]:
-    """Name and comment of each variable in a file like .env.example, those behind a # among them. A comment counts for all
-    variables below it, to the next one; a line that ends with a colon is a heading."""
+    """Name and comment of each variable in a file like .env.example, those behind a # among them.
+
+    A comment counts for all variables below it, to the next one; a line that ends with a colon is a heading.
+    """
     said = ""
     for line in text.splitlines():
         if pair := re.match(r"(?:# )?([A-Z][A-Z0-9_]+)=", line):

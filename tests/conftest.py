@@ -142,6 +142,16 @@ def customers_csv(telco: dataset.Dataset, tmp_path_factory: pytest.TempPathFacto
 
 
 @pytest.fixture(scope="session")
+def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A SQLite file with MLflow's tables, which take seconds to make; to be copied."""
+    from churn.registry import mlflow_database
+
+    file = tmp_path_factory.mktemp("empty") / "mlflow.db"
+    mlflow_database.prepare(f"sqlite:///{file}")
+    return file
+
+
+@pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A real S3 server: the one that the environment names, else one of our own."""
     started = s3.running(tmp_path_factory.mktemp("s3"))

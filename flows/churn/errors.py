@@ -14,6 +14,7 @@ class ChurnError(Exception):
     """
 
     def __init__(self, message: object) -> None:
+        """``message`` may contain URLs."""
         super().__init__(masked(str(message)))
 
 
@@ -36,7 +37,7 @@ _REMEDIES = {
 }
 
 
-def refusal(error: BaseException) -> str | None:
+def os_error_message(error: BaseException) -> str | None:
     """One line on a full disk, missing permissions or too many open files, with the remedy; None for any other error."""
     if not isinstance(error, OSError) or error.errno not in _REMEDIES:
         return None

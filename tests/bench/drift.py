@@ -48,7 +48,7 @@ class Model:
         settings = core.load(TrainConfig, ROOT / "config" / "train.toml")
         chosen = next(one for one in settings.model if one.name == family)
         self._dataset = dataset
-        self._fitted = estimators.build(chosen, dataset, 0, {})
+        self._fitted = estimators.build_pipeline(chosen, dataset, 0, {})
         self._fitted.fit(features.frame(dataset, train), features.outcome(dataset, train))
         self.reference = Reference(
             SimpleNamespace(name=family, version="1", tags={}), dataset, THRESHOLD, self.answer(holdout)

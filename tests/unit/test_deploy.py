@@ -33,13 +33,13 @@ def test_an_event_and_an_upstream_flow_exclude_each_other() -> None:
 def test_a_profile_that_does_not_exist_is_named_with_those_that_do(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CHURNFLOW_PROFILE", "clutser")
     with pytest.raises(ChurnError, match=r"clutser.*cluster, local"):
-        environment.profile()
+        environment.profile_variables()
 
 
 def test_every_store_of_the_cluster_profile_is_in_the_bucket(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CHURNFLOW_PROFILE", "cluster")
     monkeypatch.setenv("CHURNFLOW_BUCKET", "mine")
-    found = environment.profile()
+    found = environment.profile_variables()
     for name in ("METAFLOW_DATASTORE_SYSROOT_S3", *s3.SETTINGS):
         assert found[name].startswith("s3://mine/"), name
 

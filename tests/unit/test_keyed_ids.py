@@ -27,7 +27,9 @@ SECRET = "0123456789abcdef0123456789abcdef"  # pragma: allowlist secret
 def scorer(telco: Dataset, tmp_path_factory: pytest.TempPathFactory) -> onnx_scorer.Scorer:
     folder, table = tmp_path_factory.mktemp("model"), synthetic.generate(telco, 300, seed=5)
     family = Family(name="linear", estimator="sklearn.linear_model.LogisticRegression", impute=True, scale=True)
-    pipeline = estimators.build(family, telco, 0, {}).fit(features.frame(telco, table), features.outcome(telco, table))
+    pipeline = estimators.build_pipeline(family, telco, 0, {}).fit(
+        features.frame(telco, table), features.outcome(telco, table)
+    )
     manifest = {
         "dataset": telco.model_dump(mode="json"), "threshold": 0.3, "model_version": "1", "data_version": "d",
         "family": "linear", "scores": {}, "params": {}, shapley.BACKGROUND: shapley.background(telco, table, 0),

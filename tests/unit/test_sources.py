@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from churn.data import fetch, sources, synthetic, tables
 from churn.errors import ChurnError
-from churn.settings.data import Source
+from churn.settings.data import Http, Source
 from churn.settings.dataset import Dataset
 from fsspec.implementations.memory import MemoryFileSystem
 from pydantic import TypeAdapter
@@ -160,6 +160,7 @@ def test_a_download_goes_on_where_it_was_cut_off(
 ) -> None:
     Breaking.content, Breaking.breaks = customers.to_csv(index=False).encode(), 2
     pd.testing.assert_frame_equal(table(telco, kind="http", url=server), expected)
+    assert sources.named(server) == Http(kind="http", url=server)  # as --source says it
     half = len(Breaking.content) // 2
     assert Breaking.ranges[:2] == [None, f"bytes={half}-"]
     assert len(Breaking.ranges) == 3

@@ -1,4 +1,4 @@
-"""The card of MonitorFlow: four questions answered by colour, then what changed, the worst first, and over time."""
+"""The card of MonitorFlow: four questions answered by traffic lights, what changed, the worst first, and trends."""
 
 import textwrap
 from collections.abc import Sequence
@@ -33,7 +33,7 @@ def parts(
     todo: str,
     chunked: Sequence[ChunkedDrift] = (),
 ) -> list[Part]:
-    """The parts of the card; ``todo`` is the command that an alert asks for."""
+    """The parts of the card; ``todo`` is the command to run after an alert."""
     newest = judged[-1]
     return [
         f"# {verdict.severity.upper()}: {reference.model.name}, version {reference.model.version}",
@@ -124,7 +124,7 @@ def _worst(reference: Reference, analysis: Analysis, newest: WindowResult) -> li
         title = f"{name[:28]}: {worst.excess:.1f} x threshold"
         points = (_histogram if numeric else _bars)(reference.table[name], rows[name])
         plots.append(_plot(title, points, numeric, worst.drifted))
-    # Each plot has its own bar width: a shared one is that of the plot with the fewest levels.
+    # Each plot has its own bar width: a shared one would be that of the plot with the fewest levels.
     own = {"scale": {"xOffset": "independent"}}
     spec = {"columns": PLOT_COLUMNS, "concat": plots, "spacing": {"row": 24, "column": 24}, "resolve": own}
     title = (
@@ -163,12 +163,12 @@ def _histogram(before: "pd.Series", now: "pd.Series") -> list[dict[str, Any]]:
     both = np.concatenate(list(sides.values()))
     low, high = np.nanquantile(both, [0.002, 0.998]) if np.isfinite(both).any() else (0.0, 1.0)
     edges = np.linspace(low, high if high > low else low + 1, BINS + 1)
-    found = []
+    points = []
     for name, values in sides.items():
         counts = np.histogram(np.clip(values[~np.isnan(values)], edges[0], edges[-1]), edges)[0] / max(len(values), 1)
         shares = zip(edges.tolist(), [*counts.tolist(), 0.0], strict=True)
-        found += [{"x": float(f"{x:.5g}"), "y": round(y, 5), "of": name} for x, y in shares]
-    return found
+        points += [{"x": float(f"{x:.5g}"), "y": round(y, 5), "of": name} for x, y in shares]
+    return points
 
 
 def _bars(before: "pd.Series", now: "pd.Series") -> list[dict[str, Any]]:
@@ -186,14 +186,14 @@ def _over_time(judged: Sequence[WindowResult], before: dict[str, float]) -> list
     points = []
     for j in judged:
         columns = [d.excess for d in j.distances if d.column != PROBABILITY]
-        found = {
+        trends = {
             "columns: largest excess": (max(columns, default=None), 1.0),
             "predictions: excess": (max((d.excess for d in j.prediction), default=None), 1.0),
             "estimated ROC-AUC": ((s.value, s.threshold) if (s := j.score("roc_auc")) else (None, None)),
         }
         points += [
             {"window": j.window.name, "plot": plot, "value": value, "threshold": threshold}
-            for plot, (value, threshold) in found.items()
+            for plot, (value, threshold) in trends.items()
             if value is not None
         ]
     x = {

@@ -1,5 +1,6 @@
-"""Fetching files from object stores (fsspec) and web servers into a folder. What is there afterwards is whole, or Unreachable
-was raised.
+"""Fetching files from object stores (fsspec) and web servers into a folder.
+
+What is there afterwards is whole, or Unreachable was raised.
 
 Web servers are not read by fsspec: it neither goes on with a file under If-Range, nor limits what it takes, nor asks again
 where a redirect leads (``storage.web``).
@@ -60,7 +61,7 @@ _VARIABLES = {"s3": "AWS_*", "gs": "GOOGLE_APPLICATION_CREDENTIALS", "az": "AZUR
 
 
 def _file_system(source: Bucket) -> Any:
-    """fsspec's file system for the store, without what an earlier one has listed."""
+    """Fsspec's file system for the store, without what an earlier one has listed."""
     import fsspec
 
     options: dict[str, Any] = {}

@@ -32,8 +32,9 @@ TRAIN, HOLDOUT, DESCRIPTION, FORMAT = "train.parquet", "holdout.parquet", "snaps
 
 @dataclass(frozen=True)
 class Snapshot:
-    """One data version, read back: its description, whether its customers come from the generator, its two tables, and with
-    a time column the ``boundary``: the moment (ISO 8601) from which on rows are held out and before which they are trained on.
+    """One data version: its description, its two tables, and whether its customers are synthetic.
+
+    With a time column, ``boundary`` is the time (ISO 8601) from which rows are held out; all training rows are earlier.
     """
 
     version: str
@@ -46,8 +47,10 @@ class Snapshot:
 
 @dataclass(frozen=True)
 class Saved:
-    """What ``save`` did: the version, the text of the .dvc pointer, whether anything was uploaded, and the addresses of the
-    objects that were in the remote already, but damaged or in part.
+    """The result of ``save``.
+
+    The version, the text of its .dvc pointer, whether anything was uploaded, and the addresses of the objects that were in
+    the remote already, but damaged or incomplete.
     """
 
     version: str
@@ -56,6 +59,7 @@ class Saved:
     repaired: tuple[str, ...] = ()
 
     def __str__(self) -> str:
+        """What was uploaded, in words."""
         if self.repaired:
             return f"stored again: {', '.join(self.repaired)} was damaged or missing"
         return "stored" if self.uploaded else "already stored: nothing uploaded"
@@ -77,8 +81,10 @@ def succeed(version: str, successor: str) -> None:
 
 
 def current(version: str) -> str:
-    """The version that stands for ``version``: itself while it is there, else the one that took its place when a customer was
-    erased from it. Raises ChurnError if the remote cannot be read.
+    """The version that stands for ``version``.
+
+    That is itself while it exists, else the one that replaced it when a customer was erased from it. Raises ChurnError if the
+    remote cannot be read.
     """
     place = Place.of(remote())
     with _plain("read the data version from"):

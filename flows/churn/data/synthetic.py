@@ -1,4 +1,4 @@
-"""Made-up customers from the data set's description, for a first run, for tests and for benchmarks."""
+"""Synthetic customers by the description of a data set, for a first run, for tests and for benchmarks."""
 
 from typing import TYPE_CHECKING
 
@@ -12,10 +12,10 @@ if TYPE_CHECKING:
 
 
 def generate(dataset: Dataset, rows: int, seed: int) -> "pd.DataFrame":
-    """``rows`` customers with the data set's columns. The same arguments give the same rows.
+    """Draw ``rows`` customers with the columns of the data set; the same arguments give the same rows.
 
-    Columns with an expression in [generate] follow it; the others are drawn independently from their allowed values or
-    range, and a target without one depends on the numbers and the first category, so that there is something to learn.
+    Columns with an expression in [generate] follow it; the others are drawn independently from their allowed values or range.
+    A target without an expression depends on all features, so that there is something to learn.
     """
     import pandas as pd
 

@@ -47,19 +47,19 @@ class Reading:
         return pq.read_table(pa.BufferReader(self.source)) if isinstance(self.source, bytes) else self.source
 
 
-def files(path: Path) -> list[Path]:
+def data_files(path: Path) -> list[Path]:
     """The file at ``path``, or the data files in the folder there, sorted by name.
 
     Raises:
         ChurnError: There is none.
     """
     if path.is_dir():
-        data_files = sorted(
+        paths = sorted(
             p for p in path.iterdir() if p.name.endswith(SUFFIXES) and not p.name.startswith((".", "_", "~"))
         )
-        if not data_files:
+        if not paths:
             raise ChurnError(f"{path}: the folder holds no file that ends in {', '.join(SUFFIXES)}")
-        return data_files
+        return paths
     if address := re.match(r"(s3|gs|az|https?):/", str(path)):
         url = str(path).replace(":/", "://", 1)  # what pathlib makes of it
         raise ChurnError(

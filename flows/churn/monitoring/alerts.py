@@ -71,7 +71,8 @@ class Context:
     """What an assessment depends on besides the windows.
 
     ``before`` are the scores on the reference. A ``file`` is a single window, assessed by itself. ``outcomes`` are known,
-    ``unknown`` ones belong to no known prediction; ``others`` counts the rows of other model versions, which were left out.
+    ``unknown`` ones belong to no known prediction; ``others`` counts the rows of other model versions, which were left out,
+    as the log's ``damaged`` parts were.
     """
 
     before: Mapping[str, float]
@@ -79,6 +80,7 @@ class Context:
     outcomes: int = 0
     unknown: int = 0
     others: Mapping[str, int] = field(default_factory=dict)
+    damaged: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -210,6 +212,9 @@ def _knowledge(newest: WindowResult, realised: Realised | None, config: MonitorC
     if around.others:
         listed = ", ".join(f"{rows:,} by version {version}" for version, rows in sorted(around.others.items()))
         notes.append(f"Answers of other models were left out: {listed}.")
+    if around.damaged:
+        number = f"{len(around.damaged)} part{'s' if len(around.damaged) > 1 else ''}"
+        notes.append(f"{number} of the prediction log, damaged, left out: {_few(around.damaged)}.")
     if around.unknown:
         notes.append(
             f"{around.unknown:,} outcomes belong to no prediction of the last {config.performance.label_days} days."
@@ -236,13 +241,14 @@ def _knowledge(newest: WindowResult, realised: Realised | None, config: MonitorC
     return Light("Do we know?", colour, " ".join([told, *notes]))
 
 
-def samples(newest: WindowResult, realised: Realised | None, verdict: Assessment) -> list[Sample]:
+def samples(newest: WindowResult, realised: Realised | None, verdict: Assessment, damaged: int = 0) -> list[Sample]:
     """The samples for Prometheus (``prometheus_metrics.MONITORING``); what is unknown is NaN."""
     estimate = newest.score("roc_auc") or UNKNOWN
     known = realised.score("roc_auc") if realised is not None else UNKNOWN
     emitted = [
         prometheus_metrics.SEVERITY.of(SEVERITIES.index(verdict.severity)),
         prometheus_metrics.WINDOW_ROWS.of(newest.window.rows),
+        prometheus_metrics.LOG_DAMAGED.of(damaged),
         prometheus_metrics.ESTIMATED_ROC_AUC.of(estimate.value),
         prometheus_metrics.ESTIMATED_LIMIT.of(estimate.threshold),
         prometheus_metrics.REALIZED_ROC_AUC.of(known.value),

@@ -99,5 +99,6 @@ def conclude(
 ) -> tuple[list[WindowResult], Assessment]:
     """The results of each window, and the assessment of all of them."""
     judged = [WindowResult(*measured) for measured in zip(analysis.windows, distances, scores, strict=True)]
-    around = Context(before, analysis.file, analysis.outcomes, analysis.unknown, analysis.others)
+    counts = (analysis.outcomes, analysis.unknown, analysis.others, analysis.damaged)
+    around = Context(before, analysis.file, *counts)
     return judged, alerts.assess(judged, realised, config, around)

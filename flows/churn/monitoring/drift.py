@@ -37,6 +37,7 @@ class Distance:
 
     @property
     def drifted(self) -> bool:
+        """Whether the value is above the threshold."""
         return self.value > self.threshold
 
     @property
@@ -50,6 +51,7 @@ class Detector:
     """Compares windows with the reference, whose part is done once: see ``distances``."""
 
     def __init__(self, reference: Reference, rule: Drift) -> None:
+        """``rule`` gives the methods and how their thresholds are found."""
         self._rule, self._dataset = rule, reference.dataset
         self._names = list(reference.dataset.raw)
         self._categories = frozenset(name for name, column in reference.dataset.raw.items() if not column.numeric)
@@ -76,15 +78,19 @@ class Detector:
         return pd.DataFrame(found)
 
     def _code(self, column: str, level: str) -> int:
-        """The levels of the reference are told apart, and from any other. Where there are more than models tell apart, all
-        are shared out by their names: a choice by frequency would pick those that happen to be frequent in the reference.
+        """The levels of the reference are told apart, and from any other.
+
+        Where there are more than models tell apart, all are shared out by their names: a choice by frequency would pick those
+        that happen to be frequent in the reference.
         """
         levels, most = self._levels[column], self._dataset.most_levels
         return levels.get(level, len(levels)) if len(levels) <= most else zlib.crc32(level.encode()) % most
 
     def distances(self, window: "pd.DataFrame") -> list[Distance]:
-        """Every statistic of a window: of the columns, of the predictions (PROBABILITY), missing and unseen values, and of
-        all columns together (``ALL``).
+        """Every statistic of a window.
+
+        They are of the columns, of the predictions (PROBABILITY), of missing and unseen values, and of all columns together
+        (``ALL``).
         """
         coded = self.coded(window)
         thresholds = self._thresholds_for(len(coded))
@@ -135,8 +141,9 @@ class Detector:
         return found
 
     def _new(self, name: str, rows: int) -> float:
-        """The share of unseen values from which on they are news. That of the levels which occur once in the reference is
-        the expected one (Good 1953).
+        """The share of unseen values from which on they are news.
+
+        That of the levels which occur once in the reference is the expected one (Good 1953).
         """
         counts, m = self._table[name].value_counts(), len(self._table)
         expected = float((counts == 1).sum()) / m
@@ -150,8 +157,9 @@ class Detector:
 
     @cached_property
     def _reconstruction(self) -> tuple[Any, float, float]:
-        """A calculator fitted on one half of the reference, and the mean error on the other half with its sampling error:
-        on the rows it was fitted on the error would be too small.
+        """A calculator fitted on one half of the reference, and its mean error on the other half with the sampling error.
+
+        On the rows it was fitted on, the error would be too small.
         """
         from nannyml.chunk import SizeBasedChunker
         from nannyml.drift.multivariate.data_reconstruction import DataReconstructionDriftCalculator
@@ -188,5 +196,6 @@ class quiet(warnings.catch_warnings):
     """NannyML's and pandas' warnings about few chunks and columns of their own, which say nothing here."""
 
     def __enter__(self) -> None:
+        """Ignore warnings from here on."""
         super().__enter__()
         warnings.simplefilter("ignore")

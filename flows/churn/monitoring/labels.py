@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from churn.data import header_lines, sources, tables
 from churn.errors import ChurnError
 from churn.serving import prediction_log
-from churn.settings.data import File
 from churn.settings.dataset import Dataset
 from churn.settings.spelling import fold
 
@@ -30,19 +29,27 @@ class Labels:
     others: int = 0
 
 
-def from_log(reference: "Reference", file: str, days: int, until: datetime, at: str | None = None) -> Labels:
+def from_log(
+    reference: "Reference",
+    file: str,
+    days: int,
+    until: datetime,
+    at: str | None = None,
+    damaged: set[str] | None = None,
+) -> Labels:
     """The outcomes of the champion's predictions of the ``days`` before ``until``.
 
     They are taken from the feedback in the log and from ``file``, if one is given; of several for a prediction, the last counts.
+    ``damaged``: see ``prediction_log.read``.
     """
     import pandas as pd
 
     start = until - timedelta(days=days)
-    told = prediction_log.read_feedback(start, until, at)[["prediction_id", "outcome"]]
+    told = prediction_log.read_feedback(start, until, at, damaged)[["prediction_id", "outcome"]]
     if file:
         told = pd.concat([told, read(file, reference.dataset)])
     told = told.drop_duplicates("prediction_id", keep="last")
-    known = prediction_log.answers(told.prediction_id.tolist(), start, until, at) if len(told) else _none()
+    known = prediction_log.answers(told.prediction_id.tolist(), start, until, at, damaged) if len(told) else _none()
     own = known[known.model_version == reference.model.version]
     table = own.merge(told, on="prediction_id")
     return Labels(table, len(told) - len(known), len(known) - len(own))
@@ -60,7 +67,7 @@ def read(file: str, dataset: Dataset) -> "pd.DataFrame":
     Raises:
         ChurnError: A column is missing or an outcome has no meaning; the message names it.
     """
-    table, _, _ = header_lines.without(tables.from_bytes(sources.read(File(kind="file", path=file), dataset)[0]), file)
+    table, _, _ = header_lines.without(tables.from_bytes(sources.read(sources.named(file), dataset)[0]), file)
     if missing := [name for name in ("prediction_id", "outcome") if name not in table]:
         raise ChurnError(f"{file}: no column {', '.join(missing)}; labels are a file with prediction_id and outcome")
     return table[["prediction_id"]].astype("str").assign(outcome=outcomes(table.outcome, dataset, f"{file}: outcome"))

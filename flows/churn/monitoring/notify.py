@@ -14,19 +14,24 @@ SECONDS = 10.0
 
 
 def tell(verdict: Assessment, model: Registered, todo: str) -> str:
-    """Post an alert to the webhook, if one is configured.
+    """Post an alert to the webhook (see ``post``); "" if there is none."""
+    return post(message(verdict, model, todo)["text"]) if verdict.severity == "alert" else ""
+
+
+def post(text: str) -> str:
+    """Post a message to the webhook, if one is configured.
 
     Returns:
-        What was done, for the log; "" if there was nothing to post. A webhook that fails does not stop the run: the failure is
+        What was done, for the log; "" if there is no webhook. A webhook that fails does not stop the run: the failure is
         returned, without the path of the address.
     """
     url = os.environ.get(WEBHOOK, "")
-    if verdict.severity != "alert" or not url:
+    if not url:
         return ""
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.netloc:
         return f"{WEBHOOK}: nobody was told: it is no http or https address"
-    place, body = f"{parts.scheme}://{parts.netloc}", json.dumps(message(verdict, model, todo)).encode()
+    place, body = f"{parts.scheme}://{parts.netloc}", json.dumps({"text": text}).encode()
     try:
         request = urllib.request.Request(url, body, {"Content-Type": "application/json"})
         with urllib.request.urlopen(request, timeout=SECONDS):

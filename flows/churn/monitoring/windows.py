@@ -15,7 +15,6 @@ from churn.monitoring.labels import Labels
 from churn.registry import model_registry
 from churn.serving import prediction_log
 from churn.serving.reference import Reference
-from churn.settings.data import File
 from churn.settings.monitor import MonitorConfig
 from churn.training import expected_profit, onnx_scorer
 from churn.validation import exclusions
@@ -39,7 +38,8 @@ class Analysis:
     ``table`` (Parquet) holds the rows of all windows in order: raw columns, ``probability`` and ``decision``. ``labelled``
     (Parquet) holds the ``outcomes`` rows whose outcome is known: ``probability``, ``decision`` and ``outcome``. ``unknown``
     counts outcomes of unknown predictions; ``others`` counts rows of other model versions, which were left out. With ``file``
-    the only window is a file, not the log; ``notes`` say how it was read.
+    the only window is a file, not the log; ``notes`` say how it was read. ``damaged`` are
+    the addresses of the log's parts that were left out.
     """
 
     origin: str
@@ -51,6 +51,7 @@ class Analysis:
     unknown: int
     file: bool
     notes: tuple[str, ...] = ()
+    damaged: tuple[str, ...] = ()
 
     def each(self, reference: Reference) -> Iterator[tuple[Window, "pd.DataFrame"]]:
         """Each window with its rows."""
@@ -74,32 +75,34 @@ def from_log(
 
     rule, version = config.window, reference.model.version
     parts: list[pd.DataFrame] = []
+    damaged: set[str] = set()
     if rule.rows is not None:
-        newest = prediction_log.newest(reference.dataset, rule.rows * rule.last, version, until, at)
+        newest = prediction_log.newest(reference.dataset, rule.rows * rule.last, version, until, at, damaged)
         ends = range(len(newest), 0, -rule.rows) if len(newest) else [0]
         parts = [newest.iloc[max(end - rule.rows, 0) : end] for end in reversed(ends)]
         names = [_name(part.time.iloc[0], part.time.iloc[-1]) if len(part) else "nothing" for part in parts]
         start = newest.time.min() if len(newest) else until - timedelta(days=1)
-        others = prediction_log.versions(start, until, at)
+        others = prediction_log.versions(start, until, at, damaged)
     else:
         assert rule.days is not None
         step = timedelta(days=rule.days)
         start = until - rule.last * step
-        logged = prediction_log.read(reference.dataset, start, until, at)
+        logged = prediction_log.read(reference.dataset, start, until, at, damaged)
         others = {str(v): int(n) for v, n in logged.model_version.value_counts().items()}
         logged = logged[logged.model_version == version]
         edges = [start + i * step for i in range(rule.last + 1)]
         parts = [logged[(logged.time >= a) & (logged.time < b)] for a, b in pairwise(edges)]
         first = next((i for i, part in enumerate(parts) if len(part)), len(parts) - 1)
         parts, names = parts[first:], [_name(a, b) for a, b in pairwise(edges)][first:]
-    told = labels.from_log(reference, file, config.performance.label_days, until, at)
+    told = labels.from_log(reference, file, config.performance.label_days, until, at, damaged)
     others.pop(version, None)
     windows = tuple(
         Window(f"{i}: {name}", len(part)) for i, (name, part) in enumerate(zip(names, parts, strict=True), 1)
     )
-    return _analysis(
-        f"prediction log {at or prediction_log.root()}", windows, pd.concat(parts), reference, others, told
-    )
+    origin = f"prediction log {at or prediction_log.root()}"
+    analysis = _analysis(origin, windows, pd.concat(parts), reference, others, told)
+    left_out = tuple(sorted(damaged))
+    return replace(analysis, damaged=left_out, notes=tuple(f"{part}: damaged, and left out" for part in left_out))
 
 
 def _name(start: datetime, end: datetime) -> str:
@@ -134,7 +137,7 @@ def from_file(reference: Reference, path: str, file: str = "") -> Analysis:
         ChurnError: The file lacks a column or has an invalid value; the message names both.
     """
     dataset = reference.dataset
-    data, notes = sources.read(File(kind="file", path=path), dataset)
+    data, notes = sources.read(sources.named(path), dataset)
     frame, _, said = header_lines.without(tables.from_bytes(data), path)
     if missing := [name for name in dataset.raw if name not in frame]:
         raise ChurnError(f"{path}: no column {', '.join(missing)}; the model was trained with it. Export it too")

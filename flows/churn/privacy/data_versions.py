@@ -4,13 +4,17 @@ import io
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from churn.data import snapshots
+from churn.data import features, snapshots
 from churn.privacy.subject import PARQUET, Subject, without
-from churn.privacy.trace import Trace
+from churn.privacy.trace import Trace, shown
 from churn.settings.dataset import Dataset, read
 from churn.storage.places import Place, days
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 STORE = "data version"
 OBJECTS = "files/md5/"
@@ -77,13 +81,15 @@ def descriptions() -> list[Dataset]:
 
 def sweep(subject: Subject, remove: bool) -> Iterator[Trace]:
     """Rows in data versions; objects that no version names go with them."""
+    import pandas as pd
+
     remote = place()
     for version in holding(subject):
         count = int(version.train.sum()), int(version.holdout.sum())
         what = f"{count[0]} rows to train, {count[1]} held out"
         if remove:
             what += f"; now {_replace(remote, version)}"
-        yield Trace(STORE, version.name, what)
+        yield Trace(STORE, version.name, what, values=shown(pd.concat(_tables(version))))
     yield from _left(remote, subject, remove)
 
 
@@ -123,14 +129,19 @@ def _left(remote: Place, subject: Subject, remove: bool) -> Iterator[Trace]:
             yield Trace(STORE, remote.at(entry.name), "left behind by a run that was killed")
 
 
-def rows(version: Version) -> "list[dict[str, object]]":
-    """The customer's raw features in the version, as a model's manifest carries rows (None: missing)."""
+def _tables(version: Version) -> "list[pd.DataFrame]":
+    """The customer's rows of train and of holdout."""
     import pandas as pd
-    from churn.data import features
 
+    sides = ((snapshots.TRAIN, version.train), (snapshots.HOLDOUT, version.holdout))
+    return [pd.read_parquet(io.BytesIO(version.content[file]))[mask] for file, mask in sides]
+
+
+def rows(version: Version) -> list[dict[str, Any]]:
+    """The customer's raw features in the version, as a model's manifest carries rows (None: missing)."""
     found = []
-    for file, mask in ((snapshots.TRAIN, version.train), (snapshots.HOLDOUT, version.holdout)):
-        raw = features.from_frame(version.dataset, pd.read_parquet(io.BytesIO(version.content[file]))[mask])
-        for i in range(int(mask.sum())):
+    for table in _tables(version):
+        raw = features.from_frame(version.dataset, table)
+        for i in range(len(table)):
             found.append({name: None if v[i] == "" or v[i] != v[i] else v[i] for name, v in raw.items()})
     return found

@@ -1,5 +1,8 @@
-"""Find or erase one customer in all stores. The order is such that a kill at any moment leaves enough to go on by: what leads from
-the id to rows without it - lists, runs, data versions - comes after those rows."""
+"""Find or erase one customer in all stores.
+
+A kill at any time leaves enough to continue from: what leads from the id to rows without it - lists,
+runs, data versions - comes after those rows.
+"""
 
 from collections.abc import Callable, Iterator
 
@@ -51,11 +54,12 @@ def report(who: Subject, traces: list[Trace], removed: bool) -> Iterator[str]:
         for trace in traces:
             if trace.store == store:
                 yield f"    {trace.place}: {trace.what}"
+                yield from (f"      {line}" for line in trace.values if not removed)
     todo = list(dict.fromkeys((trace.todo, trace.place) for trace in traces if trace.todo))
     if todo:
         yield "Left to do:" if removed else "To do afterwards:"
-        for said, place in todo:
-            yield f"  {place}: {said}"
+        for said in dict.fromkeys(said for said, _ in todo):
+            yield f"  {', '.join(place for other, place in todo if other == said)}: {said}"
     yield from _limits(who, bool(traces))
     if traces and not removed:
         yield f"Erase it: {commands.say('erase', ID=who.id, DATASET=who.dataset)}"

@@ -1,13 +1,22 @@
-"""One customer in the prediction log and in the outcomes beside it: rows that carry the id, keyed or plain, and those whose
-prediction ids a list or a run of ScoreFlow knows to be the customer's."""
+"""One customer in the prediction log and in the outcomes beside it.
 
+These are the rows with the id, keyed or plain, and those whose prediction ids are known, from a list or a run of ScoreFlow,
+to be the customer's.
+"""
+
+import io
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
+import numpy as np
 from churn.privacy import run_store, written_files
 from churn.privacy.subject import PARQUET, Subject, without
-from churn.privacy.trace import Trace
+from churn.privacy.trace import Trace, shown
 from churn.serving import prediction_log
 from churn.storage.places import Place
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def sweep(subject: Subject, remove: bool) -> Iterator[Trace]:
@@ -27,20 +36,17 @@ def sweep(subject: Subject, remove: bool) -> Iterator[Trace]:
                 continue
             rows = subject.parquet_rows(content)
             if rows.any():
-                _learn(subject, content, rows)
+                own = _rows(content, rows)
+                subject.predictions.update(own["prediction_id"])
                 if remove and rows.all():
                     place.remove(entry.name)
                 elif remove:
                     place.write(entry.name, without(content, rows))
-                yield Trace("prediction log", place.at(entry.name), f"{int(rows.sum())} rows")
+                yield Trace("prediction log", place.at(entry.name), f"{len(own)} rows", values=shown(own))
 
 
-def _learn(subject: Subject, content: bytes, rows: "object") -> None:
-    """The prediction ids of the customer's rows."""
-    import io
-
+def _rows(content: bytes, rows: np.ndarray) -> "pd.DataFrame":
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    ids = pq.read_table(io.BytesIO(content), columns=["prediction_id"]).filter(pa.array(rows))
-    subject.predictions.update(ids.column("prediction_id").to_pylist())
+    return pq.read_table(io.BytesIO(content)).filter(pa.array(rows)).to_pandas()

@@ -1,5 +1,8 @@
-"""One customer in what is kept beside models: the holdout's rows, the background of explanations that older releases took from
-customers, and the Bentos that hold it."""
+"""One customer in what is kept beside models.
+
+These are the rows of the holdout, the background of explanations that older releases took from customers, and the Bentos that
+hold it.
+"""
 
 import json
 import os
@@ -60,14 +63,14 @@ def _model(model: Registered, version: Version, remove: bool) -> Iterator[Trace]
     if background is not None:
         changed[onnx_scorer.MANIFEST] = background
     noted = checksums.parsed(model.tags.get(CHECKSUMS, ""))
-    unnoted = [name for name in (prediction_log.HOLDOUT, onnx_scorer.MANIFEST) if noted and name not in noted]
-    if remove and (changed or unnoted):
-        _write(model, files, noted, {**{name: files.read(name) or b"" for name in unnoted}, **changed})
+    there = {prediction_log.HOLDOUT: holdout, onnx_scorer.MANIFEST: text}
+    unnoted = {name: content for name, content in there.items() if noted and content is not None and name not in noted}
+    if remove and (changed or unnoted):  # not noted: a former attempt ended before it was
+        _write(model, files, noted, {**unnoted, **changed})
     if remove and background is not None:
         _drop_bentos(model)
     trained = int(version.train.sum())
-    again = commands.say("train", VERSION=version.name, FORCE="1")
-    todo = f"trained with the customer: train anew if it must forget ({again}), or note why not" if trained else ""
+    todo = _advice(model, version) if trained else ""
     if remove:
         model_registry.annotate(model, {ERASED: f"customers of data version {version.name}, since it was trained"})
     what = [f"trained on {trained} rows"] * bool(trained)
@@ -81,6 +84,15 @@ def _model(model: Registered, version: Version, remove: bool) -> Iterator[Trace]
         yield Trace(
             STORE, f"Bentos of version {model.version}", "a row of the background", f"build and roll out anew: {said}"
         )
+
+
+def _advice(model: Registered, version: Version) -> str:
+    """Whether to train anew: a model keeps no row, but what is served should not go on learning from one that is erased."""
+    champion = model_registry.by_alias(model.name, model_registry.CHAMPION)
+    if champion is None or champion.version != model.version:
+        return "trained with the customer, not champion: need not be trained anew; do not promote it again"
+    again = commands.say("train", VERSION=version.name, FORCE="1")
+    return f"champion, trained with the customer: train anew, now or with the next data: {again}"
 
 
 def _write(model: Registered, files: Place, noted: dict[str, str], changed: dict[str, bytes]) -> None:

@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 from churn.privacy.subject import PARQUET, Subject
 from churn.privacy.trace import Trace
+from churn.privacy.written_files import lines
 from churn.storage.places import Place
 
 STORE = "run"
@@ -40,7 +41,7 @@ def places() -> list[Place]:
 
 @dataclass(frozen=True)
 class Blob:
-    """An artifact's content: whether the customer is in it as rows (``holds``) or in text (``names``), and whether it has rows."""
+    """An artifact: whether it holds the customer as rows (``holds``) or in text (``names``), and whether it has any ``rows``."""
 
     holds: bool
     names: bool
@@ -103,10 +104,13 @@ def _artifacts(place: Place, subject: Subject, remove: bool) -> Iterator[Trace]:
                 place.remove(_path(flow, oid))
             for oid in texts:
                 _mask(place, _path(flow, oid), subject)
+            if held and subject.short:  # its cards cannot be searched for such an id
+                for entry in place.entries(f"mf.cards/{flow}/runs/{run}/"):
+                    place.remove(entry.name)
         what = [f"tables {', '.join(sorted(set(tables.values())))}"] * bool(tables)
         what += [f"the id in {len(texts)} artifacts"] * bool(texts)
         if what:
-            todo = "it cannot be resumed any more" if tables else ""
+            todo = "cannot be resumed any more; begin anew what had not ended" if tables else ""
             yield Trace(STORE, f"{flow}/{run}", "; ".join(what), todo)
     named = {_path(flow, oid) for (flow, _), names in runs.items() for _, oid in names}
     yield from _unnamed(place, named, subject, remove)
@@ -138,9 +142,12 @@ def _load(content: bytes | None) -> Any:
 def _look(content: bytes | None, subject: Subject) -> Blob:
     plain = _unpacked(content)
     value = _load(content)
+    if value is None:  # nobody can tell what of it is the customer's
+        holds = subject.within(plain)
+        return Blob(holds, False, holds)
     pieces = list(_pieces(value, DEEP))
     holds = any(_holds(piece, subject) for piece in pieces)
-    rows = any(not isinstance(piece, str) for piece in pieces)
+    rows = any(not isinstance(piece, str) or _listed(piece, subject) for piece in pieces)
     text = any(isinstance(piece, str) and subject.named_in(piece) for piece in pieces)
     return Blob(holds, text or subject.named_in(plain), rows)
 
@@ -172,8 +179,8 @@ def _holds(piece: Any, subject: Subject) -> bool:
 
     if isinstance(piece, bytes):
         return bool(subject.parquet_rows(piece).any())
-    if isinstance(piece, str):  # rows set aside travel as CSV
-        return "\n" in piece and _in_lines(piece, subject)
+    if isinstance(piece, str):
+        return _listed(piece, subject) and lines(piece, subject)[1] > 0
     if isinstance(piece, pd.DataFrame):
         return bool(subject.rows(piece).any())
     if isinstance(piece, np.ndarray | pd.Series | pd.Index):
@@ -186,11 +193,10 @@ def _holds(piece: Any, subject: Subject) -> bool:
     return False
 
 
-def _in_lines(text: str, subject: Subject) -> bool:
-    from churn.privacy.written_files import lines
-
-    head = text.split("\n", 1)[0]
-    return any(name in head for name in subject.columns) and lines(text, subject)[1] > 0
+def _listed(text: str, subject: Subject) -> bool:
+    """Whether a text is a table with ids: rows set aside travel as CSV."""
+    head, _, rest = text.partition("\n")
+    return bool(rest) and any(name in head.split(",") for name in subject.columns)
 
 
 def _mask(place: Place, name: str, subject: Subject) -> None:

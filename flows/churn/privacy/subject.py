@@ -36,6 +36,7 @@ class Subject:
 
     @property
     def short(self) -> bool:
+        """Whether the id is too short to search for in text."""
         return len(self.id) < SHORT
 
     @cached_property
@@ -45,10 +46,18 @@ class Subject:
         return None if secret is None else keyed_ids.keyed(self.id, secret)
 
     @cached_property
-    def _pattern(self) -> re.Pattern[bytes]:
+    def _forms(self) -> list[bytes]:
+        """The id as text, JSON, HTML and addresses write it."""
         forms = {self.id, html.escape(self.id), json.dumps(self.id)[1:-1], quote(self.id, safe="")}
-        ascii_word = rb"(?<![0-9A-Za-z])(?:%s)(?![0-9A-Za-z])"
-        return re.compile(ascii_word % b"|".join(re.escape(form.encode()) for form in sorted(forms)))
+        return [form.encode() for form in sorted(forms)]
+
+    @cached_property
+    def _pattern(self) -> re.Pattern[bytes]:
+        return re.compile(rb"(?<![0-9A-Za-z])(?:%s)(?![0-9A-Za-z])" % b"|".join(map(re.escape, self._forms)))
+
+    def within(self, content: bytes) -> bool:
+        """Whether the id's bytes are anywhere in the content, also beside others as databases and Arrow put them."""
+        return not self.short and any(form in content for form in self._forms)
 
     def named_in(self, text: bytes | str) -> bool:
         """Whether text names the customer."""
@@ -64,8 +73,10 @@ class Subject:
         return self._pattern.sub(lambda found: b"*" * len(found[0]), text)
 
     def rows(self, table: "pd.DataFrame") -> np.ndarray:
-        """Which rows are the customer's, bool of shape (n,): by an id column, by any column of text unless the id is short, or by
-        their prediction."""
+        """Which rows are the customer's, bool of shape (n,).
+
+        They are matched by an id column, by any column of text unless the id is short, or by their prediction.
+        """
         found = np.zeros(len(table), dtype=bool)
         for name in self._telling(map(str, table.columns), [not _number(table[name]) for name in table.columns]):
             found |= self._cells(table.iloc[:, list(map(str, table.columns)).index(name)])

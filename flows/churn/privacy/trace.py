@@ -1,13 +1,29 @@
 """What is found of a customer, and what is left to do."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True)
 class Trace:
-    """In ``store``, at ``place``: ``what`` there is, or was, of the customer. ``todo``: what a person has to do about it."""
+    """What there is, or was, of the customer in one place.
+
+    ``values`` are given as far as they say something of their own. ``todo``: what a person has to do about it.
+    """
 
     store: str
     place: str
     what: str
     todo: str = ""
+    values: tuple[str, ...] = ()
+
+
+def shown(table: "pd.DataFrame") -> tuple[str, ...]:
+    """The rows of a small table as text, a line each, without missing cells."""
+    return tuple(
+        ", ".join(f"{name}={cell}" for name, cell in row.items() if cell is not None and cell == cell)
+        for row in table.astype("object").to_dict("records")
+    )

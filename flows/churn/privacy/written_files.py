@@ -1,16 +1,16 @@
-"""Files that people and programs read as they are: ranked lists, rows set aside, restored data versions, and all else below the
-state folder."""
+"""One customer in files that people and programs read as they are.
+
+These are ranked lists, rows set aside, restored data versions, and everything else below the state folder.
+"""
 
 import csv
 import io
-import os
 import sqlite3
-import tempfile
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
-from churn.privacy.subject import PARQUET, REDACTED, Subject, without
+from churn.privacy.subject import PARQUET, Subject, without
 from churn.privacy.trace import Trace
 from churn.serving import batch_scoring
 from churn.settings.environment import ROOT, STATE
@@ -44,15 +44,14 @@ def restored(subject: Subject, remove: bool) -> Iterator[Trace]:
 
 
 def temporary(subject: Subject, remove: bool) -> Iterator[Trace]:
-    """What killed runs left in the folder of temporary files."""
-    root = Path(tempfile.gettempdir())
-    for file in sorted(root.glob("tmp*/**/*.parquet")) + sorted(root.glob("tmp*/**/files/md5/??/*")):
-        if file.is_file() and os.access(file, os.R_OK):
-            content = file.read_bytes()
-            if content[:4] == PARQUET and content[-4:] == PARQUET and subject.parquet_rows(content).any():
-                if remove:
-                    file.unlink(missing_ok=True)
-                yield Trace("temporary file", str(file), "a table with the customer")
+    """What killed runs left in the state's folder of temporary files."""
+    place = Place.of(str(STATE / "tmp"))
+    for entry in place.entries():
+        content = place.read(entry.name) or b""
+        if subject.named_in(content) or (_parquet(content) and subject.parquet_rows(content).any()):
+            if remove:
+                place.remove(entry.name)
+            yield Trace("temporary file", place.at(entry.name), "left behind by a run that was killed")
 
 
 def others(subject: Subject, remove: bool) -> Iterator[Trace]:
@@ -74,8 +73,9 @@ def _tables(store: str, place: Place, subject: Subject, remove: bool) -> Iterato
 
 
 def clean(store: str, place: Place, name: str, content: bytes, subject: Subject, remove: bool) -> Iterator[Trace]:
+    """Find, and with ``remove`` erase, the customer in one file's ``content``."""
     where = place.at(name)
-    if content[:4] == PARQUET and content[-4:] == PARQUET:
+    if _parquet(content):
         rows = subject.parquet_rows(content)
         if rows.any():
             if remove:
@@ -100,6 +100,11 @@ def clean(store: str, place: Place, name: str, content: bytes, subject: Subject,
         yield Trace(store, where, "the id in text")
 
 
+def _parquet(content: bytes) -> bool:
+    """Whether it is a whole Parquet file."""
+    return content[:4] == PARQUET and content[-4:] == PARQUET
+
+
 def lines(text: str, subject: Subject) -> tuple[str, int]:
     """A CSV file without the customer's rows, and how many those were."""
     import pandas as pd
@@ -120,8 +125,8 @@ def lines(text: str, subject: Subject) -> tuple[str, int]:
 
 
 def _database(store: str, file: Path, content: bytes, subject: Subject, remove: bool) -> Iterator[Trace]:
-    """The id in any text of a SQLite database; its free pages are overwritten."""
-    if not subject.named_in(content):
+    """The id in any text of a SQLite database, which is written anew: what was deleted before is still on its free pages."""
+    if not subject.within(content):
         return
     with closing(sqlite3.connect(file, timeout=30)) as database:
         database.execute("PRAGMA secure_delete = ON")
@@ -141,5 +146,5 @@ def _database(store: str, file: Path, content: bytes, subject: Subject, remove: 
             database.commit()
             database.execute("VACUUM")
             database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    yield Trace(store, str(file), f"the id in {len(cells)} cells, now {REDACTED}" if cells and remove else
-                f"the id in {len(cells)} cells" if cells else "the id in free pages")  # fmt: skip
+    if cells:
+        yield Trace(store, str(file), f"the id in {len(cells)} cells")

@@ -48,7 +48,7 @@ _MEANINGS = (
      "and run: {python} -m mlflow db upgrade {uri}"),
     (r"[Nn]o space left|disk is full",
      "MLflow cannot write to {uri} or its artifacts ({said}); free space and run this again"),
-    (r"(readonly|unable to open) database|disk I/O error|[Pp]ermission denied|Read-only file system|(Is|Not) a directory|File exists",
+    (r"(readonly|unable to open) database|disk I/O error|[Pp]ermission denied|Read-only file|(Is|Not) a directory|File exists",
      "MLflow cannot write to {uri} or its artifacts ({said}); check that the folder is there and may be written"),
     (r"^boto", "MLflow's artifacts cannot be reached ({said}); check MLFLOW_ARTIFACTS and AWS_* in the environment"),
     (r"HTTPConnection|refused|timed out|resolve|OperationalError",

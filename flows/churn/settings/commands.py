@@ -9,7 +9,7 @@ import shlex
 import sys
 from pathlib import Path
 
-from churn.settings.environment import ROOT
+from churn.settings.environment import IN_POD, ROOT
 
 CALLER = "CHURNFLOW_CALLER"
 GIVEN = (
@@ -74,6 +74,17 @@ TARGETS: dict[str, tuple[str, *tuple[tuple[str, ...], ...]]] = {
     "erase": ("scripts/privacy.py", ("DATASET", "--dataset", "{DATASET}"), ("", "erase", "{ID}")),
     "predict": ("scripts/predict.py", ("", "{FILE}"), ("URL", "--url", "{URL}")),
     "drift-demo": ("scripts/drift_demo.py", ("RETRAIN", "--retrain")),
+    "approve": ("scripts/models.py", _OF_DATASET, ("", "approve", "{VERSION}")),
+    "deploy": (
+        "flows/deploy_flow.py",
+        _DESCRIPTION,
+        ("", "run"),
+        ("VERSION", "--model-version", "{VERSION}"),
+        ("BENTO", "--bento", "{BENTO}"),
+        ("BREAKING", "--breaking"),
+        ("PORT", "--port", "{PORT}"),
+        ("IMAGE", "--image", "{IMAGE}"),
+    ),
     "card": ("flows/{FLOW}_flow.py", ("", "card", "view", "{RUN}")),
 }
 
@@ -97,7 +108,9 @@ def description(name: str) -> str:
 
 
 def _make() -> bool:
-    return os.environ.get(CALLER) == "make"
+    return (
+        IN_POD or os.environ.get(CALLER) == "make"
+    )  # whoever reads a pod's log has the checkout, not the pod's Python
 
 
 def say(target: str, **variables: str) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Annotated, Literal
 
 from churn.errors import masked
-from churn.settings.core import Strict
+from churn.settings.core import Strict, check
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 EXPANDED_MEGABYTES = 2048  # of a file from anywhere, unless its [[source]] says otherwise
@@ -59,8 +59,10 @@ class File(_Files):
 
 
 class Bucket(_Files):
-    """An object, or all objects below a ``url`` with a trailing slash, in the store of its ``kind``: Amazon's (s3), Google's (gs,
-    extra gs) or Azure's (az, extra az). The environment gives endpoint and keys, as the store's own tools take them.
+    """An object, or all objects below a ``url`` with a trailing slash, in an object store.
+
+    The ``kind`` is Amazon's (s3), Google's (gs, extra gs) or Azure's (az, extra az). The environment gives endpoint and keys,
+    as for the store's own tools.
     """
 
     kind: Literal["s3", "gs", "az"]
@@ -68,6 +70,7 @@ class Bucket(_Files):
 
     @property
     def name(self) -> str:
+        """What messages and cards call this source."""
         return self.url
 
     @field_validator("url")
@@ -79,9 +82,10 @@ class Bucket(_Files):
 
 
 class Http(_Files):
-    """A file of at most ``max_megabytes`` at the ``url`` of a web server. ``bearer`` names the environment variable that holds
-    the token, if one is needed: it is sent to the origin of ``url`` alone. A redirect may lead to ``private_hosts``, but to no
-    other host with a private address.
+    """A file of at most ``max_megabytes`` at the ``url`` of a web server.
+
+    ``bearer`` names the environment variable that holds the token, if one is needed: it is sent to the origin of ``url``
+    alone. A redirect may lead to ``private_hosts``, but to no other host with a private address.
     """
 
     kind: Literal["http"]
@@ -92,12 +96,15 @@ class Http(_Files):
 
     @property
     def name(self) -> str:
+        """What messages and cards call this source."""
         return masked(self.url)  # a signed address is a secret
 
 
 class Sql(_Place):
-    """A database query. ``${NAME}`` in the SQLAlchemy ``url`` is read from the environment, as it is: no password in a file, and
-    none that needs %-escapes.
+    """A database query.
+
+    ``${NAME}`` in the SQLAlchemy ``url`` is read from the environment, as it is: no password in a file, and none that needs
+    %-escapes.
     """
 
     kind: Literal["sql"]
@@ -106,6 +113,7 @@ class Sql(_Place):
 
     @property
     def name(self) -> str:
+        """What messages and cards call this source."""
         return f"{masked(self.url)} ({' '.join(self.query.split())[:60]})"
 
     @field_validator("url")
@@ -117,6 +125,16 @@ class Sql(_Place):
         if secret or (at and not re.fullmatch(r"[^/:@]*(:\$\{\w+\})?", account)):
             raise ValueError("the password does not belong into a file; write ${NAME} and set NAME in the environment")
         return url
+
+
+def place(path: str) -> File | Bucket | Http:
+    """The source that a path of this machine, or an address of s3://, gs://, az:// or https:// names. Raises ChurnError."""
+    scheme, found, _ = path.partition("://")
+    if found and scheme in ("s3", "gs", "az"):
+        return check(Bucket, {"kind": scheme, "url": path}, path)
+    if found and scheme in ("http", "https"):
+        return check(Http, {"kind": "http", "url": path}, masked(path))
+    return File(kind="file", path=path)
 
 
 Source = Annotated[Generate | File | Bucket | Http | Sql, Field(discriminator="kind")]

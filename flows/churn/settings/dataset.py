@@ -3,6 +3,7 @@
 The validation schema, the feature lists, the generator and the service's request model are all derived from it.
 """
 
+import os
 import re
 from collections.abc import Mapping
 from functools import cached_property
@@ -41,12 +42,14 @@ class Feature(Strict):
 
 
 class Dataset(Strict):
-    """config/datasets/NAME.toml. ``generate`` maps names to expressions, evaluated in order, for made-up rows;
-    ``gate`` maps metric names to the least a model must reach on the holdout (the most, for errors); ``slices`` names the
-    columns whose groups are judged on their own, ``value`` what a kept customer is worth; ``missing_values`` are texts
-    that mean a missing cell, besides the empty one; ``decimal`` and ``thousands`` are the marks in numbers written as text;
-    with ``fold_case`` levels of categories without ``values`` are told apart by their letters, not by case or blanks, and
-    written small. Models tell the ``most_levels - 1`` most frequent levels of a category apart and treat the others as one.
+    """config/datasets/NAME.toml.
+
+    ``generate`` maps names to expressions, evaluated in order, for made-up rows; ``gate`` maps metric names to the least a
+    model must reach on the holdout (the most, for errors); ``slices`` names the columns whose groups are judged on their own,
+    ``value`` what a kept customer is worth; ``missing_values`` are texts that mean a missing cell, besides the empty one;
+    ``decimal`` and ``thousands`` are the marks in numbers written as text; with ``fold_case`` levels of categories without
+    ``values`` are told apart by their letters, not by case or blanks, and written small. Models tell the ``most_levels - 1``
+    most frequent levels of a category apart and treat the others as one.
     """
 
     name: str = Field(pattern=f"^{NAME.pattern}$")
@@ -113,8 +116,10 @@ class Dataset(Strict):
 
     @property
     def model(self) -> str:
-        """Name in the model registry: models of different data sets never meet."""
-        return self.registered_model or f"churn-classifier-{self.name}"
+        """Name in the model registry: models of different data sets, or of different namespaces, never meet."""
+        return os.environ.get("CHURNFLOW_REGISTRY_PREFIX", "") + (
+            self.registered_model or f"churn-classifier-{self.name}"
+        )
 
     @cached_property
     def id(self) -> str | None:
@@ -128,6 +133,7 @@ class Dataset(Strict):
 
     @cached_property
     def target(self) -> str:
+        """The name of the target column."""
         return next(name for name, column in self.columns.items() if column.role == "target")
 
     @cached_property

@@ -11,6 +11,7 @@ import tomllib
 from pathlib import Path
 
 from churn.errors import ChurnError
+from churn.settings import cpus
 
 FLOWS = Path(__file__).resolve().parents[2]
 ROOT = FLOWS.parent if (FLOWS.parent / "config").is_dir() else FLOWS  # in a pod, config/ lies beside the flow files
@@ -32,11 +33,22 @@ TELEMETRY_OFF = {
     "RAY_USAGE_STATS_ENABLED": "0",
 }
 
-WORKERS = str(max(2, os.cpu_count() or 2))  # concurrent steps: more than there are CPUs only slow each other down
+
+def _prefix() -> str:
+    """``dev-`` in namespace churnflow-dev; nothing in churnflow."""
+    names = ("METAFLOW_KUBERNETES_POD_NAMESPACE", "CHURNFLOW_NAMESPACE")
+    namespace = next((os.environ[name] for name in names if os.environ.get(name)), "churnflow")
+    return f"{namespace.removeprefix('churnflow-')}-" if namespace.startswith("churnflow-") else ""
+
+
+WORKERS = str(max(2, cpus.cpus()))  # concurrent steps: more than there are CPUs only slow each other down
 
 DEFAULTS = {
     **TELEMETRY_OFF,
+    **cpus.threads(),
     "BENTOML_HOME": str(STATE / "bentoml"),
+    "CHURNFLOW_REGISTRY_PREFIX": _prefix(),  # of the models' names: churnflow-dev never moves churnflow's champion
+    "CHURNFLOW_TARGET": "cluster" if IN_POD else "laptop",  # where Bentos are served
     "DVC_SITE_CACHE_DIR": str(STATE / "dvc-site"),
     "GIT_PYTHON_REFRESH": "quiet",
     "METAFLOW_CLIENT_CACHE_PATH": str(STATE / "metaflow-client"),  # in /tmp anyone could plant what a client unpickles
@@ -58,7 +70,7 @@ def private(path: str, flags: int) -> int:
 PROFILES = ROOT / "config" / "profiles"
 
 
-def profile() -> dict[str, str]:
+def profile_variables() -> dict[str, str]:
     """The variables of the profile that CHURNFLOW_PROFILE names (default: local), a file in config/profiles.
 
     Empty in a Bento, whose service needs no profile.
@@ -105,7 +117,7 @@ def set_defaults() -> None:
     os.umask(0o077)
     os.environ.setdefault("TMPDIR", _temporary())
     os.environ.setdefault("METAFLOW_TEMPDIR", os.environ["TMPDIR"])  # S3 transfers; otherwise in the working directory
-    for name, value in {**DEFAULTS, **profile()}.items():
+    for name, value in {**DEFAULTS, **profile_variables()}.items():
         os.environ.setdefault(name, value)
     if str(FLOWS) not in sys.path:
         sys.path.insert(0, str(FLOWS))

@@ -91,8 +91,10 @@ _NODES = (
 
 
 class _WholeColumns(ast.NodeTransformer):
-    """``and``, ``or``, ``not`` and chained comparisons, which Python keeps for single values, made to work on arrays; and
-    functions under names that no column can have."""
+    """Rewrites ``and``, ``or``, ``not`` and chained comparisons, which Python allows on single values only, for arrays.
+
+    Functions get names that no column can have.
+    """
 
     def visit_Call(self, node: ast.Call) -> ast.AST:
         name = ast.Name(_function(node.func.id), ast.Load())  # type: ignore[attr-defined]

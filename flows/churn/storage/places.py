@@ -33,6 +33,7 @@ class Place:
         return cls(address if address.startswith("s3://") else str(Path(address.removeprefix("file://")).resolve()))
 
     def __str__(self) -> str:
+        """The address."""
         return self.address
 
     def at(self, name: str) -> str:
@@ -40,7 +41,7 @@ class Place:
         return f"{self.address.rstrip('/')}/{name}"
 
     def entries(self, under: str = "") -> Iterator[Entry]:
-        """Everything whose name begins with ``under``; nothing if the place is not there. A half-written file of ours is removed."""
+        """All whose name begins with ``under``; nothing if the place is not there. A half-written file of ours is removed."""
         if not self.address.startswith("s3://"):
             yield from self._files(under)
             return

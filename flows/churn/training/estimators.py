@@ -105,7 +105,7 @@ def estimator(family: Family, seed: int, params: Mapping[str, Any]) -> Any:
     return made.set_params(**seeded, **family.fixed, **drawn)
 
 
-def build(family: Family, dataset: Dataset, seed: int, params: Mapping[str, Any]) -> "Pipeline":
+def build_pipeline(family: Family, dataset: Dataset, seed: int, params: Mapping[str, Any]) -> "Pipeline":
     """The unfitted pipeline over model inputs: ``preparation``, then the ``estimator``."""
     from sklearn.pipeline import Pipeline
 

@@ -67,7 +67,7 @@ def decide(worth: Worth | None, raw: Mapping[str, Any], probability: np.ndarray,
     return np.where(np.isnan(profit), probability >= threshold, profit > 0)
 
 
-def thresholds(worth: Worth | None, raw: Mapping[str, Any], rows: int, threshold: float) -> np.ndarray:
+def decision_thresholds(worth: Worth | None, raw: Mapping[str, Any], rows: int, threshold: float) -> np.ndarray:
     """The probability above which ``decide`` says yes, for each customer; shape (rows,)."""
     if worth is None:
         return np.full(rows, threshold)

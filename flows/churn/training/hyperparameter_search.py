@@ -10,6 +10,7 @@ import numpy as np
 from churn.data import features
 from churn.errors import ChurnError
 from churn.settings import commands
+from churn.settings.cpus import cpus
 from churn.settings.dataset import Dataset
 from churn.settings.environment import FLOWS, IN_POD
 from churn.settings.train import Family, Search
@@ -67,7 +68,7 @@ class Fold:
     test_rows: np.ndarray
 
 
-def prepare(family: Family, search: Search, dataset: Dataset, train: "pd.DataFrame") -> list[Fold]:
+def prepare_folds(family: Family, search: Search, dataset: Dataset, train: "pd.DataFrame") -> list[Fold]:
     """Fit the preprocessing on the training part of each fold, once for all trials."""
     inputs, outcome = features.frame(dataset, train), features.outcome(dataset, train)
     made = []
@@ -91,7 +92,7 @@ def tune(family: Family, search: Search, dataset: Dataset, train: "pd.DataFrame"
 
     started = time.monotonic()
     deadline = time.time() + (search.seconds or math.inf)  # wall clock, as workers may be other machines
-    prepared = prepare(family, search, dataset, train)
+    prepared = prepare_folds(family, search, dataset, train)
     settings = list(ParameterSampler(estimators.distributions(family), family.iterations, random_state=search.seed))
     finished: dict[int, tuple[Trial, list[np.ndarray]]] = {}
     alive, stopped = list(range(len(settings))), False
@@ -118,9 +119,7 @@ def jobs(search: Search, families: int) -> int:
     ``search.cpus``, else its share of this machine's CPUs, so that families tuned side by side never use more than there are.
     The limits of containers count; a pod has its CPUs to itself.
     """
-    from joblib import cpu_count
-
-    return search.cpus or max(1, cpu_count() // (1 if IN_POD else families))
+    return search.cpus or max(1, cpus() // (1 if IN_POD else families))
 
 
 def shares(search: Search, trials: int) -> list[float]:

@@ -27,7 +27,7 @@ def deciding(outcome: np.ndarray, probability: np.ndarray) -> dict[str, float]:
     }
 
 
-def evaluate(outcome: np.ndarray, probability: np.ndarray, threshold: float) -> dict[str, float]:
+def scores_at(outcome: np.ndarray, probability: np.ndarray, threshold: float) -> dict[str, float]:
     """The scores in METRICS (see ``decided``) when the decision is ``probability >= threshold``."""
     return decided(outcome, probability, probability >= threshold)
 

@@ -2,7 +2,6 @@
 
 import itertools
 import json
-import os
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -22,13 +21,9 @@ if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
 
 MODEL, MANIFEST, FORMAT = "model.onnx", "manifest.json", 1
+FILES = (MODEL, MANIFEST)
 PARITY = 1e-5
 SHARE = 256  # the fewest rows that are worth a thread
-
-
-def cores() -> int:
-    """The number of processor cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class Scorer:

@@ -80,7 +80,7 @@ def _mean(members: Sequence[Candidate], outcome: np.ndarray, tested: Sequence[np
     return Trial(params, means, tuple(fold[search.metric] for fold in scores))
 
 
-def choose(winner: Candidate, search: Search, dataset: Dataset, train: "pd.DataFrame", worth: Worth | None) -> Chosen:
+def finalize(winner: Candidate, search: Search, dataset: Dataset, train: "pd.DataFrame", worth: Worth | None) -> Chosen:
     """Fit the winner on all training rows, and choose calibration and threshold by its out-of-fold probabilities.
 
     Raises:
@@ -109,5 +109,5 @@ def _unfitted(winner: Candidate, search: Search, dataset: Dataset) -> "Pipeline"
     from sklearn.pipeline import Pipeline
 
     if not winner.members:
-        return estimators.build(winner.family, dataset, search.seed, winner.best.params)
+        return estimators.build_pipeline(winner.family, dataset, search.seed, winner.best.params)
     return Pipeline([("model", Blend([(m.family.name, _unfitted(m, search, dataset)) for m in winner.members]))])

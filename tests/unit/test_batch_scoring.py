@@ -29,7 +29,7 @@ def _scorer(
     telco: Dataset, customers: pd.DataFrame, folder: Path, worth: dict[str, object] | None
 ) -> onnx_scorer.Scorer:
     inputs, outcome = features.frame(telco, customers), features.outcome(telco, customers)
-    pipeline = estimators.build(FAMILY, telco, 0, {}).fit(inputs, outcome)
+    pipeline = estimators.build_pipeline(FAMILY, telco, 0, {}).fit(inputs, outcome)
     about = {"dataset": telco.model_dump(mode="json"), "threshold": 0.3, "value": worth}
     onnx_scorer.write(folder, pipeline, {**about, shapley.BACKGROUND: shapley.background(telco, customers, 0)})
     return onnx_scorer.Scorer(folder)

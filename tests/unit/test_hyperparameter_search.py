@@ -35,7 +35,7 @@ def test_preprocessing_once_per_fold_changes_no_result(
     family, search = families[name], Search(folds=3)
     found = hyperparameter_search.tune(family, search, telco, train)
     reference = RandomizedSearchCV(
-        estimators.build(family, telco, search.seed, {}),
+        estimators.build_pipeline(family, telco, search.seed, {}),
         {f"model__{key}": space for key, space in estimators.distributions(family).items()},
         n_iter=family.iterations,
         scoring=["roc_auc", "average_precision", "neg_brier_score", "neg_log_loss"],
@@ -61,7 +61,7 @@ def test_out_of_fold_probabilities_are_those_of_models_that_did_not_see_the_row(
 
     family, search = families["logistic_regression"], Search(folds=3)
     found = hyperparameter_search.tune(family, search, telco, train)
-    pipeline = estimators.build(family, telco, search.seed, found.best.params)
+    pipeline = estimators.build_pipeline(family, telco, search.seed, found.best.params)
     inputs, outcome = features.frame(telco, train), features.outcome(telco, train)
     with threadpool_limits(1):
         cut = folds.folds(search, telco, train)
@@ -154,7 +154,7 @@ def test_lightgbm_is_a_table_away(telco: Dataset, train: pd.DataFrame) -> None:
     settings = core.parse(TrainConfig, text, "train.toml")
     estimators.check(settings, "train.toml")
     search = Search(folds=3)
-    chosen = selection.choose(
+    chosen = selection.finalize(
         hyperparameter_search.tune(settings.model[0], search, telco, train), search, telco, train, None
     )
     _prove(chosen.pipeline, telco, train)
@@ -167,7 +167,7 @@ def test_a_calibrated_model_is_the_same_in_onnx(
 
     family, search = families["logistic_regression"], Search(folds=3)
     weighted = family.model_copy(update={"fixed": {**family.fixed, "class_weight": "balanced"}})
-    chosen = selection.choose(hyperparameter_search.tune(weighted, search, telco, train), search, telco, train, None)
+    chosen = selection.finalize(hyperparameter_search.tune(weighted, search, telco, train), search, telco, train, None)
     assert chosen.calibration.used, "class weights distort probabilities: recalibration must help"
     assert chosen.calibration.brier[1] < chosen.calibration.brier[0]
     assert chosen.calibration.ece[1] < chosen.calibration.ece[0]

@@ -66,7 +66,9 @@ def test_with_a_fixed_margin_the_break_even_is_the_same_rule_as_the_profit(
     chances = np.linspace(0, 0.9999, 5000)
     decided = expected_profit.decide(worth, {}, chances, 0.5)
     assert (decided == (chances > threshold)).all()
-    assert (expected_profit.thresholds(worth, {}, 3, 0.5) == expected_profit.break_even(worth, worth.margin)).all()
+    assert (
+        expected_profit.decision_thresholds(worth, {}, 3, 0.5) == expected_profit.break_even(worth, worth.margin)
+    ).all()
 
 
 def test_of_honest_probabilities_no_other_threshold_earns_more_than_the_break_even() -> None:
@@ -87,7 +89,7 @@ def test_if_no_contact_pays_nobody_is_contacted() -> None:
 def test_without_a_value_the_threshold_decides() -> None:
     chances = np.array([0.2, 0.3, 0.4], dtype=np.float32)
     assert expected_profit.decide(None, {}, chances, float(chances[1])).tolist() == [False, True, True]
-    assert expected_profit.thresholds(None, {}, 2, 0.3).tolist() == [0.3, 0.3]
+    assert expected_profit.decision_thresholds(None, {}, 2, 0.3).tolist() == [0.3, 0.3]
 
 
 def test_a_customer_of_unknown_margin_counts_as_the_median_one(telco: Dataset) -> None:
@@ -131,7 +133,7 @@ def customers(described: Dataset) -> pd.DataFrame:
 @pytest.fixture(scope="module")
 def chosen(described: Dataset, customers: pd.DataFrame) -> selection.Chosen:
     search = Search(folds=3)
-    return selection.choose(
+    return selection.finalize(
         hyperparameter_search.tune(FAMILY, search, described, customers), search, described, customers, BY_COLUMN
     )
 

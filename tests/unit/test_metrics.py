@@ -14,7 +14,7 @@ def test_scores_are_scikit_learns_ties_included() -> None:
     from scipy.stats import ks_2samp
     from sklearn import metrics as sklearn_metrics
 
-    found = metrics.evaluate(OUTCOME, TIED, 0.3)
+    found = metrics.scores_at(OUTCOME, TIED, 0.3)
     assert tuple(found) == metrics.METRICS
     decided = TIED >= 0.3
     expected = {
@@ -45,10 +45,10 @@ def test_lift_by_hand() -> None:
 
 def test_of_equally_good_thresholds_the_one_that_contacts_fewest() -> None:
     thresholds = np.unique(TIED)
-    f1 = np.array([metrics.evaluate(OUTCOME, TIED, t)["f1"] for t in thresholds])
+    f1 = np.array([metrics.scores_at(OUTCOME, TIED, t)["f1"] for t in thresholds])
     chosen = metrics.best_f1_threshold(OUTCOME, TIED)
     assert chosen in thresholds
-    assert metrics.evaluate(OUTCOME, TIED, chosen)["f1"] >= f1.max() - metrics.F1_TIE
+    assert metrics.scores_at(OUTCOME, TIED, chosen)["f1"] >= f1.max() - metrics.F1_TIE
     assert (f1[thresholds > chosen] < f1.max() - metrics.F1_TIE).all()
 
 

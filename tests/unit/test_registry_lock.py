@@ -61,7 +61,11 @@ def test_of_several_who_find_a_lock_left_behind_one_takes_it_over(mlflow: Any) -
         assert list(pool.map(work, range(4))) == [0, 1, 2, 3]
 
 
-def test_a_killed_process_keeps_no_one_out(mlflow: Any) -> None:
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_a_killed_process_keeps_no_one_out(mlflow: Any, monkeypatch: pytest.MonkeyPatch, elsewhere: bool) -> None:
+    """At once where it is seen to be dead; a process of another machine is seen only to do nothing."""
+    if elsewhere:
+        monkeypatch.setattr(registry_lock, "_here", lambda: "another.4026531836")
     command = [sys.executable, "-c", HOLD, NAME]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
@@ -70,7 +74,16 @@ def test_a_killed_process_keeps_no_one_out(mlflow: Any) -> None:
     begun = time.monotonic()
     with locked(mlflow, NAME) as require:
         require()
-    assert time.monotonic() - begun >= registry_lock.SECONDS
+    assert (time.monotonic() - begun >= registry_lock.SECONDS) == elsewhere
+
+
+def test_a_process_is_dead_only_if_it_is_known_to_be() -> None:
+    here, process = registry_lock._here(), registry_lock._process(os.getpid())
+    assert not registry_lock._dead(f"0-{here}-{process}")
+    assert registry_lock._dead(f"0-{here}-{process}0"), "another one has its number"
+    assert registry_lock._dead(f"0-{here}-{2**22 + 1}.1"), "no process has this number"
+    for token in ("0", "", f"0-{here}-", f"0--{process}0", f"0-another.1-{process}0"):
+        assert not registry_lock._dead(token), token
 
 
 def test_a_holder_who_was_too_slow_is_told_before_it_writes_and_removes_nobody_elses(mlflow: Any) -> None:

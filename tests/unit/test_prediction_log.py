@@ -1,8 +1,10 @@
 """What the service writes is what monitoring reads: complete, by day, and never half a part."""
 
+import random
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pandas as pd
 import pyarrow as pa
 import pytest
 from churn.errors import ChurnError
@@ -50,15 +52,51 @@ def test_an_empty_log_has_its_columns(telco: Dataset, tmp_path: Path) -> None:
     assert len(prediction_log.read_feedback(MIDNIGHT, MIDNIGHT, str(tmp_path))) == 0
 
 
-def test_half_written_parts_are_not_read_and_damaged_ones_are_named(telco: Dataset, tmp_path: Path) -> None:
+def test_half_written_parts_are_not_read_and_damaged_ones_are_named_and_left_out(
+    telco: Dataset, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     day = tmp_path / "predictions" / "day=2026-03-01"
     day.mkdir(parents=True)
     (day / "part-1.tmp").write_bytes(b"half")
     window = (MIDNIGHT, MIDNIGHT + timedelta(hours=1))
     assert len(prediction_log.read(telco, *window, str(tmp_path))) == 0
     (day / "part-2.parquet").write_bytes(b"not parquet")
-    with pytest.raises(ChurnError, match=r"part-2\.parquet"):
-        prediction_log.read(telco, *window, str(tmp_path))
+    content = prediction_log.encode(prediction_log.schema(telco), [row(MIDNIGHT, "whole")])
+    (day / "part-3.parquet").write_bytes(content)
+    assert prediction_log.read(telco, *window, str(tmp_path)).prediction_id.tolist() == ["whole"]
+    assert "left out of the prediction log, as damaged: " + str(day / "part-2.parquet") in caplog.text
+    damaged: set[str] = set()
+    prediction_log.read(telco, *window, str(tmp_path), damaged)
+    assert damaged == {str(day / "part-2.parquet")}
+
+
+def _flips(telco: Dataset, at: Path, number: int) -> None:
+    """Each time one bit of a part: its rows are all there, or all left out and the part is named."""
+    day, rng = at / "predictions" / "day=2026-03-01", random.Random(number)
+    day.mkdir(parents=True)
+    for name, moment in (("part-1", MIDNIGHT), ("part-2", MIDNIGHT + timedelta(minutes=1))):
+        rows = [row(moment, f"{name}-{i}") for i in range(20)]
+        (day / f"{name}.parquet").write_bytes(prediction_log.encode(prediction_log.schema(telco), rows))
+    window = (telco, MIDNIGHT, MIDNIGHT + timedelta(hours=1), str(at))
+    everything, harmed = prediction_log.read(*window), day / "part-2.parquet"
+    content = harmed.read_bytes()
+    assert len(everything) == 40
+    for _ in range(number):
+        changed, bit = bytearray(content), rng.randrange(8 * len(content))
+        changed[bit // 8] ^= 1 << bit % 8
+        harmed.write_bytes(changed)
+        damaged: set[str] = set()
+        pd.testing.assert_frame_equal(prediction_log.read(*window, damaged), everything[:20])
+        assert damaged == {str(harmed)}, f"bit {bit}"
+
+
+def test_no_flipped_bit_of_a_part_goes_unseen(telco: Dataset, tmp_path: Path) -> None:
+    _flips(telco, tmp_path, 20)
+
+
+@pytest.mark.slow
+def test_five_hundred_flipped_bits_of_parts(telco: Dataset, tmp_path: Path) -> None:
+    _flips(telco, tmp_path, 500)
 
 
 def test_a_full_queue_drops_counts_and_goes_on(telco: Dataset, tmp_path: Path) -> None:

@@ -26,9 +26,9 @@ def _values(file: Path) -> dict[str, float]:
 
 def test_a_failure_leaves_the_last_success_where_it_is(folder: Path) -> None:
     runs = [prometheus_metrics.RUNS.of(3, status="succeeded"), prometheus_metrics.RUNS.of(0, status="failed")]
-    assert push.publish(GROUP, [prometheus_metrics.LAST_SUCCESS.of(1e9), *runs]) == []
+    assert push.send(GROUP, [prometheus_metrics.LAST_SUCCESS.of(1e9), *runs]) == []
     runs = [prometheus_metrics.RUNS.of(3, status="succeeded"), prometheus_metrics.RUNS.of(1, status="failed")]
-    assert push.publish(GROUP, [prometheus_metrics.LAST_FAILURE.of(2e9), *runs]) == []
+    assert push.send(GROUP, [prometheus_metrics.LAST_FAILURE.of(2e9), *runs]) == []
     assert _values(folder / "DataFlow.prom") == {
         "pipeline_last_success_timestamp_seconds['DataFlow']": 1e9,
         "pipeline_last_failure_timestamp_seconds['DataFlow']": 2e9,
@@ -41,13 +41,13 @@ def test_a_failure_leaves_the_last_success_where_it_is(folder: Path) -> None:
 def test_a_damaged_file_is_replaced(folder: Path) -> None:
     folder.mkdir()
     (folder / "DataFlow.prom").write_text("half a li")
-    assert push.publish(GROUP, [prometheus_metrics.LAST_SUCCESS.of(5)]) == []
+    assert push.send(GROUP, [prometheus_metrics.LAST_SUCCESS.of(5)]) == []
     assert list(_values(folder / "DataFlow.prom").values()) == [5]
 
 
 def test_a_second_data_set_has_a_group_of_its_own(folder: Path) -> None:
     for dataset, score in (("telco", 1.0), ("bank", 0.5)):
-        push.publish({**GROUP, "dataset": dataset}, [prometheus_metrics.QUALITY.of(score)])
+        push.send({**GROUP, "dataset": dataset}, [prometheus_metrics.QUALITY.of(score)])
     assert sorted(path.name for path in folder.iterdir()) == ["DataFlow-bank.prom", "DataFlow-telco.prom"]
     assert _values(folder / "DataFlow-bank.prom") == {"data_quality_score['DataFlow', 'bank']": 0.5}
 
@@ -67,7 +67,7 @@ def test_a_push_adds_to_the_group_and_names_what_it_sends(monkeypatch: pytest.Mo
     server = HTTPServer(("127.0.0.1", 0), Gateway)
     Thread(target=server.handle_request).start()
     monkeypatch.setenv(push.GATEWAY, f"http://127.0.0.1:{server.server_port}")
-    assert push.publish(GROUP, [prometheus_metrics.RUNS.of(7, status="failed")]) == []
+    assert push.send(GROUP, [prometheus_metrics.RUNS.of(7, status="failed")]) == []
     server.server_close()
     ((path, text),) = got
     assert path == "/metrics/job/churnflow/flow/DataFlow"
@@ -79,14 +79,14 @@ def test_a_pushgateway_that_is_down_is_said_and_nothing_more(
     folder: Path, monkeypatch: pytest.MonkeyPatch, address: str
 ) -> None:
     monkeypatch.setenv(push.GATEWAY, address)
-    (problem,) = push.publish(GROUP, [prometheus_metrics.LAST_SUCCESS.of(1)])
+    (problem,) = push.send(GROUP, [prometheus_metrics.LAST_SUCCESS.of(1)])
     assert problem.startswith(f"The metrics are not pushed: CHURNFLOW_PUSHGATEWAY={address}: ")
     assert (folder / "DataFlow.prom").is_file()
 
 
 def test_a_folder_that_cannot_be_written_is_said_too(folder: Path) -> None:
     folder.write_text("in the way")
-    (problem,) = push.publish(GROUP, [prometheus_metrics.LAST_SUCCESS.of(1)])
+    (problem,) = push.send(GROUP, [prometheus_metrics.LAST_SUCCESS.of(1)])
     assert problem.startswith("The metrics file is not written: ")
 
 
