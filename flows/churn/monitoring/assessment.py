@@ -4,8 +4,9 @@ from datetime import UTC, datetime
 
 from churn.data import tables
 from churn.errors import ChurnError
-from churn.monitoring import alerts, windows
+from churn.monitoring import alerts, chunked_drift, windows
 from churn.monitoring.alerts import Assessment, Context, WindowResult
+from churn.monitoring.chunked_drift import ChunkedDrift
 from churn.monitoring.drift import Detector, Distance
 from churn.monitoring.performance import Estimator, MetricValue, Realised
 from churn.monitoring.windows import Analysis
@@ -70,6 +71,12 @@ def drift(known: Reference, analysis: Analysis, config: MonitorConfig) -> list[t
         tuple(detectors[window.month].distances(rows)) if window.rows >= least else ()
         for window, rows in analysis.each(known)
     ]
+
+
+def chunked(known: Reference, analysis: Analysis, config: MonitorConfig) -> list[ChunkedDrift]:
+    """NannyML's drift by chunks of the windows with enough rows."""
+    enough = [rows for window, rows in analysis.each(known) if window.rows >= config.window.min_rows]
+    return chunked_drift.by_chunk(known, enough, config.drift)
 
 
 def performance(
