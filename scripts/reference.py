@@ -14,7 +14,8 @@ from churn.settings.dataset import Dataset
 from churn.settings.deploy import Deploy
 from churn.settings.environment import DEFAULTS, PROFILES, ROOT
 from churn.settings.monitor import MonitorConfig
-from churn.settings.score import ScoreConfig
+from churn.settings.retention import Retention
+from churn.settings.score import CampaignConfig, ScoreConfig
 from churn.settings.train import TrainConfig
 from churn.telemetry import prometheus_metrics
 from churn.telemetry.prometheus_metrics import Metric
@@ -28,9 +29,11 @@ FILES: dict[str, type[Strict]] = {
     "data.toml": DataConfig,
     "train.toml": TrainConfig,
     "score.toml": ScoreConfig,
+    "campaign.toml": CampaignConfig,
     "monitor.toml": MonitorConfig,
     "serve.toml": ServeConfig,
     "deploy.toml": Deploy,
+    "retention.toml": Retention,
     "datasets/NAME.toml": Dataset,
 }
 BOUNDS = {"ge": "from {}", "gt": "above {}", "le": "to {}", "lt": "below {}"}
