@@ -7,6 +7,7 @@ import _flows  # noqa: F401 - first: it finds flows/
 import base
 from churn.errors import ChurnError
 from churn.settings import commands, dataset
+from churn.settings import core as settings
 
 
 def describe(options: argparse.Namespace) -> str:
@@ -62,6 +63,20 @@ def diff(options: argparse.Namespace) -> str:
     return version_diff.text(version_diff.compare(before, after))
 
 
+def sql(options: argparse.Namespace) -> str:
+    """The statement that makes customers at moments of a description's tables, for the moments until now."""
+    from datetime import datetime
+
+    from churn.data.events import engine, statement
+
+    described = settings.load(dataset.Dataset, base.dataset_file(options.dataset))
+    if not described.tables:
+        raise ChurnError(
+            f"data set '{described.name}' has no [tables] of events: its customers come from a table as they are"
+        )
+    return statement.compiled(described, engine.snapshots(described, datetime.now()))
+
+
 def main() -> None:
     """Run the command."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -81,6 +96,9 @@ def main() -> None:
     add.add_argument("a")
     add.add_argument("b")
     add.set_defaults(run=diff)
+    add = commands.add_parser("sql", help=sql.__doc__)
+    add.add_argument("dataset", help="a data set of config/datasets, or a file that describes one")
+    add.set_defaults(run=sql)
     options = parser.parse_args()
     with base.stopping():
         print(options.run(options))
