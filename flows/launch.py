@@ -55,8 +55,9 @@ def _note(name: str) -> Path:
 
 
 def _begun(name: str) -> None:
-    """Note that a run begins, and after which one: a kill may leave no other trace of it, and a resume must not take that one
-    for it.
+    """Note that a run begins, and after which one.
+
+    A kill may leave no other trace of it, and a resume must not take the one before for it.
     """
     note = _note(name)
     note.parent.mkdir(parents=True, exist_ok=True)
