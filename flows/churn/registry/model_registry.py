@@ -165,8 +165,8 @@ def fetch(model: Registered, folder: str | Path) -> Path:
         raise ChurnError(_lost(model, "its files are gone from")) from error
     noted = checksums.parsed(model.tags.get(CHECKSUMS, ""))
     noted.pop(sklearn_model.FILE, None)  # which lies elsewhere
-    if not noted:
-        _warn(model, FILES)
+    if unnoted := sorted({path.name for path in files.iterdir()} - noted.keys()):
+        _warn(model, ", ".join(unnoted))
     if harmed := checksums.harmed(files, noted):
         raise ChurnError(_lost(model, f"{', '.join(harmed)} is missing or damaged in"))
     return files
