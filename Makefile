@@ -186,6 +186,9 @@ clean: ## remove all local state (.churnflow), after asking
 bench-data: $(READY) ## DataFlow beside one process that does the same by hand: make bench-data [ROWS=1000000]
 	@$(PY) tests/bench/data.py $(if $(ROWS),--rows $(ROWS))
 
+bench-events: $(READY) ## customers from a log of events beside SQL written by hand: make bench-events [EVENTS=2000000]
+	@$(PY) tests/bench/events.py $(if $(EVENTS),--events $(EVENTS))
+
 bench-train: $(READY) ## TrainFlow beside the same fits in one process: make bench-train [ROWS=10000]
 	@$(PY) tests/bench/train.py $(if $(ROWS),--rows $(ROWS))
 
@@ -210,4 +213,4 @@ fuzz: $(READY) ## 100,000 damaged requests against the champion's service: make 
 soak: $(READY) ## half an hour of mixed traffic: what grows, what fails: make soak [MINUTES=30] [RATE=200]
 	@$(PY) -m tests.bench.soak $(if $(MINUTES),--minutes $(MINUTES)) $(if $(RATE),--rate $(RATE))
 
-.PHONY: help run data train score dataset data-as-of sql data-pull data-diff promote rollback compare lineage card mlflow bento serve predict monitor drift-demo argo-export argo-golden argo-deploy up down install test test-all test-unit test-integration test-coverage lint format docs checkov clean bench-data bench-train bench-serve bench-drift bench-quality bench-s3 contract fuzz soak
+.PHONY: help run data train score dataset data-as-of sql data-pull data-diff promote rollback compare lineage card mlflow bento serve predict monitor drift-demo argo-export argo-golden argo-deploy up down install test test-all test-unit test-integration test-coverage lint format docs checkov clean bench-data bench-events bench-train bench-serve bench-drift bench-quality bench-s3 contract fuzz soak
