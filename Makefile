@@ -216,6 +216,9 @@ clean: ## remove all local state (.churnflow, or CHURNFLOW_HOME) with its tempor
 bench-data: $(READY) ## DataFlow beside one process that does the same by hand: make bench-data [ROWS=1000000]
 	@$(PY) tests/bench/data.py $(if $(ROWS),--rows $(ROWS))
 
+bench-events: $(READY) ## customers from a log of events beside SQL written by hand: make bench-events [EVENTS=2000000]
+	@$(PY) tests/bench/events.py $(if $(EVENTS),--events $(EVENTS))
+
 bench-train: $(READY) ## TrainFlow beside the same fits in one process: make bench-train [ROWS=10000]
 	@$(PY) tests/bench/train.py $(if $(ROWS),--rows $(ROWS))
 
