@@ -108,7 +108,8 @@ def _compared(trial: Experiment, arm: str, rule: Judgement) -> Compared:
 
 def _judge(plain: Effect, anytime: Effect, trial: Experiment) -> tuple[str, str]:
     """The verdict, and when there could be another. While outcomes are awaited somebody may look every day: the interval for any
-    number of looks decides; once all are known, that for one look does."""
+    number of looks decides; once all are known, that for one look does.
+    """
     decides = anytime if trial.waiting else plain
     if decides.low > 0 or decides.high < 0:
         return (HELPED if decides.low > 0 else HARMED), ""
