@@ -66,6 +66,12 @@ score: $(READY) ## a ranked list with reasons, without a service: make score SOU
 dataset: $(READY) ## describe a new file: make dataset SOURCE=bank.csv NAME=bank [TARGET=column [POSITIVE=a,b] [LEAVE_OUT=c]]
 	@$(call needs,SOURCE NAME)$(PY) scripts/data.py describe $(call quoted,SOURCE) $(call quoted,NAME) $(call option,--target,TARGET) $(call option,--positive,POSITIVE) $(call option,--leave-out,LEAVE_OUT)
 
+data-as-of: $(READY) ## a data version of events as they were known at a date, and what came late: make data-as-of DATE=2024-06-30 DATASET=shop [SOURCE=folder]
+	@$(call needs,DATE DATASET)$(PY) flows/data_flow.py $(description) run --as-of $(call quoted,DATE) $(call option,--source,SOURCE)
+
+sql: $(READY) ## the statement that makes customers of events: make sql DATASET=cdnow
+	@$(call needs,DATASET)$(PY) scripts/data.py sql $(call quoted,DATASET)
+
 data-pull: $(READY) ## get a data version back: make data-pull VERSION=... [TO=folder]
 	@$(call needs,VERSION)$(PY) scripts/data.py pull $(call quoted,VERSION) $(call option,--to,TO)
 
@@ -116,6 +122,14 @@ monitor: $(READY) ## compare the champion's predictions with its holdout: make m
 
 drift-demo: $(READY) ## ordinary, then shifted customers, and what MonitorFlow says: make drift-demo [RETRAIN=1]
 	@$(PY) scripts/drift_demo.py $(if $(value RETRAIN),--retrain)
+
+##@ Campaigns
+
+campaign: $(READY) ## whom to contact, whom to hold back: make campaign NAME=spring SOURCE=customers.csv [DRY=1] [DATASET=telco] [SETTINGS=campaign.toml]
+	@$(call needs,NAME)$(PY) flows/campaign_flow.py $(call option,--config settings,SETTINGS) $(description) run --name $(call quoted,NAME) $(call option,--source,SOURCE) $(if $(value DRY),--dry)
+
+campaign-report: $(READY) ## what it changed: make campaign-report NAME=spring [OUTCOMES=file] [VERSION=data version] [UNTIL=time] [DATASET=telco] [SETTINGS=trial.toml]
+	@$(call needs,NAME)$(PY) flows/effect_flow.py $(call option,--config settings,SETTINGS) $(description) run --name $(call quoted,NAME) $(call option,--outcomes,OUTCOMES) $(call option,--data-version,VERSION) $(call option,--until,UNTIL)
 
 ##@ Privacy
 
@@ -172,6 +186,9 @@ test-integration: $(READY) ## its real flows and servers alone
 test-coverage: $(READY) ## the tests of make test, and the share of the code that they run
 	$(PY) -m pytest -m "not slow" -n 2 --dist loadfile --cov --cov-report=term:skip-covered
 
+test-cluster: $(READY) ## DeployFlow on the cluster of the current kubeconfig, deployed as docs/deployment.md says (20 minutes)
+	$(PY) -m pytest tests/cluster
+
 lint: $(READY) ## ruff (lint and format), mypy, and the imports between the rooms of flows/churn
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
@@ -198,6 +215,9 @@ clean: ## remove all local state (.churnflow, or CHURNFLOW_HOME) with its tempor
 
 bench-data: $(READY) ## DataFlow beside one process that does the same by hand: make bench-data [ROWS=1000000]
 	@$(PY) tests/bench/data.py $(if $(ROWS),--rows $(ROWS))
+
+bench-events: $(READY) ## customers from a log of events beside SQL written by hand: make bench-events [EVENTS=2000000]
+	@$(PY) tests/bench/events.py $(if $(EVENTS),--events $(EVENTS))
 
 bench-train: $(READY) ## TrainFlow beside the same fits in one process: make bench-train [ROWS=10000]
 	@$(PY) tests/bench/train.py $(if $(ROWS),--rows $(ROWS))

@@ -15,7 +15,7 @@ from churn.settings.deploy import Deploy
 from churn.settings.environment import DEFAULTS, PROFILES, ROOT
 from churn.settings.monitor import MonitorConfig
 from churn.settings.retention import Retention
-from churn.settings.score import ScoreConfig
+from churn.settings.score import CampaignConfig, ScoreConfig
 from churn.settings.train import TrainConfig
 from churn.telemetry import prometheus_metrics
 from churn.telemetry.prometheus_metrics import Metric
@@ -29,6 +29,7 @@ FILES: dict[str, type[Strict]] = {
     "data.toml": DataConfig,
     "train.toml": TrainConfig,
     "score.toml": ScoreConfig,
+    "campaign.toml": CampaignConfig,
     "monitor.toml": MonitorConfig,
     "serve.toml": ServeConfig,
     "deploy.toml": Deploy,
@@ -38,7 +39,7 @@ FILES: dict[str, type[Strict]] = {
 BOUNDS = {"ge": "from {}", "gt": "above {}", "le": "to {}", "lt": "below {}"}
 WORDS = {str: "text", int: "integer", float: "number", bool: "true or false"}
 ROOMS = ("flows", "scripts", "bento")
-VARIABLE = r"(?:CHURNFLOW|MIN|AWS|ARGO|ARROW|BENTOML|METAFLOW|MLFLOW|PROMETHEUS|RAY)_[A-Z0-9_]+"
+VARIABLE = r"(?:CHURNFLOW|MIN|AWS|ARGO|ARROW|BENTOML|KUBERNETES|METAFLOW|MLFLOW|PROMETHEUS|RAY)_[A-Z0-9_]+|TMPDIR"
 HEAD = """\
 # Reference
 

@@ -1,4 +1,4 @@
-"""One customer in the prediction log and in the outcomes beside it.
+"""One customer in the prediction log, and in the campaigns and outcomes beside it.
 
 These are the rows with the id, keyed or plain, and those whose prediction ids are known, from a list or a run of ScoreFlow,
 to be the customer's.
@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
+from churn.campaigns import campaign_log
 from churn.privacy import run_store, written_files
 from churn.privacy.subject import PARQUET, Subject, Unreadable, without
 from churn.privacy.trace import Trace, shown, unreadable
@@ -23,7 +24,7 @@ STORE = "prediction log"
 
 
 def sweep(subject: Subject, remove: bool) -> Iterator[Trace]:
-    """Rows of the log and of the feedback."""
+    """Rows of the log, of the campaigns and of the feedback."""
     list(
         written_files.lists(subject, remove=False)
     )  # they say which predictions are the customer's, and are erased after the log
@@ -32,6 +33,7 @@ def sweep(subject: Subject, remove: bool) -> Iterator[Trace]:
     for kind in (
         prediction_log.PREDICTIONS,
         prediction_log.FEEDBACK,
+        campaign_log.CAMPAIGNS,
     ):  # the log may know predictions that outcomes are told of
         for entry in place.entries(f"{kind}/"):
             content = place.read(entry.name)

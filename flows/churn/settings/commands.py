@@ -60,6 +60,23 @@ TARGETS: dict[str, tuple[str, *tuple[tuple[str, ...], ...]]] = {
     "compare": ("scripts/models.py", _OF_DATASET, ("", "compare", "{A}", "{B}")),
     "lineage": ("scripts/models.py", _OF_DATASET, ("", "lineage", "{VERSION}")),
     "score": ("flows/score_flow.py", _DESCRIPTION, ("", "run"), ("SOURCE", "--source", "{SOURCE}")),
+    "campaign": (
+        "flows/campaign_flow.py",
+        ("SETTINGS", "--config", "settings", "{SETTINGS}"),
+        _DESCRIPTION,
+        ("", "run", "--name", "{NAME}"),
+        ("SOURCE", "--source", "{SOURCE}"),
+        ("DRY", "--dry"),
+    ),
+    "campaign-report": (
+        "flows/effect_flow.py",
+        ("SETTINGS", "--config", "settings", "{SETTINGS}"),
+        _DESCRIPTION,
+        ("", "run", "--name", "{NAME}"),
+        ("OUTCOMES", "--outcomes", "{OUTCOMES}"),
+        ("VERSION", "--data-version", "{VERSION}"),
+        ("UNTIL", "--until", "{UNTIL}"),
+    ),
     "monitor": (
         "flows/monitor_flow.py",
         _DESCRIPTION,
