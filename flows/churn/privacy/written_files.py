@@ -135,14 +135,15 @@ def _database(store: str, file: Path, content: bytes, subject: Subject, remove: 
             for (table,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
             for column in [one[1] for one in database.execute(f'PRAGMA table_info("{table}")')]
             for row, text in database.execute(
-                f'SELECT rowid, "{column}" FROM "{table}" WHERE instr("{column}", ?)', (subject.id,)
+                f'SELECT rowid, "{column}" FROM "{table}" WHERE instr("{column}", ?)',  # nosec B608 - its own tables
+                (subject.id,),
             )
             if isinstance(text, str) and subject.named_in(text)
         ]
         if remove:
             for table, column, row, text in cells:
                 clean = subject.redacted(text.encode()).decode()
-                database.execute(f'UPDATE "{table}" SET "{column}" = ? WHERE rowid = ?', (clean, row))
+                database.execute(f'UPDATE "{table}" SET "{column}" = ? WHERE rowid = ?', (clean, row))  # nosec B608 - its own tables
             database.commit()
             database.execute("VACUUM")
             database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
