@@ -80,7 +80,8 @@ class MonitorFlow(base.Flow):
         self.todo = retraining.typed(self.reference, self.source)
         results = (self.judged, self.realised, self.before, self.verdict, self.todo, self.chunked)
         base.render(current.card["monitoring"], monitoring_card.parts(self.reference, self.windows, *results))
-        measured = alerts.samples(self.judged[-1], self.realised, self.verdict, len(self.windows.damaged))
+        counts = (len(self.windows.damaged), self.windows.conflicts)
+        measured = alerts.samples(self.judged[-1], self.realised, self.verdict, *counts)
         base.report(self.reference.dataset.name, measured)
         self.next(self.act)
 

@@ -18,6 +18,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 TELCO = ROOT.parent / "shared" / "data" / "telco_churn.csv"
+CDNOW = TELCO.with_name("cdnow_transactions.txt")
 
 # Before metaflow, mlflow or bentoml read their settings: nothing of a test may touch the user's own state.
 _STATE = tempfile.TemporaryDirectory(prefix="churnflow-tests-")
@@ -38,6 +39,7 @@ for _name in (
 import s3  # noqa: E402
 from churn.data import synthetic  # noqa: E402
 from churn.settings import core, dataset, environment  # noqa: E402, F401
+from on_cluster import cluster  # noqa: E402, F401
 from s3 import Server, alone  # noqa: E402, F401
 
 TIMED = """

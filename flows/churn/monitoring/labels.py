@@ -21,12 +21,14 @@ _TRUE, _FALSE = ("true", "1"), ("false", "0")
 class Labels:
     """Predictions with their ``outcome``, ``probability`` and ``decision``.
 
-    ``unknown`` counts the outcomes of unknown predictions, ``others`` those of predictions by other model versions.
+    ``unknown`` counts the outcomes of unknown predictions, ``others`` those of predictions by other model versions,
+    ``conflicts`` the predictions that were given different ones.
     """
 
     table: "pd.DataFrame"
     unknown: int = 0
     others: int = 0
+    conflicts: int = 0
 
 
 def from_log(
@@ -39,20 +41,21 @@ def from_log(
 ) -> Labels:
     """The outcomes of the champion's predictions of the ``days`` before ``until``.
 
-    They are taken from the feedback in the log and from ``file``, if one is given; of several for a prediction, the last counts.
-    ``damaged``: see ``prediction_log.read``.
+    Those of ``file``, if one is given, come before the feedback in the log. Of several for one prediction the first counts:
+    nobody overwrites what is known. ``damaged``: see ``prediction_log.read``.
     """
     import pandas as pd
 
     start = until - timedelta(days=days)
     told = prediction_log.read_feedback(start, until, at, damaged)[["prediction_id", "outcome"]]
     if file:
-        told = pd.concat([told, read(file, reference.dataset)])
-    told = told.drop_duplicates("prediction_id", keep="last")
+        told = pd.concat([read(file, reference.dataset), told])
+    conflicts = int((told.groupby("prediction_id").outcome.nunique() > 1).sum())
+    told = told.drop_duplicates("prediction_id", keep="first")
     known = prediction_log.answers(told.prediction_id.tolist(), start, until, at, damaged) if len(told) else _none()
     own = known[known.model_version == reference.model.version]
     table = own.merge(told, on="prediction_id")
-    return Labels(table, len(told) - len(known), len(known) - len(own))
+    return Labels(table, len(told) - len(known), len(known) - len(own), conflicts)
 
 
 def _none() -> "pd.DataFrame":

@@ -9,14 +9,18 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
+from churn.campaigns import campaign_log
 from churn.privacy import run_store, written_files
-from churn.privacy.subject import PARQUET, Subject, without
-from churn.privacy.trace import Trace, shown
+from churn.privacy.subject import PARQUET, Subject, Unreadable, without
+from churn.privacy.trace import Trace, shown, unreadable
 from churn.serving import prediction_log
 from churn.storage.places import Place
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+STORE = "prediction log"
 
 
 def sweep(subject: Subject, remove: bool) -> Iterator[Trace]:
@@ -29,12 +33,17 @@ def sweep(subject: Subject, remove: bool) -> Iterator[Trace]:
     for kind in (
         prediction_log.PREDICTIONS,
         prediction_log.FEEDBACK,
+        campaign_log.CAMPAIGNS,
     ):  # the log may know predictions that outcomes are told of
         for entry in place.entries(f"{kind}/"):
             content = place.read(entry.name)
             if content is None or content[:4] != PARQUET or content[-4:] != PARQUET:
                 continue
-            rows = subject.parquet_rows(content)
+            try:
+                rows = subject.parquet_rows(content)
+            except Unreadable:
+                yield unreadable(STORE, place.at(entry.name))
+                continue
             if rows.any():
                 own = _rows(content, rows)
                 subject.predictions.update(own["prediction_id"])
@@ -42,7 +51,7 @@ def sweep(subject: Subject, remove: bool) -> Iterator[Trace]:
                     place.remove(entry.name)
                 elif remove:
                     place.write(entry.name, without(content, rows))
-                yield Trace("prediction log", place.at(entry.name), f"{len(own)} rows", values=shown(own))
+                yield Trace(STORE, place.at(entry.name), f"{len(own)} rows", values=shown(own))
 
 
 def _rows(content: bytes, rows: np.ndarray) -> "pd.DataFrame":

@@ -14,7 +14,7 @@ from churn.errors import ChurnError
 from churn.registry import model_registry
 from churn.serving import prediction_log
 from churn.settings import commands
-from churn.settings.data import Source
+from churn.settings.data import Origin
 from churn.settings.dataset import Dataset
 from churn.settings.environment import STATE
 from churn.settings.score import Score
@@ -69,7 +69,7 @@ def root() -> str:
 
 
 def screen(
-    origins: Sequence[Source], dataset: Dataset, rule: Score
+    origins: Sequence[Origin], dataset: Dataset, rule: Score
 ) -> tuple["pd.DataFrame", "pd.DataFrame", tuple[str, ...]]:
     """The sources' customers that can be scored, typed; those set aside with their ``reasons``; and notes on the reading.
 

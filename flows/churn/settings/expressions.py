@@ -272,6 +272,12 @@ def _function(name: str) -> str:
     return f"{name}()"
 
 
+def functions(text: str) -> frozenset[str]:
+    """The functions that a checked expression calls."""
+    return frozenset(node.func.id for node in ast.walk(ast.parse(text, mode="eval"))  # type: ignore[attr-defined]
+                     if isinstance(node, ast.Call))  # fmt: skip
+
+
 @lru_cache(maxsize=1024)
 def _compiled(text: str) -> CodeType:
     tree = _WholeColumns().visit(ast.parse(text, mode="eval"))
