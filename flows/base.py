@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import begun
 import fork_server
 from churn.errors import ChurnError, os_error_message
 
@@ -28,9 +29,12 @@ def stopping() -> Iterator[None]:
         said = str(error) if isinstance(error, ChurnError) else os_error_message(error)
         if said is None or os.environ.get(DEBUG):
             raise
+        begun.forget()
         sys.exit(said)
 
 
+with stopping():
+    begun.note()
 fork_server.start()
 with stopping():  # no such profile, or a mistake in deploy.toml
     from churn.settings import core as settings
