@@ -53,7 +53,7 @@ class Experiment:
 def collect(
     campaign: str, dataset: Dataset, rule: CampaignConfig, until: str = "", file: str = "", version: str = ""
 ) -> Experiment:
-    """The trial of the settings if they have one, else the campaign of the log as it was ``until`` then (ISO 8601, UTC; "": now)."""
+    """The settings' trial if they have one, else the campaign of the log as it was at ``until`` (ISO 8601, UTC; "": now)."""
     if rule.trial is not None:
         return from_trial(rule.trial, dataset)
     try:
@@ -118,7 +118,7 @@ def _number(values: "pd.Series", trial: Trial) -> np.ndarray:
         found = numbers.to_numpy(dtype=np.float64)
     if np.isin(found, (0.0, 1.0)).all():
         return found == (0.0 if trial.good else 1.0)
-    return -found if trial.good else found
+    return found * (-1.0 if trial.good else 1.0)
 
 
 def _covariates(table: "pd.DataFrame", trial: Trial) -> np.ndarray | None:
