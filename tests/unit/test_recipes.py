@@ -129,5 +129,5 @@ def test_what_is_typed_works_after_the_changes(line: str, copy: Clone) -> None:
     assert done.returncode == 0, done.stdout
     if line == "make run":
         assert "extra_trees" in done.stdout
-        cards = unpacked.naming(copy.root / "state" / "metaflow" / "mf.cards", "Spring campaign")
-        assert any("TrainFlow" in name for name in cards)
+        cards = [path for path in (copy.root / "state").rglob("*.html") if "TrainFlow" in path.parts]
+        assert any(unpacked.stands("Spring campaign", path.read_bytes()) for path in cards)
