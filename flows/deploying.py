@@ -51,7 +51,9 @@ def carry_out(place: "Target", verified: "Verified", run: str, attempt: int) -> 
     plan, checks, rule, say = verified.plan, list(verified.checks), base.DEPLOY.deploy, partial(print, flush=True)
     if bad := [f"{one.name}: {one.said}" for one in checks if not one.passed]:
         outcome = rollout.Outcome(rollout.REFUSED, "; ".join(bad), checks)
-    elif attempt:
+    elif kept := record.kept(plan, run):
+        outcome = rollout.Outcome(rollout.KEPT, kept, checks)
+    elif attempt or record.begun(plan, run):
         rollout.finish(place, run)
         outcome = rollout.Outcome(rollout.CUT, "its process had died; what it left is rolled back", checks)
     elif rule.approval and not record.approved(plan, run, place.place, rule.approval_hours, say):
