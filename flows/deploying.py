@@ -44,7 +44,8 @@ def target(dataset: Dataset, run: str, port: str = "", image: str = "") -> "Targ
 def carry_out(place: "Target", verified: "Verified", run: str, attempt: int) -> "Outcome":
     """The deployment, unless verification refuses it.
 
-    A second ``attempt`` is made when the first one died: then what it left is rolled back.
+    When the step runs again, what it left is rolled back: a second ``attempt``, or a pod in the place of a deleted one, which
+    Argo counts as the first.
     """
     from churn.deployment import record, rollout
 
