@@ -6,15 +6,19 @@ what is replaced.
 """
 
 import gzip
+import hashlib
 import io
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import metaflow_version
 from churn.errors import ChurnError, os_error_message
 from churn.settings import deploy
+from metaflow.client.filecache import FileBlobCache
 from metaflow.datastore.content_addressed_store import ContentAddressedStore
+from metaflow.datastore.exceptions import DataException
 from metaflow.exception import MetaflowException
 from metaflow.metaflow_config import CARD_SUFFIX
 from metaflow.plugins.cards.card_datastore import CardDatastore
@@ -36,6 +40,7 @@ def apply() -> None:
     _save_from_this_process()
     _store_tables_as_they_are()
     _say_what_killed_a_step()
+    _verify_artifacts()
 
 
 def _keep_cards_with_their_runs() -> None:
@@ -55,7 +60,7 @@ def _keep_cards_with_their_runs() -> None:
 
 
 def close_pods() -> None:
-    """What is deployed to Argo goes through ``churn.settings.deploy.closed``.
+    """What is deployed to Argo goes through ``churn.settings.deploy.closed``, a flow's sensor through ``closed_sensor``.
 
     Metaflow 2.19 has no setting for a whole pod (metaflow/plugins/argo/argo_client.py; Metaflow issue 1262).
 
@@ -74,7 +79,13 @@ def close_pods() -> None:
     def closed(self: ArgoClient, name: str, workflow_template: dict[str, Any]) -> Any:
         return register(self, name, deploy.closed(workflow_template))
 
+    register_sensor = ArgoClient.register_sensor
+
+    def closed_sensor(self: ArgoClient, name: str, sensor: Any = None, *namespace: Any, **more: Any) -> Any:
+        return register_sensor(self, name, deploy.closed_sensor(sensor) if sensor else sensor, *namespace, **more)
+
     ArgoClient.register_workflow_template = closed  # type: ignore[method-assign]
+    ArgoClient.register_sensor = closed_sensor  # type: ignore[method-assign]
 
 
 def say_refusals() -> None:
@@ -142,3 +153,39 @@ def _say_what_killed_a_step() -> None:
         return terminate(self)
 
     Worker.terminate = told  # type: ignore[method-assign]
+
+
+def _verify_artifacts() -> None:
+    """An artifact is held against its name, which is its SHA-1, when it is read; the client's cache keeps nothing damaged.
+
+    Metaflow 2.19 reads it back without a look at that (metaflow/datastore/content_addressed_store.py, load_blobs).
+    """
+    load, keep = ContentAddressedStore.load_blobs, FileBlobCache.store_key
+
+    def verified(self: ContentAddressedStore, keys: Any, *words: Any, **named: Any) -> Iterator[tuple[Any, ...]]:
+        loaded = load(self, keys, *words, **named)
+        while True:
+            try:
+                key, blob, *meta = next(loaded)
+            except StopIteration:
+                return
+            except (DataException, ValueError) as error:  # ValueError: what says how an artifact is packed
+                raise ChurnError(f"an artifact of an earlier step is damaged ({error}); {_AGAIN}") from error
+            if not _named(key, blob):
+                place = self._storage_impl.full_uri(self._storage_impl.path_join(self._prefix, key[:2], key))
+                raise ChurnError(f"{place}: this artifact is damaged, its SHA-1 is not its name; {_AGAIN}")
+            yield (key, blob, *meta)
+
+    def kept(self: FileBlobCache, key: str, blob: bytes) -> None:
+        if _named(key, blob):
+            keep(self, key, blob)
+
+    ContentAddressedStore.load_blobs = verified  # type: ignore[method-assign]
+    FileBlobCache.store_key = kept  # type: ignore[method-assign]
+
+
+_AGAIN = "bring it back from a backup, or begin the run again (not resume)"
+
+
+def _named(key: str, blob: bytes) -> bool:
+    return hashlib.sha1(blob, usedforsecurity=False).hexdigest() == key

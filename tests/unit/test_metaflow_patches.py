@@ -16,10 +16,13 @@ from conftest import ROOT
 READ = {
     "metaflow.plugins.cards.card_datastore CardDatastore.get_storage_root": "206c58266ad56dbb",
     "metaflow.plugins.argo.argo_client ArgoClient.register_workflow_template": "5e5f088f25663a16",
+    "metaflow.plugins.argo.argo_client ArgoClient.register_sensor": "b18cb1f904d6b92c",
     "metaflow.cli print_unknown_exception": "b40375366255b4a1",
     "metaflow.cli main": "e46b7ea20b796790",
     "metaflow.plugins.datastores.s3_storage S3Storage.save_bytes": "50681afb7eaa96d6",
     "metaflow.datastore.content_addressed_store ContentAddressedStore._pack_v1": "27d670056e5f0187",
+    "metaflow.datastore.content_addressed_store ContentAddressedStore.load_blobs": "b8d422d8e5218b34",
+    "metaflow.client.filecache FileBlobCache.store_key": "3733a41e4a1626f6",
     "metaflow.runtime Worker.terminate": "4df7e0efe58441d5",
     "metaflow.runtime Worker._launch": "ca7c9e416dc2aa6f",
     "metaflow.runtime Worker.kill": "8785e9f291ff01a4",
@@ -94,6 +97,10 @@ PATCHED: dict[str, Any] = {
     "few artifacts are sent from this process": (
         "from metaflow.plugins.datastores.s3_storage import S3Storage as S\n"
         "print(S.save_bytes.__module__ == 'metaflow_patches')"
+    ),
+    "an artifact is held against its name": (
+        "from metaflow.datastore.content_addressed_store import ContentAddressedStore as S\n"
+        "print(S.load_blobs.__module__ == 'metaflow_patches')"
     ),
     "a killed step says why": (
         "from metaflow.runtime import Worker; print(Worker.terminate.__module__ == 'metaflow_patches')"

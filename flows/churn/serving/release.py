@@ -20,12 +20,14 @@ from churn.settings import commands
 from churn.settings.core import Strict
 from churn.settings.dataset import Dataset
 from churn.settings.train import TrainConfig
+from churn.storage import checksums
 from churn.training import estimators, expected_profit, onnx_scorer, shapley
 from churn.training.evaluation import Evaluation
 from churn.validation import leakage
 
 PROOF_ROWS = 500
 RECORD, RECORD_FORMAT = "promotion.json", 1
+RECORD_CHECKSUM = f"{model_registry.CHECKSUMS}.{RECORD}"  # tag of a version
 
 
 def fingerprint(*settings: Strict) -> str:
@@ -91,6 +93,12 @@ def judge(found: Evaluation, data: Snapshot, config: TrainConfig, training: str)
     verdicts = gate.verdicts(found.scores, gate.bounds(config.gate, data.dataset.gate))
     verdicts += gate.slice_verdicts(found.slices, config.slices.least)
     warnings = tuple(f"{s.column}={s.group}: {text}" for s in found.slices for text in s.warnings)
+    warnings += tuple(
+        f"it does not surely beat {one.name} alone (ROC-AUC {one.auc:.4f}): gain {one.gain:+.4f}, 95 % interval "
+        f"{one.gain_interval[0]:+.4f} to {one.gain_interval[1]:+.4f}"
+        for one in found.baselines
+        if not one.beaten
+    )
     return Gate(verdicts, against_champion(found, data, config, training), warnings)
 
 
@@ -168,6 +176,7 @@ def register(training: Training, run: str) -> tuple[model_registry.Registered, G
         verdict = Gate(verdict.verdicts, compared, verdict.warnings)
     content = {"version": made.version, **training.record(), **verdict.record()}
     record = json.dumps(format_version.stamped(content, RECORD_FORMAT), indent=1)
+    model_registry.annotate(made, {RECORD_CHECKSUM: checksums.sha256(record.encode())})
     tracking.log_texts(run, {RECORD: record})
     tracking.close_run(run, described["params"], described["scores"])
     return made, verdict
@@ -216,8 +225,14 @@ def publish(model: model_registry.Registered) -> str | None:
 
 
 def record(model: model_registry.Registered) -> dict[str, Any]:
-    """RECORD of a registry version: the verdict, and what ``Training.record`` says unless an older release trained it."""
+    """RECORD of a registry version: the verdict, and what ``Training.record`` says unless an older release trained it.
+
+    Raises ChurnError if it is not as it was written.
+    """
+    which = f"{RECORD} of {model.name} version {model.version}"
     with tempfile.TemporaryDirectory() as folder:
-        kept = model_registry.client().download_artifacts(model.run, RECORD, folder)
-        content = json.loads(Path(kept).read_text(encoding="utf-8"))
-    return format_version.opened(content, RECORD_FORMAT, f"{RECORD} of {model.name} version {model.version}")
+        content = Path(model_registry.client().download_artifacts(model.run, RECORD, folder)).read_bytes()
+    noted = model_registry.by_version(model.name, model.version).tags.get(RECORD_CHECKSUM)
+    if noted not in (None, checksums.sha256(content)):  # None: of an older release
+        raise ChurnError(f"{which}: damaged in MLflow's artifact store (run {model.run}); bring it back from a backup")
+    return format_version.opened(json.loads(content), RECORD_FORMAT, which)
