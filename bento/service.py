@@ -24,6 +24,7 @@ os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
 import bentoml
 import uvicorn.config
 from churn.errors import ChurnError
+from churn.serving import api_keys, prediction_log
 from churn.settings.cpus import cpus
 
 from bento import self_test
@@ -34,6 +35,8 @@ logger = logging.getLogger("bentoml.churn")
 MODEL = bentoml.models.BentoModel(Path(__file__).with_name("model.txt").read_text(encoding="utf-8"))
 try:
     SETTINGS = settings()
+    api_keys.rights()
+    prediction_log.root()
 except ChurnError as error:
     sys.exit(str(error))
 _started: dict[str, Any] = {}

@@ -37,12 +37,14 @@ class ServiceMetrics:
         self._version = manifest["model_version"]
         self._requests = self._counter(prometheus_metrics.REQUESTS)
         self._seconds = self._histogram(prometheus_metrics.REQUEST_SECONDS, _SECONDS)
+        self._let_in = self._counter(prometheus_metrics.KEY_REQUESTS)
         self._rejections = self._counter(prometheus_metrics.REJECTIONS)
         self._warnings = self._counter(prometheus_metrics.WARNINGS)
         self._dropped = self._counter(prometheus_metrics.LOG_DROPPED)
         for kind in (prediction_log.PREDICTIONS, prediction_log.FEEDBACK):
             self._dropped.labels(kind)  # as in ``expect``
         self._waiting = self._gauge(prometheus_metrics.LOG_QUEUE, "livesum")
+        self._alive = self._gauge(prometheus_metrics.LOG_ALIVE, "livemin")
         answers = self._counter(prometheus_metrics.PREDICTIONS)
         self._decided = [answers.labels(self._version, decision) for decision in ("false", "true")]
         # A histogram takes one value at a time: for every row of a large batch that would keep other requests waiting.
@@ -68,6 +70,10 @@ class ServiceMetrics:
             self._children[endpoint, status] = children
         children[0].inc()
         children[1].observe(seconds)
+
+    def let_in(self, holder: str, endpoint: str) -> None:
+        """A request with the key of ``holder``."""
+        self._let_in.labels(holder, endpoint).inc()
 
     def predicted(self, probabilities: list[float], decisions: list[bool]) -> None:
         """Customers, answered."""
@@ -97,6 +103,10 @@ class ServiceMetrics:
     def waiting(self, kind: str, rows: int) -> None:
         """Rows of a log that wait to be written."""
         self._waiting.labels(kind).set(rows)
+
+    def lives(self, kind: str, alive: bool) -> None:
+        """Whether a log's writer is there."""
+        self._alive.labels(kind).set(alive)
 
     def exposition(self) -> bytes:
         """All workers' metrics in Prometheus' text format."""

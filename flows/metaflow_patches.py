@@ -60,7 +60,7 @@ def _keep_cards_with_their_runs() -> None:
 
 
 def close_pods() -> None:
-    """What is deployed to Argo goes through ``churn.settings.deploy.closed``.
+    """What is deployed to Argo goes through ``churn.settings.deploy.closed``, a flow's sensor through ``closed_sensor``.
 
     Metaflow 2.19 has no setting for a whole pod (metaflow/plugins/argo/argo_client.py; Metaflow issue 1262).
 
@@ -79,7 +79,13 @@ def close_pods() -> None:
     def closed(self: ArgoClient, name: str, workflow_template: dict[str, Any]) -> Any:
         return register(self, name, deploy.closed(workflow_template))
 
+    register_sensor = ArgoClient.register_sensor
+
+    def closed_sensor(self: ArgoClient, name: str, sensor: Any = None, *namespace: Any, **more: Any) -> Any:
+        return register_sensor(self, name, deploy.closed_sensor(sensor) if sensor else sensor, *namespace, **more)
+
     ArgoClient.register_workflow_template = closed  # type: ignore[method-assign]
+    ArgoClient.register_sensor = closed_sensor  # type: ignore[method-assign]
 
 
 def say_refusals() -> None:

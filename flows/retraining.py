@@ -32,7 +32,7 @@ def typed(reference: "Reference", source: str) -> str:
         where = "--production" if current.is_production else f"--branch {current.branch_name}"
         return f"python flows/data_flow.py {where} argo-workflows trigger"
     read = source
-    if not read and any_made_up(_configured()):
+    if not read and not reference.dataset.tables and any_made_up(_configured()):
         read = runs.read_by(reference.model.tags["data_version"]) or commands.FILE
     return commands.say("run", DATASET=reference.dataset.name, SOURCE=read)
 
@@ -42,7 +42,8 @@ def check(dataset: Dataset, source: str, learned_from_made_up: bool = True) -> N
 
     That is without a [generate] table, or for a model that learned from real customers.
     """
-    if not source and any_made_up(_configured()) and not (dataset.generate and learned_from_made_up):
+    ours = not source and not dataset.tables and any_made_up(_configured())
+    if ours and not (dataset.generate and learned_from_made_up):
         again = commands.say("monitor", DATASET=dataset.name, RETRAIN="1", SOURCE=commands.FILE)
         raise ChurnError(
             f"{commands.settings('data.toml')} has made-up customers only, and a training after an alert must not be on them; "

@@ -111,5 +111,5 @@ def read_by(version: str) -> str:
 
 def anew(data: Snapshot) -> str:
     """The command that goes from the same customers to a champion again."""
-    source = read_by(data.version) or ("" if data.made_up else commands.FILE)
+    source = read_by(data.version) or ("" if data.made_up or data.dataset.tables else commands.FILE)
     return commands.say("run", DATASET=data.dataset.name, SOURCE=source)

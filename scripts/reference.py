@@ -14,7 +14,8 @@ from churn.settings.dataset import Dataset
 from churn.settings.deploy import Deploy
 from churn.settings.environment import DEFAULTS, PROFILES, ROOT
 from churn.settings.monitor import MonitorConfig
-from churn.settings.score import ScoreConfig
+from churn.settings.retention import Retention
+from churn.settings.score import CampaignConfig, ScoreConfig
 from churn.settings.train import TrainConfig
 from churn.telemetry import prometheus_metrics
 from churn.telemetry.prometheus_metrics import Metric
@@ -28,15 +29,17 @@ FILES: dict[str, type[Strict]] = {
     "data.toml": DataConfig,
     "train.toml": TrainConfig,
     "score.toml": ScoreConfig,
+    "campaign.toml": CampaignConfig,
     "monitor.toml": MonitorConfig,
     "serve.toml": ServeConfig,
     "deploy.toml": Deploy,
+    "retention.toml": Retention,
     "datasets/NAME.toml": Dataset,
 }
 BOUNDS = {"ge": "from {}", "gt": "above {}", "le": "to {}", "lt": "below {}"}
 WORDS = {str: "text", int: "integer", float: "number", bool: "true or false"}
 ROOMS = ("flows", "scripts", "bento")
-VARIABLE = r"(?:CHURNFLOW|MIN|AWS|ARGO|ARROW|BENTOML|METAFLOW|MLFLOW|PROMETHEUS|RAY)_[A-Z0-9_]+"
+VARIABLE = r"(?:CHURNFLOW|MIN|AWS|ARGO|ARROW|BENTOML|KUBERNETES|METAFLOW|MLFLOW|PROMETHEUS|RAY)_[A-Z0-9_]+|TMPDIR"
 HEAD = """\
 # Reference
 

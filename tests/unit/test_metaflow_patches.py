@@ -16,6 +16,7 @@ from conftest import ROOT
 READ = {
     "metaflow.plugins.cards.card_datastore CardDatastore.get_storage_root": "206c58266ad56dbb",
     "metaflow.plugins.argo.argo_client ArgoClient.register_workflow_template": "5e5f088f25663a16",
+    "metaflow.plugins.argo.argo_client ArgoClient.register_sensor": "b18cb1f904d6b92c",
     "metaflow.cli print_unknown_exception": "b40375366255b4a1",
     "metaflow.cli main": "e46b7ea20b796790",
     "metaflow.plugins.datastores.s3_storage S3Storage.save_bytes": "50681afb7eaa96d6",

@@ -8,6 +8,7 @@ from typing import Any
 from churn.telemetry import prometheus_metrics
 
 SECONDS = 5.0
+OWN = ("/metrics", "/readyz", "/livez", "/docs.json")  # asked by probes, Prometheus and deployments
 ENDPOINT = "/predict"  # whose latency is compared: a batch's depends on its size
 
 
@@ -62,9 +63,10 @@ def look(url: str) -> Counts:
     """The counts of the instance at ``url`` since it began. Raises OSError or ValueError if it does not tell them."""
     from prometheus_client.parser import text_string_to_metric_families
 
-    with urllib.request.urlopen(f"{url}/metrics", timeout=SECONDS) as answer:
+    with urllib.request.urlopen(f"{url}/metrics", timeout=SECONDS) as answer:  # nosec B310 - configured
         families = {one.name: one for one in text_string_to_metric_families(answer.read().decode())}
-    requests = _samples(families, prometheus_metrics.REQUESTS.name.removesuffix("_total"), "_total")
+    everything = _samples(families, prometheus_metrics.REQUESTS.name.removesuffix("_total"), "_total")
+    requests = [one for one in everything if one.labels["endpoint"] not in OWN]
     told = _samples(families, prometheus_metrics.MODEL_INFO.name, "")
     return Counts(
         sum(one.value for one in requests),

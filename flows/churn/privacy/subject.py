@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 import numpy as np
 from churn.data import casting
+from churn.errors import ChurnError
 from churn.serving import keyed_ids
 from churn.storage import checksums
 
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
 SHORT = 5  # characters below which an id is looked for in columns of ids alone: '17' stands in every text
 PARQUET = b"PAR1"
 REDACTED = "[erased]"
+
+
+class Unreadable(ChurnError):
+    """A table is damaged: nobody can tell whose rows it has."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +101,15 @@ class Subject:
         return texts.isin(wanted).to_numpy(dtype=bool)
 
     def parquet_rows(self, content: bytes) -> np.ndarray:
-        """``rows`` of a Parquet file; only the columns that can tell are read."""
+        """``rows`` of a Parquet file; only the columns that can tell are read. Raises Unreadable."""
+        import pyarrow as pa
+
+        try:
+            return self._parquet_rows(content)
+        except (pa.ArrowException, OSError, ValueError) as error:
+            raise Unreadable(" ".join(str(error).split())) from error
+
+    def _parquet_rows(self, content: bytes) -> np.ndarray:
         import pyarrow as pa
         import pyarrow.parquet as pq
 

@@ -21,6 +21,11 @@ class Trace:
     values: tuple[str, ...] = ()
 
 
+def unreadable(store: str, place: str) -> Trace:
+    """A damaged table, of which nobody can tell whose rows it has."""
+    return Trace(store, place, "a table that cannot be read", "is damaged, and nothing reads it: remove it")
+
+
 def shown(table: "pd.DataFrame") -> tuple[str, ...]:
     """The rows of a small table as text, a line each, without missing cells."""
     return tuple(

@@ -37,12 +37,26 @@ HOLDOUT = "holdout.parquet"
 COLUMNS = ("prediction_id", "time", "model_version", "data_version", "probability", "decision")
 AT_ONCE = 8  # parts that are read at the same time
 _PART = re.compile(r"/day=(\d{4}-\d\d-\d\d)/part-[^/]+\.parquet$")
+_ADDRESS, _BUCKET = re.compile(r"[A-Za-z0-9+.-]*://|s3:"), re.compile(r"s3://[^/]+")
 _S3_SECONDS = {"connect_timeout": 3.0, "request_timeout": 15.0}  # a dead store must not hang writer or reader
 
 
 def root() -> str:
-    """Where the log is: CHURNFLOW_PREDICTIONS, else a folder of the local state."""
-    return os.environ.get("CHURNFLOW_PREDICTIONS") or str(STATE / "log")
+    """Where the log is: CHURNFLOW_PREDICTIONS (a folder or ``s3://bucket/prefix``), else the state's folder ``log``.
+
+    A relative folder lies below the state, whatever the working directory is: the service's is its Bento.
+
+    Raises:
+        ChurnError: It is an address of another kind, or has no bucket.
+    """
+    told = os.environ.get("CHURNFLOW_PREDICTIONS") or str(STATE / "log")
+    if not _ADDRESS.match(told):
+        return str(STATE / told)
+    if not _BUCKET.match(told):
+        raise ChurnError(
+            f"CHURNFLOW_PREDICTIONS={told}: the prediction log is a folder or s3://bucket/prefix; correct the variable"
+        )
+    return told
 
 
 def schema(dataset: Dataset, with_id: bool = False) -> "pyarrow.Schema":
@@ -66,8 +80,8 @@ def schema(dataset: Dataset, with_id: bool = False) -> "pyarrow.Schema":
 def holdout(scorer: "Scorer", table: "pd.DataFrame") -> "pyarrow.Table":
     """The predictions of the scorer for a table with known outcomes, in the order of its rows.
 
-    The columns are probability (float64), decision and outcome (bool), then the raw features as in ``schema``. Raises
-    ChurnError as ``schema`` does.
+    The columns are probability (float64), decision and outcome (bool), of customers at snapshots the time, then the raw
+    features as in ``schema``. Raises ChurnError as ``schema`` does.
     """
     import pyarrow as pa
     from churn.data import features
@@ -80,6 +94,8 @@ def holdout(scorer: "Scorer", table: "pd.DataFrame") -> "pyarrow.Table":
         "decision": pa.array(scorer.decide(raw, probability)),
         "outcome": pa.array((table[dataset.target] == dataset.positive).to_numpy(dtype=bool)),
     }
+    if dataset.snapshots is not None and dataset.time is not None:
+        columns[dataset.time] = pa.array(table[dataset.time])
     for name, values in raw.items():
         missing = values == "" if values.dtype == object else values != values
         columns[name] = pa.array(values, wanted.field(name).type, mask=missing)
@@ -93,11 +109,15 @@ def _kinds() -> "tuple[pyarrow.DataType, ...]":
     return (pa.string(), pa.timestamp("us", tz="UTC"), pa.string(), pa.string(), pa.float64(), pa.bool_())
 
 
-def feedback_schema() -> "pyarrow.Schema":
-    """Columns of the outcomes that became known later; ``outcome`` is true if the customer churned."""
+def feedback_schema(with_reporter: bool = False) -> "pyarrow.Schema":
+    """Columns of the outcomes that became known later; ``outcome`` is true if the customer churned.
+
+    ``with_reporter`` adds the holder of the key that reported it, which the service writes.
+    """
     import pyarrow as pa
 
-    return pa.schema([("prediction_id", pa.string()), ("time", pa.timestamp("us", tz="UTC")), ("outcome", pa.bool_())])
+    fields = [("prediction_id", pa.string()), ("time", pa.timestamp("us", tz="UTC")), ("outcome", pa.bool_())]
+    return pa.schema([*fields, ("reporter", pa.string())] if with_reporter else fields)
 
 
 def read(
@@ -108,14 +128,14 @@ def read(
     Columns as in ``schema``; what an older part lacks is missing. ``at`` is another ROOT. Parts that are damaged are left out,
     and their addresses put into ``damaged``, or else into a warning. Raises ChurnError if the store cannot be read.
     """
-    return _read(PREDICTIONS, schema(dataset), start, end, at or root(), damaged)
+    return rows_between(PREDICTIONS, schema(dataset), start, end, at or root(), damaged)
 
 
 def read_feedback(
     start: datetime, end: datetime, at: str | None = None, damaged: set[str] | None = None
 ) -> "pd.DataFrame":
     """The outcomes reported in ``start <= time < end``, columns as in ``feedback_schema``; see ``read``."""
-    return _read(FEEDBACK, feedback_schema(), start, end, at or root(), damaged)
+    return rows_between(FEEDBACK, feedback_schema(), start, end, at or root(), damaged)
 
 
 def newest(
@@ -135,7 +155,7 @@ def newest(
             continue
         own = pyarrow.dataset.field("model_version") == version
         stop = min(end, start + timedelta(days=1))
-        found.insert(0, _read(PREDICTIONS, schema(dataset), start, stop, at or root(), damaged, own))
+        found.insert(0, rows_between(PREDICTIONS, schema(dataset), start, stop, at or root(), damaged, own))
     return pd.concat(found).tail(rows) if found else read(dataset, end, end, at)
 
 
@@ -148,7 +168,30 @@ def answers(
 
     wanted = pa.schema(list(zip(COLUMNS, _kinds(), strict=True)))
     own = dataset.field("prediction_id").isin(list(ids))
-    return _read(PREDICTIONS, wanted, start, end, at or root(), damaged, own)
+    return rows_between(PREDICTIONS, wanted, start, end, at or root(), damaged, own)
+
+
+def customers(
+    dataset: Dataset,
+    ids: Sequence[str],
+    start: datetime,
+    end: datetime,
+    at: str | None = None,
+    damaged: set[str] | None = None,
+) -> "pd.DataFrame":
+    """``prediction_id`` and id, as it was logged, of the predictions for ``ids`` answered in ``start <= time < end``.
+
+    ``ids`` are as the log writes them (``keyed_ids``). ``damaged``: see ``read``.
+    """
+    import pyarrow as pa
+    from pyarrow import dataset as parts
+
+    name = str(dataset.id)
+    wanted = pa.schema(
+        [(column, kind) for column, kind in zip(COLUMNS[:2], _kinds()[:2], strict=True)] + [(name, pa.string())]
+    )
+    found = rows_between(PREDICTIONS, wanted, start, end, at or root(), damaged, parts.field(name).isin(list(ids)))
+    return found[["prediction_id", name]].astype("str")
 
 
 def versions(start: datetime, end: datetime, at: str | None = None, damaged: set[str] | None = None) -> dict[str, int]:
@@ -156,7 +199,7 @@ def versions(start: datetime, end: datetime, at: str | None = None, damaged: set
     import pyarrow as pa
 
     wanted = pa.schema([("time", _kinds()[1]), ("model_version", pa.string())])
-    found = _read(PREDICTIONS, wanted, start, end, at or root(), damaged).model_version.value_counts()
+    found = rows_between(PREDICTIONS, wanted, start, end, at or root(), damaged).model_version.value_counts()
     return {str(version): int(rows) for version, rows in found.items()}
 
 
@@ -174,7 +217,7 @@ def _days(kind: str, at: str) -> dict[str, list[str]]:
     return days
 
 
-def _read(
+def rows_between(
     kind: str,
     wanted: "pyarrow.Schema",
     start: datetime,
@@ -183,6 +226,7 @@ def _read(
     damaged: set[str] | None,
     only: Any = None,
 ) -> "pd.DataFrame":
+    """The rows of one ``kind`` of part, of ``wanted`` columns, oldest first; see ``read``. ``only``: an expression of Arrow."""
     import pyarrow as pa
     from pyarrow import dataset
 

@@ -1,7 +1,7 @@
 """What monitoring compares with: the champion's holdout with its predictions, kept beside the model when it is trained."""
 
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from churn.data import tables
@@ -39,6 +39,14 @@ class Reference:
     def __setstate__(self, state: dict[str, Any]) -> None:
         """What ``__getstate__`` gave."""
         vars(self).update(state | {"table": tables.typed(state["table"], state["dataset"])})
+
+    def of_month(self, month: int | None, least: int) -> "Reference":
+        """The rows of the calendar month alone, of which there must be ``least`` at snapshots; else all."""
+        time = self.dataset.time
+        if month is None or time is None or time not in self.table:
+            return self
+        rows = self.table[self.table[time].dt.month == month]
+        return replace(self, table=rows.reset_index(drop=True)) if len(rows) >= least else self
 
 
 def load(model: "Registered") -> Reference:

@@ -93,6 +93,12 @@ def judge(found: Evaluation, data: Snapshot, config: TrainConfig, training: str)
     verdicts = gate.verdicts(found.scores, gate.bounds(config.gate, data.dataset.gate))
     verdicts += gate.slice_verdicts(found.slices, config.slices.least)
     warnings = tuple(f"{s.column}={s.group}: {text}" for s in found.slices for text in s.warnings)
+    warnings += tuple(
+        f"it does not surely beat {one.name} alone (ROC-AUC {one.auc:.4f}): gain {one.gain:+.4f}, 95 % interval "
+        f"{one.gain_interval[0]:+.4f} to {one.gain_interval[1]:+.4f}"
+        for one in found.baselines
+        if not one.beaten
+    )
     return Gate(verdicts, against_champion(found, data, config, training), warnings)
 
 

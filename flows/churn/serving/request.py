@@ -156,8 +156,8 @@ class Reader:
         try:
             rows = _batch.decode(body).rows
         except msgspec.ValidationError as error:
-            raise Rejected(422, str(error), [Problem(ROWS, "type", None, allowed)]) from None
-        except (msgspec.DecodeError, RecursionError) as error:
+            raise Rejected(422, str(error)[:MOST_CHARACTERS], [Problem(ROWS, "type", None, allowed)]) from None
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise _no_json(str(error)) from None
         if not 1 <= len(rows) <= self.most_rows:
             raise Rejected(422, f"there are {len(rows)} rows", [Problem(ROWS, "rows", None, allowed)])

@@ -137,12 +137,34 @@ def place(path: str) -> File | Bucket | Http:
     return File(kind="file", path=path)
 
 
+class Events(Strict):
+    """A description's tables of events, made into customers at its snapshots; not a kind of [[source]] in config/data.toml.
+
+    ``path`` replaces the tables' own sources (see ``events.staging``); ``as_of`` is the time until which rows are known, empty:
+    now; with ``now`` the one snapshot is that of the newest event.
+    """
+
+    kind: Literal["events"] = "events"
+    path: str = ""
+    as_of: str = ""
+    now: bool = False
+    made_up: bool = False
+
+    @property
+    def name(self) -> str:
+        """What messages call it."""
+        return f"events in {self.path}" if self.path else "the description's tables of events"
+
+
 Source = Annotated[Generate | File | Bucket | Http | Sql, Field(discriminator="kind")]
 
 
-def any_made_up(sources: Sequence[Source]) -> bool:
+Origin = Source | Events  # what a flow reads customers from
+
+
+def any_made_up(sources: Sequence[Origin]) -> bool:
     """Whether any source is synthetic."""
-    return any(source.kind == "generate" for source in sources)
+    return any(source.kind == "generate" or (source.kind == "events" and source.made_up) for source in sources)
 
 
 class Split(Strict):

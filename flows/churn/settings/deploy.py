@@ -33,6 +33,14 @@ def closed(template: dict[str, Any]) -> dict[str, Any]:
     return {**template, "spec": {**spec, "templates": templates, "securityContext": _POD, **more}}
 
 
+def closed_sensor(sensor: dict[str, Any]) -> dict[str, Any]:
+    """The Sensor with a pod as ``closed`` makes them."""
+    spec = sensor["spec"]
+    template = spec.get("template") or {}
+    container = {**(template.get("container") or {}), "securityContext": _CONTAINER}
+    return {**sensor, "spec": {**spec, "template": {**template, "container": container, "securityContext": _POD}}}
+
+
 class Step(Strict):
     """Resources of a step: CPUs, memory (MB), time limit (minutes), and retries."""
 
