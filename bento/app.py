@@ -4,15 +4,16 @@ It answers every request itself, in front of BentoML's own routes (see ``bento.s
 """
 
 import asyncio
-import hmac
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from typing import Annotated, Any
 
+from churn.serving import api_keys
+from churn.serving.api_keys import PREDICT, Keys
 from churn.serving.request import PROBE, Problem, Rejected
 from fastapi import Depends, FastAPI, Request, Response, Security
 from fastapi.security import APIKeyHeader, HTTPBearer
@@ -32,6 +33,7 @@ JSON, FILE = "application/json", "application/octet-stream"
 _SAFE = [(b"x-content-type-options", b"nosniff"), (b"referrer-policy", b"no-referrer")]
 _OTHER = "other"  # the label of every path that is no route
 _UNTIL = "churn.until"  # in the scope: when the answer is given up, on the loop's clock
+_HOLDER = "churn.holder"  # in the scope: whose key it is
 _BEARER = HTTPBearer(auto_error=False, scheme_name="bearer")
 _HEADER = APIKeyHeader(name="X-API-Key", auto_error=False, scheme_name="header")
 
@@ -44,6 +46,7 @@ class Answer(Response):
     media_type = JSON
 
     def __init__(self, content: bytes, after: Callable[[], None] | None = None, **more: Any) -> None:
+        """Answer with ``content``; ``after`` is called once it is sent."""
         super().__init__(content, **more)
         self.after = after
 
@@ -53,15 +56,22 @@ class Gone(Exception):
 
 
 class App(FastAPI):
-    """An application that answers each request within ``seconds``. ``keys``: API keys; none means that no key is asked for.
-    ``about`` goes to FastAPI.
+    """An application that answers each request within ``seconds``.
+
+    ``keys`` are those of each right (``api_keys.rights``); a right that is not among them needs none. ``about`` goes to FastAPI.
 
     Whatever a route raises is a traceback in the log, an answer in the one shape, and counted under the route's label.
     """
 
     def __init__(
-        self, metrics: ServiceMetrics, seconds: float, keys: Sequence[bytes] = (), batches: int = 1, **about: Any
+        self,
+        metrics: ServiceMetrics,
+        seconds: float,
+        keys: Mapping[str, Keys] | None = None,
+        batches: int = 1,
+        **about: Any,
     ) -> None:
+        """``seconds`` limits the time of a request; without ``keys`` none is required; ``batches`` are read at once."""
         super().__init__(
             docs_url=None,
             redoc_url=None,
@@ -71,7 +81,7 @@ class App(FastAPI):
             exception_handlers={Rejected: self._rejected, HTTPException: self._unrouted},
             **about,
         )
-        self.metrics, self.seconds, self._keys = metrics, seconds, keys
+        self.metrics, self.seconds, self._keys = metrics, seconds, keys or {}
         self.paths = {_OTHER}
         self._pool, self._turns = ThreadPoolExecutor(1, "churn-long"), asyncio.Semaphore(batches)
         self.add_middleware(Answered, service=self)
@@ -80,18 +90,22 @@ class App(FastAPI):
     def takes(
         self,
         path: str,
-        work: Callable[[bytes], Answer],
+        work: Callable[..., Answer],
         body: "Body",
         long: bool = False,
         small: int | None = None,
+        signed: bool = False,
         **documented: Any,
     ) -> None:
-        """POST ``path``: ``work`` on the body's bytes. What is ``long`` is done in a thread: others are answered meanwhile.
-        Of bodies with more than ``small`` bytes, ``batches`` are held at once.
+        """POST ``path``: ``work`` on the body's bytes.
+
+        What is ``long`` is done in a thread: others are answered meanwhile. Of bodies with more than ``small`` bytes,
+        ``batches`` are held at once. A ``signed`` one is worked on with the name of the key's holder.
         """
 
         async def endpoint(request: Request, content: bytes = Depends(body)) -> Response:
-            return await self._answer(request, partial(work, content), long)
+            words = [request.scope.get(_HOLDER)] if signed else []
+            return await self._answer(request, partial(work, content, *words), long)
 
         self._add(
             "POST", path, endpoint, needs=[] if small is None else [Depends(partial(self._turn, small))], **documented
@@ -106,10 +120,10 @@ class App(FastAPI):
         self._add("GET", path, endpoint, **documented)
 
     def _add(
-        self, method: str, path: str, endpoint: Callable[..., Any], needs: Sequence[Any] = (), open: bool = False,
-        model: Any = None, **more: Any,
+        self, method: str, path: str, endpoint: Callable[..., Any], needs: Sequence[Any] = (),
+        right: str | None = PREDICT, model: Any = None, **more: Any,
     ) -> None:  # fmt: skip
-        key = [Security(self._require_key)] if self._keys and not open else []
+        key = [Security(partial(self._require_key, right))] if right is not None and right in self._keys else []
         self.add_api_route(
             path,
             endpoint,
@@ -162,6 +176,7 @@ class App(FastAPI):
 
     async def _require_key(
         self,
+        right: str,
         request: Request,
         bearer: Annotated[Any, Security(_BEARER)],
         header: Annotated[str | None, Security(_HEADER)],
@@ -169,9 +184,14 @@ class App(FastAPI):
         # FastAPI takes a bearer without a token for no bearer: the header is read here, the parameter documents it.
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         given = (token.strip() if scheme.lower() == "bearer" else header or "").encode("latin-1")
-        # Every key is compared, each in constant time: how long it takes says nothing about the keys.
-        if not sum(hmac.compare_digest(given, key) for key in self._keys):
-            raise refused(401, "an API key is needed", "Authorization", None, "'Bearer KEY', or the header X-API-Key")
+        found = {of: api_keys.holder(given, keys) for of, keys in self._keys.items()}
+        if found[right] is None:
+            status, what = (403, "this key does not open it") if any(found.values()) else (401, "an API key is needed")
+            raise refused(
+                status, what, "Authorization", None, f"'Bearer KEY', or the header X-API-Key; a key of {right}"
+            )
+        request.scope[_HOLDER] = found[right]
+        self.metrics.let_in(str(found[right]), request.url.path)
 
     def unheard(self, status: int, message: str) -> bytes:
         """The body of the answer to what is no HTTP, or too much of it; it is counted."""
@@ -209,6 +229,7 @@ class Body:
     kind: str = JSON
 
     async def __call__(self, request: Request) -> bytes:
+        """The body of the request, checked and decompressed."""
         kind, encoding = (request.headers.get(name, "") for name in ("content-type", "content-encoding"))
         if kind.partition(";")[0].strip().lower() != self.kind:
             wanted = "JSON" if self.kind == JSON else "a file's bytes"
@@ -243,6 +264,7 @@ class Answered:
     service: App
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        """Answer one request (ASGI), and count it."""
         started, status = time.perf_counter(), 0
         scope[_UNTIL] = asyncio.get_running_loop().time() + self.service.seconds
         label = scope["path"] if scope["path"] in self.service.paths else _OTHER
@@ -271,7 +293,7 @@ class Answered:
         self.service.metrics.answered(label, status, time.perf_counter() - started)
 
 
-_REASONS = {401: "key", 404: "path", 405: "method", 408: "time", 413: "size", 415: "type"}
+_REASONS = {401: "key", 403: "right", 404: "path", 405: "method", 408: "time", 413: "size", 415: "type"}
 
 
 def refused(status: int, message: str, field: str, value: str | None, allowed: str) -> Rejected:

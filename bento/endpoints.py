@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from churn.data import features
 from churn.errors import ChurnError
-from churn.serving import customer_file, keyed_ids, prediction_log, request
+from churn.serving import api_keys, customer_file, keyed_ids, prediction_log, request
 from churn.serving.request import Rejected, Row
 from churn.training import expected_profit, shapley
 from churn.training.onnx_scorer import Scorer
@@ -30,7 +30,6 @@ from bento.settings import ServeConfig
 logger = logging.getLogger("bentoml.churn")
 
 STATIC = Path(__file__).parent / "static"
-KEYS = "CHURNFLOW_API_KEYS"  # comma-separated; unset or empty: no key is asked for
 _PAGE = {"content-security-policy": "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"}
 
 
@@ -38,6 +37,7 @@ class Endpoints:
     """The service's work, one method an endpoint."""
 
     def __init__(self, scorer: Scorer, settings: ServeConfig) -> None:
+        """``scorer`` is the model, ``settings`` are those of config/serve.toml."""
         self._scorer, self._settings = scorer, settings
         self._versions = {name: scorer.manifest[name] for name in ("model_version", "data_version")}
         self._reader = request.Reader(
@@ -55,7 +55,7 @@ class Endpoints:
         self._instruments = ServiceMetrics(scorer.manifest)
         schemas = {
             prediction_log.PREDICTIONS: prediction_log.schema(scorer.dataset, bool(settings.log.customer_id)),
-            prediction_log.FEEDBACK: prediction_log.feedback_schema(),
+            prediction_log.FEEDBACK: prediction_log.feedback_schema(with_reporter=True),
         }
         self._logs = {kind: self._open_log(kind, schema) for kind, schema in schemas.items() if settings.log.enabled}
         self._logged = schemas[prediction_log.PREDICTIONS].names[len(prediction_log.COLUMNS) :]
@@ -66,10 +66,9 @@ class Endpoints:
     def app(self) -> App:
         """The ASGI application over these endpoints."""
         limits, manifest = self._settings.limits, self._scorer.manifest
-        keys = [key.strip().encode() for key in os.environ.get(KEYS, "").split(",") if key.strip()]
         title = f"Churn: {self._scorer.dataset.name}"
         app = App(
-            self._instruments, limits.seconds, keys, limits.batches,
+            self._instruments, limits.seconds, api_keys.rights(), limits.batches,
             title=title, version=manifest["model_version"], openapi_url="/docs.json",
         )  # fmt: skip
         one, many, file = (
@@ -92,24 +91,24 @@ class Endpoints:
         )  # fmt: skip
         if self._logs:
             app.takes(
-                "/feedback", self.feedback, one, summary="Report what became of a customer",
+                "/feedback", self.feedback, one, signed=True, right=api_keys.FEEDBACK, summary="Report what became of a customer",
                 model=Accepted, status_code=202, openapi_extra=documented.body("Feedback"),
             )  # fmt: skip
         plain = dict[str, Any]
         app.gives(
             "/model", _fixed(self._model()), summary="What is served: versions, scores, schema, lineage", model=plain
         )
-        app.gives("/livez", _fixed({"status": "alive"}), open=True, summary="The process answers", model=plain)
-        app.gives("/readyz", _fixed({"status": "ready"}), open=True, summary="The model is loaded", model=plain)
+        app.gives("/livez", _fixed({"status": "alive"}), right=None, summary="The process answers", model=plain)
+        app.gives("/readyz", self.ready, right=None, summary="The model is loaded", model=plain)
         app.gives(
-            "/metrics", self._metrics, long=True, open=True,
+            "/metrics", self._metrics, long=True, right=None,
             summary="Prometheus metrics of all workers", response_class=PlainTextResponse,
         )  # fmt: skip
         for_bentoml = documented.for_bentoml(self._reader.schemas, app.paths)
-        app.gives("/schema.json", _fixed(for_bentoml), open=True, include_in_schema=False)
+        app.gives("/schema.json", _fixed(for_bentoml), right=None, include_in_schema=False)
         for page in sorted(STATIC.iterdir()):
             path = _PAGES.get(page.name, f"/{page.name}")
-            app.gives(path, _file(page), open=True, include_in_schema=False)
+            app.gives(path, _file(page), right=None, include_in_schema=False)
         documented.complete(app, self._reader.schemas)
         return app
 
@@ -152,10 +151,10 @@ class Endpoints:
         }
         return Answer(to_json(content))
 
-    def feedback(self, body: bytes) -> Answer:
-        """What became of a customer, for realised performance."""
+    def feedback(self, body: bytes, reporter: str | None = None) -> Answer:
+        """What became of a customer, for realised performance; the log keeps who says so."""
         outcome = self._reader.feedback(body)
-        row = (outcome["prediction_id"], time.time_ns() // 1000, outcome["outcome"])
+        row = (outcome["prediction_id"], time.time_ns() // 1000, outcome["outcome"], reporter)
         record = partial(self._logs[prediction_log.FEEDBACK].add, [row])
         return Answer(to_json({**outcome, "accepted": True}), record, status_code=202)
 
@@ -222,6 +221,7 @@ class Endpoints:
             prediction_log.root(),
             partial(counts.dropped, kind),
             partial(counts.waiting, kind),
+            partial(counts.lives, kind),
         )
 
     def _model(self) -> dict[str, Any]:
@@ -235,6 +235,11 @@ class Endpoints:
             "examples": manifest["examples"],
             "limits": self._settings.limits.model_dump(),
         }
+
+    def ready(self) -> Answer:
+        """The model answers; a log whose writer has died is told, and does not keep it from answering."""
+        logs = {kind: "alive" if log.alive else "dead" for kind, log in self._logs.items()}
+        return Answer(to_json({"status": "ready", "logs": logs}))
 
     def _metrics(self) -> Answer:
         return Answer(self._instruments.exposition(), headers={"content-type": CONTENT_TYPE})

@@ -13,7 +13,7 @@ from churn.training.onnx_scorer import PARITY, Scorer
 FILE = "proof.json"  # in a Bento, beside this module: the files' checksums, and the probabilities of the manifest's examples
 
 
-def scorer(folder: Path, proof: Path, threads: int) -> Scorer:
+def proven_scorer(folder: Path, proof: Path, threads: int) -> Scorer:
     """The model in ``folder``, ready to score. Raises ChurnError if it is not the one that was packed."""
     noted = json.loads(proof.read_text(encoding="utf-8"))
     if harmed := checksums.harmed(folder, noted["files"]):
@@ -35,9 +35,11 @@ class Unready:
     """The application of a service that may not be asked: 503 and the reason to all but ``/livez``."""
 
     def __init__(self, reason: str) -> None:
+        """``reason`` is what callers are told."""
         self._reason = reason
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Answer one ASGI request."""
         alive = scope["path"] == "/livez"
         content = {"status": "alive"} if alive else {"status": 503, "error": self._reason, "problems": []}
         body = json.dumps(content).encode()

@@ -24,6 +24,7 @@ os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
 import bentoml
 import uvicorn.config
 from churn.errors import ChurnError
+from churn.serving import api_keys, prediction_log
 from churn.settings.cpus import cpus
 
 from bento import self_test
@@ -34,6 +35,8 @@ logger = logging.getLogger("bentoml.churn")
 MODEL = bentoml.models.BentoModel(Path(__file__).with_name("model.txt").read_text(encoding="utf-8"))
 try:
     SETTINGS = settings()
+    api_keys.rights()
+    prediction_log.root()
 except ChurnError as error:
     sys.exit(str(error))
 _started: dict[str, Any] = {}
@@ -50,9 +53,11 @@ class Front:
     """
 
     def __init__(self, bentoml_app: Any) -> None:
+        """``bentoml_app`` is BentoML's own application."""
         self._bentoml = bentoml_app
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Pass an ASGI event on."""
         if scope["type"] == "lifespan":
             scope["app"].middleware_stack = self
         handler = _started["app"] if scope["type"] == "http" else self._bentoml
@@ -70,6 +75,7 @@ class ChurnService:
     model = MODEL
 
     def __init__(self) -> None:
+        """Load the model and build the application."""
         from bento import http_protocol
         from bento.endpoints import Endpoints
 
@@ -77,7 +83,7 @@ class ChurnService:
         http_protocol.Protocol.limits = SETTINGS.limits
         try:
             proof, threads = Path(__file__).with_name(self_test.FILE), max(1, cpus() // SETTINGS.workers)
-            self._endpoints = Endpoints(self_test.scorer(Path(MODEL.resolve().path), proof, threads), SETTINGS)
+            self._endpoints = Endpoints(self_test.proven_scorer(Path(MODEL.resolve().path), proof, threads), SETTINGS)
             _started["app"] = app = self._endpoints.app()
             http_protocol.Protocol.refusal = app.unheard
         except Exception as error:  # whatever it is: a worker that died of it would only be started again

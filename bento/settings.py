@@ -35,7 +35,9 @@ class ServeConfig(Strict):
 
 
 def settings() -> ServeConfig:
-    """The file that CHURNFLOW_SERVE_CONFIG names, else the one packed into the Bento. Raises ChurnError, also for a key of ids
-    that is too short."""
+    """The file that CHURNFLOW_SERVE_CONFIG names, else the one packed into the Bento.
+
+    Raises ChurnError, also for a key of ids that is too short.
+    """
     keyed_ids.key()
     return load(ServeConfig, os.environ.get("CHURNFLOW_SERVE_CONFIG") or Path(__file__).with_name(FILE))

@@ -26,6 +26,8 @@ class DataFlow(base.Flow):
         default="",
     )
 
+    as_of = Parameter("as-of", help="read tables of events as they were known at this date (default: now)", default="")
+
     @step
     def start(self) -> None:
         """The sources are known and the settings are valid."""
@@ -33,7 +35,8 @@ class DataFlow(base.Flow):
         from churn.registry import made_up
 
         dataset = base.read(Dataset, self.description)
-        self.sources = sources.choose(base.read(DataConfig, self.settings).source, self.source, dataset, "data")
+        configured = base.read(DataConfig, self.settings).source
+        self.sources = sources.choose(configured, self.source, dataset, "data", self.as_of)
         self.made_up, self.notice = any_made_up(self.sources), made_up.sources(self.sources, dataset.name, "data")
         self.path = str(Path(self.source).expanduser().resolve()) if self.source else ""
         self.next(self.ingest, foreach="sources")
@@ -43,7 +46,9 @@ class DataFlow(base.Flow):
         """All rows of one source are read, untyped, and notes on how they were read are printed."""
         from churn.data import sources
 
-        self.table, self.notes = sources.read(self.input, base.read(Dataset, self.description))
+        self.table, self.notes, self.lineage = sources.read_with_lineage(
+            self.input, base.read(Dataset, self.description)
+        )
         base.say(self.notes)
         self.next(self.validate)
 
@@ -55,11 +60,11 @@ class DataFlow(base.Flow):
         from churn.telemetry import push
         from churn.validation import ingestion
 
-        self.merge_artifacts(inputs, include=["made_up", "sources", "path"])
+        self.merge_artifacts(inputs, include=["made_up", "sources", "path", "lineage"])
         dataset, limits = base.read(Dataset, self.description), base.read(DataConfig, self.settings).quality
         previous = runs.previous_profile(dataset.name, self.made_up)
         ingested = ingestion.ingest(self.sources, [(one.table, one.notes) for one in inputs], dataset, limits, previous)
-        base.render(current.card["data"], data_card.data(ingested, dataset))
+        base.render(current.card["data"], data_card.data(ingested, dataset, self.lineage))
         base.report(dataset.name, push.quality_samples(ingested.report))
         self.quality, self.columns, self.origin = ingested.report, ingested.profile_json, ingested.origin
         self.quarantine, notes = ingestion.set_aside(ingested, f"{dataset.name}-{current.run_id}")
@@ -88,7 +93,7 @@ class DataFlow(base.Flow):
         from churn.validation import ingestion
 
         dataset, settings = base.read(Dataset, self.description), base.read(DataConfig, self.settings).version
-        self.saved = ingestion.save(self.table, self.derived, self.sides, dataset, self.made_up, settings)
+        self.saved = ingestion.save(self.table, self.derived, self.sides, dataset, self.made_up, settings, self.lineage)
         self.data_version = self.saved.version
         del self.table, self.derived, self.sides
         self.next(self.end)

@@ -1,4 +1,7 @@
-"""DeployFlow: a registered model's Bento in front of its callers, or the former one again. ``python flows/deploy_flow.py run``"""
+"""DeployFlow: a registered model's Bento in front of its callers, or the former one again.
+
+``python flows/deploy_flow.py run``
+"""
 
 import base
 import deploying

@@ -3,6 +3,7 @@
 import os
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 import base
@@ -41,19 +42,23 @@ def target(dataset: Dataset, run: str, port: str = "", image: str = "") -> "Targ
 
 
 def carry_out(place: "Target", verified: "Verified", run: str, attempt: int) -> "Outcome":
-    """The deployment, unless verification refuses it. A second ``attempt`` is made when the first one died: then what it left
-    is rolled back."""
+    """The deployment, unless verification refuses it.
+
+    A second ``attempt`` is made when the first one died: then what it left is rolled back.
+    """
     from churn.deployment import record, rollout
 
-    plan, checks = verified.plan, list(verified.checks)
+    plan, checks, rule, say = verified.plan, list(verified.checks), base.DEPLOY.deploy, partial(print, flush=True)
     if bad := [f"{one.name}: {one.said}" for one in checks if not one.passed]:
         outcome = rollout.Outcome(rollout.REFUSED, "; ".join(bad), checks)
     elif attempt:
         rollout.finish(place, run)
         outcome = rollout.Outcome(rollout.CUT, "its process had died; what it left is rolled back", checks)
+    elif rule.approval and not record.approved(plan, run, place.place, rule.approval_hours, say):
+        outcome = rollout.Outcome(rollout.REFUSED, f"nobody approved it within {rule.approval_hours:g} hours", checks)
     else:
         record.begin(plan, run, place.place)
-        outcome = rollout.Deployment(place, plan, base.DEPLOY.deploy, lambda said: print(said, flush=True)).run()
+        outcome = rollout.Deployment(place, plan, rule, say).run()
         outcome.checks[:0] = checks
     record.end(plan, outcome)
     return outcome

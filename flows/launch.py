@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import base
+import begun
 import deploying
 import runs
 from churn.data import sources
@@ -20,23 +21,28 @@ from churn.settings.dataset import Dataset
 from churn.storage import s3
 from metaflow import Flow, FlowSpec, current
 from metaflow.exception import MetaflowException, MetaflowNotFound
+from metaflow.plugins.datastores.local_storage import LocalStorage
+from metaflow.util import get_latest_run_id
 
 PART = "CHURNFLOW_PART"  # set where a flow is a part of a command, which has first and last lines of its own
 
 
 def flow(kind: type[FlowSpec], before: Callable[[], str] = str) -> None:
-    """Become the command line of a flow. A run begins with the line that ``before`` returns - it raises ChurnError for a run
-    that cannot start -, a resume with what it does not take, and a run that succeeds ends with the ``notice`` of its start.
+    """Become the command line of a flow.
+
+    A run begins with the line that ``before`` returns - it raises ChurnError for a run that cannot start -, a resume with
+    what it does not take, and a run that succeeds ends with the ``notice`` of its start.
     """
     command = next((word for word in ("run", "resume") if word in sys.argv[1:]), "")
-    with base.stopping():
-        first = {"run": before, "resume": lambda: "\n".join(_kept(kind))}.get(command, str)()
     whole = PART not in os.environ
-    if first and whole:
-        print(first, flush=True)
     try:
+        with base.stopping():
+            first = {"run": before, "resume": lambda: "\n".join(_kept(kind))}.get(command, str)()
+        if first and whole:
+            print(first, flush=True)
         kind()
     except SystemExit as end:
+        begun.forget()
         if command and whole and not end.code:
             _last(kind.__name__)
         raise
@@ -46,7 +52,7 @@ def _last(name: str) -> None:
     try:
         start = runs.one(name, current.run_id)["start"].task.data
         notice = start.notice if "notice" in start else ""
-    except (MetaflowException, OSError) as error:  # the run itself has succeeded
+    except (MetaflowException, ChurnError, OSError) as error:  # the run itself has succeeded
         notice = f"Whether the customers are made up cannot be read: {error}"
     begin(notice)
 
@@ -115,27 +121,29 @@ def option(name: str) -> str:
 
 def _kept(kind: type[FlowSpec]) -> Iterator[str]:
     """What a resume keeps of its first run's settings although their files say otherwise now, and how to take the new ones."""
-    from metaflow.util import get_latest_run_id
-
-    number = option("origin-run-id") or get_latest_run_id(lambda *_, **__: None, kind.__name__)
-    if number is None:
+    name, given = kind.__name__, option("origin-run-id")
+    number = given or get_latest_run_id(lambda *_, **__: None, name)
+    if not number:
         return  # Metaflow says that there is no run yet
+    if not given:
+        _require_newest(name, number)
     try:
-        run = runs.one(kind.__name__, number)
-        begun, start = run["_parameters"].task.data, run["start"].task if "start" in run else None
-    except MetaflowNotFound:
-        newest = next(iter(Flow(kind.__name__))).id
-        raise ChurnError(f"there is no run {kind.__name__}/{number} to resume; the newest is {newest}") from None
+        run = runs.one(name, number)
+        given_then, start = run["_parameters"].task.data, run["start"].task if "start" in run else None
+    except (MetaflowNotFound, KeyError):
+        newest = next(iter(Flow(name))).id
+        again = f"; it was killed before its first step: begin again with {_typed('run')}" if newest == number else ""
+        raise ChurnError(f"there is no run {name}/{number} to resume; the newest is {newest}{again}") from None
     found = start.data if start is not None and start.successful else None
     files = base.files() | (getattr(found, "config_files", None) or {})
-    anew = _anew(kind, begun, found, files)
+    anew = _anew(kind, given_then, found, files)
     if found is not None and "config_files" not in found:
         raise ChurnError(
             f"run {number} was begun by an older release, whose steps this one cannot go on from; again: {anew}"
         )
     for name, file in files.items():
         try:
-            keys = _changed(getattr(begun, name), base.on_disk(name, file))
+            keys = _changed(getattr(given_then, name), base.on_disk(name, file))
         except ChurnError as error:  # nothing that the resume needs
             yield f"Run {number} goes on with the settings it began with. Now {error}"
             continue
@@ -144,6 +152,21 @@ def _kept(kind: type[FlowSpec]) -> Iterator[str]:
                 f"Run {number} goes on with the settings it began with, but {', '.join(keys)} in "
                 f"{commands.shown(Path(file))} changed since. To take the new ones: {anew}"
             )
+    yield f"Resuming run {name}/{number}, which began {run.created_at:%Y-%m-%d %H:%M:%S}"
+
+
+def _require_newest(name: str, number: str) -> None:
+    """Raises ChurnError if a run was begun after the one that Metaflow would resume, and killed before Metaflow knew of it."""
+    root = LocalStorage.get_datastore_root_from_config(lambda *_, **__: None)
+    if begun.since(Path(root, name, "latest_run")):
+        raise ChurnError(
+            f"{name}/{number} is not the newest run to resume: another one was begun after it, and killed before its first step; "
+            f"begin that one again with {_typed('run')}, or resume the older one: {_typed('resume', '--origin-run-id', number)}"
+        )
+
+
+def _typed(*words: str) -> str:
+    return shlex.join([commands.python(), commands.shown(Path(sys.argv[0]).resolve()), *words])
 
 
 def _changed(begun: dict[str, Any], now: Strict) -> list[str]:
@@ -155,7 +178,7 @@ def _changed(begun: dict[str, Any], now: Strict) -> list[str]:
 def _anew(kind: type[FlowSpec], begun: Any, found: Any, files: dict[str, str]) -> str:
     """The command that begins the run again: its files and parameters, and the data version that its start had ``found``."""
     usual = base.files()
-    words = [commands.python(), commands.shown(Path(sys.argv[0]).resolve())]
+    words: list[str] = []
     for name, file in files.items():
         words += ["--config", name, file] if file != usual[name] else []
     words.append("run")
@@ -165,4 +188,4 @@ def _anew(kind: type[FlowSpec], begun: Any, found: Any, files: dict[str, str]) -
         own = parameter.name.replace("-", "_")
         value = getattr(found, own) if found is not None and own in found else getattr(begun, attribute)
         words += [f"--{parameter.name}", *([] if value is True else [str(value)])] if value else []
-    return shlex.join(words)
+    return _typed(*words)

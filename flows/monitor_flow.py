@@ -55,6 +55,7 @@ class MonitorFlow(base.Flow):
         from churn.monitoring import assessment
 
         self.distances = assessment.drift(self.reference, self.windows, self.config)
+        self.chunked = assessment.chunked(self.reference, self.windows, self.config)
         self.next(self.decide)
 
     @step
@@ -77,9 +78,10 @@ class MonitorFlow(base.Flow):
             self.windows, self.distances, self.scores, self.realised, self.before, self.config
         )
         self.todo = retraining.typed(self.reference, self.source)
-        results = (self.judged, self.realised, self.before, self.verdict, self.todo)
+        results = (self.judged, self.realised, self.before, self.verdict, self.todo, self.chunked)
         base.render(current.card["monitoring"], monitoring_card.parts(self.reference, self.windows, *results))
-        measured = alerts.samples(self.judged[-1], self.realised, self.verdict, len(self.windows.damaged))
+        counts = (len(self.windows.damaged), self.windows.conflicts)
+        measured = alerts.samples(self.judged[-1], self.realised, self.verdict, *counts)
         base.report(self.reference.dataset.name, measured)
         self.next(self.act)
 

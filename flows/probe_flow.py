@@ -18,7 +18,7 @@ class ProbeFlow(base.Flow):
         if current.get("trigger") is None:
             retraining.announce("ProbeFlow", {})
         else:
-            base.say(push.send({"flow": str(current.flow_name)}, push.arrived()))
+            base.say(push.send({"flow": str(current.flow_name)}, push.arrival_samples()))
         self.next(self.end)
 
     @step

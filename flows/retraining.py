@@ -23,23 +23,27 @@ if TYPE_CHECKING:
 
 
 def typed(reference: "Reference", source: str) -> str:
-    """The command for newer customers as a person types it: of ``source``, else of config/data.toml, else of the file that the
-    model's own came from, but never of made-up ones. In a cluster, what starts the deployed DataFlow.
+    """The command that retrains on newer customers, as a person types it.
+
+    It reads ``source``, else the sources in config/data.toml, else the file that the model's own customers came from, but
+    never synthetic ones. In a cluster it starts the deployed DataFlow.
     """
     if IN_POD:
         where = "--production" if current.is_production else f"--branch {current.branch_name}"
         return f"python flows/data_flow.py {where} argo-workflows trigger"
     read = source
-    if not read and any_made_up(_configured()):
+    if not read and not reference.dataset.tables and any_made_up(_configured()):
         read = runs.read_by(reference.model.tags["data_version"]) or commands.FILE
     return commands.say("run", DATASET=reference.dataset.name, SOURCE=read)
 
 
 def check(dataset: Dataset, source: str, learned_from_made_up: bool = True) -> None:
-    """Raises ChurnError where a retraining would be on made-up customers, and there is no [generate] or the model has
-    learned from real ones.
+    """Raise ChurnError if a retraining would use synthetic customers that cannot or must not be used.
+
+    That is without a [generate] table, or for a model that learned from real customers.
     """
-    if not source and any_made_up(_configured()) and not (dataset.generate and learned_from_made_up):
+    ours = not source and not dataset.tables and any_made_up(_configured())
+    if ours and not (dataset.generate and learned_from_made_up):
         again = commands.say("monitor", DATASET=dataset.name, RETRAIN="1", SOURCE=commands.FILE)
         raise ChurnError(
             f"{commands.settings('data.toml')} has made-up customers only, and a training after an alert must not be on them; "

@@ -12,7 +12,7 @@ from churn.settings.dataset import Dataset
 from churn.settings.score import ScoreConfig
 from metaflow import Parameter, card, current, step
 
-KEPT = ["model", "made_up", "moment", "table", "aside", "notes"]
+KEPT = ["model", "made_up", "scoring", "moment", "table", "aside", "notes"]
 
 
 @base.deployed
@@ -42,7 +42,8 @@ class ScoreFlow(base.Flow):
         self.notice = made_up.sources(self.sources, dataset.name, "score") or launch.begin(
             made_up.model(self.model, dataset.name)
         )
-        self.moment = time.time_ns() // 1000  # a retried step logs the same predictions at the same time
+        # A step that is retried or resumed writes the same predictions under the same names at the same time.
+        self.scoring, self.moment = str(current.run_id), time.time_ns() // 1000
         self.next(self.screen)
 
     @step
@@ -54,7 +55,7 @@ class ScoreFlow(base.Flow):
 
         dataset, rule = batch_scoring.scorer(self.model).dataset, base.read(ScoreConfig, self.settings).score
         table, self.aside, self.notes = batch_scoring.screen(self.sources, dataset, rule)
-        base.say([*self.notes, *ingestion.quarantine(self.aside, f"{dataset.name}-{current.run_id}")[1]])
+        base.say([*self.notes, *ingestion.quarantine(self.aside, f"{dataset.name}-{self.scoring}")[1]])
         self.table, self.shards = tables.to_bytes(table), batch_scoring.shards(len(table), rule.shard_rows)
         self.next(self.score, foreach="shards")
 
@@ -66,11 +67,9 @@ class ScoreFlow(base.Flow):
 
         scorer, (first, end) = batch_scoring.scorer(self.model), self.input
         customers = tables.typed(self.table, scorer.dataset).iloc[first:end]
-        self.scored = batch_scoring.score(scorer, customers, current.run_id)
+        self.scored = batch_scoring.score(scorer, customers, self.scoring)
         if base.read(ScoreConfig, self.settings).score.log and not self.made_up:
-            batch_scoring.log(
-                scorer, self.model, customers, self.scored, self.moment, f"score-{current.run_id}-{first}"
-            )
+            batch_scoring.log(scorer, self.model, customers, self.scored, self.moment, f"score-{self.scoring}-{first}")
         self.next(self.rank)
 
     @card(type="blank", id="list")
@@ -83,7 +82,7 @@ class ScoreFlow(base.Flow):
 
         self.merge_artifacts(inputs, include=KEPT)
         scorer, rule = batch_scoring.scorer(self.model), base.read(ScoreConfig, self.settings).score
-        scored, name = [shard.scored for shard in inputs], f"{scorer.dataset.name}-{current.run_id}"
+        scored, name = [shard.scored for shard in inputs], f"{scorer.dataset.name}-{self.scoring}"
         self.ranked = batch_scoring.rank(scorer, tables.typed(self.table, scorer.dataset), scored, rule, name)
         base.render(current.card["list"], ranking_card.parts(self.ranked, self.model, self.aside, self.notes))
         self.next(self.end)

@@ -2,11 +2,16 @@
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import _flows  # noqa: F401 - first: it finds flows/
 import base
 from churn.errors import ChurnError
 from churn.settings import commands, dataset
+from churn.settings import core as settings
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def describe(options: argparse.Namespace) -> str:
@@ -18,13 +23,26 @@ def describe(options: argparse.Namespace) -> str:
     path = base.ROOT / "config" / "datasets" / f"{options.name}.toml"
     if path.exists():
         raise ChurnError(f"{commands.shown(path)}: exists already; remove it first, or give another NAME")
+    given = options.source.split()
+    if len(given) > 1 and not Path(options.source).expanduser().exists():
+        return _of_events({source: _loaded(source) for source in given}, options.name, path)
     with sources.at_hand(options.source) as files:
         data, notes = tables.load(files[0])
     if len(files) > 1:
         notes = (*notes, f"{files[0]}: described is the first of {len(files)} files")
     base.say(notes)  # also if the file is then refused
     said = (options.target, options.positive, options.leave_out)
-    found = infer.describe(tables.from_bytes(data), options.name, options.source, *said)
+    try:
+        found = infer.describe(tables.from_bytes(data), options.name, options.source, *said)
+    except ChurnError as error:
+        if any(said) or len(files) > 1:
+            raise
+        try:
+            return _of_events(
+                {str(files[0]): tables.from_bytes(data)}, options.name, path
+            )  # a log of one file has no column that says who left
+        except ChurnError:
+            raise error from None
     path.write_text(found.text, encoding="utf-8")
     made = found.dataset
     left = " or ".join(map(repr, made.columns[made.target].left))
@@ -37,6 +55,33 @@ def describe(options: argparse.Namespace) -> str:
             *(["Decide, there:"] if found.decisions else []),
             *(f"  {note}" for note in found.decisions),
             f"Then: {commands.say('run', DATASET=options.name, SOURCE=options.source)}",
+        ]
+    )
+
+
+def _loaded(source: str) -> "pd.DataFrame":
+    from churn.data import sources, tables
+
+    with sources.at_hand(source) as files:
+        data, notes = tables.load(files[0])
+    base.say(notes)
+    return tables.from_bytes(data)
+
+
+def _of_events(frames: "dict[str, pd.DataFrame]", name: str, path: Path) -> str:
+    """The same from tables of events, by file."""
+    from churn.schema_inference import infer_events
+
+    text, made, decisions = infer_events.describe(frames, name)
+    path.write_text(text, encoding="utf-8")
+    assert made.label is not None
+    return "\n".join(
+        [
+            f"Wrote {commands.shown(path)}: tables {', '.join(made.tables)}; label '{made.label.kind}' of '{made.label.table}', "
+            f"{len(made.raw)} columns from {len(made.aggregates)} aggregates.",
+            "Decide, there:",
+            *(f"  {note}" for note in decisions),
+            f"Then: {commands.say('run', DATASET=name)}",
         ]
     )
 
@@ -62,7 +107,22 @@ def diff(options: argparse.Namespace) -> str:
     return version_diff.text(version_diff.compare(before, after))
 
 
+def sql(options: argparse.Namespace) -> str:
+    """The statement that makes customers at moments of a description's tables, for the moments until now."""
+    from datetime import datetime
+
+    from churn.data.events import engine, statement
+
+    described = settings.load(dataset.Dataset, base.dataset_file(options.dataset))
+    if not described.tables:
+        raise ChurnError(
+            f"data set '{described.name}' has no [tables] of events: its customers come from a table as they are"
+        )
+    return statement.compiled(described, engine.snapshots(described, datetime.now()))
+
+
 def main() -> None:
+    """Run the command."""
     parser = argparse.ArgumentParser(description=__doc__)
     commands = parser.add_subparsers(required=True)
     add = commands.add_parser("describe", help=describe.__doc__)
@@ -80,6 +140,9 @@ def main() -> None:
     add.add_argument("a")
     add.add_argument("b")
     add.set_defaults(run=diff)
+    add = commands.add_parser("sql", help=sql.__doc__)
+    add.add_argument("dataset", help="a data set of config/datasets, or a file that describes one")
+    add.set_defaults(run=sql)
     options = parser.parse_args()
     with base.stopping():
         print(options.run(options))

@@ -14,6 +14,7 @@ from churn.settings.dataset import Dataset
 from churn.settings.deploy import Deploy
 from churn.settings.environment import DEFAULTS, PROFILES, ROOT
 from churn.settings.monitor import MonitorConfig
+from churn.settings.retention import Retention
 from churn.settings.score import CampaignConfig, ScoreConfig
 from churn.settings.train import TrainConfig
 from churn.telemetry import prometheus_metrics
@@ -32,12 +33,13 @@ FILES: dict[str, type[Strict]] = {
     "monitor.toml": MonitorConfig,
     "serve.toml": ServeConfig,
     "deploy.toml": Deploy,
+    "retention.toml": Retention,
     "datasets/NAME.toml": Dataset,
 }
 BOUNDS = {"ge": "from {}", "gt": "above {}", "le": "to {}", "lt": "below {}"}
 WORDS = {str: "text", int: "integer", float: "number", bool: "true or false"}
 ROOMS = ("flows", "scripts", "bento")
-VARIABLE = r"(?:CHURNFLOW|MIN|AWS|ARGO|ARROW|BENTOML|METAFLOW|MLFLOW|PROMETHEUS|RAY)_[A-Z0-9_]+"
+VARIABLE = r"(?:CHURNFLOW|MIN|AWS|ARGO|ARROW|BENTOML|KUBERNETES|METAFLOW|MLFLOW|PROMETHEUS|RAY)_[A-Z0-9_]+|TMPDIR"
 HEAD = """\
 # Reference
 
@@ -79,8 +81,10 @@ def _plain(annotation: Any) -> bool:
 
 
 def comments(text: str) -> dict[tuple[str, str], str]:
-    """What a TOML file says at the end of the line of each (table, key); of (table, "") at its head. Keys that stand there as
-    an example, behind a #, count too."""
+    """What a TOML file says at the end of the line of each (table, key); of (table, "") at its head.
+
+    Keys that stand there as an example, behind a #, count too.
+    """
     found: dict[tuple[str, str], str] = {}
     table, last = "", None
     for line in text.splitlines():
@@ -208,8 +212,10 @@ def metrics() -> Iterator[Metric]:
 
 
 def variables(text: str) -> Iterator[tuple[str, str]]:
-    """Name and comment of each variable in a file like .env.example, those behind a # among them. A comment counts for all
-    variables below it, to the next one; a line that ends with a colon is a heading."""
+    """Name and comment of each variable in a file like .env.example, those behind a # among them.
+
+    A comment counts for all variables below it, to the next one; a line that ends with a colon is a heading.
+    """
     said = ""
     for line in text.splitlines():
         if pair := re.match(r"(?:# )?([A-Z][A-Z0-9_]+)=", line):

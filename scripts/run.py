@@ -34,6 +34,7 @@ def here(words: list[str]) -> None:
 
 
 def main() -> None:
+    """Run the command."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
         "--dataset", default="telco", help="a data set of config/datasets, or a file that describes one"

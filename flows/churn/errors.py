@@ -14,6 +14,7 @@ class ChurnError(Exception):
     """
 
     def __init__(self, message: object) -> None:
+        """``message`` may contain URLs."""
         super().__init__(masked(str(message)))
 
 

@@ -1,7 +1,7 @@
 """The service of ``make serve`` under load, while deployments come, fail and die."""
 
+import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
-import bentoml
+import bad_bentos
 import pytest
 from churn.deployment import laptop, rollout, verification
 from churn.deployment.laptop import Laptop
@@ -22,19 +22,6 @@ from conftest import ROOT, flow
 from traffic import calling
 
 RULE = Rollout(watch_seconds=4, ready_seconds=60)
-# What a Bento does only where it is served, so that the copy which verification serves does not show it.
-HARM = """
-import re
-if "CHURNFLOW_PREDICTIONS" not in os.environ:
-    import time
-    usual = Scorer.probability
-    {}
-"""
-BAD = {
-    "crashes": "raise SystemExit('it crashes at start')",
-    "answers otherwise": "Scorer.probability = lambda self, columns: 1 - usual(self, columns)",
-    "is ten times slower": "Scorer.probability = lambda self, columns: (time.sleep(0.02), usual(self, columns))[1]",
-}
 REASON = {
     "crashes": "it ended before it was ready.*it crashes at start",
     "answers otherwise": "probabilities: differ from the model's",
@@ -100,13 +87,13 @@ def test_a_promotion_under_load_loses_no_request(
     assert f"{_served(second)} is served already" in again.stdout
 
 
-@pytest.mark.parametrize("how", BAD)
+@pytest.mark.parametrize("how", REASON)
 def test_a_bad_bento_is_rolled_back_and_no_caller_notices(
     service: str, second: model_registry.Registered, telco: Dataset, how: str
 ) -> None:
     before = _target(second).served()
     with calling(service, packaging.examples(telco)[0]) as traffic:
-        found = _carried_out(second, _bad(_served(second), HARM.format(BAD[how])))
+        found = _carried_out(second, bad_bentos.bad(_served(second), how))
         time.sleep(1)
     assert found.verdict == rollout.BACK
     assert re.search(REASON[how], found.reason), found.reason
@@ -117,7 +104,7 @@ def test_a_bad_bento_is_rolled_back_and_no_caller_notices(
 def test_a_bento_with_another_checksum_is_refused(
     service: str, second: model_registry.Registered, telco: Dataset
 ) -> None:
-    damaged = _bad(_served(second), "", honest=False)
+    damaged = bad_bentos.changed(_served(second), "\n# damaged\n", honest=False)
     found = verification.verify(_target(second), telco, verification.Request(second.version, damaged))
     assert [one.name for one in found.checks if not one.passed] == ["checksum"]
 
@@ -127,7 +114,7 @@ def test_a_deployment_that_dies_is_rolled_back_by_the_service_itself(
 ) -> None:
     monkeypatch.setattr(laptop, "PATIENCE", 2.0)
     target, before = _target(second, "dead/1"), _target(second).served()
-    target.begin(_bad(_served(second), "\n# another one\n"))
+    target.begin(bad_bentos.changed(_served(second), "\n# another one\n"))
     target.give(1.0)
     assert target.unfinished()
     until = time.monotonic() + 10
@@ -138,19 +125,39 @@ def test_a_deployment_that_dies_is_rolled_back_by_the_service_itself(
     assert rollout.finish(_target(second), "test/2") == ""
 
 
-def _bad(tag: str, more: str, honest: bool = True) -> str:
-    """A copy of the Bento with ``more`` at the end of its service, under a tag that is its checksum, or not."""
-    found = Path(bentoml.get(tag).path)
-    copied = found.with_name("copy")
-    shutil.copytree(found, copied)
-    service = copied / "src" / "bento" / "service.py"
-    service.write_text(service.read_text() + more + ("" if honest else "\n# damaged\n"))
-    version = tag.split(":")[1]
-    digest = packaging._digest(copied / "src") if honest else "0" * 8
-    new = f"{version.rpartition('-')[0]}-{digest}"
-    about = copied / "bento.yaml"
-    about.write_text(about.read_text().replace(version, new))
-    place = found.with_name(new)
-    shutil.rmtree(place, ignore_errors=True)
-    copied.rename(place)
-    return f"{tag.split(':')[0]}:{new}"
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "moment", ["/start/.*Task is starting", "begins at", "10% of the requests", "/conclude/.*Task is starting"]
+)
+def test_a_flow_killed_in_any_step_leaves_one_version_served_and_the_next_run_finishes(
+    service: str,
+    second: model_registry.Registered,
+    trained: SimpleNamespace,
+    telco: Dataset,
+    tmp_path: Path,
+    moment: str,
+) -> None:
+    now = _target(second).served()
+    other = trained.train.champion if now == _served(second) else second
+    log = tmp_path / "log"
+    words = [sys.executable, str(ROOT / "flows" / "deploy_flow.py"), "run", "--model-version", other.version]
+    with calling(service, packaging.examples(telco)[0]) as traffic:
+        with log.open("w") as output:
+            run = subprocess.Popen(words, stdout=output, stderr=subprocess.STDOUT, start_new_session=True)
+        until = time.monotonic() + 120
+        while not re.search(moment, log.read_text()):
+            assert run.poll() is None, log.read_text()
+            assert time.monotonic() < until, log.read_text()
+            time.sleep(0.05)
+        os.killpg(run.pid, signal.SIGKILL)
+        run.wait()
+        until = time.monotonic() + laptop.PATIENCE + 10
+        while _target(second).unfinished():
+            assert time.monotonic() < until
+            time.sleep(0.5)
+        assert _target(second).served() == (_served(other) if "conclude" in moment else now)
+        done = flow("deploy_flow", "run", "--model-version", other.version)
+        assert done.returncode == 0, done.stdout
+        time.sleep(8)
+    assert _target(second).served() == _served(other)
+    assert traffic.lost == []

@@ -6,7 +6,7 @@ from churn.registry import tracking
 from churn.serving import bento_store
 from churn.settings import environment
 from churn.settings.core import check, load
-from churn.settings.deploy import Deploy, closed
+from churn.settings.deploy import Deploy, closed, closed_sensor
 from churn.storage import s3
 from conftest import ROOT
 
@@ -88,3 +88,21 @@ def test_no_endpoint_no_keys_and_no_bucket_are_told_apart(monkeypatch: pytest.Mo
     ):
         with pytest.raises(ChurnError, match=said), s3.explained("b", "CHURNFLOW_BENTO=s3://b/x"):
             raise ClientError({"Error": {"Code": code}}, "GetObject")
+
+
+def test_sensors_and_the_event_source_are_not_root() -> None:
+    import yaml
+
+    made = closed_sensor({"kind": "Sensor", "spec": {"template": {"serviceAccountName": "a"}, "triggers": []}})
+    assert made["spec"]["template"]["serviceAccountName"] == "a"
+    (source,) = [
+        one
+        for one in yaml.safe_load_all((environment.ROOT / "argo" / "base" / "events.yaml").read_text())
+        if one["kind"] == "EventSource"
+    ]
+    for one in (made, source):
+        template = one["spec"]["template"]
+        assert template["securityContext"]["runAsNonRoot"] is True
+        assert template["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+        assert template["container"]["securityContext"]["allowPrivilegeEscalation"] is False
+        assert template["container"]["securityContext"]["capabilities"] == {"drop": ["ALL"]}

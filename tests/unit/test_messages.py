@@ -56,13 +56,13 @@ def _messages() -> Iterator[Message]:
 
 
 def _no_messages(tree: ast.Module) -> Iterator[int]:
-    """Docstrings, annotations, patterns, and the parts of f-strings, which are read whole."""
+    """Docstrings, annotations, patterns, SQL, and the parts of f-strings, which are read whole."""
     for node in ast.walk(tree):
         found: list[Any] = []
         if isinstance(node, ast.Expr | ast.AnnAssign | ast.arg | ast.FunctionDef):
             found = [getattr(node, name, None) for name in ("annotation", "returns")]
             found += [node.value] if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) else []
-        elif isinstance(node, ast.Call) and ast.unparse(node.func).startswith("re."):
+        elif isinstance(node, ast.Call) and re.search(r"^re\.|\.execute$", ast.unparse(node.func)):
             found = node.args[:1]
         elif isinstance(node, ast.JoinedStr):
             found = [part for part in node.values if isinstance(part, ast.Constant)]
@@ -150,6 +150,16 @@ def _wrong(text: str) -> Iterator[str]:
         yield from _wrong_keys(text, [name.removeprefix("config/") for name in files])
 
 
+def _of_any(name: str) -> Iterator[str]:
+    """What [columns.x], [tables.x.columns.y] and [tables], the tables below it, are called in ``_tables``."""
+    yield (
+        re.sub(r"\..*", ".NAME", name)
+        if name.count(".") < 2
+        else re.sub(r"\.[^.]+(\.columns)?", r".NAME\1", name, count=2)
+    )
+    yield f"{name}.NAME"
+
+
 def _wrong_commands(text: str) -> Iterator[str]:
     for target, more in re.findall(r"\bmake ([a-z][a-z0-9-]*)(?=( [A-Z_]+=|[`)]|$)?)", text):
         if target in commands.TARGETS or (more and target not in TARGETS):
@@ -163,7 +173,7 @@ def _wrong_keys(text: str, files: list[str]) -> Iterator[str]:
         for table, keys in _tables(FILES[file]).items():
             everywhere[table] = everywhere.get(table, frozenset()) | keys
     tables = re.findall(r"(?<![\w\]\"'])\[\[?([a-z_]+(?:\.[\w{}…]+)*)\]\]?(?![\w*?+])", text)
-    tables = [of_any if (of_any := re.sub(r"\..*", ".NAME", name)) in everywhere else name for name in tables]
+    tables = [next((t for t in _of_any(name) if t in everywhere), name) for name in tables]
     yield from (f"[{table}]" for table in tables if table not in everywhere)
     there = [everywhere[table] for table in tables if table in everywhere] or list(everywhere.values())
     assigned = r"(?<![\w.])([a-z_]+(?:\.[a-z_]+)*) = (?:\".*?\"|\[.*?\]|\S+)"

@@ -12,6 +12,22 @@ SHARED = {
     *("promote", "rank", "read", "register", "save", "screen", "sweep", "without"),
     *("address", "columns", "file", "lineage", "manifest", "package", "parts", "place", "root", "rows"),
     *("quarantine", "settings", "text", "whole"),
+    # DeployFlow and the laptop's server do, with their own means, what release, notify and the log do.
+    *(
+        "answers",
+        "begin",
+        "decide",
+        "examples",
+        "jensen_shannon",
+        "log",
+        "main",
+        "of",
+        "post",
+        "samples",
+        "settle",
+        "tell",
+        "version",
+    ),
 }
 
 

@@ -1,6 +1,7 @@
 """What the service writes is what monitoring reads: complete, by day, and never half a part."""
 
 import random
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -145,3 +146,30 @@ def test_texts_gaps_and_numbers_come_back_as_they_were() -> None:
         rows = list(zip(texts, [1.5, None, -2.0], [True, False, None], strict=True))
         found = parquet.read_table(pa.BufferReader(prediction_log.encode(schema, rows))).to_pydict()
         assert list(zip(*found.values(), strict=True)) == rows
+
+
+@pytest.mark.parametrize(
+    "told", ["s3://", "s3:///log", "s3:bucket", "gs://bucket/log", "file:///log", "https://host/log", "://x"]
+)
+def test_no_other_address_is_a_root(told: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CHURNFLOW_PREDICTIONS", told)
+    with pytest.raises(ChurnError, match="a folder or s3://bucket/prefix"):
+        prediction_log.root()
+
+
+def test_a_relative_root_does_not_follow_the_working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CHURNFLOW_PREDICTIONS", "logs/churn")
+    before = prediction_log.root()
+    monkeypatch.chdir(tmp_path)
+    assert prediction_log.root() == before == str(environment.STATE / "logs" / "churn")
+
+
+def test_a_writer_that_dies_is_told(telco: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lives: list[bool] = []
+    monkeypatch.setattr(Log, "_encode", lambda self: sys.exit("a fault that nothing catches"))
+    chosen = LogSettings(part_seconds=0.01)
+    schema = prediction_log.schema(telco)
+    writer = Log(prediction_log.PREDICTIONS, schema, chosen, str(tmp_path), print, print, lives.append)
+    writer._thread.join(10)
+    assert not writer.alive
+    assert lives == [True, False]

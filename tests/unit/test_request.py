@@ -156,6 +156,8 @@ def test_millions_of_values_are_refused_uncounted(reader: Reader) -> None:
         (b'{"rows": [' + b"[" * 100_000, 400),
         (b'{"rows": [{}]} {}', 400),
         (b"\xff\xfe", 400),
+        (b'{"r\xefws": []}', 400),
+        (b'{"' + b"x" * 1_000_000 + b'": []}', 422),
     ],
 )
 def test_what_is_no_batch_is_refused(reader: Reader, body: bytes, status: int) -> None:
@@ -163,6 +165,7 @@ def test_what_is_no_batch_is_refused(reader: Reader, body: bytes, status: int) -
         reader.customers(body)
     assert caught.value.status == status
     assert caught.value.problems
+    assert len(caught.value.message) < 300
 
 
 def test_of_many_problems_the_first_are_named() -> None:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from churn.cards import events_card
 from churn.cards.card_parts import CHURNED, STAYED, Chart, Part, Table
 from churn.settings.dataset import Dataset
 from churn.validation.checks import UNIQUE, Report
@@ -17,8 +18,8 @@ if TYPE_CHECKING:
 PLOT_COLUMNS, PLOTS, LEVELS, SAMPLE = 4, 40, 6, 10
 
 
-def data(ingested: Ingested, dataset: Dataset) -> list[Part]:
-    """The parts of the card, the result first."""
+def data(ingested: Ingested, dataset: Dataset, lineage: dict[str, Any] | None = None) -> list[Part]:
+    """The parts of the card, the result first; with the ``lineage`` of events their calendar and tables."""
     report, share = ingested.report, (ingested.table[dataset.target] == dataset.positive).mean()
     verdict = "The data may be used." if not report.errors else "**The data is refused; see the failed checks.**"
     aside = f" {report.set_aside:,} are in quarantine." if report.set_aside else ""
@@ -31,6 +32,7 @@ def data(ingested: Ingested, dataset: Dataset) -> list[Part]:
         *_failed(report),
         *quarantined(ingested.quarantine),
         *_changes(ingested),
+        *(events_card.made_of(dataset, lineage) if lineage else []),
         "## Columns",
         f"Red: customers who churned; blue: customers who stayed; each as a share of its own group. The first {PLOTS} features.",
         _distributions(ingested, dataset),

@@ -18,6 +18,7 @@ def parts(plan: Plan, outcome: Outcome) -> list[Part]:
             [[one.name, "yes" if one.passed else "NO", one.said] for one in outcome.checks],
         ),
         *_latencies(outcome),
+        *_shadow(outcome),
         *_timeline(outcome),
     ]
 
@@ -33,6 +34,21 @@ def _latencies(outcome: Outcome) -> list[Part]:
         "## Latency",
         "Single predictions, one after the other, in turns with the version that was served.",
         Table(["instance of", "requests", "median", "99 of 100 within"], rows),
+    ]
+
+
+def _shadow(outcome: Outcome) -> list[Part]:
+    found = outcome.shadow
+    if found is None:
+        return []
+    rows = [
+        [one.prediction, f"{one.before:.3f}", f"{one.now:.3f}", "yes" if one.decision else "no"] for one in found.first
+    ]
+    return [
+        "## What it would have answered",
+        f"{found.rows:,} predictions of the last day, answered again and thrown away: {found.otherwise:,} would be decided "
+        f"otherwise. The probabilities differ by {found.median:.3f} (median), at most {found.largest:.3f}.",
+        *([Table(["prediction", "before", "now", "decision now"], rows)] if rows else []),
     ]
 
 

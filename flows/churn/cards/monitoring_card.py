@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from churn.cards.card_parts import CHURNED, STAYED, Chart, Part, Table
 from churn.monitoring.alerts import Assessment, WindowResult
+from churn.monitoring.chunked_drift import ChunkedDrift
 from churn.monitoring.drift import ALL, MISSING, PROBABILITY, UNSEEN
 from churn.monitoring.performance import METRICS, Realised
 from churn.monitoring.windows import Analysis
@@ -30,6 +31,7 @@ def parts(
     before: dict[str, float],
     verdict: Assessment,
     todo: str,
+    chunked: Sequence[ChunkedDrift] = (),
 ) -> list[Part]:
     """The parts of the card; ``todo`` is the command to run after an alert."""
     newest = judged[-1]
@@ -43,11 +45,33 @@ def parts(
         "## Scores",
         _scores(newest, realised, before),
         *(["## All distances of the newest window", _distances(newest)] if newest.judged else []),
+        *(_chunked(chunked) if chunked else []),
         "## What was compared",
         f"Reference: the {len(reference.table):,} customers held out when version {reference.model.version} was trained (data "
         f"version `{reference.model.tags['data_version']}`), with the probabilities it gave them. Compared: {analysis.origin}.",
         Table(["window", "rows", "result"], [[j.window.name, f"{j.window.rows:,}", _result(j)] for j in judged]),
     ]
+
+
+def _chunked(chunked: Sequence[ChunkedDrift]) -> list[Part]:
+    """NannyML's results, those with the most alerts first; the newest chunk with an alert is the last one named."""
+    ranked = sorted(chunked, key=lambda c: (-sum(c.alerts), -c.values[-1] / c.upper if c.upper > 0 else 0.0))
+    rows = [
+        [
+            c.column,
+            c.method.replace("_", " "),
+            f"{sum(c.alerts)} of {len(c.alerts)}",
+            ", ".join(chunk for chunk, alert in zip(c.chunks, c.alerts, strict=True) if alert) or "none",
+            f"{c.values[-1]:.4g}",
+            f"{c.upper:.4g}",
+        ]
+        for c in ranked
+    ]
+    words = (
+        "## NannyML's chunked drift\nEach chunk of the windows' rows against the spread of the reference's chunks of that size; "
+        "an account beside the verdict, with NannyML's own thresholds, which allow each column its false alarms."
+    )
+    return [words, Table(["column", "statistic", "alerts", "chunks with one", "newest", "threshold"], rows)]
 
 
 def _result(judged: WindowResult) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from churn.cards import events_card
 from churn.cards.card_parts import CHURNED, STAYED, Part, Table, figure
 from churn.registry.gate import Gate
 from churn.registry.training_record import Training
@@ -29,9 +30,11 @@ def parts(training: Training) -> list[Part]:
         "## Leaderboard",
         f"Cross-validated on the training rows ({training.config.search.folds} folds{later}, decided by {_plain(metric)}).",
         _leaderboard(training.board, metric),
+        *baselines(evaluation),
         _parameters(training.board),
         "## Holdout",
         holdout_scores(evaluation),
+        *events_card.calendar(training.data, evaluation),
         decision(chosen),
         _curves(evaluation),
         calibration(chosen),
@@ -52,6 +55,23 @@ def holdout_scores(evaluation: Evaluation) -> Table:
         for name, value in evaluation.scores.items()
     ]
     return Table(["score", "holdout", "95 % from", "to"], rows)
+
+
+def baselines(found: Evaluation) -> list[Part]:
+    """What needs no model, on the holdout's rows; nothing where the data are not made of events."""
+    if not found.baselines:
+        return []
+    rows = [
+        [one.name, f"{one.auc:.4f}", _between(one.interval), f"{one.gain:+.4f}", _between(one.gain_interval, "+"),
+         "beaten" if one.beaten else "**not surely beaten**"]
+        for one in found.baselines
+    ]  # fmt: skip
+    said = "Baselines on the same rows: what can be known without a model. One that does not beat them is not worth its cost."
+    return [said, Table(["baseline", "roc_auc", "95 %", "the model's gain", "95 %", ""], rows)]
+
+
+def _between(interval: tuple[float, float], sign: str = "") -> str:
+    return f"{interval[0]:{sign}.4f} to {interval[1]:{sign}.4f}"
 
 
 def looks(training: Training) -> list[str]:

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from churn.data.formats import NumberFormat, parse_numbers, parse_timestamps
-from churn.settings.dataset import Dataset
+from churn.settings.column import Cells
 from churn.settings.spelling import BLANKS, Spellings
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def as_text(values: "pd.Series", missing: tuple[str, ...] = ()) -> "pd.Series":
     return text.where(present & ~text.isin(missing) if missing else present)
 
 
-def cast(frame: "pd.DataFrame", dataset: Dataset) -> tuple["pd.DataFrame", dict[str, np.ndarray]]:
+def cast(frame: "pd.DataFrame", dataset: Cells) -> tuple["pd.DataFrame", dict[str, np.ndarray]]:
     """Cast the described columns of ``frame`` (n rows) to their types.
 
     Returns:
@@ -53,7 +53,7 @@ def cast(frame: "pd.DataFrame", dataset: Dataset) -> tuple["pd.DataFrame", dict[
     return pd.DataFrame(typed), unreadable
 
 
-def _cast(values: "pd.Series", name: str, dataset: Dataset) -> "tuple[pd.Series, np.ndarray | None]":
+def _cast(values: "pd.Series", name: str, dataset: Cells) -> "tuple[pd.Series, np.ndarray | None]":
     column, missing = dataset.columns[name], dataset.missing_words(name)
     if column.numeric:
         return _number(values, column.type == "integer", missing, NumberFormat.of(dataset, column))

@@ -1,5 +1,6 @@
-"""Fetching files from object stores (fsspec) and web servers into a folder. What is there afterwards is whole, or Unreachable
-was raised.
+"""Fetching files from object stores (fsspec) and web servers into a folder.
+
+What is there afterwards is whole, or Unreachable was raised.
 
 Web servers are not read by fsspec: it neither goes on with a file under If-Range, nor limits what it takes, nor asks again
 where a redirect leads (``storage.web``).
@@ -60,7 +61,7 @@ _VARIABLES = {"s3": "AWS_*", "gs": "GOOGLE_APPLICATION_CREDENTIALS", "az": "AZUR
 
 
 def _file_system(source: Bucket) -> Any:
-    """fsspec's file system for the store, without what an earlier one has listed."""
+    """Fsspec's file system for the store, without what an earlier one has listed."""
     import fsspec
 
     options: dict[str, Any] = {}
@@ -127,7 +128,7 @@ def from_http(source: Http, folder: Path) -> list[Path]:
         request.add_header("Range", f"bytes={have}-")
         request.add_header("If-Range", mark.read_text())  # the whole file again if it has changed meanwhile
     try:
-        with web.opener(url, source.private_hosts, source.name).open(request, timeout=source.timeout) as answer:
+        with web.opener(url, source.name, source.private_hosts).open(request, timeout=source.timeout) as answer:
             _receive(answer, source, part, mark, have)
     except urllib.error.HTTPError as error:
         if error.code == 416:  # the part is as long as the file, or longer: start again

@@ -10,8 +10,7 @@ from churn.settings.spelling import fold
 
 if TYPE_CHECKING:
     import pandas as pd
-    from churn.settings.column import Column
-    from churn.settings.dataset import Dataset
+    from churn.settings.column import Cells, Column
 
 UNCLEAR = re.compile(r"[-+]?[1-9]\d{0,2}\.\d{3}")  # 1.234: is the point a decimal mark or a thousands separator?
 LONGEST = 60  # characters of a number with its unit
@@ -91,7 +90,7 @@ class NumberFormat:
     negative: str = "minus"
 
     @classmethod
-    def of(cls, dataset: "Dataset", column: "Column") -> "NumberFormat":
+    def of(cls, dataset: "Cells", column: "Column") -> "NumberFormat":
         """The format of a column by its description."""
         thousands = dataset.thousands if column.thousands is None else column.thousands
         return cls(column.decimal or dataset.decimal, thousands, column.units, column.negative)

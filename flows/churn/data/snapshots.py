@@ -11,7 +11,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,8 +32,10 @@ TRAIN, HOLDOUT, DESCRIPTION, FORMAT = "train.parquet", "holdout.parquet", "snaps
 
 @dataclass(frozen=True)
 class Snapshot:
-    """One data version, read back: its description, whether its customers come from the generator, its two tables, and with
-    a time column the ``boundary``: the moment (ISO 8601) from which on rows are held out and before which they are trained on.
+    """One data version: its description, its two tables, and whether its customers are synthetic.
+
+    With a time column, ``boundary`` is the time (ISO 8601) from which rows are held out; all training rows are earlier.
+    ``events`` names the snapshots, tables and statement that it was made of (see ``events.engine``); empty without events.
     """
 
     version: str
@@ -42,12 +44,15 @@ class Snapshot:
     train: "pd.DataFrame"
     holdout: "pd.DataFrame"
     boundary: str | None = None
+    events: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Saved:
-    """What ``save`` did: the version, the text of the .dvc pointer, whether anything was uploaded, and the addresses of the
-    objects that were in the remote already, but damaged or in part.
+    """The result of ``save``.
+
+    The version, the text of its .dvc pointer, whether anything was uploaded, and the addresses of the objects that were in
+    the remote already, but damaged or incomplete.
     """
 
     version: str
@@ -56,6 +61,7 @@ class Saved:
     repaired: tuple[str, ...] = ()
 
     def __str__(self) -> str:
+        """What was uploaded, in words."""
         if self.repaired:
             return f"stored again: {', '.join(self.repaired)} was damaged or missing"
         return "stored" if self.uploaded else "already stored: nothing uploaded"
@@ -77,8 +83,10 @@ def succeed(version: str, successor: str) -> None:
 
 
 def current(version: str) -> str:
-    """The version that stands for ``version``: itself while it is there, else the one that took its place when a customer was
-    erased from it. Raises ChurnError if the remote cannot be read.
+    """The version that stands for ``version``.
+
+    That is itself while it exists, else the one that replaced it when a customer was erased from it. Raises ChurnError if the
+    remote cannot be read.
     """
     place = Place.of(remote())
     with _plain("read the data version from"):
@@ -95,12 +103,20 @@ def whole_name(version: str) -> str:
     return version if version.endswith(".dir") else f"{version}.dir"
 
 
-def save(train: bytes, holdout: bytes, dataset: Dataset, made_up: bool, boundary: str | None = None) -> Saved:
-    """Version the two Parquet tables with the data set's description (and ``Snapshot.boundary``) and push them; idempotent.
+def save(
+    train: bytes,
+    holdout: bytes,
+    dataset: Dataset,
+    made_up: bool,
+    boundary: str | None = None,
+    events: dict[str, Any] | None = None,
+) -> Saved:
+    """Version the two Parquet tables with the data set's description (and ``Snapshot.boundary`` and ``events``) and
+    push them; idempotent.
 
     What the remote holds of the version already is read, and stored again where it is damaged. Works without git and
-    leaves nothing behind but the remote's content: DVC works in a temporary folder. Raises ChurnError naming the remote if
-    it cannot be written.
+    leaves nothing behind but the remote's content: DVC works in a temporary folder. Raises ChurnError naming the remote
+    if it cannot be written.
     """
     with _plain("write the data version to"), _repository() as repo:
         _sweep(remote())
@@ -110,6 +126,7 @@ def save(train: bytes, holdout: bytes, dataset: Dataset, made_up: bool, boundary
         (snapshot / HOLDOUT).write_bytes(holdout)
         description = {"made_up": made_up, "dataset": dataset.model_dump(mode="json")}
         description |= {"boundary": boundary} if boundary is not None else {}
+        description |= {"events": events} if events else {}
         description = format_version.stamped(description, FORMAT)
         (snapshot / DESCRIPTION).write_text(json.dumps(description, indent=1), encoding="utf-8")
         stage = repo.add(str(snapshot))[0]
@@ -126,7 +143,9 @@ def _store(repo: Any) -> Any:
 
 
 def _sweep(place: str) -> None:
-    """Remove what copies into a local remote left behind when they were killed or the disk was full, a day ago or longer."""
+    """Remove what copies into a local remote left behind when they were killed or the disk was full, a day ago or
+    longer.
+    """
     for left in Path(place).glob("files/md5/??/.*.tmp"):
         if time.time() - left.stat().st_mtime > 86_400:
             left.unlink(missing_ok=True)
@@ -198,7 +217,9 @@ def load(version: str) -> Snapshot:
         description = format_version.opened(kept, FORMAT, f"data version {version}")
         train, holdout = (tables.from_bytes((snapshot / name).read_bytes()) for name in (TRAIN, HOLDOUT))
         dataset, made_up = read(description["dataset"]), description["made_up"]
-        return Snapshot(version, dataset, made_up, train, holdout, description.get("boundary"))
+        return Snapshot(
+            version, dataset, made_up, train, holdout, description.get("boundary"), description.get("events", {})
+        )
 
 
 @contextmanager

@@ -9,14 +9,15 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import parse_qsl, unquote
 
 from churn.data import casting, fetch, tables
 from churn.errors import ChurnError
 from churn.files import reader
 from churn.settings import commands
-from churn.settings.data import Bucket, File, Generate, Http, Source, Sql, any_made_up, place
+from churn.settings.column import Cells
+from churn.settings.data import Bucket, Events, File, Generate, Http, Origin, Source, Sql, any_made_up, place
 from churn.settings.dataset import Dataset
 
 if TYPE_CHECKING:
@@ -26,14 +27,27 @@ if TYPE_CHECKING:
 Result = TypeVar("Result")
 
 
-def choose(configured: Sequence[Source], path: str, dataset: Dataset, target: str) -> list[Source]:
+def choose(configured: Sequence[Source], path: str, dataset: Dataset, target: str, as_of: str = "") -> list[Origin]:
     """The configured sources, or the one file, folder or address at ``path`` if that is given.
+
+    Of a description by events its tables, as they were known at ``as_of``; for a list of customers (``target`` "score") at the
+    newest event alone.
 
     Raises:
         ChurnError: There is nothing at ``path``; or the source is synthetic but the data set has no [generate] table: the message
             then asks for a file, with the command ``target`` (see ``commands.say``).
     """
-    chosen: list[Source] = [named(path)] if path else list(configured)
+    if as_of and not dataset.tables:
+        raise ChurnError(
+            f"data set '{dataset.name}': only a description with [tables] of events can be read as of a date"
+        )
+    if dataset.tables:
+        if path:
+            reader.data_files(Path(path).expanduser())
+        made_up = not path and any(any_made_up(table.source) for table in dataset.tables.values())
+        folder = str(Path(path).expanduser().resolve()) if path else ""
+        return [Events(path=folder, as_of=as_of, now=target == "score", made_up=made_up)]
+    chosen: list[Origin] = [named(path)] if path else list(configured)
     if any_made_up(chosen) and not dataset.generate:
         raise ChurnError(
             f"data set '{dataset.name}': there are no customers to read, and its description has no [generate] table to make "
@@ -64,13 +78,29 @@ def at_hand(path: str) -> Iterator[list[Path]]:
 Rows = tuple[bytes, tuple[str, ...]]  # a table as Parquet bytes, and notes on how it was read
 
 
-def read(source: Source, dataset: Dataset) -> Rows:
+def read_with_lineage(source: Origin, dataset: Dataset) -> tuple[bytes, tuple[str, ...], dict[str, Any]]:
+    """``read`` for DataFlow, with the lineage of what was made of events (JSON's types); empty for other sources."""
+    if not isinstance(source, Events):
+        return *read(source, dataset), {}
+    from churn.data.events import engine, staging
+    from churn.settings.events.history import moment
+
+    instead, as_of = staging.given(dataset, source.path), moment(source.as_of) if source.as_of else None
+    made = engine.customers(dataset, instead, as_of, source.now)
+    return made.table, made.notes, made.lineage
+
+
+def read(source: Origin, dataset: Cells) -> Rows:
     """All rows of one source, untyped; a partial download is never used.
 
     Raises:
         ChurnError: The source cannot be read, even after its retries.
     """
+    if isinstance(source, Events):
+        assert isinstance(dataset, Dataset)
+        return read_with_lineage(source, dataset)[:2]
     if isinstance(source, Generate):
+        assert isinstance(dataset, Dataset)
         from churn.data.synthetic import generate
 
         return tables.to_bytes(generate(dataset, source.rows, source.seed)), ()
@@ -92,7 +122,7 @@ def _fetch(source: Bucket | Http, folder: Path) -> list[Path]:
     return fetch.from_bucket(source, folder) if isinstance(source, Bucket) else fetch.from_http(source, folder)
 
 
-def _whole(files: Sequence[Path], dataset: Dataset, most_bytes: int) -> Rows:
+def _whole(files: Sequence[Path], dataset: Cells, most_bytes: int) -> Rows:
     if len(files) == 1:
         return tables.load(files[0], most_bytes)
     parts, notes = zip(*(tables.load(file, most_bytes) for file in files), strict=True)
@@ -185,7 +215,7 @@ def expand(text: str, name: str) -> str:
     return re.sub(r"\$\{(\w+)\}", value, text)
 
 
-def combine(sources: Sequence[Source], parts: Sequence[bytes], dataset: Dataset) -> "pd.DataFrame":
+def combine(sources: Sequence[Origin], parts: Sequence[bytes], dataset: Dataset) -> "pd.DataFrame":
     """Concatenate the rows of all sources, then join the columns of those with ``join`` by id.
 
     Raises:
@@ -200,7 +230,7 @@ def combine(sources: Sequence[Source], parts: Sequence[bytes], dataset: Dataset)
     return whole
 
 
-def _join(left: "pd.DataFrame", right: "pd.DataFrame", source: Source, dataset: Dataset) -> "pd.DataFrame":
+def _join(left: "pd.DataFrame", right: "pd.DataFrame", source: Origin, dataset: Dataset) -> "pd.DataFrame":
     key = dataset.id
     if key is None or key not in left or key not in right:
         raise ChurnError(

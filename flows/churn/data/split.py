@@ -35,7 +35,9 @@ def sides(frame: "pd.DataFrame", dataset: Dataset, settings: Split) -> np.ndarra
     customer = customer_keys.keys(frame, dataset.id, dataset.raw)
     drawn = draw(customer, settings)
     train, holdout = ~drawn, drawn
-    if dataset.time is not None:
+    if dataset.snapshots is not None:
+        train, holdout = across_embargo(frame[dataset.time], dataset, drawn)
+    elif dataset.time is not None:
         times = frame[dataset.time]
         late = (times >= times.quantile(1 - settings.holdout, interpolation="higher")).to_numpy()
         train, holdout = forward(customer, late, drawn)
@@ -50,9 +52,9 @@ def sides(frame: "pd.DataFrame", dataset: Dataset, settings: Split) -> np.ndarra
 def draw(customer: np.ndarray, settings: Split) -> np.ndarray:
     """Which customers (keys, uint64 of shape (n,)) the seed holds out, bool of shape (n,).
 
-    As many consecutive seeds as there is room for hold out different customers - 0 to 4, 5 to 9 and so on at a share of 0.2 -,
-    so that together they are a cross-validation: everyone is held out once, and the mean of their scores is as sure as the
-    data allow.
+    As many consecutive seeds as there is room for hold out different customers - 0 to 4, 5 to 9 and so on at a share of
+    0.2 -, so that together they are a cross-validation: everyone is held out once, and the mean of their scores is as
+    sure as the data allow.
     """
     order, place = divmod(settings.seed, math.floor(1 / settings.holdout + 1e-9))
     position = customer_keys.fractions(customer, order) - place * settings.holdout
@@ -62,14 +64,38 @@ def draw(customer: np.ndarray, settings: Split) -> np.ndarray:
 def forward(customer: np.ndarray, late: np.ndarray, drawn: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The rows to fit on, all early, and the late ones to test on, with no customer in both; all bool of shape (n,).
 
-    ``customer`` holds keys. All late rows are tested on, and early rows of the same customers left out - unless these are
-    more than STAYING of the early rows. Then customers stay from period to period, and those who left would be all that
-    remains to fit on: instead the ``drawn`` customers are tested on and the others fitted on.
+    ``customer`` holds keys. All late rows are tested on, and early rows of the same customers left out - unless these
+    are more than STAYING of the early rows. Then customers stay from period to period, and those who left would be all
+    that remains to fit on: instead the ``drawn`` customers are tested on and the others fitted on.
     """
     kept = ~late & ~among(customer, customer[late])
     if kept.sum() >= (1 - STAYING) * (~late).sum():
         return kept, late
     return ~late & ~drawn, late & drawn
+
+
+def across_embargo(times: "pd.Series", dataset: Dataset, drawn: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The rows to fit on and to test on where customers are looked at again and again; both bool of shape (n,).
+
+    Tested on are the ``drawn`` customers at the latest snapshots; fitted on the others, at snapshots whose outcomes
+    were known by then: they are earlier by the embargo, which is horizon and gap.
+
+    Raises:
+        ChurnError: there is no such snapshot.
+    """
+    import pandas as pd
+
+    assert dataset.snapshots is not None
+    moments = sorted(times.unique())
+    first = moments[-min(dataset.snapshots.holdout, len(moments))]
+    early = (times + pd.Timedelta(days=dataset.embargo) <= first).to_numpy()
+    if not early.any():
+        raise ChurnError(
+            f"no snapshot lies {dataset.embargo} days (horizon and gap) or more before {first:%Y-%m-%d}, the first one held "
+            f"out, so that no outcome to train on would be known by then; {commands.description(dataset.name)} [snapshots] "
+            "needs earlier ones, or a shorter horizon"
+        )
+    return early & ~drawn, (times >= first).to_numpy() & drawn
 
 
 def among(customer: np.ndarray, others: np.ndarray) -> np.ndarray:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from churn.errors import ChurnError
 from churn.files import reader
+from churn.settings.column import Cells
 from churn.settings.dataset import Dataset
 
 if TYPE_CHECKING:
@@ -23,17 +24,18 @@ def load(path: Path, most_bytes: int = reader.file_kinds.MOST_BYTES) -> tuple[by
         ChurnError: The file cannot be read (see ``reader.read``).
     """
     reading = reader.read(path, most_bytes)
-    return reading.parquet or _write(reading.table), reading.notes
+    return reading.parquet or written(reading.table), reading.notes
 
 
 def to_bytes(frame: "pd.DataFrame") -> bytes:
     """The table as Parquet bytes (zstd); the same table gives the same bytes with the same library versions."""
     import pyarrow as pa
 
-    return _write(pa.Table.from_pandas(frame, preserve_index=False))
+    return written(pa.Table.from_pandas(frame, preserve_index=False))
 
 
-def _write(table: "pa.Table") -> bytes:
+def written(table: "pa.Table") -> bytes:
+    """The same of a table of pyarrow's."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -73,10 +75,10 @@ def side_by_side(parts: Sequence[bytes], chosen: Iterable["np.ndarray"], dataset
         for name in other.column_names:
             first = first.append_column(name, other.column(name))
     with ThreadPoolExecutor() as side:
-        return list(side.map(lambda rows: _write(first.filter(pa.array(rows))), chosen))
+        return list(side.map(lambda rows: written(first.filter(pa.array(rows))), chosen))
 
 
-def concatenate(tables: Iterable[bytes], origins: Iterable[str], dataset: Dataset) -> "pd.DataFrame":
+def concatenate(tables: Iterable[bytes], origins: Iterable[str], dataset: Cells) -> "pd.DataFrame":
     """Concatenate the rows of several tables; ``origins`` name them in errors.
 
     Raises:
@@ -96,12 +98,13 @@ def concatenate(tables: Iterable[bytes], origins: Iterable[str], dataset: Datase
     return whole.unify_dictionaries().to_pandas(ignore_metadata=True)
 
 
-def _dictionaries(data: bytes, dataset: Dataset, origin: str, columns: Iterable[str] | None = None) -> "pa.Table":
+def _dictionaries(data: bytes, dataset: Cells, origin: str, columns: Iterable[str] | None = None) -> "pa.Table":
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     categories = [name for name, column in dataset.columns.items() if column.type == "category"]
-    categories += [name for name, feature in dataset.features.items() if feature.type == "category"]
+    if isinstance(dataset, Dataset):
+        categories += [name for name, feature in dataset.features.items() if feature.type == "category"]
     try:
         table = pq.read_table(io.BytesIO(data), columns=columns and list(columns), read_dictionary=categories)
     except (pa.ArrowInvalid, OSError) as error:

@@ -11,7 +11,7 @@ class Failed(ChurnError):
 
 
 @dataclass(frozen=True)
-class Check:
+class DeploymentCheck:
     """A question, whether the answer is good, and the answer."""
 
     name: str
@@ -19,7 +19,7 @@ class Check:
     said: str
 
 
-def require(checks: Sequence[Check]) -> None:
+def require(checks: Sequence[DeploymentCheck]) -> None:
     """Raises Failed if a check did not pass."""
     if bad := [f"{one.name}: {one.said}" for one in checks if not one.passed]:
         raise Failed("; ".join(bad))

@@ -11,6 +11,7 @@ from churn.deployment.target import Instance
 from churn.errors import ChurnError
 from churn.registry.model_registry import Registered
 from churn.serving import bento_store, release
+from churn.settings.environment import IN_POD
 
 NAME, FETCH, SERVICE, VARIABLE, PORT = "churn-service", "fetch", "service", "CHURNFLOW_BENTO", 3000
 RUN, FORMER, IMAGE = (
@@ -34,10 +35,7 @@ class Cluster:
         from kubernetes import client, config
 
         with _explained():
-            if "KUBERNETES_SERVICE_HOST" in os.environ:
-                config.load_incluster_config()
-            else:
-                config.load_kube_config()
+            config.load_incluster_config() if IN_POD else config.load_kube_config()
         self._apps, self._core = client.AppsV1Api(), client.CoreV1Api()
         names = ("METAFLOW_KUBERNETES_POD_NAMESPACE", "CHURNFLOW_NAMESPACE")
         self._namespace = next((os.environ[name] for name in names if os.environ.get(name)), "churnflow")

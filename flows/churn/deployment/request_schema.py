@@ -6,8 +6,6 @@ from typing import Any
 from churn.serving import client
 
 Schema = dict[str, Any]
-_NUMBERS = {"integer": {"integer", "number"}}  # a type, and what takes all of it
-_LEAST, _MOST = ("minimum", "exclusiveMinimum", "minLength"), ("maximum", "exclusiveMaximum", "maxLength")
 
 
 def of(url: str) -> Schema:
@@ -43,44 +41,49 @@ def _narrower(former: Schema, new: Schema) -> Iterator[str]:
 
 
 def _alternatives(schema: Schema) -> list[Schema]:
-    """A schema as schemas of one type each."""
+    """A schema as schemas of one type each; None where it may be any."""
     if parts := schema.get("anyOf") or schema.get("oneOf"):
         return [one for part in parts for one in _alternatives(part)]
-    types = schema.get("type")
     values = schema.get("enum", [schema["const"]] if "const" in schema else None)
-    return [
-        {**schema, "type": kind, **({} if values is None else {"enum": _of(kind, values)})}
-        for kind in (types if isinstance(types, list) else [types])
-        if values is None or kind is None or _of(kind, values)
-    ]
+    types = schema.get("type") or ([None] if values is None else list(dict.fromkeys(map(_kind, values))))
+    found = [{**schema, "type": kind} for kind in ([types] if isinstance(types, str) else types)]
+    if values is None:
+        return found
+    own = [{**one, "enum": [value for value in values if _kind(value) in _TAKEN_BY[one["type"]]]} for one in found]
+    return [one for one in own if one["enum"]]
 
 
-def _of(kind: str | None, values: list[Any]) -> list[Any]:
-    """Those of the values that are of a JSON type."""
-    python: dict[str | None, Any] = {
-        "string": str,
-        "boolean": bool,
-        "integer": int,
-        "number": (int, float),
-        "null": type(None),
-    }
-    if kind not in python:
-        return values
-    return [one for one in values if isinstance(one, python[kind]) and (kind == "boolean") == isinstance(one, bool)]
+_TAKEN_BY = {kind: {kind} for kind in ("string", "boolean", "integer", "null")} | {"number": {"integer", "number"}}
+
+
+def _kind(value: Any) -> str:
+    """The JSON type of a scalar."""
+    kinds = {bool: "boolean", int: "integer", float: "number", str: "string", type(None): "null"}
+    return kinds[type(value)]
 
 
 def _refused(former: Schema, new: Schema) -> Iterator[str]:
+    """What one alternative refuses of another."""
     kind, wanted = former["type"], new["type"]
-    if wanted is not None and wanted not in _NUMBERS.get(kind, {kind}):
+    if wanted is not None and kind not in _TAKEN_BY.get(wanted, {wanted}):
         yield f"{kind or 'any type'} is not taken any more"
         return
     if "enum" in new:
         lost = [one for one in former["enum"] if one not in new["enum"]] if "enum" in former else None
         if lost is None or lost:
             yield f"{', '.join(map(repr, lost)) if lost else 'what is not in its list'} is not taken any more"
-    for keys, worse in ((_LEAST, max), (_MOST, min)):
-        for key in keys:
-            if key in new and (key not in former or worse(former[key], new[key]) != former[key]):
-                yield f"{key} is {new[key]:g} now, it was {former.get(key, 'open')}"
-    if "pattern" in new and new["pattern"] != former.get("pattern") and "enum" not in former:
+    if "enum" in former:
+        return
+    for key, worse in _BOUNDS.get(kind, ()):
+        if key in new and (key not in former or worse(former[key], new[key]) != former[key]):
+            yield f"{key} is {new[key]:g} now, it was {former.get(key, 'open')}"
+    if kind == "string" and new.get("pattern") not in (None, former.get("pattern")):
         yield f"it must match {new['pattern']} now"
+
+
+_NUMBERS = (("minimum", max), ("exclusiveMinimum", max), ("maximum", min), ("exclusiveMaximum", min))
+_BOUNDS: dict[str | None, tuple[tuple[str, Any], ...]] = {
+    "integer": _NUMBERS,
+    "number": _NUMBERS,
+    "string": (("minLength", max), ("maxLength", min)),
+}

@@ -1,5 +1,7 @@
-"""One deployment from the first new instance to the verdict. What begins a roll-out also ends it: whatever goes wrong in
-between, the former Bento is served again."""
+"""One deployment from the first new instance to the verdict.
+
+What begins a roll-out also ends it: whatever goes wrong in between, the former Bento is served again.
+"""
 
 import signal
 import time
@@ -8,12 +10,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import FrameType
 
-from churn.deployment import smoke, watch
-from churn.deployment.checks import Check, Failed, require
+from churn.deployment import shadow, smoke, watch
+from churn.deployment.checks import DeploymentCheck, Failed, require
+from churn.deployment.shadow import Shadow
 from churn.deployment.smoke import Latency
 from churn.deployment.target import Instance, Target
 from churn.errors import ChurnError
 from churn.registry.model_registry import Registered
+from churn.serving import reference
 from churn.settings.deploy import Rollout
 
 KEPT, BACK, REFUSED, CUT = "kept", "rolled back", "refused", "interrupted"  # how a deployment ends
@@ -33,14 +37,18 @@ class Plan:
 
 @dataclass
 class Outcome:
-    """How a deployment ended and why; its checks in their order, what was seen when (seconds since it began), the latencies of
-    both versions one request after the other, and of the callers' own requests."""
+    """How a deployment ended, and why.
+
+    It holds its checks in order, what was seen when (seconds since it began), the latencies of both versions one request
+    after the other, and what the new version would have answered before.
+    """
 
     verdict: str = ""
     reason: str = ""
-    checks: list[Check] = field(default_factory=list)
+    checks: list[DeploymentCheck] = field(default_factory=list)
     timeline: list[tuple[float, str, str]] = field(default_factory=list)
     latencies: list[Latency] = field(default_factory=list)
+    shadow: Shadow | None = None
     seconds: float = 0.0
 
 
@@ -83,6 +91,11 @@ class Deployment:
         self.outcome.latencies = smoke.race(new.url, old, rows, versions)
         self._require(smoke.quick(self.outcome.latencies, self._rule))
         self._event("deployment", "smoke test passed")
+        if self._rule.shadow_rows:
+            self.outcome.shadow = shadow.compare(
+                new.url, reference.load(self._plan.model).dataset, self._rule.shadow_rows
+            )
+            self._event("deployment", f"{self.outcome.shadow.rows} predictions of the last day asked for again")
 
     def _watch(self) -> None:
         looked = watch.Watch()
@@ -126,7 +139,7 @@ class Deployment:
             raise Failed(bad[0])
         return found
 
-    def _require(self, found: Iterator[Check]) -> None:
+    def _require(self, found: Iterator[DeploymentCheck]) -> None:
         checks = list(found)
         self.outcome.checks += checks
         require(checks)

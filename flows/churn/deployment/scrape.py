@@ -8,13 +8,17 @@ from typing import Any
 from churn.telemetry import prometheus_metrics
 
 SECONDS = 5.0
+OWN = ("/metrics", "/readyz", "/livez", "/docs.json")  # asked by probes, Prometheus and deployments
 ENDPOINT = "/predict"  # whose latency is compared: a batch's depends on its size
 
 
 @dataclass(frozen=True)
 class Counts:
-    """Requests answered and of these failed (5xx); requests to ENDPOINT by the upper bounds of their seconds, and answers by
-    those of their probability, each bucket without the ones below; ``versions`` of the model that answer."""
+    """What one scrape of the metrics says.
+
+    Requests answered and failed (5xx); requests to ENDPOINT by the upper bounds of their seconds, and answers by those of
+    their probability, each bucket without the ones below; and the model ``versions`` that answer.
+    """
 
     requests: float = 0
     failed: float = 0
@@ -59,9 +63,10 @@ def look(url: str) -> Counts:
     """The counts of the instance at ``url`` since it began. Raises OSError or ValueError if it does not tell them."""
     from prometheus_client.parser import text_string_to_metric_families
 
-    with urllib.request.urlopen(f"{url}/metrics", timeout=SECONDS) as answer:
+    with urllib.request.urlopen(f"{url}/metrics", timeout=SECONDS) as answer:  # nosec B310 - configured
         families = {one.name: one for one in text_string_to_metric_families(answer.read().decode())}
-    requests = _samples(families, prometheus_metrics.REQUESTS.name.removesuffix("_total"), "_total")
+    everything = _samples(families, prometheus_metrics.REQUESTS.name.removesuffix("_total"), "_total")
+    requests = [one for one in everything if one.labels["endpoint"] not in OWN]
     told = _samples(families, prometheus_metrics.MODEL_INFO.name, "")
     return Counts(
         sum(one.value for one in requests),

@@ -2,7 +2,6 @@
 
 import http.client
 import json
-import os
 import statistics
 import tempfile
 import time
@@ -12,10 +11,10 @@ from urllib.parse import urlsplit
 
 from churn.data import features
 from churn.deployment import scrape
-from churn.deployment.checks import Check
+from churn.deployment.checks import DeploymentCheck
 from churn.registry import model_registry
 from churn.registry.model_registry import Registered
-from churn.serving import packaging
+from churn.serving import api_keys, packaging
 from churn.serving.request import PROBE, Row
 from churn.settings.deploy import Rollout
 from churn.training.onnx_scorer import Scorer
@@ -23,7 +22,6 @@ from churn.training.onnx_scorer import Scorer
 EXACT = 1e-5
 REQUESTS = 200
 SECONDS = 10.0
-KEYS = "CHURNFLOW_API_KEYS"  # the service's; one of them is ours
 GRACE = 0.002  # seconds that a comparison of two instances forgives
 
 
@@ -51,7 +49,7 @@ class Caller:
 
     def __init__(self, url: str) -> None:
         self._line = http.client.HTTPConnection(urlsplit(url).netloc, timeout=SECONDS)
-        key = next((one.strip() for one in os.environ.get(KEYS, "").split(",") if one.strip()), "")
+        key = api_keys.first()  # the service's; one of them is ours
         self._headers = {"Content-Type": "application/json", PROBE: "1", **({"X-API-Key": key} if key else {})}
 
     def ask(self, row: Row) -> tuple[int, dict[str, object], float]:
@@ -66,7 +64,7 @@ class Caller:
         return answer.status, found, time.perf_counter() - began
 
 
-def check(url: str, model: Registered, rows: Sequence[tuple[Row, float]]) -> Iterator[Check]:
+def check(url: str, model: Registered, rows: Sequence[tuple[Row, float]]) -> Iterator[DeploymentCheck]:
     """Ask a new instance for the examples, for nonsense, and for its metrics."""
     try:
         caller = Caller(url)
@@ -74,20 +72,22 @@ def check(url: str, model: Registered, rows: Sequence[tuple[Row, float]]) -> Ite
         bad = caller.ask({"no_such_column": 1})[0]
         versions = scrape.look(url).versions
     except (OSError, ValueError) as error:
-        yield Check("answers", False, f"{url} does not answer: {error}")
+        yield DeploymentCheck("answers", False, f"{url} does not answer: {error}")
         return
     wrong = [f"{status} {json.dumps(answer)[:200]}" for status, answer, _ in answers if status != 200]
     gap = max((abs(float(str(a["probability"])) - p) for (s, a, _), (_, p) in zip(answers, rows, strict=True) if s == 200),
               default=0.0)  # fmt: skip
-    yield Check("examples", not wrong, wrong[0] if wrong else f"all {len(rows)} answered")
-    yield Check("probabilities", gap <= EXACT, f"differ from the model's by at most {gap:.0e}")
-    yield Check("bad input", bad == 422, f"is answered {bad}")
-    yield Check("metrics", versions == (model.version,), f"name version {', '.join(versions) or 'none'}")
+    yield DeploymentCheck("examples", not wrong, wrong[0] if wrong else f"all {len(rows)} answered")
+    yield DeploymentCheck("probabilities", gap <= EXACT, f"differ from the model's by at most {gap:.0e}")
+    yield DeploymentCheck("bad input", bad == 422, f"is answered {bad}")
+    yield DeploymentCheck("metrics", versions == (model.version,), f"name version {', '.join(versions) or 'none'}")
 
 
 def race(new: str, old: str, rows: Sequence[tuple[Row, float]], versions: tuple[str, str]) -> list[Latency]:
-    """REQUESTS to the new instance, in turn with as many to an ``old`` one, if there is one: the latencies of both, so that
-    what slows the machine down slows both. Raises OSError or ValueError."""
+    """Send REQUESTS to the new instance, alternating with as many to an ``old`` one, if there is one.
+
+    Returns the latencies of both: what slows the machine down slows both. Raises OSError or ValueError.
+    """
     callers = [Caller(url) for url in (new, old) if url]
     seconds: list[list[float]] = [[] for _ in callers]
     for number in range(REQUESTS):
@@ -99,12 +99,12 @@ def race(new: str, old: str, rows: Sequence[tuple[Row, float]], versions: tuple[
     ]
 
 
-def quick(found: Sequence[Latency], rule: Rollout) -> Iterator[Check]:
+def quick(found: Sequence[Latency], rule: Rollout) -> Iterator[DeploymentCheck]:
     """Whether the new version is within ``rule.p99_ms``, and not ``rule.slower`` times as slow as the old one."""
     new = found[0]
     said = f"99 of 100 within {1000 * new.p99:.1f} ms (allowed: {rule.p99_ms} ms)"
-    yield Check("latency", 1000 * new.p99 <= rule.p99_ms, said)
+    yield DeploymentCheck("latency", 1000 * new.p99 <= rule.p99_ms, said)
     for old in found[1:]:
         limit = rule.slower * old.median + GRACE
         said = f"{1000 * new.median:.1f} ms, version {old.version} {1000 * old.median:.1f} ms (allowed: {1000 * limit:.1f} ms)"
-        yield Check("median latency", new.median <= limit, said)
+        yield DeploymentCheck("median latency", new.median <= limit, said)

@@ -9,8 +9,10 @@ from churn.registry.model_registry import Registered
 
 @dataclass(frozen=True)
 class Instance:
-    """A pod, or the processes of a Bento on a laptop: its ``url`` once it has one, whether it is one of the ``new`` ones and
-    ``ready``, and what is wrong with it."""
+    """A pod, or the processes of a Bento on a laptop.
+
+    It has a ``url`` once it listens, is one of the ``new`` ones or not, is ``ready`` or not, and says what is wrong with it.
+    """
 
     name: str
     url: str

@@ -1,5 +1,7 @@
-"""Before anything is rolled out: which Bento it is, whether that is what the registry says, whether it may be served, and
-whether its callers still fit."""
+"""Verification before a rollout.
+
+Which Bento it is, whether that is what the registry says, whether it may be served, and whether it still fits its callers.
+"""
 
 import re
 import tempfile
@@ -7,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from churn.deployment import record, request_schema
-from churn.deployment.checks import Check
+from churn.deployment.checks import DeploymentCheck
 from churn.deployment.rollout import Plan
 from churn.deployment.target import Target
 from churn.errors import ChurnError
@@ -24,8 +26,11 @@ _VERSION = re.compile(rf"{packaging.SERVICE}[:-]v(\d+)-")
 
 @dataclass(frozen=True)
 class Request:
-    """What somebody asked for: a registry ``version`` (empty: the champion), a ``bento`` that is already built (empty: the
-    version's own), whether callers may break, and whether a person asked, not the end of a training."""
+    """What to deploy, as requested.
+
+    A registry ``version`` (empty: the champion), a ``bento`` that is already built (empty: that of the version), whether
+    callers may break, and whether a person asked rather than the end of a training.
+    """
 
     version: str = ""
     bento: str = ""
@@ -38,7 +43,7 @@ class Verified:
     """The ``plan``, with what was found out about it; or, in words, why there is ``nothing`` to do."""
 
     plan: Plan
-    checks: tuple[Check, ...] = ()
+    checks: tuple[DeploymentCheck, ...] = ()
     nothing: str = ""
 
 
@@ -67,29 +72,31 @@ def version(dataset: Dataset, bento: str) -> Registered | None:
     return known.get(found[1]) if found else None
 
 
-def licence(model: Registered, served: Registered | None) -> Iterator[Check]:
+def licence(model: Registered, served: Registered | None) -> Iterator[DeploymentCheck]:
     """Whether the version may be served: it was judged, and a model of made-up customers does not follow one of real ones."""
     judged = model.tags.get(gate.SUMMARY, "")
-    yield Check(
+    yield DeploymentCheck(
         "gate", bool(judged), judged or "there is no evidence of a gate; only a version that was judged is served"
     )
     if served is not None and made_up.was(model) and not made_up.was(served):
         said = f"the model learned from made-up customers, the served version {served.version} from real ones"
-        yield Check("customers", False, said)
+        yield DeploymentCheck("customers", False, said)
     else:
-        yield Check("customers", True, f"learned from {'made-up' if made_up.was(model) else 'real'} ones")
+        yield DeploymentCheck("customers", True, f"learned from {'made-up' if made_up.was(model) else 'real'} ones")
 
 
-def answers(model: Registered, bento: str, served_url: str, breaking: bool) -> Iterator[Check]:
-    """Serve a copy of the Bento, and look at what it answers on kept rows and at what it takes, beside the service at
-    ``served_url``, if there is one."""
+def answers(model: Registered, bento: str, served_url: str, breaking: bool) -> Iterator[DeploymentCheck]:
+    """Serve a copy of the Bento and check its answers on kept rows, and its requests.
+
+    It is compared with the service at ``served_url``, if there is one.
+    """
     kept = reference.load(model)
     rows = kept.table.head(KEPT_ROWS)
     try:
         tag = bento_store.install(bento) if bento.startswith("s3://") else packaging.require_whole(bento)
-        yield Check("checksum", True, f"{bento} is what it was when it was built")
+        yield DeploymentCheck("checksum", True, f"{bento} is what it was when it was built")
     except ChurnError as error:
-        yield Check("checksum", False, str(error))
+        yield DeploymentCheck("checksum", False, str(error))
         return
     try:
         with (
@@ -100,18 +107,20 @@ def answers(model: Registered, bento: str, served_url: str, breaking: bool) -> I
             asked = packaging.json_rows(kept.dataset, rows)
             worst = packaging.differ(url, asked, rows["probability"].to_numpy())
     except (ChurnError, OSError) as error:
-        yield Check("start", False, str(error))
+        yield DeploymentCheck("start", False, str(error))
         return
-    yield Check("parity", worst <= onnx_scorer.PARITY, f"largest difference on {len(rows)} kept rows: {worst:.0e}")
+    yield DeploymentCheck(
+        "parity", worst <= onnx_scorer.PARITY, f"largest difference on {len(rows)} kept rows: {worst:.0e}"
+    )
     again = commands.say("deploy", DATASET=kept.dataset.name, VERSION=model.version, BREAKING="1")
     yield _compatible(schema, served_url, breaking, again)
 
 
-def _compatible(schema: request_schema.Schema, served_url: str, breaking: bool, again: str) -> Check:
+def _compatible(schema: request_schema.Schema, served_url: str, breaking: bool, again: str) -> DeploymentCheck:
     if not served_url:
-        return Check("request schema", True, "nothing is served yet")
+        return DeploymentCheck("request schema", True, "nothing is served yet")
     changes = request_schema.breaking(request_schema.of(served_url), schema)
     said = "; ".join(changes) or "takes all that the served one takes"
     if changes and not breaking:
         said += f"; if no caller sends that: {again}"
-    return Check("request schema", breaking or not changes, said)
+    return DeploymentCheck("request schema", breaking or not changes, said)

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 
 from churn.deployment import scrape
-from churn.deployment.checks import Check
+from churn.deployment.checks import DeploymentCheck
 from churn.deployment.scrape import Counts
 from churn.deployment.smoke import GRACE
 from churn.deployment.target import Instance
@@ -38,34 +38,34 @@ class Watch:
         return sum((self._last[name] - self._first[name] for name in own), Counts())
 
 
-def errors(new: Counts, old: Counts, rule: Rollout) -> Check:
+def errors(new: Counts, old: Counts, rule: Rollout) -> DeploymentCheck:
     """Whether the new instances fail no more often than the old ones; a single failure is forgiven."""
     before = old.failed / old.requests if old.requests else 0.0
     said = f"{new.failed:.0f} of {new.requests:.0f} requests failed, {old.failed:.0f} of {old.requests:.0f} at the old ones"
-    return Check("errors", new.failed <= 1 + (before + rule.error_share) * new.requests, said)
+    return DeploymentCheck("errors", new.failed <= 1 + (before + rule.error_share) * new.requests, said)
 
 
-def compare(new: Counts, old: Counts, rule: Rollout) -> Iterator[Check]:
+def compare(new: Counts, old: Counts, rule: Rollout) -> Iterator[DeploymentCheck]:
     """What can be said once the watch is over."""
     yield errors(new, old, rule)
     p99, mid, theirs = new.quantile(0.99), new.quantile(0.5), old.quantile(0.5)
     if p99 is None or mid is None or sum(new.seconds.values()) < REQUESTS:
-        yield Check("latency of requests", True, f"not compared: fewer than {REQUESTS} requests")
+        yield DeploymentCheck("latency of requests", True, f"not compared: fewer than {REQUESTS} requests")
     else:
         most = max(rule.p99_ms / 1000, rule.slower * (old.quantile(0.99) or 0))
-        yield Check(
+        yield DeploymentCheck(
             "latency of requests", p99 <= most, f"99 of 100 within {1000 * p99:.1f} ms (allowed: {1000 * most:.0f} ms)"
         )
         if theirs is not None and sum(old.seconds.values()) >= REQUESTS:
             limit = rule.slower * theirs + GRACE
             said = f"{1000 * mid:.1f} ms, the old ones {1000 * theirs:.1f} ms (allowed: {1000 * limit:.1f} ms)"
-            yield Check("median latency of requests", mid <= limit, said)
+            yield DeploymentCheck("median latency of requests", mid <= limit, said)
     if min(new.answers, old.answers) < ANSWERS:
-        yield Check("distribution of answers", True, f"not compared: fewer than {ANSWERS} answers on a side")
+        yield DeploymentCheck("distribution of answers", True, f"not compared: fewer than {ANSWERS} answers on a side")
     else:
         distance = jensen_shannon(list(new.probability.values()), list(old.probability.values()))
         said = f"Jensen-Shannon distance {distance:.2f} from the old ones' (allowed: {rule.distance:g})"
-        yield Check("distribution of answers", distance <= rule.distance, said)
+        yield DeploymentCheck("distribution of answers", distance <= rule.distance, said)
 
 
 def jensen_shannon(a: Sequence[float], b: Sequence[float]) -> float:

@@ -23,18 +23,22 @@ if TYPE_CHECKING:
 
 SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
 SAMPLE_LINES = 200
+NUMBER = re.compile(r"[-+]?\d+([.,]\d+)?")
 CHUNK = 50_000  # rows held as Python objects at a time
 SEP_LINE = re.compile(r'"?sep=(.)"?(\r\n|\r|\n)', re.I)  # the hint that spreadsheets write as the first line
 
 
 @dataclass(frozen=True)
 class Text:
-    """The text of a file as UTF-8 bytes, its separator, and the line of the file (from 1) on which it begins."""
+    """The text of a file as UTF-8 bytes, its separator, the line of the file (from 1) on which it begins, and a note if blanks
+    were made separators.
+    """
 
     name: str
     data: bytes
     separator: str
     line: int = 1
+    said: str = ""
 
     def rows(self) -> "_csv.Reader":
         """A strict parser of the rows (RFC 4180); blanks before a quote are skipped."""
@@ -50,6 +54,7 @@ def read(data: bytes, name: str) -> "tuple[list[str], pa.Table, list[str]]":
     """
     decoded, notes = utf8(data, name)
     text = _dialect(decoded, name)
+    notes += [text.said] if text.said else []
     header, start = _header(text)
     table = _fast(text, header, start)
     if table is None:
@@ -72,6 +77,9 @@ def _dialect(data: bytes, name: str) -> Text:
         lines.pop()  # may be cut off
     fits = {separator: _fit(lines, separator) for separator in SEPARATORS}
     best = max(fits.values())
+    if not best[1] and _in_blanks(lines):
+        tabbed = re.sub(rb"[ \t]+", b"\t", re.sub(rb"(?m)^[ \t]+|[ \t]+(?=\r?$)", b"", data))
+        return Text(name, tabbed, "\t", said=f"{name}: blanks separate its cells")
     chosen = [separator for separator, fit in fits.items() if fit == best]
     if best[1] > 1 and len(chosen) > 1:
         words = " and ".join(SEPARATORS[separator] for separator in chosen)
@@ -79,6 +87,21 @@ def _dialect(data: bytes, name: str) -> Text:
             f"{name}: {words} separate its cells equally well; say which one does by a first line sep={chosen[0]}"
         )
     return Text(name, data, chosen[0])
+
+
+def _in_blanks(lines: Sequence[str]) -> bool:
+    """Whether blanks separate the cells: no quotes, as many words in each line as in the header, and a column of numbers,
+    which tells a table from a sentence.
+    """
+    rows = [line.split() for line in lines if line.strip()]
+    if (
+        len(rows) < 2
+        or len(rows[0]) < 2
+        or any(len(row) != len(rows[0]) for row in rows)
+        or any('"' in line for line in lines)
+    ):
+        return False
+    return any(all(NUMBER.fullmatch(cell) for cell in column) for column in zip(*rows[1:], strict=True))
 
 
 def _fit(lines: Sequence[str], separator: str) -> tuple[float, int]:

@@ -87,6 +87,7 @@ class Expanded(ChurnError):
     """A small file that unfolds to more than memory is to hold."""
 
     def __init__(self, name: str, most_bytes: int) -> None:
+        """``name`` is the file, ``most_bytes`` the limit."""
         super().__init__(f"{name}: unpacked it is larger than {most_bytes:,} bytes; give a smaller file")
 
 

@@ -11,8 +11,10 @@ DICTIONARIES = {"PLAIN_DICTIONARY", "RLE_DICTIONARY"}
 
 
 def exceeds(data: bytes, metadata: "pq.FileMetaData", most_bytes: int) -> bool:
-    """Whether the table, text as text, takes more than ``most_bytes``. No more than the dictionaries of a row group and the
-    places of its values are in memory to find out."""
+    """Whether the table, text as text, takes more than ``most_bytes``.
+
+    No more than the dictionaries of a row group and the places of its values are in memory to find out.
+    """
     total, unfolding = 0, []
     for group in range(metadata.num_row_groups):
         names: dict[bool, list[str]] = {True: [], False: []}  # by whether there are dictionaries

@@ -72,7 +72,7 @@ class Context:
 
     ``before`` are the scores on the reference. A ``file`` is a single window, assessed by itself. ``outcomes`` are known,
     ``unknown`` ones belong to no known prediction; ``others`` counts the rows of other model versions, which were left out,
-    as the log's ``damaged`` parts were.
+    as the log's ``damaged`` parts were; ``conflicts`` the predictions that were given different outcomes.
     """
 
     before: Mapping[str, float]
@@ -81,6 +81,7 @@ class Context:
     unknown: int = 0
     others: Mapping[str, int] = field(default_factory=dict)
     damaged: tuple[str, ...] = ()
+    conflicts: int = 0
 
 
 @dataclass(frozen=True)
@@ -219,6 +220,8 @@ def _knowledge(newest: WindowResult, realised: Realised | None, config: MonitorC
         notes.append(
             f"{around.unknown:,} outcomes belong to no prediction of the last {config.performance.label_days} days."
         )
+    if around.conflicts:
+        notes.append(f"{around.conflicts:,} predictions were given different outcomes; the first of each counts.")
     colour: Colour = "amber" if notes else "green"
     if not newest.judged:
         colour, told = "amber", _too_few(newest, config)
@@ -241,7 +244,9 @@ def _knowledge(newest: WindowResult, realised: Realised | None, config: MonitorC
     return Light("Do we know?", colour, " ".join([told, *notes]))
 
 
-def samples(newest: WindowResult, realised: Realised | None, verdict: Assessment, damaged: int = 0) -> list[Sample]:
+def samples(
+    newest: WindowResult, realised: Realised | None, verdict: Assessment, damaged: int = 0, conflicts: int = 0
+) -> list[Sample]:
     """The samples for Prometheus (``prometheus_metrics.MONITORING``); what is unknown is NaN."""
     estimate = newest.score("roc_auc") or UNKNOWN
     known = realised.score("roc_auc") if realised is not None else UNKNOWN
@@ -253,6 +258,7 @@ def samples(newest: WindowResult, realised: Realised | None, verdict: Assessment
         prometheus_metrics.ESTIMATED_LIMIT.of(estimate.threshold),
         prometheus_metrics.REALIZED_ROC_AUC.of(known.value),
         prometheus_metrics.REALIZED_LIMIT.of(known.threshold),
+        prometheus_metrics.CONFLICTS.of(conflicts),
     ]
     for d in newest.distances:
         if d.column == PROBABILITY:

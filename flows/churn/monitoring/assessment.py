@@ -4,8 +4,9 @@ from datetime import UTC, datetime
 
 from churn.data import tables
 from churn.errors import ChurnError
-from churn.monitoring import alerts, windows
+from churn.monitoring import alerts, chunked_drift, windows
 from churn.monitoring.alerts import Assessment, Context, WindowResult
+from churn.monitoring.chunked_drift import ChunkedDrift
 from churn.monitoring.drift import Detector, Distance
 from churn.monitoring.performance import Estimator, MetricValue, Realised
 from churn.monitoring.windows import Analysis
@@ -59,12 +60,23 @@ def collect(known: Reference, config: MonitorConfig, file: str, labels: str, end
 
 
 def drift(known: Reference, analysis: Analysis, config: MonitorConfig) -> list[tuple[Distance, ...]]:
-    """The distances of each window from the reference; none for a window with too few rows."""
-    detector = Detector(known, config.drift)
+    """The distances of each window from the reference; none for a window with too few rows.
+
+    Customers at snapshots are compared with the reference's rows of the same month, if there are as many as a window needs.
+    """
+    least = config.window.min_rows
+    months = {window.month for window in analysis.windows}
+    detectors = {month: Detector(known.of_month(month, least), config.drift) for month in months}
     return [
-        tuple(detector.distances(rows)) if window.rows >= config.window.min_rows else ()
+        tuple(detectors[window.month].distances(rows)) if window.rows >= least else ()
         for window, rows in analysis.each(known)
     ]
+
+
+def chunked(known: Reference, analysis: Analysis, config: MonitorConfig) -> list[ChunkedDrift]:
+    """NannyML's drift by chunks of the windows with enough rows."""
+    enough = [rows for window, rows in analysis.each(known) if window.rows >= config.window.min_rows]
+    return chunked_drift.by_chunk(known, enough, config.drift)
 
 
 def performance(
@@ -92,6 +104,6 @@ def conclude(
 ) -> tuple[list[WindowResult], Assessment]:
     """The results of each window, and the assessment of all of them."""
     judged = [WindowResult(*measured) for measured in zip(analysis.windows, distances, scores, strict=True)]
-    counts = (analysis.outcomes, analysis.unknown, analysis.others, analysis.damaged)
+    counts = (analysis.outcomes, analysis.unknown, analysis.others, analysis.damaged, analysis.conflicts)
     around = Context(before, analysis.file, *counts)
     return judged, alerts.assess(judged, realised, config, around)

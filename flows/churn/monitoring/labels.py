@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from churn.data import header_lines, sources, tables
+from churn.data import casting, header_lines, sources, tables
 from churn.errors import ChurnError
-from churn.serving import prediction_log
+from churn.serving import keyed_ids, prediction_log
 from churn.settings.dataset import Dataset
 from churn.settings.spelling import fold
 
@@ -21,12 +21,14 @@ _TRUE, _FALSE = ("true", "1"), ("false", "0")
 class Labels:
     """Predictions with their ``outcome``, ``probability`` and ``decision``.
 
-    ``unknown`` counts the outcomes of unknown predictions, ``others`` those of predictions by other model versions.
+    ``unknown`` counts the outcomes of unknown predictions, ``others`` those of predictions by other model versions,
+    ``conflicts`` the predictions that were given different ones.
     """
 
     table: "pd.DataFrame"
     unknown: int = 0
     others: int = 0
+    conflicts: int = 0
 
 
 def from_log(
@@ -39,20 +41,24 @@ def from_log(
 ) -> Labels:
     """The outcomes of the champion's predictions of the ``days`` before ``until``.
 
-    They are taken from the feedback in the log and from ``file``, if one is given; of several for a prediction, the last counts.
-    ``damaged``: see ``prediction_log.read``.
+    Those of ``file``, if one is given, come before the feedback in the log. Of several for one prediction the first counts:
+    nobody overwrites what is known. ``damaged``: see ``prediction_log.read``.
     """
     import pandas as pd
 
     start = until - timedelta(days=days)
     told = prediction_log.read_feedback(start, until, at, damaged)[["prediction_id", "outcome"]]
     if file:
-        told = pd.concat([told, read(file, reference.dataset)])
-    told = told.drop_duplicates("prediction_id", keep="last")
+        given = read(file, reference.dataset)
+        if "prediction_id" not in given:
+            given = _of_customers(given, reference.dataset, start, until, at, damaged)
+        told = pd.concat([given, told])
+    conflicts = int((told.groupby("prediction_id").outcome.nunique() > 1).sum())
+    told = told.drop_duplicates("prediction_id", keep="first")
     known = prediction_log.answers(told.prediction_id.tolist(), start, until, at, damaged) if len(told) else _none()
     own = known[known.model_version == reference.model.version]
     table = own.merge(told, on="prediction_id")
-    return Labels(table, len(told) - len(known), len(known) - len(own))
+    return Labels(table, len(told) - len(known), len(known) - len(own), conflicts)
 
 
 def _none() -> "pd.DataFrame":
@@ -61,16 +67,33 @@ def _none() -> "pd.DataFrame":
     return pd.DataFrame(columns=list(prediction_log.COLUMNS))
 
 
+def _of_customers(
+    given: "pd.DataFrame", dataset: Dataset, start: datetime, until: datetime, at: str | None, damaged: set[str] | None
+) -> "pd.DataFrame":
+    """The outcomes of customers as those of all their predictions; one without a prediction stays, as an unknown one."""
+    name, secret = str(dataset.id), keyed_ids.key()
+    logged = {one: one for one in given[name]}
+    logged |= {keyed_ids.keyed(one, secret): one for one in given[name]} if secret is not None else {}
+    found = prediction_log.customers(dataset, list(logged), start, until, at, damaged)
+    found[name] = found[name].map(logged)
+    joined = given.merge(found, on=name, how="left")
+    return joined.assign(prediction_id=joined.prediction_id.fillna("customer " + joined[name]))[
+        ["prediction_id", "outcome"]
+    ]
+
+
 def read(file: str, dataset: Dataset) -> "pd.DataFrame":
-    """Read a file of ``prediction_id`` and ``outcome`` (true or false, 1 or 0, or the data set's own values).
+    """Read a file of ``outcome`` (true or false, 1 or 0, or the data set's own values) by ``prediction_id``, or by customer.
 
     Raises:
         ChurnError: A column is missing or an outcome has no meaning; the message names it.
     """
     table, _, _ = header_lines.without(tables.from_bytes(sources.read(sources.named(file), dataset)[0]), file)
-    if missing := [name for name in ("prediction_id", "outcome") if name not in table]:
+    by = str(dataset.id) if "prediction_id" not in table and dataset.id in table else "prediction_id"
+    if missing := [name for name in (by, "outcome") if name not in table]:
         raise ChurnError(f"{file}: no column {', '.join(missing)}; labels are a file with prediction_id and outcome")
-    return table[["prediction_id"]].astype("str").assign(outcome=outcomes(table.outcome, dataset, f"{file}: outcome"))
+    named = casting.as_text(table[by]).astype("str")
+    return named.to_frame().assign(outcome=outcomes(table.outcome, dataset, f"{file}: outcome"))
 
 
 def outcomes(values: "pd.Series", dataset: Dataset, where: str) -> "pd.Series":

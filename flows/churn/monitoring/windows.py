@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from churn.data import casting, features, header_lines, sources, tables
+from churn.data.formats import parse_timestamps
 from churn.errors import ChurnError
 from churn.monitoring import labels
 from churn.monitoring.labels import Labels
@@ -25,10 +26,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Window:
-    """Rows that are compared with the reference together; ``name`` is what cards and messages call them."""
+    """Rows that are compared with the reference together; ``name`` is what cards and messages call them.
+
+    ``month`` (1 to 12) is that of customers at snapshots, who are compared with the reference's of the same month.
+    """
 
     name: str
     rows: int
+    month: int | None = None
 
 
 @dataclass(frozen=True)
@@ -37,8 +42,8 @@ class Analysis:
 
     ``table`` (Parquet) holds the rows of all windows in order: raw columns, ``probability`` and ``decision``. ``labelled``
     (Parquet) holds the ``outcomes`` rows whose outcome is known: ``probability``, ``decision`` and ``outcome``. ``unknown``
-    counts outcomes of unknown predictions; ``others`` counts rows of other model versions, which were left out. With ``file``
-    the only window is a file, not the log; ``notes`` say how it was read. ``damaged`` are
+    counts outcomes of unknown predictions, ``conflicts`` predictions with different ones, ``others`` rows of other versions,
+    which were left out. With ``file`` the only window is a file, not the log; ``notes`` say how it was read. ``damaged`` are
     the addresses of the log's parts that were left out.
     """
 
@@ -52,6 +57,7 @@ class Analysis:
     file: bool
     notes: tuple[str, ...] = ()
     damaged: tuple[str, ...] = ()
+    conflicts: int = 0
 
     def each(self, reference: Reference) -> Iterator[tuple[Window, "pd.DataFrame"]]:
         """Each window with its rows."""
@@ -97,7 +103,8 @@ def from_log(
     told = labels.from_log(reference, file, config.performance.label_days, until, at, damaged)
     others.pop(version, None)
     windows = tuple(
-        Window(f"{i}: {name}", len(part)) for i, (name, part) in enumerate(zip(names, parts, strict=True), 1)
+        Window(f"{i}: {name}", len(part), _month(part.time, reference))
+        for i, (name, part) in enumerate(zip(names, parts, strict=True), 1)
     )
     origin = f"prediction log {at or prediction_log.root()}"
     analysis = _analysis(origin, windows, pd.concat(parts), reference, others, told)
@@ -124,7 +131,9 @@ def _analysis(
 ) -> Analysis:
     rows = tables.to_bytes(table[[*reference.dataset.raw, "probability", "decision"]])
     labelled = tables.to_bytes(told.table[["probability", "decision", "outcome"]])
-    return Analysis(origin, windows, rows, labelled, others, len(told.table), told.unknown, file)
+    return Analysis(
+        origin, windows, rows, labelled, others, len(told.table), told.unknown, file, conflicts=told.conflicts
+    )
 
 
 def from_file(reference: Reference, path: str, file: str = "") -> Analysis:
@@ -149,8 +158,18 @@ def from_file(reference: Reference, path: str, file: str = "") -> Analysis:
     table = _typed(frame, reference, path)
     table = _predicted(table, frame, reference, path)
     told = _told(table, frame, reference, path, file)
-    analysis = _analysis(path, (Window(Path(path).name, len(table)),), table, reference, others, told, file=True)
+    time = dataset.time if dataset.time in frame else None
+    month = _month(parse_timestamps(frame[time], dataset.columns[time].format), reference) if time is not None else None
+    window = Window(Path(path).name, len(table), month)
+    analysis = _analysis(path, (window,), table, reference, others, told, file=True)
     return replace(analysis, notes=(*notes, *said))
+
+
+def _month(times: "pd.Series", reference: Reference) -> int | None:
+    """The month of most of the rows; None for customers that are not taken at snapshots."""
+    if reference.dataset.snapshots is None or times.isna().all():
+        return None
+    return int(times.dt.month.mode().iloc[0])
 
 
 def _typed(frame: "pd.DataFrame", reference: Reference, path: str) -> "pd.DataFrame":

@@ -1,5 +1,6 @@
 """One customer's rows in data versions: each version is stored again without them, and its old name leads to the new one."""
 
+import hashlib
 import io
 import json
 from collections.abc import Iterator, Mapping
@@ -8,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from churn.data import features, snapshots
-from churn.privacy.subject import PARQUET, Subject, without
-from churn.privacy.trace import Trace, shown
+from churn.privacy.subject import PARQUET, Subject, Unreadable, without
+from churn.privacy.trace import Trace, shown, unreadable
+from churn.privacy.written_files import in_table
 from churn.settings.dataset import Dataset, read
 from churn.storage.places import Place, days
 
@@ -29,6 +31,7 @@ class Version:
     dataset: Dataset
     made_up: bool
     boundary: str | None
+    events: dict[str, Any] | None
     train: np.ndarray
     holdout: np.ndarray
     content: Mapping[str, bytes]
@@ -66,17 +69,34 @@ def holding(subject: Subject) -> Iterator[Version]:
         dataset = read(described["dataset"])
         if subject.dataset not in ("", dataset.name):
             continue
-        train, holdout = (subject.parquet_rows(parts[file]) for file in (snapshots.TRAIN, snapshots.HOLDOUT))
+        try:
+            train, holdout = (subject.parquet_rows(parts[file]) for file in (snapshots.TRAIN, snapshots.HOLDOUT))
+        except Unreadable:
+            continue  # likewise
         if train.any() or holdout.any():
-            yield Version(name, dataset, described["made_up"], described.get("boundary"), train, holdout, parts)
+            yield Version(
+                name,
+                dataset,
+                described["made_up"],
+                described.get("boundary"),
+                described.get("events"),
+                train,
+                holdout,
+                parts,
+            )
 
 
 def descriptions() -> list[Dataset]:
     """The data sets of the remote's versions."""
     remote = place()
-    oids = {files[snapshots.DESCRIPTION] for files in listings(remote).values() if snapshots.DESCRIPTION in files}
-    texts = (remote.read(path(oid)) for oid in sorted(oids))
-    return [read(json.loads(text)["dataset"]) for text in texts if text is not None]
+    found = (described(remote, files) for files in listings(remote).values())
+    return [one for one in found if one is not None]
+
+
+def described(remote: Place, files: Mapping[str, str]) -> Dataset | None:
+    """The data set of a version's files; None if that is lost."""
+    text = remote.read(path(files[snapshots.DESCRIPTION])) if snapshots.DESCRIPTION in files else None
+    return None if text is None else read(json.loads(text)["dataset"])
 
 
 def sweep(subject: Subject, remove: bool) -> Iterator[Trace]:
@@ -91,23 +111,37 @@ def sweep(subject: Subject, remove: bool) -> Iterator[Trace]:
             what += f"; now {_replace(remote, version)}"
         yield Trace(STORE, version.name, what, values=shown(pd.concat(_tables(version))))
     yield from _left(remote, subject, remove)
+    for file in sorted(_named(remote)):  # what ``holding`` passed over
+        content = remote.read(file) or b""
+        if not _whole(content, file):
+            yield unreadable(STORE, remote.at(file))
 
 
 def _replace(remote: Place, version: Version) -> str:
     """Store the version without the customer, under its own hash, and remove the old one; the new name."""
-    listed = listings(remote)[version.name]
     train, holdout = (
         without(version.content[file], rows) if rows.any() else version.content[file]
         for file, rows in ((snapshots.TRAIN, version.train), (snapshots.HOLDOUT, version.holdout))
     )
-    saved = snapshots.save(train, holdout, version.dataset, version.made_up, version.boundary)
+    saved = snapshots.save(train, holdout, version.dataset, version.made_up, version.boundary, version.events)
     snapshots.succeed(version.name, saved.version)
-    remote.remove(path(version.name))  # from here on the old name means the new version
-    named = _named(remote)
-    for name in map(path, listed.values()):
-        if name not in named:
-            remote.remove(name)
+    remove(remote, version.name)  # from here on the old name means the new version
     return saved.version
+
+
+def remove(remote: Place, name: str) -> None:
+    """Remove a version, and its files that no other names. The listing goes first: without its files it would be damaged."""
+    files = listings(remote)[name]
+    remote.remove(path(name))
+    named = _named(remote)
+    for file in map(path, files.values()):
+        if file not in named:
+            remote.remove(file)
+
+
+def _whole(content: bytes, file: str) -> bool:
+    """Whether an object has the hash that it is named by."""
+    return hashlib.md5(content, usedforsecurity=False).hexdigest() == file.removeprefix(OBJECTS).replace("/", "")
 
 
 def _named(remote: Place) -> set[str]:
@@ -123,7 +157,7 @@ def _left(remote: Place, subject: Subject, remove: bool) -> Iterator[Trace]:
             continue
         content = remote.read(entry.name) or b""
         whole = content[:4] == PARQUET and content[-4:] == PARQUET
-        if subject.parquet_rows(content).any() if whole else days(entry.written) > LEFT:
+        if in_table(content, subject) if whole else days(entry.written) > LEFT:
             if remove:
                 remote.remove(entry.name)
             yield Trace(STORE, remote.at(entry.name), "left behind by a run that was killed")

@@ -1,7 +1,7 @@
 """Find or erase one customer in all stores.
 
-The order is such that a kill at any moment leaves enough to go on by: what leads from the id to rows without it - lists, runs,
-data versions - comes after those rows.
+A kill at any time leaves enough to continue from: what leads from the id to rows without it - lists,
+runs, data versions - comes after those rows.
 """
 
 from collections.abc import Callable, Iterator

@@ -1,5 +1,8 @@
-"""One customer in the prediction log and in the outcomes beside it: rows that carry the id, keyed or plain, and those whose
-prediction ids a list or a run of ScoreFlow knows to be the customer's."""
+"""One customer in the prediction log, and in the campaigns and outcomes beside it.
+
+These are the rows with the id, keyed or plain, and those whose prediction ids are known, from a list or a run of ScoreFlow,
+to be the customer's.
+"""
 
 import io
 from collections.abc import Iterator
@@ -8,8 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from churn.campaigns import campaign_log
 from churn.privacy import run_store, written_files
-from churn.privacy.subject import PARQUET, Subject, without
-from churn.privacy.trace import Trace, shown
+from churn.privacy.subject import PARQUET, Subject, Unreadable, without
+from churn.privacy.trace import Trace, shown, unreadable
 from churn.serving import prediction_log
 from churn.storage.places import Place
 
@@ -17,8 +20,11 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+STORE = "prediction log"
+
+
 def sweep(subject: Subject, remove: bool) -> Iterator[Trace]:
-    """Rows of the log and of the feedback."""
+    """Rows of the log, of the campaigns and of the feedback."""
     list(
         written_files.lists(subject, remove=False)
     )  # they say which predictions are the customer's, and are erased after the log
@@ -33,7 +39,11 @@ def sweep(subject: Subject, remove: bool) -> Iterator[Trace]:
             content = place.read(entry.name)
             if content is None or content[:4] != PARQUET or content[-4:] != PARQUET:
                 continue
-            rows = subject.parquet_rows(content)
+            try:
+                rows = subject.parquet_rows(content)
+            except Unreadable:
+                yield unreadable(STORE, place.at(entry.name))
+                continue
             if rows.any():
                 own = _rows(content, rows)
                 subject.predictions.update(own["prediction_id"])
@@ -41,7 +51,7 @@ def sweep(subject: Subject, remove: bool) -> Iterator[Trace]:
                     place.remove(entry.name)
                 elif remove:
                     place.write(entry.name, without(content, rows))
-                yield Trace("prediction log", place.at(entry.name), f"{len(own)} rows", values=shown(own))
+                yield Trace(STORE, place.at(entry.name), f"{len(own)} rows", values=shown(own))
 
 
 def _rows(content: bytes, rows: np.ndarray) -> "pd.DataFrame":

@@ -1,5 +1,8 @@
-"""One customer in what is kept beside models: the holdout's rows, the background of explanations that older releases took from
-customers, and the Bentos that hold it."""
+"""One customer in what is kept beside models.
+
+These are the rows of the holdout, the background of explanations that older releases took from customers, and the Bentos that
+hold it.
+"""
 
 import json
 import os

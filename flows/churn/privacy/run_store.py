@@ -13,21 +13,24 @@ import os
 import pickle
 import re
 import shutil
+import zlib
 from collections import defaultdict
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from churn.privacy.subject import PARQUET, Subject
+from churn.privacy.subject import PARQUET, Subject, Unreadable
 from churn.privacy.trace import Trace
-from churn.privacy.written_files import lines
+from churn.privacy.written_files import in_table, lines
 from churn.storage.places import Place
 
 STORE = "run"
 DEEP = 6  # levels of containers that are looked into
 _MANIFEST = re.compile(r"^(\w+)/([^/]+)/([^/]+)/([^/]+)/\d+\.data\.json$")
+BLOB = re.compile(r"^\w+/data/../\w+$")  # an artifact's content
 _CARD_DATA = re.compile(rb'= "([A-Za-z0-9+/=]{100,})"')
 
 
@@ -53,7 +56,7 @@ def sweep(subject: Subject, remove: bool) -> Iterator[Trace]:
     for place in places():
         yield from _artifacts(place, subject, remove)
         yield from _texts(place, subject, remove)
-    cache = Path(os.environ.get("METAFLOW_CLIENT_CACHE_PATH", "/tmp/metaflow_client"))
+    cache = Path(os.environ.get("METAFLOW_CLIENT_CACHE_PATH", "/tmp/metaflow_client"))  # nosec B108 - Metaflow's own default
     if remove and cache.is_dir() and os.access(cache, os.W_OK):
         shutil.rmtree(cache, ignore_errors=True)  # another command may be filling it
 
@@ -62,16 +65,17 @@ def predictions(subject: Subject) -> set[str]:
     """The prediction ids that ScoreFlow's runs gave the customer (``batch_scoring.score``)."""
     found: set[str] = set()
     for place in places():
-        for (flow, run), names in _runs(place).items():
+        for (flow, run), names in runs(place).items():
             for oid in {oid for name, oid in names if flow == "ScoreFlow" and name == "table"}:
-                table = _load(place.read(_path(flow, oid)))
+                table = _load(place.read(path(flow, oid)))
                 if isinstance(table, bytes) and table[:4] == PARQUET:
-                    rows = np.flatnonzero(subject.parquet_rows(table))
-                    found |= {hashlib.sha256(f"{run}/{row}".encode()).hexdigest()[:32] for row in rows}
+                    with suppress(Unreadable):
+                        rows = np.flatnonzero(subject.parquet_rows(table))
+                        found |= {hashlib.sha256(f"{run}/{row}".encode()).hexdigest()[:32] for row in rows}
     return found
 
 
-def _runs(place: Place) -> dict[tuple[str, str], set[tuple[str, str]]]:
+def runs(place: Place) -> dict[tuple[str, str], set[tuple[str, str]]]:
     """Of each run the names and hashes of its artifacts."""
     found: dict[tuple[str, str], set[tuple[str, str]]] = defaultdict(set)
     for entry in place.entries():
@@ -81,19 +85,20 @@ def _runs(place: Place) -> dict[tuple[str, str], set[tuple[str, str]]]:
     return found
 
 
-def _path(flow: str, oid: str) -> str:
+def path(flow: str, oid: str) -> str:
+    """Where an artifact's content lies."""
     return f"{flow}/data/{oid[:2]}/{oid}"
 
 
 def _artifacts(place: Place, subject: Subject, remove: bool) -> Iterator[Trace]:
-    runs = _runs(place)
+    own = runs(place)
     known: dict[tuple[str, str], Blob] = {}
-    for (flow, _), names in runs.items():
+    for (flow, _), names in own.items():
         for _, oid in names:
             if (flow, oid) not in known:
-                known[flow, oid] = _look(place.read(_path(flow, oid)), subject)
+                known[flow, oid] = _look(place.read(path(flow, oid)), subject)
     anybody = any(blob.holds for blob in known.values())
-    for (flow, run), names in runs.items():
+    for (flow, run), names in own.items():
         held = any(known[flow, oid].holds for _, oid in names) or (flow == "MonitorFlow" and anybody)
         tables = {oid: name for name, oid in names if held and known[flow, oid].rows}
         texts = {oid for _, oid in names if known[flow, oid].names} - set(tables)
@@ -101,9 +106,9 @@ def _artifacts(place: Place, subject: Subject, remove: bool) -> Iterator[Trace]:
             for oid in sorted(
                 tables, key=lambda oid: known[flow, oid].holds
             ):  # those that tell that there is more to do: last
-                place.remove(_path(flow, oid))
+                place.remove(path(flow, oid))
             for oid in texts:
-                _mask(place, _path(flow, oid), subject)
+                _mask(place, path(flow, oid), subject)
             if held and subject.short:  # its cards cannot be searched for such an id
                 for entry in place.entries(f"mf.cards/{flow}/runs/{run}/"):
                     place.remove(entry.name)
@@ -112,14 +117,14 @@ def _artifacts(place: Place, subject: Subject, remove: bool) -> Iterator[Trace]:
         if what:
             todo = "cannot be resumed any more; begin anew what had not ended" if tables else ""
             yield Trace(STORE, f"{flow}/{run}", "; ".join(what), todo)
-    named = {_path(flow, oid) for (flow, _), names in runs.items() for _, oid in names}
+    named = {path(flow, oid) for (flow, _), names in own.items() for _, oid in names}
     yield from _unnamed(place, named, subject, remove)
 
 
 def _unnamed(place: Place, named: set[str], subject: Subject, remove: bool) -> Iterator[Trace]:
     """Artifacts of steps that were killed before they ended: no run names them."""
     for entry in place.entries():
-        if re.match(r"^\w+/data/../\w+$", entry.name) and entry.name not in named:
+        if BLOB.match(entry.name) and entry.name not in named:
             blob = _look(place.read(entry.name), subject)
             if blob.holds or blob.names:
                 if remove:
@@ -127,14 +132,26 @@ def _unnamed(place: Place, named: set[str], subject: Subject, remove: bool) -> I
                 yield Trace(STORE, place.at(entry.name), "an artifact of a step that did not end")
 
 
+def value(place: Place, flow: str, names: set[tuple[str, str]], wanted: str) -> Any:
+    """An artifact of a run, by the names and hashes of its artifacts; None if it has no such one that can be read."""
+    oid = next((oid for name, oid in names if name == wanted), None)
+    return None if oid is None else _load(place.read(path(flow, oid)))
+
+
 def _unpacked(content: bytes | None) -> bytes:
-    return b"" if content is None else gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content
+    """An artifact's pickle; what is damaged stays as it is."""
+    if content is None or content[:2] != b"\x1f\x8b":
+        return content or b""
+    try:
+        return gzip.decompress(content)
+    except (OSError, EOFError, zlib.error):
+        return content
 
 
 def _load(content: bytes | None) -> Any:
     """The artifact's value; None if it cannot be read, or is nothing that was pickled."""
     try:
-        return pickle.loads(_unpacked(content))
+        return pickle.loads(_unpacked(content))  # nosec B301 - of our own store
     except Exception:  # noqa: BLE001 - an older release's classes, or code: looked at as bytes
         return None
 
@@ -178,7 +195,7 @@ def _holds(piece: Any, subject: Subject) -> bool:
     import pandas as pd
 
     if isinstance(piece, bytes):
-        return bool(subject.parquet_rows(piece).any())
+        return in_table(piece, subject)
     if isinstance(piece, str):
         return _listed(piece, subject) and lines(piece, subject)[1] > 0
     if isinstance(piece, pd.DataFrame):

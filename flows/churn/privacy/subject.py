@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 import numpy as np
 from churn.data import casting
+from churn.errors import ChurnError
 from churn.serving import keyed_ids
 from churn.storage import checksums
 
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
 SHORT = 5  # characters below which an id is looked for in columns of ids alone: '17' stands in every text
 PARQUET = b"PAR1"
 REDACTED = "[erased]"
+
+
+class Unreadable(ChurnError):
+    """A table is damaged: nobody can tell whose rows it has."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +41,7 @@ class Subject:
 
     @property
     def short(self) -> bool:
+        """Whether the id is too short to search for in text."""
         return len(self.id) < SHORT
 
     @cached_property
@@ -72,8 +78,10 @@ class Subject:
         return self._pattern.sub(lambda found: b"*" * len(found[0]), text)
 
     def rows(self, table: "pd.DataFrame") -> np.ndarray:
-        """Which rows are the customer's, bool of shape (n,): by an id column, by any column of text unless the id is short, or by
-        their prediction."""
+        """Which rows are the customer's, bool of shape (n,).
+
+        They are matched by an id column, by any column of text unless the id is short, or by their prediction.
+        """
         found = np.zeros(len(table), dtype=bool)
         for name in self._telling(map(str, table.columns), [not _number(table[name]) for name in table.columns]):
             found |= self._cells(table.iloc[:, list(map(str, table.columns)).index(name)])
@@ -93,7 +101,15 @@ class Subject:
         return texts.isin(wanted).to_numpy(dtype=bool)
 
     def parquet_rows(self, content: bytes) -> np.ndarray:
-        """``rows`` of a Parquet file; only the columns that can tell are read."""
+        """``rows`` of a Parquet file; only the columns that can tell are read. Raises Unreadable."""
+        import pyarrow as pa
+
+        try:
+            return self._parquet_rows(content)
+        except (pa.ArrowException, OSError, ValueError) as error:
+            raise Unreadable(" ".join(str(error).split())) from error
+
+    def _parquet_rows(self, content: bytes) -> np.ndarray:
         import pyarrow as pa
         import pyarrow.parquet as pq
 

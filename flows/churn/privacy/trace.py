@@ -9,8 +9,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Trace:
-    """In ``store``, at ``place``: ``what`` there is, or was, of the customer, and its ``values`` as far as they say something of
-    their own. ``todo``: what a person has to do about it.
+    """What there is, or was, of the customer in one place.
+
+    ``values`` are given as far as they say something of their own. ``todo``: what a person has to do about it.
     """
 
     store: str
@@ -18,6 +19,11 @@ class Trace:
     what: str
     todo: str = ""
     values: tuple[str, ...] = ()
+
+
+def unreadable(store: str, place: str) -> Trace:
+    """A damaged table, of which nobody can tell whose rows it has."""
+    return Trace(store, place, "a table that cannot be read", "is damaged, and nothing reads it: remove it")
 
 
 def shown(table: "pd.DataFrame") -> tuple[str, ...]:

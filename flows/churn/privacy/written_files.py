@@ -1,5 +1,7 @@
-"""Files that people and programs read as they are: ranked lists, rows set aside, restored data versions, and all else below the
-state folder."""
+"""One customer in files that people and programs read as they are.
+
+These are ranked lists, rows set aside, restored data versions, and everything else below the state folder.
+"""
 
 import csv
 import io
@@ -8,8 +10,9 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
-from churn.privacy.subject import PARQUET, Subject, without
-from churn.privacy.trace import Trace
+from churn.files import formulas
+from churn.privacy.subject import PARQUET, Subject, Unreadable, without
+from churn.privacy.trace import Trace, unreadable
 from churn.serving import batch_scoring
 from churn.settings.environment import ROOT, STATE
 from churn.storage.places import Place
@@ -46,7 +49,7 @@ def temporary(subject: Subject, remove: bool) -> Iterator[Trace]:
     place = Place.of(str(STATE / "tmp"))
     for entry in place.entries():
         content = place.read(entry.name) or b""
-        if subject.named_in(content) or (_parquet(content) and subject.parquet_rows(content).any()):
+        if subject.named_in(content) or (_parquet(content) and in_table(content, subject)):
             if remove:
                 place.remove(entry.name)
             yield Trace("temporary file", place.at(entry.name), "left behind by a run that was killed")
@@ -71,9 +74,14 @@ def _tables(store: str, place: Place, subject: Subject, remove: bool) -> Iterato
 
 
 def clean(store: str, place: Place, name: str, content: bytes, subject: Subject, remove: bool) -> Iterator[Trace]:
+    """Find, and with ``remove`` erase, the customer in one file's ``content``."""
     where = place.at(name)
     if _parquet(content):
-        rows = subject.parquet_rows(content)
+        try:
+            rows = subject.parquet_rows(content)
+        except Unreadable:
+            yield unreadable(store, where)
+            return
         if rows.any():
             if remove:
                 place.write(name, without(content, rows))
@@ -102,6 +110,14 @@ def _parquet(content: bytes) -> bool:
     return content[:4] == PARQUET and content[-4:] == PARQUET
 
 
+def in_table(content: bytes, subject: Subject) -> bool:
+    """Whether a table of a run has the customer's rows, or cannot be read."""
+    try:
+        return bool(subject.parquet_rows(content).any())
+    except Unreadable:
+        return True
+
+
 def lines(text: str, subject: Subject) -> tuple[str, int]:
     """A CSV file without the customer's rows, and how many those were."""
     import pandas as pd
@@ -110,7 +126,8 @@ def lines(text: str, subject: Subject) -> tuple[str, int]:
     body = [row for row in rows[1:] if len(row) == len(rows[0])]
     if not body:
         return text, 0
-    found = subject.rows(pd.DataFrame(body, columns=rows[0], dtype="str"))
+    cells = [[formulas.plain(cell) for cell in row] for row in (rows[0], *body)]
+    found = subject.rows(pd.DataFrame(cells[1:], columns=cells[0], dtype="str"))
     if "prediction_id" in rows[0]:
         at = rows[0].index("prediction_id")
         subject.predictions.update(row[at] for row, own in zip(body, found, strict=True) if own)
@@ -126,7 +143,7 @@ def _database(store: str, file: Path, content: bytes, subject: Subject, remove: 
     if not subject.within(content):
         return
     with closing(sqlite3.connect(file, timeout=30)) as database:
-        database.execute("PRAGMA secure_delete = ON")
+        database.execute("PRAGMA secure_delete(ON)")
         cells = [
             (table, column, row, text)
             for (table,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
@@ -139,7 +156,7 @@ def _database(store: str, file: Path, content: bytes, subject: Subject, remove: 
         if remove:
             for table, column, row, text in cells:
                 clean = subject.redacted(text.encode()).decode()
-                database.execute(f'UPDATE "{table}" SET "{column}" = ? WHERE rowid = ?', (clean, row))
+                database.execute(f'UPDATE "{table}" SET "{column}" = ? WHERE rowid IN (?)', (clean, row))
             database.commit()
             database.execute("VACUUM")
             database.execute("PRAGMA wal_checkpoint(TRUNCATE)")

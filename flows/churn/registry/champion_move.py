@@ -54,15 +54,15 @@ def aliases(model: Any) -> dict[str, str]:
     return found
 
 
-def decide(mlflow: "MlflowClient", name: str, move: Move, require_lock: Callable[[], None]) -> None:
+def carry_out(mlflow: "MlflowClient", name: str, move: Move, require_lock: Callable[[], None]) -> None:
     """Change the champion; the lock is held, and ``require_lock`` says so (see ``registry_lock``)."""
     mlflow.set_registered_model_tag(name, MOVE, move.text())
     require_lock()
     mlflow.set_registered_model_alias(name, CHAMPION, move.champion)
-    settle(mlflow, name)
+    finish_move(mlflow, name)
 
 
-def settle(mlflow: "MlflowClient", name: str) -> None:
+def finish_move(mlflow: "MlflowClient", name: str) -> None:
     """Finish the move that was decided, and forget the one that was not; the lock is held."""
     model = mlflow.get_registered_model(name)
     if (move := Move.noted(model.tags)) is None:

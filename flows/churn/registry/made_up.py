@@ -7,14 +7,16 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from churn.settings import commands
-from churn.settings.data import Generate, Source
+from churn.settings.data import Events, Generate, Origin
 
 if TYPE_CHECKING:
     from churn.registry.model_registry import Registered
 
 
-def sources(chosen: Sequence[Source], dataset: str, target: str) -> str:
+def sources(chosen: Sequence[Origin], dataset: str, target: str) -> str:
     """Of a command that reads customers; ``target`` is what would read the reader's own (see ``commands.say``)."""
+    if any(isinstance(source, Events) and source.made_up for source in chosen):
+        return _line(f"the generated tables of data set '{dataset}'", dataset, target)
     rows = sum(source.rows for source in chosen if isinstance(source, Generate))
     return _line(f"{rows:,} rows from [generate] of data set '{dataset}'", dataset, target) if rows else ""
 

@@ -43,8 +43,10 @@ TRUSTED = (
 
 
 def packages(*modules: str) -> list[str]:
-    """The packages a model needs, pinned as they are installed: REQUIREMENTS, and those that the top-level ``modules``
-    come from."""
+    """The packages that a model needs, pinned to the installed versions.
+
+    They are REQUIREMENTS and those that provide the top-level ``modules``.
+    """
     needed = dict.fromkeys(REQUIREMENTS)
     for module in sorted(set(modules) - {"churn", "sklearn"} - sys.stdlib_module_names):
         needed[_distribution(module)] = None
@@ -58,7 +60,7 @@ def _distribution(module: str) -> str:
         return packages_distributions()[module][0]
 
 
-def log(run: str, whole: "Pipeline", example: "pd.DataFrame") -> tuple[str, str]:
+def log_pipeline(run: str, whole: "Pipeline", example: "pd.DataFrame") -> tuple[str, str]:
     """Log the pipeline under ``run``: MLflow's address of the model, and the checksum of its skops file.
 
     The checksum is that of the file in the store, which has answered as ``whole`` does. Raises ChurnError if it has not.

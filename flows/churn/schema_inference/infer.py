@@ -46,7 +46,7 @@ def describe(
     """
     hints = Hints(source, name, target, positive, leave_out)
     rows = frame[~header_lines(frame)].reset_index(drop=True)
-    guesses, decimal, tokens = _guesses(rows)
+    guesses, decimal, tokens = guess_columns(rows)
     chosen = target_column.choose_target(guesses, hints)
     others = {column: guess for column, guess in guesses.items() if column != chosen}
     roles.choose_id(others)
@@ -71,7 +71,7 @@ def _dataset(text: str, hints: Hints) -> Dataset:
     return parse(Dataset, text, f"config/datasets/{hints.name}.toml")
 
 
-def _guesses(frame: "pd.DataFrame") -> tuple[dict[str, Guess], str, list[str]]:
+def guess_columns(frame: "pd.DataFrame") -> tuple[dict[str, Guess], str, list[str]]:
     """A guess at each column, the decimal mark of the file, and its words for 'missing'."""
     counts = {str(column): type_inference.value_counts(frame[column]) for column in frame.columns}
     tokens = sorted({token for values in counts.values() for token in type_inference.missing_words(values)})

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from churn.data import features, sources
 from churn.errors import ChurnError
+from churn.files import formulas
 from churn.registry import model_registry
 from churn.serving import prediction_log
 from churn.settings import commands
-from churn.settings.data import Source
+from churn.settings.data import Origin
 from churn.settings.dataset import Dataset
 from churn.settings.environment import STATE
 from churn.settings.score import Score
@@ -38,9 +39,10 @@ SAMPLE = 20  # rows on the card
 
 @dataclass(frozen=True)
 class Ranked:
-    """The list: where it is written, its first SAMPLE rows (without the customers' other columns), and for how many of the
-    ``customers`` the decision is yes. ``by_value``: the most profitable contact comes first, not the likeliest to churn.
-    ``probability`` has shape (customers,).
+    """The ranked list: where it is written, its first SAMPLE rows, and for how many ``customers`` the decision is yes.
+
+    The rows are without the other columns of the customers. ``by_value``: the most profitable contact comes first, not the
+    most likely to churn. ``probability`` has the shape (customers,).
     """
 
     place: str
@@ -51,6 +53,7 @@ class Ranked:
     probability: np.ndarray
 
     def __str__(self) -> str:
+        """For how many customers the decision is yes."""
         what = "worth a contact" if self.by_value else "likely to leave"
         return f"{self.churning:,} of {self.customers:,} customers are {what}"
 
@@ -67,7 +70,7 @@ def root() -> str:
 
 
 def screen(
-    origins: Sequence[Source], dataset: Dataset, rule: Score
+    origins: Sequence[Origin], dataset: Dataset, rule: Score
 ) -> tuple["pd.DataFrame", "pd.DataFrame", tuple[str, ...]]:
     """The sources' customers that can be scored, typed; those set aside with their ``reasons``; and notes on the reading.
 
@@ -91,8 +94,9 @@ def shards(rows: int, size: int) -> list[tuple[int, int]]:
 
 
 def score(scorer: Scorer, table: "pd.DataFrame", run: str) -> "pd.DataFrame":
-    """Probability, decision, expected value (NaN where nobody said what a customer is worth) and prediction id of n
-    customers, with the table's index: the same row of the same ``run`` has the same id.
+    """Probability, decision, expected value and prediction id of n customers, with the table's index.
+
+    The expected value is NaN if no customer value is configured; the same row of the same ``run`` has the same id.
     """
     import pandas as pd
 
@@ -115,8 +119,9 @@ def log(
     time: int,
     name: str,
 ) -> None:
-    """Put the predictions into the prediction log as its part ``name``, at ``time`` (microseconds since 1970): written
-    again, they replace themselves. Raises ChurnError if the log cannot be written.
+    """Write the predictions to the prediction log as its part ``name``, at ``time`` (microseconds since 1970).
+
+    Written again, they replace themselves. Raises ChurnError if the log cannot be written.
     """
     raw = features.from_frame(scorer.dataset, table)
     columns = [[None if v == "" or v != v else v for v in values.tolist()] for values in raw.values()]
@@ -156,7 +161,7 @@ def rank(scorer: Scorer, table: "pd.DataFrame", parts: Sequence["pd.DataFrame"],
     if not by_value:
         own = own.drop(columns="expected_value")
     own = own.assign(**_reasons(scorer, customers.head(rule.explained), rule.reasons))
-    text = pd.concat([own, customers], axis=1).to_csv(index=False)
+    text = formulas.csv(pd.concat([own, customers], axis=1))
     try:
         prediction_log.store(root(), f"{name}.csv", text.encode())
     except OSError as error:

@@ -56,8 +56,10 @@ def kept(get: Callable[[str], Any], kind: str, tag: str, whole: Callable[[Any], 
 
 
 def publish(tag: str) -> str | None:
-    """Archive the Bento under CHURNFLOW_BENTOS: its address ``s3://.../NAME-VERSION.bento@sha256:...``, or None if
-    CHURNFLOW_BENTOS is not set. A version that is there already is kept: its address never changes.
+    """Archive the Bento under CHURNFLOW_BENTOS.
+
+    Returns its address, ``s3://.../NAME-VERSION.bento@sha256:...``, or None if CHURNFLOW_BENTOS is not set. A version that is
+    there already is kept: its address never changes.
     """
     import bentoml
 

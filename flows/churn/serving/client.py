@@ -14,6 +14,7 @@ from churn.errors import ChurnError
 from churn.serving import customer_file, listening
 from churn.settings import commands
 from churn.settings.dataset import read
+from churn.storage import web
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,8 +25,9 @@ ANSWER = ("probability", "decision", "prediction_id")
 
 
 def rank(file: str | Path, url: str, key: str = "") -> "tuple[pd.DataFrame, tuple[str, ...]]":
-    """The file's rows (as text) with rank, probability, decision and prediction id in front, likeliest churn first; and notes
-    on how the file was read.
+    """The rows of the file, as text, the most likely to churn first, and notes on how it was read.
+
+    Rank, probability, decision and prediction id are their first columns.
 
     Every file that training takes is read, and as training reads it. Raises ChurnError naming the row and column that the
     service refuses, or the address where no service answers.
@@ -58,7 +60,7 @@ def ask(url: str, body: Any = None, key: str = "") -> Any:
     headers = {"Content-Type": "application/json", **({"X-API-Key": key} if key else {})}
     request = urllib.request.Request(url, None if body is None else json.dumps(body).encode(), headers)
     try:
-        with urllib.request.urlopen(request, timeout=60) as answer:
+        with web.opener(url, url, remedy="give the address that it leads to").open(request, timeout=60) as answer:
             return json.load(answer)
     except urllib.error.HTTPError as error:
         try:
@@ -85,6 +87,7 @@ class Refused(ChurnError):
     """The service's refusal: ``problems`` as it sent them."""
 
     def __init__(self, url: str, content: Mapping[str, Any]) -> None:
+        """``content`` is the JSON that the service at ``url`` sent."""
         self.problems: list[dict[str, Any]] = content.get("problems", [])
         lines = [f"  {p['field']}: {p['reason']}, got {p['value']!r}; allowed: {p['allowed']}" for p in self.problems]
         super().__init__("\n".join([f"{url}: {content.get('error', content)}", *lines]))

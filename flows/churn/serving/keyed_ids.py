@@ -1,5 +1,7 @@
-"""Customers' ids as the prediction log keeps them: keyed by HMAC-SHA256 (RFC 2104), so that whoever has the log, and not the key,
-can tell that two rows are one customer's and not whose."""
+"""Ids of customers as the prediction log keeps them: keyed by HMAC-SHA256 (RFC 2104).
+
+Whoever has the log but not the key can tell that two rows are about one customer, but not which.
+"""
 
 import hashlib
 import hmac

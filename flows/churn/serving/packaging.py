@@ -1,7 +1,6 @@
 """Packaging the champion as a Bento, and proving that the Bento answers as the model did."""
 
 import ast
-import filecmp
 import hashlib
 import json
 import os
@@ -15,6 +14,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from importlib.metadata import distribution
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -55,7 +55,7 @@ def package(champion: model_registry.Registered) -> str:
         proof = _store_model(champion, model_tag, Path(folder))
         context = _context(Path(folder, "context"), model_tag, proof)
         tag = f"{SERVICE}:{model_tag.split(':')[1]}-{_digest(context)}"
-        if bento_store.kept(bentoml.get, "bentos", tag, lambda found: _holds(Path(found.path, "src"), context)):
+        if bento_store.kept(bentoml.get, "bentos", tag, partial(_as_tagged, tag)):
             return tag
         built = bentoml.build(
             "bento.service:ChurnService",
@@ -64,10 +64,7 @@ def package(champion: model_registry.Registered) -> str:
             include=["bento/", "churn/"],
             labels={"model_version": champion.version, "data_version": champion.tags["data_version"]},
             models=[model_tag],
-            python={
-                "packages": locked(),
-                "lock_packages": False,
-            },
+            python={"packages": locked(), "lock_packages": False},
         )
     return str(built.tag)
 
@@ -104,12 +101,6 @@ def locked() -> list[str]:
     return sorted(pins)
 
 
-def _holds(folder: Path, files: Path) -> bool:
-    """Whether ``folder`` has all that is in ``files``, byte for byte."""
-    names = [str(path.relative_to(files)) for path in files.rglob("*") if path.is_file()]
-    return filecmp.cmpfiles(folder, files, names, shallow=False)[0] == names
-
-
 def _digest(folder: Path) -> str:
     """Eight hex digits that stand for the code below ``folder``, without what building and running it add."""
     found = hashlib.sha256()
@@ -117,6 +108,10 @@ def _digest(folder: Path) -> str:
         if "__pycache__" not in file.parts:
             found.update(str(file.relative_to(folder)).encode() + b"\0" + file.read_bytes())
     return found.hexdigest()[:8]
+
+
+def _as_tagged(tag: str, bento: Any) -> bool:
+    return tag.rpartition("-")[2] == _digest(Path(bento.path, "src"))
 
 
 def _store_model(champion: model_registry.Registered, tag: str, folder: Path) -> dict[str, Any]:
@@ -162,7 +157,7 @@ def require_whole(tag: str) -> str:
     with bento_store.explained():
         found = bentoml.get(tag)
     harmed = [str(one.tag) for one in found.info.models if not _unharmed(bentoml.models.get(one.tag))]
-    if tag.rpartition("-")[2] != _digest(Path(found.path, "src")):
+    if not _as_tagged(tag, found):
         harmed.append(tag)
     if harmed:
         raise ChurnError(f"{tag}: its checksum is not that of its build: {', '.join(harmed)}; it is not served")
@@ -193,8 +188,10 @@ def _context(folder: Path, model_tag: str, proof: Mapping[str, Any]) -> Path:
 
 
 def imported(importing: Iterable[Path]) -> set[Path]:
-    """The files of ``churn`` that come with the modules ``importing``: what is imported at their top and at the top of what that
-    imports, with each package's ``__init__``. What a function imports must come with one of them too.
+    """The files of ``churn`` that come with the modules ``importing``.
+
+    They are what is imported at the top of these and, in turn, of what they import, with the ``__init__`` of each package.
+    What a function imports must come with one of them too.
     """
     waiting: list[Path] = list(importing)
     found: set[Path] = set()
@@ -221,8 +218,12 @@ def served(tag: str, seconds: float = 60, **environ: str) -> Iterator[str]:
         try:
             yield url
         finally:
-            process.terminate()
-            process.wait(30)
+            _stop(process)
+
+
+def _stop(process: "subprocess.Popen[bytes]") -> None:
+    process.terminate()  # not killed: its workers would live on
+    process.wait(30)
 
 
 def _start(
@@ -243,8 +244,7 @@ def _start(
                 ready = _ready(url)
         finally:
             if not ready:
-                process.kill()
-                process.wait()
+                _stop(process)
         if ready:
             return process, url
         output.seek(0)
@@ -259,7 +259,7 @@ def _start(
 def _ready(url: str) -> bool:
     """Whether the service answers. Raises ChurnError with its reason if it says that it never will."""
     try:
-        with urllib.request.urlopen(f"{url}/readyz", timeout=2):
+        with urllib.request.urlopen(f"{url}/readyz", timeout=2):  # nosec B310 - loopback
             return True
     except urllib.error.HTTPError as error:
         raise ChurnError(f"the service is not ready: {json.load(error)['error']}") from error
@@ -270,7 +270,7 @@ def _ready(url: str) -> bool:
 def post(url: str, body: Any) -> Any:
     """The JSON answer to a JSON body."""
     request = urllib.request.Request(url, json.dumps(body).encode(), {"Content-Type": "application/json"})
-    with urllib.request.urlopen(request, timeout=30) as answer:
+    with urllib.request.urlopen(request, timeout=30) as answer:  # nosec B310 - loopback
         return json.load(answer)
 
 

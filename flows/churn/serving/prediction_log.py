@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from churn.errors import ChurnError
 from churn.settings.dataset import Dataset
 from churn.settings.environment import STATE, private
-from churn.storage import arrow_columns, checksums
+from churn.storage import checksums
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,12 +37,26 @@ HOLDOUT = "holdout.parquet"
 COLUMNS = ("prediction_id", "time", "model_version", "data_version", "probability", "decision")
 AT_ONCE = 8  # parts that are read at the same time
 _PART = re.compile(r"/day=(\d{4}-\d\d-\d\d)/part-[^/]+\.parquet$")
+_ADDRESS, _BUCKET = re.compile(r"[A-Za-z0-9+.-]*://|s3:"), re.compile(r"s3://[^/]+")
 _S3_SECONDS = {"connect_timeout": 3.0, "request_timeout": 15.0}  # a dead store must not hang writer or reader
 
 
 def root() -> str:
-    """Where the log is: CHURNFLOW_PREDICTIONS, else a folder of the local state."""
-    return os.environ.get("CHURNFLOW_PREDICTIONS") or str(STATE / "log")
+    """Where the log is: CHURNFLOW_PREDICTIONS (a folder or ``s3://bucket/prefix``), else the state's folder ``log``.
+
+    A relative folder lies below the state, whatever the working directory is: the service's is its Bento.
+
+    Raises:
+        ChurnError: It is an address of another kind, or has no bucket.
+    """
+    told = os.environ.get("CHURNFLOW_PREDICTIONS") or str(STATE / "log")
+    if not _ADDRESS.match(told):
+        return str(STATE / told)
+    if not _BUCKET.match(told):
+        raise ChurnError(
+            f"CHURNFLOW_PREDICTIONS={told}: the prediction log is a folder or s3://bucket/prefix; correct the variable"
+        )
+    return told
 
 
 def schema(dataset: Dataset, with_id: bool = False) -> "pyarrow.Schema":
@@ -64,8 +78,10 @@ def schema(dataset: Dataset, with_id: bool = False) -> "pyarrow.Schema":
 
 
 def holdout(scorer: "Scorer", table: "pd.DataFrame") -> "pyarrow.Table":
-    """The scorer's answers for a table with known outcomes, rows in order: probability (float64), decision and outcome
-    (bool), then the raw feature columns as in ``schema``. Raises ChurnError as ``schema`` does.
+    """The predictions of the scorer for a table with known outcomes, in the order of its rows.
+
+    The columns are probability (float64), decision and outcome (bool), of customers at snapshots the time, then the raw
+    features as in ``schema``. Raises ChurnError as ``schema`` does.
     """
     import pyarrow as pa
     from churn.data import features
@@ -78,6 +94,8 @@ def holdout(scorer: "Scorer", table: "pd.DataFrame") -> "pyarrow.Table":
         "decision": pa.array(scorer.decide(raw, probability)),
         "outcome": pa.array((table[dataset.target] == dataset.positive).to_numpy(dtype=bool)),
     }
+    if dataset.snapshots is not None and dataset.time is not None:
+        columns[dataset.time] = pa.array(table[dataset.time])
     for name, values in raw.items():
         missing = values == "" if values.dtype == object else values != values
         columns[name] = pa.array(values, wanted.field(name).type, mask=missing)
@@ -91,11 +109,15 @@ def _kinds() -> "tuple[pyarrow.DataType, ...]":
     return (pa.string(), pa.timestamp("us", tz="UTC"), pa.string(), pa.string(), pa.float64(), pa.bool_())
 
 
-def feedback_schema() -> "pyarrow.Schema":
-    """Columns of the outcomes that became known later; ``outcome`` is true if the customer churned."""
+def feedback_schema(with_reporter: bool = False) -> "pyarrow.Schema":
+    """Columns of the outcomes that became known later; ``outcome`` is true if the customer churned.
+
+    ``with_reporter`` adds the holder of the key that reported it, which the service writes.
+    """
     import pyarrow as pa
 
-    return pa.schema([("prediction_id", pa.string()), ("time", pa.timestamp("us", tz="UTC")), ("outcome", pa.bool_())])
+    fields = [("prediction_id", pa.string()), ("time", pa.timestamp("us", tz="UTC")), ("outcome", pa.bool_())]
+    return pa.schema([*fields, ("reporter", pa.string())] if with_reporter else fields)
 
 
 def read(
@@ -147,6 +169,29 @@ def answers(
     wanted = pa.schema(list(zip(COLUMNS, _kinds(), strict=True)))
     own = dataset.field("prediction_id").isin(list(ids))
     return rows_between(PREDICTIONS, wanted, start, end, at or root(), damaged, own)
+
+
+def customers(
+    dataset: Dataset,
+    ids: Sequence[str],
+    start: datetime,
+    end: datetime,
+    at: str | None = None,
+    damaged: set[str] | None = None,
+) -> "pd.DataFrame":
+    """``prediction_id`` and id, as it was logged, of the predictions for ``ids`` answered in ``start <= time < end``.
+
+    ``ids`` are as the log writes them (``keyed_ids``). ``damaged``: see ``read``.
+    """
+    import pyarrow as pa
+    from pyarrow import dataset as parts
+
+    name = str(dataset.id)
+    wanted = pa.schema(
+        [(column, kind) for column, kind in zip(COLUMNS[:2], _kinds()[:2], strict=True)] + [(name, pa.string())]
+    )
+    found = rows_between(PREDICTIONS, wanted, start, end, at or root(), damaged, parts.field(name).isin(list(ids)))
+    return found[["prediction_id", name]].astype("str")
 
 
 def versions(start: datetime, end: datetime, at: str | None = None, damaged: set[str] | None = None) -> dict[str, int]:
@@ -250,9 +295,7 @@ def encode(wanted: "pyarrow.Schema", rows: Sequence[tuple[Any, ...]]) -> bytes:
     """Parquet bytes of at least one row, each in the order of ``wanted``; ``time`` is in microseconds since 1970."""
     import pyarrow as pa
 
-    columns = [
-        arrow_columns.column(values, field.type) for values, field in zip(zip(*rows, strict=True), wanted, strict=True)
-    ]
+    columns = [pa.array(values, field.type) for values, field in zip(zip(*rows, strict=True), wanted, strict=True)]
     return content(pa.Table.from_arrays(columns, schema=wanted))
 
 

@@ -52,6 +52,7 @@ class Problem:
     row: Annotated[int | None, Field(description="index in a batch")] = None
 
     def as_json(self) -> dict[str, Any]:
+        """The problem as the service sends it."""
         return {**vars(self), "value": _shown(self.value)}
 
 
@@ -59,6 +60,7 @@ class Rejected(Exception):
     """A request that is answered with ``status`` (4xx), a sentence, and its problems."""
 
     def __init__(self, status: int, message: str, problems: list[Problem] | None = None) -> None:
+        """``status`` is the HTTP status; ``problems`` are one for each field."""
         super().__init__(message)
         self.status, self.message, self.problems = status, message, problems or []
 
@@ -91,8 +93,10 @@ _batch = msgspec.json.Decoder(_Batch)
 
 @dataclass
 class Reader:
-    """Reads request bodies for ``dataset``. ``with_id`` lets a customer carry the id column, for the log; ``examples`` are shown
-    in the documentation; a row has at most ``most_bytes``.
+    """Reads request bodies for ``dataset``.
+
+    ``with_id`` lets a customer carry the id column, for the log; ``examples`` are shown in the documentation; a row has at
+    most ``most_bytes``.
     """
 
     dataset: Dataset
@@ -103,6 +107,7 @@ class Reader:
     most_bytes: int = 65_536
 
     def __post_init__(self) -> None:
+        """Derive the fields from the data set."""
         given = request_fields.fields(self.dataset, self.settings, self.with_id)
         self._fields = set(given)
         # A TypedDict, not a BaseModel: any column name is a key of it, rows stay the plain dictionaries that scorer and log
@@ -151,8 +156,8 @@ class Reader:
         try:
             rows = _batch.decode(body).rows
         except msgspec.ValidationError as error:
-            raise Rejected(422, str(error), [Problem(ROWS, "type", None, allowed)]) from None
-        except (msgspec.DecodeError, RecursionError) as error:
+            raise Rejected(422, str(error)[:MOST_CHARACTERS], [Problem(ROWS, "type", None, allowed)]) from None
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise _no_json(str(error)) from None
         if not 1 <= len(rows) <= self.most_rows:
             raise Rejected(422, f"there are {len(rows)} rows", [Problem(ROWS, "rows", None, allowed)])

@@ -25,8 +25,10 @@ class InputSettings(Strict):
 
 
 def fields(dataset: Dataset, settings: InputSettings, with_id: bool) -> dict[str, Any]:
-    """The annotation of each field of a customer, by name; with ``with_id`` the id column's too. A field whose column has
-    missing cells may be null or left out, which reads as None."""
+    """The annotation of each field of a customer, by name; with ``with_id`` the id column's too.
+
+    A field whose column has missing cells may be null or left out, which reads as None.
+    """
     found = {
         name: _field(name, _checked(name, dataset, settings), column.description, column.missing)
         for name, column in dataset.raw.items()

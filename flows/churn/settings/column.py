@@ -3,7 +3,7 @@
 from typing import Literal
 
 from churn.settings.core import Strict
-from churn.settings.spelling import clashes, fold
+from churn.settings.spelling import Spellings, clashes, fold
 from pydantic import Field, model_validator
 
 Kind = Literal["integer", "number", "category", "text", "timestamp"]
@@ -124,3 +124,37 @@ _INSTEAD = {
     "id": 'a customer without an id cannot be told from others; remove it, or set role = "ignore"',
     "time": 'a row without a moment cannot be put before or after others; remove it, or set role = "ignore"',
 }
+
+
+class Cells(Strict):
+    """What the columns of one table have in common, and the columns: how cells are written, and what they are.
+
+    ``missing_values`` are texts that mean a missing cell, besides the empty one; ``decimal`` and ``thousands`` are the marks in
+    numbers written as text; with ``fold_case`` levels of categories without ``values`` are told apart by their letters, not by
+    case or blanks, and written small.
+    """
+
+    missing_values: tuple[str, ...] = ()
+    decimal: Literal[".", ","] = "."
+    thousands: Thousands = ""
+    fold_case: bool = False
+    columns: dict[str, Column] = {}
+
+    @model_validator(mode="after")
+    def _different_marks(self) -> "Cells":
+        for name, column in self.columns.items():
+            if (column.decimal or self.decimal) == (self.thousands if column.thousands is None else column.thousands):
+                raise ValueError(
+                    f"columns.{name}: 'decimal' and 'thousands' are the same mark; give the column its own"
+                )
+        return self
+
+    def spellings(self, name: str) -> Spellings:
+        """The levels of a category by their spellings."""
+        column = self.columns[name]
+        known = column.aliases | {level: level for level in (*column.aliases.values(), *column.values)}
+        return Spellings(known, self.fold_case and not column.values)
+
+    def missing_words(self, name: str) -> tuple[str, ...]:
+        """The texts that mean a missing cell in a column."""
+        return self.missing_values + self.columns[name].missing_values

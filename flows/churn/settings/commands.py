@@ -89,8 +89,16 @@ TARGETS: dict[str, tuple[str, *tuple[tuple[str, ...], ...]]] = {
     ),
     "find": ("scripts/privacy.py", ("DATASET", "--dataset", "{DATASET}"), ("", "find", "{ID}")),
     "erase": ("scripts/privacy.py", ("DATASET", "--dataset", "{DATASET}"), ("", "erase", "{ID}")),
+    "prune": (
+        "scripts/privacy.py",
+        ("", "prune"),
+        ("KEEP", "--keep", "{KEEP}"),
+        ("DAYS", "--days", "{DAYS}"),
+        ("CONFIRM", "--confirm"),
+    ),
     "predict": ("scripts/predict.py", ("", "{FILE}"), ("URL", "--url", "{URL}")),
     "drift-demo": ("scripts/drift_demo.py", ("RETRAIN", "--retrain")),
+    "approve": ("scripts/models.py", _OF_DATASET, ("", "approve", "{VERSION}")),
     "deploy": (
         "flows/deploy_flow.py",
         _DESCRIPTION,

@@ -13,6 +13,17 @@ class Strict(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
+    def __getstate__(self) -> dict[Any, Any]:
+        """The fields, in order: no set, and nothing that was derived of them. Branches of a flow must pickle them alike."""
+        state, fields = super().__getstate__(), type(self).model_fields
+        values = {name: state["__dict__"][name] for name in fields}
+        given = [name for name in fields if name in state["__pydantic_fields_set__"]]
+        return {**state, "__dict__": values, "__pydantic_fields_set__": given}
+
+    def __setstate__(self, state: dict[Any, Any]) -> None:
+        """What ``__getstate__`` gave, or a pickle of an older release."""
+        super().__setstate__({**state, "__pydantic_fields_set__": set(state["__pydantic_fields_set__"])})
+
 
 Model = TypeVar("Model", bound=Strict)
 

@@ -59,8 +59,10 @@ class File(_Files):
 
 
 class Bucket(_Files):
-    """An object, or all objects below a ``url`` with a trailing slash, in the store of its ``kind``: Amazon's (s3), Google's (gs,
-    extra gs) or Azure's (az, extra az). The environment gives endpoint and keys, as the store's own tools take them.
+    """An object, or all objects below a ``url`` with a trailing slash, in an object store.
+
+    The ``kind`` is Amazon's (s3), Google's (gs, extra gs) or Azure's (az, extra az). The environment gives endpoint and keys,
+    as for the store's own tools.
     """
 
     kind: Literal["s3", "gs", "az"]
@@ -68,6 +70,7 @@ class Bucket(_Files):
 
     @property
     def name(self) -> str:
+        """What messages and cards call this source."""
         return self.url
 
     @field_validator("url")
@@ -79,9 +82,10 @@ class Bucket(_Files):
 
 
 class Http(_Files):
-    """A file of at most ``max_megabytes`` at the ``url`` of a web server. ``bearer`` names the environment variable that holds
-    the token, if one is needed: it is sent to the origin of ``url`` alone. A redirect may lead to ``private_hosts``, but to no
-    other host with a private address.
+    """A file of at most ``max_megabytes`` at the ``url`` of a web server.
+
+    ``bearer`` names the environment variable that holds the token, if one is needed: it is sent to the origin of ``url``
+    alone. A redirect may lead to ``private_hosts``, but to no other host with a private address.
     """
 
     kind: Literal["http"]
@@ -92,12 +96,15 @@ class Http(_Files):
 
     @property
     def name(self) -> str:
+        """What messages and cards call this source."""
         return masked(self.url)  # a signed address is a secret
 
 
 class Sql(_Place):
-    """A database query. ``${NAME}`` in the SQLAlchemy ``url`` is read from the environment, as it is: no password in a file, and
-    none that needs %-escapes.
+    """A database query.
+
+    ``${NAME}`` in the SQLAlchemy ``url`` is read from the environment, as it is: no password in a file, and none that needs
+    %-escapes.
     """
 
     kind: Literal["sql"]
@@ -106,6 +113,7 @@ class Sql(_Place):
 
     @property
     def name(self) -> str:
+        """What messages and cards call this source."""
         return f"{masked(self.url)} ({' '.join(self.query.split())[:60]})"
 
     @field_validator("url")
@@ -129,12 +137,34 @@ def place(path: str) -> File | Bucket | Http:
     return File(kind="file", path=path)
 
 
+class Events(Strict):
+    """A description's tables of events, made into customers at its snapshots; not a kind of [[source]] in config/data.toml.
+
+    ``path`` replaces the tables' own sources (see ``events.staging``); ``as_of`` is the time until which rows are known, empty:
+    now; with ``now`` the one snapshot is that of the newest event.
+    """
+
+    kind: Literal["events"] = "events"
+    path: str = ""
+    as_of: str = ""
+    now: bool = False
+    made_up: bool = False
+
+    @property
+    def name(self) -> str:
+        """What messages call it."""
+        return f"events in {self.path}" if self.path else "the description's tables of events"
+
+
 Source = Annotated[Generate | File | Bucket | Http | Sql, Field(discriminator="kind")]
 
 
-def any_made_up(sources: Sequence[Source]) -> bool:
+Origin = Source | Events  # what a flow reads customers from
+
+
+def any_made_up(sources: Sequence[Origin]) -> bool:
     """Whether any source is synthetic."""
-    return any(source.kind == "generate" for source in sources)
+    return any(source.kind == "generate" or (source.kind == "events" and source.made_up) for source in sources)
 
 
 class Split(Strict):

@@ -11,8 +11,12 @@ from typing import Any, Literal
 
 from churn.errors import ChurnError
 from churn.settings import expressions
-from churn.settings.column import NEVER_MISSING, Column, Thousands
+from churn.settings.column import NEVER_MISSING, Cells, Column
 from churn.settings.core import Strict
+from churn.settings.events import history
+from churn.settings.events.aggregate import Aggregate
+from churn.settings.events.history import Label, Snapshots
+from churn.settings.events.table import Table
 from churn.settings.spelling import Spellings
 from churn.settings.train import Worth
 from pydantic import Field, model_validator
@@ -41,29 +45,61 @@ class Feature(Strict):
     description: str = ""
 
 
-class Dataset(Strict):
-    """config/datasets/NAME.toml. ``generate`` maps names to expressions, evaluated in order, for made-up rows;
-    ``gate`` maps metric names to the least a model must reach on the holdout (the most, for errors); ``slices`` names the
-    columns whose groups are judged on their own, ``value`` what a kept customer is worth; ``missing_values`` are texts
-    that mean a missing cell, besides the empty one; ``decimal`` and ``thousands`` are the marks in numbers written as text;
-    with ``fold_case`` levels of categories without ``values`` are told apart by their letters, not by case or blanks, and
-    written small. Models tell the ``most_levels - 1`` most frequent levels of a category apart and treat the others as one.
+class Dataset(Cells):
+    """config/datasets/NAME.toml.
+
+    ``generate`` maps names to expressions, evaluated in order, for made-up rows; ``gate`` maps metric names to the least a
+    model must reach on the holdout (the most, for errors); ``slices`` names the columns whose groups are judged on their own,
+    ``value`` what a kept customer is worth. Models tell the ``most_levels - 1`` most frequent levels of a category apart and
+    treat the others as one.
+
+    With ``tables`` of events, ``snapshots``, ``label`` and ``aggregates`` say how customers at a moment are made of
+    them by ``engine`` (see ``churn.settings.events``); their columns follow from these, and ``columns`` only changes
+    how one is described.
     """
 
     name: str = Field(pattern=f"^{NAME.pattern}$")
     description: str = ""
     registered_model: str = ""
-    missing_values: tuple[str, ...] = ()
-    decimal: Literal[".", ","] = "."
-    thousands: Thousands = ""
-    fold_case: bool = False
-    columns: dict[str, Column] = Field(min_length=2)
     features: dict[str, Feature] = {}
     most_levels: int = Field(default=50, ge=2)
     gate: dict[str, float] = {}
     slices: tuple[str, ...] = ()
     value: Worth | None = None
     generate: dict[str, str] = {}
+    tables: dict[str, Table] = {}
+    snapshots: Snapshots | None = None
+    label: Label | None = None
+    aggregates: dict[str, Aggregate] = {}
+    engine: Literal["duckdb", "postgresql", "spark"] = "duckdb"
+
+    @model_validator(mode="after")
+    def _columns_of_events(self) -> "Dataset":
+        if not self.tables:
+            if (
+                self.snapshots is not None
+                or self.aggregates
+                or (self.label is not None and self.label.kind != "column")
+            ):
+                raise ValueError("[snapshots], [aggregates] and a [label] of events need [tables]")
+            return self
+        history.check(self.tables, self.snapshots, self.label, self.aggregates)
+        assert self.label is not None
+        made = list(history.columns(self.tables, self.label, self.aggregates))
+        if len(dict(made)) < len(made):
+            twice = next(name for name, _ in made if [other for other, _ in made].count(name) > 1)
+            raise ValueError(f"two columns would be called '{twice}'; rename an aggregate")
+        if unknown := sorted(set(self.columns) - set(dict(made))):
+            raise ValueError(f"columns.{unknown[0]}: none of [aggregates] gives it; there are {', '.join(dict(made))}")
+        self.__dict__["columns"] = {**dict(made), **self.columns}
+        return self
+
+    @property
+    def embargo(self) -> int:
+        """Days from a moment until its outcome is known: training moments are so much earlier than tested ones."""
+        if self.snapshots is None or self.label is None:
+            return 0
+        return self.snapshots.gap + self.snapshots.horizon + self.label.grace
 
     @model_validator(mode="after")
     def _whole(self) -> "Dataset":
@@ -75,11 +111,6 @@ class Dataset(Strict):
             raise ValueError("no column has the role 'target'")
         if not any(column.role == "feature" for column in self.columns.values()):
             raise ValueError("no column has the role 'feature'")
-        for name, column in self.columns.items():
-            if (column.decimal or self.decimal) == (self.thousands if column.thousands is None else column.thousands):
-                raise ValueError(
-                    f"columns.{name}: 'decimal' and 'thousands' are the same mark; give the column its own"
-                )
         for name in self.slices:
             if name not in self.raw and name not in self.features:
                 raise ValueError(f"slices: '{name}' is not a feature")
@@ -131,6 +162,7 @@ class Dataset(Strict):
 
     @cached_property
     def target(self) -> str:
+        """The name of the target column."""
         return next(name for name, column in self.columns.items() if column.role == "target")
 
     @cached_property
@@ -147,15 +179,11 @@ class Dataset(Strict):
     def spellings(self, name: str) -> Spellings:
         """The levels of a category by their spellings; all values of the target are ``positive`` or ``negative``."""
         column = self.columns[name]
+        if column.role != "target":
+            return super().spellings(name)
         known = column.aliases | {level: level for level in (*column.aliases.values(), *column.values)}
-        if column.role == "target":
-            outcome = {value: self.positive if value in column.left else self.negative for value in column.values}
-            known = {text: outcome[level] for text, level in known.items()}
-        return Spellings(known, self.fold_case and not column.values)
-
-    def missing_words(self, name: str) -> tuple[str, ...]:
-        """The texts that mean a missing cell in a column."""
-        return self.missing_values + self.columns[name].missing_values
+        outcome = {value: self.positive if value in column.left else self.negative for value in column.values}
+        return Spellings({text: outcome[level] for text, level in known.items()}, self.fold_case and not column.values)
 
     @cached_property
     def raw(self) -> dict[str, Column]:
@@ -184,7 +212,8 @@ class Dataset(Strict):
 def read(values: Mapping[str, Any]) -> Dataset:
     """Rebuild a data set from ``Dataset.model_dump()`` (as kept in artifacts, snapshots and Bentos).
 
-    Earlier releases let the target, the id or the moment be missing; that is taken back, as what they wrote must stay readable.
+    Earlier releases let the target, the id or the moment be missing; that is taken back, as what they wrote must stay
+    readable.
     """
     from churn.settings.core import check
 

@@ -33,6 +33,14 @@ def closed(template: dict[str, Any]) -> dict[str, Any]:
     return {**template, "spec": {**spec, "templates": templates, "securityContext": _POD, **more}}
 
 
+def closed_sensor(sensor: dict[str, Any]) -> dict[str, Any]:
+    """The Sensor with a pod as ``closed`` makes them."""
+    spec = sensor["spec"]
+    template = spec.get("template") or {}
+    container = {**(template.get("container") or {}), "securityContext": _CONTAINER}
+    return {**sensor, "spec": {**spec, "template": {**template, "container": container, "securityContext": _POD}}}
+
+
 class Step(Strict):
     """Resources of a step: CPUs, memory (MB), time limit (minutes), and retries."""
 
@@ -63,6 +71,8 @@ class Rollout(Strict):
     An instance has ``ready_seconds`` to get ready. New ones are watched beside old ones for ``watch_seconds``, with the
     ``canary`` share of the requests and then those of ``steps``. Allowed are 99 of 100 answers within ``p99_ms``, ``slower``
     times the old median latency, ``error_share`` more failures, and a Jensen-Shannon ``distance`` between the answers.
+    ``shadow_rows`` of the last day's predictions are asked for again before the watch. With ``approval``, a person approves
+    each deployment within ``approval_hours``.
     """
 
     p99_ms: int = Field(default=250, ge=1)
@@ -73,11 +83,15 @@ class Rollout(Strict):
     error_share: float = Field(default=0.01, ge=0, le=1)
     slower: float = Field(default=3.0, ge=1)
     distance: float = Field(default=0.3, gt=0, le=1)
+    shadow_rows: int = Field(default=0, ge=0)
+    approval: bool = False
+    approval_hours: float = Field(default=48, gt=0)
 
 
 class Deploy(Strict):
-    """config/deploy.toml: ``default`` resources, those of each ``step`` that differs, ``start`` by flow, ``deploy`` for
-    DeployFlow.
+    """The settings of config/deploy.toml.
+
+    ``default`` resources, those of each ``step`` that differs, ``start`` by flow, and ``deploy`` for DeployFlow.
     """
 
     project: str = Field(default="churnflow", pattern=r"^[a-z][a-z0-9_]{0,44}$")

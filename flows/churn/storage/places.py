@@ -33,6 +33,7 @@ class Place:
         return cls(address if address.startswith("s3://") else str(Path(address.removeprefix("file://")).resolve()))
 
     def __str__(self) -> str:
+        """The address."""
         return self.address
 
     def at(self, name: str) -> str:

@@ -20,8 +20,9 @@ _KEYS = {"InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidToken", "Expired
 
 
 def client(attempts: int | None = None) -> Any:
-    """boto3's S3 client: 3 s to connect, 5 s to answer, ``attempts`` or as often as AWS_MAX_ATTEMPTS says. Endpoint and
-    keys as boto3 finds them.
+    """boto3's S3 client: 3 s to connect, 5 s to answer, ``attempts`` or as often as AWS_MAX_ATTEMPTS says.
+
+    Endpoint and keys as boto3 finds them.
     """
     import boto3
     from botocore.config import Config
@@ -39,8 +40,9 @@ def split(address: str) -> tuple[str, str]:
 
 
 def check() -> None:
-    """Ask each bucket that the environment names for one key. Raises ChurnError, within 10 s, that says which setting is
-    wrong and how: keys, bucket, permission or endpoint.
+    """Ask each bucket that the environment names for one key.
+
+    Raises ChurnError, within 10 s, that says which setting is wrong and how: keys, bucket, permission or endpoint.
     """
     buckets: dict[str, str] = {}
     for setting in _in_use():

@@ -46,6 +46,8 @@ LOG_QUEUE = Metric("prediction_log_queue_rows", "rows that wait to be written to
 LOG_DROPPED = Metric(
     "prediction_log_dropped_total", "rows lost: no room in the log's queue, or not encodable", ("kind",)
 )
+KEY_REQUESTS = Metric("service_key_requests_total", "requests let in, by holder of the API key", ("holder", "endpoint"))
+LOG_ALIVE = Metric("prediction_log_writer_alive", "1 while the log's thread lives, 0 once it does not", ("kind",))
 MODEL_INFO = Metric("service_model_info", "always 1; what is served", ("model_version", "data_version", "family"))
 WORKER_MEMORY = Metric("service_worker_memory_bytes", "resident memory of a worker process", ("worker",))
 WORKER_CPU = Metric("service_worker_cpu_seconds_total", "CPU seconds of a worker process", ("worker",))
@@ -109,6 +111,7 @@ ESTIMATED_ROC_AUC = Metric("estimated_roc_auc", "ROC-AUC of the newest window, e
 ESTIMATED_LIMIT = Metric("estimated_roc_auc_threshold", "estimate below which the model has become worse")
 REALIZED_ROC_AUC = Metric("realized_roc_auc", "ROC-AUC of the predictions whose outcome is known by now")
 REALIZED_LIMIT = Metric("realized_roc_auc_threshold", "realised ROC-AUC below which the model has become worse")
+CONFLICTS = Metric("outcome_conflicts", "predictions that were given different outcomes; the first counts")
 MONITORING = (
     SEVERITY,
     WINDOW_ROWS,
@@ -121,4 +124,5 @@ MONITORING = (
     ESTIMATED_LIMIT,
     REALIZED_ROC_AUC,
     REALIZED_LIMIT,
+    CONFLICTS,
 )

@@ -68,7 +68,7 @@ def quality_samples(report: "Report") -> list[Sample]:
     ]
 
 
-def arrived() -> list[Sample]:
+def arrival_samples() -> list[Sample]:
     """The sample of ProbeFlow when its own event has started it."""
     return [prometheus_metrics.EVENT_ARRIVED.of(time.time())]
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from churn.data import customer_keys, features
+from churn.data.events import baselines
 from churn.data.snapshots import Snapshot
 from churn.settings.dataset import Dataset
 from churn.settings.train import Slices, Worth
@@ -40,6 +41,33 @@ class Slice:
 
 
 @dataclass(frozen=True)
+class Baseline:
+    """A baseline's ROC-AUC on the holdout with its 95 % interval, and by how much the model's is higher, with its own."""
+
+    name: str
+    auc: float
+    interval: tuple[float, float]
+    gain: float
+    gain_interval: tuple[float, float]
+
+    @property
+    def beaten(self) -> bool:
+        """Whether the model is surely better."""
+        return self.gain_interval[0] > 0
+
+
+@dataclass(frozen=True)
+class Moment:
+    """One snapshot of the holdout, ``age`` days after the newest one trained on; ``auc`` is NaN without both outcomes."""
+
+    moment: str
+    age: int
+    rows: int
+    churned: int
+    auc: float
+
+
+@dataclass(frozen=True)
 class Evaluation:
     """The evaluation of a model on a holdout of n customers.
 
@@ -58,6 +86,8 @@ class Evaluation:
     slices: tuple[Slice, ...] = ()
     reasons: list[tuple[str, float]] = field(default_factory=list)
     curve: "Curve | None" = None
+    baselines: tuple[Baseline, ...] = ()
+    moments: tuple[Moment, ...] = ()
 
 
 def read_holdout(
@@ -96,7 +126,41 @@ def read_holdout(
         slices(dataset, holdout, outcome, probability, decision, measured, rule, seed, customer),
         reasons(whole, data, seed),
         expected_profit.curve(gain, profit) if gain is not None and profit is not None else None,
+        compare_baselines(data, outcome, probability, seed, customer),
+        over_time(data, outcome, probability),
     )
+
+
+def compare_baselines(
+    data: Snapshot, outcome: np.ndarray, probability: np.ndarray, seed: int, customer: np.ndarray
+) -> tuple[Baseline, ...]:
+    """The baselines of data made of events on the rows that ``probability`` is of; none for other data."""
+    theirs = baselines.scores(data.dataset, data.train, data.holdout)
+
+    def measure(rows: np.ndarray) -> dict[str, float]:
+        ours = metrics.auc(outcome[rows], probability[rows])
+        found = {name: metrics.auc(outcome[rows], score[rows]) for name, score in theirs.items()}
+        return found | {f"gain over {name}": ours - auc for name, auc in found.items()}
+
+    if not theirs:
+        return ()
+    whole, sure = measure(np.arange(len(outcome))), metrics.bootstrap(outcome, measure, RESAMPLES, seed, customer)
+    gains = {name: f"gain over {name}" for name in theirs}
+    return tuple(Baseline(name, whole[name], sure[name], whole[gain], sure[gain]) for name, gain in gains.items())
+
+
+def over_time(data: Snapshot, outcome: np.ndarray, probability: np.ndarray) -> tuple[Moment, ...]:
+    """Each snapshot of the holdout; none where customers are not looked at at moments."""
+    if data.dataset.snapshots is None or data.dataset.time is None:
+        return ()
+    times, newest = data.holdout[data.dataset.time], data.train[data.dataset.time].max()
+    found = []
+    for moment in sorted(times.unique()):
+        rows = (times == moment).to_numpy()
+        churned = int(outcome[rows].sum())
+        auc = metrics.auc(outcome[rows], probability[rows]) if 0 < churned < rows.sum() else float("nan")
+        found.append(Moment(moment.isoformat(), (moment - newest).days, int(rows.sum()), churned, auc))
+    return tuple(found)
 
 
 def slices(

@@ -28,7 +28,8 @@ def folds(search: Search, dataset: Dataset, train: "pd.DataFrame") -> list[Place
     """Split ``train`` into ``search.folds`` folds, stratified by whether a customer ever churned.
 
     No customer (see ``customer_keys``) is on both sides of a fold. With a time column, every fold is tested on later rows than
-    it is fitted on; no fold then tests on the earliest rows.
+    it is fitted on; no fold then tests on the earliest rows. Of snapshots the embargo lies between; where the training's are
+    too near to one another, only the customers differ.
 
     Raises:
         ChurnError: A fold would have rows of one outcome only.
@@ -42,7 +43,9 @@ def folds(search: Search, dataset: Dataset, train: "pd.DataFrame") -> list[Place
         times = timestamps.fillna(timestamps.min()).to_numpy(
             "datetime64[us]"
         )  # a missing time counts as early, as in ``split``
-        masks = _blocks(times, customer, outcome, search.folds) or _crossed(times, number, outcome, search.folds)
+        if dataset.snapshots is None:
+            masks = _blocks(times, customer, outcome, search.folds)
+        masks = masks or _crossed(times, number, outcome, search.folds, dataset.embargo)
     masks = masks or [(number != k, number == k) for k in range(search.folds)]
     for fit, test in masks:
         for rows in (fit, test):
@@ -89,14 +92,18 @@ def _blocks(times: np.ndarray, customer: np.ndarray, outcome: np.ndarray, folds:
     return masks if kept >= (1 - split.STAYING) * earlier else None
 
 
-def _crossed(times: np.ndarray, number: np.ndarray, outcome: np.ndarray, folds: int) -> Masks | None:
-    """Folds by customer and time: each is tested on its customers' later rows and fitted on the earlier rows of the others.
+def _crossed(times: np.ndarray, number: np.ndarray, outcome: np.ndarray, folds: int, embargo: int = 0) -> Masks | None:
+    """Folds by customer and time: each is tested on its customers' later rows and fitted on the earlier rows of the others,
+    as far as they are earlier by the ``embargo`` (days).
 
-    None if all rows have the same time.
+    None if all rows have the same time, or times that are nearer to one another than the embargo.
     """
-    start = max(_quantiles(times, outcome, np.array([0.5]))[0], np.unique(times)[:2][-1])
-    late = times >= start
-    return None if late.all() else [(~late & (number != k), late & (number == k)) for k in range(folds)]
+    gap = np.timedelta64(embargo, "D")
+    start = max(_quantiles(times, outcome, np.array([0.5]))[0], np.unique(times)[:2][-1], times.min() + gap)
+    early, late = (times + gap <= start if embargo else times < start), times >= start
+    if late.all() or not late.any():
+        return None
+    return [(early & (number != k), late & (number == k)) for k in range(folds)]
 
 
 def _quantiles(times: np.ndarray, outcome: np.ndarray, shares: np.ndarray) -> np.ndarray:

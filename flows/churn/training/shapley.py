@@ -34,6 +34,7 @@ class Explainer:
     def __init__(
         self, dataset: Dataset, probability: Probability, rows: Sequence[Mapping[str, Any]], seed: int = 0
     ) -> None:
+        """``probability`` maps raw columns to probabilities; ``rows`` are the background."""
         self._probability = probability
         self.names = tuple(dataset.raw)
         self._others = features.from_rows(dataset, rows)

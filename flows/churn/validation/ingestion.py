@@ -4,14 +4,14 @@ from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from churn.data import features, snapshots, sources, split, tables
 from churn.data.sources import Rows
 from churn.data.split import HOLDOUT, TRAIN
 from churn.errors import ChurnError
 from churn.settings import commands
-from churn.settings.data import Quality, Source, Split, Versioning
+from churn.settings.data import Origin, Quality, Split, Versioning
 from churn.settings.dataset import Dataset
 from churn.settings.environment import ROOT, STATE, private
 from churn.validation import profile, validation
@@ -50,7 +50,7 @@ class Ingested:
 
 
 def ingest(
-    origins: Sequence[Source], parts: Sequence[Rows], dataset: Dataset, limits: Quality, previous: Profile | None
+    origins: Sequence[Origin], parts: Sequence[Rows], dataset: Dataset, limits: Quality, previous: Profile | None
 ) -> Ingested:
     """Combine, type and check all sources, also against the profile of the previous data version.
 
@@ -114,11 +114,17 @@ def _split(table: bytes, dataset: Dataset, settings: Split) -> "np.ndarray":
 
 
 def save(
-    table: bytes, derived: bytes, sides: "np.ndarray", dataset: Dataset, made_up: bool, settings: Versioning
+    table: bytes,
+    derived: bytes,
+    sides: "np.ndarray",
+    dataset: Dataset,
+    made_up: bool,
+    settings: Versioning,
+    lineage: dict[str, Any] | None = None,
 ) -> snapshots.Saved:
     """Save the table and its derived features, split in two, as a data version.
 
-    Writes the .dvc pointer too if ``settings`` say where.
+    ``lineage`` says of which events it was made. Writes the .dvc pointer too if ``settings`` say where.
 
     Raises:
         ChurnError: The pointer cannot be written.
@@ -127,7 +133,7 @@ def save(
     boundary = None
     if dataset.time is not None:
         boundary = split.boundary(tables.from_bytes(table, [dataset.time])[dataset.time], sides)
-    saved = snapshots.save(train, holdout, dataset, made_up, boundary)
+    saved = snapshots.save(train, holdout, dataset, made_up, boundary, lineage)
     if settings.pointer:
         try:
             snapshots.write_pointer(saved, Path(ROOT, settings.pointer))

@@ -1,6 +1,8 @@
-"""A customer is found and forgotten in all that a session leaves behind, whenever the erasing is killed."""
+"""A customer is found and forgotten in all that a session leaves behind, whenever the erasing is killed; what is old goes."""
 
+import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -12,13 +14,16 @@ from types import SimpleNamespace
 
 import pandas as pd
 import pytest
+import runs
 import unpacked
-from churn.data import snapshots
-from churn.privacy import erasure
-from churn.registry import model_registry, versions
-from churn.serving import keyed_ids, prediction_log, reference
+from churn.data import snapshots, tables
+from churn.privacy import data_versions, erasure, lineage, retention, trials
+from churn.registry import mlflow_store, model_registry, tracking, versions
+from churn.serving import keyed_ids, prediction_log, reference, release
+from churn.settings import core
 from churn.settings.dataset import Dataset
 from churn.settings.environment import STATE
+from churn.settings.retention import Retention
 from conftest import ROOT, flow
 
 SECRET = "0123456789abcdef0123456789abcdef"  # pragma: allowlist secret
@@ -173,3 +178,89 @@ def test_twenty_kills_each_leave_what_the_next_erase_finishes(
         _killed(customer, at)
         _erase(customer)
         _whole(known, customer)
+
+
+def _old(path: Path, days: float) -> None:
+    then = time.time() - days * 86_400
+    for file in [path, *path.rglob("*")]:
+        os.utime(file, (then, then))
+
+
+@pytest.fixture
+def aged(known: SimpleNamespace, put_back: Callable[[], None]) -> str:
+    """The session grown old: a data version, trials and a log day that nobody needs beside those of the champion; the first."""
+    saved = snapshots.save(
+        *(tables.to_bytes(side.head(50)) for side in (known.data.train, known.data.holdout)), known.data.dataset, True
+    )
+    run = tracking.open_run("churn", "TrainFlow/old", {})
+    mlflow = mlflow_store.client()
+    for number in range(3):
+        trial = mlflow.create_run(
+            mlflow.get_run(run).info.experiment_id,
+            start_time=number + 1,
+            run_name=f"trial-{number}",
+            tags={tracking.TRAINING: "TrainFlow/old", trials.PARENT: run},
+        )
+        mlflow.set_terminated(trial.info.run_id, end_time=number + 2)
+    day = STATE / "log" / prediction_log.PREDICTIONS / "day=2020-01-01"
+    day.mkdir()
+    (day / "part-1.parquet").write_bytes(b"old")
+    _old(STATE, days=200)
+    _old(Path(snapshots.remote(), data_versions.path(saved.version)), days=300)
+    return saved.version
+
+
+def _outdated(**given: int) -> list[retention.Item]:
+    rules = core.load(Retention, ROOT / "config" / "retention.toml").changed(given.get("keep"), given.get("days"))
+    return retention.outdated(retention.items(lineage.known()), rules)
+
+
+def test_pruning_names_first_and_then_removes_what_no_champion_needs(
+    known: SimpleNamespace, aged: str, telco: Dataset
+) -> None:
+    before = _content(STATE)
+    said = _run("scripts/privacy.py", "prune").stdout
+    assert {name for name, content in _content(STATE).items() if before.get(name) != content} <= {"mlflow.lock"}
+    for line in (
+        f"  data_versions: {aged} (",
+        "  trials: TrainFlow/old: 3 trials",
+        "  log: predictions/day=2020-01-01 (",
+    ):
+        assert line in said
+    assert "Nothing is removed yet" in said
+    assert f"{known.data.version} (" not in said
+    retention.remove(_outdated())
+    assert _outdated() == []
+    assert aged not in data_versions.listings(data_versions.place())
+    assert not (STATE / "log" / prediction_log.PREDICTIONS / "day=2020-01-01").exists()
+    assert snapshots.load(known.data.version).version == known.data.version
+    champion = release.champion(telco)
+    assert len(reference.load(champion).table) == len(known.data.holdout)
+    assert len(release.record(champion)["families"]) > 0
+    made = [runs.one(*str(known.model.tags["metaflow_run"]).split("/")), runs.newest(known.data.version)]
+    assert [run is not None and run.successful for run in made] == [True, True]
+
+
+def test_keep_and_days_replace_the_files_numbers(known: SimpleNamespace, aged: str) -> None:
+    assert _outdated(keep=5, days=30_000) == []
+    assert {item.name for item in _outdated(keep=1, days=30_000)} == {aged, "TrainFlow/old: 3 trials"}
+
+
+def _place(name: str) -> str:
+    """As the document writes it: a file, a folder, or a kind of the log."""
+    *folders, _ = name.split("/")
+    return "/".join(folders[: 2 if name.startswith("log/") else 1]) + "/" if folders else name
+
+
+def test_the_document_lists_every_place_that_a_session_leaves(
+    known: SimpleNamespace, put_back: Callable[[], None]
+) -> None:
+    rows = re.findall(r"^\| (`.*?) \|", (ROOT / "docs" / "privacy.md").read_text(), re.MULTILINE)
+    listed = {name for row in rows for name in re.findall(r"`([^`]+)`", row)}
+    left = {_place(name) for name in known.state}
+    assert {name for name in left if name not in listed and not name.endswith(".lock")} == set()
+    named = {name.split("/")[0] for name in unpacked.naming(STATE, known.ids[TRAINED])}
+    said = {name.split("/")[0] for row in rows if "nothing about" not in row for name in re.findall(r"`([^`]+)`", row)}
+    assert named <= said
+    open_to_others = [name for name in known.state if (STATE / name).stat().st_mode & 0o077]
+    assert [name for name in open_to_others if name.split("/")[0] in named] == []

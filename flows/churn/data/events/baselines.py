@@ -1,0 +1,62 @@
+"""What a model must beat: recency alone, and BG/NBD (Fader, Hardie & Lee 2005) where nobody says that they leave."""
+
+import logging
+import warnings
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from churn.settings.dataset import Dataset
+from churn.settings.events.history import BASELINE
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+RECENCY, BG_NBD = "recency", "BG/NBD"
+WEEK = 7.0
+MOST = 20_000  # customers that the four parameters are estimated from
+PENALTIES = (0.0, 0.001, 0.01, 0.1)  # the least with which the likelihood has a maximum
+
+
+def scores(dataset: Dataset, train: "pd.DataFrame", rows: "pd.DataFrame") -> dict[str, np.ndarray]:
+    """Each baseline's score of ``rows``, float64 of shape (n,), higher where churn is likelier; fitted on ``train``.
+
+    Empty without events. BG/NBD is left out where its likelihood has no maximum, or there are no customers to fit it on.
+    """
+    if dataset.label is None or not dataset.tables:
+        return {}
+    since = rows[BASELINE[0]].to_numpy(np.float64)
+    found = {RECENCY: np.nan_to_num(since, nan=np.nanmax(since, initial=0.0) + 1)}
+    if dataset.label.kind == "inactive" and dataset.snapshots is not None and dataset.time is not None:
+        latest = train[train[dataset.time] == train[dataset.time].max()]
+        model = fit(*histories(latest.sample(min(MOST, len(latest)), random_state=0)))
+        if model is not None:
+            horizon = dataset.snapshots.horizon / WEEK
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", RuntimeWarning)
+                expected = model.conditional_expected_number_of_purchases_up_to_time(horizon, *histories(rows))
+            found[BG_NBD] = -np.nan_to_num(np.asarray(expected, dtype=np.float64))
+    return found
+
+
+def histories(rows: "pd.DataFrame") -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Repeat purchases (days with one, but for the first), the week of the last one and of the snapshot, counted from the first;
+    each float64 of shape (n,). Without any purchase all are 0.
+    """
+    last, first, days = (np.nan_to_num(rows[name].to_numpy(np.float64)) for name in BASELINE)
+    return np.maximum(days - 1, 0.0), np.where(days > 1, first - last, 0.0) / WEEK, first / WEEK
+
+
+def fit(frequency: np.ndarray, recency: np.ndarray, age: np.ndarray) -> Any:
+    """Lifetimes' BG/NBD of ``histories``; None if it cannot be fitted."""
+    from lifetimes import BetaGeoFitter
+    from lifetimes.utils import ConvergenceError
+
+    logging.getLogger("lifetimes").setLevel(logging.ERROR)
+    for penalty in PENALTIES:
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                return BetaGeoFitter(penalizer_coef=penalty).fit(frequency, recency, age)
+        except (ConvergenceError, ValueError):
+            continue  # a larger penalty keeps the parameters finite
+    return None

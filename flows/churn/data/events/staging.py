@@ -1,0 +1,227 @@
+"""The tables of a description in front of DuckDB: Parquet files of the right types where they lie, everything else read
+and typed like every other file first. What was read is named by its hash, its rows and its newest event.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from churn.data import casting, sources, tables
+from churn.data.events.predicates import quoted
+from churn.errors import ChurnError
+from churn.files import reader
+from churn.settings import commands
+from churn.settings.column import Column
+from churn.settings.data import File, Generate, Source
+from churn.settings.dataset import Dataset
+from churn.settings.events.table import Table
+
+if TYPE_CHECKING:
+    import duckdb
+
+MOMENTS = ("DATE", "TIMESTAMP", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS", "TIMESTAMP WITH TIME ZONE")
+WHOLE = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER")
+NUMBERS = (*WHOLE, "FLOAT", "DOUBLE")
+BLOCK = 1 << 24
+EXAMPLES = 3
+
+
+@dataclass(frozen=True)
+class Staged:
+    """One table: its Parquet ``files`` with the types of their columns, a hash of what was read, and notes on the
+    reading.
+    """
+
+    files: tuple[str, ...]
+    types: dict[str, str]
+    hash: str
+    notes: tuple[str, ...] = ()
+
+
+def given(dataset: Dataset, path: str) -> dict[str, Source]:
+    """The sources that ``path`` gives instead of the description's: a file for its one table, or a folder of files
+    named for tables.
+
+    Raises:
+        ChurnError: there is nothing at the path, or no file for a table.
+    """
+    if not path:
+        return {}
+    place = Path(path).expanduser()
+    found = reader.data_files(place)
+    if place.is_file() and len(dataset.tables) == 1:
+        return {next(iter(dataset.tables)): File(kind="file", path=str(place.resolve()))}
+    by_name = {file.name.split(".")[0]: file for file in found}
+    if place.is_dir() and (place / next(iter(dataset.tables))).is_dir():
+        by_name = {name: place / name for name in dataset.tables}
+    if missing := [name for name in dataset.tables if name not in by_name]:
+        raise ChurnError(
+            f"{path}: holds no file for table '{missing[0]}' of data set '{dataset.name}'; give a folder with a file for "
+            f"each of: {', '.join(dataset.tables)}"
+        )
+    return {name: File(kind="file", path=str(by_name[name].resolve())) for name in dataset.tables}
+
+
+def stage(
+    dataset: Dataset, name: str, instead: Source | None, folder: Path, connection: "duckdb.DuckDBPyConnection"
+) -> Staged:
+    """Table ``name`` as Parquet, from its sources or one ``instead`` of them; what is not used where it lies goes into
+    ``folder``.
+
+    Raises:
+        ChurnError: a source cannot be read or grows meanwhile, or cells are not of their column's type.
+    """
+    table, parts = dataset.tables[name], []
+    for number, source in enumerate((instead,) if instead is not None else table.source):
+        parts.append(_part(dataset, name, table, source, folder / f"{name}-{number}.parquet", connection))
+    if len({tuple(part.types.items()) for part in parts}) > 1:  # one of text, one of numbers, say: all are typed alike
+        parts = [
+            _typed(dataset, name, table, source, folder / f"{name}-{number}.parquet", connection)
+            for number, source in enumerate(table.source)
+        ]
+    digest = hashlib.sha256("".join(part.hash for part in parts).encode()).hexdigest()
+    return Staged(sum((p.files for p in parts), ()), parts[0].types, digest, sum((p.notes for p in parts), ()))
+
+
+def _part(dataset: Dataset, name: str, table: Table, source: Source, target: Path, connection: Any) -> Staged:
+    if not isinstance(source, File):
+        return _typed(dataset, name, table, source, target, connection)
+    files = reader.data_files(Path(source.path).expanduser())
+    before = _states(files)
+    if all(file.name.endswith(".parquet") for file in files):
+        types = _types(connection, list(map(str, files)))
+        found = Staged(tuple(map(str, files)), types, _hash(files)) if _as_it_is(table, types) else None
+    else:
+        found = None
+    found = found or _typed(dataset, name, table, source, target, connection)
+    if _states(files) != before:
+        raise ChurnError(f"{source.path}: changed while it was read; run this again when whatever writes it is done")
+    return found
+
+
+def _states(files: Sequence[Path]) -> list[tuple[int, int]]:
+    return [(file.stat().st_size, file.stat().st_mtime_ns) for file in files]
+
+
+def unchanged(staged: Sequence[Staged]) -> dict[str, tuple[int, int]]:
+    """The size and time of each file that is read where it lies: the same before and after, or what was made of them is
+    void.
+    """
+    return {file: _states([Path(file)])[0] for one in staged for file in one.files}
+
+
+def _hash(files: Sequence[Path]) -> str:
+    found = hashlib.sha256()
+    for file in files:
+        with file.open("rb") as content:
+            while block := content.read(BLOCK):
+                found.update(block)
+    return found.hexdigest()
+
+
+def _types(connection: Any, files: list[str]) -> dict[str, str]:
+    import duckdb
+
+    try:
+        described = connection.execute("DESCRIBE SELECT * FROM read_parquet(?)", [files]).fetchall()
+    except duckdb.Error as error:
+        raise ChurnError(
+            f"{files[0]}: not a readable Parquet file, perhaps damaged ({_first(error)}); copy it again"
+        ) from None
+    return {name: kind for name, kind, *_ in described}
+
+
+def _first(error: Exception) -> str:
+    return str(error).splitlines()[0]
+
+
+def _as_it_is(table: Table, types: dict[str, str]) -> bool:
+    """Whether Parquet columns of these types need no reading of ours: everything is there, typed, and spelled as it is
+    meant.
+    """
+    if types.get(table.id) not in (*WHOLE, "VARCHAR") or any(types.get(name) not in MOMENTS for name in table.moments):
+        return False
+    return all(_plain(column, types.get(name, ""), table) for name, column in table.columns.items())
+
+
+def _plain(column: Column, kind: str, table: Table) -> bool:
+    if column.numeric:
+        return kind in NUMBERS and (column.type == "number" or kind in WHOLE)
+    respelled = column.aliases or column.values or table.fold_case or table.missing_values or column.missing_values
+    return kind == "VARCHAR" and not respelled
+
+
+def _typed(dataset: Dataset, name: str, table: Table, source: Source, target: Path, connection: Any) -> Staged:
+    """The source read as every file is, its described columns typed, and written to ``target``."""
+    data, notes = _read(name, source, table)
+    frame = tables.from_bytes(data)
+    place = f"{commands.description(dataset.name)} [tables.{name}]"
+    if missing := [column for column in table.cells.columns if column not in frame]:
+        raise ChurnError(
+            f"{source.name}: column {missing[0]!r} is missing; the file has: {', '.join(map(str, frame.columns))}. "
+            f"Name another in {place}"
+        )
+    typed, unreadable = casting.cast(frame, table.cells)
+    for column, bad in unreadable.items():
+        kind = table.cells.columns[column].type
+        shown = ", ".join(repr(str(cell)) for cell in frame[column][bad].head(EXAMPLES))
+        way = (
+            f'give format, such as "%d.%m.%Y", in {place}'
+            if kind == "timestamp"
+            else f"say how it is written in {place}.columns"
+        )
+        raise ChurnError(
+            f"{source.name}: column {column!r}: {bad.sum():,} of {len(frame):,} cells are no {kind} ({shown}); "
+            f"correct them, or {way}"
+        )
+    try:
+        target.write_bytes(tables.to_bytes(typed))
+    except OSError as error:
+        raise ChurnError(
+            f"{target.parent}: cannot be written: {error.strerror}; free space there, or name another disk by TMPDIR"
+        ) from None
+    return Staged((str(target),), _types(connection, [str(target)]), hashlib.sha256(data).hexdigest(), notes)
+
+
+def _read(name: str, source: Source, table: Table) -> sources.Rows:
+    if not isinstance(source, Generate):
+        return sources.read(source, table.cells)
+    from churn.data.events import synthetic
+
+    return tables.to_bytes(synthetic.table(name, source.rows, source.seed)), ()
+
+
+def select(table: Table, staged: Staged, whole_ids: bool, as_of: datetime) -> str:
+    """The query for a table's rows that had happened and were known at ``as_of``."""
+    limit = f"TIMESTAMP '{as_of.isoformat(sep=' ')}'"
+    known = [f"{quoted(moment)} <= {limit}" for moment in (table.moment, table.known) if moment]
+    return f"SELECT * FROM ({rows(table, staged, whole_ids)}) AS rows WHERE {' AND '.join(known)}"
+
+
+def rows(table: Table, staged: Staged, whole_ids: bool) -> str:
+    """The query for all of a table's rows, in the types that the statement expects."""
+    columns = [
+        f"{quoted(table.id)}" if whole_ids else f"TRIM(CAST({quoted(table.id)} AS VARCHAR)) AS {quoted(table.id)}"
+    ]
+    columns += [f"{_moment(staged.types[name], name)} AS {quoted(name)}" for name in table.moments]
+    for name, column in table.columns.items():
+        cell = f"CAST({quoted(name)} AS DOUBLE)" if column.numeric else f"NULLIF(TRIM({quoted(name)}), '')"
+        columns.append(f"{cell} AS {quoted(name)}")
+    files = ", ".join("'" + file.replace("'", "''") + "'" for file in staged.files)
+    return f"SELECT {'DISTINCT ' * table.deduplicate}{', '.join(columns)} FROM read_parquet([{files}])"
+
+
+def _moment(kind: str, name: str) -> str:
+    return (
+        f"TIMEZONE('UTC', {quoted(name)})"
+        if kind == "TIMESTAMP WITH TIME ZONE"
+        else f"CAST({quoted(name)} AS TIMESTAMP)"
+    )
+
+
+def whole_ids(dataset: Dataset, staged: dict[str, Staged]) -> bool:
+    """Whether all tables have whole numbers for ids, which group faster than their text."""
+    return all(staged[name].types[table.id] in WHOLE for name, table in dataset.tables.items())

@@ -1,0 +1,139 @@
+"""Recognises tables of events: which column names the customer, which says when, and what the others hold."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from churn.data import casting, formats
+from churn.errors import ChurnError
+from churn.schema_inference.column_guess import Guess
+from churn.settings.dataset import plain
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+WHO = re.compile(r"customer|client|user|member|subscriber|account|buyer|kunde|household", re.I)
+KNOWN = re.compile(r"known|load|ingest|insert|record|import|updated|received", re.I)
+END = re.compile(r"^end|_end|ends|ended|until|expir|cancel|valid_?to|closed|terminat", re.I)
+COMPACT = re.compile(r"(19|20)\d\d(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])")  # 19970131
+REPEATS = 1.2  # rows for each customer from which on a table is one of events
+
+
+@dataclass
+class EventTable:
+    """One file: its id, its moments (empty: none), the keys of its other columns, and its rows by ``who`` and ``at`` (UTC)."""
+
+    name: str
+    source: str
+    id: str
+    time: str
+    known: str = ""
+    end: str = ""
+    format: str | None = None
+    decimal: str = "."
+    missing_values: tuple[str, ...] = ()
+    columns: dict[str, dict[str, Any]] = field(default_factory=dict)
+    who: "pd.Series | None" = None
+    at: "pd.Series | None" = None
+
+    @property
+    def repeated(self) -> bool:
+        """Whether customers come more than once, as in a table of events."""
+        return self.who is not None and len(self.who) >= REPEATS * self.who.nunique()
+
+
+def recognise(
+    frames: "Mapping[str, pd.DataFrame]", guessed: Mapping[str, tuple[dict[str, Guess], str, list[str]]]
+) -> list[EventTable]:
+    """The tables in ``frames`` (by file, as ``sources.read`` gives them) with what was ``guessed`` of their columns.
+
+    Raises:
+        ChurnError: a file has no column that names customers.
+    """
+    shared = set.intersection(*(set(map(str, frame.columns)) for frame in frames.values()))
+    found = []
+    for source, frame in frames.items():
+        guesses, decimal, missing = guessed[source]
+        moments = {
+            name: form for name, guess in guesses.items() if (form := _moment_format(frame[name], guess)) is not None
+        }
+        others = [name for name in guesses if name not in moments]
+        who = _customer(frame, others, shared if len(frames) > 1 else set(others))
+        if who is None:
+            raise ChurnError(
+                f"{source}: no column names the customers of its rows; the file has: {', '.join(guesses)}. Give every file the "
+                "same one, such as customer_id"
+            )
+        table = EventTable(
+            plain(Path(source).name.split(".")[0]), source, who, "", decimal=decimal, missing_values=tuple(missing)
+        )
+        _set_moments(table, frame, moments)
+        table.who = casting.as_text(frame[who])
+        for name, guess in guesses.items():
+            if (
+                name not in (who, table.time, table.known, table.end)
+                and name not in moments
+                and (keys := _keys(guess, frame[name]))
+            ):
+                table.columns[name] = keys
+        found.append(table)
+    return found
+
+
+def _moment_format(values: "pd.Series", guess: Guess) -> str | None:
+    """How the moments of a column are written ("": ISO 8601, or they are moments already); None if it holds none."""
+    if values.dtype.kind == "M":
+        return ""
+    if guess.keys.get("type") == "timestamp" or "format" in guess.keys:
+        return str(guess.keys.get("format") or "")
+    texts = [str(text) for text in guess.counts.index[:200]]
+    return "%Y%m%d" if texts and all(COMPACT.fullmatch(text) for text in texts) else None
+
+
+def _customer(frame: "pd.DataFrame", names: list[str], shared: set[str]) -> str | None:
+    """Of the columns that may name customers the one called so, else the first that is in every file, else the one that repeats
+    most evenly.
+    """
+    rows = len(frame)
+    able = [name for name in names if name in shared and frame[name].notna().all() and frame[name].nunique() > 1]
+    able = [name for name in able if frame[name].nunique() >= min(20, rows / 50)]
+    called = [name for name in able if WHO.search(name)]
+    ids = [name for name in able if re.search(r"(^|_|\b)(id|no|nr|key)$", name, re.I)]
+    return next(iter([*called, *ids, *(able if len(shared) < len(names) else [])]), None)
+
+
+def _set_moments(table: EventTable, frame: "pd.DataFrame", moments: Mapping[str, str]) -> None:
+    typed = {name: formats.parse_timestamps(_texts(frame[name]), form or None) for name, form in moments.items()}
+    ends = [name for name in typed if END.search(name) and len(typed) > 1]
+    known = [name for name in typed if KNOWN.search(name) and len(typed) > 1 and name not in ends]
+    begins = [name for name in typed if name not in (*ends, *known) and typed[name].notna().all()]
+    if not begins:
+        return
+    table.time, table.at, table.format = begins[0], typed[begins[0]], moments[begins[0]] or None
+    table.end = next((name for name in ends if moments[name] == moments[table.time]), "")
+    late = [name for name in known if moments[name] == moments[table.time] and typed[name].notna().all()]
+    table.known = next((name for name in late if bool((typed[name] >= table.at).all())), "")
+
+
+def _texts(values: "pd.Series") -> "pd.Series":
+    return values if values.dtype.kind == "M" else casting.as_text(values)
+
+
+def _keys(guess: Guess, values: "pd.Series") -> dict[str, Any]:
+    """The keys of a column that an aggregate can use; none for texts of which nearly each is unlike the others."""
+    kind = guess.keys.get("type", "category")
+    if kind not in ("integer", "number", "category") or guess.keys.get("role") == "ignore":
+        return {}
+    if kind == "category" and len(guess.counts) > max(50, len(values) / 20):
+        return {}
+    kept = {
+        key: guess.keys[key]
+        for key in ("type", "unit", "decimal", "thousands", "negative")
+        if key in guess.keys and kind != "category"
+    }
+    return kept | (
+        {"missing": True} if bool(values.isna().any()) or int(np.sum(guess.counts)) < len(values) else {}
+    ) or {"type": "category"}

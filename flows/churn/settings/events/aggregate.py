@@ -1,0 +1,87 @@
+"""An aggregate: what the events of a table until a moment come to, as columns of a customer."""
+
+from collections.abc import Iterator
+from typing import Literal, NamedTuple
+
+from churn.settings.column import Column
+from churn.settings.core import Strict
+from pydantic import model_validator
+
+What = Literal[
+    "count",
+    "sum",
+    "mean",
+    "max",
+    "min",
+    "distinct",
+    "share",
+    "days since last",
+    "days since first",
+    "mean gap",
+    "gap spread",
+    "trend",
+    "last",
+]
+OF_A_COLUMN = ("sum", "mean", "max", "min", "distinct", "last")
+ZERO = ("count", "sum", "distinct")  # what no event at all comes to; of the others it is a missing value
+UNSIGNED = ("count", "distinct", "share", "days since last", "days since first", "mean gap", "gap spread")
+
+
+class Cell(NamedTuple):
+    """One column of an aggregate: its name, the level of ``by`` that it counts and its window in days (None: all)."""
+
+    name: str
+    level: str | None
+    days: int | None
+
+
+class Aggregate(Strict):
+    """One ``[aggregates.NAME]``: ``what`` of the rows of ``table`` over the last ``days`` (each window a column; none:
+    over all time).
+
+    ``column`` is what is summed, averaged, counted distinct or taken last; ``trend`` compares a window with the one
+    before it, as (now - before) / (now + before), of counts or of a ``column``'s sums. ``where`` keeps the rows that
+    satisfy an expression over the table's columns; ``of`` is the expression whose ``share`` of them is wanted. ``by``
+    makes a column for each of the ``levels``.
+    """
+
+    table: str
+    what: What
+    column: str = ""
+    days: tuple[int, ...] = ()
+    where: str = ""
+    of: str = ""
+    by: str = ""
+    levels: tuple[str, ...] = ()
+    description: str = ""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Aggregate":
+        if (self.what in OF_A_COLUMN) != bool(self.column) and self.what != "trend":
+            raise ValueError(f"'column' goes with {', '.join(OF_A_COLUMN)} and trend, which needs none")
+        if bool(self.of) != (self.what == "share" and not self.by):
+            raise ValueError("'of' goes with share, which needs it or 'by'")
+        if bool(self.by) != bool(self.levels):
+            raise ValueError("'by' and 'levels' go together: the column, and its levels that become columns")
+        if self.by and self.what == "last":
+            raise ValueError("'by' does not go with last")
+        if self.what == "trend" and not self.days:
+            raise ValueError("trend needs 'days', the windows that are compared with those before them")
+        if any(days < 1 for days in self.days) or len(set(self.days)) < len(self.days):
+            raise ValueError("'days' are different whole numbers from 1 on")
+        if self.what == "last" and self.days:
+            raise ValueError("'days' does not go with last, which is of all time")
+        return self
+
+    def cells(self, name: str) -> Iterator[Cell]:
+        """The columns that an aggregate of this name gives, in order."""
+        for level in self.levels or (None,):
+            for days in self.days or (None,):
+                yield Cell("_".join([name, *([level] if level else []), *([f"{days}d"] if days else [])]), level, days)
+
+    def described(self, source: Column | None) -> Column:
+        """How each of these columns is described; ``source`` is the table's own ``column``, if one is named."""
+        if self.what == "last" and source is not None:
+            return source.model_copy(update={"missing": True, "description": self.description})
+        low = 0.0 if self.what in UNSIGNED else None
+        return Column(type="number", min=low, missing=self.what not in ZERO, description=self.description)

@@ -1,0 +1,218 @@
+"""Moments, population and label of a description by events, checked against its tables; and the columns that follow."""
+
+import re
+from collections.abc import Iterator, Mapping
+from datetime import date, datetime
+from typing import Literal
+
+from churn.errors import ChurnError
+from churn.settings import expressions
+from churn.settings.column import Column
+from churn.settings.core import Strict
+from churn.settings.events.aggregate import Aggregate
+from churn.settings.events.table import NAME, Table
+from pydantic import Field, field_validator, model_validator
+
+SNAPSHOT, CHURNED = "snapshot", "churned"  # the columns that every table of customers at moments has
+ROWS = ("abs", "coalesce", "floor", "isin", "max", "min", "missing")  # functions of an expression over rows
+
+
+class Population(Strict):
+    """Who is a customer at a moment: whoever has a row of ``table`` within the last ``days`` (none: ever), or, with
+    ``open``, a contract that has begun and not ended.
+    """
+
+    table: str
+    days: int | None = Field(default=None, ge=1)
+    open: bool = False
+
+    @model_validator(mode="after")
+    def _one_way(self) -> "Population":
+        if self.open and self.days is not None:
+            raise ValueError("population: 'days' and 'open' do not go together")
+        return self
+
+
+class Snapshots(Strict):
+    """``[snapshots]``: the moments at which customers are looked at, in UTC; a date means its midnight.
+
+    They are ``dates``, or ``every`` so often ("1 month", "2 weeks", "28 days") from ``first`` to ``last`` (by default
+    the newest event). The label looks at the ``horizon`` days that begin ``gap`` days after a moment. The ``holdout``
+    latest moments whose outcome is known are held out. ``until`` is the moment until which the tables are complete, by
+    default their newest event. ``max_age_days``: older features are refused by the service, or answered with a warning
+    where ``outdated`` is "flag".
+    """
+
+    population: Population
+    horizon: int = Field(ge=1)
+    gap: int = Field(default=0, ge=0)
+    every: str = ""
+    first: str = ""
+    last: str = ""
+    dates: tuple[str, ...] = ()
+    until: str = ""
+    holdout: int = Field(default=1, ge=1)
+    max_age_days: int | None = Field(default=None, ge=1)
+    outdated: Literal["refuse", "flag"] = "refuse"
+
+    @field_validator("first", "last", "until")
+    @classmethod
+    def _moment(cls, text: str) -> str:
+        return text and moment(text).isoformat()
+
+    @field_validator("dates")
+    @classmethod
+    def _moments(cls, texts: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(sorted({moment(text).isoformat() for text in texts}))
+
+    @field_validator("every")
+    @classmethod
+    def _period(cls, text: str) -> str:
+        if text and not re.fullmatch(r"[1-9]\d* (day|week|month|year)s?", text):
+            raise ValueError('write a number and day, week, month or year, such as "1 month"')
+        return text
+
+    @model_validator(mode="after")
+    def _one_way(self) -> "Snapshots":
+        if bool(self.dates) == bool(self.every):
+            raise ValueError("give 'dates', or 'every' and 'first'")
+        if bool(self.every) != bool(self.first) or (self.last and not self.every):
+            raise ValueError("'every', 'first' and 'last' go together")
+        if self.last and self.last < self.first:
+            raise ValueError("'last' is before 'first'")
+        return self
+
+
+class Label(Strict):
+    """``[label]``: what it means to have left within the horizon.
+
+    ``end``: a contract of ``table`` ends and no other one of the customer's goes on or begins within ``grace`` days.
+    ``inactive``: the horizon holds no row of ``table`` (that satisfies ``where``). ``event``: it holds one. ``column``:
+    a column of the customers' own table says so, as where there are no events; then there are no ``[tables]``.
+    """
+
+    kind: Literal["end", "inactive", "event", "column"]
+    table: str = ""
+    where: str = ""
+    grace: int = Field(default=0, ge=0)
+
+    @model_validator(mode="after")
+    def _of_its_kind(self) -> "Label":
+        if bool(self.table) != (self.kind != "column"):
+            raise ValueError("'table' names the events or contracts that decide; kind = \"column\" needs none")
+        if self.where and self.kind not in ("inactive", "event"):
+            raise ValueError('\'where\' goes with kind = "inactive" or "event"')
+        if self.kind == "event" and not self.where:
+            raise ValueError("kind = \"event\" needs 'where', the expression that the row satisfies")
+        if self.grace and self.kind != "end":
+            raise ValueError("'grace' goes with kind = \"end\"")
+        return self
+
+
+def moment(text: str) -> datetime:
+    """A date or moment as TOML or ISO 8601 writes it, in UTC without a zone.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    from datetime import UTC
+
+    try:
+        found = (
+            datetime.fromisoformat(text)
+            if len(text) > 10
+            else datetime.combine(date.fromisoformat(text), datetime.min.time())
+        )
+    except ValueError:
+        raise ValueError(f"{text!r} is neither a date like 2026-03-01 nor a moment like 2026-03-01T06:00:00") from None
+    return found.astimezone(UTC).replace(tzinfo=None) if found.tzinfo else found
+
+
+def check(
+    tables: Mapping[str, Table], snapshots: Snapshots | None, label: Label | None, aggregates: Mapping[str, Aggregate]
+) -> None:
+    """That the parts fit together and name what is there.
+
+    Raises:
+        ValueError: naming the key that does not.
+    """
+    for name in (*tables, *aggregates):
+        if not re.fullmatch(NAME, name):
+            raise ValueError(
+                f"{name!r}: names of tables and aggregates are of small letters, digits and _, a letter first"
+            )
+    if snapshots is None or label is None or label.kind == "column" or not aggregates:
+        raise ValueError("[tables] need [snapshots], a [label] of kind end, inactive or event, and [aggregates]")
+    for place, used in (("snapshots.population", snapshots.population.table), ("label", label.table)):
+        _known(place, used, tables)
+    for place, one in (
+        ("snapshots.population", snapshots.population.open and snapshots.population),
+        ("label", label.kind == "end" and label),
+    ):
+        if one and not tables[one.table].end:
+            raise ValueError(f"{place}: table '{one.table}' has no 'end', the column that says when a contract ended")
+    _expression("label.where", label.where, tables[label.table])
+    for name, aggregate in aggregates.items():
+        _known(f"aggregates.{name}", aggregate.table, tables)
+        table = tables[aggregate.table]
+        for key in ("column", "by"):
+            used = getattr(aggregate, key)
+            if used and used not in table.columns:
+                raise ValueError(f"aggregates.{name}: table '{aggregate.table}' describes no column {used!r} ({key})")
+        if (
+            aggregate.what in ("sum", "mean", "max", "min", "trend")
+            and aggregate.column
+            and not table.columns[aggregate.column].numeric
+        ):
+            raise ValueError(f"aggregates.{name}: column {aggregate.column!r} is no number")
+        if aggregate.by and table.columns[aggregate.by].numeric:
+            raise ValueError(f"aggregates.{name}: by = {aggregate.by!r} is no category")
+        _expression(f"aggregates.{name}.where", aggregate.where, table)
+        _expression(f"aggregates.{name}.of", aggregate.of, table)
+
+
+def _known(place: str, name: str, tables: Mapping[str, Table]) -> None:
+    if name not in tables:
+        raise ValueError(f"{place}: there is no [tables.{name}]; there are {', '.join(tables)}")
+
+
+def _expression(place: str, text: str, table: Table) -> None:
+    if not text:
+        return
+    try:
+        expressions.check(
+            text, {name: "number" if column.numeric else "text" for name, column in table.columns.items()}
+        )
+    except ChurnError as error:
+        raise ValueError(f"{place}: {error}") from None
+    if other := sorted(expressions.functions(text) - {*ROWS, "col"}):
+        raise ValueError(f"{place}: {other[0]} does not go with rows of a table; there are {', '.join(ROWS)}")
+
+
+def columns(
+    tables: Mapping[str, Table], label: Label, aggregates: Mapping[str, Aggregate]
+) -> Iterator[tuple[str, Column]]:
+    """The columns of a customer at a moment: id, moment, aggregates, what baselines need, outcome."""
+    yield next(iter(tables.values())).id, Column(role="id", type="text")
+    yield SNAPSHOT, Column(role="time", type="timestamp", description="the moment that the customer was looked at")
+    for name, aggregate in aggregates.items():
+        source = tables[aggregate.table].columns[aggregate.column] if aggregate.column else None
+        described = aggregate.described(source)
+        yield from ((cell.name, described) for cell in aggregate.cells(name))
+    yield from ((name, Column(role="ignore", type="number", missing=True)) for name in BASELINE)
+    yield (
+        CHURNED,
+        Column(role="target", values=("No", "Yes"), positive="Yes", description=f"label of kind {label.kind}"),
+    )
+
+
+def activity(tables: Mapping[str, Table], label: Label, aggregates: Mapping[str, Aggregate]) -> str:
+    """The table whose events show that somebody is still a customer: the label's where it is inactivity, else the first other one
+    that an aggregate is made of.
+    """
+    others = [name for name in tables if name != label.table and any(one.table == name for one in aggregates.values())]
+    return label.table if label.kind == "inactive" or not others else others[0]
+
+
+# Days since the last and the first event of the table of ``activity``, and the days with one: what recency and BG/NBD are told.
+BASELINE = ("since_last_event", "since_first_event", "active_days")

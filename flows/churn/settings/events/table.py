@@ -1,0 +1,74 @@
+"""A table of events, contracts or attributes: where its rows come from and what its columns mean."""
+
+from functools import cached_property
+
+from churn.settings.column import Cells, Column, Kind
+from churn.settings.data import Source
+from pydantic import Field, model_validator
+
+RESERVED = {"age", "day", "ended", "newest", "previous", "snapshot"}
+NAME = r"^[a-z][a-z0-9_]*$"
+
+
+class Table(Cells):
+    """One ``[tables.NAME]``: what happened to whom, and when.
+
+    ``time`` is when a row happened (of a table of customers: ``valid_from``), ``known`` when it became known (where not
+    given: then, too), ``end`` when a contract ended, empty while it is open. ``format`` says how these moments are
+    written where they are not ISO 8601. ``columns`` are those that labels and aggregates may use; a missing cell is
+    refused unless a column says ``missing = true``. ``deduplicate`` keeps one of several rows that are alike in all
+    described columns.
+    """
+
+    source: tuple[Source, ...] = Field(min_length=1)
+    id: str = Field(min_length=1)
+    time: str = ""
+    valid_from: str = ""
+    known: str = ""
+    end: str = ""
+    format: str | None = Field(default=None, pattern="%")
+    deduplicate: bool = False
+    columns: dict[str, Column] = {}
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Table":
+        if bool(self.time) == bool(self.valid_from):
+            raise ValueError("give 'time' or 'valid_from', the column that says from when on a row counts")
+        named = [name for name in (self.id, self.moment, self.known, self.end) if name]
+        if len({*named, *self.columns}) < len(named) + len(self.columns):
+            raise ValueError(f"{', '.join(named)}: the id, the moments and what is under columns are different columns")
+        if taken := sorted(RESERVED & set(self.columns)):
+            raise ValueError(
+                f"columns.{taken[0]}: has a name that the statement uses itself; rename it in a query or the file"
+            )
+        for name, column in self.columns.items():
+            if column.role != "feature":
+                raise ValueError(f"columns.{name}: has no role here; it is an integer, a number or a category")
+        return self
+
+    @property
+    def moment(self) -> str:
+        """The column that says when a row happened."""
+        return self.time or self.valid_from
+
+    @cached_property
+    def moments(self) -> tuple[str, ...]:
+        """The columns that hold moments."""
+        return tuple(name for name in (self.moment, self.known, self.end) if name)
+
+    @cached_property
+    def cells(self) -> Cells:
+        """The whole table as ``casting.cast`` takes it: id, moments, then the described columns."""
+        moment = Column(role="ignore", type="timestamp", format=self.format)
+        given = {self.id: Column(role="id", type="text"), **dict.fromkeys(self.moments, moment), **self.columns}
+        return Cells(
+            missing_values=self.missing_values,
+            decimal=self.decimal,
+            thousands=self.thousands,
+            fold_case=self.fold_case,
+            columns=given,
+        )
+
+    def kind(self, name: str) -> Kind:
+        """The type of a described column."""
+        return self.columns[name].type

@@ -1,0 +1,79 @@
+"""From events to customers at moments: every label, population and aggregate equals a naive loop, row by row."""
+
+from typing import Any
+
+import events
+import pandas as pd
+import pytest
+from churn.data import tables
+from churn.data.events import engine, staging
+from churn.settings import core
+from churn.settings.dataset import Dataset
+from conftest import CDNOW, ROOT
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+PHASES = (Phase.explicit, Phase.generate)  # an example is a run of DuckDB: to shrink one takes minutes
+KINDS = st.tuples(
+    st.sampled_from(sorted(events.LABELS)), st.sampled_from(sorted(events.POPULATIONS)), st.sampled_from([0, 7])
+)
+
+
+def same(found: pd.DataFrame, wanted: pd.DataFrame) -> None:
+    """Row by row: moments and text to the bit, numbers to the last digits of a sum in another order."""
+    keys = ["snapshot", found.columns[0]]
+    found, wanted = (one.sort_values(keys, ignore_index=True) for one in (found, wanted))
+    assert list(found) == list(wanted)
+    for name in found:
+        if found[name].dtype.kind == "f":
+            pd.testing.assert_series_equal(found[name], wanted[name].astype(float), rtol=1e-9, atol=1e-9)
+        else:
+            left, right = (one[name].astype(object).where(one[name].notna(), None).tolist() for one in (found, wanted))
+            assert left == right, name
+
+
+def _compare(kinds: tuple[str, str, int], purchases: list[events.Row], contracts: list[events.Row]) -> None:
+    dataset = events.described(*kinds)
+    if not purchases and not contracts:
+        return
+    wanted = events.naive(dataset, purchases=purchases, contracts=contracts)
+    try:
+        found = events.made(dataset, purchases=purchases, contracts=contracts)
+    except events.ChurnError as error:  # nothing before the first snapshot
+        if not wanted.empty or "no snapshot lies before" not in str(error):
+            raise
+        return
+    same(found, wanted)
+
+
+@given(KINDS, events.purchases(), events.contracts())
+@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck), phases=PHASES)
+def test_customers_equal_the_naive_loop(kinds: Any, purchases: Any, contracts: Any) -> None:
+    _compare(kinds, purchases, contracts)
+
+
+@pytest.mark.slow
+@given(KINDS, events.purchases(), events.contracts())
+@settings(max_examples=500, deadline=None, suppress_health_check=list(HealthCheck), phases=PHASES)
+def test_customers_equal_the_naive_loop_on_many_logs(kinds: Any, purchases: Any, contracts: Any) -> None:
+    _compare(kinds, purchases, contracts)
+
+
+@pytest.mark.skipif(not CDNOW.is_file(), reason="needs ../shared/data/cdnow_transactions.txt")
+def test_cdnow_by_its_description_only() -> None:
+    dataset = core.load(Dataset, ROOT / "config" / "datasets" / "cdnow.toml")
+    made = engine.customers(dataset, staging.given(dataset, str(CDNOW)))
+    found = tables.from_bytes(made.table)
+    last = found[found["snapshot"] == "1997-12-31"]
+    assert len(last) == 23_570
+    assert round((last["churned"] == "Yes").mean(), 3) == 0.772
+    assert made.lineage["tables"]["purchases"]["rows"] == 69_659
+    log = pd.read_csv(CDNOW, sep=r"\s+", dtype={"customer_id": str})
+    log["date"] = pd.to_datetime(log["date"].astype(str))
+    for who in ("00001", "00003", "23570"):  # by hand
+        own, row = log[log["customer_id"] == who], last[last["customer_id"] == who].iloc[0]
+        before, age = own[own["date"] <= "1997-12-31"], (pd.Timestamp("1997-12-31") - own["date"]).dt.days
+        assert row["all_purchases"] == len(before)
+        assert row["days_since_last"] == age[age >= 0].min()
+        assert row["dollars_180d"] == pytest.approx(own["dollar_value"][(age >= 0) & (age < 180)].sum())
+        assert (row["churned"] == "No") == bool(((age < 0) & (age >= -181)).any())
