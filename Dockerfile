@@ -12,16 +12,8 @@ COPY pyproject.toml uv.lock ./
 FROM uv AS flows-packages
 RUN uv sync --frozen --no-dev --no-install-project
 
-# What the service needs: the lock file's versions of the packages that a Bento asks for, and boto3 to fetch the Bento.
 FROM uv AS serving-packages
-COPY flows flows
-RUN uv export --frozen --no-dev --no-emit-project --no-hashes --output-file locked.txt > /dev/null \
-    && python -c "import ast; \
-tree = ast.parse(open('flows/churn/serving/packaging.py').read()); \
-names = next(ast.literal_eval(n.value) for n in tree.body if isinstance(n, ast.Assign) and getattr(n.targets[0], 'id', '') == 'REQUIREMENTS'); \
-print('\n'.join([*names, 'boto3']))" > wanted.txt \
-    && uv venv /opt/venv \
-    && uv pip install --python /opt/venv/bin/python --constraint locked.txt --requirement wanted.txt
+RUN uv sync --frozen --only-group serving
 
 FROM ${PYTHON_IMAGE} AS base
 # LightGBM, which NannyML imports, brings no OpenMP of its own. Debian keeps one version of it for each release.
@@ -33,13 +25,16 @@ RUN apt-get update \
 RUN groupadd --gid 10001 churnflow \
     && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /work churnflow \
     && install -d -o 10001 -g 10001 /work
-ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1 HOME=/work USER=churnflow CHURNFLOW_PROFILE=cluster
+ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1 HOME=/work USER=churnflow CHURNFLOW_PROFILE=cluster \
+    ORT_DISABLE_TELEMETRY=1
 WORKDIR /work
 
 FROM base AS flows
 # Metaflow must not run pip when a pod starts.
 ENV METAFLOW_SKIP_INSTALL_DEPENDENCIES=1 METAFLOW_USER=churnflow
 COPY --from=flows-packages /opt/venv /opt/venv
+# BentoML asks for it when TrainFlow packages a champion, and would install it with a pip that is not there.
+COPY --from=uv /usr/local/bin/uv /usr/local/bin/uv
 USER 10001:10001
 
 FROM base AS serving

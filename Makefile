@@ -106,6 +106,12 @@ bento: $(READY) ## build the champion's Bento, as TrainFlow's last step does; pr
 serve: $(READY) ## serve the champion to this machine: make serve [DATASET=telco] [PORT=3000] [HOST=0.0.0.0, to every one]
 	@$(PY) scripts/serve.py --host $(call quoted,HOST) --port $(call quoted,PORT) $(call option,--dataset,DATASET)
 
+deploy: $(READY) ## serve a version instead, without losing a request, or the former one again: make deploy [VERSION=3] [DATASET=telco] [BENTO=tag] [BREAKING=1] [PORT=3000] [IMAGE=...]
+	@$(PY) flows/deploy_flow.py $(description) run $(call option,--model-version,VERSION) $(call option,--bento,BENTO) $(if $(value BREAKING),--breaking) $(if $(filter file,$(origin PORT)),,$(call option,--port,PORT)) $(call option,--image,IMAGE)
+
+approve: $(READY) ## let a deployment that waits for a person go on: make approve VERSION=3 [DATASET=telco]
+	@$(call needs,VERSION)$(PY) scripts/models.py $(call option,--dataset,DATASET) approve $(call quoted,VERSION)
+
 predict: $(READY) ## rank a file with the running service: make predict FILE=customers.csv [URL=...]
 	@$(call needs,FILE)$(PY) scripts/predict.py $(call quoted,FILE) $(or $(call option,--url,URL),--url http://127.0.0.1:$(call quoted,PORT))
 
@@ -116,6 +122,26 @@ monitor: $(READY) ## compare the champion's predictions with its holdout: make m
 
 drift-demo: $(READY) ## ordinary, then shifted customers, and what MonitorFlow says: make drift-demo [RETRAIN=1]
 	@$(PY) scripts/drift_demo.py $(if $(value RETRAIN),--retrain)
+
+##@ Campaigns
+
+campaign: $(READY) ## whom to contact, whom to hold back: make campaign NAME=spring SOURCE=customers.csv [DRY=1] [DATASET=telco] [SETTINGS=campaign.toml]
+	@$(call needs,NAME)$(PY) flows/campaign_flow.py $(call option,--config settings,SETTINGS) $(description) run --name $(call quoted,NAME) $(call option,--source,SOURCE) $(if $(value DRY),--dry)
+
+campaign-report: $(READY) ## what it changed: make campaign-report NAME=spring [OUTCOMES=file] [VERSION=data version] [UNTIL=time] [DATASET=telco] [SETTINGS=trial.toml]
+	@$(call needs,NAME)$(PY) flows/effect_flow.py $(call option,--config settings,SETTINGS) $(description) run --name $(call quoted,NAME) $(call option,--outcomes,OUTCOMES) $(call option,--data-version,VERSION) $(call option,--until,UNTIL)
+
+##@ Privacy
+
+find: $(READY) ## where a customer's data lie, changing nothing: make find ID=... [DATASET=telco]
+	@$(call needs,ID)$(PY) scripts/privacy.py $(call option,--dataset,DATASET) find $(call quoted,ID)
+
+erase: $(READY) ## remove a customer everywhere, and say what is left to do: make erase ID=... [DATASET=telco]
+	@$(call needs,ID)$(PY) scripts/privacy.py $(call option,--dataset,DATASET) erase $(call quoted,ID)
+
+
+prune: $(READY) ## what is old and nobody needs, with sizes; CONFIRM=1 removes it: make prune [KEEP=10] [DAYS=90] [CONFIRM=1]
+	@$(PY) scripts/privacy.py prune $(call option,--keep,KEEP) $(call option,--days,DAYS) $(if $(value CONFIRM),--confirm)
 
 ##@ Cluster
 
@@ -160,6 +186,9 @@ test-integration: $(READY) ## its real flows and servers alone
 test-coverage: $(READY) ## the tests of make test, and the share of the code that they run
 	$(PY) -m pytest -m "not slow" -n 2 --dist loadfile --cov --cov-report=term:skip-covered
 
+test-cluster: $(READY) ## DeployFlow on the cluster of the current kubeconfig, deployed as docs/deployment.md says (20 minutes)
+	$(PY) -m pytest tests/cluster
+
 lint: $(READY) ## ruff (lint and format), mypy, and the imports between the rooms of flows/churn
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
@@ -177,9 +206,10 @@ docs: $(READY) ## write docs/reference.md and docs/imports.svg from the code
 checkov: $(READY) ## manifests and Dockerfile against checkov's rules, in an environment of its own (100 packages)
 	$(PY) -m uv tool run checkov==$(CHECKOV_VERSION) --config-file .checkov.yaml
 
-clean: ## remove all local state (.churnflow), after asking
-	@read -r -p "Remove .churnflow with all runs, models and data versions? [y/N] " answer; \
-	  if [ "$$answer" = y ]; then rm -rf .churnflow; else echo "kept"; fi
+clean: ## remove all local state (.churnflow, or CHURNFLOW_HOME) with its temporary files, after asking
+	@state=$$(realpath -m "$${CHURNFLOW_HOME:-.churnflow}"); \
+	  read -r -p "Remove $$state with all runs, models and data versions? [y/N] " answer; \
+	  if [ "$$answer" = y ]; then rm -rf -- "$$state"; else echo "kept"; fi
 
 ##@ Benchmarks
 
@@ -201,6 +231,12 @@ bench-drift: $(READY) ## false alarms, power, estimate against truth, and 1,000,
 bench-quality: $(READY) ## our models beside FLAML's: make bench-quality [SOURCE=telco.csv]
 	@$(PY) tests/bench/quality.py $(call option,--telco,SOURCE)
 
+bench-reasons: $(READY) ## what prototypes cost the reasons: make bench-reasons [SOURCE=telco.csv]
+	@$(PY) -m tests.bench.reasons $(call option,--source,SOURCE)
+
+bench-state: $(READY) ## what daily runs leave behind, pruned: make bench-state [DAYS=4] [ROWS=5000] [KEEP=2]
+	@$(PY) -m tests.bench.state $(call option,--days,DAYS) $(call option,--rows,ROWS) $(call option,--keep,KEEP)
+
 bench-s3: $(READY) ## TrainFlow with everything in S3 beside the same on local disk: make bench-s3 [ROWS=10000]
 	@$(PY) -m tests.bench.s3 $(if $(ROWS),--rows $(ROWS))
 
@@ -210,7 +246,11 @@ contract: $(READY) ## schemathesis on the champion's service and its own OpenAPI
 fuzz: $(READY) ## 100,000 damaged requests against the champion's service: make fuzz [BODIES=...]
 	$(PY) -m tests.bench.fuzz $(BODIES)
 
+siege: $(READY) ## hostile callers against the champion's service: its memory, and what others wait meanwhile
+	@$(PY) -m tests.bench.siege
+
 soak: $(READY) ## half an hour of mixed traffic: what grows, what fails: make soak [MINUTES=30] [RATE=200]
 	@$(PY) -m tests.bench.soak $(if $(MINUTES),--minutes $(MINUTES)) $(if $(RATE),--rate $(RATE))
 
-.PHONY: help run data train score dataset data-as-of sql data-pull data-diff promote rollback compare lineage card mlflow bento serve predict monitor drift-demo argo-export argo-golden argo-deploy up down install test test-all test-unit test-integration test-coverage lint format docs checkov clean bench-data bench-events bench-train bench-serve bench-drift bench-quality bench-s3 contract fuzz soak
+# Every target is a command; none is a file.
+.PHONY: $(shell sed -n 's/^\([a-z0-9-]*\):.*\#\#.*/\1/p' $(MAKEFILE_LIST))

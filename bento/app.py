@@ -1,218 +1,314 @@
-"""The HTTP side of the service: routes, limits, keys and one shape of error. A plain ASGI application.
+"""The HTTP side of the service: a FastAPI application with API keys, limits and one shape of error.
 
-It stands in front of BentoML's own routes (see ``bento.service``) and answers every request itself.
+It answers every request itself, in front of BentoML's own routes (see ``bento.service``).
 """
 
 import asyncio
-import hmac
-import json
 import logging
 import time
-from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Annotated, Any
 
-from churn.serving.request import Problem, Rejected
+from churn.serving import api_keys
+from churn.serving.api_keys import PREDICT, Keys
+from churn.serving.request import PROBE, Problem, Rejected
+from fastapi import Depends, FastAPI, Request, Response, Security
+from fastapi.security import APIKeyHeader, HTTPBearer
+from pydantic_core import to_json
+from starlette.background import BackgroundTask
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
+from bento.answers import ERRORS, Error
 from bento.service_metrics import ServiceMetrics
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
-Headers = Sequence[tuple[bytes, bytes]]
 
-JSON, FILE = b"application/json", b"application/octet-stream"
+JSON, FILE = "application/json", "application/octet-stream"
 _SAFE = [(b"x-content-type-options", b"nosniff"), (b"referrer-policy", b"no-referrer")]
-_PAGE = (b"content-security-policy", b"default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'")
 _OTHER = "other"  # the label of every path that is no route
+_UNTIL = "churn.until"  # in the scope: when the answer is given up, on the loop's clock
+_HOLDER = "churn.holder"  # in the scope: whose key it is
+_BEARER = HTTPBearer(auto_error=False, scheme_name="bearer")
+_HEADER = APIKeyHeader(name="X-API-Key", auto_error=False, scheme_name="header")
 
 logger = logging.getLogger("bentoml.churn")
 
 
-@dataclass(frozen=True)
-class Answer:
-    """What is sent, and what is done once it has been."""
+class Answer(Response):
+    """What is sent, and what is done ``after`` it has been."""
 
-    body: bytes
-    status: int = 200
-    kind: bytes = JSON
-    after: Callable[[], None] | None = None
-    headers: Headers = ()
+    media_type = JSON
 
-
-@dataclass(frozen=True)
-class Route:
-    """One endpoint: takes the body's bytes if ``post``, of at most ``limit`` bytes. ``open`` needs no key; a ``long`` one
-    works in a thread, so that others are answered meanwhile. ``kind`` is the media type of the body.
-    """
-
-    work: Callable[[bytes], Answer]
-    post: bool = False
-    limit: int = 0
-    open: bool = False
-    long: bool = False
-    kind: bytes = JSON
+    def __init__(self, content: bytes, after: Callable[[], None] | None = None, **more: Any) -> None:
+        """Answer with ``content``; ``after`` is called once it is sent."""
+        super().__init__(content, **more)
+        self.after = after
 
 
 class Gone(Exception):
     """The caller hung up."""
 
 
-class Late(Exception):
-    """The time for the answer is over."""
+class App(FastAPI):
+    """An application that answers each request within ``seconds``.
 
-
-@dataclass
-class App:
-    """Answers HTTP requests by ``routes`` (path to route), each within ``seconds``. ``keys``: API keys; none means that no
-    key is asked for.
+    ``keys`` are those of each right (``api_keys.rights``); a right that is not among them needs none. ``about`` goes to FastAPI.
 
     Whatever a route raises is a traceback in the log, an answer in the one shape, and counted under the route's label.
     """
 
-    routes: dict[str, Route]
-    metrics: ServiceMetrics
-    seconds: float
-    keys: Sequence[bytes] = ()
-    _pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "churn-long"))
+    def __init__(
+        self,
+        metrics: ServiceMetrics,
+        seconds: float,
+        keys: Mapping[str, Keys] | None = None,
+        batches: int = 1,
+        **about: Any,
+    ) -> None:
+        """``seconds`` limits the time of a request; without ``keys`` none is required; ``batches`` are read at once."""
+        super().__init__(
+            docs_url=None,
+            redoc_url=None,
+            redirect_slashes=False,
+            responses=ERRORS,
+            telemetry={"tracing": False, "metrics": False, "logs": False},
+            exception_handlers={Rejected: self._rejected, HTTPException: self._unrouted},
+            **about,
+        )
+        self.metrics, self.seconds, self._keys = metrics, seconds, keys or {}
+        self.paths = {_OTHER}
+        self._pool, self._turns = ThreadPoolExecutor(1, "churn-long"), asyncio.Semaphore(batches)
+        self.add_middleware(Answered, service=self)
+        self._expect(self.openapi_url or _OTHER)
 
-    def __post_init__(self) -> None:
-        self.metrics.expect((label, status) for label in (*self.routes, _OTHER) for status in (500, 503))
+    def takes(
+        self,
+        path: str,
+        work: Callable[..., Answer],
+        body: "Body",
+        long: bool = False,
+        small: int | None = None,
+        signed: bool = False,
+        **documented: Any,
+    ) -> None:
+        """POST ``path``: ``work`` on the body's bytes.
+
+        What is ``long`` is done in a thread: others are answered meanwhile. Of bodies with more than ``small`` bytes,
+        ``batches`` are held at once. A ``signed`` one is worked on with the name of the key's holder.
+        """
+
+        async def endpoint(request: Request, content: bytes = Depends(body)) -> Response:
+            words = [request.scope.get(_HOLDER)] if signed else []
+            return await self._answer(request, partial(work, content, *words), long)
+
+        self._add(
+            "POST", path, endpoint, needs=[] if small is None else [Depends(partial(self._turn, small))], **documented
+        )
+
+    def gives(self, path: str, work: Callable[[], Answer], long: bool = False, **documented: Any) -> None:
+        """GET ``path``."""
+
+        async def endpoint(request: Request) -> Response:
+            return await self._answer(request, work, long)
+
+        self._add("GET", path, endpoint, **documented)
+
+    def _add(
+        self, method: str, path: str, endpoint: Callable[..., Any], needs: Sequence[Any] = (),
+        right: str | None = PREDICT, model: Any = None, **more: Any,
+    ) -> None:  # fmt: skip
+        key = [Security(partial(self._require_key, right))] if right is not None and right in self._keys else []
+        self.add_api_route(
+            path,
+            endpoint,
+            methods=[method],
+            operation_id=path[1:],
+            response_model=model,
+            dependencies=[*key, *needs],
+            **more,
+        )
+        self._expect(path)
+
+    def _expect(self, path: str) -> None:
+        self.paths.add(path)
+        self.metrics.expect((label, status) for label in (path, _OTHER) for status in (500, 503))
+
+    async def _answer(self, request: Request, work: Callable[[], Answer], long: bool) -> Answer:
+        if not long:
+            answer = work()
+        else:
+            try:
+                async with asyncio.timeout_at(request.scope[_UNTIL]) as deadline:
+                    answer = await self._in_thread(work)
+            except TimeoutError:
+                if not deadline.expired():
+                    raise  # the work's own
+                logger.error("%s: no answer within %g s", request.url.path, self.seconds)
+                what = f"there was no answer within {self.seconds:g} s; ask again, or for less at once"
+                raise Rejected(503, what) from None
+        if answer.after is not None and PROBE not in request.headers:
+            answer.background = BackgroundTask(self._in_thread if long else _now, answer.after)
+        return answer
+
+    async def _in_thread(self, work: Callable[[], Any]) -> Any:
+        return await asyncio.get_running_loop().run_in_executor(self._pool, work)
+
+    async def _turn(self, small: int, request: Request) -> AsyncIterator[None]:
+        declared = request.headers.get("content-length", "")
+        if declared.isdigit() and int(declared) <= small:
+            yield
+            return
+        try:
+            async with asyncio.timeout_at(request.scope[_UNTIL]):
+                await self._turns.acquire()
+        except TimeoutError:
+            raise Rejected(503, "too many large requests at once; ask again, or for less at once") from None
+        try:
+            yield
+        finally:
+            self._turns.release()
+
+    async def _require_key(
+        self,
+        right: str,
+        request: Request,
+        bearer: Annotated[Any, Security(_BEARER)],
+        header: Annotated[str | None, Security(_HEADER)],
+    ) -> None:
+        # FastAPI takes a bearer without a token for no bearer: the header is read here, the parameter documents it.
+        scheme, _, token = request.headers.get("authorization", "").partition(" ")
+        given = (token.strip() if scheme.lower() == "bearer" else header or "").encode("latin-1")
+        found = {of: api_keys.holder(given, keys) for of, keys in self._keys.items()}
+        if found[right] is None:
+            status, what = (403, "this key does not open it") if any(found.values()) else (401, "an API key is needed")
+            raise refused(
+                status, what, "Authorization", None, f"'Bearer KEY', or the header X-API-Key; a key of {right}"
+            )
+        request.scope[_HOLDER] = found[right]
+        self.metrics.let_in(str(found[right]), request.url.path)
+
+    def unheard(self, status: int, message: str) -> bytes:
+        """The body of the answer to what is no HTTP, or too much of it; it is counted."""
+        self.metrics.answered(_OTHER, status, 0)
+        return bytes(refusal(Rejected(status, message)).body)
+
+    async def _rejected(self, _: Request, error: Rejected) -> Response:
+        self.metrics.rejected(error.problems)
+        return refusal(error)
+
+    async def _unrouted(self, request: Request, error: HTTPException) -> Response:
+        path = request.url.path
+        if error.status_code == 404:
+            allowed = ", ".join(sorted(self.paths - {_OTHER}))
+            return await self._rejected(request, refused(404, "there is nothing at this path", "path", path, allowed))
+        allowed = (error.headers or {}).get("Allow", "").replace("GET", "GET, HEAD")
+        return await self._rejected(
+            request, refused(error.status_code, "the method is wrong", "method", request.method, allowed)
+        )
+
+
+async def _now(work: Callable[[], None]) -> None:
+    """FastAPI would do it in a thread, which takes longer than counting an answer."""
+    work()
+
+
+@dataclass(frozen=True)
+class Body:
+    """The dependency that reads a body of media type ``kind`` and at most ``limit`` bytes.
+
+    FastAPI's own would read any number of them, before the key is checked, and hand on Python objects instead of bytes.
+    """
+
+    limit: int
+    kind: str = JSON
+
+    async def __call__(self, request: Request) -> bytes:
+        """The body of the request, checked and decompressed."""
+        kind, encoding = (request.headers.get(name, "") for name in ("content-type", "content-encoding"))
+        if kind.partition(";")[0].strip().lower() != self.kind:
+            wanted = "JSON" if self.kind == JSON else "a file's bytes"
+            raise refused(415, f"the body must be {wanted}", "Content-Type", kind, self.kind)
+        if encoding.lower() not in ("", "identity"):
+            raise refused(415, "the body must not be encoded", "Content-Encoding", encoding, "none")
+        too_large = refused(413, "the body is too large", "body", None, f"at most {self.limit} bytes")
+        declared = request.headers.get("content-length", "")
+        if declared.isdigit() and int(declared) > self.limit:
+            raise too_large
+        try:
+            async with asyncio.timeout_at(request.scope[_UNTIL]):
+                return await self._read(request, too_large)
+        except TimeoutError:
+            raise refused(408, "the body was too slow", "body", None, "all of it in the time of an answer") from None
+
+    async def _read(self, request: Request, too_large: Rejected) -> bytes:
+        chunks, size = [], 0
+        async for chunk in request.stream():
+            chunks.append(chunk)
+            size += len(chunk)
+            if size > self.limit:  # a chunked body does not declare its size
+                raise too_large
+        return b"".join(chunks)
+
+
+@dataclass
+class Answered:
+    """The middleware around all routes: it sets the time limit, answers what nobody else has, and counts."""
+
+    app: Callable[[Message, Receive, Send], Awaitable[None]]
+    service: App
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
-        """Answer one HTTP request."""
-        started = time.perf_counter()
-        label = self._label(scope["path"])
+        """Answer one request (ASGI), and count it."""
+        started, status = time.perf_counter(), 0
+        scope[_UNTIL] = asyncio.get_running_loop().time() + self.service.seconds
+        label = scope["path"] if scope["path"] in self.service.paths else _OTHER
+
+        async def sending(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] += _SAFE
+            try:
+                await send(message)
+            except OSError:  # how a server says that it cannot send any more
+                raise Gone from None
+
         try:
-            answer = await self._answer(scope, receive)
-            await send({"type": "http.response.start", "status": answer.status, "headers": _headers(answer)})
-            await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else answer.body})
-        except (Gone, OSError):  # OSError is how a server says that it cannot send any more
+            # The server leaves the body out.
+            await self.app({**scope, "method": "GET"} if scope["method"] == "HEAD" else scope, receive, sending)
+        except (Gone, ClientDisconnect):
             return
-        status = answer.status
-        if answer.after is not None:
-            try:
-                await self._run(self.routes[scope["path"]], answer.after)
-            except Exception:
-                logger.exception("%s: failed after its answer was sent", label)
-                status = 500  # the caller has been served, but something is lost: the alert on errors must see it
-        self.metrics.answered(label, status, time.perf_counter() - started)
-
-    def _label(self, path: str) -> str:
-        return path if path in self.routes else _OTHER
-
-    async def _answer(self, scope: Message, receive: Receive) -> Answer:
-        """The route's answer, or the refusal of what is wrong with the request or the service. Raises Gone."""
-        until = asyncio.get_running_loop().time() + self.seconds
-        try:
-            try:
-                return await self._work(scope, receive, until)
-            except Rejected as error:
-                self.metrics.rejected(error.problems)
-                return refusal(error)
-        except Gone:
-            raise
-        except Late:
-            logger.error("%s: no answer within %g s", self._label(scope["path"]), self.seconds)
-            return refusal(
-                Rejected(503, f"there was no answer within {self.seconds:g} s; ask again, or for less at once")
-            )
         except Exception:
-            logger.exception("%s: failed", self._label(scope["path"]))
-            return refusal(Rejected(500, "the service failed; its log says why"))
-
-    async def _work(self, scope: Message, receive: Receive, until: float) -> Answer:
-        route = self.routes.get(scope["path"])
-        if route is None:
-            raise _refused(404, "there is nothing at this path", "path", scope["path"], ", ".join(sorted(self.routes)))
-        headers = dict(scope["headers"])
-        if self.keys and not route.open:
-            self._require_key(headers)
-        allowed = ("POST",) if route.post else ("GET", "HEAD")
-        if scope["method"] not in allowed:
-            raise _refused(405, "the method is wrong", "method", scope["method"], " or ".join(allowed))
-        body = await self._body(headers, receive, route, until) if route.post else b""
-        if not route.long:
-            return route.work(body)
-        deadline = asyncio.timeout_at(until)
-        try:
-            async with deadline:
-                return await self._run(route, partial(route.work, body))
-        except TimeoutError:
-            if deadline.expired():
-                raise Late from None
-            raise  # the work's own
-
-    async def _run(self, route: Route, work: Callable[[], Any]) -> Any:
-        if route.long:
-            return await asyncio.get_running_loop().run_in_executor(self._pool, work)
-        return work()
-
-    def _require_key(self, headers: dict[bytes, bytes]) -> None:
-        scheme, _, token = headers.get(b"authorization", b"").partition(b" ")
-        given = token.strip() if scheme.lower() == b"bearer" else headers.get(b"x-api-key", b"")
-        # Every key is compared, each in constant time: how long it takes says nothing about the keys.
-        if not sum(hmac.compare_digest(given, key) for key in self.keys):
-            raise _refused(401, "an API key is needed", "Authorization", None, "'Bearer KEY', or the header X-API-Key")
-
-    async def _body(self, headers: dict[bytes, bytes], receive: Receive, route: Route, until: float) -> bytes:
-        limit = route.limit
-        kind, encoding = headers.get(b"content-type", b""), headers.get(b"content-encoding", b"identity")
-        if kind.partition(b";")[0].strip().lower() != route.kind:
-            wanted = "JSON" if route.kind == JSON else "a file's bytes"
-            raise _refused(
-                415, f"the body must be {wanted}", "Content-Type", kind.decode("latin-1"), route.kind.decode()
-            )
-        if encoding.lower() != b"identity":
-            raise _refused(415, "the body must not be encoded", "Content-Encoding", encoding.decode("latin-1"), "none")
-        too_large = _refused(413, "the body is too large", "body", None, f"at most {limit} bytes")
-        declared = headers.get(b"content-length", b"")
-        if declared.isdigit() and int(declared) > limit:
-            raise too_large
-        chunks, size = [], 0
-        try:
-            async with asyncio.timeout_at(until):
-                while True:
-                    message = await receive()
-                    if message["type"] == "http.disconnect":
-                        raise Gone
-                    chunks.append(message.get("body", b""))
-                    size += len(chunks[-1])
-                    if size > limit:  # a chunked body does not declare its size
-                        raise too_large
-                    if not message.get("more_body", False):
-                        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
-        except TimeoutError:
-            raise _refused(408, "the body was too slow", "body", None, f"all of it within {self.seconds:g} s") from None
+            # What fails after its answer has left the caller served, but something is lost: the alert on errors must see it.
+            logger.exception("%s: failed%s", label, " after its answer was sent" if status else "")
+            if not status:
+                await refusal(Rejected(500, "the service failed; its log says why"))(scope, receive, sending)
+            status = 500
+        self.service.metrics.answered(label, status, time.perf_counter() - started)
 
 
-_REASONS = {401: "key", 404: "path", 405: "method", 408: "time", 413: "size", 415: "type"}
+_REASONS = {401: "key", 403: "right", 404: "path", 405: "method", 408: "time", 413: "size", 415: "type"}
 
 
-def _refused(status: int, message: str, field: str, value: str | None, allowed: str) -> Rejected:
+def refused(status: int, message: str, field: str, value: str | None, allowed: str) -> Rejected:
+    """The refusal for one reason."""
     return Rejected(status, message, [Problem(field, _REASONS[status], value, allowed)])
 
 
 def refusal(error: Rejected) -> Answer:
     """The one shape of every error: status, a sentence, and the problems."""
-    content = {
-        "status": error.status,
-        "error": error.message,
-        "problems": [problem.as_json() for problem in error.problems],
-    }
-    extra: Headers = ()
+    extra = {}
     if error.status == 401:
-        extra = [(b"www-authenticate", b"Bearer")]
+        extra = {"WWW-Authenticate": "Bearer"}
     elif error.status == 405:
-        extra = [(b"allow", error.problems[0].allowed.replace(" or ", ", ").encode())]
+        extra = {"Allow": error.problems[0].allowed}
     elif error.status == 408:
-        extra = [(b"connection", b"close")]
-    return Answer(json.dumps(content).encode(), error.status, headers=extra)
-
-
-def _headers(answer: Answer) -> list[tuple[bytes, bytes]]:
-    length = (b"content-length", str(len(answer.body)).encode())
-    page = [_PAGE] if answer.kind.startswith(b"text/html") else []
-    return [(b"content-type", answer.kind), length, *_SAFE, *page, *answer.headers]
+        extra = {"Connection": "close"}
+    content = Error(status=error.status, error=error.message, problems=error.problems)
+    return Answer(to_json(content), status_code=error.status, headers=extra)

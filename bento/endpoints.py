@@ -1,5 +1,7 @@
 """What each endpoint does: bytes in, answer out. Knows the model, the reader, the log and the metrics, but no HTTP."""
 
+import logging
+import mimetypes
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -11,42 +13,49 @@ from typing import Any
 import numpy as np
 from churn.data import features
 from churn.errors import ChurnError
-from churn.serving import customer_file, prediction_log, request
+from churn.serving import api_keys, customer_file, keyed_ids, prediction_log, request
 from churn.serving.request import Rejected, Row
 from churn.training import expected_profit, shapley
 from churn.training.onnx_scorer import Scorer
 from pydantic_core import to_json
+from starlette.responses import PlainTextResponse
 
-from bento import openapi
-from bento.app import FILE, Answer, App, Route
+from bento import documented
+from bento.answers import Accepted, CustomerFile, Explanation, Prediction
+from bento.app import FILE, Answer, App, Body
 from bento.log import Log
 from bento.service_metrics import CONTENT_TYPE, ServiceMetrics
 from bento.settings import ServeConfig
 
+logger = logging.getLogger("bentoml.churn")
+
 STATIC = Path(__file__).parent / "static"
-KEYS = "CHURNFLOW_API_KEYS"  # comma-separated; unset or empty: no key is asked for
-_KINDS = {
-    ".html": b"text/html; charset=utf-8",
-    ".js": b"text/javascript",
-    ".css": b"text/css",
-    ".svg": b"image/svg+xml",
-}
+_PAGE = {"content-security-policy": "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"}
 
 
 class Endpoints:
     """The service's work, one method an endpoint."""
 
     def __init__(self, scorer: Scorer, settings: ServeConfig) -> None:
+        """``scorer`` is the model, ``settings`` are those of config/serve.toml."""
         self._scorer, self._settings = scorer, settings
         self._versions = {name: scorer.manifest[name] for name in ("model_version", "data_version")}
         self._reader = request.Reader(
-            scorer.dataset, settings.input, settings.limits.rows, settings.log.enabled and settings.log.customer_id
+            scorer.dataset,
+            settings.input,
+            settings.limits.rows,
+            settings.log.enabled and bool(settings.log.customer_id),
+            scorer.manifest["examples"],
+            settings.limits.customer_bytes,
         )
+        self._as_logged = keyed_ids.logged(settings.log.customer_id == "plain")
+        if settings.log.enabled and settings.log.customer_id is True and keyed_ids.key() is None:
+            logger.warning("%s is not set: the log keeps no customer ids", keyed_ids.KEY)
         self._explainer = shapley.Explainer.of(scorer)
         self._instruments = ServiceMetrics(scorer.manifest)
         schemas = {
-            prediction_log.PREDICTIONS: prediction_log.schema(scorer.dataset, settings.log.customer_id),
-            prediction_log.FEEDBACK: prediction_log.feedback_schema(),
+            prediction_log.PREDICTIONS: prediction_log.schema(scorer.dataset, bool(settings.log.customer_id)),
+            prediction_log.FEEDBACK: prediction_log.feedback_schema(with_reporter=True),
         }
         self._logs = {kind: self._open_log(kind, schema) for kind, schema in schemas.items() if settings.log.enabled}
         self._logged = schemas[prediction_log.PREDICTIONS].names[len(prediction_log.COLUMNS) :]
@@ -56,27 +65,52 @@ class Endpoints:
 
     def app(self) -> App:
         """The ASGI application over these endpoints."""
-        limits = self._settings.limits
-        single = partial(Route, post=True, limit=limits.customer_bytes)
-        routes = {
-            "/predict": single(self.predict),
-            "/predict_batch": Route(self.predict_batch, post=True, limit=limits.batch_bytes, long=True),
-            "/read": Route(self.read, post=True, limit=limits.batch_bytes, long=True, kind=FILE),
-            "/explain": single(self.explain, long=True),
-            "/model": _fixed(self._model(), open=False),
-            "/livez": _fixed({"status": "alive"}),
-            "/readyz": _fixed({"status": "ready"}),
-            "/metrics": Route(self._metrics, open=True, long=True),
-            "/docs.json": _fixed(openapi.document(self._scorer, self._settings)),
-            "/schema.json": _fixed(openapi.bentoml_schema(self._scorer, self._settings)),
-        }
+        limits, manifest = self._settings.limits, self._scorer.manifest
+        title = f"Churn: {self._scorer.dataset.name}"
+        app = App(
+            self._instruments, limits.seconds, api_keys.rights(), limits.batches,
+            title=title, version=manifest["model_version"], openapi_url="/docs.json",
+        )  # fmt: skip
+        one, many, file = (
+            Body(limits.customer_bytes), Body(limits.batch_bytes), Body(limits.batch_bytes, FILE),
+        )  # fmt: skip
+        customer, customers = documented.body("Customer"), documented.body("Customers")
+        app.takes("/predict", self.predict, one, summary="Score one customer", model=Prediction, openapi_extra=customer)
+        app.takes(
+            "/predict_batch", self.predict_batch, many, long=True, small=limits.customer_bytes,
+            summary="Score customers, in order", model=list[Prediction], openapi_extra=customers,
+        )  # fmt: skip
+        app.takes(
+            "/read", self.read, file, long=True, small=limits.customer_bytes,
+            summary="Read a file of customers: CSV, Excel or Parquet",
+            model=CustomerFile, openapi_extra=documented.file(manifest["examples"][0]),
+        )  # fmt: skip
+        app.takes(
+            "/explain", self.explain, one, long=True,
+            summary="Why this probability", model=Explanation, openapi_extra=customer,
+        )  # fmt: skip
         if self._logs:
-            routes["/feedback"] = single(self.feedback)
-        for file in sorted(STATIC.iterdir()):
-            answer = Answer(file.read_bytes(), kind=_KINDS[file.suffix])
-            routes[_PAGES.get(file.name, f"/{file.name}")] = Route(partial(_same, answer), open=True)
-        keys = [key.strip().encode() for key in os.environ.get(KEYS, "").split(",") if key.strip()]
-        return App(routes, self._instruments, limits.seconds, keys)
+            app.takes(
+                "/feedback", self.feedback, one, signed=True, right=api_keys.FEEDBACK, summary="Report what became of a customer",
+                model=Accepted, status_code=202, openapi_extra=documented.body("Feedback"),
+            )  # fmt: skip
+        plain = dict[str, Any]
+        app.gives(
+            "/model", _fixed(self._model()), summary="What is served: versions, scores, schema, lineage", model=plain
+        )
+        app.gives("/livez", _fixed({"status": "alive"}), right=None, summary="The process answers", model=plain)
+        app.gives("/readyz", self.ready, right=None, summary="The model is loaded", model=plain)
+        app.gives(
+            "/metrics", self._metrics, long=True, right=None,
+            summary="Prometheus metrics of all workers", response_class=PlainTextResponse,
+        )  # fmt: skip
+        for_bentoml = documented.for_bentoml(self._reader.schemas, app.paths)
+        app.gives("/schema.json", _fixed(for_bentoml), right=None, include_in_schema=False)
+        for page in sorted(STATIC.iterdir()):
+            path = _PAGES.get(page.name, f"/{page.name}")
+            app.gives(path, _file(page), right=None, include_in_schema=False)
+        documented.complete(app, self._reader.schemas)
+        return app
 
     def close(self) -> None:
         """Write what is left of the logs."""
@@ -87,13 +121,13 @@ class Endpoints:
         """One customer: probability, decision, versions and prediction id."""
         row = self._reader.customer(body)
         answers = self._answers([row])
-        return Answer(to_json(answers[0]), after=self._record([row], answers))
+        return Answer(to_json(answers[0]), self._record([row], answers))
 
     def predict_batch(self, body: bytes) -> Answer:
         """``{"rows": [...]}``: a list of what ``predict`` answers, in the same order."""
         rows = self._reader.customers(body)
         answers = self._answers(rows)
-        return Answer(to_json(answers), after=self._record(rows, answers))
+        return Answer(to_json(answers), self._record(rows, answers))
 
     def read(self, body: bytes) -> Answer:
         """A file of customers in any form that training takes: its cells, and the rows to send to predict_batch."""
@@ -117,12 +151,12 @@ class Endpoints:
         }
         return Answer(to_json(content))
 
-    def feedback(self, body: bytes) -> Answer:
-        """What became of a customer, for realised performance."""
+    def feedback(self, body: bytes, reporter: str | None = None) -> Answer:
+        """What became of a customer, for realised performance; the log keeps who says so."""
         outcome = self._reader.feedback(body)
-        row = (outcome["prediction_id"], time.time_ns() // 1000, outcome["outcome"])
+        row = (outcome["prediction_id"], time.time_ns() // 1000, outcome["outcome"], reporter)
         record = partial(self._logs[prediction_log.FEEDBACK].add, [row])
-        return Answer(to_json({**outcome, "accepted": True}), status=202, after=record)
+        return Answer(to_json({**outcome, "accepted": True}), record, status_code=202)
 
     def _answers(self, rows: list[Row]) -> list[dict[str, Any]]:
         columns = features.from_rows(self._scorer.dataset, rows)
@@ -142,7 +176,7 @@ class Endpoints:
         """Probability, decision, threshold and expected profit of each customer."""
         scorer, worth = self._scorer, self._scorer.worth
         decisions = scorer.decide(columns, found).tolist()
-        limits = expected_profit.thresholds(worth, columns, len(found), scorer.threshold).tolist()
+        limits = expected_profit.decision_thresholds(worth, columns, len(found), scorer.threshold).tolist()
         profits: list[float | None] = [None] * len(found)
         if worth is not None:
             profits = [None if v != v else v for v in expected_profit.expected(worth, columns, found).tolist()]
@@ -168,10 +202,15 @@ class Endpoints:
                     (a["prediction_id"], now, *self._versions.values(), a["probability"], a["decision"])
                     for a in answers
                 ]
-                raw = [tuple(map(row.get, self._logged)) for row in rows]
+                raw = [tuple(map(self._named(row).get, self._logged)) for row in rows]
                 self._logs[prediction_log.PREDICTIONS].add([a + b for a, b in zip(fixed, raw, strict=True)])
 
         return record
+
+    def _named(self, row: Row) -> Row:
+        """The row with the customer's id, if it carries one, as the log keeps it."""
+        name = self._scorer.dataset.id
+        return row if name not in row else {**row, name: self._as_logged(row[name])}
 
     def _open_log(self, kind: str, schema: Any) -> Log:
         counts = self._instruments
@@ -182,6 +221,7 @@ class Endpoints:
             prediction_log.root(),
             partial(counts.dropped, kind),
             partial(counts.waiting, kind),
+            partial(counts.lives, kind),
         )
 
     def _model(self) -> dict[str, Any]:
@@ -191,13 +231,18 @@ class Endpoints:
             **{name: manifest[name] for name in told},
             "dataset": dataset.model_dump(mode="json"),  # how files are to be read, among others
             "lineage": {name: value for name, value in manifest.items() if name not in _UNTOLD},
-            "schema": openapi.customer(self._scorer, self._settings),
+            "schema": self._reader.schemas["Customer"],
             "examples": manifest["examples"],
             "limits": self._settings.limits.model_dump(),
         }
 
-    def _metrics(self, _: bytes) -> Answer:
-        return Answer(self._instruments.exposition(), kind=CONTENT_TYPE.encode())
+    def ready(self) -> Answer:
+        """The model answers; a log whose writer has died is told, and does not keep it from answering."""
+        logs = {kind: "alive" if log.alive else "dead" for kind, log in self._logs.items()}
+        return Answer(to_json({"status": "ready", "logs": logs}))
+
+    def _metrics(self) -> Answer:
+        return Answer(self._instruments.exposition(), headers={"content-type": CONTENT_TYPE})
 
 
 _UNTOLD = {
@@ -214,9 +259,10 @@ _UNTOLD = {
 _PAGES = {"index.html": "/", "docs.html": "/docs"}
 
 
-def _same(answer: Answer, _: bytes) -> Answer:
-    return answer
+def _file(page: Path) -> Callable[[], Answer]:
+    kind = mimetypes.guess_type(page)[0]
+    return partial(Answer, page.read_bytes(), media_type=kind, headers=_PAGE if kind == "text/html" else None)
 
 
-def _fixed(content: Any, open: bool = True) -> Route:
-    return Route(partial(_same, Answer(to_json(content))), open=open)
+def _fixed(content: Any) -> Callable[[], Answer]:
+    return partial(Answer, to_json(content))

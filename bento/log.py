@@ -5,7 +5,7 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from churn.serving import prediction_log
 from churn.settings.core import Strict
@@ -29,12 +29,13 @@ class LogSettings(Strict):
     part_seconds: float = Field(default=10.0, gt=0)
     queue_rows: int = Field(default=200_000, ge=1)
     close_seconds: float = Field(default=15.0, gt=0)
-    customer_id: bool = False
+    customer_id: bool | Literal["plain"] = False
 
 
 class Log:
-    """Rows of one kind on their way to ROOT. ``add`` neither blocks nor raises; how many rows were lost is given
-    to ``dropped``, how many wait to ``waits``.
+    """Rows of one kind on their way to ROOT.
+
+    ``add`` neither blocks nor raises; how many rows were lost is given to ``dropped``, how many wait to ``waits``.
 
     A part is written after ``part_rows`` rows or ``part_seconds``, whichever is first. Parts that cannot be written wait
     in memory, encoded, and are tried again.
@@ -48,17 +49,24 @@ class Log:
         at: str,
         dropped: Callable[[int], None],
         waits: Callable[[int], None],
+        lives: Callable[[bool], None] = lambda alive: None,
     ) -> None:
+        """``at`` is ROOT; ``kind`` and ``schema`` are those of the rows."""
         self._kind, self._schema, self._settings, self._at = kind, schema, settings, at
         prediction_log.encode(schema, [(None,) * len(schema)])  # Parquet's code is loaded now, not under a request
-        self._dropped, self._waits = dropped, waits
+        self._dropped, self._waits, self._lives = dropped, waits, lives
         self._rows: list[Row] = []
         self._parts: list[tuple[str, bytes, int]] = []  # name, content, rows
         self._waiting = 0  # rows in both
         self._lock = threading.Lock()
         self._wake, self._closed = threading.Event(), False
-        self._thread = threading.Thread(target=self._work, name=f"{kind}-log", daemon=True)
+        self._thread = threading.Thread(target=self._live, name=f"{kind}-log", daemon=True)
         self._thread.start()
+
+    @property
+    def alive(self) -> bool:
+        """Whether the thread that writes is there."""
+        return self._thread.is_alive()
 
     @property
     def waiting(self) -> int:
@@ -87,6 +95,15 @@ class Log:
         if self._waiting:
             logger.error("%s log: %d rows could not be written to %s", self._kind, self._waiting, self._at)
             self._dropped(self._waiting)
+
+    def _live(self) -> None:
+        self._lives(True)
+        try:
+            self._work()
+        finally:
+            if not self._closed:
+                logger.critical("%s log: its writer has died; restart the service", self._kind)
+                self._lives(False)
 
     def _work(self) -> None:
         failures = 0

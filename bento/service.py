@@ -5,6 +5,7 @@ routes, so that limits, keys and errors are the same everywhere. In a Bento this
 """
 
 import gc
+import logging
 import os
 import sys
 from pathlib import Path
@@ -14,21 +15,34 @@ from typing import Any
 _HOME = Path(os.environ.get("BENTOML_HOME", "bentoml")).resolve()
 os.environ.setdefault("CHURNFLOW_HOME", str(_HOME if "BENTOML_CONTAINERIZED" in os.environ else _HOME.parent))
 
+# ONNX Runtime, once imported, would queue device id, paths and error texts for its maker, and look that up.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+
 # Arrow's own pools keep what a part of the log once took.
 os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
 
 import bentoml
+import uvicorn.config
 from churn.errors import ChurnError
-from churn.training.onnx_scorer import Scorer, cores
+from churn.serving import api_keys, prediction_log
+from churn.settings.cpus import cpus
 
+from bento import self_test
 from bento.settings import settings
+
+logger = logging.getLogger("bentoml.churn")
 
 MODEL = bentoml.models.BentoModel(Path(__file__).with_name("model.txt").read_text(encoding="utf-8"))
 try:
     SETTINGS = settings()
+    api_keys.rights()
+    prediction_log.root()
 except ChurnError as error:
     sys.exit(str(error))
 _started: dict[str, Any] = {}
+
+# BentoML hands on no choice of the protocol; this is the one that uvicorn looks up.
+uvicorn.config.HTTP_PROTOCOLS["auto"] = "bento.http_protocol:Protocol"
 
 
 class Front:
@@ -39,9 +53,11 @@ class Front:
     """
 
     def __init__(self, bentoml_app: Any) -> None:
+        """``bentoml_app`` is BentoML's own application."""
         self._bentoml = bentoml_app
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Pass an ASGI event on."""
         if scope["type"] == "lifespan":
             scope["app"].middleware_stack = self
         handler = _started["app"] if scope["type"] == "http" else self._bentoml
@@ -59,17 +75,29 @@ class ChurnService:
     model = MODEL
 
     def __init__(self) -> None:
+        """Load the model and build the application."""
+        from bento import http_protocol
         from bento.endpoints import Endpoints
 
-        self._endpoints = Endpoints(Scorer(MODEL.resolve().path, max(1, cores() // SETTINGS.workers)), SETTINGS)
-        _started["app"] = self._endpoints.app()
+        self._endpoints: Endpoints | None = None
+        http_protocol.Protocol.limits = SETTINGS.limits
+        try:
+            proof, threads = Path(__file__).with_name(self_test.FILE), max(1, cpus() // SETTINGS.workers)
+            self._endpoints = Endpoints(self_test.proven_scorer(Path(MODEL.resolve().path), proof, threads), SETTINGS)
+            _started["app"] = app = self._endpoints.app()
+            http_protocol.Protocol.refusal = app.unheard
+        except Exception as error:  # whatever it is: a worker that died of it would only be started again
+            logger.critical("not ready: %s", error, exc_info=None if isinstance(error, ChurnError) else error)
+            _started["app"] = self_test.Unready(str(error))
+        http_protocol.drain_before_shutdown(alone=SETTINGS.workers == 1)
         sys.setswitchinterval(0.0005)  # the log's thread gives way to requests ten times sooner than by default
         gc.freeze()  # what is loaded now stays: full collections would only look at it again and again
 
     @bentoml.on_shutdown
     def close(self) -> None:
         """Write what is left of the log."""
-        self._endpoints.close()
+        if self._endpoints is not None:
+            self._endpoints.close()
 
 
 ChurnService.add_asgi_middleware(Front)  # type: ignore[attr-defined]  # the decorator made it a bentoml.Service

@@ -1,8 +1,12 @@
-"""The service's Prometheus metrics (names: ``telemetry.prometheus_metrics``). Right with several workers: BentoML names the
-folder in which prometheus-client keeps every worker's values, and any worker answers for all.
+"""The service's Prometheus metrics (names: ``telemetry.prometheus_metrics``).
+
+Right with several workers: BentoML names the folder in which prometheus-client keeps every worker's values, and any worker
+answers for all.
 """
 
+import itertools
 import os
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,31 +18,40 @@ from churn.serving.request import Problem
 from churn.telemetry import prometheus_metrics
 from churn.telemetry.prometheus_metrics import Metric
 from prometheus_client import multiprocess
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 
 CONTENT_TYPE = prometheus_client.CONTENT_TYPE_LATEST
 _FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 _SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _TENTHS = tuple(i / 10 for i in range(1, 11))
+_UPPER = (*map(str, _TENTHS), "+Inf")
+_ROWS, _SUM = "probability_rows", "probability_sum"  # counters, of which ``_Histograms`` makes PROBABILITY
 
 
 class ServiceMetrics:
     """What the service counts. Label values come from the data set and the list of endpoints, never from requests."""
 
     def __init__(self, manifest: dict[str, Any]) -> None:
+        """``manifest`` is the model's, whose versions are labels."""
         self._registry = prometheus_client.CollectorRegistry()
         self._version = manifest["model_version"]
         self._requests = self._counter(prometheus_metrics.REQUESTS)
         self._seconds = self._histogram(prometheus_metrics.REQUEST_SECONDS, _SECONDS)
+        self._let_in = self._counter(prometheus_metrics.KEY_REQUESTS)
         self._rejections = self._counter(prometheus_metrics.REJECTIONS)
         self._warnings = self._counter(prometheus_metrics.WARNINGS)
         self._dropped = self._counter(prometheus_metrics.LOG_DROPPED)
         for kind in (prediction_log.PREDICTIONS, prediction_log.FEEDBACK):
             self._dropped.labels(kind)  # as in ``expect``
         self._waiting = self._gauge(prometheus_metrics.LOG_QUEUE, "livesum")
+        self._alive = self._gauge(prometheus_metrics.LOG_ALIVE, "livemin")
         answers = self._counter(prometheus_metrics.PREDICTIONS)
         self._decided = [answers.labels(self._version, decision) for decision in ("false", "true")]
-        self._probability = self._histogram(prometheus_metrics.PROBABILITY, _TENTHS).labels(self._version)
+        # A histogram takes one value at a time: for every row of a large batch that would keep other requests waiting.
+        rows = prometheus_client.Counter(_ROWS, "rows by probability", ("version", "le"), registry=self._registry)
+        self._rows = [rows.labels(self._version, le) for le in _UPPER]
+        total = prometheus_client.Counter(_SUM, "sum of the probabilities", ("version",), registry=self._registry)
+        self._sum = total.labels(self._version)
         info = {name: str(manifest.get(name, "")) for name in prometheus_metrics.MODEL_INFO.labels}
         self._gauge(prometheus_metrics.MODEL_INFO, "livemax").labels(**info).set(1)
         self._children: dict[tuple[str, int], tuple[Any, Any]] = {}
@@ -58,18 +71,20 @@ class ServiceMetrics:
         children[0].inc()
         children[1].observe(seconds)
 
+    def let_in(self, holder: str, endpoint: str) -> None:
+        """A request with the key of ``holder``."""
+        self._let_in.labels(holder, endpoint).inc()
+
     def predicted(self, probabilities: list[float], decisions: list[bool]) -> None:
         """Customers, answered."""
         churning = sum(decisions)
         for decision, number in ((0, len(probabilities) - churning), (1, churning)):
             if number:
                 self._decided[decision].inc(number)
-        # Each bucket once: observe() for every row of a large batch would keep other requests waiting.
         places = np.searchsorted(_TENTHS, probabilities)
-        for bucket, number in enumerate(np.bincount(places).tolist()):
-            if number:
-                self._probability._buckets[bucket].inc(number)
-        self._probability._sum.inc(sum(probabilities))
+        for rows, number in zip(self._rows, np.bincount(places, minlength=len(_UPPER)).tolist(), strict=True):
+            rows.inc(number)
+        self._sum.inc(sum(probabilities))
 
     def rejected(self, problems: list[Problem]) -> None:
         """A request refused for these reasons."""
@@ -89,6 +104,10 @@ class ServiceMetrics:
         """Rows of a log that wait to be written."""
         self._waiting.labels(kind).set(rows)
 
+    def lives(self, kind: str, alive: bool) -> None:
+        """Whether a log's writer is there."""
+        self._alive.labels(kind).set(alive)
+
     def exposition(self) -> bytes:
         """All workers' metrics in Prometheus' text format."""
         if os.environ.get(_FOLDER):
@@ -96,7 +115,9 @@ class ServiceMetrics:
             multiprocess.MultiProcessCollector(everything)
         else:
             everything = self._registry
-        return prometheus_client.generate_latest(everything) + prometheus_client.generate_latest(_Workers())
+        return prometheus_client.generate_latest(_Histograms(everything)) + prometheus_client.generate_latest(
+            _Workers()
+        )
 
     def _counter(self, metric: Metric) -> prometheus_client.Counter:
         return prometheus_client.Counter(metric.name, metric.help, metric.labels, registry=self._registry)
@@ -112,9 +133,32 @@ class ServiceMetrics:
         )
 
 
+class _Histograms(prometheus_client.registry.Collector):
+    """What a registry holds, with the counters of probabilities as the histogram that they are."""
+
+    def __init__(self, registry: prometheus_client.CollectorRegistry) -> None:
+        self._registry = registry
+
+    def collect(self) -> Iterator[Any]:
+        metric, counted = prometheus_metrics.PROBABILITY, defaultdict[tuple[str, str], float](float)
+        for family in self._registry.collect():
+            if family.name not in (_ROWS, _SUM):
+                yield family
+                continue
+            for sample in family.samples:
+                if sample.name.endswith("_total"):
+                    counted[sample.labels["version"], sample.labels.get("le", _SUM)] += sample.value
+        histogram = HistogramMetricFamily(metric.name, metric.help, labels=metric.labels)
+        for version in sorted({version for version, _ in counted}):
+            rows = itertools.accumulate(counted[version, le] for le in _UPPER)
+            histogram.add_metric([version], list(zip(_UPPER, rows, strict=True)), counted[version, _SUM])
+        yield histogram
+
+
 class _Workers(prometheus_client.registry.Collector):
-    """Memory and CPU time of the worker processes, as Linux tells them; nothing elsewhere. prometheus-client has them for a
-    single process alone.
+    """Memory and CPU time of the worker processes, on Linux only.
+
+    prometheus-client reports them for a single process alone.
     """
 
     def collect(self) -> Iterator[Any]:

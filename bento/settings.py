@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+from churn.serving import keyed_ids
 from churn.serving.request import InputSettings
 from churn.settings.core import Strict, load
 from pydantic import Field
@@ -13,12 +14,15 @@ FILE = "serve.toml"  # in a Bento, beside this module
 
 
 class Limits(Strict):
-    """Of one request: rows, bytes and seconds."""
+    """Of one request: rows, bytes and seconds; of all: connections, and large bodies at once."""
 
     rows: int = Field(default=10_000, ge=1)
     customer_bytes: int = Field(default=65_536, ge=1024)
     batch_bytes: int = Field(default=16_777_216, ge=1024)
+    header_bytes: int = Field(default=32_768, ge=1024)
     seconds: int = Field(default=10, ge=1)
+    connections: int = Field(default=500, ge=1)
+    batches: int = Field(default=2, ge=1)
 
 
 class ServeConfig(Strict):
@@ -31,5 +35,9 @@ class ServeConfig(Strict):
 
 
 def settings() -> ServeConfig:
-    """The file that CHURNFLOW_SERVE_CONFIG names, else the one packed into the Bento. Raises ChurnError."""
+    """The file that CHURNFLOW_SERVE_CONFIG names, else the one packed into the Bento.
+
+    Raises ChurnError, also for a key of ids that is too short.
+    """
+    keyed_ids.key()
     return load(ServeConfig, os.environ.get("CHURNFLOW_SERVE_CONFIG") or Path(__file__).with_name(FILE))

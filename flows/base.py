@@ -1,6 +1,6 @@
-"""What the flow files share. Import it before metaflow: it sets the environment's defaults first.
+"""What the flow files share. Import it before metaflow: it sets the defaults of the environment first.
 
-Every command takes ``--debug`` (or CHURNFLOW_DEBUG=1): an error then comes with its traceback and those of its causes.
+Every command takes ``--debug`` (or CHURNFLOW_DEBUG=1), which shows errors with their tracebacks and causes.
 """
 
 import os
@@ -11,21 +11,21 @@ from pathlib import Path
 from typing import Any
 
 import fork_server
-from churn.errors import ChurnError, refusal
+from churn.errors import ChurnError, os_error_message
 
 DEBUG = "CHURNFLOW_DEBUG"
-if "--debug" in sys.argv:  # taken here, for the flows' command line and every other
+if "--debug" in sys.argv:  # removed here, as no command line knows it
     sys.argv.remove("--debug")
     os.environ[DEBUG] = "1"
 
 
 @contextmanager
 def stopping() -> Iterator[None]:
-    """A ChurnError inside, or a refusal of the machine's, ends the command, with its message alone."""
+    """End the command with the message alone after a ChurnError or an error of the operating system with a remedy."""
     try:
         yield
     except (ChurnError, OSError) as error:
-        said = str(error) if isinstance(error, ChurnError) else refusal(error)
+        said = str(error) if isinstance(error, ChurnError) else os_error_message(error)
         if said is None or os.environ.get(DEBUG):
             raise
         sys.exit(said)
@@ -41,6 +41,7 @@ with stopping():  # no such profile, or a mistake in deploy.toml
     DEPLOY = settings.load(Deploy, ROOT / "config" / "deploy.toml")
 import metaflow
 import metaflow_patches
+import metaflow_version
 from churn.settings import commands
 from churn.storage import s3
 from metaflow import Config, FlowMutator, FlowSpec, current, user_step_decorator
@@ -49,26 +50,29 @@ from metaflow.packaging_sys import ContentType
 
 metaflow_patches.apply()
 if "argo-workflows" in sys.argv:
-    metaflow_patches.close_pods()
+    with stopping():
+        metaflow_patches.close_pods()
+if {"run", "resume"} & set(sys.argv) and metaflow_version.notice():
+    print(metaflow_version.notice(), file=sys.stderr)
 fork_server.use()
 
 
 class Stopped(MetaflowException):
-    """A ChurnError as Metaflow shows errors that need no traceback."""
+    """A ChurnError in the form in which Metaflow shows errors without a traceback."""
 
     headline = "Churnflow stopped"
 
 
 def _shown(error: ChurnError) -> Exception:
-    """What is raised in Metaflow's reach instead of a ChurnError."""
+    """The exception to raise instead of a ChurnError where Metaflow catches it."""
     return error if os.environ.get(DEBUG) else Stopped(str(error))
 
 
 @user_step_decorator
 def _reported(step_name: str, flow: Any, inputs: Any = None, attributes: Any = None) -> Iterator[None]:
-    """A ChurnError is shown as its message alone; how the run ended is published (``churn.telemetry.push``)."""
+    """Show a ChurnError as its message alone, and push how the run ended (``churn.telemetry.push``)."""
     if step_name == "start":
-        flow.config_files = files()  # what a resume compares the settings with
+        flow.config_files = files()  # a resume compares the settings with these
     try:
         yield
     except Exception as error:
@@ -83,7 +87,7 @@ def _reported(step_name: str, flow: Any, inputs: Any = None, attributes: Any = N
 
 @user_step_decorator
 def skippable(step_name: str, flow: Any, inputs: Any = None, attributes: Any = None) -> Iterator[Any]:
-    """Decorator of a step that does nothing when an earlier one set ``nothing_to_do``; a join then keeps its inputs."""
+    """Step decorator: do nothing if an earlier step set ``nothing_to_do``; a join then merges its inputs."""
     if not (next(iter(inputs)) if inputs is not None else flow).nothing_to_do:
         yield
         return
@@ -96,13 +100,16 @@ class reported(FlowMutator):
     """Class decorator of a flow: ``_reported`` for every step."""
 
     def pre_mutate(self, mutable_flow: Any) -> None:
+        """Add the decorator (Metaflow calls this)."""
         for _, step in mutable_flow.steps:
             step.add_decorator(_reported)
 
 
 class _cluster_ready(FlowMutator):
-    """The S3 buckets are checked before a run, steps get what config/deploy.toml says, and what a pod needs beside the
-    flows - profiles, deploy.toml, serve.toml, bento/ - goes into the code package.
+    """Prepare a flow for a cluster.
+
+    The S3 buckets are checked before a run, steps get the resources in config/deploy.toml, and the files that a pod needs besides
+    the flows (profiles, deploy.toml, serve.toml, bento/) go into the code package.
     """
 
     def pre_mutate(self, mutable_flow: Any) -> None:
@@ -128,64 +135,65 @@ class _cluster_ready(FlowMutator):
 
 
 def deployed(flow: type[FlowSpec]) -> type[FlowSpec]:
-    """Class decorator of a flow: its project, schedule and triggers, as config/deploy.toml says.
+    """Class decorator of a flow: its project, schedule and triggers from config/deploy.toml.
 
-    Not in a FlowMutator, which runs too late: these decorators bring options of the command line (--production).
+    Not a FlowMutator, which would run too late: these decorators add command-line options (--production).
     """
     for name, options in DEPLOY.starters(flow.__name__):
         flow = getattr(metaflow, name)(**options)(flow)
     return flow
 
 
-_CONFIGS: dict[str, tuple[Path, type[settings.Strict]]] = {}  # of this process's flow: default file and model
+_CONFIGS: dict[str, tuple[Path, type[settings.Strict]]] = {}  # the default file and model of each Config of this flow
 
 
 def config(
     name: str, file: str, model: type[settings.Strict], check: Callable[[Any, str], None] | None = None
 ) -> Config:
-    """A Metaflow Config read strictly as ``model`` from ROOT/config/``file``, unless ``--config NAME PATH`` says otherwise.
+    """A Metaflow Config, validated as ``model``, from ROOT/config/``file`` or the file given by ``--config NAME PATH``.
 
-    Its value is the validated settings as a plain dictionary; anything wrong stops the command before any work.
+    Its value is the settings as a plain dictionary; an error stops the command before any work. ``check``, if given, may raise
+    ChurnError too; it gets the settings and the name of the file.
     """
     default = ROOT / "config" / file
     _CONFIGS[name] = (default, model)
     if given := _given(name):
-        os.environ[f"{GIVEN}{name}"] = str(Path(given).resolve())  # the steps' command lines do not have it
-        with stopping():  # Metaflow says less of a file that it cannot read
-            settings.text(Path(given))
+        os.environ[f"{GIVEN}{name}"] = str(Path(given).resolve())  # the command lines of the steps lack it
+        with stopping():  # Metaflow says less about a file that it cannot read
+            settings.read_text(Path(given))
     if f"{GIVEN}{name}" in os.environ:
         commands.INSTEAD[file] = os.environ[f"{GIVEN}{name}"]
 
     def parser(text: str) -> dict[str, Any]:
         source = _given(name) or str(default)
         try:
-            found = settings.parse(model, text, source)
+            values = settings.parse(model, text, source)
             if check is not None:
-                check(found, source)
+                check(values, source)
         except ChurnError as error:
             raise _shown(error) from error.__cause__
-        return found.model_dump(mode="json")
+        return values.model_dump(mode="json")
 
     return Config(name, default=str(default), parser=parser)
 
 
 def dataset_file(dataset: str) -> Path:
-    """The description of a data set: of config/datasets by its name, or the .toml file itself."""
+    """The file that describes a data set, given by its name in config/datasets or as the .toml file itself."""
     return Path(dataset) if dataset.endswith(".toml") else ROOT / "config" / "datasets" / f"{dataset}.toml"
 
 
 def read(model: type[settings.Model], value: Any) -> settings.Model:
-    """The settings model behind a Config's value, in a step."""
+    """The settings, in a step, from the ``value`` of a Config."""
     return settings.check(model, value.to_dict(), "config")
 
 
 @reported
 @_cluster_ready
 class Flow(FlowSpec):
-    """Base of the flows."""
+    """Base class of the flows."""
 
     def tags(self) -> list[str]:
-        """What a run that succeeded is found by later."""
+        """The tags by which later commands find a successful run."""
         return []
 
 
@@ -199,7 +207,7 @@ def _given(name: str) -> str | None:
 
 
 def files() -> dict[str, str]:
-    """The file of each of the flow's Configs, by its name: the one given, else the default."""
+    """The file of each Config of the flow, by name: the one given, else the default."""
     return {name: os.environ.get(f"{GIVEN}{name}", str(default)) for name, (default, _) in _CONFIGS.items()}
 
 
@@ -212,49 +220,49 @@ OUTCOMES = {True: "succeeded", False: "failed"}
 
 
 def _ended(well: bool, tags: list[str]) -> None:
-    """Tag the run with its outcome and ``tags``, and publish the flow's totals - counted by the outcomes - and times."""
+    """Tag the run with its outcome and ``tags``, and push the flow's run totals, counted by outcome, and its times."""
     import time
     from collections import Counter
 
     from churn.telemetry import prometheus_metrics, push
 
     now, name = time.time(), str(current.flow_name)
-    found = [prometheus_metrics.LAST_SUCCESS.of(now) if well else prometheus_metrics.LAST_FAILURE.of(now)]
+    samples = [prometheus_metrics.LAST_SUCCESS.of(now) if well else prometheus_metrics.LAST_FAILURE.of(now)]
     own = metaflow.get_namespace()
     metaflow.namespace(None)  # the runs of all users are counted
     try:
         run = metaflow.Run(f"{name}/{current.run_id}")
         run.add_tags([f"outcome:{OUTCOMES[well]}", *tags])
         if well:
-            found.append(prometheus_metrics.DURATION.of(now - run.created_at.timestamp()))
+            samples.append(prometheus_metrics.DURATION.of(now - run.created_at.timestamp()))
         ended = Counter(tag for run in metaflow.Flow(name) for tag in run.user_tags)
-        found += [
+        samples += [
             prometheus_metrics.RUNS.of(ended[f"outcome:{outcome}"], status=outcome) for outcome in OUTCOMES.values()
         ]
-    except (MetaflowException, OSError) as error:  # the run's own outcome must not depend on the run store's mood
+    except (MetaflowException, OSError) as error:  # counting runs is best effort: it must not fail this run
         print(f"The runs are not counted: {error}")
     finally:
         metaflow.namespace(own)
-    for problem in push.publish({"flow": name}, found):
+    for problem in push.send({"flow": name}, samples):
         print(problem)
 
 
 def report(dataset: str, samples: list[Any]) -> None:
-    """Publish what a step found out about ``dataset``: ``prometheus_metrics.Sample``s (see ``telemetry.push``)."""
+    """Push the ``prometheus_metrics.Sample``s of a step about ``dataset`` (see ``telemetry.push``)."""
     from churn.telemetry import push
 
-    for problem in push.publish({"flow": str(current.flow_name), "dataset": dataset}, samples):
+    for problem in push.send({"flow": str(current.flow_name), "dataset": dataset}, samples):
         print(problem)
 
 
 def say(notes: Iterable[str]) -> None:
-    """Print what a person should know, a line each."""
+    """Print notes, one per line."""
     for note in notes:
         print(note)
 
 
-def show(on: Any, parts: list[Any]) -> None:
-    """Put the parts of ``churn.cards`` on a Metaflow card."""
+def render(on: Any, parts: list[Any]) -> None:
+    """Append the parts that ``churn.cards`` returns to a Metaflow card."""
     from churn.cards import card_parts
     from metaflow.cards import Image, Markdown, Table, VegaChart
 
@@ -276,7 +284,7 @@ def card(step: str) -> str:
 
 
 def again(flow: Any, force: bool = False) -> str:
-    """The command that trains on the run's data version once more, with its settings' file as it is by then."""
+    """The command that trains on the data version of the run again, with its settings file as it then is."""
     own = flow.config_files["settings"]
     settings = "" if own == str(_CONFIGS["settings"][0]) else commands.shown(Path(own))
     return commands.say("train", VERSION=flow.data_version, SETTINGS=settings, FORCE="1" if force else "")

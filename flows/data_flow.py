@@ -1,4 +1,7 @@
-"""DataFlow: from customer data to a data version. ``python flows/data_flow.py run [--source customers.csv]``"""
+"""DataFlow: from customer data to a data version.
+
+``python flows/data_flow.py run [--source customers.csv]``
+"""
 
 from pathlib import Path
 from typing import Any
@@ -40,17 +43,19 @@ class DataFlow(base.Flow):
 
     @step
     def ingest(self) -> None:
-        """One source is read whole; its cells are as they were found, and what was noticed while reading is said."""
+        """All rows of one source are read, untyped, and notes on how they were read are printed."""
         from churn.data import sources
 
-        self.table, self.notes, self.lineage = sources.intake(self.input, base.read(Dataset, self.description))
+        self.table, self.notes, self.lineage = sources.read_with_lineage(
+            self.input, base.read(Dataset, self.description)
+        )
         base.say(self.notes)
         self.next(self.validate)
 
     @card(type="blank", id="data")
     @step
     def validate(self, inputs: Any) -> None:
-        """All rows are in one table with the data set's columns and types, and the card says what the checks found."""
+        """All rows are in one table with the columns and types of the data set, and the card shows the checks."""
         from churn.cards import data_card
         from churn.telemetry import push
         from churn.validation import ingestion
@@ -58,23 +63,24 @@ class DataFlow(base.Flow):
         self.merge_artifacts(inputs, include=["made_up", "sources", "path", "lineage"])
         dataset, limits = base.read(Dataset, self.description), base.read(DataConfig, self.settings).quality
         previous = runs.previous_profile(dataset.name, self.made_up)
-        found = ingestion.ingest(self.sources, [(one.table, one.notes) for one in inputs], dataset, limits, previous)
-        base.show(current.card["data"], data_card.data(found, dataset, self.lineage))
-        base.report(dataset.name, push.quality(found.report))
-        self.quality, self.columns, self.origin = found.report, found.profile_json, found.origin
-        self.quarantine, said = ingestion.set_aside(found, f"{dataset.name}-{current.run_id}")
-        base.say(said)
-        self.table = found.stored.result()
+        ingested = ingestion.ingest(self.sources, [(one.table, one.notes) for one in inputs], dataset, limits, previous)
+        base.render(current.card["data"], data_card.data(ingested, dataset, self.lineage))
+        base.report(dataset.name, push.quality_samples(ingested.report))
+        self.quality, self.columns, self.origin = ingested.report, ingested.profile_json, ingested.origin
+        self.quarantine, notes = ingestion.set_aside(ingested, f"{dataset.name}-{current.run_id}")
+        base.say(notes)
+        self.table = ingested.stored.result()
         self.next(self.features)
 
     @step
     def features(self) -> None:
-        """No check of severity error failed; every customer has the derived features of training and serving, and is in train
-        or in the holdout: nothing is ever fitted on the holdout.
+        """No check with severity error failed; every customer has the derived features, and a side of the split.
+
+        Nothing is ever fitted on the holdout.
         """
         from churn.validation import ingestion
 
-        self.quality.require(self.origin)  # here, because a step that fails leaves no card
+        self.quality.require(self.origin)  # here, because a failed step leaves no card
         dataset, settings = base.read(Dataset, self.description), base.read(DataConfig, self.settings).split
         self.derived, self.sides, self.rows = ingestion.derive_and_split(self.table, dataset, settings)
         self.unused = len(self.sides) - sum(self.rows)
@@ -100,7 +106,7 @@ class DataFlow(base.Flow):
         print(ingestion.summary(self.saved, self.rows, self.unused, self.made_up, self.quality.left_out))
 
     def tags(self) -> list[str]:
-        """Its data set and version."""
+        """The data set and its version."""
         return [f"{runs.DATASET}{self.description['name']}", f"{runs.VERSION}{self.data_version}"]
 
 

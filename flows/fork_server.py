@@ -4,8 +4,10 @@ Metaflow starts a fresh interpreter for each step and each card, which imports m
 ``run`` starts one *nursery* process that imports what the flow's steps need, one module at a
 time while it waits, and forks a child for each command line it is sent. The child runs the flow file as ``__main__``,
 with the environment, working directory and streams it was given: a step cannot tell the difference. The nursery has one
-thread and never runs a step itself, so that forking it is safe, and ends with the last process that could send to it.
-Anything unexpected falls back to a fresh process. ``CHURNFLOW_WARM=0`` switches it off.
+thread - native libraries are told to start none, and the kernel is asked before each fork - and never runs a step itself, so
+that forking it is safe, and ends with the last process that could send to it. Anything unexpected falls back to a fresh process.
+``CHURNFLOW_WARM=0`` switches it off, and so does a Metaflow that is not tested. That each step costs the start of an
+interpreter is not reported upstream.
 """
 
 import atexit
@@ -25,6 +27,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
+import metaflow_version
+
 # What a flow's steps import, in the order of need; base first: it sets the defaults metaflow reads.
 _ALL = ("base", "metaflow.runtime", "pandas", "pyarrow.parquet", "pyarrow.dataset")
 # What the libraries import late: DVC when it first opens a repository and pushes.
@@ -41,6 +45,8 @@ IMPORTS = {
         *_DVC,
     ),
     "score_flow.py": (*_ALL, "churn.validation.schema", "mlflow"),
+    "deploy_flow.py": (*_ALL, "mlflow"),
+    "probe_flow.py": ("base", "metaflow.runtime"),
     "monitor_flow.py": (*_ALL, "mlflow", "nannyml"),
     "train_flow.py": (
         *_ALL,
@@ -48,6 +54,14 @@ IMPORTS = {
         *("matplotlib.pyplot", "sklearn.inspection", "skl2onnx", "onnxmltools"),  # not onnxruntime: it starts a thread
     ),
 }
+
+# Threads that a fork would not copy: of the BLAS of numpy and scipy (the steps keep to one: they run side by side), of Arrow's
+# and polars' jemalloc.
+_ONE_THREAD = {
+    **dict.fromkeys(("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS"), "1"),
+    **dict.fromkeys(("JE_ARROW_MALLOC_CONF", "_RJEM_MALLOC_CONF"), "background_thread:false"),
+}
+_NEVER = ("polars",)  # has a thread from its import on; MLflow imports it where it is installed, and no step needs it
 
 _S3 = ("boto3", "metaflow.plugins.datatools.s3.s3", "s3fs", "dvc_s3")  # where things are not kept on this disk
 
@@ -135,7 +149,7 @@ def _check_output(command: list[str], env: Any, stderr: int, timeout: float | No
 def start() -> None:
     """Start the nursery if this command runs a flow; before metaflow is imported, so that both import at once."""
     global _nursery
-    wanted = os.environ.get("CHURNFLOW_WARM", "1") != "0" and sys.platform == "linux"
+    wanted = sys.platform == "linux" and metaflow_version.active(metaflow_version.FORK_SERVER)
     if not wanted or not {"run", "resume"} & set(sys.argv) or Path(sys.argv[0]).name not in IMPORTS:
         return
     _nursery, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -143,7 +157,10 @@ def start() -> None:
     first, *others = IMPORTS[Path(sys.argv[0]).name]
     s3 = _S3 if os.environ.get("CHURNFLOW_PROFILE", "local") != "local" else ()
     command = [sys.executable, "-c", entry, str(theirs.fileno()), sys.argv[0], first, *s3, *others]
-    subprocess.Popen(command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    environ = {**os.environ, **_ONE_THREAD}
+    subprocess.Popen(
+        command, env=environ, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL
+    )
     theirs.close()
 
 
@@ -166,10 +183,12 @@ def _serve(line: socket.socket, modules: list[str]) -> list[str] | None:
         while True:
             ready = selector.select(0 if modules else None)
             if not ready:
-                importlib.import_module(modules.pop(0))
+                module = modules.pop(0)
+                importlib.import_module(module)
                 gc.freeze()  # the collector touches no page that the children share
-                if threading.active_count() > 1:
-                    raise RuntimeError("an import started a thread: no fork is safe any more")
+                if len(_threads()) > 1:
+                    modules.clear()
+                    _say_that_it_is_off(module)
             for key, _ in ready:
                 if key.fileobj is not line:
                     pid, status = running.pop(key.fd)
@@ -183,6 +202,10 @@ def _serve(line: socket.socket, modules: list[str]) -> list[str] | None:
                 message, given, _, _ = socket.recv_fds(line, 1, 6)
                 if not message:
                     return None
+                if len(_threads()) > 1:  # whoever asks starts a fresh process when nothing is answered
+                    for descriptor in given:
+                        os.close(descriptor)
+                    continue
                 pid = os.fork()
                 if pid == 0:
                     for pidfd, (_, status) in running.items():
@@ -198,6 +221,18 @@ def _serve(line: socket.socket, modules: list[str]) -> list[str] | None:
                 selector.register(pidfd, selectors.EVENT_READ)
 
 
+def _threads() -> list[str]:
+    """The names of this process's threads, those of native libraries too."""
+    return [task.joinpath("comm").read_text().strip() for task in Path("/proc/self/task").iterdir()]
+
+
+def _say_that_it_is_off(module: str) -> None:
+    names = ", ".join(sorted(_threads()))
+    sys.stderr.write(
+        f"Steps start as fresh processes: {module} has started threads, which a fork does not copy ({names}).\n"
+    )
+
+
 def _become(given: list[int]) -> list[str]:
     """In a child: take over streams, environment and working directory; the command line."""
     global _nursery
@@ -210,6 +245,8 @@ def _become(given: list[int]) -> list[str]:
     _nursery = socket.socket(fileno=back)
     with os.fdopen(request, "rb") as file:
         order = json.load(file)
+    for name in _NEVER:
+        sys.modules.pop(name, None)
     os.environ.clear()
     os.environ.update(order["env"])
     os.chdir(order["cwd"])
@@ -223,6 +260,7 @@ def nursery() -> None:
     line, modules = socket.socket(fileno=int(sys.argv[1])), sys.argv[3:]
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the steps, whose end is still to be told
     del sys.argv[3:], sys.argv[:2]
+    sys.modules.update(dict.fromkeys(_NEVER))  # type: ignore[arg-type]  # None: not to be imported
     try:
         command = _serve(line, modules)
     except SystemExit:  # of ``base``: the process that started this one stops too, and says why

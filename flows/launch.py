@@ -9,42 +9,70 @@ from pathlib import Path
 from typing import Any
 
 import base
+import deploying
 import runs
 from churn.data import sources
 from churn.errors import ChurnError
 from churn.registry import made_up
 from churn.settings import commands
-from churn.settings.core import Strict
+from churn.settings.core import Strict, load
+from churn.settings.dataset import Dataset
+from churn.settings.environment import STATE
 from churn.storage import s3
 from metaflow import Flow, FlowSpec, current
-from metaflow.exception import MetaflowException, MetaflowNotFound
+from metaflow.exception import MetaflowException, MetaflowNamespaceMismatch, MetaflowNotFound
+from metaflow.util import get_latest_run_id
 
 PART = "CHURNFLOW_PART"  # set where a flow is a part of a command, which has first and last lines of its own
 
 
 def flow(kind: type[FlowSpec], before: Callable[[], str] = str) -> None:
-    """Become the command line of a flow. A run begins with the line that ``before`` returns - it raises ChurnError for a run
-    that cannot start -, a resume with what it does not take, and a run that succeeds ends with the ``notice`` of its start.
+    """Become the command line of a flow.
+
+    A run begins with the line that ``before`` returns - it raises ChurnError for a run that cannot start -, a resume with
+    what it does not take, and a run that succeeds ends with the ``notice`` of its start.
     """
     command = next((word for word in ("run", "resume") if word in sys.argv[1:]), "")
-    with base.stopping():
-        first = {"run": before, "resume": lambda: "\n".join(_kept(kind))}.get(command, str)()
     whole = PART not in os.environ
-    if first and whole:
-        print(first, flush=True)
     try:
+        with base.stopping():
+            if command == "run":
+                _begun(kind.__name__)
+            first = {"run": before, "resume": lambda: "\n".join(_kept(kind))}.get(command, str)()
+        if first and whole:
+            print(first, flush=True)
         kind()
     except SystemExit as end:
+        if command == "run":
+            _note(kind.__name__).unlink(missing_ok=True)
         if command and whole and not end.code:
             _last(kind.__name__)
         raise
+
+
+def _note(name: str) -> Path:
+    return STATE / "begun" / name
+
+
+def _begun(name: str) -> None:
+    """Note that a run begins, and after which one: a kill may leave no other trace of it, and a resume must not take that one
+    for it.
+    """
+    note = _note(name)
+    note.parent.mkdir(parents=True, exist_ok=True)
+    note.write_text(_latest(name))
+
+
+def _latest(name: str) -> str:
+    """The run that Metaflow would resume."""
+    return str(get_latest_run_id(lambda *_, **__: None, name) or "")
 
 
 def _last(name: str) -> None:
     try:
         start = runs.one(name, current.run_id)["start"].task.data
         notice = start.notice if "notice" in start else ""
-    except (MetaflowException, OSError) as error:  # the run itself has succeeded
+    except (MetaflowException, ChurnError, OSError) as error:  # the run itself has succeeded
         notice = f"Whether the customers are made up cannot be read: {error}"
     begin(notice)
 
@@ -78,7 +106,9 @@ def trained() -> str:
 
 
 def both(start: Callable[[list[str]], None], description: str = "", source: str = "", settings: str = "") -> list[str]:
-    """Run DataFlow, then TrainFlow on its version, whatever other runs do meanwhile: the ids of the two runs.
+    """Run DataFlow, TrainFlow on its version and, where that data set is served, DeployFlow: the ids of the first two runs.
+
+    What other runs do meanwhile makes no difference.
 
     ``start`` runs a command and raises if it fails. Empty are the usual ``description`` of the data set, the ``source`` of
     config/data.toml and the ``settings`` of config/train.toml.
@@ -90,6 +120,7 @@ def both(start: Callable[[list[str]], None], description: str = "", source: str 
         version = runs.one("DataFlow", known["data"].read_text()).data.data_version
         trained = ["--config", "settings", settings] if settings else []
         start(_run("train", trained, ["--data-version", version], known["train"]))
+        deploying.champion(load(Dataset, base.dataset_file(description or "telco")), start)
         return [path.read_text() for path in known.values()]
 
 
@@ -110,17 +141,19 @@ def option(name: str) -> str:
 
 def _kept(kind: type[FlowSpec]) -> Iterator[str]:
     """What a resume keeps of its first run's settings although their files say otherwise now, and how to take the new ones."""
-    from metaflow.util import get_latest_run_id
-
-    number = option("origin-run-id") or get_latest_run_id(lambda *_, **__: None, kind.__name__)
-    if number is None:
+    name, given = kind.__name__, option("origin-run-id")
+    number = given or _latest(name)
+    if not number:
         return  # Metaflow says that there is no run yet
+    if not given:
+        _require_newest(name, number)
     try:
-        run = runs.one(kind.__name__, number)
+        run = runs.one(name, number)
         begun, start = run["_parameters"].task.data, run["start"].task if "start" in run else None
-    except MetaflowNotFound:
-        newest = next(iter(Flow(kind.__name__))).id
-        raise ChurnError(f"there is no run {kind.__name__}/{number} to resume; the newest is {newest}") from None
+    except (MetaflowNotFound, KeyError):
+        newest = next(iter(Flow(name))).id
+        again = f"; it was stopped before its first step: begin again with {_typed('run')}" if newest == number else ""
+        raise ChurnError(f"there is no run {name}/{number} to resume; the newest is {newest}{again}") from None
     found = start.data if start is not None and start.successful else None
     files = base.files() | (getattr(found, "config_files", None) or {})
     anew = _anew(kind, begun, found, files)
@@ -139,6 +172,27 @@ def _kept(kind: type[FlowSpec]) -> Iterator[str]:
                 f"Run {number} goes on with the settings it began with, but {', '.join(keys)} in "
                 f"{commands.shown(Path(file))} changed since. To take the new ones: {anew}"
             )
+    yield f"Resuming run {name}/{number}, which began {run.created_at:%Y-%m-%d %H:%M:%S}"
+
+
+def _require_newest(name: str, number: str) -> None:
+    """Raises ChurnError if a run was begun after the one that Metaflow would resume."""
+    note = _note(name)
+    try:
+        newest = next((run.id for run in Flow(name)), number)
+    except MetaflowNamespaceMismatch:  # all of its runs are another user's
+        newest = number
+    if newest == number and not (note.is_file() and note.read_text() == number):
+        return
+    which = f"{name}/{newest}" if newest != number else f"a run of {name}"
+    raise ChurnError(
+        f"{name}/{number} is not the newest run to resume: {which} was begun after it, and stopped before its first step; begin "
+        f"that one again with {_typed('run')}, or resume the older one: {_typed('resume', '--origin-run-id', number)}"
+    )
+
+
+def _typed(*words: str) -> str:
+    return shlex.join([commands.python(), commands.shown(Path(sys.argv[0]).resolve()), *words])
 
 
 def _changed(begun: dict[str, Any], now: Strict) -> list[str]:
@@ -150,7 +204,7 @@ def _changed(begun: dict[str, Any], now: Strict) -> list[str]:
 def _anew(kind: type[FlowSpec], begun: Any, found: Any, files: dict[str, str]) -> str:
     """The command that begins the run again: its files and parameters, and the data version that its start had ``found``."""
     usual = base.files()
-    words = [commands.python(), commands.shown(Path(sys.argv[0]).resolve())]
+    words: list[str] = []
     for name, file in files.items():
         words += ["--config", name, file] if file != usual[name] else []
     words.append("run")
@@ -160,4 +214,4 @@ def _anew(kind: type[FlowSpec], begun: Any, found: Any, files: dict[str, str]) -
         own = parameter.name.replace("-", "_")
         value = getattr(found, own) if found is not None and own in found else getattr(begun, attribute)
         words += [f"--{parameter.name}", *([] if value is True else [str(value)])] if value else []
-    return shlex.join(words)
+    return _typed(*words)

@@ -1,34 +1,53 @@
-"""What is changed in Metaflow 2.19, which has no settings for it: each function says why and where."""
+"""What is changed in Metaflow 2.19, which has no settings for it: each function says why, where, and where upstream knows.
+
+Off with ``CHURNFLOW_PATCHES=0`` and with a Metaflow that is not tested (``metaflow_version``); everything works without, but for
+what is deployed to a cluster, whose pods would be open. ``tests/unit/test_metaflow_patches.py`` fails when Metaflow changes
+what is replaced.
+"""
 
 import gzip
+import hashlib
 import io
+import signal
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from churn.errors import refusal
+import metaflow_version
+from churn.errors import ChurnError, os_error_message
 from churn.settings import deploy
+from metaflow.client.filecache import FileBlobCache
 from metaflow.datastore.content_addressed_store import ContentAddressedStore
+from metaflow.datastore.exceptions import DataException
 from metaflow.exception import MetaflowException
 from metaflow.metaflow_config import CARD_SUFFIX
 from metaflow.plugins.cards.card_datastore import CardDatastore
 from metaflow.plugins.datastores.local_storage import LocalStorage
 from metaflow.plugins.datastores.s3_storage import S3Storage
 
+KILLED = (
+    b"The step's process was killed (SIGKILL), as the kernel does when memory runs out: give it more memory, or fewer rows, or "
+    b"one step at a time with METAFLOW_RUN_MAX_WORKERS=1."
+)
 PICKLED = 64  # bytes: more than pickle writes before the bytes of an artifact
 
 
 def apply() -> None:
     """All but ``close_pods``, which is for a cluster, and ``say_refusals``, which needs a flow to be defined."""
+    if not metaflow_version.active(metaflow_version.PATCHES):
+        return
     _keep_cards_with_their_runs()
     _save_from_this_process()
     _store_tables_as_they_are()
+    _say_what_killed_a_step()
+    _verify_artifacts()
 
 
 def _keep_cards_with_their_runs() -> None:
     """Local cards go into the datastore, where Metaflow's client looks for them.
 
     Metaflow 2.19's command line looks for a .metaflow near the working directory instead, and finds no card at all with
-    METAFLOW_CARD_LOCALROOT (metaflow/plugins/cards/card_datastore.py, get_storage_root).
+    METAFLOW_CARD_LOCALROOT (metaflow/plugins/cards/card_datastore.py, get_storage_root; Metaflow issue 2139, pull request 3301).
     """
     elsewhere = CardDatastore.get_storage_root
 
@@ -41,27 +60,48 @@ def _keep_cards_with_their_runs() -> None:
 
 
 def close_pods() -> None:
-    """What is deployed to Argo goes through ``churn.settings.deploy.closed``: Metaflow 2.19 has no setting for a whole pod."""
+    """What is deployed to Argo goes through ``churn.settings.deploy.closed``, a flow's sensor through ``closed_sensor``.
+
+    Metaflow 2.19 has no setting for a whole pod (metaflow/plugins/argo/argo_client.py; Metaflow issue 1262).
+
+    Raises:
+        ChurnError: The patches are off.
+    """
     from metaflow.plugins.argo.argo_client import ArgoClient
 
+    if not metaflow_version.active(metaflow_version.PATCHES):
+        raise ChurnError(
+            f"without its patches of Metaflow {metaflow_version.TESTED} Churnflow deploys nothing: the pods would be open; "
+            f"install that version, and leave {metaflow_version.PATCHES} unset"
+        )
     register = ArgoClient.register_workflow_template
 
     def closed(self: ArgoClient, name: str, workflow_template: dict[str, Any]) -> Any:
         return register(self, name, deploy.closed(workflow_template))
 
+    register_sensor = ArgoClient.register_sensor
+
+    def closed_sensor(self: ArgoClient, name: str, sensor: Any = None, *namespace: Any, **more: Any) -> Any:
+        return register_sensor(self, name, deploy.closed_sensor(sensor) if sensor else sensor, *namespace, **more)
+
     ArgoClient.register_workflow_template = closed  # type: ignore[method-assign]
+    ArgoClient.register_sensor = closed_sensor  # type: ignore[method-assign]
 
 
 def say_refusals() -> None:
-    """A full disk is said in a line (``churn.errors``). Metaflow writes runs, artifacts and cards outside of every step, and
-    shows the traceback of each process that fails there (metaflow/cli.py, main).
+    """A full disk is said in a line (``churn.errors``).
+
+    Metaflow writes runs, artifacts and cards outside of every step, and shows the traceback of each process that fails there
+    (metaflow/cli.py, main; not reported upstream).
     """
     from metaflow import cli
 
+    if not metaflow_version.active(metaflow_version.PATCHES):
+        return
     shown = cli.print_unknown_exception
 
     def told(error: Exception) -> None:
-        said = refusal(error)
+        said = os_error_message(error)
         if said is None:
             shown(error)
         else:
@@ -71,8 +111,10 @@ def say_refusals() -> None:
 
 
 def _save_from_this_process() -> None:
-    """A step's artifacts go to S3 one after the other: beyond 10, Metaflow starts an interpreter and workers to send them
-    in parallel, which takes longer than sending a few dozen small ones (metaflow/plugins/datastores/s3_storage.py).
+    """Upload the artifacts of a step to S3 one after the other.
+
+    Beyond 10, Metaflow starts an interpreter and workers to upload them in parallel, which takes longer than uploading a few
+    dozen small ones (metaflow/plugins/datastores/s3_storage.py; Metaflow issue 850).
     """
     save = S3Storage.save_bytes
 
@@ -83,8 +125,10 @@ def _save_from_this_process() -> None:
 
 
 def _store_tables_as_they_are() -> None:
-    """Parquet is compressed already: Metaflow's gzip of it takes a second for a million customers, and gains 2 %. What is
-    stored instead is gzip without compression, so that any Metaflow client can read it.
+    """Parquet is compressed already: Metaflow's gzip of it takes a second for a million customers, and gains 2 %.
+
+    What is stored instead is gzip without compression, so that any Metaflow client can read it
+    (metaflow/datastore/content_addressed_store.py; Metaflow pull request 3090).
     """
     pack = ContentAddressedStore._pack_v1
 
@@ -92,3 +136,55 @@ def _store_tables_as_they_are() -> None:
         return io.BytesIO(gzip.compress(blob, 0)) if b"PAR1" in blob[:PICKLED] else pack(self, blob)
 
     ContentAddressedStore._pack_v1 = packed  # type: ignore[method-assign]
+
+
+def _say_what_killed_a_step() -> None:
+    """A step that the kernel killed says why that may be.
+
+    Of exit codes, Metaflow 2.19 names only a segmentation fault (metaflow/runtime.py, Worker.terminate; Metaflow issue 303).
+    """
+    from metaflow.runtime import Worker
+
+    terminate = Worker.terminate
+
+    def told(self: Worker) -> int:
+        if self._proc.wait() == -signal.SIGKILL and not self.killed:
+            self.emit_log(KILLED, self._stderr, system_msg=True)
+        return terminate(self)
+
+    Worker.terminate = told  # type: ignore[method-assign]
+
+
+def _verify_artifacts() -> None:
+    """An artifact is stored under its SHA-1, and Metaflow 2.19 reads it back without a look at that
+    (metaflow/datastore/content_addressed_store.py, load_blobs). What is damaged is not kept in the client's cache either.
+    """
+    load, keep = ContentAddressedStore.load_blobs, FileBlobCache.store_key
+
+    def verified(self: ContentAddressedStore, keys: Any, *words: Any, **named: Any) -> Iterator[tuple[Any, ...]]:
+        loaded = load(self, keys, *words, **named)
+        while True:
+            try:
+                key, blob, *meta = next(loaded)
+            except StopIteration:
+                return
+            except (DataException, ValueError) as error:  # ValueError: what says how an artifact is packed
+                raise ChurnError(f"an artifact of an earlier step is damaged ({error}); {_AGAIN}") from error
+            if not _named(key, blob):
+                place = self._storage_impl.full_uri(self._storage_impl.path_join(self._prefix, key[:2], key))
+                raise ChurnError(f"{place}: this artifact is damaged, its SHA-1 is not its name; {_AGAIN}")
+            yield (key, blob, *meta)
+
+    def kept(self: FileBlobCache, key: str, blob: bytes) -> None:
+        if _named(key, blob):
+            keep(self, key, blob)
+
+    ContentAddressedStore.load_blobs = verified  # type: ignore[method-assign]
+    FileBlobCache.store_key = kept  # type: ignore[method-assign]
+
+
+_AGAIN = "bring it back from a backup, or begin the run again (not resume)"
+
+
+def _named(key: str, blob: bytes) -> bool:
+    return hashlib.sha1(blob, usedforsecurity=False).hexdigest() == key

@@ -1,4 +1,7 @@
-"""MonitorFlow: see decay before the labels do, and act. ``python flows/monitor_flow.py run [--analysis customers.csv]``"""
+"""MonitorFlow: detect decay before labels arrive, and act on it.
+
+``python flows/monitor_flow.py run [--analysis customers.csv]``
+"""
 
 from typing import Any
 
@@ -16,19 +19,23 @@ class MonitorFlow(base.Flow):
 
     settings = base.config("settings", "monitor.toml", MonitorConfig)
     description = base.config("description", "datasets/telco.toml", Dataset)
-    analysis = Parameter("analysis", help="file of customers to look at instead of the log", default="")
+    analysis = Parameter("analysis", help="file of customers to analyse instead of the log", default="")
     labels = Parameter("labels", help="file of prediction_id and outcome, besides the service's feedback", default="")
-    rows = Parameter("rows", help="cut the log into windows of so many rows, whatever the settings say", default=0)
-    version = Parameter(
-        "model-version", help="the model whose answers are looked at (default: the champion)", default=""
+    rows = Parameter(
+        "rows", help="divide the log into windows of this many rows, instead of as the settings say", default=0
     )
-    until = Parameter("until", help="look at the log as it was at this time (2026-11-25T06:00, UTC)", default="")
-    retrain = Parameter("retrain", help="on an alert run DataFlow and TrainFlow", is_flag=True, default=False)
-    source = Parameter("source", help="what DataFlow is to read then: a file, instead of its settings'", default="")
+    version = Parameter(
+        "model-version", help="the model whose predictions are analysed (default: the champion)", default=""
+    )
+    until = Parameter("until", help="analyse the log as it was at this time (2026-11-25T06:00, UTC)", default="")
+    retrain = Parameter("retrain", help="after an alert, run DataFlow and TrainFlow", is_flag=True, default=False)
+    source = Parameter(
+        "source", help="file for DataFlow to read then, instead of the sources in its settings", default=""
+    )
 
     @step
     def start(self) -> None:
-        """The champion's reference is known, and so are the windows to compare with it."""
+        """The reference of the champion and the windows to compare with it are loaded."""
         from churn.monitoring import assessment
         from churn.registry import made_up
 
@@ -44,15 +51,16 @@ class MonitorFlow(base.Flow):
 
     @step
     def drift(self) -> None:
-        """Each window's columns and predictions have been measured against the reference."""
+        """The columns and predictions of each window are compared with the reference."""
         from churn.monitoring import assessment
 
         self.distances = assessment.drift(self.reference, self.windows, self.config)
+        self.chunked = assessment.chunked(self.reference, self.windows, self.config)
         self.next(self.decide)
 
     @step
     def performance(self) -> None:
-        """The scores are estimated, and realised where outcomes are known."""
+        """The scores are estimated, and computed where outcomes are known."""
         from churn.monitoring import assessment
 
         self.scores, self.realised, self.before = assessment.performance(self.reference, self.windows, self.config)
@@ -61,33 +69,35 @@ class MonitorFlow(base.Flow):
     @card(type="blank", id="monitoring")
     @step
     def decide(self, inputs: Any) -> None:
-        """There is a verdict, and the card says why."""
+        """The windows are assessed, and the card says why."""
         from churn.cards import monitoring_card
         from churn.monitoring import alerts, assessment
 
         self.merge_artifacts(inputs)
-        self.judged, self.verdict = assessment.judge(
+        self.judged, self.verdict = assessment.conclude(
             self.windows, self.distances, self.scores, self.realised, self.before, self.config
         )
         self.todo = retraining.typed(self.reference, self.source)
-        found = (self.judged, self.realised, self.before, self.verdict, self.todo)
-        base.show(current.card["monitoring"], monitoring_card.parts(self.reference, self.windows, *found))
-        base.report(self.reference.dataset.name, alerts.samples(self.judged[-1], self.realised, self.verdict))
+        results = (self.judged, self.realised, self.before, self.verdict, self.todo, self.chunked)
+        base.render(current.card["monitoring"], monitoring_card.parts(self.reference, self.windows, *results))
+        counts = (len(self.windows.damaged), self.windows.conflicts)
+        measured = alerts.samples(self.judged[-1], self.realised, self.verdict, *counts)
+        base.report(self.reference.dataset.name, measured)
         self.next(self.act)
 
     @step
     def act(self) -> None:
-        """Whoever is to know of an alert knows: the webhook, and the flows that wait for the event."""
+        """An alert is posted to the webhook, and its event published to the flows that wait for it."""
         from churn.monitoring import notify
 
         self.told = notify.tell(self.verdict, self.reference.model, self.todo)
         if self.verdict.severity == "alert":
-            retraining.announce({"columns": ",".join(self.verdict.columns)})
+            retraining.announce("DataFlow", {"columns": ",".join(self.verdict.columns)})
         self.next(self.end)
 
     @step
     def end(self) -> None:
-        """The verdict is said; after an alert with --retrain there is a newer model, if it is better."""
+        """The assessment is printed; after an alert with --retrain, a new model is champion if it is better."""
         print(self.verdict, *filter(None, [self.told]), f"Card: {base.card('decide')}", sep="\n")
         if self.verdict.severity == "alert" and self.retrain:
             launch.both(retraining.flow, retraining.description(), self.source)

@@ -4,14 +4,13 @@ import os
 import shlex
 import subprocess
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import base
 import launch
 import runs
+from churn.data import sources
 from churn.errors import ChurnError
-from churn.files import reader
 from churn.settings import commands
 from churn.settings.core import load
 from churn.settings.data import DataConfig, Source, any_made_up
@@ -24,8 +23,10 @@ if TYPE_CHECKING:
 
 
 def typed(reference: "Reference", source: str) -> str:
-    """The command for newer customers as a person types it: of ``source``, else of config/data.toml, else of the file that the
-    model's own came from, but never of made-up ones. In a cluster, what starts the deployed DataFlow.
+    """The command that retrains on newer customers, as a person types it.
+
+    It reads ``source``, else the sources in config/data.toml, else the file that the model's own customers came from, but
+    never synthetic ones. In a cluster it starts the deployed DataFlow.
     """
     if IN_POD:
         where = "--production" if current.is_production else f"--branch {current.branch_name}"
@@ -37,8 +38,9 @@ def typed(reference: "Reference", source: str) -> str:
 
 
 def check(dataset: Dataset, source: str, learned_from_made_up: bool = True) -> None:
-    """Raises ChurnError where a retraining would be on made-up customers, and there is no [generate] or the model has
-    learned from real ones.
+    """Raise ChurnError if a retraining would use synthetic customers that cannot or must not be used.
+
+    That is without a [generate] table, or for a model that learned from real customers.
     """
     ours = not source and not dataset.tables and any_made_up(_configured())
     if ours and not (dataset.generate and learned_from_made_up):
@@ -55,7 +57,7 @@ def asked() -> str:
         source = launch.option("source")
         check(base.on_disk("description"), source)
         if source:
-            reader.files(Path(source).expanduser())
+            sources.named(source)
     return ""
 
 
@@ -82,11 +84,11 @@ def flow(words: list[str], **environ: str) -> None:
             print(f"  {text}", flush=True)
 
 
-def announce(payload: dict[str, str]) -> None:
-    """On a cluster, the event that DataFlow waits for (config/deploy.toml); nothing elsewhere."""
+def announce(flow: str, payload: dict[str, str]) -> None:
+    """On a cluster, the event that the flow waits for (config/deploy.toml); nothing elsewhere."""
     from metaflow.plugins.argo.argo_events import ArgoEvent
 
-    event = base.DEPLOY.start["DataFlow"].event
+    event = base.DEPLOY.start[flow].event
     # The variable is Metaflow's own sign of a pod; its safe_publish raises outside of one, or hides every error.
     if event and "ARGO_WORKFLOW_TEMPLATE" in os.environ:
         ArgoEvent(event).publish(payload, ignore_errors=False)

@@ -23,8 +23,10 @@ def one(name: str, number: str) -> Run:
 
 
 def upstream(requested: str) -> tuple[str, str]:
-    """The data version to train on, and in words why: the one asked for, else that of the DataFlow run that started this one,
-    else the newest there is. Raises ChurnError if there is none.
+    """The data version to train on, and why it is that one.
+
+    It is the one asked for, else that of the DataFlow run that started this one, else the newest. Raises ChurnError if there
+    is none.
     """
     if requested:
         return requested, "as asked for"

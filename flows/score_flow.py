@@ -1,4 +1,7 @@
-"""ScoreFlow: from customers to a ranked list with reasons. ``python flows/score_flow.py run --source customers.csv``"""
+"""ScoreFlow: from customers to a ranked list with reasons.
+
+``python flows/score_flow.py run --source customers.csv``
+"""
 
 from typing import Any
 
@@ -9,12 +12,12 @@ from churn.settings.dataset import Dataset
 from churn.settings.score import ScoreConfig
 from metaflow import Parameter, card, current, step
 
-KEPT = ["model", "made_up", "moment", "table", "aside", "notes"]
+KEPT = ["model", "made_up", "scoring", "moment", "table", "aside", "notes"]
 
 
 @base.deployed
 class ScoreFlow(base.Flow):
-    """Rank customers by the champion's probability, or by what contacting them is worth, and say why."""
+    """Rank customers by the champion's probability, or by the expected profit of contacting them, with reasons."""
 
     settings = base.config("settings", "score.toml", ScoreConfig)
     description = base.config("description", "datasets/telco.toml", Dataset)
@@ -39,55 +42,54 @@ class ScoreFlow(base.Flow):
         self.notice = made_up.sources(self.sources, dataset.name, "score") or launch.begin(
             made_up.model(self.model, dataset.name)
         )
-        self.moment = time.time_ns() // 1000  # a step that is repeated logs the same predictions at the same moment
+        # A step that is retried or resumed writes the same predictions under the same names at the same time.
+        self.scoring, self.moment = str(current.run_id), time.time_ns() // 1000
         self.next(self.screen)
 
     @step
     def screen(self) -> None:
-        """The customers that fit the champion's data set are in one table, cut into shards; rows with errors are set aside."""
+        """The valid customers are in one table, divided into shards; rows with errors are in quarantine."""
         from churn.data import tables
         from churn.serving import batch_scoring
         from churn.validation import ingestion
 
         dataset, rule = batch_scoring.scorer(self.model).dataset, base.read(ScoreConfig, self.settings).score
         table, self.aside, self.notes = batch_scoring.screen(self.sources, dataset, rule)
-        base.say([*self.notes, *ingestion.quarantine(self.aside, f"{dataset.name}-{current.run_id}")[1]])
+        base.say([*self.notes, *ingestion.quarantine(self.aside, f"{dataset.name}-{self.scoring}")[1]])
         self.table, self.shards = tables.to_bytes(table), batch_scoring.shards(len(table), rule.shard_rows)
         self.next(self.score, foreach="shards")
 
     @step
     def score(self) -> None:
-        """The customers of one shard have their probability, and are in the prediction log."""
+        """The customers of one shard have their probabilities, and are in the prediction log."""
         from churn.data import tables
         from churn.serving import batch_scoring
 
         scorer, (first, end) = batch_scoring.scorer(self.model), self.input
         customers = tables.typed(self.table, scorer.dataset).iloc[first:end]
-        self.scored = batch_scoring.score(scorer, customers, current.run_id)
+        self.scored = batch_scoring.score(scorer, customers, self.scoring)
         if base.read(ScoreConfig, self.settings).score.log and not self.made_up:
-            batch_scoring.log(
-                scorer, self.model, customers, self.scored, self.moment, f"score-{current.run_id}-{first}"
-            )
+            batch_scoring.log(scorer, self.model, customers, self.scored, self.moment, f"score-{self.scoring}-{first}")
         self.next(self.rank)
 
     @card(type="blank", id="list")
     @step
     def rank(self, inputs: Any) -> None:
-        """The list is written, likeliest or most profitable first, and the first customers have their reasons."""
+        """The list is written, the most likely or most profitable first, and the first customers have reasons."""
         from churn.cards import ranking_card
         from churn.data import tables
         from churn.serving import batch_scoring
 
         self.merge_artifacts(inputs, include=KEPT)
         scorer, rule = batch_scoring.scorer(self.model), base.read(ScoreConfig, self.settings).score
-        scored, name = [shard.scored for shard in inputs], f"{scorer.dataset.name}-{current.run_id}"
+        scored, name = [shard.scored for shard in inputs], f"{scorer.dataset.name}-{self.scoring}"
         self.ranked = batch_scoring.rank(scorer, tables.typed(self.table, scorer.dataset), scored, rule, name)
-        base.show(current.card["list"], ranking_card.parts(self.ranked, self.model, self.aside, self.notes))
+        base.render(current.card["list"], ranking_card.parts(self.ranked, self.model, self.aside, self.notes))
         self.next(self.end)
 
     @step
     def end(self) -> None:
-        """The list is there."""
+        """The path of the list is printed."""
         print(f"{self.ranked}: {self.ranked.place}")
 
 

@@ -1,4 +1,7 @@
-"""TrainFlow: from a data version to a champion behind an endpoint. ``python flows/train_flow.py run``"""
+"""TrainFlow: from a data version to a champion that can be served.
+
+``python flows/train_flow.py run``
+"""
 
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +26,7 @@ def _checked(config: TrainConfig, file: str) -> None:
 
 @base.deployed
 class TrainFlow(base.Flow):
-    """Tune the model families side by side, choose one, judge it on the holdout, register and package it."""
+    """Tune the model families in parallel, select the best, evaluate it on the holdout, register and package it."""
 
     settings = base.config("settings", "train.toml", TrainConfig, _checked)
     requested = Parameter("data-version", help="data version to train on (default: the newest of DataFlow)", default="")
@@ -32,14 +35,14 @@ class TrainFlow(base.Flow):
 
     @step
     def start(self) -> None:
-        """The data version is read back and checked, and the training has its MLflow run - if there is anything to train."""
+        """The data version is loaded and checked, and an MLflow run has begun, if there is anything to train."""
         from churn.data import snapshots
         from churn.serving import release
 
         config = base.read(TrainConfig, self.settings)
-        self.data_version, origin = runs.upstream(self.requested)
-        data = snapshots.load(self.data_version)
-        self.notice = runs.introduce(data, origin)
+        requested, origin = runs.upstream(self.requested)
+        data = snapshots.load(requested)
+        self.data_version, self.notice = data.version, runs.introduce(data, origin)
         release.check(data, config)
         self.rows, self.families = len(data.train), list(config.model)
         self.training = f"{current.flow_name}/{current.run_id}"  # kept by a resume: it names the training, not the run
@@ -51,7 +54,7 @@ class TrainFlow(base.Flow):
     @base.skippable
     @step
     def tune(self) -> None:
-        """One family is searched."""
+        """The hyperparameters of one family are tuned."""
         from churn.data import snapshots
         from churn.training import hyperparameter_search
 
@@ -63,8 +66,9 @@ class TrainFlow(base.Flow):
     @base.skippable
     @step
     def select(self, inputs: Any) -> None:
-        """The best family, or blend of families, is fitted on all training rows; calibration and threshold come from
-        out-of-fold predictions.
+        """The best family, or blend of families, is fitted on all training rows.
+
+        Its calibration and threshold come from out-of-fold predictions.
         """
         from churn.data import snapshots
         from churn.training import selection
@@ -73,14 +77,14 @@ class TrainFlow(base.Flow):
         config, data = base.read(TrainConfig, self.settings), snapshots.load(self.data_version)
         self.board = selection.board([one.candidate for one in inputs], config.search, data.dataset, data.train)
         worth = config.value or data.dataset.value
-        self.chosen = selection.choose(self.board[0], config.search, data.dataset, data.train, worth)
+        self.chosen = selection.finalize(self.board[0], config.search, data.dataset, data.train, worth)
         self.pipeline, self.threshold = self.chosen.pipeline, self.chosen.threshold
         self.next(self.evaluate)
 
     @base.skippable
     @step
     def evaluate(self) -> None:
-        """The holdout has been read, once."""
+        """The model is evaluated on the holdout, which is read only here."""
         from churn.data import snapshots
         from churn.training import estimators, evaluation
 
@@ -94,7 +98,7 @@ class TrainFlow(base.Flow):
     @base.skippable
     @step
     def gate(self) -> None:
-        """The trials are in MLflow; the bounds are checked and the champion is compared on rows unseen by both."""
+        """The trials are in MLflow; the bounds are checked, and the champion is compared on rows that neither has seen."""
         from churn.cards import training_card
         from churn.data import snapshots
         from churn.registry import tracking
@@ -103,14 +107,14 @@ class TrainFlow(base.Flow):
         config, data = base.read(TrainConfig, self.settings), snapshots.load(self.data_version)
         tracking.log_board(self.mlflow_run, self.board, config.search.metric)
         self.verdict = release.judge(self.evaluation, data, config, self.training)
-        base.show(current.card["training"], training_card.parts(self._training(data)))
+        base.render(current.card["training"], training_card.parts(self._training(data)))
         self.next(self.register)
 
     @card(type="blank", id="model")
     @base.skippable
     @step
     def register(self) -> None:
-        """The model is in the registry as challenger with its card, and champion if the verdict says so."""
+        """The model is registered as challenger with its card, and promoted to champion if the verdict says so."""
         from churn.cards import model_card
         from churn.data import snapshots
         from churn.registry import training_record
@@ -120,31 +124,31 @@ class TrainFlow(base.Flow):
         ways = (self.config_files["settings"], base.again(self), runs.anew(data))
         self.verdict.require(base.card("gate"), training_record.other_bounds(self.verdict, data.dataset, *ways))
         self.challenger, self.verdict = release.register(self._training(data), self.mlflow_run)
-        base.show(current.card["model"], model_card.keep(self._training(data), self.challenger))
+        base.render(current.card["model"], model_card.keep(self._training(data), self.challenger))
         self.next(self.package)
 
     @step
     def package(self) -> None:
-        """The champion is a Bento, and a served copy of it has answered as the model did."""
+        """The champion is packaged as a Bento, and a served copy has given the same predictions as the model."""
         from churn.data import snapshots
         from churn.serving import release
         from churn.telemetry import push
 
         dataset = snapshots.load(self.data_version).dataset
         self.champion, self.bento, self.parity = release.package(dataset)
-        base.report(dataset.name, push.champion(self.champion))
+        base.report(dataset.name, push.champion_samples(self.champion))
         self.next(self.end)
 
     @step
     def end(self) -> None:
-        """There is a champion to serve."""
+        """The result is printed: there is a champion to serve."""
         from churn.registry import training_record
 
         verdict = None if self.nothing_to_do else self.verdict
         print(training_record.ending(self.champion, self.challenger, self.bento, verdict, base.again(self, True)))
 
     def _training(self, data: "Snapshot") -> "Training":
-        """The training so far, as cards and registry take it."""
+        """The training so far, in the form that cards and registry use."""
         from churn.registry.training_record import Training
 
         config = base.read(TrainConfig, self.settings)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 ENV = """\
 # Written by `make up`; read by docker compose, and by you: set -a; . ./.env; set +a
-# Whoever can read this file can read the data. PostgreSQL and Grafana keep the password that they first started with.
+# Whoever can read this file can read the data. PostgreSQL, MinIO and Grafana keep the password that they first started with.
 CHURNFLOW_PROFILE=cluster
 CHURNFLOW_BUCKET=churnflow
 CHURNFLOW_PUSHGATEWAY=http://127.0.0.1:9091
@@ -19,6 +19,13 @@ METAFLOW_SERVICE_URL=http://127.0.0.1:8080
 MLFLOW_TRACKING_URI=http://127.0.0.1:5000
 POSTGRES_PASSWORD={}
 GRAFANA_PASSWORD={}
+# Not of the flows: MinIO's root, and what MLflow and Metaflow's UI may do there (config/minio/users.sh).
+MINIO_ROOT_USER={}
+MINIO_ROOT_PASSWORD={}
+ARTIFACTS_KEY={}
+ARTIFACTS_SECRET={}
+UI_S3_KEY={}
+UI_S3_SECRET={}
 """
 
 
@@ -29,7 +36,7 @@ def write(path: Path) -> bool:
     except FileExistsError:
         return False
     with os.fdopen(descriptor, "w") as file:
-        file.write(ENV.format(*(secrets.token_hex(size) for size in (10, 20, 20, 20))))
+        file.write(ENV.format(*(secrets.token_hex(size) for size in (10, 20, 20, 20, 10, 20, 10, 20, 10, 20))))
     return True
 
 

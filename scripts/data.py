@@ -16,19 +16,18 @@ if TYPE_CHECKING:
 
 def describe(options: argparse.Namespace) -> str:
     """Write config/datasets/NAME.toml from a file; say what a person has to decide and how to go on."""
-    from churn.data import tables
-    from churn.files import reader
+    from churn.data import sources, tables
     from churn.schema_inference import infer
 
     dataset.require_name(options.name)
     path = base.ROOT / "config" / "datasets" / f"{options.name}.toml"
     if path.exists():
         raise ChurnError(f"{commands.shown(path)}: exists already; remove it first, or give another NAME")
-    sources = options.source.split()
-    if len(sources) > 1 and not Path(options.source).expanduser().exists():
-        return _of_events({source: _loaded(Path(source).expanduser()) for source in sources}, options.name, path)
-    files = reader.files(Path(options.source).expanduser())
-    data, notes = tables.load(files[0])
+    given = options.source.split()
+    if len(given) > 1 and not Path(options.source).expanduser().exists():
+        return _of_events({source: _loaded(source) for source in given}, options.name, path)
+    with sources.at_hand(options.source) as files:
+        data, notes = tables.load(files[0])
     if len(files) > 1:
         notes = (*notes, f"{files[0]}: described is the first of {len(files)} files")
     base.say(notes)  # also if the file is then refused
@@ -60,11 +59,11 @@ def describe(options: argparse.Namespace) -> str:
     )
 
 
-def _loaded(path: Path) -> "pd.DataFrame":
-    from churn.data import tables
-    from churn.files import reader
+def _loaded(source: str) -> "pd.DataFrame":
+    from churn.data import sources, tables
 
-    data, notes = tables.load(reader.files(path)[0])
+    with sources.at_hand(source) as files:
+        data, notes = tables.load(files[0])
     base.say(notes)
     return tables.from_bytes(data)
 
@@ -123,6 +122,7 @@ def sql(options: argparse.Namespace) -> str:
 
 
 def main() -> None:
+    """Run the command."""
     parser = argparse.ArgumentParser(description=__doc__)
     commands = parser.add_subparsers(required=True)
     add = commands.add_parser("describe", help=describe.__doc__)

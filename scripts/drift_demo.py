@@ -127,6 +127,7 @@ def demo(retrain: bool) -> None:
 
 
 def main() -> None:
+    """Run the command."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--retrain", action="store_true", help="train on shifted customers after the alert")
     options, started = parser.parse_args(), time.monotonic()

@@ -108,6 +108,7 @@ def export(folder: Path, words: list[str]) -> list[Path]:
 
 
 def main() -> None:
+    """Run the command."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--record", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--out", type=Path, default=base.ROOT / "argo" / "flows")

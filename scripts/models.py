@@ -5,7 +5,11 @@ from collections.abc import Iterable
 
 import _flows  # noqa: F401 - first: it finds flows/
 import base
+import deploying
+import run
+from churn.deployment import record
 from churn.registry import model_registry, versions
+from churn.serving import release
 from churn.settings.core import load
 from churn.settings.dataset import Dataset
 from churn.settings.train import TrainConfig
@@ -13,11 +17,15 @@ from churn.storage import s3
 
 
 def main() -> None:
+    """Run the command."""
     options = _options()
     with base.stopping():
         s3.check()
         description = load(Dataset, base.dataset_file(options.dataset))
         _print(_run(options, description.model))
+        if options.command == "rollback" or versions.TARGETS.get(getattr(options, "to", "")) == model_registry.CHAMPION:
+            release.publish(release.champion(description))
+            deploying.champion(description, run.here)
 
 
 def _run(options: argparse.Namespace, model: str) -> Iterable[str]:
@@ -26,6 +34,8 @@ def _run(options: argparse.Namespace, model: str) -> Iterable[str]:
     if options.command == "rollback":
         bad, good = model_registry.rollback(model, options.reason)
         return [f"Champion: version {good.version} again, instead of version {bad.version}"]
+    if options.command == "approve":
+        return [record.approve(model_registry.by_version(model, options.version))]
     if options.command == "compare":
         rule = load(TrainConfig, base.ROOT / "config" / "train.toml").promotion
         return versions.compare(
@@ -44,6 +54,7 @@ def _options() -> argparse.Namespace:
     promote.add_argument("--reason", default="by hand")
     rollback = commands.add_parser("rollback", help="make the previous champion the champion again")
     rollback.add_argument("--reason", required=True)
+    commands.add_parser("approve", help="let a deployment that waits go on").add_argument("version")
     compare = commands.add_parser("compare", help="two versions on rows that neither has seen")
     compare.add_argument("a")
     compare.add_argument("b")

@@ -7,11 +7,13 @@ from pathlib import Path
 import _flows  # noqa: F401 - first: it finds flows/
 import base
 from churn.serving import client
+from churn.settings.environment import private
 
 SHOWN = 10
 
 
 def main() -> None:
+    """Run the command."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("file")
     parser.add_argument("--url", default=client.USUAL)
@@ -22,7 +24,8 @@ def main() -> None:
     with base.stopping():
         ranked, notes = client.rank(options.file, url.rstrip("/"), os.environ.get("CHURNFLOW_API_KEY", ""))
         try:
-            ranked.to_csv(out, index=False)
+            with open(out, "w", encoding="utf-8", newline="", opener=private) as file:
+                ranked.to_csv(file, index=False)
         except OSError as error:
             raise base.ChurnError(
                 f"{out}: cannot be written ({error.strerror or error}); name another with --out"

@@ -14,7 +14,8 @@ from churn.settings.dataset import Dataset
 from churn.settings.deploy import Deploy
 from churn.settings.environment import DEFAULTS, PROFILES, ROOT
 from churn.settings.monitor import MonitorConfig
-from churn.settings.score import ScoreConfig
+from churn.settings.retention import Retention
+from churn.settings.score import CampaignConfig, ScoreConfig
 from churn.settings.train import TrainConfig
 from churn.telemetry import prometheus_metrics
 from churn.telemetry.prometheus_metrics import Metric
@@ -28,15 +29,17 @@ FILES: dict[str, type[Strict]] = {
     "data.toml": DataConfig,
     "train.toml": TrainConfig,
     "score.toml": ScoreConfig,
+    "campaign.toml": CampaignConfig,
     "monitor.toml": MonitorConfig,
     "serve.toml": ServeConfig,
     "deploy.toml": Deploy,
+    "retention.toml": Retention,
     "datasets/NAME.toml": Dataset,
 }
 BOUNDS = {"ge": "from {}", "gt": "above {}", "le": "to {}", "lt": "below {}"}
 WORDS = {str: "text", int: "integer", float: "number", bool: "true or false"}
 ROOMS = ("flows", "scripts", "bento")
-VARIABLE = r"(?:CHURNFLOW|MIN|AWS|ARGO|ARROW|BENTOML|METAFLOW|MLFLOW|PROMETHEUS|RAY)_[A-Z0-9_]+"
+VARIABLE = r"(?:CHURNFLOW|MIN|AWS|ARGO|ARROW|BENTOML|KUBERNETES|METAFLOW|MLFLOW|PROMETHEUS|RAY)_[A-Z0-9_]+|TMPDIR"
 HEAD = """\
 # Reference
 
@@ -78,17 +81,19 @@ def _plain(annotation: Any) -> bool:
 
 
 def comments(text: str) -> dict[tuple[str, str], str]:
-    """What a TOML file says at the end of the line of each (table, key); of (table, "") at its head. Keys that stand there as
-    an example, behind a #, count too."""
+    """What a TOML file says at the end of the line of each (table, key); of (table, "") at its head.
+
+    Keys that stand there as an example, behind a #, count too.
+    """
     found: dict[tuple[str, str], str] = {}
     table, last = "", None
     for line in text.splitlines():
         if head := re.match(r"(?:# )?\[+([\w.]+)\]+\s*(?:# (.*))?$", line):
             table, last = head[1], (head[1], "")
-            found[last] = head[2] or ""
+            found[last] = found.get(last) or head[2] or ""
         elif (pair := re.match(r"""(?:# )?((\w+) = (?:"[^"]*"|[^#"])+)(?:# (.*))?$""", line)) and _is_toml(pair[1]):
             last = (table, pair[2])
-            found[last] = pair[3] or ""
+            found[last] = found.get(last) or pair[3] or ""
         elif last and (more := re.match(r" {8,}# (.*)$", line)):
             found[last] += f" {more[1]}"
         else:
@@ -122,14 +127,21 @@ def settings() -> Iterator[str]:
 def _table(name: str, model: type[Strict], said: dict[tuple[str, str], str]) -> Iterator[str]:
     kind = model.model_fields.get("kind")
     if name:
-        yield f"\n### `{name}`" + (f' with `kind = "{typing.get_args(kind.annotation)[0]}"`' if kind else "")
+        yield f"\n### `{name}`" + (f" of kind {_words(kind.annotation)}" if kind else "")
     yield f"\n{prose(model)}"
     rows = [
-        (f"`{key}`", takes(field), _default(field), said.get((name.strip("[]"), key), ""))
+        (f"`{key}`", takes(field), _default(field), _comment(said, name.strip("[]"), key))
         for key, field in model.model_fields.items()
         if key != "kind" and _plain(field.annotation)
     ]
     yield from _markdown(("key", "takes", "default", "says"), rows)
+
+
+def _comment(said: dict[tuple[str, str], str], table: str, key: str) -> str:
+    """What a file says of a key, or at the head of the table of that name; of [columns.NAME] where a column's table says it."""
+    place = re.compile(table.replace("NAME", r"[^.]+"))
+    of_key = (text for (name, own), text in said.items() if own == key and place.fullmatch(name) and text)
+    return next(of_key, said.get((key, ""), ""))
 
 
 def _markdown(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> Iterator[str]:
@@ -144,7 +156,7 @@ def _markdown(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> Iterato
 def prose(model: type[Strict]) -> str:
     """The docstring of a model, and of what it inherits from, as a paragraph of Markdown."""
     text = " ".join(kind.__doc__ or "" for kind in model.__mro__ if issubclass(kind, Strict) and kind is not Strict)
-    text = re.sub(r"^(?:\[\w+\] of )?config/\S+?\.toml[.:] ?", "", " ".join(text.split()))
+    text = re.sub(r"^(?:\[\w+\] of )?config/\S+?\.toml[.:;] ?", "", " ".join(text.split()))
     return re.sub(r"``(.*?)``", r"`\1`", text[:1].upper() + text[1:])
 
 
@@ -200,8 +212,10 @@ def metrics() -> Iterator[Metric]:
 
 
 def variables(text: str) -> Iterator[tuple[str, str]]:
-    """Name and comment of each variable in a file like .env.example, those behind a # among them. A comment counts for all
-    variables below it, to the next one; a line that ends with a colon is a heading."""
+    """Name and comment of each variable in a file like .env.example, those behind a # among them.
+
+    A comment counts for all variables below it, to the next one; a line that ends with a colon is a heading.
+    """
     said = ""
     for line in text.splitlines():
         if pair := re.match(r"(?:# )?([A-Z][A-Z0-9_]+)=", line):

@@ -17,7 +17,7 @@ from churn.settings.dataset import Dataset
 from churn.settings.train import TrainConfig
 
 
-def _here(words: list[str]) -> None:
+def here(words: list[str]) -> None:
     """Run a command in this terminal. If it fails or is interrupted, this one ends as it did."""
     interrupted: list[int] = []
     # Ctrl-C reaches the flow as well, which then winds up its steps: wait for it.
@@ -34,6 +34,7 @@ def _here(words: list[str]) -> None:
 
 
 def main() -> None:
+    """Run the command."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
         "--dataset", default="telco", help="a data set of config/datasets, or a file that describes one"
@@ -55,7 +56,7 @@ def main() -> None:
         print(notice, flush=True)
     import summary
 
-    data, train = launch.both(_here, str(file), options.source, options.settings)
+    data, train = launch.both(here, str(file), options.source, options.settings)
     print("", *summary.lines(data, train), *filter(None, [notice]), sep="\n")
 
 

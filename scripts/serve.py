@@ -1,6 +1,7 @@
 """``make serve`` and ``make mlflow``: become the server, with this project's defaults in the environment."""
 
 import argparse
+import asyncio
 import os
 import sys
 from functools import partial
@@ -8,7 +9,7 @@ from functools import partial
 import _flows  # noqa: F401 - first: it finds flows/
 import base
 from churn.registry import mlflow_store
-from churn.serving import listening, release
+from churn.serving import api_keys, listening, prediction_log, release
 from churn.settings import commands
 from churn.settings.core import load
 from churn.settings.dataset import Dataset
@@ -25,6 +26,7 @@ def champion_tag(dataset: str) -> str:
 
 
 def main() -> None:
+    """Run the command."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--host", default=LOOPBACK, help="address to listen on; 0.0.0.0 is every one of this machine")
     parser.add_argument("--port", type=int, help="default: 3000, and 5000 for MLflow")
@@ -39,10 +41,29 @@ def main() -> None:
             return
         port = options.port if options.port is not None else 5000 if options.mlflow else 3000
         listening.require_free(options.host, port, partial(_again, options))
-        words = _mlflow() if options.mlflow else ["bentoml", "serve", champion_tag(options.dataset)]
+        api_keys.rights()
+        prediction_log.root()
+        words = _mlflow() if options.mlflow else []
         if not listening.local(options.host):
             _warn(options.mlflow, port)
+        if not options.mlflow:
+            sys.exit(_serve(options, port))
     os.execv(sys.executable, [sys.executable, "-m", *words, "--host", options.host, "--port", str(port)])
+
+
+def _serve(options: argparse.Namespace, port: int) -> int:
+    from churn.deployment import record
+    from churn.local_server.supervisor import Supervisor
+    from churn.serving import packaging
+
+    with base.stopping():
+        dataset = load(Dataset, base.dataset_file(options.dataset))
+        model, why = record.to_serve(dataset)
+        tag = packaging.package(model)
+    say = partial(print, flush=True)
+    if why:
+        say(why)
+    return asyncio.run(Supervisor(dataset.model, tag, options.host, port, say).run())
 
 
 def _again(options: argparse.Namespace, port: int) -> str:
@@ -56,7 +77,7 @@ def _again(options: argparse.Namespace, port: int) -> str:
 def _warn(mlflow: bool, port: int) -> None:
     if mlflow:
         what = "can read and change the registry: MLflow asks for no password"
-    elif any(key.strip() for key in os.environ.get("CHURNFLOW_API_KEYS", "").split(",")):
+    elif api_keys.read(api_keys.PREDICT):
         return
     else:
         what = "can use the service: it asks for no key; set CHURNFLOW_API_KEYS (docs/serving.md)"

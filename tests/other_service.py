@@ -30,7 +30,7 @@ def served(folder: Path) -> Iterator[SimpleNamespace]:
     dataset = infer.describe(frame, "bank", "bank.csv").dataset
     table = tables.from_bytes(tables.to_bytes(casting.cast(frame, dataset)[0]))
     family = Family(name="linear", estimator="sklearn.linear_model.LogisticRegression", impute=True, scale=True)
-    pipeline = estimators.build(family, dataset, 0, {}).fit(
+    pipeline = estimators.build_pipeline(family, dataset, 0, {}).fit(
         features.frame(dataset, table), features.outcome(dataset, table)
     )
     manifest = {

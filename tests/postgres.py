@@ -5,8 +5,12 @@ import secrets
 import shutil
 import socket
 import subprocess
-from contextlib import closing
+import tempfile
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
+
+import pytest
 
 PLACES = ("/usr/lib/postgresql/*/bin/initdb", "/usr/pgsql-*/bin/initdb")
 OWNER = "postgres"
@@ -56,3 +60,18 @@ class Server:
             if subprocess.run(command, cwd=self._folder, stdout=said, stderr=said).returncode:
                 said.seek(0)
                 raise RuntimeError(said.read())
+
+
+@contextmanager
+def running() -> Iterator[Server]:
+    """A server of one's own; the test is skipped where PostgreSQL is not installed."""
+    bin = programs()
+    if bin is None:
+        pytest.skip("PostgreSQL is not installed (Debian package postgresql)")
+    with tempfile.TemporaryDirectory() as folder:  # pytest's own folders are closed to the server's user
+        Path(folder).chmod(0o755)
+        place = Path(folder, "server")
+        place.mkdir()
+        server = Server(place, bin).start()
+        yield server
+        server.stop()

@@ -52,12 +52,13 @@ function notice(error) {
 
 // The form, from the JSON Schema of a customer.
 
-const types = (field) => [].concat(field.type);
-const isNumber = (field) => types(field).some((type) => type === "number" || type === "integer");
+// A field that may be missing is described as any of its values, or null.
+const filled = (field) => field.anyOf?.find((one) => one.type !== "null") ?? field;
+const isNumber = (field) => ["number", "integer"].includes(filled(field).type);
 
 function range(name) {
   // A slider needs an end: twice the largest value of the examples where the schema has none to speak of.
-  const { minimum, maximum } = model.schema.properties[name];
+  const { minimum, maximum } = filled(model.schema.properties[name]);
   const seen = Math.max(1, ...model.examples.map((example) => Math.abs(example[name] ?? 0)));
   return [minimum < -1e9 ? -2 * seen : minimum, Math.min(maximum, 2 * seen)];
 }
@@ -65,14 +66,15 @@ function range(name) {
 function field(name, schema) {
   const id = `field-${name}`;
   const label = element("label", { htmlFor: id, textContent: words(name), title: schema.description ?? name });
-  if (schema.enum) {
-    const options = schema.enum.map((value) => element("option", { value: value ?? "", textContent: value ?? "(missing)" }));
+  const { enum: levels, maxLength, type } = filled(schema);
+  if (levels) {
+    const options = [...levels, ...(schema.anyOf ? [null] : [])].map((value) => element("option", { value: value ?? "", textContent: value ?? "(missing)" }));
     return element("div", { className: "field" }, label, element("select", { id, name }, ...options));
   }
   if (!isNumber(schema)) {
-    return element("div", { className: "field" }, label, element("input", { id, name, maxLength: schema.maxLength }));
+    return element("div", { className: "field" }, label, element("input", { id, name, maxLength }));
   }
-  const step = types(schema).includes("integer") ? "1" : "any";
+  const step = type === "integer" ? "1" : "any";
   const [min, max] = range(name);
   const exact = element("input", { id, name, type: "number", step });
   const slider = element("input", { type: "range", min, max, step: step === "1" ? 1 : (max - min) / 1000 });

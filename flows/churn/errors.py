@@ -1,10 +1,26 @@
 """The one exception meant for users, and the remedies for errors of the operating system."""
 
 import errno
+import re
+
+_USERINFO = re.compile(r"(?<=://)([^\s/:@]*):(?!\$\{\w+\}@)\S*@")  # up to the last @: a password may hold others
+_QUERY = re.compile(r"(?<=://)([^\s?'\"]+\?)[^\s'\")]+")
 
 
 class ChurnError(Exception):
-    """An error that the user can fix; the message names the file, the column, the value and the remedy."""
+    """An error that the user can fix; the message names the file, the column, the value and the remedy.
+
+    Of a URL it shows neither the password nor the query.
+    """
+
+    def __init__(self, message: object) -> None:
+        """``message`` may contain URLs."""
+        super().__init__(masked(str(message)))
+
+
+def masked(text: str) -> str:
+    """The text without the secrets of its URLs; a password that is the name of a variable, ``${NAME}``, stays."""
+    return _USERINFO.sub(r"\1:***@", _QUERY.sub(r"\1***", text))
 
 
 _FULL = "free space there, or on the disk of TMPDIR and CHURNFLOW_HOME (df -h), and run this again"
@@ -21,7 +37,7 @@ _REMEDIES = {
 }
 
 
-def refusal(error: BaseException) -> str | None:
+def os_error_message(error: BaseException) -> str | None:
     """One line on a full disk, missing permissions or too many open files, with the remedy; None for any other error."""
     if not isinstance(error, OSError) or error.errno not in _REMEDIES:
         return None

@@ -48,7 +48,7 @@ class Model:
         settings = core.load(TrainConfig, ROOT / "config" / "train.toml")
         chosen = next(one for one in settings.model if one.name == family)
         self._dataset = dataset
-        self._fitted = estimators.build(chosen, dataset, 0, {})
+        self._fitted = estimators.build_pipeline(chosen, dataset, 0, {})
         self._fitted.fit(features.frame(dataset, train), features.outcome(dataset, train))
         self.reference = Reference(
             SimpleNamespace(name=family, version="1", tags={}), dataset, THRESHOLD, self.answer(holdout)
@@ -69,11 +69,11 @@ class Judge:
         self._detector, self._estimator = Detector(reference, CONFIG.drift), Estimator(reference, CONFIG.performance)
         self._before = {metric: value for metric, (value, _) in self._estimator.realised_reference.items()}
 
-    def __call__(self, window: pd.DataFrame, labelled: bool = False) -> tuple[alerts.Judged, alerts.Verdict]:
+    def __call__(self, window: pd.DataFrame, labelled: bool = False) -> tuple[alerts.WindowResult, alerts.Assessment]:
         measured = tuple(self._detector.distances(window)), tuple(self._estimator.estimate(window))
-        judged = alerts.Judged(windows.Window("", len(window)), *measured)
+        judged = alerts.WindowResult(windows.Window("", len(window)), *measured)
         known = self._estimator.realised(window) if labelled else None
-        return judged, alerts.decide([judged], known, CONFIG, alerts.Circumstances(self._before, file=True))
+        return judged, alerts.assess([judged], known, CONFIG, alerts.Context(self._before, file=True))
 
 
 def false_alarms(judge: Judge, drawn: Iterator[pd.DataFrame], name: str) -> None:

@@ -75,7 +75,7 @@ def monitor(folder: Path, dataset: Dataset) -> str:
     lap("drift")
     measured = assessment.performance(known, found, settings)
     lap("performance")
-    judged, verdict = assessment.judge(found, distances, *measured, settings)
+    judged, verdict = assessment.conclude(found, distances, *measured, settings)
     monitoring_card.parts(known, found, judged, measured[1], measured[2], verdict, "")
     lap("card")
     return f"{verdict.severity}; seconds: {', '.join(laps)}"

@@ -43,7 +43,7 @@ def ours(
         for family in settings.model
     ]
     winner = selection.board(tuned, search, dataset, train)[0]
-    chosen = selection.choose(winner, search, dataset, train, None)
+    chosen = selection.finalize(winner, search, dataset, train, None)
     return chosen.pipeline.predict_proba(features.frame(dataset, holdout))[:, 1], time.monotonic() - started
 
 

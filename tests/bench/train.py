@@ -28,7 +28,7 @@ board = Parallel(cpu_count())(
     delayed(hyperparameter_search.tune)(family, settings.search, data.dataset, data.train) for family in settings.model
 )
 best = selection.board(board, settings.search, data.dataset, data.train)[0]
-selection.choose(best, settings.search, data.dataset, data.train, None)
+selection.finalize(best, settings.search, data.dataset, data.train, None)
 print(json.dumps(time.monotonic() - started))
 """
 # One family's search as it is, and by scikit-learn over the whole pipeline: the same trials, folds and scores.
@@ -48,7 +48,7 @@ hyperparameter_search.tune(family, settings.search, data.dataset, data.train)
 once = time.monotonic() - started
 space = {f"model__{name}": values for name, values in estimators.distributions(family).items()}
 search = RandomizedSearchCV(
-    estimators.build(family, data.dataset, settings.search.seed, {}), space, n_iter=family.iterations, refit=False,
+    estimators.build_pipeline(family, data.dataset, settings.search.seed, {}), space, n_iter=family.iterations, refit=False,
     cv=folds.folds(settings.search, data.dataset, data.train), random_state=settings.search.seed,
     scoring=["roc_auc", "average_precision", "neg_brier_score", "neg_log_loss"],
 )

@@ -4,6 +4,9 @@ import re
 from pathlib import Path
 from types import SimpleNamespace
 
+import pytest
+from churn.errors import ChurnError
+from churn.serving import packaging
 from conftest import flow
 
 
@@ -28,3 +31,22 @@ def test_it_asks_for_few_packages_all_locked_and_no_training(trained: SimpleName
     image = (env / "docker" / "Dockerfile").read_text()
     assert "USER bentoml" in image
     assert "uv venv --python 3.1" in image
+
+
+def test_a_service_whose_model_is_damaged_is_not_ready_and_says_why(trained: SimpleNamespace) -> None:
+    import bentoml
+
+    (model,) = bentoml.get(trained.train.bento).info.models
+    file = Path(bentoml.models.get(model.tag).path, "model.onnx")
+    content = file.read_bytes()
+    file.write_bytes(content[:-9] + bytes([content[-9] ^ 1]) + content[-8:])
+    try:
+        with (
+            pytest.raises(
+                ChurnError, match=r"not ready: model\.onnx in .* not as it was packed; remove that folder and build"
+            ),
+            packaging.served(trained.train.bento),
+        ):
+            pass
+    finally:
+        file.write_bytes(content)

@@ -183,3 +183,29 @@ def test_a_store_that_stays_away_is_named_and_resume_finishes_when_it_is_back(se
     done = server.run(in_s3, "flows/train_flow.py", "resume")
     assert done.returncode == 0, done.stdout
     assert "Champion: version" in done.stdout
+
+
+def test_a_customer_is_found_and_erased_in_the_bucket(server: Server, in_s3: Path) -> None:
+    """Last: it changes what the others look at."""
+    import unpacked
+
+    def naming(customer: str) -> list[str]:
+        client = server.client()
+        return [
+            key
+            for key in server.keys("")
+            if unpacked.stands(customer, client.get_object(Bucket=s3.BUCKET, Key=key)["Body"].read())
+        ]
+
+    customer = "C000000042"
+    before = naming(customer)
+    assert {key.split("/")[0] for key in before} >= {"dvc", "metaflow"}
+    said = server.run(in_s3, "scripts/privacy.py", "find", customer).stdout
+    assert "To do afterwards" in said, said
+    assert naming(customer) == before
+    done = server.run(in_s3, "scripts/privacy.py", "erase", customer)
+    assert done.returncode == 0, done.stdout
+    assert naming(customer) == []
+    assert naming("C000000043") != []
+    assert "nothing" in server.run(in_s3, "scripts/privacy.py", "erase", customer).stdout
+    assert "To be removed: 0 bytes" in server.run(in_s3, "scripts/privacy.py", "prune").stdout

@@ -104,6 +104,23 @@ def test_without_its_nursery_a_run_goes_on_with_fresh_processes(driver):
     """)
 
 
+def test_with_a_second_thread_the_nursery_forks_no_more_and_says_so(driver, tmp_path):
+    (tmp_path / "threaded.py").write_text(
+        "import threading, time; threading.Thread(target=time.sleep, args=[60], daemon=True).start()"
+    )
+    said = driver(f"""
+        sys.path.insert(0, {str(tmp_path)!r})
+        import subprocess
+        os.environ["PYTHONPATH"] = {str(tmp_path)!r}
+        fork_server.IMPORTS["probe.py"] = ("json", "threaded")
+        fork_server.start()
+        time.sleep(1)
+        child = fork_server._popen([sys.executable, sys.argv[0]], env, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        assert json.loads(child.stdout.read())["parent"] == os.getpid() and child.wait() == 0
+    """)
+    assert "Steps start as fresh processes: threaded has started threads" in said
+
+
 def test_the_nursery_ends_with_the_run(driver):
     nursery = int(driver('print(json.loads(run()[2])["parent"])'))
     deadline = time.monotonic() + 10
@@ -113,6 +130,6 @@ def test_the_nursery_ends_with_the_run(driver):
 
 
 def test_warm_and_cold_runs_give_the_same_data_version(trained, customers_csv):
-    cold = flow("data_flow", "run", "--source", str(customers_csv), CHURNFLOW_WARM="0")
+    cold = flow("data_flow", "run", "--source", str(customers_csv), CHURNFLOW_WARM="0", CHURNFLOW_PATCHES="0")
     assert trained.data.data_version in cold.stdout
     assert "already stored" in cold.stdout

@@ -3,7 +3,6 @@ one succeeds."""
 
 import os
 import subprocess
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -58,6 +57,9 @@ def test_an_object_and_a_prefix_of_objects(
     client.put_object(Bucket=BUCKET, Key="in/2.parquet", Body=customers[200:].to_parquet())
     client.put_object(Bucket=BUCKET, Key="in/_SUCCESS", Body=b"")
     pd.testing.assert_frame_equal(typed(source(kind="s3", url=f"s3://{BUCKET}/in/"), telco), expected)
+    pd.testing.assert_frame_equal(typed(sources.named(f"s3://{BUCKET}/in/"), telco), expected)  # as --source says it
+    with sources.at_hand(f"s3://{BUCKET}/in/1.csv") as files:
+        assert len(pd.read_csv(files[0])) == 200
     pd.testing.assert_frame_equal(typed(source(kind="s3", url=f"s3://{BUCKET}/in/1.csv"), telco), expected[:200])
     with pytest.raises(ChurnError, match=rf"s3://{BUCKET}/in/3\.csv: .*check bucket, key"):
         typed(source(kind="s3", url=f"s3://{BUCKET}/in/3.csv"), telco)
@@ -88,7 +90,7 @@ def test_a_server_killed_in_the_middle_of_a_download(
         waits.append(seconds)
 
     monkeypatch.setattr(time, "sleep", sleep)  # the source's between attempts, and boto3's own
-    (path,) = sources.persist(big, lambda: fetch.from_s3(big, tmp_path))
+    (path,) = sources.persist(big, lambda: fetch.from_bucket(big, tmp_path))
     assert watcher.wait(60) == 0
     assert waits, "it was cut off"
     assert path.read_bytes() == body
@@ -101,17 +103,9 @@ def test_a_bucket_that_is_down_is_named(in_bucket: Server, telco: Dataset, monke
 
 
 @pytest.fixture(scope="module")
-def crm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[postgres.Server]:
-    programs = postgres.programs()
-    if programs is None:
-        pytest.skip("PostgreSQL is not installed (Debian package postgresql)")
-    with tempfile.TemporaryDirectory() as folder:  # pytest's own folders are closed to the server's user
-        Path(folder).chmod(0o755)
-        place = Path(folder, "server")
-        place.mkdir()
-        server = postgres.Server(place, programs).start()
+def crm() -> Iterator[postgres.Server]:
+    with postgres.running() as server:
         yield server
-        server.stop()
 
 
 def test_postgresql_gives_its_query_and_a_refusal_stops_with_its_name(

@@ -1,5 +1,6 @@
 """MonitorFlow, really run on what a served champion has logged: ``make drift-demo``, and what a wrong file leads to."""
 
+import ipaddress
 import re
 import time
 from datetime import UTC, datetime
@@ -7,6 +8,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import conftest
 import drift_demo
 import pytest
 from churn.data import synthetic
@@ -14,7 +16,7 @@ from churn.monitoring import windows
 from churn.serving import prediction_log
 from churn.settings.dataset import Dataset
 from churn.telemetry.push import FOLDER
-from conftest import flow
+from conftest import flow, watched
 
 from tests.s3 import BUCKET, Server
 
@@ -22,7 +24,7 @@ from tests.s3 import BUCKET, Server
 @pytest.fixture(scope="module")
 def demo(trained: SimpleNamespace) -> SimpleNamespace:
     """The demonstration's two parts as it printed them, and the two runs."""
-    done = flow("drift_demo")
+    done = watched("drift_demo")
     assert done.returncode == 0, done.stdout
     from metaflow import Flow
 
@@ -100,3 +102,17 @@ def test_the_log_is_read_from_s3(demo: SimpleNamespace, tmp_path: Path, monkeypa
         assert [window.rows for window in seen.windows] == [400]
     finally:
         server.kill()
+
+
+def test_nothing_phones_home(demo: SimpleNamespace, customers_csv: Path) -> None:
+    """Data, training, service and monitoring have run under strace by now; scoring does here."""
+    assert watched("score_flow", "run", "--source", str(customers_csv)).returncode == 0
+    if not conftest.WATCHED:
+        pytest.skip("there is no strace, or this machine allows none")
+    assert conftest.CONNECTED, "the service was asked"
+    outside = {
+        (address or address6, port)
+        for port, address, address6 in conftest.CONNECTED
+        if port == "53" or not ipaddress.ip_address(address or address6).is_loopback
+    }
+    assert not outside, "names looked up, or machines spoken to, that nobody configured"

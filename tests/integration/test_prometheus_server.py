@@ -138,7 +138,7 @@ def monitored(gateway: str, folder: Path) -> None:
             ({"dataset": "telco"}, alerts.samples(windows[-1], None, decided(*windows))),
             ({}, [prometheus_metrics.LAST_SUCCESS.of(time.time()), prometheus_metrics.DURATION.of(5)]),
         ):
-            assert push.publish({"flow": "MonitorFlow", **group}, samples) == []
+            assert push.send({"flow": "MonitorFlow", **group}, samples) == []
 
 
 def ask_service(url: str) -> None:

@@ -1,13 +1,19 @@
 """A killed run, resumed, ends as an undisturbed one would; and the same data gives the same metrics to the last digit."""
 
+import os
+import random
 import re
+import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
 from churn.registry import model_registry
 from churn.registry.tracking import FAMILY, TRAINING, client
 from conftest import ROOT, flow
@@ -117,3 +123,89 @@ def test_a_resume_says_that_it_keeps_the_former_settings(
 def test_a_run_that_is_not_there_cannot_be_resumed(trained: SimpleNamespace) -> None:
     done = flow("train_flow", "resume", "--origin-run-id", "12")
     assert re.fullmatch(r"there is no run TrainFlow/12 to resume; the newest is \d+\n", done.stdout)
+
+
+def _killed(at: Callable[["subprocess.Popen[bytes]"], bool], *words: str, **environ: str) -> None:
+    """Run a flow, and kill it with all of its processes once ``at`` says so."""
+    command = [sys.executable, str(ROOT / "flows" / words[0]), *words[1:]]
+    run = subprocess.Popen(
+        command, cwd=ROOT, env={**os.environ, **environ}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )  # fmt: skip
+    until = time.monotonic() + 120
+    while not at(run):
+        assert run.poll() is None, "it has ended"
+        assert time.monotonic() < until
+    with suppress(ProcessLookupError):
+        os.killpg(run.pid, signal.SIGKILL)
+    run.wait()
+
+
+def _note(home: Path, flow: str) -> Path:
+    return home / "begun" / flow
+
+
+def test_a_resume_says_which_run_and_refuses_one_that_is_not_the_newest(
+    trained: SimpleNamespace, customers_csv: Path
+) -> None:
+    home, words = Path(os.environ["CHURNFLOW_HOME"]), ("score_flow.py", "run", "--source", str(customers_csv))
+    done = flow("score_flow", "run", "--source", str(customers_csv) + ".gone")
+    assert done.returncode != 0
+    done = flow("score_flow", *words[1:])
+    latest = home / "metaflow" / ".metaflow" / "ScoreFlow" / "latest_run"
+    older = latest.read_text()
+    assert not _note(home, "ScoreFlow").exists(), "a run that has ended leaves no note"
+
+    _killed(lambda _: _note(home, "ScoreFlow").exists(), *words)
+    said = flow("score_flow", "resume").stdout
+    assert re.fullmatch(
+        rf"ScoreFlow/{older} is not the newest run to resume: a run of ScoreFlow was begun after it, and stopped before its "
+        rf"first step; begin that one again with (\S+ flows/score_flow\.py) run, or resume the older one: \1 resume "
+        rf"--origin-run-id {older}\n",
+        said,
+    )
+    _note(home, "ScoreFlow").unlink()
+    (latest.parent / str(int(older) + 1) / "_meta").mkdir(parents=True)
+    (latest.parent / str(int(older) + 1) / "_meta" / "_self.json").write_text(
+        (latest.parent / older / "_meta" / "_self.json").read_text().replace(older, str(int(older) + 1))
+    )
+    said = flow("score_flow", "resume").stdout
+    assert f"ScoreFlow/{older} is not the newest run to resume: ScoreFlow/{int(older) + 1} was begun after it" in said
+    said = flow("score_flow", "resume", "--origin-run-id", older).stdout
+    assert re.match(rf"Resuming run ScoreFlow/{older}, which began 20\d\d-\d\d-\d\d ", said)
+    for left in sorted((latest.parent / str(int(older) + 1)).rglob("*"), reverse=True):
+        left.unlink() if left.is_file() else left.rmdir()
+    (latest.parent / str(int(older) + 1)).rmdir()
+
+
+def _scored_once(folder: Path, customers: Path, at: Callable[["subprocess.Popen[bytes]"], bool]) -> None:
+    """Kill ScoreFlow, resume it or begin it again, and look at its log: every customer is in it once."""
+    import pyarrow.dataset
+
+    places = {"CHURNFLOW_PREDICTIONS": str(folder / "log"), "CHURNFLOW_SCORES": str(folder / "scores")}
+    _killed(at, "score_flow.py", "run", "--source", str(customers), **places)
+    done = flow("score_flow", "resume", **places)
+    if "is not the newest run" in done.stdout or "before its first step" in done.stdout:
+        assert not (folder / "log").exists()
+        done = flow("score_flow", "run", "--source", str(customers), **places)
+    assert done.returncode == 0, done.stdout
+    rows = pyarrow.dataset.dataset(str(folder / "log" / "predictions"), partitioning=None).to_table()
+    assert len(rows) == len(customers.read_text().splitlines()) - 1
+    assert len(set(rows["prediction_id"].to_pylist())) == len(rows)
+    assert len(list((folder / "scores").glob("*.csv"))) == 1
+
+
+def test_scoring_that_is_killed_after_it_logged_logs_nobody_twice(
+    trained: SimpleNamespace, customers_csv: Path, tmp_path: Path
+) -> None:
+    _scored_once(tmp_path, customers_csv, lambda _: any(tmp_path.rglob("part-*.parquet")))
+
+
+@pytest.mark.slow
+def test_scoring_killed_at_forty_moments_logs_everybody_once(
+    trained: SimpleNamespace, customers_csv: Path, tmp_path: Path
+) -> None:
+    rng = random.Random(0)
+    for number in range(40):
+        folder, until = tmp_path / str(number), time.monotonic() + rng.uniform(0.5, 9)
+        _scored_once(folder, customers_csv, lambda run, until=until: time.monotonic() > until or run.poll() is not None)  # type: ignore[misc]

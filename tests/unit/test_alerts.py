@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from churn.errors import ChurnError
 from churn.monitoring import alerts, notify
-from churn.monitoring.alerts import Circumstances, Judged, Verdict
+from churn.monitoring.alerts import Assessment, Context, WindowResult
 from churn.monitoring.drift import ALL, PROBABILITY, Distance
-from churn.monitoring.performance import Realised, Score
+from churn.monitoring.performance import MetricValue, Realised
 from churn.monitoring.windows import Window
 from churn.settings.core import check
 from churn.settings.monitor import MonitorConfig
@@ -19,18 +19,20 @@ BEFORE = {"roc_auc": 0.85}
 MODEL = SimpleNamespace(name="churn", version="3")
 
 
-def window(*drifted: str, auc: float = 0.84, rows: int = 1000) -> Judged:
+def window(*drifted: str, auc: float = 0.84, rows: int = 1000) -> WindowResult:
     """A judged window in which the named columns have drifted, the first one most."""
     distances = [Distance(name, "chi2", 20.0 / (i + 1) ** 2, 1.0) for i, name in enumerate(drifted)]
-    return Judged(
+    return WindowResult(
         Window("w", rows),
         (Distance("calm", "chi2", 0.5, 1.0), *reversed(distances), Distance(PROBABILITY, "wasserstein", 0.01, 0.03)),
-        (Score("roc_auc", auc, 0.81, 0.01),),
+        (MetricValue("roc_auc", auc, 0.81, 0.01),),
     )
 
 
-def decided(*windows: Judged, realised: Realised | None = None, file: bool = False, unknown: int = 0) -> Verdict:
-    return alerts.decide(windows, realised, CONFIG, Circumstances(BEFORE, file, 0, unknown))
+def decided(
+    *windows: WindowResult, realised: Realised | None = None, file: bool = False, unknown: int = 0
+) -> Assessment:
+    return alerts.assess(windows, realised, CONFIG, Context(BEFORE, file, 0, unknown))
 
 
 @pytest.mark.parametrize(
@@ -42,10 +44,10 @@ def decided(*windows: Judged, realised: Realised | None = None, file: bool = Fal
         ([window("a"), window(), window("b")], "alert"),
         ([window("a")], "warn"),  # one window alone is not two
         ([window(auc=0.8), window(), window(auc=0.8)], "alert"),
-        ([window("a"), window("a"), Judged(Window("w", 3))], "warn"),
+        ([window("a"), window("a"), WindowResult(Window("w", 3))], "warn"),
     ],
 )
-def test_an_alert_needs_several_windows_and_the_newest(windows: list[Judged], severity: str) -> None:
+def test_an_alert_needs_several_windows_and_the_newest(windows: list[WindowResult], severity: str) -> None:
     assert decided(*windows).severity == severity
 
 
@@ -74,13 +76,13 @@ def test_differing_columns_are_counted(columns: tuple[str, ...], said: str) -> N
 
 
 def test_three_rows_are_no_judgement() -> None:
-    found = decided(Judged(Window("w", 3)))
+    found = decided(WindowResult(Window("w", 3)))
     assert (found.severity, found.summary) == ("warn", "Not enough to judge: 3 predictions in the newest window.")
     assert [light.colour for light in found.lights] == ["grey", "grey", "grey", "amber"]
 
 
 def known(auc: float, estimate: float, threshold: float = 0.8) -> Realised:
-    return Realised(800, 200, (Score("roc_auc", auc, threshold, 0.01),), {"roc_auc": estimate})
+    return Realised(800, 200, (MetricValue("roc_auc", auc, threshold, 0.01),), {"roc_auc": estimate})
 
 
 def test_realised_performance_counts_at_once() -> None:

@@ -6,7 +6,7 @@ from churn.registry import tracking
 from churn.serving import bento_store
 from churn.settings import environment
 from churn.settings.core import check, load
-from churn.settings.deploy import Deploy, closed
+from churn.settings.deploy import Deploy, closed, closed_sensor
 from churn.storage import s3
 from conftest import ROOT
 
@@ -33,13 +33,13 @@ def test_an_event_and_an_upstream_flow_exclude_each_other() -> None:
 def test_a_profile_that_does_not_exist_is_named_with_those_that_do(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CHURNFLOW_PROFILE", "clutser")
     with pytest.raises(ChurnError, match=r"clutser.*cluster, local"):
-        environment.profile()
+        environment.profile_variables()
 
 
 def test_every_store_of_the_cluster_profile_is_in_the_bucket(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CHURNFLOW_PROFILE", "cluster")
     monkeypatch.setenv("CHURNFLOW_BUCKET", "mine")
-    found = environment.profile()
+    found = environment.profile_variables()
     for name in ("METAFLOW_DATASTORE_SYSROOT_S3", *s3.SETTINGS):
         assert found[name].startswith("s3://mine/"), name
 
@@ -88,3 +88,21 @@ def test_no_endpoint_no_keys_and_no_bucket_are_told_apart(monkeypatch: pytest.Mo
     ):
         with pytest.raises(ChurnError, match=said), s3.explained("b", "CHURNFLOW_BENTO=s3://b/x"):
             raise ClientError({"Error": {"Code": code}}, "GetObject")
+
+
+def test_sensors_and_the_event_source_are_not_root() -> None:
+    import yaml
+
+    made = closed_sensor({"kind": "Sensor", "spec": {"template": {"serviceAccountName": "a"}, "triggers": []}})
+    assert made["spec"]["template"]["serviceAccountName"] == "a"
+    (source,) = [
+        one
+        for one in yaml.safe_load_all((environment.ROOT / "argo" / "base" / "events.yaml").read_text())
+        if one["kind"] == "EventSource"
+    ]
+    for one in (made, source):
+        template = one["spec"]["template"]
+        assert template["securityContext"]["runAsNonRoot"] is True
+        assert template["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+        assert template["container"]["securityContext"]["allowPrivilegeEscalation"] is False
+        assert template["container"]["securityContext"]["capabilities"] == {"drop": ["ALL"]}

@@ -38,3 +38,14 @@ def test_the_operator_gets_the_rules_that_are_tested() -> None:
     made = yaml.safe_load(said)
     assert made["kind"] == "PrometheusRule"
     assert made["spec"] == yaml.safe_load((ROOT / "config/prometheus/rules.yml").read_text())
+
+
+def test_a_commit_is_held_to_what_ci_lints() -> None:
+    (repository,) = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"]
+    assert repository["repo"] == "local", "no second version of a linter"
+    entries = [hook["entry"] for hook in repository["hooks"]]
+    ci = (ROOT / ".ci" / "run").read_text().splitlines()
+    assert entries == [line for line in ci if "lint" in line and not line.startswith("#")] == ["make lint"]
+    assert all(hook["pass_filenames"] is False for hook in repository["hooks"]), "all files, as CI does"
+    said = subprocess.run(["make", "--dry-run", "lint"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert [tool for tool in ("ruff check", "ruff format --check", "mypy", "lint-imports") if tool not in said] == []

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
-from churn.monitoring import drift_thresholds
+from churn.monitoring import chunked_drift, distances, drift_thresholds
 from churn.monitoring.drift import ALL, MISSING, PROBABILITY, UNSEEN, Detector, Distance
 from churn.serving.reference import Reference
 from churn.settings.core import check
@@ -165,3 +165,64 @@ def test_thresholds_shrink_with_the_window_down_to_what_matters(reference: Refer
     assert small > large >= huge >= LEAST["kolmogorov_smirnov"]
     fixed = RULE.model_copy(update={"threshold": {"normal": {"kolmogorov_smirnov": 0.3}}})
     assert drift_thresholds.thresholds(coded, frozenset(), fixed, 300)[key] == 0.3
+
+
+NUMERIC, CATEGORICAL = ("kolmogorov_smirnov", "wasserstein", "jensen_shannon"), ("jensen_shannon", "chi2")
+
+
+def test_distances_are_those_of_nannyml() -> None:
+    from nannyml.chunk import SizeBasedChunker
+    from nannyml.drift.univariate import UnivariateDriftCalculator
+
+    rng = np.random.default_rng(1)
+
+    def sample(rows: int, shift: float) -> pd.DataFrame:
+        return pd.DataFrame(
+            {
+                "normal": rng.normal(shift, 1, rows),
+                "skewed": rng.lognormal(shift, 1, rows),
+                "whole": rng.poisson(3 + shift, rows).astype(float),
+                "gaps": np.where(rng.random(rows) < 0.2, np.nan, rng.normal(0, 1 + shift, rows)),
+                "two": (rng.random(rows) < 0.3 + shift / 4).astype(float),
+                "many": rng.integers(0, 12 + round(shift * 20), rows).astype(float),
+            }
+        )
+
+    before, now = sample(3000, 0), sample(1000, 0.15)
+    codes = ["two", "many"]
+    oracle = UnivariateDriftCalculator(
+        column_names=list(before),
+        treat_as_categorical=codes,
+        continuous_methods=list(NUMERIC),
+        categorical_methods=list(CATEGORICAL),
+        chunker=SizeBasedChunker(10**9),
+    )
+    expected = oracle.fit(before).calculate(now).filter(period="analysis").data.iloc[-1]
+    for name in before:
+        measure, methods = (distances.categorical, CATEGORICAL) if name in codes else (distances.numeric, NUMERIC)
+        found = measure(before[name].dropna().to_numpy(), now[name].dropna().to_numpy(), methods)
+        for method, value in found.items():
+            assert value == pytest.approx(float(expected[name, method, "value"]), abs=1e-12), (name, method)
+
+
+def test_distances_with_levels_of_one_sample_alone_and_values_outside_of_every_bin() -> None:
+    assert distances.categorical(np.zeros(5), np.ones(5), CATEGORICAL)["jensen_shannon"] == pytest.approx(1)
+    assert distances.categorical(np.zeros(5), np.zeros(9), CATEGORICAL) == {"jensen_shannon": 0, "chi2": 0}
+    far = distances.numeric(np.arange(100.0), np.arange(1000.0, 1100), NUMERIC)
+    assert far["jensen_shannon"] == pytest.approx(1)
+    assert far["wasserstein"] == pytest.approx(1000)
+
+
+def test_nannyml_sees_a_change_in_the_chunks_where_it_happened(reference: Reference) -> None:
+    windows = [customers(500, 400), customers(500, 401), customers(500, 402).assign(normal=lambda t: t.normal + 2)]
+    seen = {(c.column, c.method): c for c in chunked_drift.by_chunk(reference, windows, RULE)}
+    moved = seen["normal", "kolmogorov_smirnov"]
+    assert moved.chunks == ("1-500", "501-1000", "1001-1500")
+    assert moved.alerts == (False, False, True)
+    assert moved.values[2] > moved.upper > max(moved.values[:2])
+    assert max(seen["plan", "jensen_shannon"].values) < 0.1
+
+
+def test_a_reference_that_is_too_small_for_chunks_gives_none(reference: Reference) -> None:
+    assert chunked_drift.by_chunk(reference, [customers(1900, 400)], RULE) == []
+    assert chunked_drift.by_chunk(reference, [], RULE) == []

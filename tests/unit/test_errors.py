@@ -4,7 +4,7 @@ import errno
 
 import base
 import pytest
-from churn.errors import ChurnError, refusal
+from churn.errors import ChurnError, os_error_message
 
 
 @pytest.mark.parametrize(
@@ -19,7 +19,7 @@ from churn.errors import ChurnError, refusal
 def test_a_refusal_ends_the_command_with_its_place_and_the_way_out(
     error: OSError, said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert str(refusal(error)).startswith(said)
+    assert str(os_error_message(error)).startswith(said)
     with pytest.raises(SystemExit) as end, base.stopping():
         raise error
     assert str(end.value).startswith(said)
@@ -31,7 +31,7 @@ def test_a_refusal_ends_the_command_with_its_place_and_the_way_out(
 
 def test_other_errors_are_nobodys_to_hide(monkeypatch: pytest.MonkeyPatch) -> None:
     for error in (FileNotFoundError(errno.ENOENT, "No such file", "x"), KeyError("a fault of ours")):
-        assert refusal(error) is None
+        assert os_error_message(error) is None
         with pytest.raises(type(error)), base.stopping():
             raise error
     with pytest.raises(SystemExit, match="mend it"), base.stopping():

@@ -11,7 +11,7 @@ PROBABILITY = np.array([0.1, 0.4, 0.35, 0.8, 0.2, 0.9, 0.3, 0.05, 0.6, 0.5])
 
 
 def test_scores_are_those_done_by_hand() -> None:
-    found = metrics.evaluate(OUTCOME, PROBABILITY, threshold=0.5)
+    found = metrics.scores_at(OUTCOME, PROBABILITY, threshold=0.5)
     assert found["accuracy"] == 0.8
     assert (found["precision"], found["recall"], found["f1"]) == (0.75, 0.75, 0.75)
     assert found["roc_auc"] == pytest.approx(22 / 24)
@@ -20,7 +20,7 @@ def test_scores_are_those_done_by_hand() -> None:
 
 def test_the_threshold_has_the_best_f1() -> None:
     best = metrics.best_f1_threshold(OUTCOME, PROBABILITY)
-    f1 = {t: metrics.evaluate(OUTCOME, PROBABILITY, t)["f1"] for t in np.unique(PROBABILITY)}
+    f1 = {t: metrics.scores_at(OUTCOME, PROBABILITY, t)["f1"] for t in np.unique(PROBABILITY)}
     assert f1[best] == max(f1.values())
 
 

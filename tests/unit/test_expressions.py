@@ -10,6 +10,10 @@ COLUMNS = {
     "b": np.array([0.0, 4.0, 1.0, 5.0]),
     "kind": np.array(["x", "", "y", "x"], dtype=object),
     "Total Charges": np.array([1.0, 2.0, 3.0, 4.0]),
+    "abs": np.array([-1.0, 2.0, 3.0, 4.0]),
+}
+KINDS: dict[str, expressions.Kind] = {
+    name: "text" if values.dtype == object else "number" for name, values in COLUMNS.items()
 }
 
 
@@ -26,10 +30,14 @@ COLUMNS = {
         ("isin(kind, 'x', 'y') * 2", [2, 0, 2, 2]),
         ("col('Total Charges') * 2", [2, 4, 6, 8]),
         ("3", [3, 3, 3, 3]),
+        ("abs(abs)", [1, 2, 3, 4]),
+        ("9007199254740992 * 9007199254740992 * 1e300 * a", [np.nan] * 4),
+        ("missing(where(kind == 'x', kind, ''))", [0, 1, 1, 0]),
+        ("round(-a / 3, 1)", [-0.3, -0.7, np.nan, -16.7]),
     ],
 )
 def test_values(text: str, expected: list[float]) -> None:
-    expressions.check(text, set(COLUMNS))
+    expressions.check(text, KINDS)
     np.testing.assert_allclose(expressions.evaluate(text, COLUMNS), expected)
 
 
@@ -44,13 +52,96 @@ def test_bins_label_their_intervals_and_keep_missing_missing() -> None:
 )  # fmt: skip
 def test_what_is_not_in_the_language_is_refused(text: str) -> None:
     with pytest.raises(ChurnError):
-        expressions.check(text, set(COLUMNS))
+        expressions.check(text, KINDS)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("abs(a, b)", r"abs\(number\) was given 2 arguments"),  # numpy would write into b
+        ("sqrt(a, b)", "was given 2 arguments"),
+        ("round(a, 1, b)", "was given 3 arguments"),
+        ("clip(a, 1, 2, b)", "was given 4 arguments"),
+        ("where(a > 1, 2)", "was given 2 arguments"),
+        ("where(a > 1, 2, 3, 4)", "was given 4 arguments"),
+        ("missing()", "was given 0 arguments"),
+        ("max()", "was given 0 arguments"),
+        ("count()", "was given 0 arguments"),
+        ("bins(a)", "was given 1 arguments"),
+        ("bins(a, 5, 2)", "each edge must be above the one before"),
+        ("bins(a, b)", "must be written out"),
+        ("isin(a, b)", "must be written out"),
+        ("round(a, 1e9)", "digits is a whole number"),
+        ("'a' * 4000000000", "arithmetic goes with numbers"),
+        ("'a' * 4e9", "arithmetic goes with numbers"),
+        ("kind * 2", "arithmetic goes with numbers"),
+        ("-kind", "arithmetic goes with numbers"),
+        ("kind + 1", "arithmetic goes with numbers"),
+        ("sqrt(kind)", "kind is a text, where a number is needed"),
+        ("max(kind, a)", "kind is a text"),
+        ("count(kind)", "kind is a text"),
+        ("where(kind, 1, 2)", "kind is a text"),
+        ("kind == 1", "a comparison mixes text with numbers"),
+        ("a < 'x'", "a comparison mixes text with numbers"),
+        ("isin(kind, 'x', 1)", "isin mixes text with numbers"),
+        ("coalesce(a, 'x')", "coalesce mixes text with numbers"),
+        ("where(a > 1, 'x', nan)", "where mixes text with numbers"),
+        ("a and b", "go with conditions"),
+        ("not kind", "go with conditions"),
+        ("(a > 1) - (b > 1)", r"count\(...\) makes numbers"),
+        ("1" * 400, "more than 15 digits"),
+        ("1" * 5000, "not an expression"),
+        ("a + " * 5000 + "a", "nested more than 100 levels deep"),
+        ("-" * 150 + "a", "nested more than 100 levels deep"),
+        ("-" * 100_000 + "a", "nested"),
+        ("(" * 5000 + "a" + ")" * 5000, "nested|not an expression"),
+        ("abs(" * 5000 + "a" + ")" * 5000, "nested|not an expression"),
+        ("a\x00", "not an expression"),
+    ],
+)
+def test_arity_kinds_and_depth_are_checked_before_anything_is_computed(text: str, said: str) -> None:
+    with pytest.raises(ChurnError, match=said):
+        expressions.check(text, KINDS)
+
+
+def test_as_deep_as_allowed_is_computed() -> None:
+    text = "a + " * 99 + "a"
+    assert expressions.check(text, KINDS) == "number"
+    np.testing.assert_allclose(expressions.evaluate(text, COLUMNS), COLUMNS["a"] * 100)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("choice('x', 1, 'y')", "takes pairs"),
+        ("choice('x', 1, 2, 1)", "mixes text with numbers"),
+        ("choice(kind, 1)", "must be written out"),
+        ("normal(0)", r"normal\(mean, deviation\) was given 1 arguments"),
+        ("uniform('a', 'b')", "is a text"),
+    ],
+)
+def test_the_random_functions_are_checked_too(text: str, said: str) -> None:
+    with pytest.raises(ChurnError, match=said):
+        expressions.check(text, KINDS, random=True)
+
+
+def test_no_expression_changes_a_column() -> None:
+    before = {name: values.copy() for name, values in COLUMNS.items()}
+    for name in expressions.FUNCTIONS:
+        for text in (f"{name}(a)", f"{name}(a, b)", f"{name}(a, b, col('Total Charges'))", f"{name}(a > 1, b, a)"):
+            try:
+                expressions.check(text, KINDS)
+            except ChurnError:
+                continue
+            expressions.evaluate(text, COLUMNS)
+    for name, values in before.items():
+        np.testing.assert_array_equal(COLUMNS[name], values)
 
 
 def test_the_random_functions_are_the_generators_alone() -> None:
     with pytest.raises(ChurnError, match="unknown function 'normal'"):
-        expressions.check("normal(0, 1)", set())
-    expressions.check("normal(0, 1)", set(), random=True)
+        expressions.check("normal(0, 1)", {})
+    expressions.check("normal(0, 1)", {}, random=True)
 
 
 def test_choice_follows_its_weights_row_by_row() -> None:

@@ -55,7 +55,7 @@ def test_a_panel_without_signal_says_so_on_the_leaderboard(kept: tuple[str, ...]
     )
     for candidate in board:
         assert candidate.best.scores["roc_auc"] == pytest.approx(0.5, abs=0.1), candidate.family.name
-    chosen = selection.choose(board[0], SEARCH, dataset, train, None)
+    chosen = selection.finalize(board[0], SEARCH, dataset, train, None)
     unseen, outcome = board[0].unseen, features.outcome(dataset, train)
     tested = np.isfinite(unseen)
     assert tested.mean() > 0.4

@@ -55,7 +55,7 @@ def test_customers_without_a_value_are_a_group_of_their_own(telco: Dataset) -> N
     table.loc[:299, ["SeniorCitizen", "gender"]] = np.nan, ""
     outcome = features.outcome(telco, table)
     probability = np.clip(outcome * 0.5 + np.random.default_rng(0).random(1000) * 0.5, 0, 1)
-    whole = metrics.evaluate(outcome, probability, 0.5)
+    whole = metrics.scores_at(outcome, probability, 0.5)
     found = evaluation.slices(telco, table, outcome, probability, probability >= 0.5, whole, Slices())
     for column in ("SeniorCitizen", "gender"):
         groups = [s for s in found if s.column == column]
@@ -121,7 +121,7 @@ def test_the_better_end_of_an_interval_is_on_the_right_side_of_the_truth(metric:
         chance = rng.beta(2, 3, 60)
         outcome = (rng.random(60) < chance).astype(int)
         low, high = metrics.interval(metric, outcome, chance, chance >= 0.5, seed=i)
-        value = metrics.evaluate(outcome, chance, 0.5)[metric]
+        value = metrics.scores_at(outcome, chance, 0.5)[metric]
         by_score += value > true if metric == "ece" else value < true
         by_bound += low > true if metric == "ece" else high < true
     assert by_score > 0.3 * groups

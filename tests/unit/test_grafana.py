@@ -10,7 +10,7 @@ import yaml
 from conftest import ROOT
 
 from tests import promql
-from tests.unit.test_prometheus import promtool
+from tests.unit.test_prometheus_rules import promtool
 
 GRAFANA = ROOT / "config" / "grafana"
 

@@ -59,7 +59,7 @@ def test_steps_are_thin_and_say_what_is_true_after_them(path: Path) -> None:
 def test_a_bento_holds_every_module_that_its_service_imports(tmp_path: Path) -> None:
     from churn.serving import packaging
 
-    context = packaging._context(tmp_path / "context", "churn_model:v1")
+    context = packaging._context(tmp_path / "context", "churn_model:v1", {})
     code = "import bento.endpoints, bento.settings, churn; print(churn.__file__)"
     said = subprocess.run([sys.executable, "-c", code], cwd=context, capture_output=True, text=True, check=True).stdout
     assert Path(said.strip()).is_relative_to(context)

@@ -43,7 +43,7 @@ def _trained(
     board = hyperparameter_search.leaderboard(
         [hyperparameter_search.tune(f, SEARCH, dataset, train) for f in families], SEARCH.metric
     )
-    chosen = selection.choose(board[0], SEARCH, dataset, train, None)
+    chosen = selection.finalize(board[0], SEARCH, dataset, train, None)
     data = snapshots.Snapshot("v", dataset, True, train, holdout)
     found = evaluation.read_holdout(
         estimators.whole(chosen.pipeline, dataset), chosen.threshold, data, SEARCH.seed, Slices(), None

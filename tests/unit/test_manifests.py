@@ -4,12 +4,14 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
 import kubernetes_validate
 import pytest
 import yaml
+from churn.serving import packaging
 from conftest import ROOT
 
 FILES = [
@@ -79,6 +81,11 @@ def test_deploying_again_keeps_what_a_rollout_and_the_autoscaler_have_set() -> N
     (fetch,) = deployment["spec"]["template"]["spec"]["initContainers"]
     assert {"name": "CHURNFLOW_BENTO"} in fetch["env"]
     assert "replicas" not in deployment["spec"]
+
+
+def test_the_image_of_the_service_has_what_a_bento_asks_for() -> None:
+    groups = tomllib.loads((ROOT / "pyproject.toml").read_text())["dependency-groups"]
+    assert sorted(groups["serving"]) == sorted([*packaging.REQUIREMENTS, "boto3"])
 
 
 def test_the_dockerfile_passes_hadolint() -> None:

@@ -15,24 +15,13 @@ import pytest
 from churn.settings import commands
 from churn.settings.column import Kind, Role
 from churn.settings.core import Strict
-from churn.settings.data import DataConfig
-from churn.settings.dataset import Dataset
-from churn.settings.deploy import Deploy
-from churn.settings.monitor import MonitorConfig
-from churn.settings.score import ScoreConfig
-from churn.settings.train import TrainConfig
 from churn.training import metrics
 from conftest import ROOT
-
-from bento.settings import ServeConfig
+from reference import FILES
 
 CODE = sorted(path for folder in ("flows", "scripts", "bento") for path in (ROOT / folder).rglob("*.py"))
 MAKEFILE = (ROOT / "Makefile").read_text()
 TARGETS = set(re.findall(r"^([a-z0-9-]+):.*## ", MAKEFILE, re.MULTILINE))
-FILES: dict[str, type[Strict]] = {
-    "data.toml": DataConfig, "train.toml": TrainConfig, "score.toml": ScoreConfig, "monitor.toml": MonitorConfig,
-    "deploy.toml": Deploy, "serve.toml": ServeConfig, "datasets/NAME.toml": Dataset,
-}  # fmt: skip
 # In a pod, for a person who has the code elsewhere (docs/deployment.md).
 ELSEWHERE = "python flows/data_flow.py {…} argo-workflows trigger"
 # What may stand before "in config/...", besides a key.
@@ -67,13 +56,13 @@ def _messages() -> Iterator[Message]:
 
 
 def _no_messages(tree: ast.Module) -> Iterator[int]:
-    """Docstrings, annotations, patterns, and the parts of f-strings, which are read whole."""
+    """Docstrings, annotations, patterns, SQL, and the parts of f-strings, which are read whole."""
     for node in ast.walk(tree):
         found: list[Any] = []
         if isinstance(node, ast.Expr | ast.AnnAssign | ast.arg | ast.FunctionDef):
             found = [getattr(node, name, None) for name in ("annotation", "returns")]
             found += [node.value] if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) else []
-        elif isinstance(node, ast.Call) and ast.unparse(node.func).startswith("re."):
+        elif isinstance(node, ast.Call) and re.search(r"^re\.|\.execute$", ast.unparse(node.func)):
             found = node.args[:1]
         elif isinstance(node, ast.JoinedStr):
             found = [part for part in node.values if isinstance(part, ast.Constant)]

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from churn.errors import ChurnError
 from churn.registry import mlflow_store, model_registry, tracking
+from churn.storage import checksums
 
 
 def line(monkeypatch: pytest.MonkeyPatch, uri: str) -> str:
@@ -26,20 +27,10 @@ def line(monkeypatch: pytest.MonkeyPatch, uri: str) -> str:
     return str(error.value)
 
 
-@pytest.fixture(scope="module")
-def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A database with MLflow's tables, which take seconds to make."""
-    file = tmp_path_factory.mktemp("empty") / "mlflow.db"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{file}")
-        mlflow_store.client()
-    return file
-
-
 @pytest.fixture
-def store(empty: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def store(empty_database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of it, at MLFLOW_TRACKING_URI."""
-    file = Path(shutil.copy(empty, tmp_path / "mlflow.db"))
+    file = Path(shutil.copy(empty_database, tmp_path / "mlflow.db"))
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{file}")
     return file
 
@@ -184,7 +175,8 @@ def test_the_files_of_a_version_are_those_it_was_registered_with(
     for name in ("model.onnx", "manifest.json"):
         (given / name).write_text(name)
     mlflow.log_artifacts(run, str(given), model_registry.FILES)
-    model = model_registry.Registered("m", "3", run, {model_registry.CHECKSUMS: model_registry._checksums(given)})
+    noted = checksums.text(checksums.files(given))
+    model = model_registry.Registered("m", "3", run, {model_registry.CHECKSUMS: noted})
     assert sorted(path.name for path in model_registry.fetch(model, tmp_path / "a").iterdir()) == [
         "manifest.json",
         "model.onnx",

@@ -40,7 +40,7 @@ SHAPES = {
 @pytest.mark.parametrize("shape", SHAPES)
 def test_onnx_answers_as_scikit_learn(shape: str, family: Family, tmp_path: Path) -> None:
     dataset, table = _described(SHAPES[shape]())
-    pipeline = estimators.build(family, dataset, 0, {}).fit(
+    pipeline = estimators.build_pipeline(family, dataset, 0, {}).fit(
         features.frame(dataset, table), features.outcome(dataset, table)
     )
     manifest = {"dataset": dataset.model_dump(mode="json"), "threshold": 0.5}
@@ -76,7 +76,9 @@ def test_a_large_forest_in_parts_answers_as_the_whole(
     forest = Family(
         name="forest", estimator="sklearn.ensemble.RandomForestClassifier", impute=True, fixed={"n_estimators": 30}
     )
-    pipeline = estimators.build(forest, telco, 0, {}).fit(features.frame(telco, table), features.outcome(telco, table))
+    pipeline = estimators.build_pipeline(forest, telco, 0, {}).fit(
+        features.frame(telco, table), features.outcome(telco, table)
+    )
     onnx_scorer.write(tmp_path, pipeline, {"dataset": telco.model_dump(mode="json"), "threshold": 0.5})
     graph = onnx.load(tmp_path / onnx_scorer.MODEL).graph
     assert sum(node.op_type == "TreeEnsembleRegressor" for node in graph.node) == 30

@@ -259,11 +259,11 @@ def test_an_archive_that_unpacks_to_too_much_is_refused() -> None:
 
 def test_a_missing_file_and_an_empty_folder_are_named(tmp_path: Path) -> None:
     with pytest.raises(ChurnError, match=r"none\.csv: no such file; give an existing CSV, Excel or Parquet file"):
-        reader.files(tmp_path / "none.csv")
+        reader.data_files(tmp_path / "none.csv")
     with pytest.raises(
         ChurnError, match=r'an address, not a file; download it, or make it a \[\[source\]\] with kind = "http"'
     ):
-        reader.files(Path("https://host/customers.csv"))
+        reader.data_files(Path("https://host/customers.csv"))
     (tmp_path / "notes.md").touch()
     with pytest.raises(ChurnError, match="the folder holds no file that ends in"):
-        reader.files(tmp_path)
+        reader.data_files(tmp_path)

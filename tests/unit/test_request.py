@@ -1,6 +1,7 @@
 """What the service lets in: exactly what the JSON Schema says, and every refusal names field, value and what is allowed."""
 
 import json
+import time
 from typing import Any
 
 import pandas as pd
@@ -122,6 +123,58 @@ def test_a_batch_has_a_limit_and_names_the_bad_row(reader: Reader, customer: dic
             reader.customers(json.dumps({"rows": [customer, bad, bad]}).encode())
         (problem,) = caught.value.problems
         assert (problem.field, problem.row) == (field, 1)
+
+
+def test_a_row_of_400_000_fields_is_refused_unread(reader: Reader, customer: dict[str, Any]) -> None:
+    wide = {**customer, **{f"k{i}": 1 for i in range(400_000)}}
+    del wide["tenure"]
+    large = Reader(reader.dataset, InputSettings(), most_rows=10_000)
+    body = json.dumps({"rows": [customer, wide]}).encode()
+    begun = time.process_time()
+    with pytest.raises(Rejected) as caught:
+        large.customers(body)
+    assert time.process_time() - begun < 0.2
+    (problem,) = caught.value.problems
+    assert (caught.value.status, problem.reason, problem.row, problem.value) == (413, "size", 1, None)
+
+
+def test_millions_of_values_are_refused_uncounted(reader: Reader) -> None:
+    with pytest.raises(Rejected) as caught:
+        reader.customers(b'{"rows":[' + b"[]," * 5_000_000 + b"[]]}")
+    assert caught.value.status == 413
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        (b"[]", 422),
+        (b"{}", 422),
+        (b'{"rows": [{}], "more": 1}', 422),
+        (b'{"rows": [{]}', 400),
+        (b'{"rows": [nul]}', 400),
+        (b'{"rows": [{"a": "\xff"}]}', 400),
+        (b'{"rows": [' + b"[" * 100_000, 400),
+        (b'{"rows": [{}]} {}', 400),
+        (b"\xff\xfe", 400),
+        (b'{"r\xefws": []}', 400),
+        (b'{"' + b"x" * 1_000_000 + b'": []}', 422),
+    ],
+)
+def test_what_is_no_batch_is_refused(reader: Reader, body: bytes, status: int) -> None:
+    with pytest.raises(Rejected) as caught:
+        reader.customers(body)
+    assert caught.value.status == status
+    assert caught.value.problems
+    assert len(caught.value.message) < 300
+
+
+def test_of_many_problems_the_first_are_named() -> None:
+    columns: dict[str, Any] = {f"x{i}": {"type": "number"} for i in range(500)}
+    target = {"left": {"role": "target", "values": ["no", "yes"], "positive": "yes"}}
+    many = Reader(read({"name": "many", "columns": columns | target}), InputSettings(), most_rows=3)
+    error = refusal(many, b"{}")
+    assert len(error.problems) == request.MOST_PROBLEMS
+    assert error.message == f"the request has 500 problems; the first {request.MOST_PROBLEMS}"
 
 
 def test_unseen_values_pass_with_a_warning_if_the_settings_say_so(telco: Dataset, customer: dict[str, Any]) -> None:

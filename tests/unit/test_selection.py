@@ -60,9 +60,9 @@ def test_a_blend_is_the_mean_of_its_members_also_in_onnx(telco: Dataset, train: 
         for family in families
     ]
     mixed = dataclasses.replace(tuned[0], members=tuple(tuned), unseen=np.mean([c.unseen for c in tuned], axis=0))
-    chosen = selection.choose(mixed, SEARCH, telco, train, None)
+    chosen = selection.finalize(mixed, SEARCH, telco, train, None)
     inputs, outcome = features.frame(telco, train), features.outcome(telco, train)
-    alone = [estimators.build(c.family, telco, SEARCH.seed, c.best.params).fit(inputs, outcome) for c in tuned]
+    alone = [estimators.build_pipeline(c.family, telco, SEARCH.seed, c.best.params).fit(inputs, outcome) for c in tuned]
     last = chosen.pipeline.steps[-1][1]
     np.testing.assert_allclose(
         getattr(last, "estimator", last).predict_proba(inputs),
@@ -81,13 +81,13 @@ def test_the_threshold_is_one_of_calibrated_probabilities(telco: Dataset, train:
     logistic = core.load(TrainConfig, ROOT / "tests" / "quick_train.toml").model[0]
     weighted = logistic.model_copy(update={"iterations": 1, "fixed": {"class_weight": "balanced", "max_iter": 2000}})
     winner, outcome = hyperparameter_search.tune(weighted, SEARCH, telco, train), features.outcome(telco, train)
-    chosen = selection.choose(winner, SEARCH, telco, train, None)
+    chosen = selection.finalize(winner, SEARCH, telco, train, None)
     assert chosen.calibration.used, "class weights distort probabilities"
     assert chosen.threshold == metrics.best_f1_threshold(outcome, chosen.calibration.apply(winner.unseen))
     assert abs(chosen.threshold - metrics.best_f1_threshold(outcome, winner.unseen)) > 0.1
     probability = chosen.pipeline.predict_proba(features.frame(telco, train))[:, 1]
-    best = max(metrics.evaluate(outcome, probability, t)["f1"] for t in np.linspace(0.05, 0.95, 91))
-    assert metrics.evaluate(outcome, probability, chosen.threshold)["f1"] > best - 0.03, "it fits what the model says"
+    best = max(metrics.scores_at(outcome, probability, t)["f1"] for t in np.linspace(0.05, 0.95, 91))
+    assert metrics.scores_at(outcome, probability, chosen.threshold)["f1"] > best - 0.03, "it fits what the model says"
 
 
 def test_a_family_cannot_have_the_blends_name() -> None:

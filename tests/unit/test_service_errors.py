@@ -20,7 +20,7 @@ from churn.serving.request import Problem, Rejected
 from churn.telemetry import prometheus_metrics
 from prometheus_client.parser import text_string_to_metric_families
 
-from bento.app import Answer, App, Route
+from bento.app import Answer, App, Body
 from bento.log import Log, LogSettings
 from bento.service_metrics import ServiceMetrics
 from tests import promql
@@ -45,14 +45,17 @@ def fails(_: bytes) -> Answer:
 
 def made(work: Callable[[bytes], Answer], long: bool = False) -> App:
     """The real application and its real metrics around one route of ours, and one that is well."""
-    routes = {"/predict": Route(work, post=True, limit=1000, long=long), "/model": Route(lambda _: GOOD)}
-    return App(routes, ServiceMetrics({"model_version": "1"}), SECONDS)
+    app = App(ServiceMetrics({"model_version": "1"}), SECONDS)
+    app.takes("/predict", work, Body(1000), long=long)
+    app.gives("/model", lambda: GOOD)
+    return app
 
 
 async def ask(app: App, path: str = "/predict", **given: Any) -> SimpleNamespace:
     """One request as a server hands it over: status, JSON content, and the seconds that it took."""
     method, receive = "POST" if path == "/predict" else "GET", given.get("receive")
-    scope = {"type": "http", "method": method, "path": path, "headers": [(b"content-type", b"application/json")]}
+    scope = {"type": "http", "method": method, "path": path, "query_string": b"",
+             "headers": [(b"content-type", b"application/json")]}  # fmt: skip
     sent: list[Any] = []
 
     async def body() -> dict[str, Any]:

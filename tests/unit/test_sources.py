@@ -2,6 +2,7 @@
 
 import gzip
 import sqlite3
+import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -9,10 +10,11 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from churn.data import sources, synthetic, tables
+from churn.data import fetch, sources, synthetic, tables
 from churn.errors import ChurnError
-from churn.settings.data import Source
+from churn.settings.data import Http, Source
 from churn.settings.dataset import Dataset
+from fsspec.implementations.memory import MemoryFileSystem
 from pydantic import TypeAdapter
 
 
@@ -158,6 +160,7 @@ def test_a_download_goes_on_where_it_was_cut_off(
 ) -> None:
     Breaking.content, Breaking.breaks = customers.to_csv(index=False).encode(), 2
     pd.testing.assert_frame_equal(table(telco, kind="http", url=server), expected)
+    assert sources.named(server) == Http(kind="http", url=server)  # as --source says it
     half = len(Breaking.content) // 2
     assert Breaking.ranges[:2] == [None, f"bytes={half}-"]
     assert len(Breaking.ranges) == 3
@@ -190,6 +193,42 @@ def test_a_download_has_a_size_limit(server: str, telco: Dataset) -> None:
     Breaking.content = b"x" * (2 << 20)
     with pytest.raises(ChurnError, match=r"larger than .*max_megabytes = 1"):
         table(telco, kind="http", url=server, max_megabytes=1)
+
+
+class Cut(MemoryFileSystem):
+    """A store whose connection is lost after the first range; ``asked`` are the places that were asked for."""
+
+    asked: list[int] = []
+    lost = False
+
+    def cat_file(self, path: str, start: int | None = None, end: int | None = None, **kwargs: object) -> bytes:
+        Cut.asked.append(start or 0)
+        if start and not Cut.lost:
+            Cut.lost = True
+            raise ConnectionResetError("reset by peer")
+        return super().cat_file(path, start, end)
+
+
+def test_an_object_of_any_store_goes_on_where_it_was_cut_off(
+    customers: pd.DataFrame, expected: pd.DataFrame, telco: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Cut()
+    body = customers.to_csv(index=False).encode()
+    store.pipe_file("/bucket/in/customers.csv", body)
+    monkeypatch.setattr(fetch, "_file_system", lambda source: store)
+    monkeypatch.setattr(fetch, "RANGE", len(body) // 3)
+    monkeypatch.setattr(sources.time, "sleep", lambda _: None)
+    pd.testing.assert_frame_equal(table(telco, kind="gs", url="gs://bucket/in/customers.csv"), expected)
+    third = len(body) // 3
+    assert Cut.asked[:3] == [0, third, third]
+    with pytest.raises(ChurnError, match="check bucket, key and AZURE"):
+        table(telco, kind="az", url="az://bucket/in/none.csv", retries=0)
+
+
+def test_a_store_whose_package_is_missing_says_how_to_get_it(telco: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "gcsfs", None)
+    with pytest.raises(ChurnError, match=r"gs:// is not installed; install it with make install EXTRA=gs"):
+        table(telco, kind="gs", url="gs://bucket/in/customers.csv", retries=0)
 
 
 def test_columns_of_different_types_meet_as_text(telco: Dataset) -> None:

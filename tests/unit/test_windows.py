@@ -61,8 +61,8 @@ def write(telco: Dataset, at: Path, moment: datetime, rows: int, version: str = 
     return ids
 
 
-def feedback(at: Path, ids: list[str], outcome: bool = True) -> None:
-    micros = int(NOW.timestamp() * 1e6) - 1
+def feedback(at: Path, ids: list[str], outcome: bool = True, ago: timedelta = timedelta(microseconds=1)) -> None:
+    micros = int((NOW - ago).timestamp() * 1e6)
     content = prediction_log.encode(prediction_log.feedback_schema(), [(name, micros, outcome) for name in ids])
     prediction_log.store(str(at), prediction_log.part_name(prediction_log.FEEDBACK, micros), content)
 
@@ -98,7 +98,7 @@ def test_an_empty_log_is_one_window_without_rows(reference: Reference, config: M
 
 def judged(reference: Reference, found: windows.Analysis, config: MonitorConfig) -> Any:
     distances = assessment.drift(reference, found, config)
-    _, verdict = assessment.judge(found, distances, *assessment.performance(reference, found, config), config)
+    _, verdict = assessment.conclude(found, distances, *assessment.performance(reference, found, config), config)
     return verdict
 
 
@@ -137,6 +137,19 @@ def test_outcomes_find_their_predictions_and_strangers_are_counted(
     found = labels.from_log(reference, str(tmp_path / "labels.csv"), 90, NOW, str(tmp_path))
     assert (len(found.table), found.unknown, found.others) == (80, 2, 10)
     assert found.table.outcome.sum() == 30  # the file comes after the feedback
+
+
+def test_nobody_overwrites_an_outcome_and_conflicts_are_told(
+    telco: Dataset, reference: Reference, tmp_path: Path
+) -> None:
+    ids = write(telco, tmp_path, NOW - timedelta(days=40), 80)
+    feedback(tmp_path, ids[:60], outcome=False, ago=timedelta(hours=1))
+    feedback(tmp_path, ids[:10], outcome=True)
+    found = labels.from_log(reference, "", 90, NOW, str(tmp_path))
+    assert (len(found.table), found.table.outcome.sum(), found.conflicts) == (60, 0, 10)
+    analysis = windows.from_log(reference, ROWS, NOW, at=str(tmp_path))
+    verdict = judged(reference, analysis, ROWS)
+    assert "10 predictions were given different outcomes; the first of each counts" in verdict.lights[3].answer
 
 
 @pytest.mark.parametrize(

@@ -1,1 +1,1 @@
-"""What people read: the parts that cards are made of, and one module for each card. Nothing below imports it."""
+"""Metaflow cards: the parts they are made of, and one module for each card. No room below imports this one."""

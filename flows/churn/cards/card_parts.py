@@ -1,4 +1,4 @@
-"""What the flows' cards show. A card is a list of parts: Markdown text, a Table, a Chart, or a matplotlib figure."""
+"""The parts of a card: Markdown text, a Table, a Chart, or a matplotlib figure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ CHURNED, STAYED = "#c4472f", "#3f6f9f"
 
 @dataclass(frozen=True)
 class Table:
-    """A table of a card; every cell is text."""
+    """A table; every cell is text."""
 
     headers: Sequence[str]
     rows: Sequence[Sequence[str]]
@@ -17,7 +17,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Chart:
-    """A chart that the reader's browser draws: a Vega-Lite specification with its data, counted beforehand."""
+    """A chart drawn by the browser: a Vega-Lite specification with aggregated data."""
 
     spec: dict[str, Any]
 
@@ -26,7 +26,7 @@ Part = Any  # str (Markdown), Table, Chart, or a matplotlib Figure
 
 
 def figure(width: float, height: float, rows: int = 1, columns: int = 1) -> tuple[Any, Any]:
-    """A matplotlib figure without a display (inches), and its axes as an array of shape (rows, columns)."""
+    """A matplotlib figure of ``width`` x ``height`` inches, and its axes as an array of shape (rows, columns)."""
     import matplotlib
 
     matplotlib.use("Agg")

@@ -1,4 +1,4 @@
-"""The card of DataFlow: what came in, what the checks say, what changed since the last version, and every column."""
+"""The card of DataFlow: its sources, the checks, what changed since the last version, and every column."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -19,7 +19,7 @@ PLOT_COLUMNS, PLOTS, LEVELS, SAMPLE = 4, 40, 6, 10
 
 
 def data(ingested: Ingested, dataset: Dataset, lineage: dict[str, Any] | None = None) -> list[Part]:
-    """The parts of the card, the verdict first; with the ``lineage`` of events their calendar and tables."""
+    """The parts of the card, the result first; with the ``lineage`` of events their calendar and tables."""
     report, share = ingested.report, (ingested.table[dataset.target] == dataset.positive).mean()
     verdict = "The data may be used." if not report.errors else "**The data is refused; see the failed checks.**"
     aside = f" {report.set_aside:,} are in quarantine." if report.set_aside else ""
@@ -30,7 +30,7 @@ def data(ingested: Ingested, dataset: Dataset, lineage: dict[str, Any] | None = 
         f"({len(report.checks)} checks, {len(report.errors)} failed, {len(report.warnings)} warnings).{out}{aside}",
         *reading(ingested.notes),
         *_failed(report),
-        *quarantine(ingested.quarantine),
+        *quarantined(ingested.quarantine),
         *_changes(ingested),
         *(events_card.made_of(dataset, lineage) if lineage else []),
         "## Columns",
@@ -61,17 +61,17 @@ def _passed(report: Report) -> list[Part]:
 
 
 def reading(notes: Sequence[str]) -> list[Part]:
-    """How the files were read, where there is something to say."""
+    """The notes on how the files were read, if there are any."""
     return ["\n".join(["## How the files were read", *(f"- {note}" for note in notes)])] if notes else []
 
 
-def quarantine(rows: "pd.DataFrame") -> list[Part]:
-    """The first rows that were set aside, with their reasons; nothing if there are none."""
+def quarantined(rows: "pd.DataFrame") -> list[Part]:
+    """The first rows in quarantine, with their reasons, if there are any."""
     if rows.empty:
         return []
     sample = rows.head(SAMPLE)
     shown = ["row", "reasons", *[name for name in sample.columns if name not in ("row", "reasons")]]
-    title = f"## Quarantine\nThe first {len(sample)} of {len(rows):,} rows that were set aside, as they came."
+    title = f"## Quarantine\nThe first {len(sample)} of {len(rows):,} rows that were set aside, as they were read."
     return [title, Table(shown, [[str(value) for value in row] for row in sample[shown].itertuples(index=False)])]
 
 
@@ -110,7 +110,7 @@ def _profile(ingested: Ingested, dataset: Dataset) -> Table:
 
 
 def _distinct(ingested: Ingested, name: str) -> int:
-    """Of a column that the profile leaves out; an id has been counted by its check."""
+    """The distinct values of a column that is not in the profile; for an id, its check has counted them."""
     repeated = [c.failed for c in ingested.report.checks if (c.column, c.rule) == (name, UNIQUE)]
     if not repeated:
         return int(ingested.table[name].nunique())
@@ -148,7 +148,7 @@ def _distributions(ingested: Ingested, dataset: Dataset) -> Chart:
     for plot in plots:
         plot["encoding"] |= {"y": {**y, **plot["encoding"].get("y", {})}, "color": colour, "tooltip": hint}
     spec = {"$schema": "https://vega.github.io/schema/vega-lite/v5.json", "columns": PLOT_COLUMNS, "concat": plots}
-    # Each plot has its own bar width: a shared one is that of the plot with the fewest levels.
+    # Each plot has its own bar width: a shared one would be that of the plot with the fewest levels.
     own = {"scale": {"xOffset": "independent"}}
     return Chart({**spec, "resolve": own, "config": {"view": {"stroke": None}, "axis": {"grid": False}}})
 
@@ -159,7 +159,7 @@ def _plot(name: str, mark: dict[str, Any], x: dict[str, Any], points: list[dict[
 
 
 def _histograms(name: str, columns: SortedColumns) -> dict[str, Any]:
-    # As wide as the middle 99 % and a bit: one absurd value must not flatten the rest.
+    # As wide as the middle 99 %, so that one absurd value does not flatten the rest.
     column = columns[name]
     low, high = quantiles(column.both, np.array([0.005, 0.995])) if len(column.both) else (0.0, 0.0)
     edges = np.linspace(low, high if high > low else low + 1, BINS + 1)

@@ -1,4 +1,4 @@
-"""The model card (Mitchell et al. 2019): what a model is for, what it learned from, how good it is, and where it ends."""
+"""The model card (Mitchell et al. 2019): a model's intended use, training data, performance and limits."""
 
 import html
 from typing import Any
@@ -14,8 +14,8 @@ MARKDOWN, HTML = "model_card.md", "model_card.html"
 
 
 def parts(training: Training, version: str) -> list[Part]:
-    """The card of registry version ``version``: headings and paragraphs in Markdown, and tables."""
-    dataset, found, winner = training.data.dataset, training.found, training.winner
+    """The parts of the card of a registered ``version``: headings and paragraphs in Markdown, and tables."""
+    dataset, evaluation, winner = training.data.dataset, training.found, training.winner
     return [
         f"# Model card: {dataset.model}, version {version}",
         training.verdict.summary,
@@ -25,19 +25,20 @@ def parts(training: Training, version: str) -> list[Part]:
         "## Data",
         f"Data set '{dataset.name}', version `{training.data.version}`"
         f"{' (made-up customers)' if training.data.made_up else ''}: {len(training.data.train):,} customers to train, "
-        f"{len(found.outcome):,} held out, {found.outcome.mean():.1%} of them churned. Inputs: {', '.join(dataset.raw)}"
+        f"{len(evaluation.outcome):,} held out, {evaluation.outcome.mean():.1%} of them churned. Inputs: {', '.join(dataset.raw)}"
         + (f"; derived: {', '.join(dataset.features)}." if dataset.features else "."),
         "## Model",
         f"{_named(winner)} with {', '.join(f'{k}={_short(v)}' for k, v in winner.best.params.items())}, chosen among "
         f"{', '.join(c.family.name for c in training.board)} by cross-validated {training.config.search.metric}.",
         card.calibration(training.chosen),
         "## Scores on the holdout",
-        card.holdout(found),
+        card.holdout_scores(evaluation),
         card.decision(training.chosen),
-        *(["## Groups", card.GROUPS, card.groups(found.slices)] if found.slices else []),
+        *(["## Groups", card.GROUPS, card.groups(evaluation.slices)] if evaluation.slices else []),
         "## What it looks at",
         Table(
-            ["column", "mean absolute Shapley value"], [[name, f"{value:.4f}"] for name, value in found.reasons[:10]]
+            ["column", "mean absolute Shapley value"],
+            [[name, f"{value:.4f}"] for name, value in evaluation.reasons[:10]],
         ),
         "## Limits",
         *(f"- {limit}" for limit in _limits(training)),
@@ -47,7 +48,7 @@ def parts(training: Training, version: str) -> list[Part]:
 
 
 def keep(training: Training, model: Registered) -> list[Part]:
-    """The card's parts, after logging it as Markdown and as HTML beside the model."""
+    """Log the card to the run of the model, as Markdown and as HTML, and return its parts."""
     made = parts(training, model.version)
     tracking.log_texts(model.run, {MARKDOWN: markdown(made), HTML: page(made)})
     return made
@@ -64,13 +65,13 @@ def _short(value: Any) -> str:
 
 
 def _limits(training: Training) -> list[str]:
-    found = training.found
-    small = [f"{s.column}={s.group}" for s in found.slices if not s.scores]
-    low, high = found.intervals["roc_auc"]
+    evaluation = training.found
+    small = [f"{s.column}={s.group}" for s in evaluation.slices if not s.scores]
+    low, high = evaluation.intervals["roc_auc"]
     return [
         f"The holdout leaves ROC-AUC uncertain between {low:.3f} and {high:.3f}.",
-        "It has seen one period only: watch drift and realised performance, and train again when they move.",
-        "It finds who leaves, not who can be kept: reasons are what the model looks at, not causes.",
+        "It has seen one period only: watch drift and realised performance, and train again when they change.",
+        "It predicts who leaves, not who can be retained: reasons are what the model relies on, not causes.",
         *([f"Too few customers to judge: {', '.join(small)}."] if small else []),
         *(f"Weaker for {warning}." for warning in training.verdict.warnings),
     ]
@@ -87,7 +88,7 @@ def _table_markdown(table: Table) -> str:
 
 
 def page(card_parts: list[Part]) -> str:
-    """The parts as one HTML page that loads nothing."""
+    """The parts as one self-contained HTML page."""
     body = "\n".join(_table_html(part) if isinstance(part, Table) else _text_html(part) for part in card_parts)
     style = "body{font:16px sans-serif;max-width:60em;margin:2em auto;padding:0 1em}td,th{text-align:left;padding:.2em .8em}"
     title = html.escape(card_parts[0].removeprefix("# "))
@@ -100,7 +101,7 @@ def page(card_parts: list[Part]) -> str:
 def _text_html(text: str) -> str:
     mark, _, rest = text.partition(" ")
     tag = {"#": "h1", "##": "h2", "-": "li"}.get(mark)
-    # Code marks come in pairs: every second piece is code.
+    # Backticks come in pairs: every second piece is code.
     pieces = html.escape(rest if tag else text).split("`")
     inner = "".join(f"<code>{piece}</code>" if i % 2 else piece for i, piece in enumerate(pieces))
     return f"<{tag or 'p'}>{inner}</{tag or 'p'}>"

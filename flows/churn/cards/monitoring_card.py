@@ -1,4 +1,4 @@
-"""The card of MonitorFlow: four questions answered by colour, then what changed, the worst first, and over time."""
+"""The card of MonitorFlow: four questions answered by traffic lights, what changed, the worst first, and trends."""
 
 import textwrap
 from collections.abc import Sequence
@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from churn.cards.card_parts import CHURNED, STAYED, Chart, Part, Table
-from churn.monitoring.alerts import Judged, Verdict
+from churn.monitoring.alerts import Assessment, WindowResult
+from churn.monitoring.chunked_drift import ChunkedDrift
 from churn.monitoring.drift import ALL, MISSING, PROBABILITY, UNSEEN
 from churn.monitoring.performance import METRICS, Realised
 from churn.monitoring.windows import Analysis
@@ -25,13 +26,14 @@ REFERENCE, NOW = "reference", "newest window"
 def parts(
     reference: Reference,
     analysis: Analysis,
-    judged: Sequence[Judged],
+    judged: Sequence[WindowResult],
     realised: Realised | None,
     before: dict[str, float],
-    verdict: Verdict,
+    verdict: Assessment,
     todo: str,
+    chunked: Sequence[ChunkedDrift] = (),
 ) -> list[Part]:
-    """The parts of the card; ``todo`` is the command that an alert asks for."""
+    """The parts of the card; ``todo`` is the command to run after an alert."""
     newest = judged[-1]
     return [
         f"# {verdict.severity.upper()}: {reference.model.name}, version {reference.model.version}",
@@ -43,6 +45,7 @@ def parts(
         "## Scores",
         _scores(newest, realised, before),
         *(["## All distances of the newest window", _distances(newest)] if newest.judged else []),
+        *(_chunked(chunked) if chunked else []),
         "## What was compared",
         f"Reference: the {len(reference.table):,} customers held out when version {reference.model.version} was trained (data "
         f"version `{reference.model.tags['data_version']}`), with the probabilities it gave them. Compared: {analysis.origin}.",
@@ -50,13 +53,34 @@ def parts(
     ]
 
 
-def _result(judged: Judged) -> str:
+def _chunked(chunked: Sequence[ChunkedDrift]) -> list[Part]:
+    """NannyML's results, those with the most alerts first; the newest chunk with an alert is the last one named."""
+    ranked = sorted(chunked, key=lambda c: (-sum(c.alerts), -c.values[-1] / c.upper if c.upper > 0 else 0.0))
+    rows = [
+        [
+            c.column,
+            c.method.replace("_", " "),
+            f"{sum(c.alerts)} of {len(c.alerts)}",
+            ", ".join(chunk for chunk, alert in zip(c.chunks, c.alerts, strict=True) if alert) or "none",
+            f"{c.values[-1]:.4g}",
+            f"{c.upper:.4g}",
+        ]
+        for c in ranked
+    ]
+    words = (
+        "## NannyML's chunked drift\nEach chunk of the windows' rows against the spread of the reference's chunks of that size; "
+        "an account beside the verdict, with NannyML's own thresholds, which allow each column its false alarms."
+    )
+    return [words, Table(["column", "statistic", "alerts", "chunks with one", "newest", "threshold"], rows)]
+
+
+def _result(judged: WindowResult) -> str:
     if not judged.judged:
         return "too few rows to judge"
     return "changed" if judged.violates else "as the reference"
 
 
-def _lights(verdict: Verdict) -> Chart:
+def _lights(verdict: Assessment) -> Chart:
     rows = [
         {"y": i, "question": light.question, "colour": light.colour, "sign": SIGNS[light.colour],
          "answer": textwrap.wrap(light.answer, LINE)}
@@ -88,7 +112,7 @@ def _chart(spec: dict[str, Any]) -> Chart:
     return Chart({"$schema": SCHEMA, **spec, "config": {"view": {"stroke": None}, "axis": {"grid": False}}})
 
 
-def _worst(reference: Reference, analysis: Analysis, newest: Judged) -> list[Part]:
+def _worst(reference: Reference, analysis: Analysis, newest: WindowResult) -> list[Part]:
     """The columns that differ most, drawn over each other; PROBABILITY always among them."""
     ranked = sorted((d for d in newest.distances if d.column != ALL), key=lambda d: -d.excess)
     first = {d.column: d for d in reversed(ranked)}
@@ -100,7 +124,7 @@ def _worst(reference: Reference, analysis: Analysis, newest: Judged) -> list[Par
         title = f"{name[:28]}: {worst.excess:.1f} x threshold"
         points = (_histogram if numeric else _bars)(reference.table[name], rows[name])
         plots.append(_plot(title, points, numeric, worst.drifted))
-    # Each plot has its own bar width: a shared one is that of the plot with the fewest levels.
+    # Each plot has its own bar width: a shared one would be that of the plot with the fewest levels.
     own = {"scale": {"xOffset": "independent"}}
     spec = {"columns": PLOT_COLUMNS, "concat": plots, "spacing": {"row": 24, "column": 24}, "resolve": own}
     title = (
@@ -139,12 +163,12 @@ def _histogram(before: "pd.Series", now: "pd.Series") -> list[dict[str, Any]]:
     both = np.concatenate(list(sides.values()))
     low, high = np.nanquantile(both, [0.002, 0.998]) if np.isfinite(both).any() else (0.0, 1.0)
     edges = np.linspace(low, high if high > low else low + 1, BINS + 1)
-    found = []
+    points = []
     for name, values in sides.items():
         counts = np.histogram(np.clip(values[~np.isnan(values)], edges[0], edges[-1]), edges)[0] / max(len(values), 1)
         shares = zip(edges.tolist(), [*counts.tolist(), 0.0], strict=True)
-        found += [{"x": float(f"{x:.5g}"), "y": round(y, 5), "of": name} for x, y in shares]
-    return found
+        points += [{"x": float(f"{x:.5g}"), "y": round(y, 5), "of": name} for x, y in shares]
+    return points
 
 
 def _bars(before: "pd.Series", now: "pd.Series") -> list[dict[str, Any]]:
@@ -158,18 +182,18 @@ def _bars(before: "pd.Series", now: "pd.Series") -> list[dict[str, Any]]:
     ]
 
 
-def _over_time(judged: Sequence[Judged], before: dict[str, float]) -> list[Part]:
+def _over_time(judged: Sequence[WindowResult], before: dict[str, float]) -> list[Part]:
     points = []
     for j in judged:
         columns = [d.excess for d in j.distances if d.column != PROBABILITY]
-        found = {
+        trends = {
             "columns: largest excess": (max(columns, default=None), 1.0),
             "predictions: excess": (max((d.excess for d in j.prediction), default=None), 1.0),
             "estimated ROC-AUC": ((s.value, s.threshold) if (s := j.score("roc_auc")) else (None, None)),
         }
         points += [
             {"window": j.window.name, "plot": plot, "value": value, "threshold": threshold}
-            for plot, (value, threshold) in found.items()
+            for plot, (value, threshold) in trends.items()
             if value is not None
         ]
     x = {
@@ -199,7 +223,7 @@ def _over_time(judged: Sequence[Judged], before: dict[str, float]) -> list[Part]
     return [words, _chart({"hconcat": plots})]
 
 
-def _scores(newest: Judged, realised: Realised | None, before: dict[str, float]) -> Table:
+def _scores(newest: WindowResult, realised: Realised | None, before: dict[str, float]) -> Table:
     known = {s.metric: s for s in realised.scores} if realised is not None else {}
     rows = []
     for metric in METRICS:
@@ -217,7 +241,7 @@ def _scores(newest: Judged, realised: Realised | None, before: dict[str, float])
     return Table(["score", "holdout", "estimated now", "alert below", "realised", "estimate for those rows"], rows)
 
 
-def _distances(newest: Judged) -> Table:
+def _distances(newest: WindowResult) -> Table:
     ranked = sorted(newest.distances, key=lambda d: -d.excess)
     shares = (MISSING, UNSEEN)
     rows = [

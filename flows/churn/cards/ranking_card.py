@@ -1,4 +1,4 @@
-"""What ScoreFlow's card shows: the head of the list, and how the probabilities are spread."""
+"""The card of ScoreFlow: the top of the ranked list, and the distribution of the probabilities."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -15,28 +15,30 @@ if TYPE_CHECKING:
 BINS = 20
 
 
-def parts(found: Ranked, model: Registered, aside: "pd.DataFrame", notes: Sequence[str] = ()) -> list[Part]:
-    """The card's parts."""
-    order = "most profitable contact first" if found.by_value else "likeliest to leave first"
-    rule = "where the expected profit of a contact is above 0" if found.by_value else "from the model's threshold on"
+def parts(ranked: Ranked, model: Registered, aside: "pd.DataFrame", notes: Sequence[str] = ()) -> list[Part]:
+    """The parts of the card."""
+    order = "most profitable contact first" if ranked.by_value else "most likely to leave first"
+    rule = (
+        "where the expected profit of a contact is above 0" if ranked.by_value else "at or above the model's threshold"
+    )
     left_out = f" {len(aside):,} rows with errors were left out; see below." if len(aside) else ""
     return [
-        f"# {found}",
-        f"The list, {order}: `{found.place}`. Model version {model.version} ({model.tags['family']}).{left_out}",
-        f"## The first {len(found.head)}",
+        f"# {ranked}",
+        f"The list, {order}: `{ranked.place}`. Model version {model.version} ({model.tags['family']}).{left_out}",
+        f"## The first {len(ranked.head)}",
         f"Decision: yes {rule}. A reason is a column, the customer's value, and what it adds to the probability.",
-        _head(found),
+        _head(ranked),
         "## How sure the model is",
-        _spread(found.probability),
+        _spread(ranked.probability),
         *data_card.reading(notes),
-        *data_card.quarantine(aside),
+        *data_card.quarantined(aside),
     ]
 
 
-def _head(found: Ranked) -> Table:
-    shown = found.head.drop(columns="prediction_id")
+def _head(ranked: Ranked) -> Table:
+    head = ranked.head.drop(columns="prediction_id")
     return Table(
-        [str(name) for name in shown], [[_cell(value) for value in row] for row in shown.itertuples(index=False)]
+        [str(name) for name in head], [[_cell(value) for value in row] for row in head.itertuples(index=False)]
     )
 
 

@@ -1,4 +1,4 @@
-"""What TrainFlow's card shows: the verdict first, then the evidence."""
+"""The card of TrainFlow: the verdict first, then the evidence."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,17 +12,17 @@ from churn.training.hyperparameter_search import Candidate
 from churn.training.selection import Chosen
 
 FAINT = "#aaaaaa"
-GROUPS = "In brackets the 99 % interval: the gate closes only where its better end, too, is beyond the bound."
+GROUPS = "In brackets, the 99 % interval: the gate fails only if even its better end is beyond the bound."
 
 
 def parts(training: Training) -> list[Part]:
-    """The card's parts."""
-    found, chosen, metric = training.found, training.chosen, training.config.search.metric
+    """The parts of the card."""
+    evaluation, chosen, metric = training.found, training.chosen, training.config.search.metric
     later = "" if training.data.dataset.time is None else ", each tested on later rows than it is fitted on"
     return [
         f"# Challenger: {training.winner.family.name}",
-        f"**{training.verdict.summary}** Trained on data version `{training.data.version}`; holdout of {len(found.outcome):,} "
-        "customers, read once.",
+        f"**{training.verdict.summary}** Trained on data version `{training.data.version}`; holdout of "
+        f"{len(evaluation.outcome):,} customers, read once.",
         *([f"**Warnings:** {'; '.join(training.verdict.warnings)}"] if training.verdict.warnings else []),
         "## Gate",
         _gate(training.verdict),
@@ -30,29 +30,29 @@ def parts(training: Training) -> list[Part]:
         "## Leaderboard",
         f"Cross-validated on the training rows ({training.config.search.folds} folds{later}, decided by {_plain(metric)}).",
         _leaderboard(training.board, metric),
-        *baselines(found),
+        *baselines(evaluation),
         _parameters(training.board),
         "## Holdout",
-        holdout(found),
-        *events_card.calendar(training.data, found),
+        holdout_scores(evaluation),
+        *events_card.calendar(training.data, evaluation),
         decision(chosen),
-        _curves(found),
+        _curves(evaluation),
         calibration(chosen),
-        _reliability(found),
-        *([_profit(chosen, found)] if chosen.curve is not None else []),
-        *(["## Groups", GROUPS, groups(found.slices)] if found.slices else []),
+        _reliability(evaluation),
+        *([_profit(chosen, evaluation)] if chosen.curve is not None else []),
+        *(["## Groups", GROUPS, groups(evaluation.slices)] if evaluation.slices else []),
         "## What the model looks at",
         "Red: the loss of ROC-AUC when the column is shuffled (permutation importance on holdout rows). Blue: by how much "
         "the column moves a customer's probability on average (mean absolute Shapley value).",
-        _importance(found),
+        _importance(evaluation),
     ]
 
 
-def holdout(found: Evaluation) -> Table:
-    """Scores with their 95 % bootstrap intervals."""
+def holdout_scores(evaluation: Evaluation) -> Table:
+    """The scores on the holdout with their 95 % bootstrap intervals."""
     rows = [
-        [name, f"{value:.4f}", *(f"{edge:.4f}" for edge in found.intervals[name])]
-        for name, value in found.scores.items()
+        [name, f"{value:.4f}", *(f"{edge:.4f}" for edge in evaluation.intervals[name])]
+        for name, value in evaluation.scores.items()
     ]
     return Table(["score", "holdout", "95 % from", "to"], rows)
 
@@ -75,20 +75,21 @@ def _between(interval: tuple[float, float], sign: str = "") -> str:
 
 
 def looks(training: Training) -> list[str]:
-    """How often the customers of the comparison have been looked at, and what follows; nothing without a comparison."""
-    found, rule = training.verdict.comparison, training.config.promotion
-    if found is None or not found.look:
+    """How often the holdout customers have been used to compare models, and the confidence that this look needs."""
+    comparison, rule = training.verdict.comparison, training.config.promotion
+    if comparison is None or not comparison.look:
         return []
-    fresh = " Customers that no comparison has looked at make it easier again: a data version with new ones."
+    fresh = " A data version with customers that no comparison has used lowers the bar again."
     return [
-        f"Look {found.look} at these {found.rows:,} customers, and with every look luck has another chance. So that all looks "
-        f"together promote a model that is no better with a chance of at most {1 - rule.confidence:.1%}, this one asks for "
-        f"{found.confidence_needed:.4%} certainty (alpha spending)." + (fresh if found.look > 1 else "")
+        f"Look {comparison.look} at these {comparison.rows:,} customers; every look is another chance for luck. To keep "
+        f"the probability that any look promotes a model that is no better to at most {1 - rule.confidence:.1%}, this one "
+        f"requires {comparison.confidence_needed:.4%} confidence (alpha spending)."
+        + (fresh if comparison.look > 1 else "")
     ]
 
 
 def decision(chosen: Chosen) -> str:
-    """How the decisions come about."""
+    """How customers are decided on."""
     if chosen.curve is None or chosen.worth is None:
         return (
             f"A customer counts as churning at a probability of {chosen.threshold:.3f} or more: the threshold with the best "
@@ -96,14 +97,14 @@ def decision(chosen: Chosen) -> str:
         )
     who = "a customer" if chosen.worth.margin_column is None else f"a customer who brings {chosen.worth.margin:.2f}"
     return (
-        f"A customer is worth contacting where the expected profit is above 0; for {who} that is from a probability of "
-        f"{chosen.threshold:.3f} on. On out-of-fold predictions this contacts {chosen.curve.contacted:.1%} of the customers "
-        f"and earns {chosen.curve.earned:.2f} per customer of all."
+        f"A customer is worth contacting if the expected profit is above 0; for {who}, that is at a probability above "
+        f"{chosen.threshold:.3f}. On out-of-fold predictions this contacts {chosen.curve.contacted:.1%} of the customers "
+        f"and earns {chosen.curve.earned:.2f} per customer, averaged over all."
     )
 
 
 def calibration(chosen: Chosen) -> str:
-    """What recalibration would do, and whether it is used."""
+    """The effect of recalibration, and whether it is used."""
     c = chosen.calibration
     verdict = "It is used." if c.used else "It is not used: it does not lower the Brier score."
     return (
@@ -113,7 +114,7 @@ def calibration(chosen: Chosen) -> str:
 
 
 def groups(slices: Sequence[Slice]) -> Table:
-    """Scores of each group of customers, with the interval where the gate judges by it."""
+    """The scores of each group of customers, with the interval where the gate uses it."""
 
     def score(s: Slice, name: str) -> str:
         if not s.scores:
@@ -158,33 +159,33 @@ def _leaderboard(board: list[Candidate], metric: str) -> Table:
 
 
 def _plain(metric: str) -> str:
-    """An error's name without scikit-learn's sign: its values are shown as they are, lower being better."""
+    """The name of a metric without scikit-learn's sign: errors are shown as positive values, lower being better."""
     return metric.removeprefix("neg_").removesuffix("_score")
 
 
 def _parameters(board: list[Candidate]) -> Table:
     rows = []
     for candidate in board:
-        found = candidate.best.params.items()
-        shown = ", ".join(f"{k}={v:.4g}" if isinstance(v, float) else f"{k}={v}" for k, v in found)
+        params = candidate.best.params.items()
+        shown = ", ".join(f"{k}={v:.4g}" if isinstance(v, float) else f"{k}={v}" for k, v in params)
         rows.append([candidate.family.name, shown])
     return Table(["family", "best parameters"], rows)
 
 
-def _curves(found: Evaluation) -> Any:
+def _curves(evaluation: Evaluation) -> Any:
     from sklearn.metrics import ConfusionMatrixDisplay, PrecisionRecallDisplay, RocCurveDisplay
 
     drawn, axes = figure(11, 3.4, 1, 3)
     roc, pr, matrix = axes[0]
     RocCurveDisplay.from_predictions(
-        found.outcome, found.probability, ax=roc, curve_kwargs={"color": CHURNED}, plot_chance_level=True
+        evaluation.outcome, evaluation.probability, ax=roc, curve_kwargs={"color": CHURNED}, plot_chance_level=True
     )
     PrecisionRecallDisplay.from_predictions(
-        found.outcome, found.probability, ax=pr, curve_kwargs={"color": CHURNED}, plot_chance_level=True
+        evaluation.outcome, evaluation.probability, ax=pr, curve_kwargs={"color": CHURNED}, plot_chance_level=True
     )
     ConfusionMatrixDisplay.from_predictions(
-        found.outcome,
-        found.decision.astype(int),
+        evaluation.outcome,
+        evaluation.decision.astype(int),
         display_labels=["stayed", "churned"],
         ax=matrix,
         colorbar=False,
@@ -199,37 +200,37 @@ def _curves(found: Evaluation) -> Any:
     return drawn
 
 
-def _reliability(found: Evaluation) -> Any:
+def _reliability(evaluation: Evaluation) -> Any:
     from sklearn.calibration import calibration_curve
 
     drawn, axes = figure(11, 3.0, 1, 2)
     curve, spread = axes[0]
-    observed, predicted = calibration_curve(found.outcome, found.probability, n_bins=10, strategy="quantile")
+    observed, predicted = calibration_curve(evaluation.outcome, evaluation.probability, n_bins=10, strategy="quantile")
     curve.plot([0, 1], [0, 1], color=FAINT, linestyle="--")
     curve.plot(predicted, observed, marker="o", color=CHURNED)
     curve.set(title="Calibration", xlabel="predicted probability", ylabel="observed share", xlim=(0, 1), ylim=(0, 1))
     for outcome, colour, label in ((0, STAYED, "stayed"), (1, CHURNED, "churned")):
         spread.hist(
-            found.probability[found.outcome == outcome],
+            evaluation.probability[evaluation.outcome == outcome],
             bins=25,
             range=(0, 1),
             histtype="step",
             color=colour,
             label=label,
         )
-    spread.axvline(found.threshold, color=FAINT, linestyle="--")
+    spread.axvline(evaluation.threshold, color=FAINT, linestyle="--")
     spread.set(title="Predicted probabilities", xlabel="probability of churn", ylabel="customers")
     spread.legend(frameon=False)
     return drawn
 
 
-def _profit(chosen: Chosen, found: Evaluation) -> Any:
+def _profit(chosen: Chosen, evaluation: Evaluation) -> Any:
     assert chosen.curve is not None
     drawn, axes = figure(11, 3.0)
     axis = axes[0, 0]
     axis.plot(chosen.curve.share, chosen.curve.profit, color=STAYED, label="out of fold")
-    if found.curve is not None:
-        axis.plot(found.curve.share, found.curve.profit, color=CHURNED, label="holdout")
+    if evaluation.curve is not None:
+        axis.plot(evaluation.curve.share, evaluation.curve.profit, color=CHURNED, label="holdout")
     axis.axvline(chosen.curve.contacted, color=FAINT, linestyle="--")
     axis.axhline(0, color=FAINT)
     axis.set(title="Profit per customer", xlabel="share of customers contacted, most profitable first")
@@ -237,9 +238,11 @@ def _profit(chosen: Chosen, found: Evaluation) -> Any:
     return drawn
 
 
-def _importance(found: Evaluation) -> Any:
+def _importance(evaluation: Evaluation) -> Any:
     drawn, axes = figure(11, 3.4, 1, 2)
-    for axis, ranking, colour in zip(axes[0], (found.importance, found.reasons), (CHURNED, STAYED), strict=True):
+    for axis, ranking, colour in zip(
+        axes[0], (evaluation.importance, evaluation.reasons), (CHURNED, STAYED), strict=True
+    ):
         top = ranking[:12][::-1]
         axis.barh([name for name, _ in top], [value for _, value in top], color=colour)
     return drawn

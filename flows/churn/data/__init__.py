@@ -1,6 +1,6 @@
-"""Tables of customers: where they come from, in which types, split how, stored under which version.
+"""Tables of customers: their sources, types, features, split and versions.
 
 Owns the sources (``sources``, ``fetch``), the types of the described columns (``casting``, ``formats``), the one feature
 function (``features``), the split and the snapshots. Imports settings, files and storage. A new kind of source goes into
-``settings.data`` and ``sources``, a new step of feature work into ``features``.
+``settings.data`` and ``sources``, a new feature transformation into ``features``.
 """

@@ -1,4 +1,4 @@
-"""Cells as they were found, in the data set's types. Nothing is guessed: what does not fit is reported as it was written."""
+"""Raw values cast to the types of the data set. Nothing is guessed: what does not fit is reported as it was written."""
 
 from typing import TYPE_CHECKING
 
@@ -12,18 +12,18 @@ if TYPE_CHECKING:
 
 
 def as_text(values: "pd.Series", missing: tuple[str, ...] = ()) -> "pd.Series":
-    """Cells as stripped text of dtype str, or of dtype category if they were so; blank cells and ``missing`` become missing.
+    """Values as stripped text, of dtype str, or category if they had it; blanks and ``missing`` become missing.
 
-    Whole numbers are written without a point (1.0 is '1'), because a column of integers with a gap arrives as floats.
+    Whole numbers are written without a decimal point (1.0 is '1'), because integers with gaps arrive as floats.
     """
     import pandas as pd
 
     if isinstance(values.dtype, pd.CategoricalDtype):
         labels = as_text(pd.Series(values.cat.categories), missing)
         codes, distinct = pd.factorize(labels, sort=True)  # labels may have become equal, or missing (-1)
-        found = values.cat.codes.to_numpy()
-        mapped = codes[found] if len(codes) else found
-        mapped = pd.Series(mapped).where(pd.Series(found) >= 0, -1).to_numpy()
+        places = values.cat.codes.to_numpy()
+        mapped = codes[places] if len(codes) else places
+        mapped = pd.Series(mapped).where(pd.Series(places) >= 0, -1).to_numpy()
         return pd.Series(pd.Categorical.from_codes(mapped, distinct), index=values.index)
     if values.dtype.kind == "f":
         whole = values.dropna() % 1 == 0
@@ -34,10 +34,12 @@ def as_text(values: "pd.Series", missing: tuple[str, ...] = ()) -> "pd.Series":
 
 
 def cast(frame: "pd.DataFrame", dataset: Cells) -> tuple["pd.DataFrame", dict[str, np.ndarray]]:
-    """The described columns of ``frame`` in their types, and for each column with unreadable cells where they are, (n,).
+    """Cast the described columns of ``frame`` (n rows) to their types.
 
-    Numbers become float64, or int64 where whole and complete; categories category; timestamps datetime64 in UTC without a
-    zone; anything else str. Unreadable cells are missing in the result.
+    Returns:
+        The typed columns: numbers as float64, or int64 if they are integers and complete; categories as category; timestamps as
+        datetime64 in UTC without a time zone; anything else as str. Unreadable values are missing. And, for each column that has
+        any, where they are, as bool of shape (n,).
     """
     import pandas as pd
 
@@ -58,8 +60,8 @@ def _cast(values: "pd.Series", name: str, dataset: Cells) -> "tuple[pd.Series, n
     if column.type == "timestamp":
         if values.dtype.kind != "M":
             values = as_text(values, missing)
-        found = parse_timestamps(values, column.format)
-        return found, (found.isna() & values.notna()).to_numpy()
+        timestamps = parse_timestamps(values, column.format)
+        return timestamps, (timestamps.isna() & values.notna()).to_numpy()
     text = as_text(values, missing)
     if column.type != "category":
         return text.astype("str"), None
@@ -67,19 +69,21 @@ def _cast(values: "pd.Series", name: str, dataset: Cells) -> "tuple[pd.Series, n
 
 
 def _levels(text: "pd.Series", spellings: Spellings | None) -> "pd.Series":
-    """Sorted and only those that occur: equal columns are then equal bytes, wherever they come from."""
+    """Levels as a category, sorted, and only those that occur: equal columns are then equal bytes."""
     import pandas as pd
 
-    found = text.astype("category")
-    codes = found.cat.codes.to_numpy().astype(np.int64)
-    occurs = np.bincount(codes + 1, minlength=len(found.cat.categories) + 1)[1:] > 0  # the code -1 is a missing cell
-    found = found if occurs.all() else found.cat.remove_unused_categories()
-    written = found.cat.categories.tolist()
+    categories = text.astype("category")
+    codes = categories.cat.codes.to_numpy().astype(np.int64)
+    occurs = (
+        np.bincount(codes + 1, minlength=len(categories.cat.categories) + 1)[1:] > 0
+    )  # the code -1 is a missing cell
+    categories = categories if occurs.all() else categories.cat.remove_unused_categories()
+    written = categories.cat.categories.tolist()
     levels = [spellings.level(text) for text in written] if spellings else written
     if levels == written:
-        return found
+        return categories
     places, distinct = pd.factorize(pd.Series(levels, dtype="str"), sort=True)  # some have become equal
-    codes = np.append(places, -1)[found.cat.codes.to_numpy()]
+    codes = np.append(places, -1)[categories.cat.codes.to_numpy()]
     return pd.Series(pd.Categorical.from_codes(codes, distinct), index=text.index)
 
 

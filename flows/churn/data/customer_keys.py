@@ -1,7 +1,7 @@
-"""Who a row is about: a 64-bit key, the same for every row of one customer, whatever types a table's columns have.
+"""The customer of each row as a 64-bit key: the same for all rows of a customer, whatever the types of the columns.
 
-Text is hashed by SipHash-2-4 (Aumasson & Bernstein 2012), as pandas has it, and everything is mixed by the finaliser of
-SplitMix64 (Steele et al. 2014): no key depends on other rows, on the order of rows, or on a random state.
+Text is hashed by pandas' SipHash-2-4 (Aumasson & Bernstein 2012), and everything is mixed by the finaliser of SplitMix64
+(Steele et al. 2014): no key depends on other rows, on their order, or on a random state.
 """
 
 from collections.abc import Iterable
@@ -18,41 +18,41 @@ GOLDEN = 0x9E3779B97F4A7C15  # SplitMix64's increment
 
 
 def columns(dataset: Dataset) -> list[str]:
-    """What ``keys`` reads of a table: the id, and the features, which tell rows without an id apart."""
+    """The columns that ``keys`` reads: the id, and the features, which distinguish rows without an id."""
     return [*([dataset.id] if dataset.id is not None else []), *dataset.raw]
 
 
 def keys(table: "pd.DataFrame", name: str | None, features: Iterable[str]) -> np.ndarray:
-    """A key for each row, uint64 of shape (n,): of the id ``name``, or, where a row has none, of all its ``features``."""
+    """A key for each row, uint64 of shape (n,): a hash of the id ``name`` or, where it is missing, of all ``features``."""
     if name is None or name not in table:
         return _of_cells(table, features)
     texts = casting.as_text(table[name])
-    found, named = _of_text(texts), texts.notna().to_numpy()
-    return found if named.all() else np.where(named, found, _of_cells(table, features))
+    hashed, named = _of_text(texts), texts.notna().to_numpy()
+    return hashed if named.all() else np.where(named, hashed, _of_cells(table, features))
 
 
 def rows(table: "pd.DataFrame", dataset: Dataset) -> np.ndarray:
-    """A key for each row, as ``keys``; with a time column, for each customer at each moment."""
-    found = keys(table, dataset.id, dataset.raw)
+    """A key for each row, as ``keys``; with a time column, for each customer at each time."""
+    customers = keys(table, dataset.id, dataset.raw)
     if dataset.time is None:
-        return found
-    return _mix(found + table[dataset.time].to_numpy("datetime64[us]").view(np.uint64))
+        return customers
+    return _mix(customers + table[dataset.time].to_numpy("datetime64[us]").view(np.uint64))
 
 
 def fractions(keys: np.ndarray, seed: int) -> np.ndarray:
-    """A number in [0, 1) for each key, float64 of shape (n,), evenly spread; another ``seed`` gives independent ones."""
+    """A uniform number in [0, 1) for each key, float64 of shape (n,); another ``seed`` gives independent ones."""
     return (_mix(keys + np.uint64((seed + 1) * GOLDEN % 2**64)) >> np.uint64(11)) / 2.0**53
 
 
 def _of_cells(table: "pd.DataFrame", names: Iterable[str]) -> np.ndarray:
-    found = np.zeros(len(table), dtype=np.uint64)
+    state = np.zeros(len(table), dtype=np.uint64)
     for name in sorted(names):  # not the table's order, which may change
-        found = _mix(found + np.uint64(GOLDEN) + _of_values(table[name]))
-    return found
+        state = _mix(state + np.uint64(GOLDEN) + _of_values(table[name]))
+    return state
 
 
 def _of_values(values: "pd.Series") -> np.ndarray:
-    """Of cells: 17, 17.0 and '17' are the same, and so are all missing ones."""
+    """A hash of each value: 17, 17.0 and '17' are the same, and so are all missing values."""
     import pandas as pd
 
     if values.dtype.kind in "iuf":
@@ -60,8 +60,8 @@ def _of_values(values: "pd.Series") -> np.ndarray:
     codes, levels = pd.factorize(casting.as_text(values))
     texts = pd.Series(np.asarray(levels, dtype=object), dtype="str")
     numbers = pd.to_numeric(texts, errors="coerce").to_numpy(dtype=np.float64)
-    found = np.where(np.isfinite(numbers), _of_numbers(numbers), _of_text(texts))
-    return np.append(found, _of_numbers(np.array([np.nan])))[codes]  # the code of a missing cell is -1
+    hashed = np.where(np.isfinite(numbers), _of_numbers(numbers), _of_text(texts))
+    return np.append(hashed, _of_numbers(np.array([np.nan])))[codes]  # the code of a missing cell is -1
 
 
 def _of_numbers(numbers: np.ndarray) -> np.ndarray:

@@ -14,10 +14,10 @@ Columns = dict[str, np.ndarray]
 
 
 def build(dataset: Dataset, raw: Mapping[str, np.ndarray]) -> Columns:
-    """Model inputs of n customers, each an array of shape (n,), in the order ``numeric`` then ``categorical``.
+    """The model inputs of n customers, arrays of shape (n,), in the order ``numeric`` then ``categorical``.
 
-    ``raw`` holds float64 (NaN: missing) and text arrays ("": missing). Numbers leave as float32, the precision that
-    ONNX Runtime and XGBoost compute in, so that every path sees the same bits; text leaves as object arrays.
+    ``raw`` holds float64 (NaN: missing) and text arrays ("": missing). Numbers are returned as float32, the precision in which
+    ONNX Runtime and XGBoost compute, so that training and serving see the same bits; text is returned as object arrays.
     """
     columns = {**raw, **_derived(dataset, raw)}
     return {name: columns[name].astype(np.float32) for name in dataset.numeric} | {
@@ -43,7 +43,7 @@ def from_rows(dataset: Dataset, rows: Iterable[Mapping[str, Any]]) -> Columns:
 
 
 def from_frame(dataset: Dataset, frame: "pd.DataFrame", only: Container[str] | None = None) -> Columns:
-    """Raw columns of a table (rows in order), or those of ``only``, ready for ``build``."""
+    """Raw columns of a table, or those named in ``only``, ready for ``build``."""
     columns: Columns = {}
     for name, column in dataset.raw.items():
         if only is not None and name not in only:
@@ -59,31 +59,32 @@ def from_frame(dataset: Dataset, frame: "pd.DataFrame", only: Container[str] | N
 
 
 def frame(dataset: Dataset, table: "pd.DataFrame") -> "pd.DataFrame":
-    """``build`` for a table: a frame of model inputs with the table's index."""
+    """The model inputs (see ``build``) of a table, as a frame with the same index."""
     import pandas as pd
 
     built = build(dataset, from_frame(dataset, table))
-    # Text stays object: the encoders compare bytes, and pandas' str type would turn "" and None into one another.
+    # Text stays object: the encoders compare bytes, and pandas' str type would confuse "" and None.
     series = {name: pd.Series(values, index=table.index, dtype=values.dtype) for name, values in built.items()}
     return pd.DataFrame(series)
 
 
 def derived(dataset: Dataset, table: "pd.DataFrame") -> "pd.DataFrame":
-    """The derived features of a table (rows in order, "" made missing), as ``build`` computes them, for people and for
-    the profile. ``table`` needs the columns ``dataset.used``.
+    """The derived features of a table as ``build`` computes them, with "" as missing, for reading and profiling.
+
+    ``table`` needs the columns ``dataset.used``.
     """
     import pandas as pd
 
-    found: dict[str, pd.Series] = {}
+    columns: dict[str, pd.Series] = {}
     for name, values in _derived(dataset, from_frame(dataset, table, dataset.used)).items():
         if dataset.features[name].type == "number":
-            found[name] = pd.Series(values.astype(np.float32))
+            columns[name] = pd.Series(values.astype(np.float32))
             continue
         text = pd.Series(values.astype(object)).astype("category")
-        found[name] = text.cat.remove_categories([""]) if "" in text.cat.categories else text
-    return pd.DataFrame(found, index=range(len(table)))
+        columns[name] = text.cat.remove_categories([""]) if "" in text.cat.categories else text
+    return pd.DataFrame(columns, index=range(len(table)))
 
 
 def outcome(dataset: Dataset, table: "pd.DataFrame") -> np.ndarray:
-    """1 where the customer churned, else 0; shape (n,)."""
+    """1 where the customer churned, else 0; int64 of shape (n,)."""
     return (table[dataset.target] == dataset.positive).to_numpy(dtype=np.int64)

@@ -1,9 +1,16 @@
-"""Fetching files from S3 and HTTP into a folder. What is there afterwards is whole, or Unreachable was raised."""
+"""Fetching files from object stores (fsspec) and web servers into a folder.
+
+What is there afterwards is whole, or Unreachable was raised.
+
+Web servers are not read by fsspec: it neither goes on with a file under If-Range, nor limits what it takes, nor asks again
+where a redirect leads (``storage.web``).
+"""
 
 import os
 import string
 import urllib.error
 import urllib.request
+from collections.abc import Mapping
 from http.client import HTTPException
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -11,63 +18,94 @@ from urllib.parse import quote, urlsplit
 
 from churn.errors import ChurnError
 from churn.files.reader import SUFFIXES
-from churn.settings.data import S3, Http
+from churn.settings.data import Bucket, Http
+from churn.storage import web
 
 BLOCK = 1 << 20
+RANGE = 16 << 20  # bytes of an object that one request asks for
 
 
 class Unreachable(Exception):
     """A place that did not answer, or not to the end: worth another attempt."""
 
 
-def from_s3(source: S3, folder: Path) -> list[Path]:
-    """Download the object, or all data files below the prefix, with boto3; endpoint and keys from the environment."""
-    from boto3.exceptions import Boto3Error
-    from botocore.exceptions import BotoCoreError, ClientError
+def from_bucket(source: Bucket, folder: Path) -> list[Path]:
+    """Download the object, or all data files below the prefix, going on where an earlier attempt was cut off.
 
-    bucket, key = source.url.removeprefix("s3://").split("/", 1)
+    Raises:
+        ChurnError: There is no such object, the keys are refused, or the store's package is not installed.
+        Unreachable: The store did not answer, or not to the end.
+    """
+    place = source.url.partition("://")[2]
     try:
-        client = _s3_client(source)
-        listed = _listed(client, bucket, key) if key.endswith("/") else [(key, None)]
+        system = _file_system(source)
+        if not place.endswith("/"):
+            listed = {place: system.info(place)}
+        else:
+            listed = {name: about for name, about in system.find(place, detail=True).items() if name.endswith(SUFFIXES)}
         if not listed:
             raise ChurnError(f"{source.name}: no file below this prefix ends in {', '.join(SUFFIXES)}")
-        targets = {name: folder / name.replace("/", "_") for name, _ in listed}
-        for name, size in listed:
-            target = targets[name]
-            client.download_file(bucket, name, str(target))
-            if size is not None and target.stat().st_size != size:
-                raise Unreachable(f"{name}: {target.stat().st_size} of {size} bytes came")
-        return list(targets.values())
-    except ClientError as error:
-        code = str(error.response.get("Error", {}).get("Code", ""))
-        if code in (
-            "404",
-            "403",
-            "NoSuchKey",
-            "NoSuchBucket",
-            "AccessDenied",
-            "InvalidAccessKeyId",
-            "SignatureDoesNotMatch",
-        ):
-            raise ChurnError(f"{source.name}: {error}; check bucket, key and AWS_* in the environment") from error
-        raise Unreachable(str(error)) from error
+        return [_download(system, name, about, folder) for name, about in listed.items()]
+    except (FileNotFoundError, PermissionError) as error:
+        said = f"{source.name}: {error}; check bucket, key and {_VARIABLES[source.kind]} in the environment"
+        raise ChurnError(said) from error
+    except (ChurnError, Unreachable):
+        raise
     except ValueError as error:
-        raise ChurnError(f"{source.name}: {error}; correct AWS_ENDPOINT_URL_S3") from error
-    except (BotoCoreError, Boto3Error, OSError) as error:
-        raise Unreachable(str(error)) from error
+        raise ChurnError(f"{source.name}: {error}; correct the store's endpoint in the environment") from error
+    except Exception as error:  # each store's package has errors of its own
+        raise Unreachable(str(error) or type(error).__name__) from error
 
 
-def _s3_client(source: S3) -> Any:
-    import boto3
-    from botocore.config import Config
-
-    config = Config(connect_timeout=source.timeout, read_timeout=source.timeout, retries={"total_max_attempts": 2})
-    return boto3.client("s3", config=config)
+_VARIABLES = {"s3": "AWS_*", "gs": "GOOGLE_APPLICATION_CREDENTIALS", "az": "AZURE_STORAGE_*"}
 
 
-def _listed(client: Any, bucket: str, prefix: str) -> list[tuple[str, int | None]]:
-    pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
-    return [(o["Key"], o["Size"]) for page in pages for o in page.get("Contents", []) if o["Key"].endswith(SUFFIXES)]
+def _file_system(source: Bucket) -> Any:
+    """Fsspec's file system for the store, without what an earlier one has listed."""
+    import fsspec
+
+    options: dict[str, Any] = {}
+    if source.kind == "s3":
+        limits = {"connect_timeout": source.timeout, "read_timeout": source.timeout, "retries": {"max_attempts": 1}}
+        options = {"config_kwargs": limits}
+    try:
+        system = fsspec.filesystem(source.kind, skip_instance_cache=True, use_listings_cache=False, **options)
+    except ImportError:
+        raise ChurnError(
+            f"{source.name}: the package for {source.kind}:// is not installed; install it with make install EXTRA={source.kind}"
+        ) from None
+    if source.kind == "s3":
+        system.retries = 1  # ours are those of the [[source]]
+    return system
+
+
+def _download(system: Any, name: str, about: Mapping[str, Any], folder: Path) -> Path:
+    """One object, a range at a time. Ranges of two versions of it are never put together."""
+    target = folder / name.partition("/")[2].replace("/", "_")
+    part, mark = target.with_name(f"{target.name}.part"), target.with_name(f"{target.name}.mark")
+    if target.exists():
+        return target  # of an earlier attempt, which another object ended
+    size, version = int(about["size"]), _version(about)
+    if not mark.is_file() or mark.read_text() != version:
+        part.unlink(missing_ok=True)
+        mark.write_text(version)
+    with part.open("ab") as out:
+        while (have := out.tell()) < size:
+            block = system.cat_file(name, start=have, end=min(have + RANGE, size))
+            if not block:
+                break
+            out.write(block)
+    if have != size or _version(system.info(name)) != version:
+        mark.unlink()
+        raise Unreachable(f"{name}: {have} of {size} bytes came, or it has changed meanwhile")
+    mark.unlink()
+    return part.rename(target)
+
+
+def _version(about: Mapping[str, Any]) -> str:
+    """What changes when an object does, by the names that the stores' packages give it."""
+    found = [str(about[key]) for key in ("ETag", "etag", "LastModified", "last_modified", "mtime") if key in about]
+    return " ".join([str(about["size"]), *found])
 
 
 def from_http(source: Http, folder: Path) -> list[Path]:
@@ -90,7 +128,7 @@ def from_http(source: Http, folder: Path) -> list[Path]:
         request.add_header("Range", f"bytes={have}-")
         request.add_header("If-Range", mark.read_text())  # the whole file again if it has changed meanwhile
     try:
-        with urllib.request.urlopen(request, timeout=source.timeout) as answer:
+        with web.opener(url, source.private_hosts, source.name).open(request, timeout=source.timeout) as answer:
             _receive(answer, source, part, mark, have)
     except urllib.error.HTTPError as error:
         if error.code == 416:  # the part is as long as the file, or longer: start again

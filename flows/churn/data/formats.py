@@ -1,4 +1,4 @@
-"""How numbers and moments are written as text, and how they are read: strictly, by the description's format, never by guess."""
+"""Numbers and timestamps written as text, read strictly in the format that the description gives, never by guess."""
 
 import re
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from churn.settings.column import Cells, Column
 
-UNCLEAR = re.compile(r"[-+]?[1-9]\d{0,2}\.\d{3}")  # 1.234: one and a quarter, or with a point for the thousands?
+UNCLEAR = re.compile(r"[-+]?[1-9]\d{0,2}\.\d{3}")  # 1.234: is the point a decimal mark or a thousands separator?
 LONGEST = 60  # characters of a number with its unit
 _UNIT = r"[^\d\s.,'\u2019()+\-\u2212]{1,12}\.?"
 _NUMERAL = re.compile(
@@ -24,8 +24,10 @@ _IN_PARENTHESES = re.compile(r"(?P<before>[^()\d]*)\((?P<inner>[^()]+)\)(?P<afte
 
 @dataclass(frozen=True)
 class Numeral:
-    """A number as text, taken apart: its ``digits`` with their marks, its ``unit`` ("": none) and whether that stands
-    ``before`` it, and where its minus is: "" (positive), "minus", "parentheses" or "trailing".
+    """The parts of a number written as text.
+
+    ``digits`` include decimal mark and separators; ``unit`` ("": none) may stand ``before`` the number; ``minus`` is "" for a
+    positive number, else how it is marked as negative: "minus", "parentheses" or "trailing".
     """
 
     digits: str
@@ -35,12 +37,12 @@ class Numeral:
 
 
 def numeral(text: str) -> Numeral | None:
-    """``text`` taken apart, or None if it is no number in any format."""
+    """The parts of ``text``, or None if it is not a number in any format."""
     if len(text) > LONGEST:
         return None
     if inside := _IN_PARENTHESES.fullmatch(text):
-        found = numeral(f"{inside['before']} {inside['inner']} {inside['after']}".strip())
-        return None if found is None or found.minus else Numeral(found.digits, found.unit, found.before, "parentheses")
+        inner = numeral(f"{inside['before']} {inside['inner']} {inside['after']}".strip())
+        return None if inner is None or inner.minus else Numeral(inner.digits, inner.unit, inner.before, "parentheses")
     match = _NUMERAL.fullmatch(text)
     if (
         match is None
@@ -54,7 +56,7 @@ def numeral(text: str) -> Numeral | None:
 
 
 def pattern(mark: str) -> str:
-    """The regular expression of a mark for thousands: blanks and apostrophes as spreadsheets and the Swiss write them too."""
+    """The regular expression of a thousands separator, with the blanks and apostrophes that spreadsheets write."""
     return {" ": r"[ \u00a0\u2009\u202f]", "'": r"['\u2019]"}.get(mark) or re.escape(mark)
 
 
@@ -67,7 +69,7 @@ def _digits(decimal: str, thousands: str) -> re.Pattern[str]:
 
 
 def unsigned(digits: str, decimal: str, thousands: str) -> float | None:
-    """The number that ``digits`` mean with these marks, or None if they do not fit."""
+    """The number that ``digits`` mean with this decimal mark and thousands separator, or None if they do not fit."""
     match = _digits(decimal, thousands).fullmatch(digits)
     if match is None or not (match["whole"] or match["fraction"]):
         return None
@@ -76,8 +78,10 @@ def unsigned(digits: str, decimal: str, thousands: str) -> float | None:
 
 @dataclass(frozen=True)
 class NumberFormat:
-    """How the numbers of a column are written: the ``decimal`` mark, the mark between ``thousands`` ("": none), the ``units`` of
-    which every number has one ("": none), and the ``negative`` numbers, with a minus in front or (5) or 5-.
+    """How the numbers of a column are written.
+
+    ``thousands`` is the separator ("": none); every number has one of ``units`` ("": none); ``negative`` numbers are written as
+    -5 ("minus"), (5) ("parentheses") or 5- ("trailing").
     """
 
     decimal: str = "."
@@ -87,7 +91,7 @@ class NumberFormat:
 
     @classmethod
     def of(cls, dataset: "Cells", column: "Column") -> "NumberFormat":
-        """The format that the description gives a column."""
+        """The format of a column by its description."""
         thousands = dataset.thousands if column.thousands is None else column.thousands
         return cls(column.decimal or dataset.decimal, thousands, column.units, column.negative)
 
@@ -96,47 +100,48 @@ class NumberFormat:
         return frozenset(map(fold, self.units))
 
     def read(self, text: str) -> float | None:
-        """The number that ``text`` is, or None if it does not fit."""
-        found = numeral(text.strip())
-        return None if found is None else self.value(found)
+        """The number that ``text`` means, or None if it does not fit."""
+        parts = numeral(text.strip())
+        return None if parts is None else self.value(parts)
 
-    def value(self, found: Numeral) -> float | None:
-        """The number, or None if it is not in this format. With a decimal comma and no mark for thousands 48.9 is taken too,
-        as it means but one number; 1.234 is not.
+    def value(self, parts: Numeral) -> float | None:
+        """The number, or None if it is not in this format.
+
+        With a decimal comma and no thousands separator, 48.9 is accepted too, as it can only mean one number; 1.234 is not.
         """
-        if fold(found.unit) not in self._folded or found.minus not in ("", "minus", self.negative):
+        if fold(parts.unit) not in self._folded or parts.minus not in ("", "minus", self.negative):
             return None
-        value = unsigned(found.digits, self.decimal, self.thousands)
-        if value is None and self.decimal == "," and self.thousands != "." and not UNCLEAR.fullmatch(found.digits):
-            value = unsigned(found.digits, ".", "")
-        return None if value is None else -value if found.minus else value
+        value = unsigned(parts.digits, self.decimal, self.thousands)
+        if value is None and self.decimal == "," and self.thousands != "." and not UNCLEAR.fullmatch(parts.digits):
+            value = unsigned(parts.digits, ".", "")
+        return None if value is None else -value if parts.minus else value
 
 
 def parse_numbers(texts: "pd.Series", form: NumberFormat) -> "pd.Series":
     """The numbers of a column of text as float64, missing where a cell does not fit ``form``."""
     import pandas as pd
 
-    plain = texts  # what pandas can be given: it reads these at once, and the same
+    plain = texts  # what pandas reads in one go, with the same result
     if form.decimal == ",":
         plain = texts.mask(texts.str.fullmatch(UNCLEAR.pattern).fillna(False).astype(bool)).str.replace(",", ".")
     if form.thousands == "." or "" not in form.units:
         plain = pd.Series(np.nan, index=texts.index)
-    found = pd.to_numeric(plain, errors="coerce").to_numpy(dtype="float64", copy=True)
-    rest = np.isnan(found) & texts.notna().to_numpy()
+    values = pd.to_numeric(plain, errors="coerce").to_numpy(dtype="float64", copy=True)
+    rest = np.isnan(values) & texts.notna().to_numpy()
     if rest.any():
         known = {text: form.read(text) for text in texts[rest].unique()}
-        found[rest] = texts[rest].map(known).to_numpy(dtype="float64")
-    return pd.Series(found, index=texts.index)
+        values[rest] = texts[rest].map(known).to_numpy(dtype="float64")
+    return pd.Series(values, index=texts.index)
 
 
 def has_digit(word: str) -> bool:
-    """Whether a cell that is no number or moment may be one written wrongly; "#DIV/0!" is a spreadsheet's word."""
+    """Whether an unreadable value may be a mistyped number or timestamp; "#DIV/0!" is a spreadsheet's error."""
     return not word.startswith("#") and any(letter.isdigit() for letter in word)
 
 
 def parse_timestamps(texts: "pd.Series", form: str | None = None) -> "pd.Series":
-    """Moments as datetime64[us] in UTC without a zone, missing where a cell is neither ISO 8601 nor, if given, of ``form``."""
+    """Timestamps as datetime64[us] in UTC without a time zone, missing where a text does not fit ``form`` (default: ISO 8601)."""
     import pandas as pd
 
-    found = pd.to_datetime(texts, errors="coerce", format=form or "ISO8601", utc=True)
-    return found.dt.tz_localize(None).astype("datetime64[us]")
+    parsed = pd.to_datetime(texts, errors="coerce", format=form or "ISO8601", utc=True)
+    return parsed.dt.tz_localize(None).astype("datetime64[us]")

@@ -1,6 +1,6 @@
-"""Whether a DVC remote holds what it lists: DVC believes in names and modes, here every object is read and hashed.
+"""Verifies that a DVC remote holds what it lists: DVC trusts names and modes, here every object is read and hashed.
 
-A version is its listing (the object whose hash ends in ``.dir``) and the objects that the listing names.
+A version consists of its listing (the object whose hash ends in ``.dir``) and the objects that the listing names.
 """
 
 import hashlib
@@ -14,32 +14,38 @@ WHOLE, MISSING, DAMAGED = "whole", "missing", "damaged"
 
 
 def state(store: "HashFileDB", oid: str) -> str:
-    """What has become of an object. Raises OSError if the store cannot be read."""
+    """The state of an object: WHOLE, MISSING or DAMAGED.
+
+    Raises:
+        OSError: The store cannot be read.
+    """
     try:
         with store.fs.open(store.oid_to_path(oid), "rb") as content:
-            found = hashlib.file_digest(content, "md5").hexdigest()  # type: ignore[arg-type]  # it has readinto
+            digest = hashlib.file_digest(content, "md5").hexdigest()  # type: ignore[arg-type]  # it has readinto
     except FileNotFoundError:
         return MISSING
-    return WHOLE if found == oid.removesuffix(".dir") else DAMAGED
+    return WHOLE if digest == oid.removesuffix(".dir") else DAMAGED
 
 
 def objects(store: "HashFileDB", version: str) -> list[str]:
-    """The version's listing, then the objects named in it. The listing must be whole."""
+    """The listing of a version, which must be whole, and the objects that it names."""
     with store.fs.open(store.oid_to_path(version), "rb") as listing:
         return [version, *(entry["md5"] for entry in json.load(listing))]
 
 
 def harm(store: "HashFileDB", version: str) -> list[str]:
-    """What is wrong with the version, an object's address and state each."""
+    """What is wrong with a version: the address and state of each missing or damaged object."""
     listed = objects(store, version) if state(store, version) == WHOLE else [version]
-    return [f"{address(store, oid)} is {found}" for oid in listed if (found := state(store, oid)) != WHOLE]
+    return [f"{address(store, oid)} is {condition}" for oid in listed if (condition := state(store, oid)) != WHOLE]
 
 
 def clear(store: "HashFileDB", oids: list[str]) -> list[str]:
-    """Make room for a version (``objects``, from where it is whole): the addresses of what was damaged, or missing although
-    the listing was there.
+    """Remove the damaged objects of a version, and its listing with them, so that DVC stores them again, the listing last.
 
-    Damaged objects are removed, and the listing with them. DVC stores what is missing, and the listing last.
+    ``oids`` are the ``objects`` of the version in a store that has it whole.
+
+    Returns:
+        The addresses of the objects that were damaged, or missing although the listing was there.
     """
     states = {oid: state(store, oid) for oid in oids}
     listing = oids[0]
@@ -51,6 +57,6 @@ def clear(store: "HashFileDB", oids: list[str]) -> list[str]:
 
 
 def address(store: "HashFileDB", oid: str) -> str:
-    """Where an object is: a path, or s3://..."""
+    """The address of an object: a path, or s3://..."""
     path = store.oid_to_path(oid)
     return path if store.fs.protocol == "local" else store.fs.unstrip_protocol(path)

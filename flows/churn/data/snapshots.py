@@ -21,6 +21,7 @@ from churn.errors import ChurnError
 from churn.settings import commands
 from churn.settings.dataset import Dataset, read
 from churn.settings.environment import STATE
+from churn.storage.places import Place
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,10 +32,10 @@ TRAIN, HOLDOUT, DESCRIPTION, FORMAT = "train.parquet", "holdout.parquet", "snaps
 
 @dataclass(frozen=True)
 class Snapshot:
-    """One data version, read back: its description, whether its customers come from the generator, its two tables, and
-    with a time column the ``boundary``: the moment (ISO 8601) from which on rows are held out and before which they are
-    trained on. ``events`` names the moments, tables and statement that it was made of (see ``events.engine``); empty
-    without events.
+    """One data version: its description, its two tables, and whether its customers are synthetic.
+
+    With a time column, ``boundary`` is the time (ISO 8601) from which rows are held out; all training rows are earlier.
+    ``events`` names the snapshots, tables and statement that it was made of (see ``events.engine``); empty without events.
     """
 
     version: str
@@ -48,8 +49,10 @@ class Snapshot:
 
 @dataclass(frozen=True)
 class Saved:
-    """What ``save`` did: the version, the text of the .dvc pointer, whether anything was uploaded, and the addresses of
-    the objects that were in the remote already, but damaged or in part.
+    """The result of ``save``.
+
+    The version, the text of its .dvc pointer, whether anything was uploaded, and the addresses of the objects that were in
+    the remote already, but damaged or incomplete.
     """
 
     version: str
@@ -58,6 +61,7 @@ class Saved:
     repaired: tuple[str, ...] = ()
 
     def __str__(self) -> str:
+        """What was uploaded, in words."""
         if self.repaired:
             return f"stored again: {', '.join(self.repaired)} was damaged or missing"
         return "stored" if self.uploaded else "already stored: nothing uploaded"
@@ -67,6 +71,31 @@ def remote() -> str:
     """Where snapshots are kept: CHURNFLOW_DVC_REMOTE (a folder or s3://...), else a folder of the local state."""
     given = os.environ.get("CHURNFLOW_DVC_REMOTE") or str(STATE / "dvc-remote")
     return given if "://" in given else str(Path(given).expanduser().resolve())
+
+
+SUCCESSORS = "successors"  # folder of the remote: by a version's name, the version that has taken its place
+
+
+def succeed(version: str, successor: str) -> None:
+    """Let ``version``, from which a customer is erased, mean ``successor`` from now on."""
+    text = json.dumps(format_version.stamped({"successor": successor}, FORMAT))
+    Place.of(remote()).write(f"{SUCCESSORS}/{version}.json", text.encode())
+
+
+def current(version: str) -> str:
+    """The version that stands for ``version``.
+
+    That is itself while it exists, else the one that replaced it when a customer was erased from it. Raises ChurnError if the
+    remote cannot be read.
+    """
+    place = Place.of(remote())
+    with _plain("read the data version from"):
+        while place.read(f"files/md5/{version[:2]}/{version[2:]}") is None:
+            found = place.read(f"{SUCCESSORS}/{version}.json")
+            if found is None:
+                break
+            version = format_version.opened(json.loads(found), FORMAT, f"successor of {version}")["successor"]
+    return version
 
 
 def whole_name(version: str) -> str:
@@ -82,8 +111,9 @@ def save(
     boundary: str | None = None,
     events: dict[str, Any] | None = None,
 ) -> Saved:
-    """Version the two Parquet tables with the data set's description (and ``Snapshot.boundary`` and ``events``) and
-    push them; idempotent.
+    """Version the two Parquet tables with the data set's description and push them; idempotent.
+
+    ``boundary`` and ``events`` are ``Snapshot``'s.
 
     What the remote holds of the version already is read, and stored again where it is damaged. Works without git and
     leaves nothing behind but the remote's content: DVC works in a temporary folder. Raises ChurnError naming the remote
@@ -114,9 +144,7 @@ def _store(repo: Any) -> Any:
 
 
 def _sweep(place: str) -> None:
-    """Remove what copies into a local remote left behind when they were killed or the disk was full, a day ago or
-    longer.
-    """
+    """Remove what copies into a local remote, killed or stopped by a full disk, left behind a day ago or longer."""
     for left in Path(place).glob("files/md5/??/.*.tmp"):
         if time.time() - left.stat().st_mtime > 86_400:
             left.unlink(missing_ok=True)
@@ -138,6 +166,7 @@ def restore(version: str, folder: Path) -> Path:
 
     if folder.exists():
         raise ChurnError(f"{folder}: exists already; remove it or name another folder")
+    version = current(version)
     with _plain("read the data version from"), _repository() as repo:
         pointer = Path(repo.root_dir, f"{FOLDER}.dvc")
         pointer.write_text(f"outs:\n- md5: {version}\n  hash: md5\n  path: {FOLDER}\n", encoding="utf-8")
@@ -179,7 +208,8 @@ def _move(found: Path, folder: Path) -> Path:
 
 
 def load(version: str) -> Snapshot:
-    """The snapshot of ``version`` from the remote. Raises ChurnError if the remote does not hold it."""
+    """The snapshot of ``version`` (see ``current``) from the remote. Raises ChurnError if the remote does not hold it."""
+    version = current(version)
     with tempfile.TemporaryDirectory() as folder:
         snapshot = restore(version, Path(folder, FOLDER))
         kept = json.loads((snapshot / DESCRIPTION).read_text(encoding="utf-8"))

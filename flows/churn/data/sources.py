@@ -1,21 +1,23 @@
-"""Reading customers from anywhere: files, S3, HTTP, SQL, or the generator. Every source ends as one table of Parquet bytes."""
+"""Reads customers from files, S3, HTTP, SQL, or the generator; every source becomes one table in Parquet bytes."""
 
 import os
 import re
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import parse_qsl, unquote
 
 from churn.data import casting, fetch, tables
 from churn.errors import ChurnError
 from churn.files import reader
 from churn.settings import commands
 from churn.settings.column import Cells
-from churn.settings.data import S3, Events, File, Generate, Http, Origin, Source, Sql, any_made_up
+from churn.settings.data import Bucket, Events, File, Generate, Http, Origin, Source, Sql, any_made_up, place
 from churn.settings.dataset import Dataset
 
 if TYPE_CHECKING:
@@ -26,23 +28,26 @@ Result = TypeVar("Result")
 
 
 def choose(configured: Sequence[Source], path: str, dataset: Dataset, target: str, as_of: str = "") -> list[Origin]:
-    """The configured sources, or the one file or folder at ``path`` if that is given; of a description by events its tables,
-    as they were known at ``as_of``, and for a list of customers (``target`` "score") at the newest event alone.
+    """The configured sources, or the one file, folder or address at ``path`` if that is given.
 
-    Raises ChurnError if there is nothing at ``path``; and one that asks for a file if customers would be made up whom nobody
-    described: ``target`` is the command that takes it (see ``commands.say``).
+    Of a description by events its tables, as they were known at ``as_of``; for a list of customers (``target`` "score") at the
+    newest event alone.
+
+    Raises:
+        ChurnError: There is nothing at ``path``; or the source is synthetic but the data set has no [generate] table: the message
+            then asks for a file, with the command ``target`` (see ``commands.say``).
     """
     if as_of and not dataset.tables:
         raise ChurnError(
             f"data set '{dataset.name}': only a description with [tables] of events can be read as of a date"
         )
-    if path:
-        reader.files(Path(path).expanduser())
     if dataset.tables:
+        if path:
+            reader.data_files(Path(path).expanduser())
         made_up = not path and any(any_made_up(table.source) for table in dataset.tables.values())
-        place = str(Path(path).expanduser().resolve()) if path else ""
-        return [Events(path=place, as_of=as_of, now=target == "score", made_up=made_up)]
-    chosen: list[Origin] = [File(kind="file", path=path)] if path else list(configured)
+        folder = str(Path(path).expanduser().resolve()) if path else ""
+        return [Events(path=folder, as_of=as_of, now=target == "score", made_up=made_up)]
+    chosen: list[Origin] = [named(path)] if path else list(configured)
     if any_made_up(chosen) and not dataset.generate:
         raise ChurnError(
             f"data set '{dataset.name}': there are no customers to read, and its description has no [generate] table to make "
@@ -51,10 +56,29 @@ def choose(configured: Sequence[Source], path: str, dataset: Dataset, target: st
     return chosen
 
 
+def named(path: str) -> File | Bucket | Http:
+    """The source at a path or address. Raises ChurnError if it is of this machine and there is nothing to read."""
+    found = place(path)
+    if isinstance(found, File):
+        reader.data_files(Path(path).expanduser())
+    return found
+
+
+@contextmanager
+def at_hand(path: str) -> Iterator[list[Path]]:
+    """The files at a path, or those of an address as long as the context lasts. Raises ChurnError if there are none."""
+    found = place(path)
+    if isinstance(found, File):
+        yield reader.data_files(Path(path).expanduser())
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        yield persist(found, lambda: _fetch(found, Path(folder)))
+
+
 Rows = tuple[bytes, tuple[str, ...]]  # a table as Parquet bytes, and notes on how it was read
 
 
-def intake(source: Origin, dataset: Dataset) -> tuple[bytes, tuple[str, ...], dict[str, Any]]:
+def read_with_lineage(source: Origin, dataset: Dataset) -> tuple[bytes, tuple[str, ...], dict[str, Any]]:
     """``read`` for DataFlow, with the lineage of what was made of events (JSON's types); empty for other sources."""
     if not isinstance(source, Events):
         return *read(source, dataset), {}
@@ -67,13 +91,14 @@ def intake(source: Origin, dataset: Dataset) -> tuple[bytes, tuple[str, ...], di
 
 
 def read(source: Origin, dataset: Cells) -> Rows:
-    """All rows of one source, cells as they were found.
+    """All rows of one source, untyped; a partial download is never used.
 
-    Raises ChurnError naming the source if it cannot be read, also after its retries; a partial download is never used.
+    Raises:
+        ChurnError: The source cannot be read, even after its retries.
     """
     if isinstance(source, Events):
         assert isinstance(dataset, Dataset)
-        return intake(source, dataset)[:2]
+        return read_with_lineage(source, dataset)[:2]
     if isinstance(source, Generate):
         assert isinstance(dataset, Dataset)
         from churn.data.synthetic import generate
@@ -81,31 +106,35 @@ def read(source: Origin, dataset: Cells) -> Rows:
         return tables.to_bytes(generate(dataset, source.rows, source.seed)), ()
     if isinstance(source, File):
         path = Path(source.path).expanduser()
-        return _whole(reader.files(path), dataset)
+        return _whole(reader.data_files(path), dataset, source.most_bytes)
     if isinstance(source, Sql):
         return persist(source, lambda: tables.to_bytes(tables.object_to_text(_query(source)))), ()
     with tempfile.TemporaryDirectory() as folder:
-        found = persist(source, lambda: _fetch(source, Path(folder)))
+        files = persist(source, lambda: _fetch(source, Path(folder)))
         try:
-            data, notes = _whole(found, dataset)
+            data, notes = _whole(files, dataset, source.most_bytes)
         except ChurnError as error:
             raise ChurnError(f"{source.name}: {str(error).replace(f'{folder}/', '')}") from None
         return data, tuple(f"{source.name}: {note.replace(f'{folder}/', '')}" for note in notes)
 
 
-def _fetch(source: S3 | Http, folder: Path) -> list[Path]:
-    return fetch.from_s3(source, folder) if isinstance(source, S3) else fetch.from_http(source, folder)
+def _fetch(source: Bucket | Http, folder: Path) -> list[Path]:
+    return fetch.from_bucket(source, folder) if isinstance(source, Bucket) else fetch.from_http(source, folder)
 
 
-def _whole(files: Sequence[Path], dataset: Cells) -> Rows:
+def _whole(files: Sequence[Path], dataset: Cells, most_bytes: int) -> Rows:
     if len(files) == 1:
-        return tables.load(files[0])
-    parts, notes = zip(*map(tables.load, files), strict=True)
+        return tables.load(files[0], most_bytes)
+    parts, notes = zip(*(tables.load(file, most_bytes) for file in files), strict=True)
     return tables.to_bytes(tables.concatenate(parts, map(str, files), dataset)), tuple(chain(*notes))
 
 
-def persist(source: S3 | Http | Sql, attempt: Callable[[], Result]) -> Result:
-    """The result of ``attempt``, tried again after each ``download.Unreachable``; ChurnError when the retries are used up."""
+def persist(source: Bucket | Http | Sql, attempt: Callable[[], Result]) -> Result:
+    """The result of ``attempt``, retried after each ``fetch.Unreachable``.
+
+    Raises:
+        ChurnError: The retries are used up.
+    """
     for number in range(source.retries + 1):
         try:
             return attempt()
@@ -127,40 +156,44 @@ def _query(source: Sql) -> "pd.DataFrame":
         url = _database(source)
         sqlite = url.get_backend_name() == "sqlite"
         if sqlite and not Path(url.database or "").is_file():
-            raise ChurnError(f"{source.name}: no such database file")  # SQLite would make an empty one
+            raise ChurnError(f"{source.name}: no such database file")  # SQLite would create an empty one
         limits = {"connect_timeout": int(source.timeout)} if url.get_backend_name() == "postgresql" else {}
         engine = sqlalchemy.create_engine(url, connect_args=limits, poolclass=sqlalchemy.NullPool)
         with engine.connect() as connection:
             answer = connection.exec_driver_sql(source.query)
             names = list(answer.keys())
-            found = pd.DataFrame(answer.fetchall(), columns=names)
+            rows = pd.DataFrame(answer.fetchall(), columns=names)
     except ModuleNotFoundError as error:
         raise ChurnError(
             f"{source.name}: the database's driver is not installed ({error.name}); install it into .venv, or name another "
             "one in the url (postgresql+psycopg:// is there)"
         ) from error
     except SQLAlchemyError as error:
-        # To SQLite a wrong query is an operational error too; only a locked file is worth another attempt.
+        # In SQLite a wrong query is an operational error too; only a locked file is worth another attempt.
         if isinstance(error, OperationalError | InterfaceError) and (not sqlite or "locked" in str(error)):
             raise fetch.Unreachable(_first_line(error)) from error
         raise ChurnError(f"{source.name}: {_first_line(error)}; correct the url or query of this [[source]]") from error
-    if found.empty:
+    if rows.empty:
         raise ChurnError(f"{source.name}: the query found no rows")
     if twice := [name for name, count in Counter(names).items() if count > 1]:
         raise ChurnError(f"{source.name}: the query gives {', '.join(map(repr, twice))} twice; name each with AS")
-    return found
+    return rows
 
 
 def _database(source: Sql) -> "sqlalchemy.URL":
+    """The address of the database. Account and query are put in after parsing: a password may hold any character."""
     import sqlalchemy
 
+    scheme, _, rest = source.url.partition("://")
+    rest, _, query = rest.partition("?")
+    account, _, place = rest.rpartition("@") if not rest.startswith("/") else ("", "", rest)  # SQLite's is a path
+    user, _, password = (expand(unquote(part), source.name) for part in account.partition(":"))
     try:
-        return sqlalchemy.make_url(expand(source.url, source.name))
-    except ValueError:  # its words may show a part of the password
-        raise ChurnError(
-            f"{source.name}: the url is none: user, password, host, port or name is malformed; characters such as @ and / in "
-            "them are written as %40 and %2F"
-        ) from None
+        url = sqlalchemy.make_url(f"{scheme}://{expand(place, source.name)}")
+    except (ValueError, sqlalchemy.exc.ArgumentError):
+        raise ChurnError(f"{source.name}: the url is none: host, port or name is malformed; correct it") from None
+    more = {key: expand(value, source.name) for key, value in parse_qsl(query, keep_blank_values=True)}
+    return url.set(username=user or None, password=password or None).update_query_dict(more)
 
 
 def _first_line(error: Exception) -> str:
@@ -168,20 +201,25 @@ def _first_line(error: Exception) -> str:
 
 
 def expand(text: str, name: str) -> str:
-    """``text`` with each ${NAME} replaced from the environment; ChurnError if one is not set."""
+    """``text`` with each ${NAME} replaced by the environment variable.
 
-    def value(found: re.Match[str]) -> str:
-        if (secret := os.environ.get(found[1])) is None:
-            raise ChurnError(f"{name}: the environment variable {found[1]} is not set")
+    Raises:
+        ChurnError: A variable is not set; ``name`` names the source.
+    """
+
+    def value(match: re.Match[str]) -> str:
+        if (secret := os.environ.get(match[1])) is None:
+            raise ChurnError(f"{name}: the environment variable {match[1]} is not set")
         return secret
 
     return re.sub(r"\$\{(\w+)\}", value, text)
 
 
 def combine(sources: Sequence[Origin], parts: Sequence[bytes], dataset: Dataset) -> "pd.DataFrame":
-    """One table: the sources' rows under one another, then the columns of those with ``join`` added by id.
+    """Concatenate the rows of all sources, then join the columns of those with ``join`` by id.
 
-    Raises ChurnError if a joined source repeats an id or brings a column that is there already.
+    Raises:
+        ChurnError: A joined source repeats an id, lacks it, or has a column that another source has too.
     """
     joins = [getattr(source, "join", False) for source in sources]
     stacked = [(s.name, p) for s, p, join in zip(sources, parts, joins, strict=True) if not join]

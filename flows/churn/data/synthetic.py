@@ -1,8 +1,9 @@
-"""Made-up customers from the data set's description, for a first run, for tests and for benchmarks."""
+"""Synthetic customers by the description of a data set, for a first run, for tests and for benchmarks."""
 
 from typing import TYPE_CHECKING
 
 import numpy as np
+from churn.errors import ChurnError
 from churn.settings import expressions
 from churn.settings.dataset import Column, Dataset
 
@@ -11,17 +12,20 @@ if TYPE_CHECKING:
 
 
 def generate(dataset: Dataset, rows: int, seed: int) -> "pd.DataFrame":
-    """``rows`` customers with the data set's columns. The same arguments give the same rows.
+    """Draw ``rows`` customers with the columns of the data set; the same arguments give the same rows.
 
-    Columns with an expression in [generate] follow it; the others are drawn independently from their allowed values or
-    range, and a target without one depends on the numbers and the first category, so that there is something to learn.
+    Columns with an expression in [generate] follow it; the others are drawn independently from their allowed values or range.
+    A target without an expression depends on all features, so that there is something to learn.
     """
     import pandas as pd
 
     rng = np.random.default_rng(seed)
     made: dict[str, np.ndarray] = {}
     for name, text in dataset.generate.items():
-        values = expressions.evaluate(text, made, rng, rows)
+        try:
+            values = expressions.evaluate(text, made, rng, rows)
+        except ValueError as error:  # of numpy, for a negative deviation and the like
+            raise ChurnError(f"data set {dataset.name}: generate.{name}: {error}; correct the expression") from None
         if name == dataset.target:
             values = np.where(values.astype(bool), dataset.positive, dataset.negative)
         made[name] = values
@@ -65,5 +69,8 @@ def _typed(column: Column, values: np.ndarray) -> "pd.Series":
         return pd.Series(values.astype(float)).astype("Int64" if column.missing else "int64")
     if column.type == "number":
         return pd.Series(values.astype(float))
-    text = pd.Series(values, dtype="str")
+    series: pd.Series = pd.Series(values)
+    if values.dtype.kind == "f" and np.all(values[~np.isnan(values)] % 1 == 0):  # options that are numbers
+        series = series.astype("Int64")
+    text = series.astype("str")
     return text.where(text != "")

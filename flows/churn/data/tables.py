@@ -1,4 +1,4 @@
-"""Tables between steps, as Parquet bytes. Text of few values travels as dictionaries."""
+"""Tables between steps, as Parquet bytes; text with few distinct values is dictionary-encoded."""
 
 import io
 from collections.abc import Iterable, Sequence
@@ -17,17 +17,18 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
-def load(path: Path) -> tuple[bytes, tuple[str, ...]]:
-    """The table in a file as Parquet bytes, and notes on how it was read. A Parquet file that needs no change stays as it is.
+def load(path: Path, most_bytes: int = reader.file_kinds.MOST_BYTES) -> tuple[bytes, tuple[str, ...]]:
+    """The table in a file as Parquet bytes, and notes on how it was read; a Parquet file stays as it is if it can.
 
-    Raises ChurnError as ``reader.read`` does.
+    Raises:
+        ChurnError: The file cannot be read (see ``reader.read``).
     """
-    reading = reader.read(path)
+    reading = reader.read(path, most_bytes)
     return reading.parquet or written(reading.table), reading.notes
 
 
 def to_bytes(frame: "pd.DataFrame") -> bytes:
-    """The table as Parquet (zstd): the same table gives the same bytes with the same library versions."""
+    """The table as Parquet bytes (zstd); the same table gives the same bytes with the same library versions."""
     import pyarrow as pa
 
     return written(pa.Table.from_pandas(frame, preserve_index=False))
@@ -39,10 +40,10 @@ def written(table: "pa.Table") -> bytes:
     import pyarrow.parquet as pq
 
     buffer = io.BytesIO()
-    # Without pandas' and Arrow's own notes the bytes depend on the values alone, and categories are read back as text.
+    # Without the metadata of pandas and Arrow, the bytes depend on the values alone, and categories are read back as text.
     table = table.replace_schema_metadata(None)
-    # Nobody reads single rows out of it, and statistics of columns would double the time; so would dictionaries tried on
-    # columns whose values hardly repeat, where it is known which do.
+    # Nobody reads single rows, and column statistics would double the time; so would dictionaries tried on columns whose
+    # values hardly repeat, where it is known which do.
     few = [field.name for field in table.schema if pa.types.is_dictionary(field.type)]
     pq.write_table(
         table, buffer, compression="zstd", store_schema=False, write_statistics=False, use_dictionary=few or True
@@ -51,21 +52,22 @@ def written(table: "pa.Table") -> bytes:
 
 
 def from_bytes(data: bytes, columns: Iterable[str] | None = None) -> "pd.DataFrame":
-    """The table that ``to_bytes`` wrote, or the named ``columns`` of it; text as str."""
+    """The table that ``to_bytes`` wrote, or the given ``columns`` of it, with text as str."""
     import pandas as pd
 
     return pd.read_parquet(io.BytesIO(data), columns=list(columns) if columns is not None else None)
 
 
 def typed(data: bytes, dataset: Dataset, columns: Iterable[str] | None = None) -> "pd.DataFrame":
-    """The table, or the named ``columns`` of it, with the data set's categories as pandas categories: a tenth of the time
-    and memory of text.
+    """The table, or the given ``columns`` of it, with categorical columns as pandas categories.
+
+    They take a tenth of the time and memory of text.
     """
     return _dictionaries(data, dataset, "a step's table", columns).to_pandas(ignore_metadata=True)
 
 
 def side_by_side(parts: Sequence[bytes], chosen: Iterable["np.ndarray"], dataset: Dataset) -> list[bytes]:
-    """Parquet bytes of the rows ``chosen`` (each bool of shape (n,)) of several tables of n rows, put side by side."""
+    """Put tables of n rows side by side; Parquet bytes of each selection of rows in ``chosen`` (bool, shape (n,))."""
     import pyarrow as pa
 
     first, *others = (_dictionaries(data, dataset, "a step's table") for data in parts)
@@ -77,7 +79,11 @@ def side_by_side(parts: Sequence[bytes], chosen: Iterable["np.ndarray"], dataset
 
 
 def concatenate(tables: Iterable[bytes], origins: Iterable[str], dataset: Cells) -> "pd.DataFrame":
-    """The rows of several tables under one another. Raises ChurnError if their columns differ."""
+    """Concatenate the rows of several tables; ``origins`` name them in errors.
+
+    Raises:
+        ChurnError: Their columns differ, or one is not readable.
+    """
     import pyarrow as pa
 
     parts = [(_dictionaries(data, dataset, origin), origin) for data, origin in zip(tables, origins, strict=True)]
@@ -109,7 +115,7 @@ def _dictionaries(data: bytes, dataset: Cells, origin: str, columns: Iterable[st
 
 
 def _same_types(tables: "list[pa.Table]") -> "list[pa.Table]":
-    """Where sources disagree about a column's type (text of a CSV file, numbers of Parquet), all are made text."""
+    """The tables with columns as text where their types differ (text from CSV, numbers from Parquet)."""
     import pyarrow as pa
 
     for name in tables[0].column_names:
@@ -122,7 +128,7 @@ def _same_types(tables: "list[pa.Table]") -> "list[pa.Table]":
 
 
 def object_to_text(frame: "pd.DataFrame") -> "pd.DataFrame":
-    """Columns of Python objects (decimals, UUIDs, mixed cells of a database) as text, which Parquet can hold."""
+    """The table with columns of Python objects (decimals, UUIDs, mixed database values) as text, which Parquet can hold."""
     changed: dict[str, Any] = {
         name: frame[name].astype("str").where(frame[name].notna())
         for name in frame.columns

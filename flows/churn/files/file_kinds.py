@@ -8,8 +8,9 @@ import zlib
 from typing import IO, Literal
 
 from churn.errors import ChurnError
+from churn.settings.data import EXPANDED_MEGABYTES
 
-MOST_BYTES = 1 << 36  # far more than real customer files, far less than a zip bomb of a few kilobytes can claim
+MOST_BYTES = EXPANDED_MEGABYTES << 20
 BLOCK = 1 << 20
 Kind = Literal["text", "parquet", "workbook"]
 
@@ -82,6 +83,14 @@ def unpack(data: bytes, name: str, most_bytes: int = MOST_BYTES) -> tuple[bytes,
     return data, "text"
 
 
+class Expanded(ChurnError):
+    """A small file that unfolds to more than memory is to hold."""
+
+    def __init__(self, name: str, most_bytes: int) -> None:
+        """``name`` is the file, ``most_bytes`` the limit."""
+        super().__init__(f"{name}: unpacked it is larger than {most_bytes:,} bytes; give a smaller file")
+
+
 def damaged(name: str, kind: str, error: Exception) -> ChurnError:
     """The error for a file that the library for its kind cannot read."""
     why = " ".join(str(error).split()).rstrip(".")
@@ -117,7 +126,7 @@ def _read(packed: IO[bytes] | gzip.GzipFile, name: str, most_bytes: int) -> byte
     unpacked = io.BytesIO()
     while block := packed.read(BLOCK):
         if unpacked.tell() + len(block) > most_bytes:
-            raise ChurnError(f"{name}: unpacked it is larger than {most_bytes:,} bytes; give a smaller file")
+            raise Expanded(name, most_bytes)
         unpacked.write(block)
     return unpacked.getvalue()
 

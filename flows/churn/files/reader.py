@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from churn.errors import ChurnError
-from churn.files import delimited_text, file_kinds, workbooks
+from churn.files import delimited_text, file_kinds, parquet_size, workbooks
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -47,36 +47,39 @@ class Reading:
         return pq.read_table(pa.BufferReader(self.source)) if isinstance(self.source, bytes) else self.source
 
 
-def files(path: Path) -> list[Path]:
+def data_files(path: Path) -> list[Path]:
     """The file at ``path``, or the data files in the folder there, sorted by name.
 
     Raises:
         ChurnError: There is none.
     """
     if path.is_dir():
-        data_files = sorted(
+        paths = sorted(
             p for p in path.iterdir() if p.name.endswith(SUFFIXES) and not p.name.startswith((".", "_", "~"))
         )
-        if not data_files:
+        if not paths:
             raise ChurnError(f"{path}: the folder holds no file that ends in {', '.join(SUFFIXES)}")
-        return data_files
-    if address := re.match(r"(s3|https?):/", str(path)):
+        return paths
+    if address := re.match(r"(s3|gs|az|https?):/", str(path)):
+        url = str(path).replace(":/", "://", 1)  # what pathlib makes of it
         raise ChurnError(
-            f'{path}: an address, not a file; download it, or make it a [[source]] with kind = "{address[1].rstrip("s")}"'
+            f'{url}: an address, not a file; download it, or make it a [[source]] with kind = "{address[1].rstrip("s")}"'
         )
     if not path.is_file():
         raise ChurnError(f"{path}: no such file; give an existing CSV, Excel or Parquet file")
     return [path]
 
 
-def read(path: Path) -> Reading:
+def read(path: Path, most_bytes: int = file_kinds.MOST_BYTES) -> Reading:
     """The table in a file.
 
     Raises:
         ChurnError: The file cannot be read (see ``parse``).
     """
     try:
-        return parse(path.read_bytes(), str(path))
+        return parse(path.read_bytes(), str(path), most_bytes)
+    except file_kinds.Expanded as error:
+        raise ChurnError(f"{error}, or raise expanded_megabytes of its [[source]] in config/data.toml") from None
     except OSError as error:
         raise ChurnError(f"{path}: cannot be read: {error.strerror}") from None
 
@@ -90,7 +93,7 @@ def parse(data: bytes, name: str, most_bytes: int = file_kinds.MOST_BYTES) -> Re
     Args:
         data: The bytes of the file.
         name: The name of the file in messages.
-        most_bytes: The most bytes that an archive may unpack to.
+        most_bytes: The most bytes that an archive, a workbook or Parquet may take in memory.
 
     Raises:
         ChurnError: The table cannot be read without guessing (see ``file_kinds``, ``delimited_text`` and ``workbooks``), has
@@ -98,9 +101,9 @@ def parse(data: bytes, name: str, most_bytes: int = file_kinds.MOST_BYTES) -> Re
     """
     data, kind = file_kinds.unpack(data, name, most_bytes)
     if kind == "parquet":
-        return _parquet(data, name)
+        return _parquet(data, name, most_bytes)
     if kind == "workbook":
-        table, notes = _workbook(data, name)
+        table, notes = _workbook(data, name, most_bytes)
     else:
         header, table, notes = delimited_text.read(data, name)
         table = table.rename_columns(_names(header, name, notes))
@@ -136,7 +139,7 @@ def _empty(column: "pa.ChunkedArray") -> "pa.ChunkedArray":
     return empty
 
 
-def _parquet(data: bytes, name: str) -> Reading:
+def _parquet(data: bytes, name: str, most_bytes: int) -> Reading:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -144,6 +147,8 @@ def _parquet(data: bytes, name: str) -> Reading:
         file = pq.ParquetFile(pa.BufferReader(data))
         notes: list[str] = []
         names = _names(file.schema_arrow.names, name, notes)
+        if parquet_size.exceeds(data, file.metadata, most_bytes):
+            raise file_kinds.Expanded(name, most_bytes)
         if names == file.schema_arrow.names and file.metadata.num_rows and _full(file):
             return Reading(data)
         table = file.read()
@@ -160,10 +165,10 @@ def _full(file: "pq.ParquetFile") -> bool:
     return not pc.any(_empty(first.column(0))).as_py() if first.num_columns else False
 
 
-def _workbook(data: bytes, name: str) -> "tuple[pa.Table, list[str]]":
+def _workbook(data: bytes, name: str, most_bytes: int) -> "tuple[pa.Table, list[str]]":
     import pyarrow as pa
 
-    header, columns, notes = workbooks.first_sheet(data, name)
+    header, columns, notes = workbooks.first_sheet(data, name, most_bytes)
     named = [place for place, cell in enumerate(header) if cell.strip()]
     for place, cells in enumerate(columns):
         if place not in named and any(cell not in ("", None) for cell in cells):

@@ -1,15 +1,59 @@
-"""The first sheet of Excel workbooks (.xlsx, .xlsb, .xls) and OpenDocument spreadsheets (.ods), read by calamine."""
+"""The first sheet of Excel workbooks (.xlsx, .xlsb, .xls) and OpenDocument spreadsheets (.ods), read by calamine.
+
+A workbook of a few kilobytes can expand to any size (shared strings, repeated rows, one cell in the last corner), and calamine
+has no limit: it runs in a process of its own, whose memory the kernel bounds.
+"""
 
 import datetime
 import io
+import marshal
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 from churn.errors import ChurnError
+from churn.files import file_kinds
 
 Cells = list[list[Any]]
+READER = 256 << 20  # bytes of address space that the process itself takes
+ENTRY = "import sys; sys.path.insert(0, sys.argv[1]); from churn.files import workbooks; workbooks.main()"
 
 
-def first_sheet(data: bytes, name: str) -> tuple[list[str], Cells, list[str]]:
+def first_sheet(data: bytes, name: str, most_bytes: int = file_kinds.MOST_BYTES) -> tuple[list[str], Cells, list[str]]:
+    """The result of ``cells``, read by a process that may take ``most_bytes`` of memory for it.
+
+    Raises:
+        ChurnError: As ``cells`` does, or the workbook takes more memory.
+    """
+    folder = str(Path(__file__).resolve().parents[2])
+    command = [sys.executable, "-c", ENTRY, folder, name, str(most_bytes + READER)]
+    done = subprocess.run(command, input=data, capture_output=True)
+    if done.returncode == 0:
+        refused, found = marshal.loads(done.stdout)
+        if refused:
+            raise ChurnError(found)
+        return found
+    said = done.stderr.decode(errors="replace").strip().rpartition("\n")[2]
+    if done.returncode < 0 or "MemoryError" in said:
+        raise file_kinds.Expanded(name, most_bytes)
+    raise file_kinds.damaged(name, "workbook", RuntimeError(said))
+
+
+def main() -> None:
+    """The process: a workbook on standard input, whether it is refused and why or what it holds on standard output."""
+    import resource
+
+    name, most = sys.argv[2], int(sys.argv[3])
+    resource.setrlimit(resource.RLIMIT_AS, (most, most))
+    try:
+        answer: tuple[bool, Any] = (False, cells(sys.stdin.buffer.read(), name))
+    except ChurnError as error:
+        answer = (True, str(error))
+    sys.stdout.buffer.write(marshal.dumps(answer))
+
+
+def cells(data: bytes, name: str) -> tuple[list[str], Cells, list[str]]:
     """The header, the columns of the rows below it, and notes on how they were read.
 
     The header is the first row that is not blank. A column of numbers stays numeric (float, None where empty); any other

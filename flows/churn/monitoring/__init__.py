@@ -1,4 +1,4 @@
-"""What happened since: windows of the prediction log against the champion's holdout, and when that is a reason to act.
+"""Monitoring of the champion: windows of the prediction log against its holdout, and the alerts that follow.
 
 Owns drift, estimated and realised performance, outcomes that became known (``labels``), and alerts.
 """

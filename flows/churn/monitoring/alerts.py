@@ -1,11 +1,11 @@
-"""From what was measured to what is said: one judgement per window, then ok, warn or alert."""
+"""From measurements to an assessment: the result of each window, then ok, warn or alert."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 from churn.monitoring.drift import ALL, MISSING, PROBABILITY, UNSEEN, Distance
-from churn.monitoring.performance import CERTAIN, Realised, Score
+from churn.monitoring.performance import CERTAIN, MetricValue, Realised
 from churn.monitoring.windows import Window
 from churn.settings.monitor import MonitorConfig
 from churn.telemetry import prometheus_metrics
@@ -14,26 +14,27 @@ from churn.telemetry.prometheus_metrics import Sample
 Severity = Literal["ok", "warn", "alert"]
 SEVERITIES: tuple[Severity, ...] = get_args(Severity)
 Colour = Literal["green", "amber", "red", "grey"]
-UNKNOWN = Score("roc_auc", float("nan"), float("nan"), float("nan"))
-ACCURATE = 0.02  # ROC-AUC: what CBPE is accurate to on average (make bench-drift)
-NAMED = 8  # columns that a sentence names
+UNKNOWN = MetricValue("roc_auc", float("nan"), float("nan"), float("nan"))
+ACCURATE = 0.02  # ROC-AUC: the average error of CBPE (make bench-drift)
+NAMED = 8  # the most columns that a sentence names
 
 
 @dataclass(frozen=True)
-class Judged:
-    """A window with what was measured in it; nothing was if it has too few rows."""
+class WindowResult:
+    """The measurements of a window; none if it has too few rows."""
 
     window: Window
     distances: tuple[Distance, ...] = ()
-    estimated: tuple[Score, ...] = ()
+    estimated: tuple[MetricValue, ...] = ()
 
     @property
     def judged(self) -> bool:
+        """Whether the window had enough rows to be measured."""
         return bool(self.distances)
 
     @property
     def drifted(self) -> list[Distance]:
-        """Each drifted column once, by its largest excess, the worst first; without predictions."""
+        """The largest distance of each drifted column, the worst first; predictions are not among them."""
         worst: dict[str, Distance] = {}
         for distance in sorted(self.distances, key=lambda d: -d.excess):
             if distance.drifted and distance.column != PROBABILITY:
@@ -47,26 +48,31 @@ class Judged:
 
     @property
     def prediction(self) -> list[Distance]:
-        """The distances of the predictions."""
+        """The distances of the predicted probabilities."""
         return [d for d in self.distances if d.column == PROBABILITY]
 
     @property
-    def fallen(self) -> list[Score]:
+    def fallen(self) -> list[MetricValue]:
+        """The estimated scores below their thresholds."""
         return [score for score in self.estimated if score.fell]
 
     @property
     def violates(self) -> bool:
+        """Whether anything exceeds its threshold: a column, the predictions, or an estimated score."""
         return bool(self.drifted or self.fallen or any(d.drifted for d in self.prediction))
 
-    def score(self, metric: str) -> Score | None:
-        """The estimate of ``metric``, if the window was judged."""
+    def score(self, metric: str) -> MetricValue | None:
+        """The estimate of ``metric``, if the window was measured."""
         return next((s for s in self.estimated if s.metric == metric), None)
 
 
 @dataclass(frozen=True)
-class Circumstances:
-    """What a verdict depends on besides: the scores on the reference; whether the window is a ``file``, judged by itself; how
-    many ``outcomes`` are known, how many are of ``unknown`` predictions; rows of ``others``, by model version, left out.
+class Context:
+    """What an assessment depends on besides the windows.
+
+    ``before`` are the scores on the reference. A ``file`` is a single window, assessed by itself. ``outcomes`` are known,
+    ``unknown`` ones belong to no known prediction; ``others`` counts the rows of other model versions, which were left out,
+    as the log's ``damaged`` parts were; ``conflicts`` the predictions that were given different outcomes.
     """
 
     before: Mapping[str, float]
@@ -74,11 +80,13 @@ class Circumstances:
     outcomes: int = 0
     unknown: int = 0
     others: Mapping[str, int] = field(default_factory=dict)
+    damaged: tuple[str, ...] = ()
+    conflicts: int = 0
 
 
 @dataclass(frozen=True)
 class Light:
-    """One question with its answer."""
+    """A question and its answer, as a traffic light."""
 
     question: str
     colour: Colour
@@ -86,8 +94,8 @@ class Light:
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """What MonitorFlow ends with. ``columns`` are the drifted columns of the newest window, the worst first."""
+class Assessment:
+    """The result of MonitorFlow; ``columns`` are the drifted columns of the newest window, the worst first."""
 
     severity: Severity
     summary: str
@@ -95,19 +103,20 @@ class Verdict:
     columns: tuple[str, ...] = ()
 
     def __str__(self) -> str:
+        """The summary, and one line for each light."""
         answers = [f"  {light.colour:<5}  {light.question} {light.answer}" for light in self.lights]
         return "\n".join([f"{self.severity.upper()}: {self.summary}", *answers])
 
 
-def decide(
-    windows: Sequence[Judged],
+def assess(
+    windows: Sequence[WindowResult],
     realised: Realised | None,
     config: MonitorConfig,
-    around: Circumstances,
-) -> Verdict:
-    """The verdict on windows, oldest first.
+    around: Context,
+) -> Assessment:
+    """Assess windows, oldest first.
 
-    Alert: ``violations`` of the windows violate, the newest among them; or realised performance has fallen.
+    It is an alert if ``violations`` of the windows violate a threshold, the newest among them, or if realised performance fell.
     """
     newest = windows[-1]
     violating = sum(window.violates for window in windows)
@@ -126,24 +135,26 @@ def decide(
         severity = "warn"
     counted = f" ({violating} of {sum(w.judged for w in windows)} windows; an alert needs {needed} with the newest)"
     said = _summary(severity, newest, around.before, fallen, "" if around.file else counted)
-    return Verdict(severity, said, lights, tuple(newest.columns))
+    return Assessment(severity, said, lights, tuple(newest.columns))
 
 
-def _summary(severity: Severity, newest: Judged, before: Mapping[str, float], fallen: list[Score], counted: str) -> str:
+def _summary(
+    severity: Severity, newest: WindowResult, before: Mapping[str, float], fallen: list[MetricValue], counted: str
+) -> str:
     if not newest.judged:
         return f"Not enough to judge: {newest.window.rows:,} predictions in the newest window."
-    found = []
+    findings = []
     if newest.columns:
-        found.append(f"changed: {_few(newest.columns)}")
+        findings.append(f"changed: {_few(newest.columns)}")
     elif newest.drifted:
-        found.append("columns have changed together, none by itself")
+        findings.append("columns have changed together, none by itself")
     if any(d.drifted for d in newest.prediction):
-        found.append("predictions have moved")
-    found += [f"estimated {s.metric} fell to {s.value:.3f} from {before[s.metric]:.3f}" for s in newest.fallen]
-    found += [f"realised {s.metric} fell to {s.value:.3f} from {before[s.metric]:.3f}" for s in fallen]
-    if not found:
+        findings.append("predictions have moved")
+    findings += [f"estimated {s.metric} fell to {s.value:.3f} from {before[s.metric]:.3f}" for s in newest.fallen]
+    findings += [f"realised {s.metric} fell to {s.value:.3f} from {before[s.metric]:.3f}" for s in fallen]
+    if not findings:
         return "Nothing has changed." if severity == "ok" else "Nothing has changed, but not everything is well known."
-    text = "; ".join(found)
+    text = "; ".join(findings)
     return f"{text[0].upper()}{text[1:]}{counted}."
 
 
@@ -152,7 +163,7 @@ def _few(names: Sequence[str]) -> str:
     return ", ".join(names[:NAMED]) + more
 
 
-def _data(newest: Judged, config: MonitorConfig) -> Light:
+def _data(newest: WindowResult, config: MonitorConfig) -> Light:
     question = "Is the data the same?"
     if not newest.judged:
         return Light(question, "grey", _too_few(newest, config))
@@ -170,11 +181,11 @@ def _of(d: Distance) -> str:
     return f"{d.column}{' together' if d.column == ALL else ''} ({d.excess:.1f} times the threshold)"
 
 
-def _too_few(newest: Judged, config: MonitorConfig) -> str:
+def _too_few(newest: WindowResult, config: MonitorConfig) -> str:
     return f"{newest.window.rows:,} rows; {config.window.min_rows:,} are needed."
 
 
-def _predictions(newest: Judged) -> Light:
+def _predictions(newest: WindowResult) -> Light:
     question = "Are the predictions the same?"
     if not newest.judged:
         return Light(question, "grey", "Too few rows.")
@@ -185,7 +196,7 @@ def _predictions(newest: Judged) -> Light:
     return Light(question, "green", f"Their distribution is the reference's: {told}")
 
 
-def _model(newest: Judged, realised: Realised | None, before: Mapping[str, float]) -> Light:
+def _model(newest: WindowResult, realised: Realised | None, before: Mapping[str, float]) -> Light:
     question, was = "Is the model still good?", f"{before['roc_auc']:.3f} on the holdout"
     if realised is not None:
         told = f"ROC-AUC {realised.score('roc_auc').value:.3f} on {realised.rows:,} customers whose outcome is known, {was}."
@@ -197,15 +208,20 @@ def _model(newest: Judged, realised: Realised | None, before: Mapping[str, float
     return Light(question, "red" if newest.fallen else "green", told)
 
 
-def _knowledge(newest: Judged, realised: Realised | None, config: MonitorConfig, around: Circumstances) -> Light:
+def _knowledge(newest: WindowResult, realised: Realised | None, config: MonitorConfig, around: Context) -> Light:
     notes = []
     if around.others:
         listed = ", ".join(f"{rows:,} by version {version}" for version, rows in sorted(around.others.items()))
         notes.append(f"Answers of other models were left out: {listed}.")
+    if around.damaged:
+        number = f"{len(around.damaged)} part{'s' if len(around.damaged) > 1 else ''}"
+        notes.append(f"{number} of the prediction log, damaged, left out: {_few(around.damaged)}.")
     if around.unknown:
         notes.append(
             f"{around.unknown:,} outcomes belong to no prediction of the last {config.performance.label_days} days."
         )
+    if around.conflicts:
+        notes.append(f"{around.conflicts:,} predictions were given different outcomes; the first of each counts.")
     colour: Colour = "amber" if notes else "green"
     if not newest.judged:
         colour, told = "amber", _too_few(newest, config)
@@ -228,23 +244,27 @@ def _knowledge(newest: Judged, realised: Realised | None, config: MonitorConfig,
     return Light("Do we know?", colour, " ".join([told, *notes]))
 
 
-def samples(newest: Judged, realised: Realised | None, verdict: Verdict) -> list[Sample]:
-    """What goes to Prometheus (``metrics.MONITORING``); what is not known is NaN."""
+def samples(
+    newest: WindowResult, realised: Realised | None, verdict: Assessment, damaged: int = 0, conflicts: int = 0
+) -> list[Sample]:
+    """The samples for Prometheus (``prometheus_metrics.MONITORING``); what is unknown is NaN."""
     estimate = newest.score("roc_auc") or UNKNOWN
     known = realised.score("roc_auc") if realised is not None else UNKNOWN
-    found = [
+    emitted = [
         prometheus_metrics.SEVERITY.of(SEVERITIES.index(verdict.severity)),
         prometheus_metrics.WINDOW_ROWS.of(newest.window.rows),
+        prometheus_metrics.LOG_DAMAGED.of(damaged),
         prometheus_metrics.ESTIMATED_ROC_AUC.of(estimate.value),
         prometheus_metrics.ESTIMATED_LIMIT.of(estimate.threshold),
         prometheus_metrics.REALIZED_ROC_AUC.of(known.value),
         prometheus_metrics.REALIZED_LIMIT.of(known.threshold),
+        prometheus_metrics.CONFLICTS.of(conflicts),
     ]
     for d in newest.distances:
         if d.column == PROBABILITY:
-            found.append(prometheus_metrics.PREDICTION_DRIFT.of(d.value, method=d.method))
-            found.append(prometheus_metrics.PREDICTION_LIMIT.of(d.threshold, method=d.method))
+            emitted.append(prometheus_metrics.PREDICTION_DRIFT.of(d.value, method=d.method))
+            emitted.append(prometheus_metrics.PREDICTION_LIMIT.of(d.threshold, method=d.method))
         else:
-            found.append(prometheus_metrics.FEATURE_DRIFT.of(d.value, feature=d.column, method=d.method))
-            found.append(prometheus_metrics.FEATURE_LIMIT.of(d.threshold, feature=d.column, method=d.method))
-    return found
+            emitted.append(prometheus_metrics.FEATURE_DRIFT.of(d.value, feature=d.column, method=d.method))
+            emitted.append(prometheus_metrics.FEATURE_LIMIT.of(d.threshold, feature=d.column, method=d.method))
+    return emitted

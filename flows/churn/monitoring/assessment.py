@@ -1,13 +1,14 @@
-"""What MonitorFlow's steps do: measure drift and performance of the windows, then decide."""
+"""The steps of MonitorFlow: measure the drift and performance of the windows, then assess them."""
 
 from datetime import UTC, datetime
 
 from churn.data import tables
 from churn.errors import ChurnError
-from churn.monitoring import alerts, windows
-from churn.monitoring.alerts import Circumstances, Judged, Verdict
+from churn.monitoring import alerts, chunked_drift, windows
+from churn.monitoring.alerts import Assessment, Context, WindowResult
+from churn.monitoring.chunked_drift import ChunkedDrift
 from churn.monitoring.drift import Detector, Distance
-from churn.monitoring.performance import Estimator, Realised, Score
+from churn.monitoring.performance import Estimator, MetricValue, Realised
 from churn.monitoring.windows import Analysis
 from churn.registry import model_registry
 from churn.serving import reference, release
@@ -18,12 +19,20 @@ from churn.settings.monitor import MonitorConfig
 
 
 def compared(dataset: Dataset, version: str = "") -> Reference:
-    """The reference of the model version, or of the champion. Raises ChurnError if there is none, or it has no reference."""
+    """The reference of the given model version, or of the champion.
+
+    Raises:
+        ChurnError: There is no such version, or it has no reference.
+    """
     return reference.load(model_registry.by_version(dataset.model, version) if version else release.champion(dataset))
 
 
 def until(text: str) -> datetime:
-    """The moment named by an ISO 8601 date or time (UTC unless it says otherwise); now for an empty text."""
+    """The time given as an ISO 8601 date or time (UTC by default); now if ``text`` is empty.
+
+    Raises:
+        ChurnError: It is neither.
+    """
     try:
         moment = datetime.fromisoformat(text) if text else datetime.now(UTC)
     except ValueError:
@@ -32,7 +41,11 @@ def until(text: str) -> datetime:
 
 
 def cut(config: MonitorConfig, rows: int) -> MonitorConfig:
-    """The settings, with windows of ``rows`` instead if that is not 0. Raises ChurnError if such windows are never judged."""
+    """The settings, with windows of ``rows`` rows if that is not 0.
+
+    Raises:
+        ChurnError: Windows of that size are never assessed.
+    """
     if not rows:
         return config
     own = config.window.model_dump() | {"days": None, "rows": rows}
@@ -40,15 +53,16 @@ def cut(config: MonitorConfig, rows: int) -> MonitorConfig:
 
 
 def collect(known: Reference, config: MonitorConfig, file: str, labels: str, end: str) -> Analysis:
-    """The windows to look at: of ``file``, or of the prediction log up to ``end``."""
+    """The windows to analyse: ``file``, or those of the prediction log up to ``end``."""
     if file:
         return windows.from_file(known, file, labels)
     return windows.from_log(known, config, until(end), labels)
 
 
 def drift(known: Reference, analysis: Analysis, config: MonitorConfig) -> list[tuple[Distance, ...]]:
-    """Of each window the distances from the reference, of customers at moments from its rows of the same month if there are as
-    many as a window needs; none where there are too few rows.
+    """The distances of each window from the reference; none for a window with too few rows.
+
+    Customers at snapshots are compared with the reference's rows of the same month, if there are as many as a window needs.
     """
     least = config.window.min_rows
     months = {window.month for window in analysis.windows}
@@ -59,10 +73,16 @@ def drift(known: Reference, analysis: Analysis, config: MonitorConfig) -> list[t
     ]
 
 
+def chunked(known: Reference, analysis: Analysis, config: MonitorConfig) -> list[ChunkedDrift]:
+    """NannyML's drift by chunks of the windows with enough rows."""
+    enough = [rows for window, rows in analysis.each(known) if window.rows >= config.window.min_rows]
+    return chunked_drift.by_chunk(known, enough, config.drift)
+
+
 def performance(
     known: Reference, analysis: Analysis, config: MonitorConfig
-) -> tuple[list[tuple[Score, ...]], Realised | None, dict[str, float]]:
-    """Of each window the estimated scores; the realised ones if enough outcomes are known; the scores on the reference."""
+) -> tuple[list[tuple[MetricValue, ...]], Realised | None, dict[str, float]]:
+    """The estimated scores of each window, the realised ones if enough outcomes are known, and the scores on the reference."""
     estimator = Estimator(known, config.performance)
     estimated = [
         tuple(estimator.estimate(rows)) if window.rows >= config.window.min_rows else ()
@@ -74,15 +94,16 @@ def performance(
     return estimated, estimator.realised(told) if both else None, before
 
 
-def judge(
+def conclude(
     analysis: Analysis,
     distances: list[tuple[Distance, ...]],
-    scores: list[tuple[Score, ...]],
+    scores: list[tuple[MetricValue, ...]],
     realised: Realised | None,
     before: dict[str, float],
     config: MonitorConfig,
-) -> tuple[list[Judged], Verdict]:
-    """The windows with what was measured, and the verdict."""
-    judged = [Judged(*found) for found in zip(analysis.windows, distances, scores, strict=True)]
-    around = Circumstances(before, analysis.file, analysis.outcomes, analysis.unknown, analysis.others)
-    return judged, alerts.decide(judged, realised, config, around)
+) -> tuple[list[WindowResult], Assessment]:
+    """The results of each window, and the assessment of all of them."""
+    judged = [WindowResult(*measured) for measured in zip(analysis.windows, distances, scores, strict=True)]
+    counts = (analysis.outcomes, analysis.unknown, analysis.others, analysis.damaged, analysis.conflicts)
+    around = Context(before, analysis.file, *counts)
+    return judged, alerts.assess(judged, realised, config, around)

@@ -1,4 +1,6 @@
-"""How one window differs from the reference: NannyML's distances beside the thresholds of ``drift_thresholds``."""
+"""How one window differs from the reference: scipy's distances, and NannyML's reconstruction error, beside the thresholds of
+``drift_thresholds``; and how NannyML sees the windows as chunks.
+"""
 
 import warnings
 import zlib
@@ -8,7 +10,7 @@ from statistics import NormalDist
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from churn.monitoring import drift_thresholds
+from churn.monitoring import distances, drift_thresholds
 from churn.serving.reference import Reference
 from churn.settings.monitor import Drift
 
@@ -19,7 +21,7 @@ PROBABILITY, ALL = "probability", "all columns"
 MISSING, UNSEEN, RECONSTRUCTION = drift_thresholds.MISSING, "unseen", "pca_reconstruction"
 Thresholds = dict[drift_thresholds.Key, float]
 SINGLE = 0.1  # false alarms of a statistic that is not among those of `variation`, as a share of theirs
-ONE_CHUNK = 10**9  # rows: a window is compared as a whole
+ONE_CHUNK = 10**9  # rows: the reconstruction error of a window as a whole
 ROWS = 20_000  # rows that the reconstruction is fitted on and calculated for
 FEWEST_COLUMNS = 3  # for a reconstruction from their principal components
 
@@ -35,6 +37,7 @@ class Distance:
 
     @property
     def drifted(self) -> bool:
+        """Whether the value is above the threshold."""
         return self.value > self.threshold
 
     @property
@@ -48,18 +51,19 @@ class Detector:
     """Compares windows with the reference, whose part is done once: see ``distances``."""
 
     def __init__(self, reference: Reference, rule: Drift) -> None:
+        """``rule`` gives the methods and how their thresholds are found."""
         self._rule, self._dataset = rule, reference.dataset
         self._names = list(reference.dataset.raw)
         self._categories = frozenset(name for name, column in reference.dataset.raw.items() if not column.numeric)
         self._table = reference.table
         self._levels = {name: _levels(reference.table[name]) for name in sorted(self._categories)}
-        self._reference = self._coded(reference.table)
+        self._reference = self.coded(reference.table)
         # What the reference has no value of can only be found to be no longer missing.
-        self._measured = [name for name in map(str, self._reference) if self._reference[name].notna().any()]
+        self.measured = [name for name in map(str, self._reference) if self._reference[name].notna().any()]
         self._thresholds: dict[int, Thresholds] = {}
 
-    def _coded(self, table: "pd.DataFrame") -> "pd.DataFrame":
-        """Numbers for all columns: NannyML is six times faster on codes than on text, with the same result."""
+    def coded(self, table: "pd.DataFrame") -> "pd.DataFrame":
+        """Numbers for all columns: distances are six times faster on codes than on text, with the same result."""
         import pandas as pd
 
         found = {}
@@ -74,17 +78,21 @@ class Detector:
         return pd.DataFrame(found)
 
     def _code(self, column: str, level: str) -> int:
-        """The levels of the reference are told apart, and from any other. Where there are more than models tell apart, all
-        are shared out by their names: a choice by frequency would pick those that happen to be frequent in the reference.
+        """The levels of the reference are told apart, and from any other.
+
+        Where there are more than models tell apart, all are shared out by their names: a choice by frequency would pick those
+        that happen to be frequent in the reference.
         """
         levels, most = self._levels[column], self._dataset.most_levels
         return levels.get(level, len(levels)) if len(levels) <= most else zlib.crc32(level.encode()) % most
 
     def distances(self, window: "pd.DataFrame") -> list[Distance]:
-        """Every statistic of a window: of the columns, of the predictions (PROBABILITY), missing and unseen values, and of
-        all columns together (``ALL``).
+        """Every statistic of a window.
+
+        They are of the columns, of the predictions (PROBABILITY), of missing and unseen values, and of all columns together
+        (``ALL``).
         """
-        coded = self._coded(window)
+        coded = self.coded(window)
         thresholds = self._thresholds_for(len(coded))
         with quiet():
             found = [*self._univariate(coded, thresholds), *self._missing(coded, thresholds), *self._unseen(window)]
@@ -97,58 +105,45 @@ class Detector:
             self._thresholds[rows] = drift_thresholds.thresholds(self._reference, self._categories, self._rule, rows)
         return self._thresholds[rows]
 
-    @cached_property
-    def _fitted(self) -> Any:
-        from nannyml.chunk import SizeBasedChunker
-        from nannyml.drift.univariate import UnivariateDriftCalculator
-
-        return UnivariateDriftCalculator(
-            column_names=self._measured,
-            treat_as_categorical=sorted(self._categories & set(self._measured)),
-            continuous_methods=list(self._rule.numeric),
-            categorical_methods=list(self._rule.categorical),
-            chunker=SizeBasedChunker(ONE_CHUNK),
-        ).fit(self._reference)
-
     def _univariate(self, coded: "pd.DataFrame", thresholds: Thresholds) -> list[Distance]:
-        calculated = self._fitted.calculate(coded).filter(period="analysis").data.iloc[-1]
         found = []
-        for name in self._measured:
-            for method in self._rule.categorical if name in self._categories else self._rule.numeric:
-                value = float(calculated[name, method, "value"])
-                if np.isfinite(value):  # not where the window has no value at all
-                    found.append(Distance(name, method, value, thresholds[name, method]))
+        for name in self.measured:
+            now = coded[name].dropna().to_numpy()
+            if not len(now):  # then the share of missing values says it
+                continue
+            categorical = name in self._categories
+            measure, methods = (
+                (distances.categorical, self._rule.categorical)
+                if categorical
+                else (distances.numeric, self._rule.numeric)
+            )
+            for method, value in measure(self._present[name], now, methods).items():
+                found.append(Distance(name, method, value, thresholds[name, method]))
         return found
+
+    @cached_property
+    def _present(self) -> dict[str, np.ndarray]:
+        """The reference's values that are not missing, numbers in ascending order."""
+        present = {name: self._reference[name].dropna().to_numpy() for name in self.measured}
+        return {name: values if name in self._categories else np.sort(values) for name, values in present.items()}
 
     def _missing(self, coded: "pd.DataFrame", thresholds: Thresholds) -> list[Distance]:
-        from nannyml.chunk import SizeBasedChunker
-        from nannyml.data_quality import MissingValuesCalculator
-
-        counter = MissingValuesCalculator(column_names=self._names, chunker=SizeBasedChunker(ONE_CHUNK))
-        shares = counter.fit(self._reference).calculate(coded).data
-        found = []
-        for name in self._names:
-            before, now = (float(shares[name, "value"].iloc[i]) for i in (0, -1))
-            found.append(Distance(name, MISSING, abs(now - before), thresholds[name, MISSING]))
-        return found
+        moved = (coded[self._names].isna().mean() - self._reference[self._names].isna().mean()).abs()
+        return [Distance(name, MISSING, float(moved[name]), thresholds[name, MISSING]) for name in self._names]
 
     def _unseen(self, window: "pd.DataFrame") -> list[Distance]:
-        from nannyml.chunk import SizeBasedChunker
-        from nannyml.data_quality import UnseenValuesCalculator
-
-        names = sorted(self._categories)
-        if not names:
-            return []
-        counter = UnseenValuesCalculator(column_names=names, chunker=SizeBasedChunker(ONE_CHUNK))
-        shares = counter.fit(self._table[names]).calculate(window[names]).data
-        return [
-            Distance(name, UNSEEN, float(shares[name, "value"].iloc[-1]), self._new(name, len(window)))
-            for name in names
-        ]
+        found = []
+        for name in sorted(self._categories):
+            counts = window[name].value_counts()
+            unseen = counts[[str(level) not in self._levels[name] for level in counts.index]].sum()
+            share = float(unseen) / len(window)
+            found.append(Distance(name, UNSEEN, share, self._new(name, len(window))))
+        return found
 
     def _new(self, name: str, rows: int) -> float:
-        """The share of unseen values from which on they are news. That of the levels which occur once in the reference is
-        the expected one (Good 1953).
+        """The share of unseen values from which on they are news.
+
+        That of the levels which occur once in the reference is the expected one (Good 1953).
         """
         counts, m = self._table[name].value_counts(), len(self._table)
         expected = float((counts == 1).sum()) / m
@@ -162,8 +157,9 @@ class Detector:
 
     @cached_property
     def _reconstruction(self) -> tuple[Any, float, float]:
-        """A calculator fitted on one half of the reference, and the mean error on the other half with its sampling error:
-        on the rows it was fitted on the error would be too small.
+        """A calculator fitted on one half of the reference, and its mean error on the other half with the sampling error.
+
+        On the rows it was fitted on, the error would be too small.
         """
         from nannyml.chunk import SizeBasedChunker
         from nannyml.drift.multivariate.data_reconstruction import DataReconstructionDriftCalculator
@@ -200,5 +196,6 @@ class quiet(warnings.catch_warnings):
     """NannyML's and pandas' warnings about few chunks and columns of their own, which say nothing here."""
 
     def __enter__(self) -> None:
+        """Ignore warnings from here on."""
         super().__enter__()
         warnings.simplefilter("ignore")

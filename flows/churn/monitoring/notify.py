@@ -1,4 +1,4 @@
-"""Telling people: one message to a Slack-compatible webhook."""
+"""Notifications: one message to a Slack-compatible webhook."""
 
 import json
 import os
@@ -6,25 +6,32 @@ import urllib.error
 import urllib.request
 from urllib.parse import urlsplit
 
-from churn.monitoring.alerts import Verdict
+from churn.monitoring.alerts import Assessment
 from churn.registry.model_registry import Registered
 
-WEBHOOK = "CHURNFLOW_WEBHOOK"  # the address is a secret: whoever knows it can write to the channel
+WEBHOOK = "CHURNFLOW_WEBHOOK"  # a secret: whoever knows the address can write to the channel
 SECONDS = 10.0
 
 
-def tell(verdict: Verdict, model: Registered, todo: str) -> str:
-    """Post an alert to the webhook, if there is one; what came of it ("" if nothing was to be said).
+def tell(verdict: Assessment, model: Registered, todo: str) -> str:
+    """Post an alert to the webhook (see ``post``); "" if there is none."""
+    return post(message(verdict, model, todo)["text"]) if verdict.severity == "alert" else ""
 
-    A webhook that does not answer does not undo an alert: the failure is returned, without the address's path.
+
+def post(text: str) -> str:
+    """Post a message to the webhook, if one is configured.
+
+    Returns:
+        What was done, for the log; "" if there is no webhook. A webhook that fails does not stop the run: the failure is
+        returned, without the path of the address.
     """
     url = os.environ.get(WEBHOOK, "")
-    if verdict.severity != "alert" or not url:
+    if not url:
         return ""
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.netloc:
         return f"{WEBHOOK}: nobody was told: it is no http or https address"
-    place, body = f"{parts.scheme}://{parts.netloc}", json.dumps(message(verdict, model, todo)).encode()
+    place, body = f"{parts.scheme}://{parts.netloc}", json.dumps({"text": text}).encode()
     try:
         request = urllib.request.Request(url, body, {"Content-Type": "application/json"})
         with urllib.request.urlopen(request, timeout=SECONDS):
@@ -33,8 +40,8 @@ def tell(verdict: Verdict, model: Registered, todo: str) -> str:
         return f"{WEBHOOK}: {place} was not told: {error}"
 
 
-def message(verdict: Verdict, model: Registered, todo: str) -> dict[str, str]:
-    """The message, as Slack's incoming webhooks take it."""
+def message(verdict: Assessment, model: Registered, todo: str) -> dict[str, str]:
+    """The message in the format of Slack's incoming webhooks."""
     lines = [f"*{verdict.severity.upper()}: {model.name} version {model.version}*", verdict.summary]
     lines += [f"• {light.question} {light.answer}" for light in verdict.lights if light.colour in ("red", "amber")]
     return {"text": "\n".join([*lines, f"Train again: `{todo}`"])}

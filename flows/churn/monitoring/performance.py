@@ -1,4 +1,4 @@
-"""How good the model is now: NannyML's estimate without labels (CBPE), and the scores where outcomes are known."""
+"""The model's current performance: NannyML's estimate without labels (CBPE), and the scores where outcomes are known."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
 COLUMNS = ["probability", "decision", "outcome"]
 METRICS = ["roc_auc", "f1", "accuracy"]
-ROWS = 200_000  # a larger window is estimated from a sample of so many rows
-CERTAIN = 3.0  # standard errors: what chance explains in one of a thousand windows
+ROWS = 200_000  # a larger window is estimated from a sample of this many rows
+CERTAIN = 3.0  # standard errors, which chance exceeds in about one of a thousand windows
 
 
 @dataclass(frozen=True)
-class Score:
-    """A score of one window: its value, its lower threshold, and its standard error."""
+class MetricValue:
+    """The value of a metric in one window, its lower threshold, and its standard error."""
 
     metric: str
     value: float
@@ -30,31 +30,34 @@ class Score:
 
     @property
     def fell(self) -> bool:
+        """Whether the value is below the threshold."""
         return self.value < self.threshold
 
 
 @dataclass(frozen=True)
 class Realised:
-    """The scores where outcomes are known, beside what CBPE says of the very same rows."""
+    """The scores of rows with known outcomes, and what CBPE estimates for the same rows."""
 
     rows: int
     churned: int
-    scores: tuple[Score, ...]
+    scores: tuple[MetricValue, ...]
     estimated: Mapping[str, float]
 
     @property
-    def fallen(self) -> list[Score]:
+    def fallen(self) -> list[MetricValue]:
+        """The scores below their thresholds."""
         return [score for score in self.scores if score.fell]
 
-    def score(self, metric: str) -> Score:
+    def score(self, metric: str) -> MetricValue:
         """The realised score of ``metric``."""
         return next(score for score in self.scores if score.metric == metric)
 
 
 class Estimator:
-    """CBPE fitted on the reference, once."""
+    """Estimated and realised scores of windows, by CBPE fitted once on the reference."""
 
     def __init__(self, reference: Reference, rule: Performance) -> None:
+        """``rule`` gives the drops that matter."""
         self._reference, self._rule = _frame(reference.table), rule
 
     @cached_property
@@ -73,24 +76,24 @@ class Estimator:
 
     @cached_property
     def reference(self) -> dict[str, tuple[float, float]]:
-        """Each metric's estimate for the reference itself, with its standard error."""
+        """The estimate of each metric for the reference itself, with its standard error."""
         return self._estimates(self._reference)
 
     @cached_property
     def realised_reference(self) -> dict[str, tuple[float, float]]:
-        """Each metric's score on the reference, with its standard error."""
+        """The value of each metric on the reference, with its standard error."""
         return _realised(self._reference, self._reference)
 
-    def estimate(self, window: "pd.DataFrame") -> list[Score]:
-        """The estimated scores of a window that has ``probability`` and ``decision``."""
+    def estimate(self, window: "pd.DataFrame") -> list[MetricValue]:
+        """The estimated scores of a window with ``probability`` and ``decision``."""
         return self._scores(self._estimates(_frame(window)), self.reference)
 
     def realised(self, labelled: "pd.DataFrame") -> Realised:
-        """The scores of rows that have an ``outcome`` too, and what the estimate for the same rows was."""
+        """The scores of rows that also have an ``outcome``, and the estimate for the same rows."""
         rows = _frame(labelled)
-        found = self._scores(_realised(self._reference, rows), self.realised_reference)
+        scores = self._scores(_realised(self._reference, rows), self.realised_reference)
         estimated = {metric: value for metric, (value, _) in self._estimates(rows).items()}
-        return Realised(len(rows), int(rows.outcome.sum()), tuple(found), estimated)
+        return Realised(len(rows), int(rows.outcome.sum()), tuple(scores), estimated)
 
     def _estimates(self, rows: "pd.DataFrame") -> dict[str, tuple[float, float]]:
         if len(rows) > ROWS:
@@ -98,20 +101,22 @@ class Estimator:
         with quiet():
             return _values(self._fitted.estimate(rows[["probability", "decision"]]).data.iloc[-1])
 
-    def _scores(self, now: Mapping[str, tuple[float, float]], before: Mapping[str, tuple[float, float]]) -> list[Score]:
-        found = []
+    def _scores(
+        self, now: Mapping[str, tuple[float, float]], before: Mapping[str, tuple[float, float]]
+    ) -> list[MetricValue]:
+        scores = []
         for metric, (value, error) in now.items():
             was, its_error = before[metric]
             fall = max(self._rule.drop.get(metric, np.inf), CERTAIN * float(np.hypot(error, its_error)))  # type: ignore[call-overload]
-            found.append(Score(metric, value, was - fall, error))
-        return found
+            scores.append(MetricValue(metric, value, was - fall, error))
+        return scores
 
 
 def _frame(table: "pd.DataFrame") -> "pd.DataFrame":
-    """The columns that scores need, as NannyML takes them: decisions and outcomes are 0 or 1."""
-    found = table[[name for name in COLUMNS if name in table]].reset_index(drop=True)
-    whole = {name: found[name].astype("int64") for name in COLUMNS[1:] if name in found}
-    return found.assign(probability=found.probability.astype("float64"), **whole)
+    """The columns that scores need, in NannyML's form: decisions and outcomes are 0 or 1."""
+    frame = table[[name for name in COLUMNS if name in table]].reset_index(drop=True)
+    whole = {name: frame[name].astype("int64") for name in COLUMNS[1:] if name in frame}
+    return frame.assign(probability=frame.probability.astype("float64"), **whole)
 
 
 def _realised(reference: "pd.DataFrame", rows: "pd.DataFrame") -> dict[str, tuple[float, float]]:

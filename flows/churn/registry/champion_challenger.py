@@ -17,8 +17,10 @@ SPENT = 2.6123753486854883  # the sum of look^-1.5 over all looks: zeta(3/2)
 
 @dataclass(frozen=True)
 class Comparison:
-    """Challenger against champion on ``rows`` that neither has trained on: ROC-AUC of both, the bootstrapped gain, and how
-    certain it is against how certain it must be, at the ``look``-th look at these rows (see ``looks``; 0: none).
+    """Challenger against champion on ``rows`` that neither was trained on.
+
+    It holds the ROC-AUC of both, the bootstrapped gain, and the confidence reached and needed at the ``look``-th look at
+    these rows (see ``holdout_looks``; 0: none).
     """
 
     champion: str
@@ -44,8 +46,10 @@ def compare(
     look: int = 1,
     customer: np.ndarray | None = None,
 ) -> Comparison:
-    """Whether the gain in ROC-AUC on the same rows, shape (n,), is certain enough: by DeLong's paired test (1988), one-sided,
-    with Student's t for small holdouts. The interval shown is a paired bootstrap's (Efron & Tibshirani 1993, ch. 16).
+    """Whether the gain in ROC-AUC on the same rows, shape (n,), is certain enough.
+
+    The test is DeLong's paired one (1988), one-sided, with Student's t for small holdouts. The interval shown is that of a
+    paired bootstrap (Efron & Tibshirani 1993, ch. 16).
 
     ``customer`` says whose each row is, if some are of the same one. Ties keep the champion. Without two customers of
     either outcome that are unseen by both, the champion stays too.
@@ -123,8 +127,10 @@ def not_comparable(champion: str, made_up: bool) -> Comparison:
 
 
 def unseen(holdout: "pd.DataFrame", others_train: "pd.DataFrame", key: str | None) -> np.ndarray:
-    """True for the holdout rows whose customers are not in another model's training rows, by the id ``key`` or, without one
-    in both tables, by all columns that both have (see ``customers``).
+    """True for the holdout rows whose customers are not in another model's training rows.
+
+    Customers are matched by the id ``key`` or, without one in both tables, by all columns that both have (see
+    ``customer_keys``).
     """
     shared = [name for name in holdout.columns if name in others_train.columns]
     key = key if key in shared else None

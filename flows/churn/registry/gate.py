@@ -16,8 +16,10 @@ ENVIRONMENT = {"MIN_ACCURACY": "accuracy", "MIN_F1_SCORE": "f1"}
 
 @dataclass(frozen=True)
 class Verdict:
-    """One rule of the gate with its evidence. ``bound`` is the least value allowed, or the most for an error; a group is held
-    against it by the better end of its ``interval``, so that chance alone hardly closes the gate.
+    """One rule of the gate with its evidence.
+
+    ``bound`` is the least value allowed, or the most for an error; a group is held against it by the better end of its
+    ``interval``, so that chance alone hardly closes the gate.
     """
 
     metric: str
@@ -28,10 +30,12 @@ class Verdict:
 
     @property
     def passed(self) -> bool:
+        """Whether the value, or the better end of its interval, keeps the bound."""
         low, high = self.interval or (self.value, self.value)
         return low <= self.bound if self.metric in metrics.LOWER_IS_BETTER else high >= self.bound
 
     def __str__(self) -> str:
+        """The evidence in one line."""
         lower = self.metric in metrics.LOWER_IS_BETTER
         kept = self.value <= self.bound if lower else self.value >= self.bound
         sign = {True: "<=" if lower else ">=", False: ">" if lower else "<"}[kept]
@@ -95,14 +99,17 @@ class Gate:
 
     @property
     def passed(self) -> bool:
+        """Whether every bound is kept."""
         return all(verdict.passed for verdict in self.verdicts)
 
     @property
     def promote(self) -> bool:
+        """Whether the model becomes champion."""
         return self.passed and (self.comparison is None or self.comparison.promote)
 
     @property
     def summary(self) -> str:
+        """The result in one line."""
         if not self.passed:
             failed = "; ".join(str(verdict) for verdict in self.verdicts if not verdict.passed)
             return f"The gate is closed: {failed}."
@@ -112,8 +119,9 @@ class Gate:
         return f"The gate is passed; {outcome}: {self.comparison.reason}."
 
     def require(self, card: str, remedy: str) -> None:
-        """Nothing, if every bound is kept; else ChurnError, which names the command that shows the ``card`` and ends with
-        ``remedy``: a model outside them is never registered.
+        """Raise ChurnError unless every bound is kept: a model outside them is never registered.
+
+        The message names the command that shows the ``card``, and ends with ``remedy``.
         """
         if not self.passed:
             raise ChurnError(f"{self.summary} Nothing is registered. Its card shows more: {card}; {remedy}")

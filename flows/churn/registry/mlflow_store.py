@@ -7,11 +7,10 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from churn.errors import ChurnError
-from churn.settings.environment import STATE
+from churn.registry import mlflow_database
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -39,14 +38,17 @@ _MEANINGS = (
      "MLFLOW_TRACKING_URI={uri} is no address of MLflow; write http://HOST:PORT or sqlite:///FILE"),
     (r"database (table )?is locked",
      "{uri}: another process keeps the database locked; wait until it has ended, or end it, and run this again"),
-    (r"file is not a database|disk image is malformed",
+    (r"file is not a database|malformed|unsupported file format",
      "{uri}: the file is no SQLite database, or a damaged one; put a backup in its place, or move it away and train again"),
-    (r"out-of-date database schema",
+    (r"table \S+ already exists|duplicate column",
+     "{uri}: MLflow's tables in it are half made ({said}), as a start that was interrupted under an older release left them; "
+     "put a backup in its place, or move it away and run this again"),
+    (r"out-of-date database schema|Can't locate revision",
      "{uri}: the database is of another MLflow release; install that one, or, if it is older than yours, back the database up "
      "and run: {python} -m mlflow db upgrade {uri}"),
     (r"[Nn]o space left|disk is full",
      "MLflow cannot write to {uri} or its artifacts ({said}); free space and run this again"),
-    (r"readonly database|unable to open database|[Pp]ermission denied|Read-only file system|(Is|Not) a directory|File exists",
+    (r"(readonly|unable to open) database|disk I/O error|[Pp]ermission denied|Read-only file|(Is|Not) a directory|File exists",
      "MLflow cannot write to {uri} or its artifacts ({said}); check that the folder is there and may be written"),
     (r"^boto", "MLflow's artifacts cannot be reached ({said}); check MLFLOW_ARTIFACTS and AWS_* in the environment"),
     (r"HTTPConnection|refused|timed out|resolve|OperationalError",
@@ -65,28 +67,14 @@ def client() -> "MlflowClient":
         logging.CRITICAL
     )  # it prints a traceback of what it then raises
     with explained():
-        STATE.mkdir(parents=True, exist_ok=True)  # SQLite does not make its folder
         if not os.environ["MLFLOW_TRACKING_URI"].startswith("http"):
             from mlflow.store.db import utils
 
             utils.MAX_RETRY_COUNT = 5  # a database that is away is reported in seconds, not after 100
-        with _first_contact():
-            found = mlflow.MlflowClient()
-            found.search_experiments(max_results=1)
+        mlflow_database.prepare(os.environ["MLFLOW_TRACKING_URI"])
+        found = mlflow.MlflowClient()
+        found.search_experiments(max_results=1)
     return cast("MlflowClient", _Explained(found))
-
-
-@contextmanager
-def _first_contact() -> Iterator[None]:
-    """Two processes must not both make the tables of a new database file: MLflow's migrations fail halfway then."""
-    import fcntl
-
-    if not os.environ["MLFLOW_TRACKING_URI"].startswith("sqlite:"):
-        yield
-        return
-    with Path(STATE, "mlflow.lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)  # given back with the file, also by a process that is killed
-        yield
 
 
 class _Explained:
@@ -119,13 +107,17 @@ def explained() -> Iterator[None]:
 
 
 def _theirs() -> tuple[type[Exception], ...]:
+    from sqlite3 import Error as SQLiteError
+
+    from alembic.util import CommandError
     from boto3.exceptions import Boto3Error
     from botocore.exceptions import BotoCoreError, ClientError
     from mlflow.exceptions import MlflowException
     from requests import RequestException
     from sqlalchemy.exc import SQLAlchemyError
 
-    return (MlflowException, SQLAlchemyError, RequestException, OSError, BotoCoreError, ClientError, Boto3Error)
+    stores = (MlflowException, SQLAlchemyError, SQLiteError, CommandError)
+    return (*stores, RequestException, OSError, BotoCoreError, ClientError, Boto3Error)
 
 
 def _meaning(error: Exception) -> str:

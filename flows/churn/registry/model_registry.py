@@ -1,34 +1,35 @@
 """The MLflow model registry: register, find, promote, roll back."""
 
-import hashlib
-import sys
+import logging
+import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, distribution, packages_distributions
-from importlib.metadata import version as installed
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from churn.errors import ChurnError
-from churn.registry.mlflow_store import Missing, Taken, client, explained
-from churn.registry.registry_lock import locked
+from churn.registry import champion_move, sklearn_model
+from churn.registry.champion_move import CHALLENGER, CHAMPION, MOVE, PREVIOUS, STAGES, Move
+from churn.registry.gate import SUMMARY
+from churn.registry.mlflow_store import Missing, Taken, client
+from churn.registry.registry_lock import Held, locked
 from churn.registry.tracking import TRAINING
 from churn.settings import commands
-from churn.settings.environment import FLOWS
+from churn.storage import checksums
 
 if TYPE_CHECKING:
     import pandas as pd
     from mlflow import MlflowClient
     from sklearn.pipeline import Pipeline
 
-CHALLENGER, CHAMPION, PREVIOUS = "challenger", "champion", "previous"
-STAGES = {CHALLENGER: "Staging", CHAMPION: "Production", PREVIOUS: "Archived"}  # for people who read stages
+logger = logging.getLogger(__name__)
+
 REPLACED = "replaced"  # tag of a champion: the version it took over from
+VERDICTS = (SUMMARY, "promotion")  # tags that say that a version was made champion: true once it is
 FILES = "scorer"  # artifact folder of the ONNX model, its manifest and its holdout answers, beside MLflow's own model
-CHECKSUMS = "files"  # tag of a version: NAME:DIGEST of each of FILES
-REQUIREMENTS = ("scikit-learn", "xgboost", "pandas", "numpy", "pydantic", "skops")
+CHECKSUMS = "files"  # tag of a version: NAME:SHA-256 of each of FILES, and of the scikit-learn form
 
 
 @dataclass(frozen=True)
@@ -39,23 +40,6 @@ class Registered:
     version: str
     run: str
     tags: dict[str, str]
-
-
-def packages(*modules: str) -> list[str]:
-    """The packages a model needs, pinned as they are installed: REQUIREMENTS, and those that the top-level ``modules``
-    come from.
-    """
-    needed = dict.fromkeys(REQUIREMENTS)
-    for module in sorted(set(modules) - {"churn", "sklearn"} - sys.stdlib_module_names):
-        needed[_distribution(module)] = None
-    return [f"{package}=={installed(package)}" for package in needed]
-
-
-def _distribution(module: str) -> str:
-    try:
-        return distribution(module).metadata["Name"]
-    except PackageNotFoundError:  # the package has another name
-        return packages_distributions()[module][0]
 
 
 def register(
@@ -73,57 +57,47 @@ def register(
     A second call for the same training (a resumed run) returns the version that the first one made.
     """
     mlflow = client()
-    found = [v for v in mlflow.search_model_versions(f"name = '{name}'") if v.tags.get(TRAINING) == training]
-    if not found:
-        source = _log_model(run, whole, example)
+    if not _of_training(mlflow, name, training):
+        source, checksum = sklearn_model.log_pipeline(run, whole, example)
         mlflow.log_artifacts(run, files, FILES)
         with suppress(Taken):
             mlflow.create_registered_model(name)
-        found = [
-            mlflow.create_model_version(
-                name,
-                source,
-                run,
-                tags={TRAINING: training, CHECKSUMS: _checksums(Path(files)), **tags},
-                await_creation_for=0,
-                model_id=source.removeprefix("models:/"),  # a server refuses the source without it
-            )
-        ]
-    made = _registered(found[0])
+        noted = checksums.text({**checksums.files(Path(files)), sklearn_model.FILE: checksum})
+        with locked(mlflow, name) as require_lock:
+            if not _of_training(mlflow, name, training):
+                require_lock()
+                mlflow.create_model_version(
+                    name,
+                    source,
+                    run,
+                    tags={TRAINING: training, CHECKSUMS: noted, **tags},
+                    await_creation_for=0,
+                    model_id=source.removeprefix("models:/"),  # a server refuses the source without it
+                )
+            _, *again = _of_training(mlflow, name, training)
+            for twice in again:  # the server's answer was lost, and MLflow's client asked once more
+                mlflow.delete_model_version(name, twice.version)
+    made = _of_training(mlflow, name, training)[0]
     challenge(made)
     return made
+
+
+def _of_training(mlflow: "MlflowClient", name: str, training: str) -> list[Registered]:
+    """The versions of a training, the first one first."""
+    known = [_registered(found) for found in mlflow.search_model_versions(f"name = '{name}'")]
+    return sorted((one for one in known if one.tags.get(TRAINING) == training), key=lambda one: int(one.version))
 
 
 def challenge(model: Registered) -> None:
     """Give the version the alias challenger."""
     mlflow = client()
     with locked(mlflow, model.name) as require_lock:
+        champion_move.complete(mlflow, model.name)
         current = by_alias(model.name, CHAMPION)
         require_lock()
         mlflow.set_registered_model_alias(model.name, CHALLENGER, model.version)
         if current is None or current.version != model.version:  # the champion's stage says more
-            _stage(mlflow, model, STAGES[CHALLENGER])
-
-
-def _log_model(run: str, whole: "Pipeline", example: "pd.DataFrame") -> str:
-    import mlflow
-    import skops.io
-    from mlflow.models import infer_signature
-
-    # Integers go in as doubles: MLflow's integer columns cannot hold a missing value.
-    inputs = example.astype(dict.fromkeys(example.select_dtypes("number"), "float64"))
-    trusted = skops.io.get_untrusted_types(data=skops.io.dumps(whole))  # we have just made it
-    with explained(), mlflow.start_run(run_id=run):
-        return mlflow.sklearn.log_model(
-            whole,
-            name="model",
-            serialization_format=mlflow.sklearn.SERIALIZATION_FORMAT_SKOPS,
-            skops_trusted_types=trusted,
-            code_paths=[str(FLOWS / "churn")],
-            pip_requirements=packages(*(name.split(".")[0] for name in trusted)),
-            signature=infer_signature(inputs, whole.predict_proba(inputs)),
-            pyfunc_predict_fn="predict_proba",
-        ).model_uri
+            champion_move.stage(mlflow, model.name, model.version, STAGES[CHALLENGER])
 
 
 def _registered(found: Any) -> Registered:
@@ -131,11 +105,28 @@ def _registered(found: Any) -> Registered:
 
 
 def by_alias(name: str, alias: str) -> Registered | None:
-    """The version that carries ``alias``, if the model, the alias and the version exist."""
+    """The version that carries ``alias``, if the model, the alias and the version exist.
+
+    A change of champions that a process did not finish is finished first, or taken for finished while another one is at it.
+    """
     mlflow = client()
-    models = mlflow.search_registered_models(f"name = '{name}'")
-    aliases = mlflow.get_registered_model(name).aliases if models else {}
-    return _find(mlflow, name, aliases[alias]) if alias in aliases else None
+    if not mlflow.search_registered_models(f"name = '{name}'"):
+        return None
+    model = mlflow.get_registered_model(name)
+    if MOVE in model.tags:
+        with suppress(Held), locked(mlflow, name, patience=0):
+            champion_move.complete(mlflow, name)
+        model = mlflow.get_registered_model(name)
+    versions = champion_move.aliases(model)
+    if alias == PREVIOUS and PREVIOUS in versions and versions[PREVIOUS] == versions.get(CHAMPION):
+        return _replaced(mlflow, name, versions[CHAMPION])
+    return _find(mlflow, name, versions[alias]) if alias in versions else None
+
+
+def _replaced(mlflow: "MlflowClient", name: str, champion: str) -> Registered | None:
+    """What the champion once took over from. Older releases broke off with it as its own ``previous``."""
+    found = _find(mlflow, name, champion)
+    return _find(mlflow, name, found.tags[REPLACED]) if found is not None and REPLACED in found.tags else None
 
 
 def _find(mlflow: "MlflowClient", name: str, version: str) -> Registered | None:
@@ -172,15 +163,22 @@ def fetch(model: Registered, folder: str | Path) -> Path:
         files = Path(client().download_artifacts(model.run, FILES, str(folder)))
     except Missing as error:
         raise ChurnError(_lost(model, "its files are gone from")) from error
-    there, wanted = _checksums(files).split(), model.tags.get(CHECKSUMS, "").split()  # no tag: of an older release
-    if harmed := [pair.split(":")[0] for pair in wanted if pair not in there]:
+    noted = checksums.parsed(model.tags.get(CHECKSUMS, ""))
+    noted.pop(sklearn_model.FILE, None)  # which lies elsewhere
+    if not noted:
+        _warn(model, FILES)
+    if harmed := checksums.harmed(files, noted):
         raise ChurnError(_lost(model, f"{', '.join(harmed)} is missing or damaged in"))
     return files
 
 
-def _checksums(folder: Path) -> str:
-    files = sorted(path for path in folder.iterdir() if path.is_file())
-    return " ".join(f"{path.name}:{hashlib.sha256(path.read_bytes()).hexdigest()[:16]}" for path in files)
+def _warn(model: Registered, what: str) -> None:
+    """An older release noted no checksum: the model is used as it is found, and every use says so."""
+    again = commands.say("train", VERSION=model.tags.get("data_version", commands.NAME), FORCE="1")
+    logger.warning(
+        "%s version %s: the release that registered it noted no checksum of its %s, so that nobody can say whether that is "
+        "what was proved; to have it noted, train again: %s", model.name, model.version, what, again
+    )  # fmt: skip
 
 
 def _lost(model: Registered, what: str) -> str:
@@ -196,16 +194,21 @@ def _promoting() -> str:
 
 
 def load(model: Registered) -> "Pipeline":
-    """The registered scikit-learn pipeline: raw columns in, probability out. Its skops file runs no code when it is read.
+    """The registered scikit-learn pipeline: raw columns in, probability out. Reading it runs no code of the store's.
 
-    Raises ChurnError if it cannot be read.
+    Raises ChurnError if it cannot be read, or is not what was registered.
     """
-    import mlflow
-
-    try:
-        return mlflow.sklearn.load_model(f"models:/{model.name}/{model.version}")
-    except Exception as error:  # MLflow's, or whatever a damaged file makes skops raise
-        raise ChurnError(_lost(model, "its scikit-learn pipeline cannot be read from")) from error
+    noted = checksums.parsed(model.tags.get(CHECKSUMS, "")).get(sklearn_model.FILE)
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            file = sklearn_model.download(f"models:/{model.name}/{model.version}", folder)
+        except ChurnError as error:
+            raise ChurnError(_lost(model, "its scikit-learn pipeline cannot be read from")) from error
+        if noted is None:
+            _warn(model, sklearn_model.FILE)
+        elif checksums.harmed(file.parent, {file.name: noted}):
+            raise ChurnError(_lost(model, f"{file.name} is damaged in"))
+        return sklearn_model.read(file)
 
 
 def annotate(model: Registered, tags: Mapping[str, str]) -> None:
@@ -223,16 +226,19 @@ def promote(model: Registered, evidence: Mapping[str, str], expected: str | None
     """
     mlflow = client()
     with locked(mlflow, model.name) as require_lock:
+        champion_move.complete(mlflow, model.name)
         former = by_alias(model.name, CHAMPION)
         if (former.version if former is not None else None) not in (expected, model.version):
             return False
         require_lock()
-        annotate(model, {**evidence, "promoted_at": _now()})
-        if former is not None and former.version != model.version:
-            annotate(model, {REPLACED: former.version})
-            _point(mlflow, former, PREVIOUS)
-        require_lock()
-        _point(mlflow, model, CHAMPION)
+        annotate(model, {key: value for key, value in evidence.items() if key not in VERDICTS})
+        tags = {key: value for key, value in evidence.items() if key in VERDICTS}
+        if former is not None and former.version == model.version:  # by an attempt before this one
+            annotate(model, tags)
+            return True
+        tags |= {"promoted_at": _now()} | ({REPLACED: former.version} if former is not None else {})
+        move = Move(model.version, former.version if former is not None else None, {model.version: tags})
+        champion_move.carry_out(mlflow, model.name, move, require_lock)
     return True
 
 
@@ -243,6 +249,7 @@ def rollback(name: str, reason: str) -> tuple[Registered, Registered]:
     """
     mlflow = client()
     with locked(mlflow, name) as require_lock:
+        champion_move.complete(mlflow, name)
         bad, good = by_alias(name, CHAMPION), by_alias(name, PREVIOUS)
         if bad is None or good is None:
             raise ChurnError(
@@ -251,30 +258,12 @@ def rollback(name: str, reason: str) -> tuple[Registered, Registered]:
             )
         require_lock()
         text = f"{_now()}: from version {bad.version} back to version {good.version}: {reason}"
-        _point(mlflow, good, CHAMPION)
-        _stage(mlflow, bad, "Archived")
-        for model in (bad, good):
-            annotate(model, {"rollback": text})
         before = _find(mlflow, name, good.tags[REPLACED]) if REPLACED in good.tags else None
-        if before is not None:
-            _point(mlflow, before, PREVIOUS)
-        else:
-            mlflow.delete_registered_model_alias(name, PREVIOUS)
+        tags = {model.version: {"rollback": text} for model in (bad, good)}
+        move = Move(good.version, before.version if before is not None else None, tags)
+        champion_move.carry_out(mlflow, name, move, require_lock)
     return bad, good
 
 
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-def _point(mlflow: "MlflowClient", model: Registered, alias: str) -> None:
-    mlflow.set_registered_model_alias(model.name, alias, model.version)
-    _stage(mlflow, model, STAGES[alias])
-
-
-def _stage(mlflow: "MlflowClient", model: Registered, stage: str) -> None:
-    import warnings
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)  # stages are deprecated; they only mirror the aliases here
-        mlflow.transition_model_version_stage(model.name, model.version, stage, stage == STAGES[CHAMPION])

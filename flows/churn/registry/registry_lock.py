@@ -3,13 +3,17 @@
 MLflow has no compare-and-set. What it does guarantee is that a name is given once: the lock is the registered model
 NAME.lock, and its description is the holder's token. It is removed by renaming it to NAME.lock.TOKEN, which succeeds once
 for each token. So of several who find the same lock left behind one takes it over, and a former holder removes nobody
-else's. No clock is compared with another machine's.
+else's. No clock is compared with another machine's. The token says which process made it: of one that is known to be dead,
+because it ran on this machine, the lock is taken over at once.
 """
 
+import os
 import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from churn.errors import ChurnError
@@ -22,15 +26,19 @@ SECONDS = 60.0  # a lock that keeps its token for longer was left behind by a pr
 PATIENCE = 120.0  # seconds that a process waits for the lock
 
 
+class Held(ChurnError):
+    """Another process has the lock."""
+
+
 @contextmanager
-def locked(mlflow: "MlflowClient", name: str) -> Iterator[Callable[[], None]]:
+def locked(mlflow: "MlflowClient", name: str, patience: float | None = None) -> Iterator[Callable[[], None]]:
     """Only one process at a time works on the registered model ``name``.
 
     Call what is yielded before writing: it raises ChurnError if this process took longer than SECONDS and another one
-    has taken the lock over. Raises ChurnError if the lock cannot be had within PATIENCE.
+    has taken the lock over. Raises Held if the lock cannot be had within ``patience`` seconds (default: PATIENCE).
     """
-    lock, token = f"{name}.lock", uuid.uuid4().hex
-    _take(mlflow, lock, token)
+    lock, token = f"{name}.lock", f"{uuid.uuid4().hex}-{_here()}-{_process(os.getpid())}"
+    _take(mlflow, lock, token, PATIENCE if patience is None else patience)
 
     def require() -> None:
         if _holder(mlflow, lock) != token:
@@ -48,15 +56,43 @@ def locked(mlflow: "MlflowClient", name: str) -> Iterator[Callable[[], None]]:
                     mlflow.delete_registered_model(left.name)
 
 
-def _take(mlflow: "MlflowClient", lock: str, token: str) -> None:
-    until = time.monotonic() + PATIENCE
+@cache
+def _here() -> str:
+    """What tells this machine, since it was started, and its table of processes from others; empty where nothing does."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip().replace("-", "")
+        return f"{boot}.{Path('/proc/self/ns/pid').stat().st_ino}"
+    except OSError:
+        return ""
+
+
+def _process(number: int) -> str:
+    """A process of this machine, told apart from later ones of the same number; empty if there is none that runs."""
+    try:
+        state, *rest = Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return ""
+    return "" if state in "ZX" else f"{number}.{rest[18]}"
+
+
+def _dead(token: str) -> bool:
+    """Whether the token's process ran here, and does no longer."""
+    _, here, process = (*token.split("-"), "", "")[:3]
+    return bool(here) and here == _here() and bool(process) and _process(int(process.partition(".")[0])) != process
+
+
+def _take(mlflow: "MlflowClient", lock: str, token: str, patience: float) -> None:
+    until = time.monotonic() + patience
     seen, since = None, 0.0
     while not _create(mlflow, lock, token):
         holder, now = _holder(mlflow, lock), time.monotonic()
         if holder == token:  # the answer to our own request was lost, and it was sent again
             return
+        if holder is not None and _dead(holder):
+            _remove(mlflow, lock, holder)
+            continue
         if now > until:
-            raise ChurnError(
+            raise Held(
                 f"the registry stays locked by other processes; if no training runs, delete the model {lock!r} in MLflow"
             )
         if holder != seen:

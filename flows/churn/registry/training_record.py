@@ -30,6 +30,7 @@ class Training:
 
     @property
     def winner(self) -> Candidate:
+        """The first candidate of the leaderboard."""
         return self.board[0]
 
     @property
@@ -65,8 +66,9 @@ class Training:
 
 
 def ending(champion: Registered, made: Registered, bento: str, verdict: Gate | None, again: str) -> str:
-    """What TrainFlow ends with: the champion, whether it is the version that was ``made``, and why (``verdict`` is None where
-    that one was there already; ``again`` trains anyway).
+    """The last lines of TrainFlow: the champion, whether it is the version just ``made``, and why.
+
+    ``verdict`` is None if that version existed already; ``again`` is the command that trains anyway.
     """
     whose = "" if made.version == champion.version else f" (of another training; this one made version {made.version})"
     if verdict is None:

@@ -76,6 +76,8 @@ def lineage(model: Registered) -> Iterator[str]:
     for key, value in sorted(model.tags.items()):
         yield f"  {key:<22} {value}"
     yield f"  {'mlflow_run':<22} {model.run}"
+    if (now := snapshots.current(model.tags["data_version"])) != model.tags["data_version"]:
+        yield f"  {'data_version now':<22} {now}, since customers were erased"
     yield "Back to where it came from:"
     yield f"  code   git show {model.tags['git_commit']}" + (
         "   (files differed from this commit)" if model.tags["git_dirty"] == "true" else ""

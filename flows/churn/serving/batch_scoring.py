@@ -38,9 +38,10 @@ SAMPLE = 20  # rows on the card
 
 @dataclass(frozen=True)
 class Ranked:
-    """The list: where it is written, its first SAMPLE rows (without the customers' other columns), and for how many of the
-    ``customers`` the decision is yes. ``by_value``: the most profitable contact comes first, not the likeliest to churn.
-    ``probability`` has shape (customers,).
+    """The ranked list: where it is written, its first SAMPLE rows, and for how many ``customers`` the decision is yes.
+
+    The rows are without the other columns of the customers. ``by_value``: the most profitable contact comes first, not the
+    most likely to churn. ``probability`` has the shape (customers,).
     """
 
     place: str
@@ -51,6 +52,7 @@ class Ranked:
     probability: np.ndarray
 
     def __str__(self) -> str:
+        """For how many customers the decision is yes."""
         what = "worth a contact" if self.by_value else "likely to leave"
         return f"{self.churning:,} of {self.customers:,} customers are {what}"
 
@@ -91,8 +93,9 @@ def shards(rows: int, size: int) -> list[tuple[int, int]]:
 
 
 def score(scorer: Scorer, table: "pd.DataFrame", run: str) -> "pd.DataFrame":
-    """Probability, decision, expected value (NaN where nobody said what a customer is worth) and prediction id of n
-    customers, with the table's index: the same row of the same ``run`` has the same id.
+    """Probability, decision, expected value and prediction id of n customers, with the table's index.
+
+    The expected value is NaN if no customer value is configured; the same row of the same ``run`` has the same id.
     """
     import pandas as pd
 
@@ -115,8 +118,9 @@ def log(
     time: int,
     name: str,
 ) -> None:
-    """Put the predictions into the prediction log as its part ``name``, at ``time`` (microseconds since 1970): written
-    again, they replace themselves. Raises ChurnError if the log cannot be written.
+    """Write the predictions to the prediction log as its part ``name``, at ``time`` (microseconds since 1970).
+
+    Written again, they replace themselves. Raises ChurnError if the log cannot be written.
     """
     raw = features.from_frame(scorer.dataset, table)
     columns = [[None if v == "" or v != v else v for v in values.tolist()] for values in raw.values()]

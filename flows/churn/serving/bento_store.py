@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from churn.errors import ChurnError, refusal
+from churn.errors import ChurnError, os_error_message
 from churn.settings import environment
 from churn.storage import s3
 
@@ -31,7 +31,10 @@ def explained() -> Iterator[None]:
     try:
         yield
     except (bentoml.exceptions.BentoMLException, OSError) as error:
-        why = refusal(error) or f"{' '.join(str(error).split())[:500]}; what is in it can be removed: it is built again"
+        why = (
+            os_error_message(error)
+            or f"{' '.join(str(error).split())[:500]}; what is in it can be removed: it is built again"
+        )
         raise ChurnError(f"BentoML's store {os.environ['BENTOML_HOME']}: {why}") from error
 
 
@@ -53,8 +56,10 @@ def kept(get: Callable[[str], Any], kind: str, tag: str, whole: Callable[[Any], 
 
 
 def publish(tag: str) -> str | None:
-    """Archive the Bento under CHURNFLOW_BENTOS: its address ``s3://.../NAME-VERSION.bento@sha256:...``, or None if
-    CHURNFLOW_BENTOS is not set. A version that is there already is kept: its address never changes.
+    """Archive the Bento under CHURNFLOW_BENTOS.
+
+    Returns its address, ``s3://.../NAME-VERSION.bento@sha256:...``, or None if CHURNFLOW_BENTOS is not set. A version that is
+    there already is kept: its address never changes.
     """
     import bentoml
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from churn.data import sources
 from churn.errors import ChurnError
-from churn.files import reader
 from churn.serving import customer_file, listening
 from churn.settings import commands
 from churn.settings.dataset import read
@@ -24,21 +24,23 @@ ANSWER = ("probability", "decision", "prediction_id")
 
 
 def rank(file: str | Path, url: str, key: str = "") -> "tuple[pd.DataFrame, tuple[str, ...]]":
-    """The file's rows (as text) with rank, probability, decision and prediction id in front, likeliest churn first; and notes
-    on how the file was read.
+    """The rows of the file, as text, the most likely to churn first, and notes on how it was read.
+
+    Rank, probability, decision and prediction id are their first columns.
 
     Every file that training takes is read, and as training reads it. Raises ChurnError naming the row and column that the
     service refuses, or the address where no service answers.
     """
     import pandas as pd
 
-    path = reader.files(Path(file))[0]
+    with sources.at_hand(str(file)) as found:
+        content = found[0].read_bytes()
     model = ask(f"{url}/model", key=key)
     dataset = read(model["dataset"])
     if Path(file).is_dir():
         every = commands.say("score", DATASET=dataset.name, SOURCE=str(file))
         raise ChurnError(f"{file}: a folder; give one of its files, or rank them all with: {every}")
-    given = customer_file.parse(path.read_bytes(), str(file), dataset, list(model["schema"]["properties"]))
+    given = customer_file.parse(content, str(file), dataset, list(model["schema"]["properties"]))
     if clash := [name for name in ("rank", *ANSWER) if name in given.header]:
         raise ChurnError(f"{file}: it has a column {clash[0]} already, which the ranked list adds; rename it")
     size = min(CHUNK, model["limits"]["rows"])
@@ -84,6 +86,7 @@ class Refused(ChurnError):
     """The service's refusal: ``problems`` as it sent them."""
 
     def __init__(self, url: str, content: Mapping[str, Any]) -> None:
+        """``content`` is the JSON that the service at ``url`` sent."""
         self.problems: list[dict[str, Any]] = content.get("problems", [])
         lines = [f"  {p['field']}: {p['reason']}, got {p['value']!r}; allowed: {p['allowed']}" for p in self.problems]
         super().__init__("\n".join([f"{url}: {content.get('error', content)}", *lines]))

@@ -16,8 +16,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class CustomerFile:
-    """The file's cells as text (``""``: empty) under their ``header``, the same customers as ``rows`` of predict_batch, their
-    ``numbers`` in the file (from 1, without the header), and notes on how the file was read.
+    """The customers of a file, as text and as ``rows`` for predict_batch.
+
+    The text (``""``: empty) is under its ``header``; ``numbers`` are the row numbers in the file (from 1, without the
+    header); notes say how the file was read.
     """
 
     header: list[str]

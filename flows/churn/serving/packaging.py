@@ -1,7 +1,6 @@
 """Packaging the champion as a Bento, and proving that the Bento answers as the model did."""
 
 import ast
-import filecmp
 import hashlib
 import json
 import os
@@ -13,20 +12,22 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from importlib.metadata import distribution
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 from churn import format_version
-from churn.data import synthetic
+from churn.data import features, synthetic
 from churn.errors import ChurnError
 from churn.registry import model_registry
 from churn.serving import bento_store
 from churn.settings.dataset import Dataset, read
 from churn.settings.environment import FLOWS, ROOT
+from churn.storage import checksums
 from churn.training import onnx_scorer
 
 if TYPE_CHECKING:
@@ -34,8 +35,9 @@ if TYPE_CHECKING:
 
 MODEL, SERVICE = "churn_model", "churn_service"
 MODEL_TAG = "model.txt"  # in the Bento, beside service.py: which model it serves
-REQUIREMENTS = ("bentoml", "httptools", "numpy", "onnxruntime", "pandas", "prometheus-client", "pyarrow", "pydantic",
-                "python-calamine", "uvloop")  # fmt: skip
+PROOF = "proof.json"  # and how that is told to be the one that was proved (bento/self_test.py)
+REQUIREMENTS = ("bentoml", "fastapi", "httptools", "msgspec", "numpy", "onnxruntime", "pandas", "prometheus-client", "pyarrow",
+                "pydantic", "python-calamine", "uvloop")  # fmt: skip
 _CHECKSUM = "files"  # label of a model in BentoML's store
 TRIES = 3  # to start a server while others start
 EXAMPLES, SEED = 5, 0  # made-up customers in the documentation and on the page
@@ -50,10 +52,10 @@ def package(champion: model_registry.Registered) -> str:
 
     with bento_store.explained(), tempfile.TemporaryDirectory() as folder, _one_at_a_time():
         model_tag = f"{MODEL}:v{champion.version}-{champion.run[:8]}"
-        context = _context(Path(folder, "context"), model_tag)
+        proof = _store_model(champion, model_tag, Path(folder))
+        context = _context(Path(folder, "context"), model_tag, proof)
         tag = f"{SERVICE}:{model_tag.split(':')[1]}-{_digest(context)}"
-        _store_model(champion, model_tag, Path(folder))
-        if bento_store.kept(bentoml.get, "bentos", tag, lambda found: _holds(Path(found.path, "src"), context)):
+        if bento_store.kept(bentoml.get, "bentos", tag, partial(_as_tagged, tag)):
             return tag
         built = bentoml.build(
             "bento.service:ChurnService",
@@ -62,10 +64,7 @@ def package(champion: model_registry.Registered) -> str:
             include=["bento/", "churn/"],
             labels={"model_version": champion.version, "data_version": champion.tags["data_version"]},
             models=[model_tag],
-            python={
-                "packages": locked(),
-                "lock_packages": False,
-            },
+            python={"packages": locked(), "lock_packages": False},
         )
     return str(built.tag)
 
@@ -102,36 +101,67 @@ def locked() -> list[str]:
     return sorted(pins)
 
 
-def _holds(folder: Path, files: Path) -> bool:
-    """Whether ``folder`` has all that is in ``files``, byte for byte."""
-    names = [str(path.relative_to(files)) for path in files.rglob("*") if path.is_file()]
-    return filecmp.cmpfiles(folder, files, names, shallow=False)[0] == names
-
-
 def _digest(folder: Path) -> str:
-    """Eight hex digits that stand for the folder's files."""
+    """Eight hex digits that stand for the code below ``folder``, without what building and running it add."""
     found = hashlib.sha256()
-    for file in sorted(path for path in folder.rglob("*") if path.is_file()):
-        found.update(str(file.relative_to(folder)).encode() + b"\0" + file.read_bytes())
+    for file in sorted(path for part in ("bento", "churn") for path in (folder / part).rglob("*") if path.is_file()):
+        if "__pycache__" not in file.parts:
+            found.update(str(file.relative_to(folder)).encode() + b"\0" + file.read_bytes())
     return found.hexdigest()[:8]
 
 
-def _store_model(champion: model_registry.Registered, tag: str, folder: Path) -> None:
-    """Keep the scorer's files in BentoML's model store, with the registry version and made-up example customers."""
+def _as_tagged(tag: str, bento: Any) -> bool:
+    return tag.rpartition("-")[2] == _digest(Path(bento.path, "src"))
+
+
+def _store_model(champion: model_registry.Registered, tag: str, folder: Path) -> dict[str, Any]:
+    """Keep the scorer's files in BentoML's model store, with the registry version and made-up example customers.
+
+    What is returned goes into the Bento (``bento.self_test``): the files' checksums, and the examples' probabilities as the
+    registered model gives them.
+    """
     import bentoml
 
-    if bento_store.kept(bentoml.models.get, "models", tag, _unharmed):
-        return
     files = model_registry.fetch(champion, folder)
+    if not bento_store.kept(bentoml.models.get, "models", tag, _unharmed):
+        _store(champion, files, tag)
+    stored, scorer = Path(bentoml.models.get(tag).path), onnx_scorer.Scorer(files)
+    asked = features.from_rows(scorer.dataset, onnx_scorer.manifest(stored)["examples"])
+    noted = {name: checksums.file(stored / name) for name in onnx_scorer.FILES}
+    return {"files": noted, "probability": scorer.probability(asked).astype(np.float64).tolist()}
+
+
+def _store(champion: model_registry.Registered, files: Path, tag: str) -> None:
+    import bentoml
+
     manifest = onnx_scorer.manifest(files)
     described = read(manifest["dataset"])
     manifest["model_version"] = champion.version
-    manifest["examples"] = json_rows(described, synthetic.generate(described, EXAMPLES, SEED))
+    manifest["examples"] = examples(described)
     with bentoml.models.create(tag, labels={"model_version": champion.version}) as model:
         shutil.copy(files / onnx_scorer.MODEL, model.path_of(onnx_scorer.MODEL))
         text = json.dumps(format_version.stamped(manifest, onnx_scorer.FORMAT), indent=1)
         Path(model.path_of(onnx_scorer.MANIFEST)).write_text(text, encoding="utf-8")
         model.info.labels[_CHECKSUM] = _model_digest(Path(model.path))
+
+
+def examples(described: Dataset) -> list[dict[str, Any]]:
+    """The made-up customers that a Bento's manifest carries."""
+    return json_rows(described, synthetic.generate(described, EXAMPLES, SEED))
+
+
+def require_whole(tag: str) -> str:
+    """The tag of a Bento of this machine's store. Raises ChurnError if it is not there, or not as it was built."""
+    import bentoml
+
+    with bento_store.explained():
+        found = bentoml.get(tag)
+    harmed = [str(one.tag) for one in found.info.models if not _unharmed(bentoml.models.get(one.tag))]
+    if not _as_tagged(tag, found):
+        harmed.append(tag)
+    if harmed:
+        raise ChurnError(f"{tag}: its checksum is not that of its build: {', '.join(harmed)}; it is not served")
+    return tag
 
 
 def _unharmed(model: Any) -> bool:
@@ -141,17 +171,15 @@ def _unharmed(model: Any) -> bool:
 
 
 def _model_digest(folder: Path) -> str:
-    found = hashlib.sha256()
-    for name in (onnx_scorer.MODEL, onnx_scorer.MANIFEST):
-        found.update((folder / name).read_bytes())
-    return found.hexdigest()[:32]
+    return checksums.sha256(b"".join((folder / name).read_bytes() for name in onnx_scorer.FILES))[:32]
 
 
-def _context(folder: Path, model_tag: str) -> Path:
+def _context(folder: Path, model_tag: str, proof: Mapping[str, Any]) -> Path:
     """What goes into the Bento: the service, its settings, and the few modules of ``churn`` that it imports."""
     shutil.copytree(ROOT / "bento", folder / "bento", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "config" / "serve.toml", folder / "bento")
     (folder / "bento" / MODEL_TAG).write_text(model_tag, encoding="utf-8")
+    (folder / "bento" / PROOF).write_text(json.dumps(proof), encoding="utf-8")
     for file in imported((ROOT / "bento").glob("*.py")):
         place = folder / file.relative_to(FLOWS)
         place.parent.mkdir(parents=True, exist_ok=True)
@@ -160,8 +188,10 @@ def _context(folder: Path, model_tag: str) -> Path:
 
 
 def imported(importing: Iterable[Path]) -> set[Path]:
-    """The files of ``churn`` that come with the modules ``importing``: what is imported at their top and at the top of what that
-    imports, with each package's ``__init__``. What a function imports must come with one of them too.
+    """The files of ``churn`` that come with the modules ``importing``.
+
+    They are what is imported at the top of these and, in turn, of what they import, with the ``__init__`` of each package.
+    What a function imports must come with one of them too.
     """
     waiting: list[Path] = list(importing)
     found: set[Path] = set()
@@ -188,8 +218,12 @@ def served(tag: str, seconds: float = 60, **environ: str) -> Iterator[str]:
         try:
             yield url
         finally:
-            process.terminate()
-            process.wait(30)
+            _stop(process)
+
+
+def _stop(process: "subprocess.Popen[bytes]") -> None:
+    process.terminate()  # not killed: its workers would live on
+    process.wait(30)
 
 
 def _start(
@@ -203,12 +237,16 @@ def _start(
         command = [sys.executable, "-m", "bentoml", "serve", tag, "--host", "127.0.0.1", "--port", str(port)]
         process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, env={**os.environ, **environ})
         until = time.monotonic() + seconds
-        while process.poll() is None and time.monotonic() < until:
-            if _ready(url):
-                return process, url
-            time.sleep(0.1)
-        process.kill()
-        process.wait()
+        ready = False
+        try:
+            while not ready and process.poll() is None and time.monotonic() < until:
+                time.sleep(0.1)
+                ready = _ready(url)
+        finally:
+            if not ready:
+                _stop(process)
+        if ready:
+            return process, url
         output.seek(0)
         said = output.read().decode(errors="replace")[-2000:]
         # BentoML looks for free ports of its own, which another server that starts may take before it does.
@@ -219,9 +257,12 @@ def _start(
 
 
 def _ready(url: str) -> bool:
+    """Whether the service answers. Raises ChurnError with its reason if it says that it never will."""
     try:
         with urllib.request.urlopen(f"{url}/readyz", timeout=2):
             return True
+    except urllib.error.HTTPError as error:
+        raise ChurnError(f"the service is not ready: {json.load(error)['error']}") from error
     except (urllib.error.URLError, OSError):
         return False
 
@@ -238,15 +279,19 @@ def prove(tag: str, dataset: Dataset, table: "pd.DataFrame", expected: np.ndarra
 
     Raises ChurnError above ``scoring.PARITY``.
     """
-    rows = json_rows(dataset, table)
     with tempfile.TemporaryDirectory() as log, served(tag, CHURNFLOW_PREDICTIONS=log) as url:  # these are no customers
-        answers = post(f"{url}/predict_batch", {"rows": rows})
-        single = post(f"{url}/predict", rows[0])
-    found = np.array([answer["probability"] for answer in answers])
-    worst = float(max(np.abs(found - expected).max(), abs(single["probability"] - expected[0])))
+        worst = differ(url, json_rows(dataset, table), expected)
     if worst > onnx_scorer.PARITY:
         raise ChurnError(f"{tag}: answers differ from the model's by {worst:.1e} (allowed: {onnx_scorer.PARITY:.0e})")
     return worst
+
+
+def differ(url: str, rows: list[dict[str, Any]], expected: np.ndarray) -> float:
+    """The largest difference between the service's probabilities and those ``expected``, asked for at once and one by one."""
+    answers = post(f"{url}/predict_batch", {"rows": rows})
+    single = post(f"{url}/predict", rows[0])
+    found = np.array([answer["probability"] for answer in answers])
+    return float(max(np.abs(found - expected).max(), abs(single["probability"] - expected[0])))
 
 
 def json_rows(dataset: Dataset, table: "pd.DataFrame") -> list[dict[str, Any]]:

@@ -2,15 +2,18 @@
 
 ``ROOT/predictions/day=2026-11-23/part-*.parquet`` holds one row per answered customer: COLUMNS, then the raw feature
 columns under their own names (float64, or text). ``ROOT/feedback/day=.../part-*.parquet`` holds outcomes that became
-known later: prediction_id, time, outcome. ROOT is CHURNFLOW_PREDICTIONS (a folder or s3://bucket/prefix).
+known later: prediction_id, time, outcome. ROOT is CHURNFLOW_PREDICTIONS (a folder or s3://bucket/prefix). A part carries the
+checksums of its pages and of the whole (``storage.checksums``); one that is not as it was written is left out, and named.
 HOLDOUT, beside a model in the registry, holds its answers for the holdout in the same columns: what monitoring refers to.
 """
 
+import logging
 import os
 import re
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,7 +21,8 @@ from typing import TYPE_CHECKING, Any
 
 from churn.errors import ChurnError
 from churn.settings.dataset import Dataset
-from churn.settings.environment import STATE
+from churn.settings.environment import STATE, private
+from churn.storage import checksums
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,16 +30,33 @@ if TYPE_CHECKING:
     from churn.training.onnx_scorer import Scorer
     from pyarrow.fs import FileSystem
 
+logger = logging.getLogger(__name__)
+
 PREDICTIONS, FEEDBACK = "predictions", "feedback"
 HOLDOUT = "holdout.parquet"
 COLUMNS = ("prediction_id", "time", "model_version", "data_version", "probability", "decision")
+AT_ONCE = 8  # parts that are read at the same time
 _PART = re.compile(r"/day=(\d{4}-\d\d-\d\d)/part-[^/]+\.parquet$")
+_ADDRESS, _BUCKET = re.compile(r"[A-Za-z0-9+.-]*://|s3:"), re.compile(r"s3://[^/]+")
 _S3_SECONDS = {"connect_timeout": 3.0, "request_timeout": 15.0}  # a dead store must not hang writer or reader
 
 
 def root() -> str:
-    """Where the log is: CHURNFLOW_PREDICTIONS, else a folder of the local state."""
-    return os.environ.get("CHURNFLOW_PREDICTIONS") or str(STATE / "log")
+    """Where the log is: CHURNFLOW_PREDICTIONS (a folder or ``s3://bucket/prefix``), else the state's folder ``log``.
+
+    A relative folder lies below the state, whatever the working directory is: the service's is its Bento.
+
+    Raises:
+        ChurnError: It is an address of another kind, or has no bucket.
+    """
+    told = os.environ.get("CHURNFLOW_PREDICTIONS") or str(STATE / "log")
+    if not _ADDRESS.match(told):
+        return str(STATE / told)
+    if not _BUCKET.match(told):
+        raise ChurnError(
+            f"CHURNFLOW_PREDICTIONS={told}: the prediction log is a folder or s3://bucket/prefix; correct the variable"
+        )
+    return told
 
 
 def schema(dataset: Dataset, with_id: bool = False) -> "pyarrow.Schema":
@@ -57,8 +78,10 @@ def schema(dataset: Dataset, with_id: bool = False) -> "pyarrow.Schema":
 
 
 def holdout(scorer: "Scorer", table: "pd.DataFrame") -> "pyarrow.Table":
-    """The scorer's answers for a table with known outcomes, rows in order: probability (float64), decision and outcome
-    (bool), of customers at moments the moment, then the raw feature columns as in ``schema``. Raises ChurnError as it does.
+    """The predictions of the scorer for a table with known outcomes, in the order of its rows.
+
+    The columns are probability (float64), decision and outcome (bool), of customers at snapshots the time, then the raw
+    features as in ``schema``. Raises ChurnError as ``schema`` does.
     """
     import pyarrow as pa
     from churn.data import features
@@ -86,28 +109,38 @@ def _kinds() -> "tuple[pyarrow.DataType, ...]":
     return (pa.string(), pa.timestamp("us", tz="UTC"), pa.string(), pa.string(), pa.float64(), pa.bool_())
 
 
-def feedback_schema() -> "pyarrow.Schema":
-    """Columns of the outcomes that became known later; ``outcome`` is true if the customer churned."""
+def feedback_schema(with_reporter: bool = False) -> "pyarrow.Schema":
+    """Columns of the outcomes that became known later; ``outcome`` is true if the customer churned.
+
+    ``with_reporter`` adds the holder of the key that reported it, which the service writes.
+    """
     import pyarrow as pa
 
-    return pa.schema([("prediction_id", pa.string()), ("time", pa.timestamp("us", tz="UTC")), ("outcome", pa.bool_())])
+    fields = [("prediction_id", pa.string()), ("time", pa.timestamp("us", tz="UTC")), ("outcome", pa.bool_())]
+    return pa.schema([*fields, ("reporter", pa.string())] if with_reporter else fields)
 
 
-def read(dataset: Dataset, start: datetime, end: datetime, at: str | None = None) -> "pd.DataFrame":
+def read(
+    dataset: Dataset, start: datetime, end: datetime, at: str | None = None, damaged: set[str] | None = None
+) -> "pd.DataFrame":
     """The predictions answered in ``start <= time < end`` (aware datetimes), oldest first; no rows if there are none.
 
-    Columns as in ``schema``; what an older part lacks is missing. ``at`` is another ROOT. Raises ChurnError if a part or
-    the store cannot be read.
+    Columns as in ``schema``; what an older part lacks is missing. ``at`` is another ROOT. Parts that are damaged are left out,
+    and their addresses put into ``damaged``, or else into a warning. Raises ChurnError if the store cannot be read.
     """
-    return _read(PREDICTIONS, schema(dataset), start, end, at or root())
+    return rows_between(PREDICTIONS, schema(dataset), start, end, at or root(), damaged)
 
 
-def read_feedback(start: datetime, end: datetime, at: str | None = None) -> "pd.DataFrame":
+def read_feedback(
+    start: datetime, end: datetime, at: str | None = None, damaged: set[str] | None = None
+) -> "pd.DataFrame":
     """The outcomes reported in ``start <= time < end``, columns as in ``feedback_schema``; see ``read``."""
-    return _read(FEEDBACK, feedback_schema(), start, end, at or root())
+    return rows_between(FEEDBACK, feedback_schema(), start, end, at or root(), damaged)
 
 
-def newest(dataset: Dataset, rows: int, version: str, end: datetime, at: str | None = None) -> "pd.DataFrame":
+def newest(
+    dataset: Dataset, rows: int, version: str, end: datetime, at: str | None = None, damaged: set[str] | None = None
+) -> "pd.DataFrame":
     """The last ``rows`` predictions by model ``version`` before ``end``, oldest first; fewer if there are no more. See ``read``.
 
     Whole days are read, the newest first, until there are enough.
@@ -120,28 +153,30 @@ def newest(dataset: Dataset, rows: int, version: str, end: datetime, at: str | N
         start = datetime.fromisoformat(day).replace(tzinfo=UTC)
         if start >= end or sum(map(len, found)) >= rows:
             continue
-        # Parts of other versions are passed over by their statistics: a new champion's rows may be few and recent.
         own = pyarrow.dataset.field("model_version") == version
         stop = min(end, start + timedelta(days=1))
-        found.insert(0, _read(PREDICTIONS, schema(dataset), start, stop, at or root(), own))
+        found.insert(0, rows_between(PREDICTIONS, schema(dataset), start, stop, at or root(), damaged, own))
     return pd.concat(found).tail(rows) if found else read(dataset, end, end, at)
 
 
-def answers(ids: Sequence[str], start: datetime, end: datetime, at: str | None = None) -> "pd.DataFrame":
-    """COLUMNS of the predictions named ``ids`` that were answered in ``start <= time < end``."""
+def answers(
+    ids: Sequence[str], start: datetime, end: datetime, at: str | None = None, damaged: set[str] | None = None
+) -> "pd.DataFrame":
+    """COLUMNS of the predictions named ``ids`` that were answered in ``start <= time < end``; see ``read``."""
     import pyarrow as pa
     from pyarrow import dataset
 
     wanted = pa.schema(list(zip(COLUMNS, _kinds(), strict=True)))
-    return _read(PREDICTIONS, wanted, start, end, at or root(), dataset.field("prediction_id").isin(list(ids)))
+    own = dataset.field("prediction_id").isin(list(ids))
+    return rows_between(PREDICTIONS, wanted, start, end, at or root(), damaged, own)
 
 
-def versions(start: datetime, end: datetime, at: str | None = None) -> dict[str, int]:
-    """How many predictions each model version answered in ``start <= time < end``."""
+def versions(start: datetime, end: datetime, at: str | None = None, damaged: set[str] | None = None) -> dict[str, int]:
+    """How many predictions each model version answered in ``start <= time < end``; see ``read``."""
     import pyarrow as pa
 
     wanted = pa.schema([("time", _kinds()[1]), ("model_version", pa.string())])
-    found = _read(PREDICTIONS, wanted, start, end, at or root()).model_version.value_counts()
+    found = rows_between(PREDICTIONS, wanted, start, end, at or root(), damaged).model_version.value_counts()
     return {str(version): int(rows) for version, rows in found.items()}
 
 
@@ -159,22 +194,54 @@ def _days(kind: str, at: str) -> dict[str, list[str]]:
     return days
 
 
-def _read(
-    kind: str, wanted: "pyarrow.Schema", start: datetime, end: datetime, at: str, only: Any = None
+def rows_between(
+    kind: str,
+    wanted: "pyarrow.Schema",
+    start: datetime,
+    end: datetime,
+    at: str,
+    damaged: set[str] | None,
+    only: Any = None,
 ) -> "pd.DataFrame":
+    """The rows of one ``kind`` of part, of ``wanted`` columns, oldest first; see ``read``. ``only``: an expression of Arrow."""
     import pyarrow as pa
     from pyarrow import dataset
 
     first, last = (moment.astimezone(UTC).date().isoformat() for moment in (start, end))
-    parts = [part for day, paths in _days(kind, at).items() if first <= day <= last for part in paths]
+    parts = sorted(part for day, paths in _days(kind, at).items() if first <= day <= last for part in paths)
     rows = (dataset.field("time") >= start) & (dataset.field("time") < end)
-    with _readable(at, kind):
-        table = dataset.dataset(sorted(parts), schema=wanted, format="parquet", filesystem=filesystem(at)[0]).to_table(
-            filter=rows if only is None else rows & only
-        )
+    if only is not None:
+        rows &= only
+    store = filesystem(at)[0]
+    with _readable(at, kind), ThreadPoolExecutor(AT_ONCE) as pool:
+        found = dict(zip(parts, pool.map(lambda part: _part(store, part, wanted, rows), parts), strict=True))
+    harmed = [f"{at}/{part[part.rindex(f'/{kind}/') + 1 :]}" for part, table in found.items() if table is None]
+    if damaged is not None:
+        damaged.update(harmed)
+    elif harmed:
+        logger.warning("left out of the prediction log, as damaged: %s", ", ".join(harmed))
+    table = pa.concat_tables([wanted.empty_table(), *(table for table in found.values() if table is not None)])
     # A tenth of the memory of text, and of the time.
     levels = [f.name for f in wanted if f.name not in COLUMNS and pa.types.is_string(f.type)]
     return table.sort_by("time").to_pandas(categories=levels)
+
+
+def _part(store: "FileSystem", path: str, wanted: "pyarrow.Schema", rows: Any) -> "pyarrow.Table | None":
+    """The ``rows`` of a part, as ``wanted``; None if it is not as it was written."""
+    import pyarrow as pa
+    from pyarrow import dataset, parquet
+
+    with store.open_input_stream(path) as stream:
+        content = stream.read()
+    checked = dataset.ParquetFragmentScanOptions(page_checksum_verification=True)
+    kind = dataset.ParquetFileFormat(default_fragment_scan_options=checked)
+    try:
+        footer = parquet.read_metadata(pa.BufferReader(content)).serialized_size
+        if not checksums.intact(content, footer):
+            return None
+        return kind.make_fragment(pa.BufferReader(content)).to_table(schema=wanted, filter=rows)
+    except (OSError, ValueError, pa.ArrowException):
+        return None
 
 
 @contextmanager
@@ -185,8 +252,7 @@ def _readable(at: str, kind: str) -> Iterator[None]:
         yield
     except (OSError, pa.ArrowException) as error:
         raise ChurnError(
-            f"{at}/{kind}: the log cannot be read: {error}. Set CHURNFLOW_PREDICTIONS to the log's folder or s3:// "
-            "address; a damaged part can be moved away."
+            f"{at}/{kind}: the log cannot be read: {error}. Set CHURNFLOW_PREDICTIONS to the log's folder or s3:// address."
         ) from None
 
 
@@ -205,36 +271,19 @@ def filesystem(at: str) -> tuple["FileSystem", str]:
 def encode(wanted: "pyarrow.Schema", rows: Sequence[tuple[Any, ...]]) -> bytes:
     """Parquet bytes of at least one row, each in the order of ``wanted``; ``time`` is in microseconds since 1970."""
     import pyarrow as pa
+
+    columns = [pa.array(values, field.type) for values, field in zip(zip(*rows, strict=True), wanted, strict=True)]
+    return content(pa.Table.from_arrays(columns, schema=wanted))
+
+
+def content(table: "pyarrow.Table") -> bytes:
+    """The bytes of a part, with its checksums."""
+    import pyarrow as pa
     from pyarrow import parquet
 
-    columns = [_array(values, field.type) for values, field in zip(zip(*rows, strict=True), wanted, strict=True)]
     out = pa.BufferOutputStream()
-    parquet.write_table(pa.Table.from_arrays(columns, schema=wanted), out, compression="zstd")
-    return out.getvalue().to_pybytes()
-
-
-def _array(values: Sequence[Any], kind: "pyarrow.DataType") -> "pyarrow.Array":
-    """``pa.array`` for the types of the log. That one imports pandas where it is installed (40 MB in a worker, and half a
-    second), only to ask whether the list is one of its own.
-    """
-    import numpy as np
-    import pyarrow as pa
-
-    gaps = None in values
-    there = pa.py_buffer(np.packbits([value is not None for value in values], bitorder="little")) if gaps else None
-    if pa.types.is_string(kind):
-        texts = ["" if value is None else value for value in values] if gaps else values
-        content = "".join(texts).encode()
-        # A byte a character means that the lengths are known already.
-        parts = texts if content.isascii() else [text.encode() for text in texts]
-        offsets = np.cumsum([0, *map(len, parts)], dtype=np.int32)
-        return pa.Array.from_buffers(kind, len(values), [there, pa.py_buffer(offsets), pa.py_buffer(content)])
-    filled = [0 if value is None else value for value in values] if gaps else values
-    if pa.types.is_boolean(kind):
-        bits = np.packbits(np.array(filled, dtype=bool), bitorder="little")
-    else:
-        bits = np.array(filled, dtype=np.float64 if pa.types.is_floating(kind) else np.int64)
-    return pa.Array.from_buffers(kind, len(values), [there, pa.py_buffer(bits)])
+    parquet.write_table(table, out, compression="zstd", write_page_checksum=True)
+    return checksums.sealed(out.getvalue().to_pybytes())
 
 
 def part_name(kind: str, microseconds: int, name: str = "") -> str:
@@ -245,7 +294,7 @@ def part_name(kind: str, microseconds: int, name: str = "") -> str:
 
 
 def store(at: str, name: str, content: bytes) -> None:
-    """Write one part below ROOT ``at``; a reader sees all of it or nothing. Raises OSError."""
+    """Write one part below ROOT ``at``, for its owner's eyes; a reader sees all of it or nothing. Raises OSError."""
     if at.startswith("s3://"):
         system, folder = filesystem(at)
         with system.open_output_stream(f"{folder}/{name}") as out:  # an object appears when its upload is complete
@@ -255,7 +304,7 @@ def store(at: str, name: str, content: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     half = path.with_suffix(".tmp")
     try:
-        with half.open("wb") as out:
+        with open(half, "wb", opener=private) as out:
             out.write(content)
             out.flush()
             os.fsync(out.fileno())

@@ -2,7 +2,7 @@
 
 import tempfile
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from churn.data import tables
 from churn.errors import ChurnError
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class Reference:
     """A registered model's holdout: ``table`` has the raw columns, ``probability``, ``decision`` and ``outcome`` (both bool).
+
     ``threshold`` and ``worth`` decide (see ``value.decide``).
     """
 
@@ -31,8 +32,16 @@ class Reference:
     table: "pd.DataFrame"
     worth: Worth | None = None
 
+    def __getstate__(self) -> dict[str, Any]:
+        """The table as Parquet: what a branch of a flow has read of it would change how pandas pickles it."""
+        return {**vars(self), "table": tables.to_bytes(self.table)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """What ``__getstate__`` gave."""
+        vars(self).update(state | {"table": tables.typed(state["table"], state["dataset"])})
+
     def of_month(self, month: int | None, least: int) -> "Reference":
-        """The rows of the calendar month alone, of which there must be ``least`` at moments; else all."""
+        """The rows of the calendar month alone, of which there must be ``least`` at snapshots; else all."""
         time = self.dataset.time
         if month is None or time is None or time not in self.table:
             return self

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,7 +12,7 @@ from churn import format_version
 from churn.data import customer_keys
 from churn.data.snapshots import Snapshot, load
 from churn.errors import ChurnError
-from churn.registry import champion_challenger, gate, holdout_looks, model_registry, tracking
+from churn.registry import champion_challenger, gate, holdout_looks, model_registry, sklearn_model, tracking
 from churn.registry.gate import Gate
 from churn.registry.training_record import Training
 from churn.serving import bento_store, packaging, prediction_log, reference
@@ -19,12 +20,14 @@ from churn.settings import commands
 from churn.settings.core import Strict
 from churn.settings.dataset import Dataset
 from churn.settings.train import TrainConfig
+from churn.storage import checksums
 from churn.training import estimators, expected_profit, onnx_scorer, shapley
 from churn.training.evaluation import Evaluation
 from churn.validation import leakage
 
 PROOF_ROWS = 500
 RECORD, RECORD_FORMAT = "promotion.json", 1
+RECORD_CHECKSUM = f"{model_registry.CHECKSUMS}.{RECORD}"  # tag of a version
 
 
 def fingerprint(*settings: Strict) -> str:
@@ -40,13 +43,14 @@ def lineage(data_version: str, training: str, config: TrainConfig) -> dict[str, 
         "metaflow_run": training,
         "config_hash": fingerprint(config),
         **tracking.git_state(),
-        "packages": " ".join(model_registry.packages(*estimators.libraries(config))),
+        "packages": " ".join(sklearn_model.packages(*estimators.libraries(config))),
     }
 
 
 def unchanged(dataset: Dataset, lineage: Mapping[str, str]) -> model_registry.Registered | None:
-    """The version, champion or beaten, that was trained on the same data version with the same config and judged: then there
-    is nothing to train. None if there is none, or no champion, which is then to be made.
+    """The version that was trained on the same data version with the same config, if there is nothing to train.
+
+    It may be the champion or a beaten challenger. None if there is no such version, or no champion yet.
     """
     same = {key: lineage[key] for key in ("data_version", "config_hash")}
     judged = [one for one in model_registry.by_tags(dataset.model, same) if gate.SUMMARY in one.tags]
@@ -65,8 +69,10 @@ def begin(
 
 
 def check(data: Snapshot, config: TrainConfig) -> None:
-    """ChurnError for what would else stop the training at its end, or spoil it: a bound on a metric that does not exist, a
-    margin that is no column, a column that gives the outcome away, one with a name of the prediction log's own.
+    """Raise ChurnError early for what would stop the training at its end, or spoil it.
+
+    That is a bound on an unknown metric, a margin that is not a column, a column that gives the outcome away, or one named
+    like a column of the prediction log.
     """
     dataset = data.dataset
     for table in (config.gate, dataset.gate, config.slices.least, config.slices.gap):
@@ -80,8 +86,9 @@ def check(data: Snapshot, config: TrainConfig) -> None:
 
 
 def judge(found: Evaluation, data: Snapshot, config: TrainConfig, training: str) -> Gate:
-    """Hold the scores against config's bounds (the data set's own on top, then the environment's), the groups against
-    theirs, and all against the champion.
+    """Check the scores and groups against their bounds, and compare the model with the champion.
+
+    The bounds are those of config, overridden by the data set's and then by the environment's.
     """
     verdicts = gate.verdicts(found.scores, gate.bounds(config.gate, data.dataset.gate))
     verdicts += gate.slice_verdicts(found.slices, config.slices.least)
@@ -169,6 +176,7 @@ def register(training: Training, run: str) -> tuple[model_registry.Registered, G
         verdict = Gate(verdict.verdicts, compared, verdict.warnings)
     content = {"version": made.version, **training.record(), **verdict.record()}
     record = json.dumps(format_version.stamped(content, RECORD_FORMAT), indent=1)
+    model_registry.annotate(made, {RECORD_CHECKSUM: checksums.sha256(record.encode())})
     tracking.log_texts(run, {RECORD: record})
     tracking.close_run(run, described["params"], described["scores"])
     return made, verdict
@@ -192,24 +200,39 @@ def champion(dataset: Dataset) -> model_registry.Registered:
 
 
 def package(dataset: Dataset) -> tuple[model_registry.Registered, str, float]:
-    """The champion, its Bento's tag, and the largest difference between a served copy's answers on PROOF_ROWS holdout rows
-    and those kept beside the model, which were the scikit-learn pipeline's when it was registered (``register``): that
-    pipeline is made of this code's classes, and an older release's cannot be counted on to load.
+    """The champion, the tag of its Bento, and the largest difference between the served and the registered probabilities.
+
+    A served copy answers PROOF_ROWS holdout rows; what it is compared with was kept beside the model by ``register`` and
+    comes from the scikit-learn pipeline, which a newer release may not be able to load.
     """
     model = champion(dataset)
     tag = packaging.package(model)
     kept = reference.load(model)
     rows = kept.table.head(PROOF_ROWS)
     worst = packaging.prove(tag, kept.dataset, rows, rows["probability"].to_numpy())
-    address = bento_store.publish(tag)
-    if address is not None:
-        model_registry.client().set_model_version_tag(model.name, model.version, bento_store.TAG, address)
+    publish(model)
     return model, tag, worst
 
 
+def publish(model: model_registry.Registered) -> str | None:
+    """The address of the version's Bento in S3, which its tag says from now on; None where Bentos are not kept there."""
+    if not os.environ.get("CHURNFLOW_BENTOS"):
+        return None
+    address = bento_store.publish(packaging.package(model))
+    assert address is not None
+    model_registry.annotate(model, {bento_store.TAG: address})
+    return address
+
+
 def record(model: model_registry.Registered) -> dict[str, Any]:
-    """RECORD of a registry version: the verdict, and what ``Training.record`` says unless an older release trained it."""
+    """RECORD of a registry version: the verdict, and what ``Training.record`` says unless an older release trained it.
+
+    Raises ChurnError if it is not as it was written.
+    """
+    which = f"{RECORD} of {model.name} version {model.version}"
     with tempfile.TemporaryDirectory() as folder:
-        kept = model_registry.client().download_artifacts(model.run, RECORD, folder)
-        content = json.loads(Path(kept).read_text(encoding="utf-8"))
-    return format_version.opened(content, RECORD_FORMAT, f"{RECORD} of {model.name} version {model.version}")
+        content = Path(model_registry.client().download_artifacts(model.run, RECORD, folder)).read_bytes()
+    noted = model_registry.by_version(model.name, model.version).tags.get(RECORD_CHECKSUM)
+    if noted not in (None, checksums.sha256(content)):  # None: of an older release
+        raise ChurnError(f"{which}: damaged in MLflow's artifact store (run {model.run}); bring it back from a backup")
+    return format_version.opened(json.loads(content), RECORD_FORMAT, which)

@@ -1,18 +1,20 @@
-"""What one field of a request may hold, derived from its column: the check, the level it stands for, and both in words."""
+"""What one field of a request may hold, by its column: its pydantic type, the level it stands for, and both in words."""
 
 import math
 from collections.abc import Callable, Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, NotRequired
 
 from churn.settings.column import Column
 from churn.settings.core import Strict
 from churn.settings.dataset import Dataset
-from pydantic_core import PydanticKnownError, core_schema
+from pydantic import AfterValidator, Field, GetPydanticSchema, WithJsonSchema
+from pydantic_core import PydanticCustomError, PydanticKnownError, core_schema
 
 LARGEST = 3.4028234663852886e38  # float32, the precision of the model
 MOST_CHARACTERS = 200  # of a category that is not known
 NO_LEVEL: Literal["literal_error"] = "literal_error"
-TEXT = {"type": "string", "minLength": 1, "maxLength": MOST_CHARACTERS, "pattern": r"\S"}  # more than blanks
+NOT_WHOLE: Literal["not_whole"] = "not_whole"
+_SHORT: dict[str, Any] = {"type": "string", "minLength": 1, "maxLength": MOST_CHARACTERS}
 
 
 class InputSettings(Strict):
@@ -22,25 +24,35 @@ class InputSettings(Strict):
     out_of_range: Literal["reject", "flag"] = "reject"
 
 
-def required(schema: core_schema.CoreSchema, missing: bool) -> core_schema.TypedDictField:
-    """The field of a row that holds ``schema``; with ``missing`` it may be null or left out."""
-    if not missing:
-        return core_schema.typed_dict_field(schema)
-    optional = core_schema.with_default_schema(core_schema.nullable_schema(schema), default=None)
-    return core_schema.typed_dict_field(optional, required=False)
+def fields(dataset: Dataset, settings: InputSettings, with_id: bool) -> dict[str, Any]:
+    """The annotation of each field of a customer, by name; with ``with_id`` the id column's too.
+
+    A field whose column has missing cells may be null or left out, which reads as None.
+    """
+    found = {
+        name: _field(name, _checked(name, dataset, settings), column.description, column.missing)
+        for name, column in dataset.raw.items()
+    }
+    if with_id and dataset.id is not None:
+        found[dataset.id] = _field(dataset.id, Text, dataset.columns[dataset.id].description, missing=True)
+    return found
 
 
-def only(fields: Mapping[str, core_schema.CoreSchema]) -> core_schema.CoreSchema:
-    """An object of these fields and no other."""
-    given = {name: core_schema.typed_dict_field(schema) for name, schema in fields.items()}
-    return core_schema.typed_dict_schema(given, extra_behavior="forbid", strict=True)
+def _field(name: str, kind: Any, description: str, missing: bool) -> Any:
+    about: Mapping[str, Any] = {"title": name, "description": description or None}
+    if missing:
+        return NotRequired[Annotated[kind | None, Field(default=None, **about)]]
+    return Annotated[kind, Field(**about)]
 
 
-def text(pattern: str | None = None) -> core_schema.CoreSchema:
-    """A short text, of ``pattern`` or without the blanks around it, as the cells of a table."""
+def _text(pattern: str | None = None) -> core_schema.CoreSchema:
     return core_schema.str_schema(
         min_length=1, max_length=MOST_CHARACTERS, pattern=pattern, strict=True, strip_whitespace=pattern is None
     )
+
+
+# A short text without the blanks around it, as the cells of a table: more than blanks, says its JSON Schema.
+Text = Annotated[str, GetPydanticSchema(lambda _, __: _text()), WithJsonSchema({**_SHORT, "pattern": r"\S"})]
 
 
 def _bounds(column: Column, settings: InputSettings) -> tuple[float, float]:
@@ -52,24 +64,36 @@ def _closed(column: Column, settings: InputSettings) -> bool:
     return bool(column.values) and settings.unknown_category == "reject"
 
 
-def checked(name: str, dataset: Dataset, settings: InputSettings) -> core_schema.CoreSchema:
-    """What a column's field takes, and makes of it: a float, or the level."""
+def _whole(value: float) -> float:
+    # pydantic's multiple_of lets pass what is whole but for a billionth: 12.000000001, and 1e-42 as well.
+    if not value.is_integer():
+        raise PydanticCustomError(NOT_WHOLE, "Input should be a whole number")
+    return value
+
+
+def _checked(name: str, dataset: Dataset, settings: InputSettings) -> Any:
+    """What a column's field takes, and makes of it: a float (an integer column takes 12 and 12.0), or the level."""
     column = dataset.raw[name]
     if column.numeric:
         low, high = _bounds(column, settings)
-        whole = 1 if column.type == "integer" else None
-        return core_schema.float_schema(ge=low, le=high, multiple_of=whole, allow_inf_nan=False, strict=True)
+        number = Annotated[float, Field(ge=low, le=high, allow_inf_nan=False)]
+        if column.type != "integer":
+            return number
+        return Annotated[number, AfterValidator(_whole), Field(json_schema_extra={"type": "integer"})]
     if not (column.values or column.aliases or dataset.fold_case or dataset.missing_words(name)):
-        return text()
+        return Text
     closed = _closed(column, settings)
-    read = core_schema.no_info_after_validator_function(_level(name, dataset, closed), text())
+    read = core_schema.no_info_after_validator_function(_level(name, dataset, closed), _text())
     if not closed:
-        return read
-    # Nearly every text is a level as it stands, and that is found without Python.
-    levels = core_schema.literal_schema(list(column.values))
-    return core_schema.union_schema(
-        [levels, read], mode="left_to_right", custom_error_type=NO_LEVEL, custom_error_context={"expected": "a level"}
-    )
+        return Annotated[Text, GetPydanticSchema(lambda _, __: read), WithJsonSchema({**_SHORT, "pattern": r"\S"})]
+    # Nearly every text is a level as it stands, and that is found without Python. Only levels are documented; their other
+    # spellings are taken as well.
+    either = core_schema.union_schema(
+        [core_schema.literal_schema(list(column.values)), read],
+        mode="left_to_right", custom_error_type=NO_LEVEL, custom_error_context={"expected": "a level"},
+    )  # fmt: skip
+    documented = WithJsonSchema({"type": "string", "enum": list(column.values)})
+    return Annotated[str, GetPydanticSchema(lambda _, __: either), documented]
 
 
 def _level(name: str, dataset: Dataset, closed: bool) -> Callable[[str], str | None]:
@@ -108,27 +132,6 @@ def allowed(column: Column, settings: InputSettings | None = None) -> str:
     else:
         words = f"a text of 1 to {MOST_CHARACTERS} characters"
     return f"{words}, or null" if column.missing else words
-
-
-def json_schema(column: Column, settings: InputSettings) -> dict[str, Any]:
-    """JSON Schema of a column's field."""
-    found: dict[str, Any] = {}
-    if column.numeric:
-        low, high = _bounds(column, settings)
-        found = {"type": column.type, "minimum": _plain(low), "maximum": _plain(high)}
-    elif _closed(column, settings):
-        found = {"type": "string", "enum": list(column.values)}
-    else:
-        found = {**TEXT}
-    if column.missing:
-        found["type"] = [found["type"], "null"]
-        if "enum" in found:
-            found["enum"] = [*found["enum"], None]
-    return {**found, "description": column.description} if column.description else found
-
-
-def _plain(number: float) -> int | float:
-    return int(number) if number == int(number) and abs(number) < 2**53 else number
 
 
 def example(column: Column) -> Any:

@@ -9,7 +9,7 @@ import shlex
 import sys
 from pathlib import Path
 
-from churn.settings.environment import ROOT
+from churn.settings.environment import IN_POD, ROOT
 
 CALLER = "CHURNFLOW_CALLER"
 GIVEN = (
@@ -60,6 +60,23 @@ TARGETS: dict[str, tuple[str, *tuple[tuple[str, ...], ...]]] = {
     "compare": ("scripts/models.py", _OF_DATASET, ("", "compare", "{A}", "{B}")),
     "lineage": ("scripts/models.py", _OF_DATASET, ("", "lineage", "{VERSION}")),
     "score": ("flows/score_flow.py", _DESCRIPTION, ("", "run"), ("SOURCE", "--source", "{SOURCE}")),
+    "campaign": (
+        "flows/campaign_flow.py",
+        ("SETTINGS", "--config", "settings", "{SETTINGS}"),
+        _DESCRIPTION,
+        ("", "run", "--name", "{NAME}"),
+        ("SOURCE", "--source", "{SOURCE}"),
+        ("DRY", "--dry"),
+    ),
+    "campaign-report": (
+        "flows/effect_flow.py",
+        ("SETTINGS", "--config", "settings", "{SETTINGS}"),
+        _DESCRIPTION,
+        ("", "run", "--name", "{NAME}"),
+        ("OUTCOMES", "--outcomes", "{OUTCOMES}"),
+        ("VERSION", "--data-version", "{VERSION}"),
+        ("UNTIL", "--until", "{UNTIL}"),
+    ),
     "monitor": (
         "flows/monitor_flow.py",
         _DESCRIPTION,
@@ -70,8 +87,28 @@ TARGETS: dict[str, tuple[str, *tuple[tuple[str, ...], ...]]] = {
         ("RETRAIN", "--retrain"),
         ("SOURCE", "--source", "{SOURCE}"),
     ),
+    "find": ("scripts/privacy.py", ("DATASET", "--dataset", "{DATASET}"), ("", "find", "{ID}")),
+    "erase": ("scripts/privacy.py", ("DATASET", "--dataset", "{DATASET}"), ("", "erase", "{ID}")),
+    "prune": (
+        "scripts/privacy.py",
+        ("", "prune"),
+        ("KEEP", "--keep", "{KEEP}"),
+        ("DAYS", "--days", "{DAYS}"),
+        ("CONFIRM", "--confirm"),
+    ),
     "predict": ("scripts/predict.py", ("", "{FILE}"), ("URL", "--url", "{URL}")),
     "drift-demo": ("scripts/drift_demo.py", ("RETRAIN", "--retrain")),
+    "approve": ("scripts/models.py", _OF_DATASET, ("", "approve", "{VERSION}")),
+    "deploy": (
+        "flows/deploy_flow.py",
+        _DESCRIPTION,
+        ("", "run"),
+        ("VERSION", "--model-version", "{VERSION}"),
+        ("BENTO", "--bento", "{BENTO}"),
+        ("BREAKING", "--breaking"),
+        ("PORT", "--port", "{PORT}"),
+        ("IMAGE", "--image", "{IMAGE}"),
+    ),
     "card": ("flows/{FLOW}_flow.py", ("", "card", "view", "{RUN}")),
 }
 
@@ -95,7 +132,9 @@ def description(name: str) -> str:
 
 
 def _make() -> bool:
-    return os.environ.get(CALLER) == "make"
+    return (
+        IN_POD or os.environ.get(CALLER) == "make"
+    )  # whoever reads a pod's log has the checkout, not the pod's Python
 
 
 def say(target: str, **variables: str) -> str:

@@ -13,9 +13,19 @@ class Strict(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
+    def __getstate__(self) -> dict[Any, Any]:
+        """The fields, in order: no set, and nothing that was derived of them. Branches of a flow must pickle them alike."""
+        state, fields = super().__getstate__(), type(self).model_fields
+        values = {name: state["__dict__"][name] for name in fields}
+        given = [name for name in fields if name in state["__pydantic_fields_set__"]]
+        return {**state, "__dict__": values, "__pydantic_fields_set__": given}
+
+    def __setstate__(self, state: dict[Any, Any]) -> None:
+        """What ``__getstate__`` gave, or a pickle of an older release."""
+        super().__setstate__({**state, "__pydantic_fields_set__": set(state["__pydantic_fields_set__"])})
+
 
 Model = TypeVar("Model", bound=Strict)
-KINDS = ("generate", "file", "s3", "http", "sql")  # kinds of [[source]] (see ``settings.data``)
 
 
 def parse(model: type[Model], text: str, file: str | Path) -> Model:
@@ -36,10 +46,10 @@ def load(model: type[Model], file: str | Path) -> Model:
     Raises:
         ChurnError: The file is missing, not TOML, or not valid.
     """
-    return parse(model, text(Path(file)), file)
+    return parse(model, read_text(Path(file)), file)
 
 
-def text(file: Path) -> str:
+def read_text(file: Path) -> str:
     """The text of a config file.
 
     Raises:
@@ -85,7 +95,7 @@ def _json(values: dict[str, Any]) -> str:
 
 def _reason(model: type[BaseModel], problem: Any) -> str:
     # pydantic puts the kind of a [[source]] after its number; the file has no such key.
-    parts = [str(part) for part in problem["loc"] if not (problem["loc"][0] == "source" and part in KINDS)]
+    parts = [str(part) for i, part in enumerate(problem["loc"]) if not (i == 2 and problem["loc"][0] == "source")]
     key = ".".join(parts) or "top level"
     if problem["type"] == "extra_forbidden":
         known = ", ".join(sorted(model.model_fields)) if len(problem["loc"]) == 1 else ""

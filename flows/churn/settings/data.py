@@ -4,8 +4,11 @@ import re
 from collections.abc import Sequence
 from typing import Annotated, Literal
 
-from churn.settings.core import Strict
-from pydantic import Field, field_validator, model_validator
+from churn.errors import masked
+from churn.settings.core import Strict, check
+from pydantic import Field, ValidationInfo, field_validator, model_validator
+
+EXPANDED_MEGABYTES = 2048  # of a file from anywhere, unless its [[source]] says otherwise
 
 
 class Generate(Strict):
@@ -33,8 +36,18 @@ class _Place(Strict):
     timeout: float = Field(default=30, gt=0)
 
 
-class File(_Place):
-    """A CSV, Excel or Parquet file, compressed or not, or a folder of them."""
+class _Files(_Place):
+    """Sources that are files: ``expanded_megabytes`` is the most that one may take in memory when it is unpacked."""
+
+    expanded_megabytes: int = Field(default=EXPANDED_MEGABYTES, ge=1)
+
+    @property
+    def most_bytes(self) -> int:
+        return self.expanded_megabytes << 20
+
+
+class File(_Files):
+    """A CSV, Excel or Parquet file at ``path``, compressed or not, or a folder of them."""
 
     kind: Literal["file"]
     path: str = Field(min_length=1)
@@ -45,34 +58,54 @@ class File(_Place):
         return self.path
 
 
-class S3(_Place):
-    """An object, or all objects below a URL with a trailing slash; AWS_* in the environment give endpoint and keys."""
+class Bucket(_Files):
+    """An object, or all objects below a ``url`` with a trailing slash, in an object store.
 
-    kind: Literal["s3"]
-    url: str = Field(pattern=r"^s3://[^/]+/.+")
+    The ``kind`` is Amazon's (s3), Google's (gs, extra gs) or Azure's (az, extra az). The environment gives endpoint and keys,
+    as for the store's own tools.
+    """
+
+    kind: Literal["s3", "gs", "az"]
+    url: str = Field(pattern=r"^(s3|gs|az)://[^/@]+/.+")
 
     @property
     def name(self) -> str:
         """What messages and cards call this source."""
         return self.url
 
+    @field_validator("url")
+    @classmethod
+    def _of_its_kind(cls, url: str, info: ValidationInfo) -> str:
+        if "kind" in info.data and not url.startswith(f"{info.data['kind']}://"):
+            raise ValueError(f"the url of kind '{info.data['kind']}' begins with {info.data['kind']}://")
+        return url
 
-class Http(_Place):
-    """A file on a web server. ``bearer`` names the environment variable that holds the token, if one is needed."""
+
+class Http(_Files):
+    """A file of at most ``max_megabytes`` at the ``url`` of a web server.
+
+    ``bearer`` names the environment variable that holds the token, if one is needed: it is sent to the origin of ``url``
+    alone. A redirect may lead to ``private_hosts``, but to no other host with a private address.
+    """
 
     kind: Literal["http"]
-    url: str = Field(pattern=r"^https?://[^/@]+(/|$)")
+    url: str = Field(pattern=r"^https?://[^/@?#]+([/?]|$)")
     bearer: str = ""
     max_megabytes: int = Field(default=2048, ge=1)
+    private_hosts: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
         """What messages and cards call this source."""
-        return self.url
+        return masked(self.url)  # a signed address is a secret
 
 
 class Sql(_Place):
-    """A database query. ``${NAME}`` in the SQLAlchemy ``url`` is read from the environment: no passwords in files."""
+    """A database query.
+
+    ``${NAME}`` in the SQLAlchemy ``url`` is read from the environment, as it is: no password in a file, and none that needs
+    %-escapes.
+    """
 
     kind: Literal["sql"]
     url: str = Field(pattern=r"^[a-z0-9+]+://")
@@ -81,21 +114,34 @@ class Sql(_Place):
     @property
     def name(self) -> str:
         """What messages and cards call this source."""
-        return f"{self.url} ({' '.join(self.query.split())[:60]})"
+        return f"{masked(self.url)} ({' '.join(self.query.split())[:60]})"
 
     @field_validator("url")
     @classmethod
     def _no_secret(cls, url: str) -> str:
-        if re.search(r"://[^/@]*:(?!\$\{\w+\}@)[^/@]+@", url):
+        place, _, query = url.partition("://")[2].partition("?")
+        account, at, _ = place.rpartition("@") if not place.startswith("/") else ("", "", "")  # SQLite's is a path
+        secret = re.search(r"(?i)(password|passwd|pwd|secret|token)=(?!\$\{\w+\}(&|$))", query)
+        if secret or (at and not re.fullmatch(r"[^/:@]*(:\$\{\w+\})?", account)):
             raise ValueError("the password does not belong into a file; write ${NAME} and set NAME in the environment")
         return url
+
+
+def place(path: str) -> File | Bucket | Http:
+    """The source that a path of this machine, or an address of s3://, gs://, az:// or https:// names. Raises ChurnError."""
+    scheme, found, _ = path.partition("://")
+    if found and scheme in ("s3", "gs", "az"):
+        return check(Bucket, {"kind": scheme, "url": path}, path)
+    if found and scheme in ("http", "https"):
+        return check(Http, {"kind": "http", "url": path}, masked(path))
+    return File(kind="file", path=path)
 
 
 class Events(Strict):
     """A description's tables of events, made into customers at its snapshots; not a kind of [[source]] in config/data.toml.
 
-    ``path`` replaces the tables' own sources (see ``events.staging``); ``as_of`` is the moment until which rows are known, empty:
-    now; with ``now`` the one moment is that of the newest event.
+    ``path`` replaces the tables' own sources (see ``events.staging``); ``as_of`` is the time until which rows are known, empty:
+    now; with ``now`` the one snapshot is that of the newest event.
     """
 
     kind: Literal["events"] = "events"
@@ -106,10 +152,11 @@ class Events(Strict):
 
     @property
     def name(self) -> str:
+        """What messages call it."""
         return f"events in {self.path}" if self.path else "the description's tables of events"
 
 
-Source = Annotated[Generate | File | S3 | Http | Sql, Field(discriminator="kind")]
+Source = Annotated[Generate | File | Bucket | Http | Sql, Field(discriminator="kind")]
 
 
 Origin = Source | Events  # what a flow reads customers from

@@ -3,6 +3,7 @@
 The validation schema, the feature lists, the generator and the service's request model are all derived from it.
 """
 
+import os
 import re
 from collections.abc import Mapping
 from functools import cached_property
@@ -45,10 +46,12 @@ class Feature(Strict):
 
 
 class Dataset(Cells):
-    """config/datasets/NAME.toml. ``generate`` maps names to expressions, evaluated in order, for made-up rows; ``gate``
-    maps metric names to the least a model must reach on the holdout (the most, for errors); ``slices`` names the
-    columns whose groups are judged on their own, ``value`` what a kept customer is worth. Models tell the ``most_levels
-    - 1`` most frequent levels of a category apart and treat the others as one.
+    """config/datasets/NAME.toml.
+
+    ``generate`` maps names to expressions, evaluated in order, for made-up rows; ``gate`` maps metric names to the least a
+    model must reach on the holdout (the most, for errors); ``slices`` names the columns whose groups are judged on their own,
+    ``value`` what a kept customer is worth. Models tell the ``most_levels - 1`` most frequent levels of a category apart and
+    treat the others as one.
 
     With ``tables`` of events, ``snapshots``, ``label`` and ``aggregates`` say how customers at a moment are made of
     them by ``engine`` (see ``churn.settings.events``); their columns follow from these, and ``columns`` only changes
@@ -111,26 +114,41 @@ class Dataset(Cells):
         for name in self.slices:
             if name not in self.raw and name not in self.features:
                 raise ValueError(f"slices: '{name}' is not a feature")
+        return self
+
+    @model_validator(mode="after")
+    def _expressions(self) -> "Dataset":
+        raw: dict[str, expressions.Kind] = {name: "number" if c.numeric else "text" for name, c in self.raw.items()}
         for name, feature in self.features.items():
             if name in self.columns:
                 raise ValueError(f"features.{name}: a column has that name")
             try:
-                expressions.check(feature.expression, set(self.raw))
+                kind = expressions.check(feature.expression, raw)
             except ChurnError as error:
                 raise ValueError(f"features.{name}: {error}") from None
-        known: set[str] = set()
+            if (kind == "text") != (feature.type == "category"):
+                other = "category" if kind == "text" else "number"
+                raise ValueError(
+                    f'features.{name}: the expression gives a {kind}: write type = "{other}", or change the expression'
+                )
+        known: dict[str, expressions.Kind] = {}
         for name, text in self.generate.items():
             try:
-                expressions.check(text, known, random=True)
+                known[name] = expressions.check(text, known, random=True)
             except ChurnError as error:
                 raise ValueError(f"generate.{name}: {error}") from None
-            known.add(name)
+            if known[name] == "condition":
+                known[name] = "number"  # a made-up column holds 0 and 1
+            if name == self.target and known[name] == "text":
+                raise ValueError(f"generate.{name}: the target is made of a condition: whether the customer leaves")
         return self
 
     @property
     def model(self) -> str:
-        """Name in the model registry: models of different data sets never meet."""
-        return self.registered_model or f"churn-classifier-{self.name}"
+        """Name in the model registry: models of different data sets, or of different namespaces, never meet."""
+        return os.environ.get("CHURNFLOW_REGISTRY_PREFIX", "") + (
+            self.registered_model or f"churn-classifier-{self.name}"
+        )
 
     @cached_property
     def id(self) -> str | None:
@@ -144,6 +162,7 @@ class Dataset(Cells):
 
     @cached_property
     def target(self) -> str:
+        """The name of the target column."""
         return next(name for name, column in self.columns.items() if column.role == "target")
 
     @cached_property

@@ -1,24 +1,44 @@
 """config/deploy.toml: how the flows run on a cluster; ``base`` turns it into decorators."""
 
-from typing import Any
+from typing import Annotated, Any
 
 from churn.settings.core import Strict
 from pydantic import Field, model_validator
 
-_POD = {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
+USER = 10001  # of the images (Dockerfile); Argo's own containers in the pods would be root without it
+_POD = {
+    **{"runAsNonRoot": True, "runAsUser": USER, "runAsGroup": USER, "fsGroup": USER},
+    "seccompProfile": {"type": "RuntimeDefault"},
+}
+ACCOUNTS = {
+    "DeployFlow": "churnflow-deploy"
+}  # the flow that asks Kubernetes for more than the others (argo/base/accounts.yaml)
 _CONTAINER = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
 
 
 def closed(template: dict[str, Any]) -> dict[str, Any]:
     """The WorkflowTemplate with pods, Argo's own containers included, that run without root and cannot gain it."""
     spec = template["spec"]
+    flow = template.get("metadata", {}).get("annotations", {}).get("metaflow/flow_name", "")
     accounts = {one["serviceAccountName"] for one in spec["templates"] if one.get("serviceAccountName")}
+    accounts = {ACCOUNTS.get(flow, account) for account in accounts}
+    own = {"serviceAccountName": ACCOUNTS[flow]} if flow in ACCOUNTS else {}
     templates = [
-        {**one, "container": {**one["container"], "securityContext": _CONTAINER}} if one.get("container") else one
+        {**one, **own, "container": {**one["container"], "securityContext": _CONTAINER}}
+        if one.get("container")
+        else one
         for one in spec["templates"]
     ]
     more = {"serviceAccountName": accounts.pop()} if len(accounts) == 1 else {}
     return {**template, "spec": {**spec, "templates": templates, "securityContext": _POD, **more}}
+
+
+def closed_sensor(sensor: dict[str, Any]) -> dict[str, Any]:
+    """The Sensor with a pod as ``closed`` makes them."""
+    spec = sensor["spec"]
+    template = spec.get("template") or {}
+    container = {**(template.get("container") or {}), "securityContext": _CONTAINER}
+    return {**sensor, "spec": {**spec, "template": {**template, "container": container, "securityContext": _POD}}}
 
 
 class Step(Strict):
@@ -45,14 +65,41 @@ class Start(Strict):
         return self
 
 
+class Rollout(Strict):
+    """How DeployFlow rolls out, and what new instances may do worse than old ones.
+
+    An instance has ``ready_seconds`` to get ready. New ones are watched beside old ones for ``watch_seconds``, with the
+    ``canary`` share of the requests and then those of ``steps``. Allowed are 99 of 100 answers within ``p99_ms``, ``slower``
+    times the old median latency, ``error_share`` more failures, and a Jensen-Shannon ``distance`` between the answers.
+    ``shadow_rows`` of the last day's predictions are asked for again before the watch. With ``approval``, a person approves
+    each deployment within ``approval_hours``.
+    """
+
+    p99_ms: int = Field(default=250, ge=1)
+    ready_seconds: int = Field(default=120, ge=1)
+    watch_seconds: float = Field(default=20, gt=0)
+    canary: float = Field(default=0.1, gt=0, le=1)
+    steps: tuple[Annotated[float, Field(gt=0, le=1)], ...] = (0.5,)
+    error_share: float = Field(default=0.01, ge=0, le=1)
+    slower: float = Field(default=3.0, ge=1)
+    distance: float = Field(default=0.3, gt=0, le=1)
+    shadow_rows: int = Field(default=0, ge=0)
+    approval: bool = False
+    approval_hours: float = Field(default=48, gt=0)
+
+
 class Deploy(Strict):
-    """config/deploy.toml: ``default`` resources, those of each ``step`` that differs, and ``start`` by flow."""
+    """The settings of config/deploy.toml.
+
+    ``default`` resources, those of each ``step`` that differs, ``start`` by flow, and ``deploy`` for DeployFlow.
+    """
 
     project: str = Field(default="churnflow", pattern=r"^[a-z][a-z0-9_]{0,44}$")
     retry_minutes: int = Field(default=1, ge=0)
     default: Step = Step()
     step: dict[str, Step] = {}
     start: dict[str, Start] = {}
+    deploy: Rollout = Rollout()
 
     def at(self, step: str) -> Step:
         """The resources of ``step``: its own table over the default, key by key."""

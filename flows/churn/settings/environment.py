@@ -11,6 +11,7 @@ import tomllib
 from pathlib import Path
 
 from churn.errors import ChurnError
+from churn.settings import cpus
 
 FLOWS = Path(__file__).resolve().parents[2]
 ROOT = FLOWS.parent if (FLOWS.parent / "config").is_dir() else FLOWS  # in a pod, config/ lies beside the flow files
@@ -18,25 +19,42 @@ STATE = Path(os.environ.get("CHURNFLOW_HOME", ROOT / ".churnflow")).resolve()
 
 IN_POD = bool(os.environ.get("METAFLOW_KUBERNETES_WORKLOAD"))  # a step on Kubernetes: its disk does not outlive it
 
+TEMPORARY = (
+    STATE / "tmp"
+)  # with what killed processes leave behind: `storage.s3.check_state` sweeps it, `make clean` removes it
+
 TELEMETRY_OFF = {
     "BENTOML_DO_NOT_TRACK": "True",  # the value 1 does not switch it off
     "DO_NOT_TRACK": "1",
     "DVC_NO_ANALYTICS": "1",
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "NML_DISABLE_USAGE_LOGGING": "1",
+    "ORT_DISABLE_TELEMETRY": "1",
+    "RAY_USAGE_STATS_ENABLED": "0",
 }
 
-WORKERS = str(max(2, os.cpu_count() or 2))  # concurrent steps: more than there are CPUs only slow each other down
+
+def _prefix() -> str:
+    """``dev-`` in namespace churnflow-dev; nothing in churnflow."""
+    names = ("METAFLOW_KUBERNETES_POD_NAMESPACE", "CHURNFLOW_NAMESPACE")
+    namespace = next((os.environ[name] for name in names if os.environ.get(name)), "churnflow")
+    return f"{namespace.removeprefix('churnflow-')}-" if namespace.startswith("churnflow-") else ""
+
+
+WORKERS = str(max(2, cpus.cpus()))  # concurrent steps: more than there are CPUs only slow each other down
 
 DEFAULTS = {
     **TELEMETRY_OFF,
+    **cpus.threads(),
     "BENTOML_HOME": str(STATE / "bentoml"),
+    "CHURNFLOW_REGISTRY_PREFIX": _prefix(),  # of the models' names: churnflow-dev never moves churnflow's champion
+    "CHURNFLOW_TARGET": "cluster" if IN_POD else "laptop",  # where Bentos are served
     "DVC_SITE_CACHE_DIR": str(STATE / "dvc-site"),
     "GIT_PYTHON_REFRESH": "quiet",
+    "METAFLOW_CLIENT_CACHE_PATH": str(STATE / "metaflow-client"),  # in /tmp anyone could plant what a client unpickles
     "METAFLOW_DATASTORE_SYSROOT_LOCAL": str(STATE / "metaflow"),
     "METAFLOW_RESUME_MAX_WORKERS": WORKERS,
     "METAFLOW_RUN_MAX_WORKERS": WORKERS,
-    "METAFLOW_TEMPDIR": tempfile.gettempdir(),  # for S3 transfers, which otherwise use the working directory
     "METAFLOW_USER": os.environ.get("USER") or "churnflow",  # Metaflow refuses to run as a nameless root
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",  # a server that is down is reported in seconds, not in minutes
@@ -44,10 +62,15 @@ DEFAULTS = {
 }
 
 
+def private(path: str, flags: int) -> int:
+    """``opener`` of ``open`` for what holds customers: a new file is readable and writable for its owner alone."""
+    return os.open(path, flags, 0o600)
+
+
 PROFILES = ROOT / "config" / "profiles"
 
 
-def profile() -> dict[str, str]:
+def profile_variables() -> dict[str, str]:
     """The variables of the profile that CHURNFLOW_PROFILE names (default: local), a file in config/profiles.
 
     Empty in a Bento, whose service needs no profile.
@@ -77,9 +100,24 @@ def profile() -> dict[str, str]:
         ) from error
 
 
+def _temporary() -> str:
+    """The folder of temporary files. The system's where the state's own cannot be made, which ``check_state`` explains."""
+    try:
+        TEMPORARY.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return tempfile.gettempdir()
+    return str(TEMPORARY)
+
+
 def set_defaults() -> None:
-    """Set the variables that the environment leaves open, and put flows/ on the module search path."""
-    for name, value in {**DEFAULTS, **profile()}.items():
+    """Set the variables that the environment leaves open, and put flows/ on the module search path.
+
+    Only this user can read what the process and its children write: customers, models, logs.
+    """
+    os.umask(0o077)
+    os.environ.setdefault("TMPDIR", _temporary())
+    os.environ.setdefault("METAFLOW_TEMPDIR", os.environ["TMPDIR"])  # S3 transfers; otherwise in the working directory
+    for name, value in {**DEFAULTS, **profile_variables()}.items():
         os.environ.setdefault(name, value)
     if str(FLOWS) not in sys.path:
         sys.path.insert(0, str(FLOWS))

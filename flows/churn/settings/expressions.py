@@ -1,78 +1,113 @@
-"""The expression language of config/datasets: arithmetic, comparisons and a few functions over whole columns.
+"""The little language of config/datasets: arithmetic, comparisons and a few functions over whole columns.
 
 Columns are numpy arrays of one length: float64 with NaN for missing, or text (object) with "" for missing. An expression
-is parsed, checked node by node against an allowlist, and compiled once; it can reach nothing but its columns and FUNCTIONS.
-A column whose name is not an identifier is written ``col("Total Charges")``.
+is parsed, checked node by node - names, arity, kinds and depth - and compiled once; nothing outside its columns and
+FUNCTIONS can be reached from it. A column whose name is not an identifier is written ``col("Total Charges")``.
 """
 
 import ast
+import inspect
 import itertools
-from collections.abc import Callable, Mapping
-from functools import lru_cache, reduce
+from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache, partial, reduce
 from types import CodeType
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from churn.errors import ChurnError
 
 Array = Any  # a numpy array or a scalar that broadcasts to one
 Columns = Mapping[str, np.ndarray]
+Kind = Literal["number", "text", "condition"]
+MOST_DEPTH = 100  # levels of an expression: the compiler recurses
+_DEEP = f"an expression is nested more than {MOST_DEPTH} levels deep; write a shorter one"
 
 
-def _bins(values: Array, *edges: float) -> Array:
+def _bins(number: Array, edge: float, *edges: float) -> Array:
     """Label each value with its interval: below the first edge '<6', then '6-12', ..., '48+'; missing stays missing."""
+    bounds = (edge, *edges)
     labels = [
-        f"<{edges[0]:g}",
-        *(f"{a:g}-{b:g}" for a, b in itertools.pairwise(edges)),
-        f"{edges[-1]:g}+",
+        f"<{edge:g}",
+        *(f"{a:g}-{b:g}" for a, b in itertools.pairwise(bounds)),
+        f"{bounds[-1]:g}+",
     ]
-    binned = np.array(labels, dtype=object)[np.searchsorted(edges, values, side="right")]
-    return np.where(np.isnan(values), "", binned)
+    found = np.array(labels, dtype=object)[np.searchsorted(bounds, number, side="right")]
+    return np.where(np.isnan(number), "", found)
 
 
-def _missing(values: Array) -> Array:
-    return values == "" if np.asarray(values).dtype == object else np.isnan(values)
+def _missing(anything: Array) -> Array:
+    return np.isnan(anything) if np.asarray(anything).dtype.kind in "biuf" else anything == ""
 
 
+def _choice(rng: np.random.Generator, rows: int, option: Array, share: Array, *others: Array) -> Array:
+    """One of the options for each row, by its share of the row's shares: ``choice('a', 1, 'b', 2)``."""
+    options = np.array([option, *others[0::2]], dtype=object if isinstance(option, str) else float)
+    weights = np.stack([np.broadcast_to(w, rows) for w in (share, *others[1::2])]).astype(float)
+    bounds = np.cumsum(weights, axis=0)
+    return options[(rng.random(rows) * bounds[-1] >= bounds[:-1]).sum(axis=0)]
+
+
+# What a parameter takes is in its name: see _PARAMETERS. Without names of their own numpy's functions take an array to
+# write into.
 FUNCTIONS: dict[str, Callable[..., Array]] = {
-    "abs": np.abs,
+    "abs": lambda number: np.abs(number),
     "bins": _bins,
-    "clip": np.clip,
-    "coalesce": lambda values, other: np.where(_missing(values), other, values),
-    "count": lambda *conditions: sum(np.asarray(c, dtype=float) for c in conditions),
-    "floor": np.floor,
-    "isin": lambda values, *options: np.isin(values, options),
-    "log1p": np.log1p,
-    "max": lambda *values: reduce(np.maximum, values),
-    "min": lambda *values: reduce(np.minimum, values),
+    "clip": lambda number, low, high: np.clip(number, low, high),
+    "coalesce": lambda value, other: np.where(_missing(value), other, value),
+    "count": lambda condition, *conditions: sum(np.asarray(c, dtype=float) for c in (condition, *conditions)),
+    "floor": lambda number: np.floor(number),
+    "isin": lambda value, option, *options: np.isin(value, (option, *options)),
+    "log1p": lambda number: np.log1p(number),
+    "max": lambda number, *numbers: reduce(np.maximum, numbers, number),
+    "min": lambda number, *numbers: reduce(np.minimum, numbers, number),
     "missing": _missing,
-    "round": np.round,
-    "sigmoid": lambda values: 1 / (1 + np.exp(-values)),
-    "sqrt": np.sqrt,
-    "where": np.where,
+    "round": lambda number, digits=0: np.round(number, digits),
+    "sigmoid": lambda number: 1 / (1 + np.exp(-number)),
+    "sqrt": lambda number: np.sqrt(number),
+    "where": lambda condition, value, other: np.where(condition, value, other),
 }
-RANDOM = ("bernoulli", "beta", "choice", "exponential", "normal", "uniform")
+RANDOM: dict[str, Callable[..., Array]] = {
+    "bernoulli": lambda rng, rows, p: rng.random(rows) < p,
+    "beta": lambda rng, rows, a, b: rng.beta(a, b, rows),
+    "choice": _choice,
+    "exponential": lambda rng, rows, scale: rng.exponential(scale, rows),
+    "normal": lambda rng, rows, mean, deviation: rng.normal(mean, deviation, rows),
+    "uniform": lambda rng, rows, low, high: rng.uniform(low, high, rows),
+}
 CONSTANTS = {"nan": np.nan}
+# Parameters that take something else than a number. Those of one kind, "alike", decide what ``where`` and its like give.
+_CONDITIONS = ("condition", "conditions")
+_ALIKE = ("value", "other", "option", "options")
+_WRITTEN = ("edge", "edges", "option", "options", "digits")  # not computed
+_GIVES: dict[str, Kind] = {"bins": "text", "isin": "condition", "missing": "condition", "bernoulli": "condition"}
 
 _OPERATORS = (
     ast.Add, ast.Sub, ast.Mult, ast.Div, ast.USub, ast.Invert, ast.Not, ast.BitAnd, ast.BitOr, ast.And, ast.Or,
     ast.Eq, ast.NotEq, ast.Lt, ast.LtE, ast.Gt, ast.GtE,
 )  # fmt: skip
 _NODES = (
-    ast.Expression,
-    ast.BinOp,
-    ast.UnaryOp,
-    ast.BoolOp,
-    ast.Compare,
-    ast.Call,
-    ast.Name,
-    ast.Constant,
-    ast.Load,
-)
+    ast.Expression, ast.BinOp, ast.UnaryOp, ast.BoolOp, ast.Compare, ast.Call, ast.Name, ast.Constant, ast.Load,
+)  # fmt: skip
 
 
 class _WholeColumns(ast.NodeTransformer):
-    """Rewrites ``and``, ``or``, ``not`` and chained comparisons, which Python allows on single values only, for arrays."""
+    """Rewrites ``and``, ``or``, ``not`` and chained comparisons, which Python allows on single values only, for arrays.
+
+    Functions get names that no column can have.
+    """
+
+    def visit_Call(self, node: ast.Call) -> ast.AST:
+        name = ast.Name(_function(node.func.id), ast.Load())  # type: ignore[attr-defined]
+        return ast.Call(name, [self.visit(value) for value in node.args], [])
+
+    def visit_BinOp(self, node: ast.BinOp) -> ast.AST:
+        return ast.BinOp(self._inexact(node.left), node.op, self._inexact(node.right))
+
+    def _inexact(self, node: ast.expr) -> Any:
+        """A whole number as float64, as every column is: Python's own grow without bounds."""
+        if isinstance(node, ast.Constant) and type(node.value) is int:
+            return ast.Constant(float(node.value))
+        return self.visit(node)
 
     def visit_BoolOp(self, node: ast.BoolOp) -> ast.AST:
         operator = ast.BitAnd() if isinstance(node.op, ast.And) else ast.BitOr()
@@ -92,43 +127,149 @@ class _WholeColumns(ast.NodeTransformer):
         return reduce(lambda a, b: ast.BinOp(a, ast.BitAnd(), b), pairs)
 
 
-def check(text: str, columns: set[str], random: bool = False) -> None:
-    """Check that ``text`` is an expression over ``columns`` (and the random functions, if ``random``).
+def check(text: str, columns: Mapping[str, Kind], random: bool = False) -> Kind:
+    """The kind of what an expression over ``columns`` (and the random functions, if ``random``) gives.
 
-    Raises:
-        ChurnError: It is not.
+    Raises ChurnError for what is not in the language, for a function's wrong number or kind of arguments, for numbers mixed
+    with text, and beyond MOST_DEPTH levels.
     """
+    tree = _parsed(text)
+    drawn: dict[str, Callable[..., Array]] = {name: partial(function, None, 0) for name, function in RANDOM.items()}
+    functions = FUNCTIONS | drawn if random else FUNCTIONS
+    try:
+        _only_known(tree, columns, functions)
+        return _kind(tree.body, {**dict.fromkeys(CONSTANTS, "number"), **columns}, functions)
+    except ChurnError as error:
+        raise ChurnError(f"{_shown(text)}: {error}") from None
+
+
+def _shown(text: str) -> str:
+    return repr(text) if len(text) <= 200 else f"{text[:200]!r}..."
+
+
+def _parsed(text: str) -> ast.Expression:
     try:
         tree = ast.parse(text, mode="eval")
-    except SyntaxError as error:
-        raise ChurnError(f"not an expression: {text!r} ({error.msg})") from None
-    functions = {*FUNCTIONS, "col", *(RANDOM if random else ())}
+    except (SyntaxError, ValueError) as error:
+        raise ChurnError(f"not an expression: {_shown(text)} ({getattr(error, 'msg', error)})") from None
+    except (RecursionError, MemoryError):
+        raise ChurnError(_DEEP) from None
+    level: list[ast.AST] = [tree]
+    for _ in range(MOST_DEPTH + 2):  # the expression itself, and the operators below its last level
+        level = [child for node in level for child in ast.iter_child_nodes(node)]
+    if level:
+        raise ChurnError(_DEEP)
+    return tree
+
+
+def _only_known(tree: ast.AST, columns: Iterable[str], functions: Iterable[str]) -> None:
     called = {id(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and (not isinstance(node.func, ast.Name) or node.keywords):
-            raise ChurnError(f"{text!r}: functions are called by name, without keywords")
+            raise ChurnError("functions are called by name, without keywords")
         if isinstance(node, ast.Call) and node.func.id == "col":  # type: ignore[attr-defined]
             name = node.args[0].value if len(node.args) == 1 and isinstance(node.args[0], ast.Constant) else None
-            if name not in columns:
-                raise ChurnError(f"{text!r}: unknown column {name!r}")
-        elif isinstance(node, ast.Name) and id(node) in called and node.id not in functions:
-            raise ChurnError(f"{text!r}: unknown function '{node.id}'; there are {', '.join(sorted(functions))}")
+            if not isinstance(name, str) or name not in columns:
+                raise ChurnError(f"unknown column {name!r}")
+        elif isinstance(node, ast.Name) and id(node) in called and node.id not in {*functions, "col"}:
+            raise ChurnError(f"unknown function '{node.id}'; there are {', '.join(sorted({*functions, 'col'}))}")
         elif isinstance(node, ast.Name) and id(node) not in called and node.id not in {*columns, *CONSTANTS}:
-            raise ChurnError(f"{text!r}: unknown column '{node.id}'")
+            raise ChurnError(f"unknown column '{node.id}'")
         elif isinstance(node, ast.Constant) and not isinstance(node.value, int | float | str):
-            raise ChurnError(f"{text!r}: {node.value!r} is neither a number nor a text")
+            raise ChurnError(f"{node.value!r} is neither a number nor a text")
+        elif isinstance(node, ast.Constant) and isinstance(node.value, int) and abs(node.value) > 2**53:
+            raise ChurnError("a whole number of more than 15 digits; write it with a point or an exponent")
         elif not isinstance(node, (*_NODES, *_OPERATORS)):
-            raise ChurnError(f"{text!r}: {type(node).__name__} is not part of the expression language")
+            raise ChurnError(f"{type(node).__name__} is not part of the expression language")
+
+
+def _kind(node: ast.expr, columns: Mapping[str, Kind], functions: Mapping[str, Callable[..., Array]]) -> Kind:
+    """The kind of a node whose names are known; ChurnError where kinds do not go together."""
+    if isinstance(node, ast.Constant):
+        return "condition" if isinstance(node.value, bool) else "text" if isinstance(node.value, str) else "number"
+    if isinstance(node, ast.Name):
+        return columns[node.id]
+    if isinstance(node, ast.Call):
+        return _call(node, columns, functions)
+    kinds = {_kind(child, columns, functions) for child in ast.iter_child_nodes(node) if isinstance(child, ast.expr)}
+    if isinstance(node, ast.Compare):
+        _joined(kinds, "a comparison")
+        return "condition"
+    operator: ast.AST = node.op  # type: ignore[attr-defined]
+    if isinstance(operator, ast.And | ast.Or | ast.Not | ast.BitAnd | ast.BitOr | ast.Invert):
+        if kinds != {"condition"}:
+            raise ChurnError("and, or and not go with conditions, such as a > 0")
+        return "condition"
+    if kinds == {"text"} and isinstance(operator, ast.Add):
+        return "text"
+    if "text" in kinds:
+        raise ChurnError(f"{ast.unparse(node)}: arithmetic goes with numbers, not with text")
+    if kinds == {"condition"} and not isinstance(operator, ast.Mult):
+        raise ChurnError(f"{ast.unparse(node)}: arithmetic with conditions alone; count(...) makes numbers of them")
+    return _joined(kinds, "arithmetic")
+
+
+def _joined(kinds: Iterable[Kind], what: str) -> Kind:
+    found = set(kinds)
+    if len(found) > 1 and "text" in found:
+        raise ChurnError(f"{what} mixes text with numbers")
+    return found.pop() if len(found) == 1 else "number"
+
+
+def _call(node: ast.Call, columns: Mapping[str, Kind], functions: Mapping[str, Callable[..., Array]]) -> Kind:
+    name: str = node.func.id  # type: ignore[attr-defined]
+    if name == "col":
+        return columns[node.args[0].value]  # type: ignore[attr-defined]
+    alike: list[Kind] = []
+    for parameter, value in _bound(name, functions[name], node.args):
+        kind = _kind(value, columns, functions)
+        if parameter in _WRITTEN and not isinstance(_written(value), int | float | str):
+            raise ChurnError(f"{name}: {ast.unparse(value)} must be written out, not computed")
+        if parameter == "digits" and _written(value) not in range(-15, 16):
+            raise ChurnError(f"{name}: digits is a whole number from -15 to 15")
+        if parameter in _ALIKE:
+            alike.append(kind)
+        elif parameter != "anything" and kind != "number" and not (parameter in _CONDITIONS and kind == "condition"):
+            raise ChurnError(f"{name}: {ast.unparse(value)} is a {kind}, where a number is needed")
+    if name == "bins" and (edges := [_written(value) for value in node.args[1:]]) != sorted(set(edges)):
+        raise ChurnError(f"{name}: each edge must be above the one before")
+    joined = _joined(alike, name)
+    return _GIVES.get(name, joined)
+
+
+def _bound(name: str, function: Callable[..., Array], values: list[ast.expr]) -> list[tuple[str, ast.expr]]:
+    """Each argument with the name of its parameter."""
+    signature = inspect.signature(function)
+    try:
+        bound = signature.bind(*values).arguments
+    except TypeError as error:
+        raise ChurnError(f"{name}{signature} was given {len(values)} arguments: {error}") from None
+    if name == "choice":
+        if len(values) % 2:
+            raise ChurnError("choice takes pairs: an option and its share, as in choice('a', 0.4, 'b', 0.6)")
+        return [("condition" if place % 2 else "option", value) for place, value in enumerate(values)]
+    return [(key, value) for key, given in bound.items() for value in (given if isinstance(given, tuple) else (given,))]
+
+
+def _written(node: ast.expr) -> Any:
+    """The constant, perhaps with a sign, that a node is, or None."""
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub) and isinstance(node.operand, ast.Constant):
+        return -node.operand.value if isinstance(node.operand.value, int | float) else None
+    return node.value if isinstance(node, ast.Constant) else None
 
 
 def columns(text: str) -> frozenset[str]:
-    """The names of the columns that a checked expression reads."""
+    """The columns that a checked expression over columns reads."""
     nodes = list(ast.walk(ast.parse(text, mode="eval")))
     called = {id(node.func) for node in nodes if isinstance(node, ast.Call)}
     named = {node.id for node in nodes if isinstance(node, ast.Name) and id(node) not in called} - set(CONSTANTS)
     quoted = {node.args[0].value for node in nodes  # type: ignore[attr-defined]
               if isinstance(node, ast.Call) and node.func.id == "col"}  # type: ignore[attr-defined]  # fmt: skip
     return frozenset(named | quoted)
+
+
+def _function(name: str) -> str:
+    return f"{name}()"
 
 
 def functions(text: str) -> frozenset[str]:
@@ -146,34 +287,17 @@ def _compiled(text: str) -> CodeType:
 def evaluate(
     text: str, columns: Columns, rng: np.random.Generator | None = None, rows: int | None = None
 ) -> np.ndarray:
-    """Evaluate a checked expression to an array as long as the columns (or of length ``rows``); infinities become NaN.
+    """Evaluate a checked expression to an array as long as the columns (or ``rows``), infinities made missing (NaN).
 
-    ``rng`` draws for the random functions of synthetic data.
+    ``rng`` provides the random functions of the generator.
     """
     length = rows if rows is not None else len(next(iter(columns.values())))
-    names = {**FUNCTIONS, **CONSTANTS, **columns, "col": columns.__getitem__, "__builtins__": {}}
+    functions = {**FUNCTIONS, "col": columns.__getitem__}
     if rng is not None:
-        names |= _random(rng, length)
+        functions |= {name: partial(function, rng, length) for name, function in RANDOM.items()}
+    names = {**CONSTANTS, **columns, **{_function(name): f for name, f in functions.items()}, "__builtins__": {}}
     with np.errstate(all="ignore"):
-        values = np.asarray(eval(_compiled(text), names))
-    if values.dtype.kind in "biuf":
-        values = np.where(np.isfinite(values), values, np.nan).astype(float)
-    return np.broadcast_to(values, (length,)) if values.shape != (length,) else values
-
-
-def _random(rng: np.random.Generator, rows: int) -> dict[str, Callable[..., Array]]:
-    def choice(*labels_and_weights: Array) -> Array:
-        labels = np.array(labels_and_weights[0::2], dtype=object)
-        weights = np.stack([np.broadcast_to(w, rows) for w in labels_and_weights[1::2]]).astype(float)
-        bounds = np.cumsum(weights, axis=0)
-        picked = (rng.random(rows) * bounds[-1] >= bounds[:-1]).sum(axis=0)
-        return labels[picked]
-
-    return {
-        "bernoulli": lambda p: rng.random(rows) < p,
-        "beta": lambda a, b: rng.beta(a, b, rows),
-        "choice": choice,
-        "exponential": lambda scale: rng.exponential(scale, rows),
-        "normal": lambda mean, deviation: rng.normal(mean, deviation, rows),
-        "uniform": lambda low, high: rng.uniform(low, high, rows),
-    }
+        found = np.asarray(eval(_compiled(text), names))
+    if found.dtype.kind in "biuf":
+        found = np.where(np.isfinite(found), found, np.nan).astype(float)
+    return np.broadcast_to(found, (length,)) if found.shape != (length,) else found

@@ -8,10 +8,10 @@ from pydantic import Field, model_validator
 Numeric = Literal["kolmogorov_smirnov", "jensen_shannon", "wasserstein"]
 Categorical = Literal["jensen_shannon", "chi2"]
 Method = Literal["kolmogorov_smirnov", "jensen_shannon", "wasserstein", "chi2"]
-Score = Literal["roc_auc", "f1", "accuracy"]
+Metric = Literal["roc_auc", "f1", "accuracy"]
 
 
-class Window(Strict):
+class WindowSize(Strict):
     """The ``last`` windows to compare: of ``days`` each, up to now, or of ``rows`` each, the newest."""
 
     days: float | None = Field(default=None, gt=0)
@@ -20,7 +20,7 @@ class Window(Strict):
     min_rows: int = Field(default=300, ge=30)
 
     @model_validator(mode="after")
-    def _one_size(self) -> "Window":
+    def _one_size(self) -> "WindowSize":
         if (self.days is None) == (self.rows is None):
             raise ValueError("[window] needs either 'days' or 'rows'")
         if self.rows is not None and self.rows < self.min_rows:
@@ -52,7 +52,7 @@ class Performance(Strict):
     Outcomes are looked up for the predictions of the last ``label_days`` and evaluated once there are ``min_labels``.
     """
 
-    drop: dict[Score, float] = {"roc_auc": 0.03}
+    drop: dict[Metric, float] = {"roc_auc": 0.03}
     label_days: int = Field(default=90, ge=1)
     min_labels: int = Field(default=200, ge=50)
 
@@ -66,7 +66,7 @@ class Alert(Strict):
 class MonitorConfig(Strict):
     """config/monitor.toml."""
 
-    window: Window
+    window: WindowSize
     alert: Alert = Alert()
     drift: Drift = Drift()
     performance: Performance = Performance()

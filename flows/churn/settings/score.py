@@ -1,8 +1,10 @@
-"""config/score.toml: whom ScoreFlow ranks, and how."""
+"""config/score.toml: whom ScoreFlow ranks, and how; config/campaign.toml: whom of those a campaign contacts."""
+
+from typing import Literal
 
 from churn.settings.core import Strict
 from churn.settings.data import Source
-from pydantic import Field
+from pydantic import Field, model_validator
 
 
 class Score(Strict):
@@ -24,3 +26,107 @@ class ScoreConfig(Strict):
 
     source: tuple[Source, ...] = Field(min_length=1)
     score: Score = Score()
+
+
+class Targeting(Strict):
+    """Whom a campaign chooses: the first of the ``ranking``, up to ``contacts`` customers or ``money`` spent on offers.
+
+    The share ``control`` of the chosen is held back, by a hash of ``salt``, campaign and id. ``uplift_column`` of the source is
+    what the ranking "uplift" reads. A share of invalid rows above ``quarantine`` stops the run.
+    """
+
+    contacts: int | None = Field(default=None, ge=1)
+    money: float | None = Field(default=None, gt=0)
+    ranking: Literal["probability", "expected_value", "uplift"] = "probability"
+    uplift_column: str = "uplift"
+    control: float = Field(default=0.1, gt=0, lt=1)
+    salt: str = "churnflow"
+    quarantine: float = Field(default=0.05, ge=0, lt=1)
+
+    @model_validator(mode="after")
+    def _a_budget(self) -> "Targeting":
+        if self.contacts is None and self.money is None:
+            raise ValueError("[targeting] needs a budget: 'contacts' or 'money'")
+        return self
+
+
+class Policy(Strict):
+    """Who may not be contacted.
+
+    That is who was contacted by another campaign in the last ``days_between``, who is in the file ``suppression`` (a column with
+    the ids), and who has anything but no, false, 0 or nothing in the source's ``suppression_column``. ``quota`` is the most
+    contacts by level of the source's ``quota_column``.
+    """
+
+    days_between: float = Field(default=30, ge=0)
+    suppression: str = ""
+    suppression_column: str = ""
+    quota_column: str = ""
+    quota: dict[str, int] = {}
+
+    @model_validator(mode="after")
+    def _of_a_column(self) -> "Policy":
+        if bool(self.quota) != bool(self.quota_column):
+            raise ValueError("[policy] 'quota' and 'quota_column' come together")
+        return self
+
+
+class Offer(Strict):
+    """What is offered, and what one contact with it costs; several are drawn at random, in proportion to ``share``."""
+
+    name: str = Field(min_length=1)
+    cost: float = Field(default=0.0, ge=0)
+    share: float = Field(default=1.0, gt=0)
+
+
+class Judgement(Strict):
+    """How outcomes are judged.
+
+    A customer's outcome counts ``horizon_days`` after the assignment; ``margin`` is what a kept customer brings; ``delivered`` is
+    the column of the file of outcomes that says whether the contact arrived; ``level`` is the intervals' confidence.
+    """
+
+    horizon_days: float = Field(default=90, ge=0)
+    margin: float | None = Field(default=None, gt=0)
+    delivered: str = "delivered"
+    level: float = Field(default=0.95, gt=0.5, lt=1)
+
+
+class Trial(Strict):
+    """A trial that was assigned elsewhere: a file at ``path`` with a row for each customer.
+
+    ``arm`` is the column of the arms and ``control`` its level that was left alone; ``outcome`` is a column of numbers, or of
+    words of which ``positive`` counts as 1, and ``good`` says whether more of it is better. ``covariates`` are the columns, known
+    before the contact, by which the estimate is adjusted; ``cost`` is that of one contact.
+    """
+
+    path: str = Field(min_length=1)
+    arm: str
+    control: str
+    outcome: str
+    positive: str = ""
+    good: bool = False
+    covariates: tuple[str, ...] = ()
+    delivered: str = ""
+    cost: float = Field(default=0.0, ge=0)
+
+
+class CampaignConfig(Strict):
+    """config/campaign.toml."""
+
+    targeting: Targeting = Targeting(contacts=500)
+    policy: Policy = Policy()
+    offer: tuple[Offer, ...] = Field(default=(Offer(name="contact"),), min_length=1)
+    report: Judgement = Judgement()
+    trial: Trial | None = None
+
+    @model_validator(mode="after")
+    def _affordable(self) -> "CampaignConfig":
+        names = [offer.name for offer in self.offer]
+        if "control" in names:
+            raise ValueError("no [[offer]] may be named 'control': that is the arm of those held back")
+        if len(set(names)) < len(names):
+            raise ValueError(f"two [[offer]] tables have the same name: {', '.join(names)}")
+        if self.targeting.money is not None and not any(offer.cost for offer in self.offer):
+            raise ValueError("a budget of 'money' needs an [[offer]] with a 'cost'")
+        return self

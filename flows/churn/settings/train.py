@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 
 
 class Range(Strict):
-    """A search range from ``low`` to ``high`` (inclusive for integers), on a log scale if ``log``."""
+    """A search range from ``low`` to ``high``, on a log scale if ``log``; inclusive and in whole numbers if ``integer``."""
 
     low: float
     high: float

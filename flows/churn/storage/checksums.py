@@ -58,6 +58,14 @@ def sealed(parquet: bytes) -> bytes:
 
 
 def whole(parquet: bytes) -> bool:
-    """Whether a ``sealed`` file has the bytes that it was sealed with."""
-    at = len(parquet) - _TAIL - _SIZE
-    return at > 0 and hashlib.sha256(parquet[:at] + parquet[-_TAIL:]).digest() == parquet[at:-_TAIL]
+    """Whether the file is ``sealed``, and has the bytes that it was sealed with."""
+    body, tail = parquet[: -_TAIL - _SIZE], parquet[-_TAIL:]
+    return hashlib.sha256(body + tail).digest() == parquet[-_TAIL - _SIZE : -_TAIL]
+
+
+def intact(parquet: bytes, footer: int) -> bool:
+    """Whether the file is ``whole``, or was never sealed: there is nothing behind its footer of so many bytes then.
+
+    Older releases did not seal theirs; nobody can say more of them than their pages' own checksums do.
+    """
+    return whole(parquet) or int.from_bytes(parquet[-_TAIL : -len(END)], "little") == footer

@@ -3,22 +3,26 @@
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from churn.errors import ChurnError
-from churn.settings.environment import IN_POD, STATE
+from churn.settings.environment import IN_POD, STATE, TEMPORARY
 
 SETTINGS = ("CHURNFLOW_DVC_REMOTE", "CHURNFLOW_PREDICTIONS", "CHURNFLOW_SCORES", "CHURNFLOW_BENTOS", "MLFLOW_ARTIFACTS")
+DAY = 86_400
 LEAST = 64 << 20  # bytes that a run on a small file leaves behind
 _KEYS = {"InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidToken", "ExpiredToken", "403", "AccessDenied"}
 
 
 def client(attempts: int | None = None) -> Any:
-    """boto3's S3 client: 3 s to connect, 5 s to answer, ``attempts`` or as often as AWS_MAX_ATTEMPTS says. Endpoint and
-    keys as boto3 finds them.
+    """boto3's S3 client: 3 s to connect, 5 s to answer, ``attempts`` or as often as AWS_MAX_ATTEMPTS says.
+
+    Endpoint and keys as boto3 finds them.
     """
     import boto3
     from botocore.config import Config
@@ -36,8 +40,9 @@ def split(address: str) -> tuple[str, str]:
 
 
 def check() -> None:
-    """Ask each bucket that the environment names for one key. Raises ChurnError, within 10 s, that says which setting is
-    wrong and how: keys, bucket, permission or endpoint.
+    """Ask each bucket that the environment names for one key.
+
+    Raises ChurnError, within 10 s, that says which setting is wrong and how: keys, bucket, permission or endpoint.
     """
     buckets: dict[str, str] = {}
     for setting in _in_use():
@@ -63,6 +68,19 @@ def check_state() -> None:
             f"CHURNFLOW_HOME={STATE}: only {free >> 20} MB are free on its disk, and a run needs {LEAST >> 20} or more; "
             "free space, or name a folder elsewhere"
         )
+    sweep(TEMPORARY)
+
+
+def sweep(folder: Path) -> None:
+    """Remove what processes that were killed left in the folder of temporary files, a day ago or longer."""
+    for left in folder.iterdir() if folder.is_dir() else ():
+        with suppress(FileNotFoundError):  # another run sweeps too
+            if time.time() - left.lstat().st_mtime < DAY:
+                continue
+            if left.is_dir() and not left.is_symlink():
+                shutil.rmtree(left)
+            else:
+                left.unlink()
 
 
 def require_shared() -> None:

@@ -1,7 +1,7 @@
 """The one list of Prometheus metrics. A rule, a panel or a test that names a metric finds it here.
 
-The service's are scraped from it (bento/metrics.py fills them). Those of the flows outlive the run that made them:
-``churn.telemetry.push`` writes and pushes them, with the labels ``flow`` and, below PIPELINE, ``dataset`` beside their own.
+Prometheus scrapes those of the service (bento/service_metrics.py fills them). Those of the flows outlive their run:
+``churn.telemetry.push`` writes and pushes them, with the additional labels ``flow`` and, below PIPELINE, ``dataset``.
 """
 
 from dataclasses import dataclass
@@ -9,14 +9,18 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Metric:
-    """A metric's name, what it says (with its unit), and its labels."""
+    """The name of a metric, its meaning (with its unit), and its labels."""
 
     name: str
     help: str
     labels: tuple[str, ...] = ()
 
     def of(self, value: float, **labels: str) -> "Sample":
-        """A value of this metric. Raises ValueError if ``labels`` are not the metric's own."""
+        """A value of this metric.
+
+        Raises:
+            ValueError: ``labels`` are not those of the metric.
+        """
         if set(labels) != set(self.labels):
             raise ValueError(f"{self.name} has the labels {self.labels}, not {tuple(labels)}")
         return Sample(self, float(value), tuple(labels[name] for name in self.labels))
@@ -24,14 +28,14 @@ class Metric:
 
 @dataclass(frozen=True)
 class Sample:
-    """A value of a metric; ``labels`` are in the metric's order."""
+    """A value of a metric; ``labels`` are the values of its labels, in the same order."""
 
     metric: Metric
     value: float
     labels: tuple[str, ...] = ()
 
 
-# The service (bento/metrics.py fills these).
+# The service (bento/service_metrics.py fills these).
 REQUESTS = Metric("service_requests_total", "requests answered, by endpoint and status code", ("endpoint", "status"))
 REQUEST_SECONDS = Metric("service_request_seconds", "seconds from headers to last byte (histogram)", ("endpoint",))
 PREDICTIONS = Metric("predictions_total", "customers answered, by decision", ("model_version", "decision"))
@@ -42,11 +46,13 @@ LOG_QUEUE = Metric("prediction_log_queue_rows", "rows that wait to be written to
 LOG_DROPPED = Metric(
     "prediction_log_dropped_total", "rows lost: no room in the log's queue, or not encodable", ("kind",)
 )
+KEY_REQUESTS = Metric("service_key_requests_total", "requests let in, by holder of the API key", ("holder", "endpoint"))
+LOG_ALIVE = Metric("prediction_log_writer_alive", "1 while the log's thread lives, 0 once it does not", ("kind",))
 MODEL_INFO = Metric("service_model_info", "always 1; what is served", ("model_version", "data_version", "family"))
 WORKER_MEMORY = Metric("service_worker_memory_bytes", "resident memory of a worker process", ("worker",))
 WORKER_CPU = Metric("service_worker_cpu_seconds_total", "CPU seconds of a worker process", ("worker",))
 
-# Every flow (flows/base.py publishes these after the last step and after a failed one). Times are in seconds since 1970.
+# Every flow (flows/base.py pushes these after the last step and after a failed one). Times are in seconds since 1970.
 RUNS = Metric("pipeline_runs_total", "runs in Metaflow's run store that ended so: succeeded or failed", ("status",))
 DURATION = Metric("pipeline_duration_seconds", "seconds from start to end of the last successful run")
 LAST_SUCCESS = Metric("pipeline_last_success_timestamp_seconds", "when the last successful run ended")
@@ -80,10 +86,23 @@ SCORES = {
 }
 MODEL = (VERSION_INFO, PROMOTED, *SCORES.values())
 
+# ProbeFlow.
+EVENT_ARRIVED = Metric("event_arrived_timestamp_seconds", "when an event last made the round through bus and sensor")
+
+# DeployFlow.
+DEPLOYMENTS = Metric(
+    "deployments_total", "deployments that ended so: kept, rolled back, refused, interrupted", ("outcome",)
+)
+DEPLOYMENT_SECONDS = Metric(
+    "deployment_duration_seconds", "seconds from the first new instance to the verdict, the last time"
+)
+DEPLOYMENT = (DEPLOYMENTS, DEPLOYMENT_SECONDS)
+
 # MonitorFlow: the newest window of the prediction log against the champion's holdout. What could not be measured is NaN,
-# which no rule fires on; the thresholds are those that MonitorFlow judged by, so that no rule needs a second set.
+# which no rule fires on; the thresholds are those that MonitorFlow used, so that no rule needs a second set.
 SEVERITY = Metric("monitoring_severity", "verdict of the last MonitorFlow: 0 ok, 1 warn, 2 alert")
 WINDOW_ROWS = Metric("monitoring_window_rows", "predictions in the newest window")
+LOG_DAMAGED = Metric("monitoring_log_parts_damaged", "parts of the prediction log that were damaged and left out")
 FEATURE_DRIFT = Metric("feature_drift_score", "distance of a feature from the reference", ("feature", "method"))
 FEATURE_LIMIT = Metric("feature_drift_threshold", "distance from which a feature has drifted", ("feature", "method"))
 PREDICTION_DRIFT = Metric("prediction_drift_score", "distance of the probabilities from the reference's", ("method",))
@@ -92,9 +111,11 @@ ESTIMATED_ROC_AUC = Metric("estimated_roc_auc", "ROC-AUC of the newest window, e
 ESTIMATED_LIMIT = Metric("estimated_roc_auc_threshold", "estimate below which the model has become worse")
 REALIZED_ROC_AUC = Metric("realized_roc_auc", "ROC-AUC of the predictions whose outcome is known by now")
 REALIZED_LIMIT = Metric("realized_roc_auc_threshold", "realised ROC-AUC below which the model has become worse")
+CONFLICTS = Metric("outcome_conflicts", "predictions that were given different outcomes; the first counts")
 MONITORING = (
     SEVERITY,
     WINDOW_ROWS,
+    LOG_DAMAGED,
     FEATURE_DRIFT,
     FEATURE_LIMIT,
     PREDICTION_DRIFT,
@@ -103,4 +124,5 @@ MONITORING = (
     ESTIMATED_LIMIT,
     REALIZED_ROC_AUC,
     REALIZED_LIMIT,
+    CONFLICTS,
 )

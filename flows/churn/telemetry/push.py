@@ -1,19 +1,20 @@
-"""What batch runs tell Prometheus: a file for node_exporter's textfile collector, and a push to a Pushgateway.
+"""Metrics of batch runs: a file for node_exporter's textfile collector, and a push to a Pushgateway.
 
 A batch job ends before it is scraped, so its metrics are kept elsewhere: in STATE/metrics/*.prom (OpenMetrics, which
 node_exporter reads too: point ``--collector.textfile.directory`` there), and in the Pushgateway that CHURNFLOW_PUSHGATEWAY
-names (``http://host:9091``), if it is set. Both keep one group per flow, or per flow and data set, and what is published
-replaces the metrics of the same name in its group and no others: a failed run leaves the last success where it is.
+names (``http://host:9091``), if it is set. Both keep one group per flow, or per flow and data set; a push replaces the metrics
+of the same name in its group and no others: a failed run leaves the last success in place.
 
-Run totals. A counter that each run starts at zero, increments and pushes says 1 forever, and adding to what was pushed
-before loses runs that end together. ``pipeline_runs_total`` is therefore never incremented here: the caller counts the
-runs in Metaflow's run store and publishes the count, so ``increase()`` and ``rate()`` mean what they say. A lost push is
-made good by the next one. A run that was killed outright has no outcome and is not counted: the age of
+Run totals. A counter that each run starts at zero, increments and pushes is 1 forever, and adding to what was pushed
+before loses runs that end at the same time. ``pipeline_runs_total`` is therefore never incremented here: the caller counts
+the runs in Metaflow's run store and pushes the count, so ``increase()`` and ``rate()`` are correct. A lost push is
+made up for by the next one. A run that was killed outright has no outcome and is not counted: the age of
 ``pipeline_last_success_timestamp_seconds`` shows it. Durations and scores are gauges of the last run, not histograms.
 """
 
 import contextlib
 import os
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from http.client import HTTPException
@@ -33,13 +34,14 @@ if TYPE_CHECKING:
 GATEWAY = "CHURNFLOW_PUSHGATEWAY"
 FOLDER = STATE / "metrics"
 JOB = "churnflow"
-SECONDS = 5.0  # a Pushgateway that does not answer must not hold a run up
+SECONDS = 5.0  # a Pushgateway that does not answer must not delay a run
 
 
-def publish(group: Mapping[str, str], samples: Iterable[Sample]) -> list[str]:
-    """Write and push ``samples`` for the ``group`` - {"flow": ...} or {"flow": ..., "dataset": ...} -, whose labels they get.
+def send(group: Mapping[str, str], samples: Iterable[Sample]) -> list[str]:
+    """Write and push ``samples`` with the labels of ``group``: {"flow": ...} or {"flow": ..., "dataset": ...}.
 
-    Returns what went wrong, a sentence each, for the caller to say: a run does not fail because nobody hears of it.
+    Returns:
+        What went wrong, one sentence each, for the caller to print: a run does not fail because its metrics are lost.
     """
     families = list(_families(group, samples))
     problems = []
@@ -55,8 +57,8 @@ def publish(group: Mapping[str, str], samples: Iterable[Sample]) -> list[str]:
     return problems
 
 
-def quality(report: "Report") -> list[Sample]:
-    """What DataFlow publishes: the checks' outcome, also of a table that they refuse."""
+def quality_samples(report: "Report") -> list[Sample]:
+    """The samples of DataFlow: the results of the checks, even if they refuse the table."""
     return [
         prometheus_metrics.QUALITY.of(report.score),
         prometheus_metrics.CHECKS_FAILED.of(len(report.errors), severity="error"),
@@ -66,16 +68,21 @@ def quality(report: "Report") -> list[Sample]:
     ]
 
 
-def champion(model: "Registered") -> list[Sample]:
-    """What TrainFlow publishes: the champion - the model just trained, or the one that it did not beat - and its scores."""
+def arrival_samples() -> list[Sample]:
+    """The sample of ProbeFlow when its own event has started it."""
+    return [prometheus_metrics.EVENT_ARRIVED.of(time.time())]
+
+
+def champion_samples(model: "Registered") -> list[Sample]:
+    """The samples of TrainFlow: the champion (the model just trained, or the one it did not beat) and its scores."""
     about = {"data_version": model.tags["data_version"], "family": model.tags["family"]}
-    found = [prometheus_metrics.VERSION_INFO.of(1, model_version=model.version, **about)]
+    samples = [prometheus_metrics.VERSION_INFO.of(1, model_version=model.version, **about)]
     if promoted := model.tags.get("promoted_at"):
-        found.append(prometheus_metrics.PROMOTED.of(datetime.fromisoformat(promoted).timestamp()))
+        samples.append(prometheus_metrics.PROMOTED.of(datetime.fromisoformat(promoted).timestamp()))
     for score, metric in prometheus_metrics.SCORES.items():
         if value := model.tags.get(f"score.{score}"):
-            found.append(metric.of(float(value), model_version=model.version))
-    return found
+            samples.append(metric.of(float(value), model_version=model.version))
+    return samples
 
 
 def _families(group: Mapping[str, str], samples: Iterable[Sample]) -> Iterator["Family"]:
@@ -92,23 +99,27 @@ def _families(group: Mapping[str, str], samples: Iterable[Sample]) -> Iterator["
 
 
 def _write(file: Path, families: list["Family"]) -> None:
-    """Replace the families in ``file``, keep its others; a reader sees the old file or the new one."""
+    """Replace ``families`` in ``file`` and keep the others; a reader sees the old file or the new one."""
     from prometheus_client.openmetrics.exposition import generate_latest
 
     replaced = {family.name for family in families}
     kept = [family for family in _read(file) if family.name not in replaced]
     text = generate_latest(SimpleNamespace(collect=lambda: [*kept, *families]))
     file.parent.mkdir(parents=True, exist_ok=True)
+    # The one part of the state that others may read: node_exporter, which has an account of its own. It names no customer.
+    STATE.chmod(STATE.stat().st_mode | 0o011)
+    file.parent.chmod(0o755)
     half = file.with_name(f".{file.name}.{os.getpid()}")
     try:
         half.write_bytes(text)
+        half.chmod(0o644)
         half.replace(file)
     finally:
         half.unlink(missing_ok=True)
 
 
 def _read(file: Path) -> list["Family"]:
-    """The families in ``file``; none if there is no such file, or one that somebody damaged."""
+    """The families in ``file``; none if it is missing or damaged."""
     from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
     with contextlib.suppress(FileNotFoundError, ValueError):

@@ -1,4 +1,4 @@
-"""Making probabilities mean what they say: logistic recalibration of the log odds, learned out of fold."""
+"""Calibration of probabilities: logistic recalibration of the log odds, learned out of fold."""
 
 from dataclasses import dataclass
 
@@ -10,9 +10,10 @@ EDGE = 1e-6  # probabilities are kept this far from 0 and 1 before their log odd
 
 @dataclass(frozen=True)
 class Calibration:
-    """``p -> sigmoid(slope * logit(p) + intercept)`` (Cox 1958), and what it did to the cross-fitted Brier score and ECE.
+    """Logistic recalibration, ``p -> sigmoid(slope * logit(p) + intercept)`` (Cox 1958).
 
-    ``used`` is false if it did not lower the Brier score; slope and intercept are then 1 and 0.
+    ``brier`` and ``ece`` are cross-fitted, without and with it. ``used`` is false if it does not lower the Brier score; slope
+    and intercept are then 1 and 0.
     """
 
     slope: float
@@ -22,12 +23,12 @@ class Calibration:
     ece: tuple[float, float]
 
     def apply(self, probability: np.ndarray) -> np.ndarray:
-        """Calibrated probabilities, shape as given."""
+        """The calibrated probabilities, an array of the same shape."""
         return recalibrate(probability, self.slope, self.intercept) if self.used else probability
 
 
 def recalibrate(probability: np.ndarray, slope: float, intercept: float) -> np.ndarray:
-    """``sigmoid(slope * logit(p) + intercept)``."""
+    """``sigmoid(slope * logit(p) + intercept)`` of each probability p."""
     return 1 / (1 + np.exp(-(slope * _logit(probability) + intercept)))
 
 
@@ -37,10 +38,10 @@ def _logit(probability: np.ndarray) -> np.ndarray:
 
 
 def learn(outcome: np.ndarray, unseen: np.ndarray, folds: list[np.ndarray]) -> Calibration:
-    """Slope and intercept from out-of-fold probabilities of shape (n,), if they help where they were not learned.
+    """Fit slope and intercept to out-of-fold probabilities of shape (n,); they are used only if they help out of fold.
 
-    ``folds`` holds the places that each fold tests on; other rows do not count. For the comparison, every fold is
-    calibrated by what the others teach.
+    ``folds`` holds the positions that each fold tests on; other rows do not count. To measure the effect, each fold is
+    recalibrated by a fit to the others.
     """
     tested = np.sort(np.concatenate(folds))
     crossed = np.full(len(unseen), np.nan)
@@ -51,7 +52,7 @@ def learn(outcome: np.ndarray, unseen: np.ndarray, folds: list[np.ndarray]) -> C
     brier = metrics.brier(outcome, unseen), metrics.brier(outcome, crossed)
     ece = metrics.ece(outcome, unseen), metrics.ece(outcome, crossed)
     slope, intercept = _fit(outcome, unseen)
-    # A slope of 0 or less would turn the order around: such a model has learned nothing, and calibration must not hide it.
+    # A slope of 0 or less would reverse the ranking: such a model has learned nothing, which calibration must not hide.
     if brier[1] >= brier[0] or slope <= 0:
         return Calibration(1.0, 0.0, False, brier, ece)
     return Calibration(slope, intercept, True, brier, ece)
@@ -60,5 +61,5 @@ def learn(outcome: np.ndarray, unseen: np.ndarray, folds: list[np.ndarray]) -> C
 def _fit(outcome: np.ndarray, probability: np.ndarray) -> tuple[float, float]:
     from sklearn.linear_model import LogisticRegression
 
-    found = LogisticRegression(C=np.inf).fit(_logit(probability).reshape(-1, 1), outcome)
-    return float(found.coef_[0, 0]), float(found.intercept_[0])
+    model = LogisticRegression(C=np.inf).fit(_logit(probability).reshape(-1, 1), outcome)
+    return float(model.coef_[0, 0]), float(model.intercept_[0])

@@ -1,4 +1,4 @@
-"""Estimators and search spaces from config, and the pipeline that is registered: raw columns in, probability out."""
+"""Estimators and search spaces from config, and the pipeline to register: raw columns in, probability out."""
 
 import importlib.util
 import json
@@ -16,20 +16,23 @@ if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
 
 
-def calibrate(fitted: "Pipeline", found: calibration.Calibration) -> "Pipeline":
-    """The fitted pipeline with its last step calibrated, if ``found`` is used."""
+def calibrate(fitted: "Pipeline", learned: calibration.Calibration) -> "Pipeline":
+    """The fitted pipeline with its last step calibrated, if the calibration is used."""
     from churn.training.pipeline import Calibrated
     from sklearn.pipeline import Pipeline
 
-    if not found.used:
+    if not learned.used:
         return fitted
     name, last = fitted.steps[-1]
-    return Pipeline([*fitted.steps[:-1], (name, Calibrated(last, found.slope, found.intercept))])
+    return Pipeline([*fitted.steps[:-1], (name, Calibrated(last, learned.slope, learned.intercept))])
 
 
 def check(config: TrainConfig, file: str) -> None:
-    """Refuse an estimator that cannot be imported or gives no probabilities, a parameter it does not have, or a backend that
-    is not installed, before any work.
+    """Check the model families before any work; ``file`` is named in errors.
+
+    Raises:
+        ChurnError: An estimator cannot be imported or has no ``predict_proba``, a parameter is unknown or both fixed and
+            searched, or the backend is not installed.
     """
     if config.search.backend == "ray" and importlib.util.find_spec("ray") is None:
         raise ChurnError(
@@ -54,7 +57,7 @@ def check(config: TrainConfig, file: str) -> None:
 
 
 def libraries(config: TrainConfig) -> tuple[str, ...]:
-    """The top-level modules of the families' estimators."""
+    """The top-level modules of the estimators, sorted."""
     return tuple(sorted({family.estimator.split(".")[0] for family in config.model}))
 
 
@@ -67,9 +70,9 @@ def _estimator_class(family: Family, file: str = "config") -> Any:
 
 
 def preparation(family: Family, dataset: Dataset) -> "ColumnTransformer":
-    """The unfitted preprocessing of model inputs (see ``features.frame``): a matrix out, numbers before categories.
+    """The unfitted preprocessing of model inputs (see ``features.frame``) into a matrix, numbers before categories.
 
-    Trees are not scaled: float32 scaling would move rows across split thresholds in ONNX.
+    Inputs of tree models are not scaled: scaling in float32 would move rows across split thresholds in ONNX.
     """
     from sklearn.compose import ColumnTransformer
     from sklearn.impute import SimpleImputer
@@ -94,23 +97,23 @@ def preparation(family: Family, dataset: Dataset) -> "ColumnTransformer":
 
 
 def estimator(family: Family, seed: int, params: Mapping[str, Any]) -> Any:
-    """The unfitted estimator with its fixed and its searched parameters, seeded where it can be."""
+    """The unfitted estimator with its fixed parameters and the searched ``params``, seeded if it takes a seed."""
     made = _estimator_class(family)()
     seeded = {"random_state": seed} if "random_state" in made.get_params() else {}
-    # As the search drew them: a Python float would let scikit-learn solve float32 inputs in float32, less exactly.
+    # numpy floats, as the search drew them: with Python floats, scikit-learn solves float32 inputs in float32, less exactly.
     drawn = {name: np.float64(value) if isinstance(value, float) else value for name, value in params.items()}
     return made.set_params(**seeded, **family.fixed, **drawn)
 
 
-def build(family: Family, dataset: Dataset, seed: int, params: Mapping[str, Any]) -> "Pipeline":
-    """The unfitted pipeline over model inputs: ``preparation``, then ``estimator``."""
+def build_pipeline(family: Family, dataset: Dataset, seed: int, params: Mapping[str, Any]) -> "Pipeline":
+    """The unfitted pipeline over model inputs: ``preparation``, then the ``estimator``."""
     from sklearn.pipeline import Pipeline
 
     return Pipeline([("prepare", preparation(family, dataset)), ("model", estimator(family, seed, params))])
 
 
 def distributions(family: Family) -> dict[str, Any]:
-    """The search space as scipy distributions and lists."""
+    """The search space as scipy distributions and lists, by parameter."""
     return {
         name: _distribution(space) if isinstance(space, Range) else list(space) for name, space in family.search.items()
     }
@@ -134,7 +137,7 @@ def whole(fitted: "Pipeline", dataset: Dataset) -> "Pipeline":
 
 
 def __getattr__(name: str) -> Any:
-    """The steps of the registered pipeline by their former place: models registered then are loaded by it."""
+    """The steps of ``pipeline`` under their former module, by which models registered in earlier releases are loaded."""
     if name not in ("FeatureStep", "Calibrated"):
         raise AttributeError(f"module 'churn.training.estimators' has no attribute {name!r}")
     from churn.training import pipeline

@@ -1,4 +1,4 @@
-"""The holdout, read once: scores with their intervals, groups of customers, and what the model looks at."""
+"""Evaluation on the holdout, which is read once: scores with intervals, slices, and feature importance."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -19,14 +19,16 @@ if TYPE_CHECKING:
 
 RESAMPLES = 300
 IMPORTANCE_ROWS = 1000
-REPEATS = 3  # of each column's shuffling; fewer from 75 columns on, whose cost grows with their number
+REPEATS = 3  # shuffles of each column; fewer from 75 columns on, as the cost grows with their number
 REASON_ROWS = 60  # customers explained; fewer, but at least 10, from 20 columns on
 
 
 @dataclass(frozen=True)
 class Slice:
-    """One group of the holdout. ``scores`` is empty if the group is too small to judge; ``warnings`` names its gaps;
-    ``intervals`` are ``scores.interval``s of the metrics that may close the gate.
+    """One group of customers in the holdout.
+
+    ``scores`` is empty if the group is too small to evaluate; ``warnings`` names the scores that are worse than those of all
+    customers; ``intervals`` are the ``metrics.interval`` of each metric that may fail the gate.
     """
 
     column: str
@@ -67,8 +69,11 @@ class Moment:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Outcomes, probabilities and decisions of shape (n,), the scores with 95 % intervals, the groups, and the columns that
-    matter: ``importance`` is the loss of ROC-AUC when a column is shuffled, ``reasons`` the mean absolute Shapley value.
+    """The evaluation of a model on a holdout of n customers.
+
+    Outcomes, probabilities and decisions have the shape (n,); ``intervals`` are 95 % confidence intervals of ``scores``;
+    ``importance`` is the loss of ROC-AUC when a column is shuffled, ``reasons`` the mean absolute Shapley value of a column,
+    both largest first.
     """
 
     outcome: np.ndarray
@@ -88,8 +93,9 @@ class Evaluation:
 def read_holdout(
     whole: "Pipeline", threshold: float, data: Snapshot, seed: int, rule: Slices, worth: Worth | None
 ) -> Evaluation:
-    """Score the whole pipeline (raw columns in) on the holdout, deciding by a threshold, or by ``worth`` (see
-    ``value.settle``), that were chosen without it.
+    """Evaluate the whole pipeline (raw columns in) on the holdout.
+
+    ``threshold`` and ``worth`` (see ``expected_profit.settle``), by which customers are decided on, were chosen without it.
     """
     dataset, holdout = data.dataset, data.holdout
     inputs, outcome = holdout[list(dataset.raw)], features.outcome(dataset, holdout)
@@ -100,24 +106,24 @@ def read_holdout(
     profit = expected_profit.expected(worth, raw, probability) if worth is not None else None
 
     def measure(rows: np.ndarray) -> dict[str, float]:
-        found = metrics.decided(outcome[rows], probability[rows], decision[rows])
+        scores = metrics.decided(outcome[rows], probability[rows], decision[rows])
         if worth is not None and gain is not None and profit is not None:
-            # The profit per customer of the decisions, and what the budget would reach, the most profitable first.
-            found["profit"] = float(np.mean(np.where(decision[rows], gain[rows], 0)))
-            found["capture_at_budget"] = expected_profit.capture(outcome[rows], profit[rows], worth.budget)
-            found["lift_at_budget"] = metrics.lift(outcome[rows], profit[rows], worth.budget)
-        return found
+            # The profit per customer of the decisions, and what contacting the most profitable up to the budget would reach.
+            scores["profit"] = float(np.mean(np.where(decision[rows], gain[rows], 0)))
+            scores["capture_at_budget"] = expected_profit.capture(outcome[rows], profit[rows], worth.budget)
+            scores["lift_at_budget"] = metrics.lift(outcome[rows], profit[rows], worth.budget)
+        return scores
 
-    found = measure(np.arange(len(outcome)))
+    measured = measure(np.arange(len(outcome)))
     return Evaluation(
         outcome,
         probability,
         decision,
         threshold,
-        found,
+        measured,
         importance(whole, inputs, outcome, seed),
         metrics.bootstrap(outcome, measure, RESAMPLES, seed, customer),
-        slices(dataset, holdout, outcome, probability, decision, found, rule, seed, customer),
+        slices(dataset, holdout, outcome, probability, decision, measured, rule, seed, customer),
         reasons(whole, data, seed),
         expected_profit.curve(gain, profit) if gain is not None and profit is not None else None,
         compare_baselines(data, outcome, probability, seed, customer),
@@ -168,7 +174,11 @@ def slices(
     seed: int = 0,
     customer: np.ndarray | None = None,
 ) -> tuple[Slice, ...]:
-    """Each group of each configured column, with a warning where it is worse than the whole by more than the gap."""
+    """Evaluate each group of each column in ``dataset.slices``, with a warning where it is worse than the whole.
+
+    The arrays have the shape (n,), in the order of ``table``; ``whole`` are the scores of all customers; rows of one
+    ``customer`` are resampled together.
+    """
     columns, whose = features.frame(dataset, table), np.arange(len(table)) if customer is None else customer
     return tuple(
         _slice(column, label, outcome[rows], probability[rows], decision[rows], whole, rule, seed, whose[rows])
@@ -178,7 +188,7 @@ def slices(
 
 
 def _groups(values: "pd.Series") -> Iterator[tuple[str, np.ndarray]]:
-    """The label of each group and its rows, bool of shape (n,); cells without a value are the last group."""
+    """The label of each group and its rows, bool of shape (n,); missing values are the last group."""
     missing = (values.isna() | (values == "")).to_numpy()
     for group in sorted(values[~missing].unique(), key=str):
         label = f"{group:g}" if isinstance(group, float | np.floating) else str(group)
@@ -201,9 +211,9 @@ def _slice(
     churned = int(outcome.sum())
     if len(outcome) < rule.min_rows or min(churned, len(outcome) - churned) < rule.min_class_rows:
         return Slice(column, label, len(outcome), churned, {}, ())
-    found = metrics.decided(outcome, probability, decision)
+    scores = metrics.decided(outcome, probability, decision)
     sure = {name: metrics.interval(name, outcome, probability, decision, seed, customer) for name in rule.least}
-    return Slice(column, label, len(outcome), churned, found, _gaps(found, whole, rule.gap), sure)
+    return Slice(column, label, len(outcome), churned, scores, _gaps(scores, whole, rule.gap), sure)
 
 
 def _gaps(group: dict[str, float], whole: dict[str, float], allowed: dict[str, float]) -> tuple[str, ...]:
@@ -226,14 +236,14 @@ def importance(whole: "Pipeline", inputs: "pd.DataFrame", outcome: np.ndarray, s
         return metrics.auc(y, model.predict_proba(X)[:, 1])
 
     repeats = max(1, min(REPEATS, 150 // len(inputs.columns)))
-    found = permutation_importance(
+    result = permutation_importance(
         whole, inputs.iloc[rows], outcome[rows], scoring=score, n_repeats=repeats, random_state=seed, n_jobs=1
     )
-    return ranked(list(inputs.columns), found.importances_mean)
+    return ranked(list(inputs.columns), result.importances_mean)
 
 
 def reasons(whole: "Pipeline", data: Snapshot, seed: int) -> list[tuple[str, float]]:
-    """Mean absolute Shapley value (see ``explain``) of each raw column over some holdout rows, largest first."""
+    """Mean absolute Shapley value (see ``shapley``) of each raw column over a sample of the holdout, largest first."""
     import pandas as pd
     from churn.training import shapley
 
@@ -244,8 +254,8 @@ def reasons(whole: "Pipeline", data: Snapshot, seed: int) -> list[tuple[str, flo
     explainer = shapley.Explainer(dataset, probability, shapley.background(dataset, data.train, seed))
     rows = max(10, min(REASON_ROWS, 20 * REASON_ROWS // len(dataset.raw)))
     sample = holdout.sample(min(rows, len(holdout)), random_state=seed)
-    found = explainer.contributions(features.from_frame(dataset, sample))
-    return ranked(explainer.names, np.abs(found).mean(axis=0))
+    contributions = explainer.contributions(features.from_frame(dataset, sample))
+    return ranked(explainer.names, np.abs(contributions).mean(axis=0))
 
 
 def ranked(names: Sequence[str], values: np.ndarray) -> list[tuple[str, float]]:

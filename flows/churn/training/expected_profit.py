@@ -1,4 +1,4 @@
-"""What a decision is worth: whom it pays to contact, from which probability on, and what that earns."""
+"""The value of decisions: whom it pays to contact, from which probability on, and what that earns."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,9 +17,10 @@ POINTS = 101
 
 @dataclass(frozen=True)
 class Curve:
-    """Profit per customer (of all, in the currency of [value]) when the ``share`` with the highest expected profits is
-    contacted; arrays of shape (POINTS,). ``contacted`` is the share whose expected profit is above 0, ``earned`` the
-    profit per customer of contacting those.
+    """Profit per customer when the ``share`` of customers with the highest expected profits is contacted.
+
+    ``share`` and ``profit`` have the shape (POINTS,); profits are in the currency of [value], averaged over all customers.
+    ``contacted`` is the share whose expected profit is above 0, ``earned`` the profit of contacting those.
     """
 
     share: np.ndarray
@@ -29,8 +30,12 @@ class Curve:
 
 
 def settle(worth: Worth, train: "pd.DataFrame", dataset: Dataset) -> Worth:
-    """``worth`` with a margin for customers whose ``margin_column`` is missing: the one it names, else the median of the
-    training rows. Raises ChurnError if that is none.
+    """``worth`` with a margin for customers whose ``margin_column`` is missing.
+
+    That is the configured ``margin``, else the median of the training rows.
+
+    Raises:
+        ChurnError: The median is missing or not above 0.
     """
     if worth.margin_column is None or worth.margin is not None:
         return worth
@@ -44,11 +49,16 @@ def settle(worth: Worth, train: "pd.DataFrame", dataset: Dataset) -> Worth:
 
 
 def decide(worth: Worth | None, raw: Mapping[str, Any], probability: np.ndarray, threshold: float) -> np.ndarray:
-    """Whom to contact, bool of shape (n,): those whose expected profit is above 0, or, where nobody said what a customer is
-    worth, those whose probability reaches the ``threshold``.
+    """Whom to contact, bool of shape (n,).
 
-    ``raw`` as ``features.from_rows`` makes it. The threshold also decides where an older model's ``worth`` has no margin
-    for a customer (see ``settle``).
+    Those whose expected profit is above 0 or, without ``worth``, those whose probability reaches ``threshold``. The threshold
+    also decides where the ``worth`` of an older model gives no margin for a customer (see ``settle``).
+
+    Args:
+        worth: What a customer is worth, if it is configured.
+        raw: Raw columns as ``features.from_rows`` returns them.
+        probability: Churn probabilities, shape (n,).
+        threshold: The smallest probability of a yes.
     """
     probability = np.asarray(probability, dtype=np.float64)
     if worth is None:
@@ -57,39 +67,39 @@ def decide(worth: Worth | None, raw: Mapping[str, Any], probability: np.ndarray,
     return np.where(np.isnan(profit), probability >= threshold, profit > 0)
 
 
-def thresholds(worth: Worth | None, raw: Mapping[str, Any], rows: int, threshold: float) -> np.ndarray:
-    """The probability above which ``decide`` says yes to each customer, shape (rows,)."""
+def decision_thresholds(worth: Worth | None, raw: Mapping[str, Any], rows: int, threshold: float) -> np.ndarray:
+    """The probability above which ``decide`` says yes, for each customer; shape (rows,)."""
     if worth is None:
         return np.full(rows, threshold)
-    found = break_even(worth, np.broadcast_to(_margin(worth, raw), rows))
-    return np.where(np.isnan(found), threshold, found)
+    pays_from = break_even(worth, np.broadcast_to(_margin(worth, raw), rows))
+    return np.where(np.isnan(pays_from), threshold, pays_from)
 
 
 def gains(worth: Worth, raw: Mapping[str, Any], outcome: np.ndarray) -> np.ndarray:
-    """Profit of contacting each customer, shape (n,), after Neslin et al. (2006).
+    """The profit of contacting each customer, shape (n,), after Neslin et al. (2006).
 
-    A churner who is contacted stays with ``success_rate`` and then brings the margin less the offer; a customer who
-    would have stayed anyway takes the offer; every contact costs ``contact_cost``.
+    A contacted churner stays with probability ``success_rate`` and then brings the margin less the offer; a customer who would
+    have stayed anyway takes the offer; every contact costs ``contact_cost``.
     """
     return expected(worth, raw, outcome == 1)
 
 
 def expected(worth: Worth, raw: Mapping[str, Any], probability: np.ndarray) -> np.ndarray:
-    """Expected profit of contacting each customer, shape (n,): the ``gains`` of both outcomes, weighted by the probability."""
+    """Expected profit of contacting each customer, shape (n,): the ``gains`` of both outcomes, weighted by probability."""
     chance = np.asarray(probability, dtype=np.float64)
     saved = worth.success_rate * (_margin(worth, raw) - worth.offer_cost)
     return chance * saved - (1 - chance) * worth.offer_cost - worth.contact_cost
 
 
 def break_even(worth: Worth, margin: Any) -> np.ndarray:
-    """The probability from which contacting a customer of this margin pays; 1 where it never does."""
+    """The probability above which contacting a customer with this margin pays; 1 where it never does."""
     more = worth.success_rate * (np.asarray(margin, dtype=np.float64) - worth.offer_cost) + worth.offer_cost
     cost = worth.offer_cost + worth.contact_cost
     return np.where(more > cost, cost / np.where(more > 0, more, 1), np.where(np.isnan(more), np.nan, 1.0))
 
 
 def _margin(worth: Worth, raw: Mapping[str, Any]) -> Any:
-    """What each customer brings if kept; ``worth.margin`` where the column does not say."""
+    """The margin of each customer if retained; ``worth.margin`` where the column is missing."""
     if worth.margin_column is None:
         return worth.margin
     margin = np.asarray(raw[worth.margin_column], dtype=np.float64) * worth.horizon
@@ -97,7 +107,11 @@ def _margin(worth: Worth, raw: Mapping[str, Any]) -> Any:
 
 
 def check(value: Worth | None, numeric: "tuple[str, ...]", dataset: str) -> None:
-    """Refuse a margin column that the data set does not have as a number."""
+    """Check that the margin column is a numeric feature of the data set.
+
+    Raises:
+        ChurnError: It is not.
+    """
     if value is not None and value.margin_column is not None and value.margin_column not in numeric:
         raise ChurnError(
             f"[value] margin_column '{value.margin_column}' is not a numeric feature of data set '{dataset}'; "
@@ -106,7 +120,7 @@ def check(value: Worth | None, numeric: "tuple[str, ...]", dataset: str) -> None
 
 
 def curve(gain: np.ndarray, expected: np.ndarray) -> Curve:
-    """The curve of contacting by falling ``expected`` profit, with what it really ``gain``s; both of shape (n,)."""
+    """The realised ``gain`` of contacting customers by descending ``expected`` profit; both of shape (n,)."""
     order = np.argsort(-expected, kind="stable")
     heights = np.concatenate([[0.0], np.cumsum(gain[order]) / len(gain)])
     share, pays = np.linspace(0, 1, POINTS), expected > 0
@@ -115,6 +129,6 @@ def curve(gain: np.ndarray, expected: np.ndarray) -> Curve:
 
 
 def capture(outcome: np.ndarray, score: np.ndarray, share: float) -> float:
-    """The part of all churners that is among the ``share`` of customers with the highest score."""
+    """The share of all churners that is among the ``share`` of customers with the highest scores."""
     top = np.argsort(-score, kind="stable")[: max(1, round(share * len(outcome)))]
     return float(outcome[top].sum() / max(outcome.sum(), 1))

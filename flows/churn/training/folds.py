@@ -1,4 +1,4 @@
-"""The folds of the training part: the same for the search, the blend, the calibration and the threshold."""
+"""The cross-validation folds of the training rows, shared by search, blend, calibration and threshold."""
 
 import warnings
 from typing import TYPE_CHECKING, NamedTuple
@@ -15,43 +15,47 @@ if TYPE_CHECKING:
 
 
 class Places(NamedTuple):
-    """One fold: the places of the rows to fit on and of those to test on, ascending."""
+    """One fold: the positions of the rows to fit on and of the rows to test on, ascending."""
 
     fit: np.ndarray
     test: np.ndarray
 
 
-Masks = list[tuple[np.ndarray, np.ndarray]]  # the same as bool of shape (n,)
+Masks = list[tuple[np.ndarray, np.ndarray]]  # folds as bool arrays of shape (n,)
 
 
 def folds(search: Search, dataset: Dataset, train: "pd.DataFrame") -> list[Places]:
-    """``search.folds`` folds, stratified by who ever churned, with no customer (see ``customers``) on both sides of
-    one.
+    """Split ``train`` into ``search.folds`` folds, stratified by whether a customer ever churned.
 
-    With a time column every fold is tested on later rows than it is fitted on; the earliest rows are then tested on by
-    none. Of snapshots the embargo lies between; where the training's are too near to one another, only the customers
-    differ. Raises ChurnError if a fold would lack an outcome.
+    No customer (see ``customer_keys``) is on both sides of a fold. With a time column, every fold is tested on later rows than
+    it is fitted on; no fold then tests on the earliest rows. Of snapshots the embargo lies between; where the training's are
+    too near to one another, only the customers differ.
+
+    Raises:
+        ChurnError: A fold would have rows of one outcome only.
     """
     outcome = features.outcome(dataset, train)
     customer = customer_keys.keys(train, dataset.id, dataset.raw)
     number = _numbers(customer, outcome, search, dataset)
-    found: Masks | None = None
+    masks: Masks | None = None
     if dataset.time is not None:
-        moments = train[dataset.time]
-        times = moments.fillna(moments.min()).to_numpy("datetime64[us]")  # without one: early, as in ``split``
+        timestamps = train[dataset.time]
+        times = timestamps.fillna(timestamps.min()).to_numpy(
+            "datetime64[us]"
+        )  # a missing time counts as early, as in ``split``
         if dataset.snapshots is None:
-            found = _blocks(times, customer, outcome, search.folds)
-        found = found or _crossed(times, number, outcome, search.folds, dataset.embargo)
-    found = found or [(number != k, number == k) for k in range(search.folds)]
-    for fit, test in found:
+            masks = _blocks(times, customer, outcome, search.folds)
+        masks = masks or _crossed(times, number, outcome, search.folds, dataset.embargo)
+    masks = masks or [(number != k, number == k) for k in range(search.folds)]
+    for fit, test in masks:
         for rows in (fit, test):
             if len(np.unique(outcome[rows])) < 2:
                 raise _refused(search, dataset, f"a fold would hold {rows.sum()} rows without both outcomes")
-    return [Places(np.flatnonzero(fit), np.flatnonzero(test)) for fit, test in found]
+    return [Places(np.flatnonzero(fit), np.flatnonzero(test)) for fit, test in masks]
 
 
 def _numbers(customer: np.ndarray, outcome: np.ndarray, search: Search, dataset: Dataset) -> np.ndarray:
-    """The fold that each row's customer is tested in, 0 to ``search.folds`` - 1."""
+    """The fold, 0 to ``search.folds`` - 1, that tests on the customer of each row."""
     import pandas as pd
     from sklearn.model_selection import StratifiedKFold
 
@@ -62,35 +66,37 @@ def _numbers(customer: np.ndarray, outcome: np.ndarray, search: Search, dataset:
     number = np.empty(len(ever), dtype=np.int64)
     splitter = StratifiedKFold(search.folds, shuffle=True, random_state=search.seed)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # few customers of one kind: ``folds`` looks at the rows itself
+        warnings.simplefilter(
+            "ignore", UserWarning
+        )  # about few customers of one outcome: ``folds`` checks the rows itself
         for k, (_, tested) in enumerate(splitter.split(ever, ever)):
             number[tested] = k
     return number[codes]
 
 
 def _blocks(times: np.ndarray, customer: np.ndarray, outcome: np.ndarray, folds: int) -> Masks | None:
-    """Each fold is tested on the next block of time and fitted on all before it, without the block's customers; the
-    blocks hold equally many rows of the rarer outcome.
+    """Folds forward in time: each is tested on the next block and fitted on everything before it, without its customers.
 
-    None where there are too few moments, or where the customers stay (see ``split.forward``): few rows would be left.
+    The blocks hold equally many rows of the rarer outcome. None if there are too few points in time, or if customers stay on
+    (see ``split.forward``), so that few rows would be left.
     """
     edges = np.unique(_quantiles(times, outcome, np.arange(1, folds + 1) / (folds + 1)))
     if len(edges) < folds or edges[0] == times.min():
         return None
-    found, earlier = [], 0
+    masks, earlier = [], 0
     for start, end in zip(edges, [*edges[1:], np.datetime64("9999")], strict=True):
         test = (times >= start) & (times < end)
-        found.append(((times < start) & ~split.among(customer, customer[test]), test))
+        masks.append(((times < start) & ~split.among(customer, customer[test]), test))
         earlier += int((times < start).sum())
-    kept = sum(int(fit.sum()) for fit, _ in found)
-    return found if kept >= (1 - split.STAYING) * earlier else None
+    kept = sum(int(fit.sum()) for fit, _ in masks)
+    return masks if kept >= (1 - split.STAYING) * earlier else None
 
 
 def _crossed(times: np.ndarray, number: np.ndarray, outcome: np.ndarray, folds: int, embargo: int = 0) -> Masks | None:
-    """Each fold is tested on the later half of its customers' rows and fitted on the earlier half of the others', as
-    far as it is earlier by the ``embargo`` (days).
+    """Folds by customer and time.
 
-    None if all rows are of one moment, or of moments that are nearer to one another than the embargo.
+    Each is tested on its customers' later rows and fitted on the earlier rows of the others, as far as they are earlier by the
+    ``embargo`` (days). None if all rows have the same time, or times that are nearer to one another than the embargo.
     """
     gap = np.timedelta64(embargo, "D")
     start = max(_quantiles(times, outcome, np.array([0.5]))[0], np.unique(times)[:2][-1], times.min() + gap)
@@ -101,7 +107,7 @@ def _crossed(times: np.ndarray, number: np.ndarray, outcome: np.ndarray, folds: 
 
 
 def _quantiles(times: np.ndarray, outcome: np.ndarray, shares: np.ndarray) -> np.ndarray:
-    """Moments between which equal shares of the rows of the rarer outcome lie."""
+    """The times up to which the given shares of the rows of the rarer outcome lie."""
     rarer = times[outcome == int(outcome.mean() < 0.5)]
     return np.quantile(rarer.view(np.int64), shares, method="higher").view(times.dtype)
 

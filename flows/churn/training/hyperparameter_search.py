@@ -1,4 +1,4 @@
-"""The search over one model family, on the training rows only."""
+"""The hyperparameter search of one model family, on the training rows alone."""
 
 import math
 import time
@@ -10,6 +10,7 @@ import numpy as np
 from churn.data import features
 from churn.errors import ChurnError
 from churn.settings import commands
+from churn.settings.cpus import cpus
 from churn.settings.dataset import Dataset
 from churn.settings.environment import FLOWS, IN_POD
 from churn.settings.train import Family, Search
@@ -21,8 +22,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Trial:
-    """One parameter setting: the mean scores over the folds, the deciding metric fold by fold, and the share of the
-    training rows it was given (below 1 if successive halving dropped it early).
+    """One parameter setting and its cross-validated scores.
+
+    ``scores`` are means over the folds, ``by_fold`` the deciding metric of each fold; ``share`` is the share of the training rows
+    it was fitted on (below 1 if successive halving dropped it early).
     """
 
     params: dict[str, Any]
@@ -33,11 +36,11 @@ class Trial:
 
 @dataclass(frozen=True)
 class Candidate:
-    """A family's best trial, and its out-of-fold probability for every training row, in the table's order; NaN for rows
-    that no fold tests on (see ``folds``).
+    """The best trial of a family, and its out-of-fold probabilities.
 
-    ``stopped`` says that the time budget ended the search before all trials were done; ``members`` are the candidates
-    that a blend is the mean of.
+    ``unseen`` has one for each training row, in the order of the table, and NaN for rows that no fold tests on (see ``folds``).
+    ``stopped`` says that the time budget ended the search before all trials were done; ``members`` are the candidates of a
+    blend.
     """
 
     family: Family
@@ -56,7 +59,7 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Fold:
-    """One fold, prepared for a family: matrices and outcomes to fit on and to test on, and the test rows' places."""
+    """One fold, preprocessed for a family: matrices and outcomes to fit and test on, and the positions of the test rows."""
 
     inputs: np.ndarray
     outcome: np.ndarray
@@ -65,8 +68,8 @@ class Fold:
     test_rows: np.ndarray
 
 
-def prepare(family: Family, search: Search, dataset: Dataset, train: "pd.DataFrame") -> list[Fold]:
-    """Fit the preprocessing on each fold's training part, once for all trials."""
+def prepare_folds(family: Family, search: Search, dataset: Dataset, train: "pd.DataFrame") -> list[Fold]:
+    """Fit the preprocessing on the training part of each fold, once for all trials."""
     inputs, outcome = features.frame(dataset, train), features.outcome(dataset, train)
     made = []
     for fit, test in folds.folds(search, dataset, train):
@@ -77,25 +80,27 @@ def prepare(family: Family, search: Search, dataset: Dataset, train: "pd.DataFra
 
 
 def tune(family: Family, search: Search, dataset: Dataset, train: "pd.DataFrame", jobs: int = 1) -> Candidate:
-    """Random search (Bergstra & Bengio 2012) with cross-validation (see ``folds``): the trials and scores of scikit-learn's
-    RandomizedSearchCV over the whole pipeline. With ``strategy = "halving"``, successive halving (Jamieson & Talwalkar
-    2016): all trials start on few rows, and the best 1/factor go on with factor times as many.
+    """Tune one family by random search (Bergstra & Bengio 2012) with cross-validation (see ``folds``).
 
-    After ``search.seconds`` no further fit starts; the best finished trial is returned (the first always finishes).
+    Its trials and scores are those of scikit-learn's RandomizedSearchCV over the whole pipeline. With ``strategy = "halving"`` it
+    is successive halving (Jamieson & Talwalkar 2016): all trials start on few rows, and the best 1/factor continue with
+    factor times as many.
+
+    After ``search.seconds`` no further fit starts, and the best finished trial wins (the first always finishes).
     """
     from sklearn.model_selection import ParameterSampler
 
     started = time.monotonic()
-    deadline = time.time() + (search.seconds or math.inf)  # not the monotonic clock: workers may be other machines
-    prepared = prepare(family, search, dataset, train)
+    deadline = time.time() + (search.seconds or math.inf)  # wall clock, as workers may be other machines
+    prepared = prepare_folds(family, search, dataset, train)
     settings = list(ParameterSampler(estimators.distributions(family), family.iterations, random_state=search.seed))
     finished: dict[int, tuple[Trial, list[np.ndarray]]] = {}
     alive, stopped = list(range(len(settings))), False
     for share in shares(search, len(settings)):
         tried = _try(family, search, prepared, [settings[i] for i in alive], share, jobs, deadline)
-        finished |= {i: found for i, found in zip(alive, tried, strict=True) if found is not None}
+        finished |= {i: result for i, result in zip(alive, tried, strict=True) if result is not None}
         stopped = stopped or None in tried
-        done = [i for i, found in zip(alive, tried, strict=True) if found is not None]
+        done = [i for i, result in zip(alive, tried, strict=True) if result is not None]
         keep = max(1, math.ceil(len(alive) / search.factor))
         alive = sorted(done, key=lambda i: -finished[i][0].scores[search.metric])[:keep]
         if stopped:
@@ -109,16 +114,16 @@ def tune(family: Family, search: Search, dataset: Dataset, train: "pd.DataFrame"
 
 
 def jobs(search: Search, families: int) -> int:
-    """Fits that one family's step may run at once: the CPUs it was given, else its share of this machine's, so that
-    families tuned side by side never want more than there is (containers' limits count; a pod has its CPUs alone).
-    """
-    from joblib import cpu_count
+    """The number of fits that the step of one family may run at once.
 
-    return search.cpus or max(1, cpu_count() // (1 if IN_POD else families))
+    ``search.cpus``, else its share of this machine's CPUs, so that families tuned side by side never use more than there are.
+    The limits of containers count; a pod has its CPUs to itself.
+    """
+    return search.cpus or max(1, cpus() // (1 if IN_POD else families))
 
 
 def shares(search: Search, trials: int) -> list[float]:
-    """The share of the training rows in each round: one round of all rows, or successive halving's rounds."""
+    """The share of the training rows in each round: one round with all rows, or the rounds of successive halving."""
     rounds = math.ceil(math.log(trials, search.factor)) if search.strategy == "halving" and trials > 1 else 0
     return [search.factor**-left for left in range(rounds, -1, -1)]
 
@@ -132,7 +137,7 @@ def _try(
     jobs: int,
     deadline: float,
 ) -> list[tuple[Trial, list[np.ndarray]] | None]:
-    """Each setting's trial with its test predictions fold by fold; None where the deadline came first."""
+    """The trial of each setting with its test predictions for each fold; None if the deadline passed first."""
     from joblib import Parallel, delayed
 
     tasks = [
@@ -145,25 +150,24 @@ def _try(
     with _backend(search.backend, jobs):
         try:
             predicted = Parallel()(tasks)
-        except (TypeError, ValueError) as error:  # a parameter of a kind or value that the estimator does not take
+        except (TypeError, ValueError) as error:  # a parameter whose type or value the estimator rejects
             raise ChurnError(
                 f"model '{family.name}': a fit failed: {error}; correct it in {commands.settings('train.toml')}"
             ) from error
-    found: list[tuple[Trial, list[np.ndarray]] | None] = []
+    trials: list[tuple[Trial, list[np.ndarray]] | None] = []
     for number, params in enumerate(settings):
         mine = predicted[number * len(prepared) : (number + 1) * len(prepared)]
-        found.append(None if any(p is None for p in mine) else (_trial(params, prepared, mine, share, search), mine))
-    return found
+        trials.append(None if any(p is None for p in mine) else (_trial(params, prepared, mine, share, search), mine))
+    return trials
 
 
 def _backend(name: str, jobs: int) -> Any:
-    """Joblib's backend with ``jobs`` workers. Ray is the cluster at RAY_ADDRESS, else one on this machine alone."""
+    """Joblib's backend with ``jobs`` workers; for Ray, the cluster at RAY_ADDRESS, else a local one."""
     from joblib import parallel_config
 
     if name == "ray":
         import os
 
-        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing phones home
         import ray
         from ray.util.joblib import register_ray
 
@@ -181,23 +185,23 @@ def _backend(name: str, jobs: int) -> Any:
 
 
 def _predict(estimator: Any, fold: Fold, share: float, seed: int, deadline: float) -> np.ndarray | None:
-    """Probabilities of the fold's test rows by the estimator fitted on ``share`` of its other rows.
+    """The probabilities of the fold's test rows, by the estimator fitted on ``share`` of its training rows.
 
-    A ``deadline`` of 0 is none: the first setting is always tried, so that there is a result.
+    A ``deadline`` of 0 means none: the first setting is always tried, so that there is a result.
     """
     from threadpoolctl import threadpool_limits
 
     if deadline and time.time() > deadline:
         return None
     rows = slice(None) if share == 1 else _sample(fold.outcome, share, seed)
-    # Fits run side by side: more threads than one each would only fight over the cores.
+    # Fits run in parallel: more than one thread each would only compete for the cores.
     with threadpool_limits(1):
         fitted = estimator.fit(fold.inputs[rows], fold.outcome[rows])
         return fitted.predict_proba(fold.test_inputs)[:, 1].astype(np.float64)
 
 
 def _sample(outcome: np.ndarray, share: float, seed: int) -> np.ndarray:
-    """Places of a stratified sample; a larger share contains the smaller ones."""
+    """The positions of a stratified sample; a larger share contains the smaller ones."""
     rng = np.random.default_rng(seed)
     chosen = []
     for value in (0, 1):
@@ -209,12 +213,12 @@ def _sample(outcome: np.ndarray, share: float, seed: int) -> np.ndarray:
 def _trial(
     params: dict[str, Any], prepared: Sequence[Fold], predicted: Sequence[np.ndarray], share: float, search: Search
 ) -> Trial:
-    found = [metrics.deciding(fold.test_outcome, p) for fold, p in zip(prepared, predicted, strict=True)]
-    means = {name: float(np.mean([fold[name] for fold in found])) for name in found[0]}
+    scores = [metrics.deciding(fold.test_outcome, p) for fold, p in zip(prepared, predicted, strict=True)]
+    means = {name: float(np.mean([fold[name] for fold in scores])) for name in scores[0]}
     plain = {name: value.item() if isinstance(value, np.generic) else value for name, value in params.items()}
-    return Trial(plain, means, tuple(fold[search.metric] for fold in found), share)
+    return Trial(plain, means, tuple(fold[search.metric] for fold in scores), share)
 
 
 def leaderboard(candidates: list[Candidate], metric: str) -> list[Candidate]:
-    """Best first; ties by name, so that the order never depends on which branch finished first."""
+    """The candidates, best first; ties by name, so that the order does not depend on which branch finished first."""
     return sorted(candidates, key=lambda c: (-c.best.scores[metric], c.family.name))

@@ -1,4 +1,4 @@
-"""What is measured: scores of probabilities against outcomes, and how sure they are. Arrays have the shape (n,)."""
+"""Metrics of probabilities and decisions against outcomes, and their uncertainty. Arrays have the shape (n,)."""
 
 from collections.abc import Callable, Sequence
 
@@ -13,12 +13,12 @@ DECIDING = (
 
 METRICS = ("accuracy", "precision", "recall", "f1", "roc_auc", "pr_auc", "brier", "log_loss", "ece", "ks", "lift_10")
 LOWER_IS_BETTER = ("brier", "log_loss", "ece")
-SURE = 0.99  # of an interval that closes a gate
-F1_TIE = 0.002  # a fraction of its standard error, even with 10,000 customers
+SURE = 0.99  # the confidence of intervals that may fail a gate
+F1_TIE = 0.002  # a fraction of the standard error of F1, even with 10,000 customers
 
 
 def deciding(outcome: np.ndarray, probability: np.ndarray) -> dict[str, float]:
-    """DECIDING: the scores a search may be decided by."""
+    """The scores in DECIDING, by one of which a search is decided."""
     return {
         "roc_auc": auc(outcome, probability),
         "average_precision": average_precision(outcome, probability),
@@ -27,13 +27,13 @@ def deciding(outcome: np.ndarray, probability: np.ndarray) -> dict[str, float]:
     }
 
 
-def evaluate(outcome: np.ndarray, probability: np.ndarray, threshold: float) -> dict[str, float]:
-    """``decided`` at ``probability >= threshold``."""
+def scores_at(outcome: np.ndarray, probability: np.ndarray, threshold: float) -> dict[str, float]:
+    """The scores in METRICS (see ``decided``) when the decision is ``probability >= threshold``."""
     return decided(outcome, probability, probability >= threshold)
 
 
 def decided(outcome: np.ndarray, probability: np.ndarray, decision: np.ndarray) -> dict[str, float]:
-    """METRICS: ``outcome`` 0 or 1, ``probability`` in 0..1, ``decision`` bool."""
+    """The scores in METRICS of decisions; ``outcome`` is 0 or 1, ``probability`` in 0..1, ``decision`` bool."""
     hits = float(np.sum(decision & (outcome == 1)))
     return {
         "accuracy": float(np.mean(decision == outcome)),
@@ -51,7 +51,7 @@ def decided(outcome: np.ndarray, probability: np.ndarray, decision: np.ndarray) 
 
 
 def auc(outcome: np.ndarray, score: np.ndarray) -> float:
-    """ROC-AUC as the Mann-Whitney statistic with average ranks: a bootstrap calls it thousands of times."""
+    """ROC-AUC, as the Mann-Whitney statistic with average ranks; fast, as a bootstrap calls it thousands of times."""
     from scipy.stats import rankdata
 
     ranks = rankdata(score)
@@ -62,8 +62,10 @@ def auc(outcome: np.ndarray, score: np.ndarray) -> float:
 
 
 def auc_error(outcome: np.ndarray, score: np.ndarray, customer: np.ndarray | None = None) -> float:
-    """Standard error of ``auc`` (DeLong et al. 1988), of rows that are not independent where ``customer``, (n,), says whose
-    each is (Obuchowski 1997). NaN with fewer than two rows of an outcome.
+    """The standard error of ``auc`` (DeLong et al. 1988).
+
+    With ``customer`` (shape (n,)), the rows of one customer are not independent (Obuchowski 1997). NaN if an outcome has fewer
+    than two rows.
     """
     return _error(_influence(outcome, score), customer)
 
@@ -71,31 +73,33 @@ def auc_error(outcome: np.ndarray, score: np.ndarray, customer: np.ndarray | Non
 def auc_gain(
     outcome: np.ndarray, score: np.ndarray, other: np.ndarray, customer: np.ndarray | None = None
 ) -> tuple[float, float]:
-    """How much larger ``auc`` is by ``score`` than by ``other`` on the same rows, and the standard error of that."""
+    """The gain in ``auc`` of ``score`` over ``other`` on the same rows, and its standard error."""
     error = _error(_influence(outcome, score) - _influence(outcome, other), customer)
     return auc(outcome, score) - auc(outcome, other), error
 
 
 def independent(outcome: np.ndarray, customer: np.ndarray | None) -> int:
-    """How many customers the rarer outcome was seen in."""
+    """The number of customers with the rarer outcome."""
     if customer is None:
         return int(np.bincount(outcome, minlength=2).min())
     return min(len(np.unique(customer[outcome == value])) for value in (0, 1))
 
 
 def _influence(outcome: np.ndarray, score: np.ndarray) -> np.ndarray:
-    """What each row adds to ``auc``'s deviation from its expectation, by ranks (Sun & Xu 2014): of a churned row the share of
-    the retained ones it is above, of a retained one the share of the churned it is below, from their means.
+    """What each row adds to the deviation of ``auc`` from its expectation, computed from ranks (Sun & Xu 2014).
+
+    For a churned row it is the share of retained rows that it ranks above, for a retained row the share of churned rows that it
+    ranks below, each less its mean.
     """
     from scipy.stats import rankdata
 
-    ranks, found = rankdata(score), np.empty(len(outcome))
+    ranks, influence = rankdata(score), np.empty(len(outcome))
     for value in (0, 1):
         rows = outcome == value
         n, others = int(rows.sum()), int((~rows).sum())
         above = (ranks[rows] - rankdata(score[rows])) / others
-        found[rows] = (2 * value - 1) * (above - above.mean()) / np.sqrt(n * (n - 1)) if n > 1 else np.nan
-    return found
+        influence[rows] = (2 * value - 1) * (above - above.mean()) / np.sqrt(n * (n - 1)) if n > 1 else np.nan
+    return influence
 
 
 def _error(influence: np.ndarray, customer: np.ndarray | None) -> float:
@@ -105,7 +109,7 @@ def _error(influence: np.ndarray, customer: np.ndarray | None) -> float:
 
 
 def average_precision(outcome: np.ndarray, score: np.ndarray) -> float:
-    """Area under the precision-recall curve as scikit-learn's ``average_precision_score`` has it: tied scores are one step."""
+    """Average precision, the area under the precision-recall curve, equal to scikit-learn's ``average_precision_score``."""
     order = np.argsort(-score, kind="stable")
     last = np.flatnonzero(np.append(np.diff(score[order]) != 0, True))  # where each group of ties ends
     hits = np.cumsum(outcome[order])[last]
@@ -125,8 +129,10 @@ def log_loss(outcome: np.ndarray, probability: np.ndarray) -> float:
 
 
 def ece(outcome: np.ndarray, probability: np.ndarray, bins: int = 10) -> float:
-    """Expected calibration error (Naeini et al. 2015): the mean over ``bins`` equally wide bins, weighted by their rows,
-    of the difference between the mean probability and the share of positives.
+    """Expected calibration error (Naeini et al. 2015).
+
+    The difference between the mean probability and the share of churners, averaged over ``bins`` bins of equal width, weighted by
+    their rows.
     """
     place = np.minimum((np.asarray(probability, dtype=float) * bins).astype(int), bins - 1)
     gaps = np.bincount(place, weights=probability - outcome, minlength=bins)
@@ -134,23 +140,23 @@ def ece(outcome: np.ndarray, probability: np.ndarray, bins: int = 10) -> float:
 
 
 def ks(outcome: np.ndarray, probability: np.ndarray) -> float:
-    """Kolmogorov-Smirnov distance between the probabilities of churned and of retained customers."""
+    """The Kolmogorov-Smirnov distance between the probabilities of churned and retained customers."""
     groups = [np.sort(probability[outcome == value]) for value in (0, 1)]
     stayed, churned = (np.searchsorted(group, probability, side="right") / len(group) for group in groups)
     return float(np.abs(stayed - churned).max())
 
 
 def lift(outcome: np.ndarray, probability: np.ndarray, share: float) -> float:
-    """How many times more churners are among the ``share`` of customers with the highest probability than on average."""
+    """The lift: how many times more churners are among the ``share`` with the highest probabilities than on average."""
     top = np.argsort(-probability, kind="stable")[: max(1, round(share * len(outcome)))]
     return float(outcome[top].mean() / outcome.mean())
 
 
 def best_f1_threshold(outcome: np.ndarray, probability: np.ndarray) -> float:
-    """The threshold with the highest F1 score; give it out-of-fold probabilities, never the holdout's.
+    """The threshold with the best F1 score; give it out-of-fold probabilities, never those of the holdout.
 
-    F1 is flat around its top, and where exactly it peaks is chance: of the thresholds within F1_TIE of the best, the highest
-    one, which bothers the fewest customers.
+    F1 is flat around its maximum, and where exactly it peaks is chance: of the thresholds within F1_TIE of the best, this is the
+    highest, which contacts the fewest customers.
     """
     from sklearn.metrics import precision_recall_curve
 
@@ -160,8 +166,9 @@ def best_f1_threshold(outcome: np.ndarray, probability: np.ndarray) -> float:
 
 
 def fold_interval(by_fold: Sequence[float]) -> tuple[float, float]:
-    """95 % interval of a cross-validated mean: Student's t with the variance corrected for the overlap of the training
-    parts (Nadeau & Bengio 2003).
+    """The 95 % confidence interval of a cross-validated mean.
+
+    Student's t, with the variance corrected for the overlap of the training parts (Nadeau & Bengio 2003).
     """
     from scipy.stats import t
 
@@ -179,9 +186,11 @@ def interval(
     seed: int,
     customer: np.ndarray | None = None,
 ) -> tuple[float, float]:
-    """The SURE interval of one of METRICS, also of few rows: for ROC-AUC DeLong's error with Student's t, for shares
-    Wilson's (1927), for the others the bootstrap: the percentile one, and for errors, whose resamples lie above them (most
-    of all ECE's), the basic one (Davison & Hinkley 1997, ch. 5). Rows of one ``customer`` count as one.
+    """The confidence interval, at SURE, of one of METRICS; valid for few rows too.
+
+    For ROC-AUC it uses DeLong's error and Student's t, for shares Wilson's interval (1927), for all others the bootstrap: the
+    percentile interval or, for errors, whose resamples are biased upwards (that of ECE most), the basic one (Davison & Hinkley
+    1997, ch. 5). The rows of one ``customer`` count as one.
     """
     from scipy.stats import norm, t
 
@@ -214,9 +223,10 @@ def bootstrap(
     customer: np.ndarray | None = None,
     confidence: float = 0.95,
 ) -> dict[str, tuple[float, float]]:
-    """Percentile bootstrap intervals (Efron & Tibshirani 1993, ch. 13) of ``measure(rows)``, drawn within each outcome so
-    that every resample has both. Where ``customer``, (n,), says whose each row is, whole customers are drawn (Field & Welsh
-    2007), within those who ever churned and those who did not.
+    """Percentile bootstrap intervals (Efron & Tibshirani 1993, ch. 13) of the scores that ``measure(rows)`` returns.
+
+    Rows are drawn within each outcome, so that every resample has both. With ``customer`` (shape (n,)), whole customers are drawn
+    (Field & Welsh 2007), within those who ever churned and those who did not.
     """
     rng = np.random.default_rng(seed)
     codes = np.arange(len(outcome))
@@ -235,5 +245,5 @@ def bootstrap(
         shift = np.repeat(start[picked] - end + size[picked], size[picked])
         drawn.append(measure(order[np.arange(end[-1]) + shift]))
     edges = [(1 - confidence) / 2, (1 + confidence) / 2]
-    low, high = np.quantile([list(found.values()) for found in drawn], edges, axis=0)
+    low, high = np.quantile([list(scores.values()) for scores in drawn], edges, axis=0)
     return {name: (float(low[i]), float(high[i])) for i, name in enumerate(drawn[0])}

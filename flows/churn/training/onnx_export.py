@@ -1,4 +1,4 @@
-"""The fitted pipeline as one ONNX graph: a column per input (n, 1), "probabilities" (n, 2) out."""
+"""The fitted pipeline as one ONNX graph: an input (n, 1) for each column, one output "probabilities" (n, 2)."""
 
 from collections.abc import Container, Mapping
 from typing import TYPE_CHECKING, Any
@@ -11,12 +11,13 @@ if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
 
 OPSET = {"": 17, "ai.onnx.ml": 3}  # what XGBoost's converter can write
-PART_NODES, MOST_PARTS = 16_384, 32  # of a tree ensemble: about 400 kB, which stays in a core's own cache
+PART_NODES, MOST_PARTS = 16_384, 32  # of a tree ensemble: about 400 kB, which fits into the cache of a core
 
 
 def convert(pipeline: "Pipeline", dataset: Dataset) -> bytes:
-    """The graph's bytes. ``pipeline`` starts at the model inputs; its model may be a ``pipeline.Blend`` of other pipelines,
-    and a ``pipeline.Calibrated`` one.
+    """Convert a pipeline over model inputs to the bytes of an ONNX graph.
+
+    Its model may be a ``pipeline.Blend`` of other pipelines, and ``pipeline.Calibrated``.
     """
     from churn.training.pipeline import Blend, Calibrated
     from sklearn.pipeline import Pipeline
@@ -47,13 +48,13 @@ def _one(pipeline: "Pipeline", dataset: Dataset) -> Any:
 
 
 def _mean(graphs: list[Any]) -> Any:
-    """One graph whose probabilities are the mean of the graphs'. They have the same inputs, in the same order."""
+    """One graph with the mean of the graphs' probabilities; they have the same inputs, in the same order."""
     from onnx import checker, compose, helper
 
     first = graphs[0].graph
     nodes, constants, outputs = [], [], []
     for number, model in enumerate(graphs):
-        # The inputs keep their names, and so are shared; everything else is told apart by its prefix.
+        # The inputs keep their names and so are shared; a prefix keeps everything else apart.
         one = compose.add_prefix(model, f"m{number}_", rename_inputs=False).graph
         nodes += one.node
         constants += one.initializer
@@ -87,11 +88,11 @@ def _know_booster(estimator: Any) -> None:
 
 
 def _know_one_hot() -> None:
-    """Register a converter of OneHotEncoder for text: skl2onnx's own cannot group the rare levels of a single column, and
-    declares too wide an output where it groups.
+    """Register a converter of OneHotEncoder for text.
 
-    Each column is looked up in a table (level to place in the output, rare ones sharing the last) and the place encoded;
-    a level that the table does not hold has no place, so all zeros.
+    skl2onnx's own cannot group the rare levels of a single column, and declares too wide an output where it groups. Here a table
+    maps each level to its position in the output (rare levels share the last), which is then one-hot encoded; an unknown
+    level has no position, so all zeros.
     """
     from skl2onnx import update_registered_converter
     from skl2onnx.common.data_types import FloatTensorType
@@ -108,7 +109,7 @@ def _know_one_hot() -> None:
             common = [level for level in levels if level not in rare]
             places = {level: n for n, level in enumerate(common)} | dict.fromkeys(rare, len(common))
             place, part = (scope.get_unique_variable_name(f"{name}_{i}") for name in ("place", "one_hot"))
-            # Sorted: the order of a set of texts differs from process to process, and the bytes with it.
+            # Sorted: the order of a set of strings differs between processes, and so would the bytes.
             texts = sorted(places)
             table = {"keys_strings": texts, "values_int64s": [places[t] for t in texts], "default_int64": -1}
             width = len(common) + bool(rare)
@@ -127,9 +128,9 @@ def _know_one_hot() -> None:
 
 
 def _part_trees(model: Any) -> None:
-    """Make the graph's tree ensemble a sum of small ones, and drop the label that it also gives.
+    """Split the tree ensemble of the graph into a sum of small ones, and drop its label output.
 
-    ONNX Runtime takes a row through all the trees before the next row; trees that do not fit in a core's cache are fetched
+    ONNX Runtime takes each row through all trees before the next row; trees that do not fit into the cache of a core are fetched
     again for every row, which doubles the time of a large forest. Other models are left as they are.
     """
     from onnx import helper
@@ -164,14 +165,14 @@ def _part_trees(model: Any) -> None:
 
 
 def _picked(given: Mapping[str, Any], old: str, new: str, trees: Container[int]) -> dict[str, Any]:
-    """The lists ``old``*, only the entries of these trees, as ``new``*."""
+    """The attributes with the prefix ``old``, restricted to ``trees``, under the prefix ``new``."""
     places = [i for i, tree in enumerate(given[f"{old}treeids"]) if tree in trees]
     lists = {name: values for name, values in given.items() if name.startswith(old)}
     return {new + name.removeprefix(old): [values[i] for i in places] for name, values in lists.items()}
 
 
 def _recalibrate(model: Any, slope: float, intercept: float) -> None:
-    """Append ``calibration.recalibrate`` behind the graph's output "probabilities", which keeps its name."""
+    """Append ``calibration.recalibrate`` to the graph's output "probabilities", which keeps its name."""
     from onnx import helper, numpy_helper
 
     graph = model.graph

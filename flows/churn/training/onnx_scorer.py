@@ -1,8 +1,7 @@
-"""The model as it is served and scored: an ONNX graph behind the one feature function, described by a manifest."""
+"""The model for serving and batch scoring: an ONNX graph behind the one feature function, described by a manifest."""
 
 import itertools
 import json
-import os
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -22,23 +21,20 @@ if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
 
 MODEL, MANIFEST, FORMAT = "model.onnx", "manifest.json", 1
+FILES = (MODEL, MANIFEST)
 PARITY = 1e-5
-SHARE = 256  # rows worth a thread of their own
-
-
-def cores() -> int:
-    """Processor cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+SHARE = 256  # the fewest rows that are worth a thread
 
 
 class Scorer:
-    """Raw columns in, probability out, and the decision. ``manifest`` holds the data set, the threshold, what a customer is
-    ``worth`` (None: nobody said) and where the model comes from.
+    """Raw columns in, probability and decision out.
 
-    With ``threads`` above 1, many customers at once are shared out among threads.
+    ``manifest`` holds the data set, the threshold, what a customer is ``worth`` (None if not configured), and the origin of the
+    model.
     """
 
     def __init__(self, folder: str | Path, threads: int = 1) -> None:
+        """Load the model in ``folder``; with ``threads`` above 1, large batches are split among threads."""
         import onnxruntime
 
         self.manifest = manifest(folder)
@@ -48,15 +44,15 @@ class Scorer:
         self.worth = check(Worth, worth, MANIFEST) if worth else None
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
-        options.enable_mem_pattern = False  # it would remember one for every number of rows it has seen
+        options.enable_mem_pattern = False  # it would keep one for every number of rows it has seen
         self._session = onnxruntime.InferenceSession(str(Path(folder, MODEL)), options, ["CPUExecutionProvider"])
-        # In the order of ``features.build``; their names are not always the columns' (ONNX allows no blanks, for one).
+        # In the order of ``features.build``; names may differ from the columns' (ONNX allows no blanks, for example).
         self._inputs = [given.name for given in self._session.get_inputs()]
         self._threads = threads
         self._pool = ThreadPoolExecutor(threads, "churn-score") if threads > 1 else None
 
     def probability(self, raw: Mapping[str, np.ndarray]) -> np.ndarray:
-        """Churn probability of n customers, float32 of shape (n,); ``raw`` as ``features.from_rows`` makes it."""
+        """Churn probabilities of n customers, float32 of shape (n,); ``raw`` as ``features.from_rows`` returns it."""
         columns = features.build(self.dataset, raw).values()
         inputs = {name: values.reshape(-1, 1) for name, values in zip(self._inputs, columns, strict=True)}
         rows = len(next(iter(inputs.values())))
@@ -71,23 +67,25 @@ class Scorer:
         return self._session.run(["probabilities"], inputs)[0][:, 1]
 
     def decide(self, raw: Mapping[str, np.ndarray], probability: np.ndarray) -> np.ndarray:
-        """``value.decide`` by this model's threshold and ``worth``."""
+        """``expected_profit.decide`` by the threshold and ``worth`` of this model."""
         return expected_profit.decide(self.worth, raw, probability, self.threshold)
 
     def table(self, table: "pd.DataFrame") -> np.ndarray:
-        """``probability`` of a table's rows."""
+        """The ``probability`` of each row of a table."""
         return self.probability(features.from_frame(self.dataset, table))
 
 
 def manifest(folder: str | Path) -> dict[str, Any]:
-    """The manifest of a model's folder. Raises ChurnError if a newer release wrote it."""
+    """The manifest of the model in ``folder``.
+
+    Raises:
+        ChurnError: A newer release wrote it.
+    """
     return format_version.opened(json.loads(Path(folder, MANIFEST).read_text(encoding="utf-8")), FORMAT, MANIFEST)
 
 
 def write(folder: str | Path, pipeline: "Pipeline", described: Mapping[str, Any]) -> None:
-    """Write the model's folder, ``described`` in its manifest (see ``Scorer``). ``pipeline`` starts at the model inputs (see
-    ``models.build``).
-    """
+    """Write a model for ``Scorer`` to ``folder``: a pipeline over model inputs, and ``described`` as its manifest."""
     from churn.training import onnx_export
 
     target = Path(folder)
@@ -97,8 +95,12 @@ def write(folder: str | Path, pipeline: "Pipeline", described: Mapping[str, Any]
 
 
 def check_parity(scorer: Scorer, whole: "Pipeline", table: "pd.DataFrame", seed: int) -> float:
-    """Largest difference between ONNX and the scikit-learn pipeline (see ``models.whole``) on the table's rows, and on
-    the same rows with missing and unseen values strewn in. Raises ChurnError above PARITY.
+    """The largest difference between the probabilities of ONNX and of the scikit-learn pipeline (see ``estimators.whole``).
+
+    They are compared on the rows of ``table``, and on the same rows with random missing and unseen values.
+
+    Raises:
+        ChurnError: The difference is above PARITY.
     """
     worst = 0.0
     for rows in (table, _damaged(table, scorer.dataset, seed)):

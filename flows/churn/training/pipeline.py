@@ -1,4 +1,4 @@
-"""The steps of our own in the registered scikit-learn pipeline. Apart from ``models``: importing this imports scikit-learn."""
+"""Our own steps of the registered scikit-learn pipeline. Importing this module imports scikit-learn."""
 
 import json
 from functools import lru_cache
@@ -21,18 +21,22 @@ def _described(text: str) -> Dataset:
 
 
 class FeatureStep(TransformerMixin, BaseEstimator):
-    """First step of the registered pipeline: ``features.frame`` as a transformer. ``dataset`` is its JSON text."""
+    """First step of the registered pipeline: ``features.frame`` as a transformer."""
 
     def __init__(self, dataset: str) -> None:
+        """``dataset`` is the description of the data set as JSON."""
         self.dataset = dataset
 
     def fit(self, X: "pd.DataFrame", y: Any = None) -> "FeatureStep":
+        """Do nothing: the features are fixed."""
         return self
 
     def transform(self, X: "pd.DataFrame") -> "pd.DataFrame":
+        """The model inputs of the customers in ``X`` (raw columns)."""
         return features.frame(_described(self.dataset), X)
 
     def __sklearn_is_fitted__(self) -> bool:
+        """Always, as there is nothing to fit."""
         return True
 
 
@@ -40,49 +44,61 @@ class Calibrated(ClassifierMixin, BaseEstimator):
     """A fitted classifier whose probabilities are recalibrated (see ``calibration.recalibrate``)."""
 
     def __init__(self, estimator: Any, slope: float, intercept: float) -> None:
+        """``estimator`` is the classifier; ``slope`` and ``intercept`` recalibrate its log odds."""
         self.estimator = estimator
         self.slope = slope
         self.intercept = intercept
 
     def fit(self, X: Any, y: Any) -> "Calibrated":
+        """Fit the classifier; slope and intercept stay."""
         self.estimator.fit(X, y)
         return self
 
     def predict_proba(self, X: Any) -> np.ndarray:
+        """The calibrated probabilities of staying and churning, shape (n, 2)."""
         p = calibration.recalibrate(self.estimator.predict_proba(X)[:, 1], self.slope, self.intercept)
         return np.column_stack([1 - p, p])
 
     def predict(self, X: Any) -> np.ndarray:
+        """1 where the probability of churn is 0.5 or more, else 0; shape (n,)."""
         return (self.predict_proba(X)[:, 1] >= 0.5).astype(np.int64)
 
     @property
     def classes_(self) -> np.ndarray:
+        """The classes, 0 and 1."""
         return self.estimator.classes_
 
     def __sklearn_is_fitted__(self) -> bool:
+        """Always: the classifier is fitted before it is calibrated."""
         return True
 
 
 class Blend(ClassifierMixin, BaseEstimator):
-    """The mean of several pipelines' probabilities. ``members`` holds names and pipelines over model inputs."""
+    """The mean of the probabilities of several pipelines."""
 
     def __init__(self, members: "list[tuple[str, Pipeline]]") -> None:
+        """``members`` holds names and pipelines over model inputs."""
         self.members = members
 
     def fit(self, X: Any, y: Any) -> "Blend":
+        """Fit every member."""
         for _, member in self.members:
             member.fit(X, y)
         return self
 
     def predict_proba(self, X: Any) -> np.ndarray:
+        """The mean probabilities of staying and churning, shape (n, 2)."""
         return np.stack([member.predict_proba(X) for _, member in self.members]).mean(axis=0, dtype=np.float64)
 
     def predict(self, X: Any) -> np.ndarray:
+        """1 where the probability of churn is 0.5 or more, else 0; shape (n,)."""
         return (self.predict_proba(X)[:, 1] >= 0.5).astype(np.int64)
 
     @property
     def classes_(self) -> np.ndarray:
+        """The classes, 0 and 1."""
         return self.members[0][1].classes_
 
     def __sklearn_is_fitted__(self) -> bool:
+        """Always: it is used only after ``fit``, or with fitted members."""
         return True

@@ -1,5 +1,6 @@
-"""From the families' best trials to one finished model: blended where that helps, refitted, calibrated where that helps,
-with its threshold. All of it on the training rows.
+"""From the best trial of each family to the final model, on the training rows alone.
+
+The families are blended and the probabilities calibrated where that helps; the model is refitted and its threshold chosen.
 """
 
 import time
@@ -16,7 +17,7 @@ from churn.training.calibration import Calibration
 from churn.training.expected_profit import Curve
 from churn.training.hyperparameter_search import Candidate, Trial
 
-LEAST_GAIN = 0.0005  # of the deciding score: a member of a blend that brings less is not worth its time
+LEAST_GAIN = 0.0005  # of the deciding score: less is not worth another member's time
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,10 +26,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Chosen:
-    """The fitted pipeline over model inputs, how it was calibrated, and the threshold: with [value] the probability from
-    which contacting a customer of the ``worth.margin`` pays, else the one with the best F1 score.
+    """The final model: the fitted pipeline over model inputs, its calibration, and its threshold.
 
-    ``worth`` is [value] as ``value.settle`` leaves it, ``curve`` what deciding by it earns out of fold; both None without.
+    With [value], the threshold is the probability above which contacting a customer with ``worth.margin`` pays, else the one with
+    the best F1 score. ``worth`` is [value] as ``expected_profit.settle`` returns it, ``curve`` what deciding by it earns out of
+    fold; both are None without [value].
     """
 
     pipeline: "Pipeline"
@@ -39,17 +41,17 @@ class Chosen:
 
 
 def board(tuned: Sequence[Candidate], search: Search, dataset: Dataset, train: "pd.DataFrame") -> list[Candidate]:
-    """The leaderboard: the families and, where ``search.blend`` is on and it helps, their blend; best first."""
+    """The leaderboard, best first: the families and, if ``search.blend`` is on and it helps, their blend."""
     ranked = hyperparameter_search.leaderboard(list(tuned), search.metric)
     mixed = blend(ranked, search, dataset, train) if search.blend else None
     return ranked if mixed is None else hyperparameter_search.leaderboard([*ranked, mixed], search.metric)
 
 
 def blend(ranked: Sequence[Candidate], search: Search, dataset: Dataset, train: "pd.DataFrame") -> Candidate | None:
-    """The mean of several families' probabilities: forward selection (Caruana et al. 2004) on their out-of-fold ones.
+    """Blend families by averaging their probabilities, with forward selection (Caruana et al. 2004) out of fold.
 
-    The best family comes first, then whichever raises the deciding score most, as long as it does by LEAST_GAIN. None if
-    no other family does.
+    Starts with the best family and adds whichever raises the deciding score most, as long as it does by LEAST_GAIN. None if no
+    other family does.
     """
     started, outcome = time.monotonic(), features.outcome(dataset, train)
     tested = [places.test for places in folds.folds(search, dataset, train)]
@@ -72,16 +74,17 @@ def blend(ranked: Sequence[Candidate], search: Search, dataset: Dataset, train: 
 
 def _mean(members: Sequence[Candidate], outcome: np.ndarray, tested: Sequence[np.ndarray], search: Search) -> Trial:
     unseen = np.mean([member.unseen for member in members], axis=0)
-    found = [metrics.deciding(outcome[places], unseen[places]) for places in tested]
+    scores = [metrics.deciding(outcome[places], unseen[places]) for places in tested]
     params = {f"{m.family.name}.{name}": value for m in members for name, value in m.best.params.items()}
-    means = {name: float(np.mean([fold[name] for fold in found])) for name in found[0]}
-    return Trial(params, means, tuple(fold[search.metric] for fold in found))
+    means = {name: float(np.mean([fold[name] for fold in scores])) for name in scores[0]}
+    return Trial(params, means, tuple(fold[search.metric] for fold in scores))
 
 
-def choose(winner: Candidate, search: Search, dataset: Dataset, train: "pd.DataFrame", worth: Worth | None) -> Chosen:
-    """Fit the winner on all training rows. Calibration and threshold come from its out-of-fold probabilities.
+def finalize(winner: Candidate, search: Search, dataset: Dataset, train: "pd.DataFrame", worth: Worth | None) -> Chosen:
+    """Fit the winner on all training rows, and choose calibration and threshold by its out-of-fold probabilities.
 
-    Raises ChurnError if ``worth`` says nothing about the margin of most customers.
+    Raises:
+        ChurnError: ``worth`` gives no margin for most customers.
     """
     from churn.data import features
 
@@ -106,5 +109,5 @@ def _unfitted(winner: Candidate, search: Search, dataset: Dataset) -> "Pipeline"
     from sklearn.pipeline import Pipeline
 
     if not winner.members:
-        return estimators.build(winner.family, dataset, search.seed, winner.best.params)
+        return estimators.build_pipeline(winner.family, dataset, search.seed, winner.best.params)
     return Pipeline([("model", Blend([(m.family.name, _unfitted(m, search, dataset)) for m in winner.members]))])

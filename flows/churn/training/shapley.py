@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from churn.data import features
 from churn.settings.dataset import Dataset
+from churn.training import prototypes
 from churn.training.onnx_scorer import Scorer
 
 if TYPE_CHECKING:
@@ -14,30 +15,26 @@ if TYPE_CHECKING:
 Probability = Callable[[features.Columns], np.ndarray]  # raw columns of n customers to probabilities of shape (n,)
 
 BACKGROUND_ROWS = 40
-BACKGROUND = "background"  # the manifest's key: customers as rows of raw columns (None: missing), without ids
+BACKGROUND = "background"  # the manifest's key: prototypes as rows of raw columns (None: missing)
 
 
 def background(dataset: Dataset, table: "pd.DataFrame", seed: int) -> list[dict[str, Any]]:
-    """BACKGROUND_ROWS customers drawn from the training table, as the manifest carries them."""
-    raw = features.from_frame(dataset, table.sample(min(BACKGROUND_ROWS, len(table)), random_state=seed))
-    count = len(next(iter(raw.values())))
-    return [
-        {name: None if values[i] == "" or values[i] != values[i] else values[i] for name, values in raw.items()}
-        for i in range(count)
-    ]
+    """Prototypes of the training table's customers, as the manifest carries them: none of them is anybody."""
+    return prototypes.made(dataset, table, BACKGROUND_ROWS, seed)
 
 
 class Explainer:
-    """Explains probabilities. ``base`` is the mean probability of the background customers, ``rows``.
+    """Explains probabilities. ``base`` is the mean probability of the background, ``rows``.
 
-    Sampled Shapley values (Strumbelj & Kononenko 2014): a customer's columns are put in place of a background customer's
-    one by one, and each column gets the change it makes. Each background customer has a random order and its reverse, so
+    Sampled Shapley values (Strumbelj & Kononenko 2014): a customer's columns are put in place of a background row's
+    one by one, and each column gets the change it makes. Each background row has a random order and its reverse, so
     that the contributions add up exactly: ``base + sum = probability``. The orders are fixed: same customer, same answer.
     """
 
     def __init__(
         self, dataset: Dataset, probability: Probability, rows: Sequence[Mapping[str, Any]], seed: int = 0
     ) -> None:
+        """``probability`` maps raw columns to probabilities; ``rows`` are the background."""
         self._probability = probability
         self.names = tuple(dataset.raw)
         self._others = features.from_rows(dataset, rows)

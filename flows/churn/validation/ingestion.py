@@ -13,7 +13,7 @@ from churn.errors import ChurnError
 from churn.settings import commands
 from churn.settings.data import Origin, Quality, Split, Versioning
 from churn.settings.dataset import Dataset
-from churn.settings.environment import ROOT, STATE
+from churn.settings.environment import ROOT, STATE, private
 from churn.validation import profile, validation
 from churn.validation.checks import Report
 from churn.validation.profile import Profile
@@ -95,7 +95,8 @@ def quarantine(rows: "pd.DataFrame", name: str) -> tuple[str, list[str]]:
     text = rows.to_csv(index=False)
     path = STATE / "quarantine" / f"{name}.csv"
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8")
+    with open(path, "w", encoding="utf-8", opener=private) as file:
+        file.write(text)
     return text, [f"{len(rows):,} row{'s' * (len(rows) > 1)} with errors set aside, with the reasons: {path}"]
 
 

@@ -1,25 +1,15 @@
 """The checks of a typed table by pandera. Importing this module imports pandera."""
 
-import sys
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandera.backends.pandas.builtin_checks  # noqa: F401 - else the first check would import it
+import pandera.pandas as pa
 from churn.errors import ChurnError
 from churn.settings.dataset import Column, Dataset
 from churn.validation import remedies
 from churn.validation.checks import EXAMPLES, UNIQUE, Check, Failures, Severity, example_values
-
-# pandera imports hypothesis where it is installed, which imports pytest: a third of a second for drawing data, not for checks.
-_hidden = "hypothesis" not in sys.modules
-if _hidden:
-    sys.modules["hypothesis"] = None  # type: ignore[assignment]
-try:
-    import pandera.backends.pandas.builtin_checks  # noqa: F401 - else the first check would import it
-    import pandera.pandas as pa
-    from pandera.errors import SchemaErrors
-finally:
-    if _hidden:
-        del sys.modules["hypothesis"]
+from pandera.errors import SchemaErrors
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -3,13 +3,13 @@
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from os import cpu_count
 from typing import TYPE_CHECKING
 
 import numpy as np
 from churn.data.casting import cast
 from churn.errors import ChurnError
 from churn.settings import commands
+from churn.settings.cpus import cpus
 from churn.settings.data import Quality
 from churn.settings.dataset import Dataset
 from churn.validation import leakage, remedies
@@ -228,7 +228,7 @@ def _suspects(frame: "pd.DataFrame", columns: SortedColumns, dataset: Dataset, l
     def separation(name: str) -> float:
         return leakage.separation(frame[name], churned, columns[name] if dataset.raw[name].numeric else None)
 
-    with ThreadPoolExecutor(cpu_count()) as side_by_side:  # numpy releases the GIL while it sorts
+    with ThreadPoolExecutor(cpus()) as side_by_side:  # numpy releases the GIL while it sorts
         separations = dict(zip(dataset.raw, side_by_side.map(separation, dataset.raw), strict=True))
     for name, value in separations.items():
         rule = f"does not alone tell who churned (ROC-AUC at most {leakage.SUSPECT})"

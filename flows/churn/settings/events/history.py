@@ -18,8 +18,10 @@ ROWS = ("abs", "coalesce", "floor", "isin", "max", "min", "missing")  # function
 
 
 class Population(Strict):
-    """Who is a customer at a moment: whoever has a row of ``table`` within the last ``days`` (none: ever), or, with
-    ``open``, a contract that has begun and not ended.
+    """Who is a customer at a moment.
+
+    Whoever has a row of ``table`` within the last ``days`` (without: ever), or, with ``open``, a contract that has begun and not
+    ended.
     """
 
     table: str
@@ -180,7 +182,9 @@ def _expression(place: str, text: str, table: Table) -> None:
     if not text:
         return
     try:
-        expressions.check(text, set(table.columns))
+        expressions.check(
+            text, {name: "number" if column.numeric else "text" for name, column in table.columns.items()}
+        )
     except ChurnError as error:
         raise ValueError(f"{place}: {error}") from None
     if other := sorted(expressions.functions(text) - {*ROWS, "col"}):
@@ -205,8 +209,10 @@ def columns(
 
 
 def activity(tables: Mapping[str, Table], label: Label, aggregates: Mapping[str, Aggregate]) -> str:
-    """The table whose events show that somebody is still a customer: the label's where it is inactivity, else the first other one
-    that an aggregate is made of."""
+    """The table whose events show that somebody is still a customer.
+
+    The label's where it is inactivity, else the first other one that an aggregate is made of.
+    """
     others = [name for name in tables if name != label.table and any(one.table == name for one in aggregates.values())]
     return label.table if label.kind == "inactive" or not others else others[0]
 

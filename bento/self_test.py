@@ -1,0 +1,48 @@
+"""What a service must show before it is asked: the model's files are those that were packed, and answer as they did then."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from churn.data import features
+from churn.errors import ChurnError
+from churn.storage import checksums
+from churn.training.onnx_scorer import PARITY, Scorer
+
+FILE = "proof.json"  # in a Bento, beside this module: the files' checksums, and the probabilities of the manifest's examples
+
+
+def proven_scorer(folder: Path, proof: Path, threads: int) -> Scorer:
+    """The model in ``folder``, ready to score. Raises ChurnError if it is not the one that was packed."""
+    noted = json.loads(proof.read_text(encoding="utf-8"))
+    if harmed := checksums.harmed(folder, noted["files"]):
+        raise ChurnError(
+            f"{', '.join(harmed)} in {folder}: not as it was packed; remove that folder and build the Bento again"
+        )
+    found = Scorer(folder, threads)
+    answers = found.probability(features.from_rows(found.dataset, found.manifest["examples"]))
+    off = float(np.abs(answers - np.array(noted["probability"])).max())
+    if not off <= PARITY:  # NaN is no answer either
+        raise ChurnError(
+            f"the model in {folder} answers its examples otherwise than when it was packed, by {off:.1e} (allowed: "
+            f"{PARITY:.0e}): the packages or the processor are others; build the Bento again here"
+        )
+    return found
+
+
+class Unready:
+    """The application of a service that may not be asked: 503 and the reason to all but ``/livez``."""
+
+    def __init__(self, reason: str) -> None:
+        """``reason`` is what callers are told."""
+        self._reason = reason
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Answer one ASGI request."""
+        alive = scope["path"] == "/livez"
+        content = {"status": "alive"} if alive else {"status": 503, "error": self._reason, "problems": []}
+        body = json.dumps(content).encode()
+        headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+        await send({"type": "http.response.start", "status": 200 if alive else 503, "headers": headers})
+        await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})

@@ -1,0 +1,90 @@
+"""The campaign log: append-only Parquet beside the prediction log, one row for each customer of a campaign.
+
+``ROOT/campaigns/day=.../part-*.parquet``; ids are keyed by CHURNFLOW_ID_KEY, never plain. Of several rows for a customer of a
+campaign the first counts: nobody changes the arm.
+"""
+
+import os
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from churn.errors import ChurnError
+from churn.serving import keyed_ids, prediction_log
+from churn.settings import commands
+from churn.settings.dataset import Dataset
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow
+
+CAMPAIGNS = "campaigns"
+CONTACT, CONTROL = "contact", "control"
+
+
+def schema(dataset: Dataset) -> "pyarrow.Schema":
+    """Columns of the log; ``share`` is the probability with which the customer was held back."""
+    import pyarrow as pa
+
+    words = ("campaign", "dataset", identifier(dataset), "arm", "offer")
+    numbers = ("cost", "probability", "share")
+    known = ("prediction_id", "model_version", "data_version")
+    return pa.schema(
+        [
+            *((name, pa.string()) for name in words),
+            *((name, pa.float64()) for name in numbers),
+            ("stratum", pa.int64()),
+            *((name, pa.string()) for name in known),
+            ("time", pa.timestamp("us", tz="UTC")),
+        ]
+    )
+
+
+def identifier(dataset: Dataset) -> str:
+    """The data set's id column. Raises ChurnError if it has none."""
+    if dataset.id is None:
+        raise ChurnError(
+            f"data set {dataset.name}: a campaign needs to know its customers again; say which column names them: "
+            f'role = "id" in {commands.description(dataset.name)} [columns.NAME]'
+        )
+    return dataset.id
+
+
+def secret() -> bytes:
+    """The key of the ids. Raises ChurnError if there is none."""
+    found = keyed_ids.key()
+    if found is None:
+        raise ChurnError(
+            f"{keyed_ids.KEY} is not set: the campaign log names customers by ids under this key, and finds them again by it; "
+            "set it to the output of: openssl rand -hex 32 - and keep it"
+        )
+    return found
+
+
+def read(dataset: Dataset) -> "pd.DataFrame":
+    """All rows of the data set's campaigns, oldest first; text as str."""
+    from pyarrow import dataset as arrow
+
+    wanted, mine = schema(dataset), arrow.field("dataset") == dataset.name
+    end = datetime.now(UTC) + timedelta(days=1)
+    at = prediction_log.root()
+    found = prediction_log.rows_between(CAMPAIGNS, wanted, datetime(2000, 1, 1, tzinfo=UTC), end, at, None, mine)
+    text = [field.name for field in wanted if field.type == wanted.field("arm").type]
+    return found.astype(dict.fromkeys(text, "str")).drop_duplicates(["campaign", identifier(dataset)])
+
+
+def append(dataset: Dataset, rows: "pd.DataFrame", time: int, campaign: str) -> None:
+    """Put ``rows``, with the columns of ``schema``, into the log as one part, at ``time`` (microseconds since 1970).
+
+    Raises ChurnError if the log cannot be written.
+    """
+    import pyarrow as pa
+
+    content = prediction_log.content(pa.Table.from_pandas(rows, schema=schema(dataset), preserve_index=False))
+    name = prediction_log.part_name(CAMPAIGNS, time, f"{campaign}-{os.urandom(4).hex()}")
+    try:
+        prediction_log.store(prediction_log.root(), name, content)
+    except OSError as error:
+        raise ChurnError(
+            f"the campaign log {prediction_log.root()} cannot be written: {error}; mend CHURNFLOW_PREDICTIONS. "
+            "Nobody was assigned"
+        ) from None

@@ -1,0 +1,164 @@
+"""From a file of customers to the lists of a campaign: who can be chosen, and what is written, the log before any list."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import numpy as np
+from churn.campaigns import campaign_log, planning
+from churn.campaigns.planning import Plan
+from churn.data import casting, header_lines, sources, tables
+from churn.errors import ChurnError
+from churn.registry.model_registry import Registered
+from churn.serving import batch_scoring, keyed_ids, prediction_log
+from churn.settings import commands
+from churn.settings.data import Source
+from churn.settings.dataset import Dataset
+from churn.settings.score import CampaignConfig, Score
+from churn.settings.spelling import fold
+from churn.training.onnx_scorer import Scorer
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+CONTACTS, HELD_BACK = "contacts", "held_back"  # folders of the lists: who exports the one has nothing of the other
+_OWN = ("campaign", "rank", "offer", "cost", "probability")
+_FREE = ("", "no", "n", "false", "0", "0.0")  # what a suppression column says of who may be contacted
+
+
+def require_source(source: str, campaign: str, dataset: Dataset) -> None:
+    """Raises ChurnError, before any work, where the customers, the campaign's name, the ids or their key are missing."""
+    planning.require_campaign_name(campaign)
+    if not source:
+        again = commands.say("campaign", NAME=campaign, SOURCE=commands.FILE, DATASET=dataset.name)
+        raise ChurnError(f"whose campaign is it? Give a file of customers: {again}")
+    sources.named(source)
+    campaign_log.identifier(dataset)
+    campaign_log.secret()
+
+
+def plan(model: Registered, source: str, campaign: str, rule: CampaignConfig, run: str, now: int) -> Plan:
+    """The plan of the campaign for the customers at ``source``, at ``now`` (microseconds since 1970); nothing is written.
+
+    ``members`` have the key of the id as ``key``, and a ``prediction_id``. Raises ChurnError for a bad file or setting.
+    """
+    scorer, key = batch_scoring.scorer(model), campaign_log.secret()
+    column, place = campaign_log.identifier(scorer.dataset), sources.named(source)
+    table, _, _ = batch_scoring.screen([place], scorer.dataset, Score(quarantine=rule.targeting.quarantine))
+    if scorer.dataset.time is not None:
+        table = table.sort_values(scorer.dataset.time, kind="stable")
+    table = table[~casting.as_text(table[column]).duplicated(keep="last")].reset_index(drop=True)
+    candidates = _candidates(scorer, table, place, rule, run)
+    candidates["key"] = [keyed_ids.keyed(one, key) for one in candidates.id]
+    log = campaign_log.read(scorer.dataset)
+    own, others = log[log.campaign == campaign], log[(log.campaign != campaign) & (log.arm == campaign_log.CONTACT)]
+    since = datetime.fromtimestamp(now / 1e6, UTC) - timedelta(days=rule.policy.days_between)
+    candidates["recent"] = candidates.key.isin(others[others.time > since][column])
+    names = candidates.set_index("key").id
+    known = own.assign(id=own[column].map(names).fillna(own[column]))[
+        ["id", "arm", "offer", "cost", "share", "stratum", "probability"]
+    ]
+    return planning.draft(candidates, known, campaign, rule)
+
+
+def _candidates(scorer: Scorer, table: "pd.DataFrame", place: Source, rule: CampaignConfig, run: str) -> "pd.DataFrame":
+    """What ``planning.draft`` chooses from, but for ``recent``."""
+    dataset = scorer.dataset
+    scored = batch_scoring.score(scorer, table, f"{run}/campaign")
+    found = scored[["probability", "prediction_id"]].assign(id=casting.as_text(table[dataset.id]).astype("str"))
+    cells = _cells(place, dataset, table, found.id, rule)
+    found["worth"] = _worth(scored, cells, rule, dataset)
+    found["group"] = casting.as_text(cells(rule.policy.quota_column)).fillna("") if rule.policy.quota else ""
+    found["suppressed"] = False
+    if rule.policy.suppression_column:
+        said = casting.as_text(cells(rule.policy.suppression_column)).fillna("").map(lambda text: fold(str(text)))
+        found["suppressed"] |= ~said.isin(_FREE)
+    if rule.policy.suppression:
+        found["suppressed"] |= found.id.isin(_listed(rule.policy.suppression, dataset))
+    return found
+
+
+def _cells(
+    place: Source, dataset: Dataset, table: "pd.DataFrame", ids: "pd.Series", rule: CampaignConfig
+) -> "Callable[[str], pd.Series]":
+    """A column of the customers by its name: as the description types it, or else one that only the file has."""
+    import pandas as pd
+
+    wanted = {rule.policy.suppression_column, rule.policy.quota_column}
+    wanted |= {rule.targeting.uplift_column} if rule.targeting.ranking == "uplift" else set()
+    if not wanted - {"", *table.columns}:
+        return lambda name: table[name]
+    whole = header_lines.without(tables.from_bytes(sources.read(place, dataset)[0]), place.name)[0]
+    if missing := sorted(wanted - {"", *table.columns, *whole.columns}):
+        raise ChurnError(
+            f"{place.name}: no column {', '.join(missing)}, which {commands.settings('campaign.toml')} names; the file has: "
+            f"{', '.join(map(str, whole.columns))}"
+        )
+    rows = whole.set_index(casting.as_text(whole[dataset.id]).astype("str"))
+    rows = rows[~rows.index.duplicated(keep="last")]
+    return lambda name: table[name] if name in table else pd.Series(rows[name].reindex(ids).to_numpy(), table.index)
+
+
+def _worth(
+    scored: "pd.DataFrame", cells: "Callable[[str], pd.Series]", rule: CampaignConfig, dataset: Dataset
+) -> "pd.Series":
+    import pandas as pd
+
+    if rule.targeting.ranking == "uplift":
+        return pd.to_numeric(cells(rule.targeting.uplift_column), errors="coerce").astype("float64")
+    if rule.targeting.ranking == "expected_value" and scored.expected_value.isna().all():
+        raise ChurnError(
+            f'{commands.settings("campaign.toml")}: ranking = "expected_value" needs a champion that knows what a customer is '
+            f'worth; add [value] to {commands.settings("train.toml")} and train again, or set ranking = "probability"'
+        )
+    return scored[rule.targeting.ranking]
+
+
+def _listed(file: str, dataset: Dataset) -> "pd.Series":
+    """The ids in a file: its column of the data set's id, or its only one."""
+    table = header_lines.without(tables.from_bytes(sources.read(sources.named(file), dataset)[0]), file)[0]
+    if dataset.id not in table and len(table.columns) != 1:
+        raise ChurnError(
+            f"{file}: no column {dataset.id}; a suppression list is a file with the ids in a column of this name"
+        )
+    return casting.as_text(table[dataset.id if dataset.id in table else table.columns[0]])
+
+
+def carry_out(plan: Plan, model: Registered, dataset: Dataset, now: int) -> tuple[str, ...]:
+    """Write the log, then both lists; their addresses: contacts, held back.
+
+    Killed in between, the next run finds who is in the log, and writes the same lists. Raises ChurnError if anything cannot be
+    written.
+    """
+    import pandas as pd
+
+    column, fresh = campaign_log.identifier(dataset), plan.members[plan.members.new.astype(bool)]
+    if len(fresh):
+        rows = fresh.drop(columns=column, errors="ignore").assign(
+            campaign=plan.campaign,
+            dataset=dataset.name,
+            model_version=model.version,
+            data_version=model.tags["data_version"],
+            time=pd.Timestamp(now, unit="us", tz="UTC"),
+        )
+        rows[column] = fresh.key
+        campaign_log.append(dataset, rows[campaign_log.schema(dataset).names], now, plan.campaign)
+    may = ~plan.members.suppressed.astype(bool)
+    contacted = plan.members.arm == campaign_log.CONTACT
+    return (
+        _list(plan.members[contacted & may], f"{CONTACTS}/{dataset.name}-{plan.campaign}.csv", column, plan.campaign),
+        _list(plan.members[~contacted], f"{HELD_BACK}/{dataset.name}-{plan.campaign}.csv", column, plan.campaign),
+    )
+
+
+def _list(rows: "pd.DataFrame", name: str, column: str, campaign: str) -> str:
+    rows = rows.assign(rank=np.arange(1, len(rows) + 1), campaign=campaign)
+    text = rows[["id", *_OWN]].rename(columns={"id": column}).to_csv(index=False)
+    try:
+        prediction_log.store(batch_scoring.root(), name, text.encode())
+    except OSError as error:
+        raise ChurnError(
+            f"the list {batch_scoring.root()}/{name} cannot be written: {error}; mend CHURNFLOW_SCORES and run this again: "
+            "everybody keeps the arm"
+        ) from None
+    return f"{batch_scoring.root()}/{name}"

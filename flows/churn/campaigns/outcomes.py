@@ -1,0 +1,248 @@
+"""Outcomes of a campaign's customers: from a file, a data version or the service's feedback; or a trial assigned elsewhere."""
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import numpy as np
+from churn.campaigns import campaign_log
+from churn.data import casting, header_lines, snapshots, sources, tables
+from churn.errors import ChurnError
+from churn.monitoring import labels
+from churn.serving import keyed_ids, prediction_log
+from churn.settings import commands
+from churn.settings.dataset import Dataset
+from churn.settings.score import CampaignConfig, Judgement, Trial
+from churn.settings.spelling import fold
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A randomised trial of n customers whose outcomes are known.
+
+    ``arm`` has the arms' names, shape (n,), and ``control`` is that left alone. ``lost`` is what a contact should lower: churn
+    (bool), or a number; ``good`` says that it is an outcome that should rise, with its sign turned. ``stratum`` (int),
+    ``covariates`` (n, k), ``delivered`` (bool) and ``risk`` are None where nobody knows them. ``cost`` is each customer's.
+    Besides the n, ``waiting`` are too early to judge, until ``due``; ``unknown`` counts who should have an outcome, by arm;
+    ``elsewhere`` those held back whom another campaign contacted.
+    """
+
+    arm: np.ndarray
+    control: str
+    lost: np.ndarray
+    cost: np.ndarray
+    good: bool = False
+    stratum: np.ndarray | None = None
+    covariates: np.ndarray | None = None
+    delivered: np.ndarray | None = None
+    risk: np.ndarray | None = None
+    waiting: int = 0
+    due: str = ""
+    unknown: dict[str, int] = field(default_factory=dict)
+    elsewhere: int = 0
+
+    @property
+    def treatments(self) -> list[str]:
+        """The arms that were contacted."""
+        return sorted(set(self.arm.tolist()) - {self.control})
+
+
+def collect(
+    campaign: str, dataset: Dataset, rule: CampaignConfig, until: str = "", file: str = "", version: str = ""
+) -> Experiment:
+    """The trial of the settings if they have one, else the campaign of the log as it was ``until`` then (ISO 8601, UTC; "": now)."""
+    if rule.trial is not None:
+        return from_trial(rule.trial, dataset)
+    try:
+        moment = datetime.fromisoformat(until) if until else datetime.now(UTC)
+    except ValueError:
+        raise ChurnError(f"until: {until!r} is no time; write it as 2026-11-25 or 2026-11-25T06:00 (UTC)") from None
+    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return from_campaign(campaign, dataset, rule.report, moment, file, version)
+
+
+def from_trial(trial: Trial, dataset: Dataset) -> Experiment:
+    """The trial in a file. Raises ChurnError for a column, a level or an outcome that it does not have."""
+    table = header_lines.without(tables.from_bytes(sources.read(sources.named(trial.path), dataset)[0]), trial.path)[0]
+    wanted = [trial.arm, trial.outcome, *trial.covariates, *([trial.delivered] if trial.delivered else [])]
+    if missing := [name for name in wanted if name not in table]:
+        raise ChurnError(
+            f"{trial.path}: no column {', '.join(missing)}, which [trial] of {commands.settings('campaign.toml')} names; "
+            f"the file has: {', '.join(map(str, table.columns))}"
+        )
+    texts = casting.as_text(table[trial.arm])
+    known = (texts.notna() & table[trial.outcome].notna()).to_numpy(dtype=bool)
+    arm = texts.astype("str").to_numpy(dtype=object)
+    levels = sorted(set(arm[known]))
+    if trial.control not in levels or len(levels) < 2:
+        raise ChurnError(
+            f"{trial.path}: column {trial.arm} has the levels {', '.join(map(repr, levels[:9]))}; control = {trial.control!r} "
+            "must be one of several"
+        )
+    lost = _number(table[trial.outcome][known], trial)
+    delivered = _said(table[trial.delivered][known]) if trial.delivered else None
+    unknown = {level: int((~known & (arm == level)).sum()) for level in levels}
+    return Experiment(
+        arm[known],
+        trial.control,
+        lost,
+        np.where(arm[known] == trial.control, 0.0, trial.cost),
+        trial.good,
+        covariates=_covariates(table[known], trial),
+        delivered=delivered,
+        unknown={level: count for level, count in unknown.items() if count},
+    )
+
+
+def _number(values: "pd.Series", trial: Trial) -> np.ndarray:
+    """The outcome as what a contact should lower; bool where it is 0 or 1."""
+    import pandas as pd
+
+    if trial.positive:
+        words = casting.as_text(values).map(lambda text: fold(str(text)))
+        if not (words == fold(trial.positive)).any():
+            raise ChurnError(
+                f"{trial.path}: {trial.outcome} is never {trial.positive!r}; correct 'positive' of [trial]"
+            )
+        found = (words == fold(trial.positive)).to_numpy(dtype=np.float64)
+    else:
+        numbers = pd.to_numeric(values, errors="coerce")
+        if numbers.isna().any():
+            bad = values[numbers.isna()].iloc[0]
+            raise ChurnError(
+                f'{trial.path}: {trial.outcome}: {bad!r} is no number; say which word counts as 1: positive = "..." of [trial]'
+            )
+        found = numbers.to_numpy(dtype=np.float64)
+    if np.isin(found, (0.0, 1.0)).all():
+        return found == (0.0 if trial.good else 1.0)
+    return -found if trial.good else found
+
+
+def _covariates(table: "pd.DataFrame", trial: Trial) -> np.ndarray | None:
+    """Numbers as they are, text as one column a level; what is missing is the mean."""
+    import pandas as pd
+
+    if not trial.covariates:
+        return None
+    columns = table[list(trial.covariates)]
+    text = [name for name in columns if not pd.api.types.is_numeric_dtype(columns[name])]
+    coded = pd.get_dummies(columns, columns=text, drop_first=True, dtype=float).astype("float64")
+    coded = coded.loc[:, coded.nunique() > 1]
+    return coded.fillna(coded.mean()).to_numpy() if len(coded.columns) else None
+
+
+def _said(values: "pd.Series") -> np.ndarray:
+    words = casting.as_text(values).fillna("").map(lambda text: fold(str(text)))
+    return ~words.isin(("", "no", "n", "false", "0", "0.0")).to_numpy(dtype=bool)
+
+
+def from_campaign(
+    campaign: str, dataset: Dataset, rule: Judgement, until: datetime, file: str = "", version: str = ""
+) -> Experiment:
+    """The campaign of the log, with the outcomes in ``file`` or the data version ``version``, else those told to the service.
+
+    Raises ChurnError if there is no such campaign, or nothing can be read.
+    """
+    log, column = campaign_log.read(dataset), campaign_log.identifier(dataset)
+    own = log[(log.campaign == campaign) & (log.time <= until)]
+    if own.empty:
+        known = ", ".join(sorted(set(log.campaign))) or "none yet"
+        again = commands.say("campaign", NAME=campaign, SOURCE=commands.FILE, DATASET=dataset.name)
+        raise ChurnError(
+            f"the log of data set {dataset.name} has no campaign {campaign!r}; it has: {known}. Plan it: {again}"
+        )
+    told = _told(own, column, dataset, rule, until, file, version)
+    ripe = (own.time + timedelta(days=rule.horizon_days) <= until).to_numpy()
+    rows = own[ripe].merge(told, how="left", on=column)
+    lacking = rows.outcome.isna().to_numpy()
+    known_rows = rows[~lacking]
+    others = log[(log.campaign != campaign) & (log.arm == campaign_log.CONTACT) & (log.time <= until)]
+    both = known_rows[known_rows.arm == campaign_log.CONTROL].merge(
+        others[[column, "time"]], on=column, suffixes=("", "_other")
+    )
+    soon = (both.time_other >= both.time) & (both.time_other <= both.time + timedelta(days=rule.horizon_days))
+    several = known_rows.offer[known_rows.arm == campaign_log.CONTACT].nunique() > 1
+    arm = known_rows.offer if several else known_rows.arm
+    arm = arm.where(known_rows.arm == campaign_log.CONTACT, campaign_log.CONTROL)
+    due = own.time[~ripe].max() + timedelta(days=rule.horizon_days) if not ripe.all() else None
+    return Experiment(
+        arm.to_numpy(dtype=object),
+        campaign_log.CONTROL,
+        known_rows.outcome.to_numpy(dtype=bool),
+        known_rows.cost.to_numpy(dtype=np.float64),
+        stratum=known_rows.stratum.to_numpy(),
+        covariates=known_rows[["probability"]].to_numpy(dtype=np.float64),
+        delivered=_said(known_rows[rule.delivered]) if rule.delivered in known_rows else None,
+        risk=known_rows.probability.to_numpy(dtype=np.float64),
+        waiting=int((~ripe).sum()),
+        due=f"{due:%Y-%m-%d}" if due is not None else "",
+        unknown={str(name): int(count) for name, count in rows.arm[lacking].value_counts().items()},
+        elsewhere=int(both[soon][column].nunique()),
+    )
+
+
+def _told(
+    own: "pd.DataFrame", column: str, dataset: Dataset, rule: Judgement, until: datetime, file: str, version: str
+) -> "pd.DataFrame":
+    """Keyed id, ``outcome`` (bool: churned within the horizon) and, from a file, whether the contact was delivered."""
+    if file:
+        found = _from_file(own, column, dataset, rule, file)
+    elif version:
+        found = _keyed(_from_version(version, dataset), column)
+    else:
+        found = _from_feedback(own, column, rule, until)
+    return found.drop_duplicates(column, keep="last")
+
+
+def _keyed(table: "pd.DataFrame", column: str) -> "pd.DataFrame":
+    key = campaign_log.secret()
+    texts = casting.as_text(table[column])
+    table = table[texts.notna()].copy()
+    table[column] = [keyed_ids.keyed(str(one), key) for one in texts.dropna()]
+    return table
+
+
+def _from_file(own: "pd.DataFrame", column: str, dataset: Dataset, rule: Judgement, file: str) -> "pd.DataFrame":
+    table = header_lines.without(tables.from_bytes(sources.read(sources.named(file), dataset)[0]), file)[0]
+    outcome = next((name for name in ("outcome", dataset.target) if name in table), None)
+    names = [name for name in (column, "prediction_id") if name in table]
+    if outcome is None or not names:
+        raise ChurnError(
+            f"{file}: outcomes are a file with {column} (or prediction_id) and {dataset.target} (or outcome); this one has: "
+            f"{', '.join(map(str, table.columns))}"
+        )
+    more = [rule.delivered] if rule.delivered in table else []
+    table = table[table[outcome].notna()][[names[0], outcome, *more]]
+    said = labels.outcomes(table[outcome], dataset, f"{file}: {outcome}")
+    table = table.drop(columns=outcome).assign(outcome=said)
+    if names[0] == column:
+        return _keyed(table, column)
+    return table.astype({"prediction_id": "str"}).merge(own[["prediction_id", column]], on="prediction_id")
+
+
+def _from_version(version: str, dataset: Dataset) -> "pd.DataFrame":
+    import pandas as pd
+
+    data = snapshots.load(version)
+    if data.dataset.name != dataset.name:
+        raise ChurnError(
+            f"data version {version} is of data set {data.dataset.name}, the campaign of {dataset.name}; name another"
+        )
+    whole = pd.concat([data.train, data.holdout])
+    if dataset.time is not None:
+        whole = whole.sort_values(dataset.time, kind="stable")
+    return whole[[campaign_log.identifier(dataset)]].assign(outcome=whole[dataset.target] == data.dataset.positive)
+
+
+def _from_feedback(own: "pd.DataFrame", column: str, rule: Judgement, until: datetime) -> "pd.DataFrame":
+    """Who left later than the horizon had stayed until then; that somebody was still there before it, settles nothing."""
+    told = prediction_log.read_feedback(own.time.min().to_pydatetime(), until)
+    told = told.astype({"prediction_id": "str"}).merge(
+        own[["prediction_id", column, "time"]], on="prediction_id", suffixes=("", "_of")
+    )
+    late = told.time > told.time_of + timedelta(days=rule.horizon_days)
+    left = told.outcome.astype(bool)
+    return told.assign(outcome=left & ~late)[left | late][[column, "outcome"]]

@@ -1,0 +1,137 @@
+"""What a campaign brought: each arm against those left alone, in numbers with intervals and in words."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from churn.campaigns import assignment, effect
+from churn.campaigns.effect import Effect
+from churn.campaigns.outcomes import Experiment
+from churn.settings.score import Judgement
+
+HELPED, HARMED, OPEN = "helped", "harmed", "cannot tell yet"
+POWER = 2.8 / 1.96  # times the interval's half width: the effect that is found 4 times of 5
+FEWEST = 10  # customers of an arm, below which nothing is said of a group
+
+
+@dataclass(frozen=True)
+class Group:
+    """The effect among the customers of one tenth of risk; ``low`` and ``high`` are its probabilities."""
+
+    low: float
+    high: float
+    effect: Effect
+
+
+@dataclass(frozen=True)
+class Compared:
+    """An arm against the control.
+
+    ``treated`` and ``control`` are the outcome's means; ``plain`` is the effect with the interval for one look, ``adjusted`` by
+    what was known before (None: nothing), ``anytime`` with that for any number of looks. ``money`` is None without a margin, or
+    (profit, low, high). ``reached`` and ``leaked`` are the shares of those contacted and of those held back whom the contact
+    reached (None: nobody knows).
+    """
+
+    arm: str
+    treated: float
+    control: float
+    plain: Effect
+    adjusted: Effect | None
+    anytime: Effect
+    groups: tuple[Group, ...]
+    verdict: str
+    when: str
+    cost: float
+    money: tuple[float, float, float] | None
+    reached: float | None
+    leaked: float | None
+
+    @property
+    def gained(self) -> float | None:
+        """What the adjustment is worth: as if there were so many more customers (0.1: a tenth)."""
+        if self.adjusted is None or self.adjusted.high == self.adjusted.low:
+            return None
+        return ((self.plain.high - self.plain.low) / (self.adjusted.high - self.adjusted.low)) ** 2 - 1
+
+    @property
+    def per_kept(self) -> tuple[float, float, float] | None:
+        """The cost of each kept customer: estimate, low, high (infinite where perhaps nobody was kept); None if nobody was."""
+        kept, low, high = self.plain.kept
+        if kept <= 0:
+            return None
+        return self.cost / kept, self.cost / high, self.cost / low if low > 0 else math.inf
+
+
+def compare_arms(trial: Experiment, rule: Judgement) -> tuple[Compared, ...]:
+    """Each contacted arm against the control; none while an arm has nobody with an outcome."""
+    return tuple(_compared(trial, arm, rule) for arm in trial.treatments) if (trial.arm == trial.control).any() else ()
+
+
+def _compared(trial: Experiment, arm: str, rule: Judgement) -> Compared:
+    rows = np.isin(trial.arm, (arm, trial.control))
+    lost, contacted = trial.lost[rows], trial.arm[rows] == arm
+    stratum, known, risk, delivered = (
+        None if values is None else values[rows]
+        for values in (trial.stratum, trial.covariates, trial.risk, trial.delivered)
+    )
+    plain = effect.difference(lost, contacted, stratum, rule.level)
+    least = min(contacted.sum(), (~contacted).sum())
+    usable = known is not None and least > 2 * (known.shape[1] + 1)
+    adjusted = effect.adjusted(lost, contacted, known, rule.level) if known is not None and usable else None
+    planned = round(len(lost) * (1 + trial.waiting / max(len(trial.arm), 1)))
+    covariate = known if known is not None and usable else np.zeros((len(lost), 0))
+    anytime = effect.sequence(lost, contacted, covariate, float(contacted.mean()), planned, rule.level)
+    verdict, when = _judge(plain, anytime, trial)
+    sign = -1.0 if trial.good and lost.dtype != bool else 1.0
+    means = [
+        float((~part).mean()) if trial.good and lost.dtype == bool else sign * float(part.mean())
+        for part in (lost[contacted], lost[~contacted])
+    ]
+    cost = float(trial.cost[rows][contacted].sum())
+    return Compared(
+        arm,
+        means[0],
+        means[1],
+        plain,
+        adjusted,
+        anytime,
+        _groups(lost, contacted, risk, rule),
+        verdict,
+        when,
+        cost,
+        None if rule.margin is None else tuple(rule.margin * kept - cost for kept in plain.kept),  # type: ignore[arg-type]
+        None if delivered is None else float(delivered[contacted].mean()),
+        None if delivered is None else float(delivered[~contacted].mean()),
+    )
+
+
+def _judge(plain: Effect, anytime: Effect, trial: Experiment) -> tuple[str, str]:
+    """The verdict, and when there could be another. While outcomes are awaited somebody may look every day: the interval for any
+    number of looks decides; once all are known, that for one look does.
+    """
+    decides = anytime if trial.waiting else plain
+    if decides.low > 0 or decides.high < 0:
+        return (HELPED if decides.low > 0 else HARMED), ""
+    if trial.waiting:
+        return OPEN, f"{trial.waiting:,} outcomes are awaited, the last on {trial.due}"
+    half, rows = (plain.high - plain.low) / 2, plain.contacted + plain.control
+    if not plain.value:
+        return OPEN, "the arms are alike: no number of customers would show a difference of nothing"
+    needed = math.ceil(rows * (POWER * half / abs(plain.value)) ** 2)
+    return (
+        OPEN,
+        f"an effect as large as the one measured shows in a campaign of about {needed:,} customers, {rows:,} were in this one",
+    )
+
+
+def _groups(lost: np.ndarray, contacted: np.ndarray, risk: np.ndarray | None, rule: Judgement) -> tuple[Group, ...]:
+    if risk is None:
+        return ()
+    tenth, found = assignment.strata(risk, np.arange(len(risk))), []
+    for number in np.unique(tenth):
+        rows = tenth == number
+        if min((contacted & rows).sum(), (~contacted & rows).sum()) >= FEWEST:
+            own = effect.difference(lost[rows], contacted[rows], level=rule.level)
+            found.append(Group(float(risk[rows].min()), float(risk[rows].max()), own))
+    return tuple(found)

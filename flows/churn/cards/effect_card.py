@@ -1,0 +1,151 @@
+"""The card of EffectFlow: the verdict in words first, then what it rests on."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from churn.campaigns.effect import Effect
+from churn.campaigns.outcomes import Experiment
+from churn.campaigns.report import HARMED, HELPED, Compared
+from churn.cards.card_parts import CHURNED, STAYED, Part, Table, figure
+from churn.settings.score import Judgement
+
+GREY = "#7b8794"
+
+
+def headline(campaign: str, found: Sequence[Compared], trial: Experiment) -> list[str]:
+    """A line for each contacted arm: what is known of it."""
+    if not found:
+        return [f"Campaign {campaign}: cannot tell yet; {_awaited(trial) or 'an arm has nobody with an outcome'}"]
+    return [f"Campaign {campaign}, {one.arm}: {one.verdict}. {_sentence(one, trial)}" for one in found]
+
+
+def parts(campaign: str, found: Sequence[Compared], trial: Experiment, rule: Judgement) -> list[Part]:
+    """The parts of the card."""
+    arms = [part for one in found for part in _arm(one, trial, rule)]
+    lines = headline(campaign, found, trial)
+    return [f"# {lines[0]}", *(f"**{line}**" for line in lines[1:]), *_counts(trial), *arms, _method(trial, rule)]
+
+
+def _sentence(one: Compared, trial: Experiment) -> str:
+    number, binary = _shown(trial), trial.lost.dtype == bool
+    said = f"{number(one.treated)} against {number(one.control)} of those held back: {_range(one.plain, trial)}"
+    if binary and one.verdict in (HELPED, HARMED):
+        kept, low, high = one.plain.kept
+        word = "more of them" if trial.good else "customers kept"
+        said += f"; {kept:,.0f} {word} ({low:,.0f} to {high:,.0f})"
+    return said + (f"; {one.when}" if one.when else "")
+
+
+def _shown(trial: Experiment) -> Any:
+    """How an outcome's mean is written."""
+    return (lambda value: f"{100 * value:.2f} %") if trial.lost.dtype == bool else (lambda value: f"{value:,.4g}")
+
+
+def _range(effect: Effect, trial: Experiment) -> str:
+    """An effect with its interval; positive is what the campaign is for."""
+    if trial.lost.dtype == bool:
+        return f"{100 * effect.value:+.2f} points ({100 * effect.low:+.2f} to {100 * effect.high:+.2f})"
+    return f"{effect.value:+,.4g} ({effect.low:+,.4g} to {effect.high:+,.4g})"
+
+
+def _awaited(trial: Experiment) -> str:
+    return f"{trial.waiting:,} outcomes are awaited, the last on {trial.due}" if trial.waiting else ""
+
+
+def _counts(trial: Experiment) -> list[Part]:
+    rows = [
+        [f"with an outcome: {arm}", f"{int((trial.arm == arm).sum()):,}"] for arm in [*trial.treatments, trial.control]
+    ]
+    rows += [["too early to judge", f"{trial.waiting:,}"]] if trial.waiting else []
+    rows += [[f"due, but nobody told the outcome: {arm}", f"{count:,}"] for arm, count in sorted(trial.unknown.items())]
+    rows += [["held back, but contacted by another campaign", f"{trial.elsewhere:,}"]] if trial.elsewhere else []
+    return [Table(["customers", "number"], rows)]
+
+
+def _arm(one: Compared, trial: Experiment, rule: Judgement) -> list[Part]:
+    level = f"{100 * rule.level:g} %"
+    rows = [[f"difference, {level} for one look", _range(one.plain, trial)]]
+    if one.adjusted is not None:
+        gained = f"; worth {100 * one.gained:+.0f} % customers" if one.gained is not None else ""
+        rows.append([f"adjusted by what was known before{gained}", _range(one.adjusted, trial)])
+    rows.append([f"{level} however often one looks", _range(one.anytime, trial)])
+    return [
+        f"## {one.arm}",
+        _forest(one, trial),
+        Table(["estimate", "effect"], rows),
+        *_money(one, trial),
+        *_reached(one),
+        *_tenths(one, trial),
+    ]
+
+
+def _forest(one: Compared, trial: Experiment) -> Any:
+    """The three intervals around no effect."""
+    scale = 100 if trial.lost.dtype == bool else 1
+    named = [("one look", one.plain), ("adjusted", one.adjusted), ("any number of looks", one.anytime)]
+    shown = [(name, effect) for name, effect in named if effect is not None][::-1]
+    picture, axes = figure(7, 0.5 + 0.35 * len(shown))
+    axis = axes[0, 0]
+    for row, (_, effect) in enumerate(shown):
+        colour = STAYED if effect.low > 0 else CHURNED if effect.high < 0 else GREY
+        axis.plot([scale * effect.low, scale * effect.high], [row, row], color=colour, linewidth=2)
+        axis.plot(scale * effect.value, row, "o", color=colour)
+    axis.axvline(0, color="black", linewidth=0.8)
+    axis.set_yticks(range(len(shown)), [name for name, _ in shown])
+    axis.set_ylim(-0.6, len(shown) - 0.4)
+    axis.set_xlabel("effect, in points: right of 0 is what the campaign is for" if scale == 100 else "effect")
+    return picture
+
+
+def _money(one: Compared, trial: Experiment) -> list[Part]:
+    if trial.lost.dtype != bool:
+        return []
+    kept, low, high = one.plain.kept
+    rows = [["kept" if not trial.good else "more with the outcome", f"{kept:,.1f}", f"{low:,.1f}", f"{high:,.1f}"]]
+    rows.append(["cost of the contacts", f"{one.cost:,.2f}", "", ""])
+    if one.per_kept is not None and one.cost:
+        each, least, most = one.per_kept
+        rows.append(
+            ["cost of each", f"{each:,.2f}", f"{least:,.2f}", f"{most:,.2f}" if math.isfinite(most) else "no limit"]
+        )
+    if one.money is not None:
+        rows.append(["profit", *(f"{value:,.2f}" for value in one.money)])
+    return [Table(["customers and money", "estimate", "from", "to"], rows)]
+
+
+def _reached(one: Compared) -> list[Part]:
+    if one.reached is None or one.leaked is None:
+        return []
+    reached, leaked = f"{100 * one.reached:.1f} %", f"{100 * one.leaked:.1f} %"
+    said = f"The contact reached {reached} of those to be contacted and {leaked} of those held back."
+    if one.reached > one.leaked:
+        said += f" Per customer reached the effect is {100 * one.plain.value / (one.reached - one.leaked):+.2f} points (Wald)."
+    return [said]
+
+
+def _tenths(one: Compared, trial: Experiment) -> list[Part]:
+    if not one.groups:
+        return []
+    rows = [
+        [
+            f"{100 * g.low:.1f} to {100 * g.high:.1f} %",
+            f"{g.effect.contacted:,}",
+            f"{g.effect.control:,}",
+            _range(g.effect, trial),
+        ]
+        for g in one.groups
+    ]
+    return [
+        "### By tenth of risk",
+        Table(["probability of churn", "contacted", "held back", "effect"], rows),
+        "Ten looks: one of them may stand out by chance.",
+    ]
+
+
+def _method(trial: Experiment, rule: Judgement) -> str:
+    horizon = "" if trial.risk is None else f" Outcomes count {rule.horizon_days:g} days after the assignment."
+    return (
+        "Everybody counts in the arm that was drawn, reached or not (intention to treat). While outcomes are awaited the verdict "
+        f"rests on the interval for any number of looks, then on that for one.{horizon}"
+    )

@@ -1,0 +1,108 @@
+"""The target of this machine: the process of ``make serve`` (``supervisor``)."""
+
+import json
+import socket
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from churn.deployment.target import Instance
+from churn.errors import ChurnError
+from churn.local_server import supervisor
+from churn.registry.model_registry import Registered
+from churn.serving import packaging
+from churn.settings import commands
+
+PATIENCE = 30.0  # seconds of silence after which the supervisor takes a deployment for dead
+ANSWER_SECONDS = 10.0
+
+
+class Laptop:
+    """The service of ``model`` that runs on this machine, at ``url`` if there are several; ``run`` names the deployment.
+
+    Raises ChurnError if none runs, or several.
+    """
+
+    def __init__(self, model: str, dataset: str, run: str, port: str = "") -> None:
+        found = [one for one in running(model) if not port or one["url"].endswith(f":{port}")]
+        if not found:
+            raise ChurnError(
+                f"no service of {model} runs on this machine{f' at port {port}' if port else ''}; start one with: "
+                f"{commands.say('serve', DATASET=dataset, PORT=port)}"
+            )
+        if len(found) > 1:
+            ports = ", ".join(one["url"].rpartition(":")[2] for one in found)
+            again = commands.say("deploy", DATASET=dataset, PORT=commands.NUMBER)
+            raise ChurnError(f"{model} is served on several ports of this machine ({ports}); name one: {again}")
+        self.place, self._run, self._control = found[0]["url"], run, found[0]["control"]
+        self._bento = ""
+
+    def address(self, model: Registered) -> str:
+        return packaging.package(model)
+
+    def served(self) -> str:
+        return str(self._order("status")["bento"])
+
+    def unfinished(self) -> str:
+        return str(self._order("status")["run"])
+
+    def begin(self, bento: str) -> None:
+        self._bento = bento
+        self._order("start", bento=bento)
+
+    def instances(self) -> Sequence[Instance]:
+        return [
+            Instance(one["bento"], one["url"], one["bento"] == self._bento, one["started"] is True, _wrong(one))
+            for one in self._order("alive")["instances"]
+        ]
+
+    def give(self, share: float) -> None:
+        self._order("share", share=share)
+
+    def keep(self) -> None:
+        self._order("keep")
+
+    def back(self) -> None:
+        self._order("back")
+
+    def done(self) -> None:
+        """The supervisor has forgotten it already."""
+
+    def _order(self, do: str, **more: Any) -> dict[str, Any]:
+        answer = _ask(self._control, {"do": do, "run": self._run, "seconds": PATIENCE, **more})
+        if "error" in answer:
+            raise ChurnError(answer["error"])
+        return answer
+
+
+def running(model: str) -> list[dict[str, Any]]:
+    """The services of ``model`` on this machine, as their supervisors describe them."""
+    found = []
+    for file in sorted(supervisor.FOLDER.glob("*.json")):
+        with suppress(OSError, ValueError, ChurnError):  # it has just ended, or was killed and left its file
+            about = json.loads(file.read_text(encoding="utf-8"))
+            if about["model"] == model and _ask(about["control"], {"do": "status"}):
+                found.append(about)
+    return found
+
+
+def _wrong(found: dict[str, Any]) -> str:
+    said = f": {' '.join(found['said'][-5:])[-500:]}" if found["said"] else ""
+    if found["started"] is False:
+        return f"it ended before it was ready{said}"
+    return f"it died {found['restarts']} times{said}" if found["restarts"] else ""
+
+
+def _ask(control: str, order: dict[str, Any]) -> dict[str, Any]:
+    try:
+        with socket.socket(socket.AF_UNIX) as line:
+            line.settimeout(ANSWER_SECONDS)
+            line.connect(control)
+            line.sendall(json.dumps(order).encode() + b"\n")
+            with line.makefile("rb") as answer:
+                return dict(json.loads(answer.readline()))
+    except (OSError, ValueError) as error:
+        raise ChurnError(
+            f"the service does not answer its control ({Path(control)}: {error}); has it ended?"
+        ) from error

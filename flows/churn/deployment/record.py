@@ -1,0 +1,97 @@
+"""What is kept of a deployment: tags of the registry version, metrics, and a message to people."""
+
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+
+from churn.deployment.rollout import BACK, CUT, KEPT, REFUSED, Outcome, Plan
+from churn.errors import ChurnError
+from churn.monitoring import notify
+from churn.registry import model_registry
+from churn.registry.model_registry import Registered
+from churn.serving import release
+from churn.settings import commands
+from churn.settings.dataset import Dataset
+from churn.telemetry import prometheus_metrics
+from churn.telemetry.prometheus_metrics import Sample
+
+OUTCOME, AT, BENTO, REASON = "deploy.outcome", "deploy.at", "deploy.bento", "deploy.reason"
+APPROVED = "deploy.approved"  # the Bento that a person has approved
+PROGRESS, WAITS = "in progress", "waits for approval"
+APPROVAL_SECONDS = 5.0  # between two looks
+OUTCOMES = (KEPT, BACK, REFUSED, CUT)
+
+
+def begin(plan: Plan, run: str, place: str) -> None:
+    """Say on the version that it is being deployed."""
+    tags = {OUTCOME: PROGRESS, AT: _now(), BENTO: plan.bento, "deploy.run": run, "deploy.place": place}
+    model_registry.annotate(plan.model, {**tags, REASON: "", "deploy.former": plan.former})
+
+
+def approved(plan: Plan, run: str, place: str, hours: float, say: Callable[[str], None]) -> bool:
+    """Wait until a person approves this very Bento; False if nobody does within ``hours``."""
+    model, until = plan.model, time.monotonic() + 3600 * hours
+    tags = {OUTCOME: WAITS, AT: _now(), BENTO: plan.bento, "deploy.run": run, "deploy.place": place, APPROVED: ""}
+    model_registry.annotate(model, tags)
+    say(f"Waits for approval: {commands.say('approve', DATASET=model.tags['dataset'], VERSION=model.version)}")
+    while time.monotonic() < until:
+        if model_registry.by_version(model.name, model.version).tags.get(APPROVED) == plan.bento:
+            return True
+        time.sleep(APPROVAL_SECONDS)
+    return False
+
+
+def approve(model: Registered) -> str:
+    """Approve the version's deployment; what was said. Raises ChurnError if none waits."""
+    if model.tags.get(OUTCOME) != WAITS:
+        raise ChurnError(f"{model.name} version {model.version}: no deployment of it waits for approval")
+    model_registry.annotate(model, {APPROVED: model.tags[BENTO]})
+    return f"Approved: version {model.version} at {model.tags['deploy.place']}"
+
+
+def end(plan: Plan, outcome: Outcome) -> None:
+    """Say on the version how its deployment ended."""
+    tags = {OUTCOME: outcome.verdict, AT: _now(), REASON: outcome.reason, "deploy.seconds": f"{outcome.seconds:.0f}"}
+    model_registry.annotate(plan.model, tags)
+
+
+def rejected(model: Registered, bento: str) -> str:
+    """How and why the deployment of this very Bento failed, in words; empty if it did not."""
+    if model.tags.get(BENTO) != bento or model.tags.get(OUTCOME) not in (BACK, REFUSED):
+        return ""
+    return f"{model.tags[OUTCOME]} at {model.tags[AT]} ({model.tags.get(REASON, '')})"
+
+
+def to_serve(dataset: Dataset) -> tuple[Registered, str]:
+    """The version that a service begins with, and why it is not the champion, if it is not.
+
+    That is so if the deployment of the champion failed and another version was kept before. Raises ChurnError if there is no
+    champion.
+    """
+    champion = release.champion(dataset)
+    if champion.tags.get(OUTCOME) not in (BACK, REFUSED, CUT):
+        return champion, ""
+    kept = sorted(model_registry.by_tags(dataset.model, {OUTCOME: KEPT}), key=lambda one: one.tags[AT])
+    if not kept:
+        return champion, ""
+    how = f"{champion.tags[OUTCOME]} ({champion.tags.get(REASON, '')})"
+    return kept[
+        -1
+    ], f"version {kept[-1].version} is served: the deployment of champion version {champion.version} was {how}"
+
+
+def samples(outcome: Outcome, counted: dict[str, int]) -> Iterator[Sample]:
+    """The metrics: how many deployments ended how, and the seconds of this one."""
+    for name in OUTCOMES:
+        yield prometheus_metrics.DEPLOYMENTS.of(counted.get(name, 0), outcome=name)
+    yield prometheus_metrics.DEPLOYMENT_SECONDS.of(outcome.seconds)
+
+
+def tell(plan: Plan, outcome: Outcome) -> str:
+    """Post how it ended to the webhook, if there is one; what came of that."""
+    model = plan.model
+    return notify.post(f"*{outcome.verdict.upper()}: {model.name} version {model.version}*\n{outcome.reason}")
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

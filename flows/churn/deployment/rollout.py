@@ -1,0 +1,198 @@
+"""One deployment from the first new instance to the verdict.
+
+What begins a roll-out also ends it: whatever goes wrong in between, the former Bento is served again.
+"""
+
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from types import FrameType
+
+from churn.deployment import shadow, smoke, watch
+from churn.deployment.checks import DeploymentCheck, Failed, require
+from churn.deployment.shadow import Shadow
+from churn.deployment.smoke import Latency
+from churn.deployment.target import Instance, Target
+from churn.errors import ChurnError
+from churn.registry.model_registry import Registered
+from churn.serving import reference
+from churn.settings.deploy import Rollout
+
+KEPT, BACK, REFUSED, CUT = "kept", "rolled back", "refused", "interrupted"  # how a deployment ends
+SILENT_SECONDS = 40.0  # a deployment that has not moved for so long has died
+POLL_SECONDS = 0.5
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to be served: the registry version and its ``bento`` as the target takes it; and the Bento and version before."""
+
+    model: Registered
+    bento: str
+    former: str
+    former_version: str
+
+
+@dataclass
+class Outcome:
+    """How a deployment ended, and why.
+
+    It holds its checks in order, what was seen when (seconds since it began), the latencies of both versions one request
+    after the other, and what the new version would have answered before.
+    """
+
+    verdict: str = ""
+    reason: str = ""
+    checks: list[DeploymentCheck] = field(default_factory=list)
+    timeline: list[tuple[float, str, str]] = field(default_factory=list)
+    latencies: list[Latency] = field(default_factory=list)
+    shadow: Shadow | None = None
+    seconds: float = 0.0
+
+
+class Deployment:
+    """A ``plan`` carried out at a ``target`` by ``rule``. ``say`` is told each event."""
+
+    def __init__(self, target: Target, plan: Plan, rule: Rollout, say: Callable[[str], None]) -> None:
+        self._target, self._plan, self._rule, self._say = target, plan, rule, say
+        self._began, self._seen = time.monotonic(), dict[str, str]()
+        self.outcome = Outcome()
+
+    def run(self) -> Outcome:
+        """Roll out, smoke, watch, and keep or roll back."""
+        try:
+            with _ended_by_signals():
+                self._roll_out()
+                self._smoke()
+                self._watch()
+                self._target.keep()
+                self._settle(True)
+                self._target.done()
+            self._end(KEPT, f"version {self._plan.model.version} is served at {self._target.place}")
+        except (ChurnError, OSError, ValueError) as error:
+            self._back(BACK, str(error))
+        except (KeyboardInterrupt, SystemExit):
+            self._back(CUT, "it was interrupted")
+        return self.outcome
+
+    def _roll_out(self) -> None:
+        self._event("deployment", f"{self._plan.bento} begins at {self._target.place}")
+        self._target.begin(self._plan.bento)
+        self._until(self._rule.ready_seconds, lambda found: any(one.new and one.ready for one in found))
+
+    def _smoke(self) -> None:
+        new = next(one for one in self._instances() if one.new and one.ready)
+        rows = smoke.examples(self._plan.model)
+        self._require(smoke.check(new.url, self._plan.model, rows))
+        old = next((one.url for one in self._instances() if not one.new and one.ready), "")
+        versions = (self._plan.model.version, self._plan.former_version)
+        self.outcome.latencies = smoke.race(new.url, old, rows, versions)
+        self._require(smoke.quick(self.outcome.latencies, self._rule))
+        self._event("deployment", "smoke test passed")
+        if self._rule.shadow_rows:
+            self.outcome.shadow = shadow.compare(
+                new.url, reference.load(self._plan.model).dataset, self._rule.shadow_rows
+            )
+            self._event("deployment", f"{self.outcome.shadow.rows} predictions of the last day asked for again")
+
+    def _watch(self) -> None:
+        looked = watch.Watch()
+        shares = (self._rule.canary, *self._rule.steps)
+        for share in shares:
+            self._target.give(share)
+            self._event("deployment", f"the new version has {share:.0%} of the requests")
+            self._look(looked, self._rule.watch_seconds / len(shares))
+        self._require(watch.compare(looked.counts(True), looked.counts(False), self._rule))
+
+    def _look(self, looked: watch.Watch, seconds: float) -> None:
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            looked.look(self._instances())
+            require([watch.errors(looked.counts(True), looked.counts(False), self._rule)])
+            time.sleep(POLL_SECONDS)
+
+    def _until(self, seconds: float, reached: Callable[[list[Instance]], bool]) -> None:
+        until = time.monotonic() + seconds
+        while not reached(self._instances()):
+            if time.monotonic() > until:
+                raise Failed(f"not ready within {seconds:g} s: {'; '.join(self._seen.values()) or 'no instance'}")
+            time.sleep(POLL_SECONDS)
+
+    def _settle(self, new: bool) -> None:
+        """Wait until only new instances, or only old ones, are left."""
+        self._until(self._rule.ready_seconds, lambda found: all(one.new == new and one.ready for one in found))
+
+    def _instances(self) -> list[Instance]:
+        """Those there are; what changed is an event. Raises Failed if something is wrong with a new one."""
+        found = list(self._target.instances())
+        for one in found:
+            state = one.wrong or ("ready" if one.ready else "starting")
+            if self._seen.get(one.name) != state:
+                self._seen[one.name] = state
+                self._event(one.name, state)
+        for gone in set(self._seen) - {one.name for one in found}:
+            del self._seen[gone]
+            self._event(gone, "ended")
+        if bad := [f"{one.name}: {one.wrong}" for one in found if one.new and one.wrong and self.outcome.verdict == ""]:
+            raise Failed(bad[0])
+        return found
+
+    def _require(self, found: Iterator[DeploymentCheck]) -> None:
+        checks = list(found)
+        self.outcome.checks += checks
+        require(checks)
+
+    def _back(self, verdict: str, reason: str) -> None:
+        self.outcome.verdict = verdict  # from now on what is wrong with new instances is no news
+        self._event("deployment", f"{verdict}: {reason}")
+        self._target.back()
+        try:
+            if self._plan.former:
+                self._settle(False)
+            self._target.done()
+        except ChurnError as error:
+            reason += f"; what was served before is not back yet: {error}"
+        self._end(verdict, reason)
+
+    def _end(self, verdict: str, reason: str) -> None:
+        self.outcome.verdict, self.outcome.reason = verdict, reason
+        self.outcome.seconds = time.monotonic() - self._began
+        self._event("deployment", f"{verdict} after {self.outcome.seconds:.0f} s")
+
+    def _event(self, who: str, what: str) -> None:
+        self.outcome.timeline.append((time.monotonic() - self._began, who, what))
+        self._say(f"{time.monotonic() - self._began:6.1f} s  {who}: {what}")
+
+
+def finish(target: Target, run: str) -> str:
+    """End what a deployment that died has left at the ``target``, and wait for one that lives; what was done, in words.
+
+    Whether it lives is seen from its moving: no clock is compared with another machine's.
+    """
+    seen, since, left = target.unfinished(), time.monotonic(), ""
+    while seen:
+        left = seen.partition("@")[0]
+        if left == run or time.monotonic() - since > SILENT_SECONDS:
+            target.back()
+            target.done()
+            return f"{left} had died; what it left is rolled back"
+        time.sleep(POLL_SECONDS)
+        if (found := target.unfinished()) != seen:
+            seen, since = found, time.monotonic()
+    return f"waited for {left}" if left else ""
+
+
+@contextmanager
+def _ended_by_signals() -> Iterator[None]:
+    """SIGTERM - a pod is deleted - is an exception inside, so that there is time to roll back."""
+
+    def end(number: int, frame: FrameType | None) -> None:
+        raise SystemExit(128 + number)
+
+    usual = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, usual)

@@ -1,0 +1,126 @@
+"""Verification before a rollout.
+
+Which Bento it is, whether that is what the registry says, whether it may be served, and whether it still fits its callers.
+"""
+
+import re
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from churn.deployment import record, request_schema
+from churn.deployment.checks import DeploymentCheck
+from churn.deployment.rollout import Plan
+from churn.deployment.target import Target
+from churn.errors import ChurnError
+from churn.registry import gate, made_up, model_registry
+from churn.registry.model_registry import Registered
+from churn.serving import bento_store, packaging, reference, release
+from churn.settings import commands
+from churn.settings.dataset import Dataset
+from churn.training import onnx_scorer
+
+KEPT_ROWS = 500
+_VERSION = re.compile(rf"{packaging.SERVICE}[:-]v(\d+)-")
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to deploy, as requested.
+
+    A registry ``version`` (empty: the champion), a ``bento`` that is already built (empty: that of the version), whether
+    callers may break, and whether a person asked rather than the end of a training.
+    """
+
+    version: str = ""
+    bento: str = ""
+    breaking: bool = False
+    by_hand: bool = True
+
+
+@dataclass(frozen=True)
+class Verified:
+    """The ``plan``, with what was found out about it; or, in words, why there is ``nothing`` to do."""
+
+    plan: Plan
+    checks: tuple[DeploymentCheck, ...] = ()
+    nothing: str = ""
+
+
+def verify(target: Target, dataset: Dataset, request: Request) -> Verified:
+    """Find out what is to be served and whether it may be. Raises ChurnError if there is no such version or target."""
+    model = model_registry.by_version(dataset.model, request.version) if request.version else release.champion(dataset)
+    bento, served = request.bento or target.address(model), target.served()
+    former = version(dataset, served)
+    plan = Plan(model, bento, served, former.version if former is not None else "")
+    if served == bento:
+        return Verified(plan, nothing=f"{bento} is served already at {target.place}")
+    if not request.by_hand and (before := record.rejected(model, bento)):
+        again = commands.say("deploy", DATASET=dataset.name, VERSION=model.version)
+        return Verified(plan, nothing=f"version {model.version} was {before}; to try it again: {again}")
+    checks = list(licence(model, former))
+    if all(one.passed for one in checks):
+        old = next((one.url for one in target.instances() if one.ready), "")
+        checks += answers(model, bento, old, request.breaking)
+    return Verified(plan, tuple(checks))
+
+
+def version(dataset: Dataset, bento: str) -> Registered | None:
+    """The registry version that a Bento, by its tag or address, was made of; None if it is not known."""
+    found = _VERSION.search(bento)
+    known = {one.version: one for one in model_registry.by_tags(dataset.model, {})} if found else {}
+    return known.get(found[1]) if found else None
+
+
+def licence(model: Registered, served: Registered | None) -> Iterator[DeploymentCheck]:
+    """Whether the version may be served: it was judged, and a model of made-up customers does not follow one of real ones."""
+    judged = model.tags.get(gate.SUMMARY, "")
+    yield DeploymentCheck(
+        "gate", bool(judged), judged or "there is no evidence of a gate; only a version that was judged is served"
+    )
+    if served is not None and made_up.was(model) and not made_up.was(served):
+        said = f"the model learned from made-up customers, the served version {served.version} from real ones"
+        yield DeploymentCheck("customers", False, said)
+    else:
+        yield DeploymentCheck("customers", True, f"learned from {'made-up' if made_up.was(model) else 'real'} ones")
+
+
+def answers(model: Registered, bento: str, served_url: str, breaking: bool) -> Iterator[DeploymentCheck]:
+    """Serve a copy of the Bento and check its answers on kept rows, and its requests.
+
+    It is compared with the service at ``served_url``, if there is one.
+    """
+    kept = reference.load(model)
+    rows = kept.table.head(KEPT_ROWS)
+    try:
+        tag = bento_store.install(bento) if bento.startswith("s3://") else packaging.require_whole(bento)
+        yield DeploymentCheck("checksum", True, f"{bento} is what it was when it was built")
+    except ChurnError as error:
+        yield DeploymentCheck("checksum", False, str(error))
+        return
+    try:
+        with (
+            tempfile.TemporaryDirectory() as log,
+            packaging.served(tag, CHURNFLOW_PREDICTIONS=log, CHURNFLOW_API_KEYS="") as url,
+        ):
+            schema = request_schema.of(url)
+            asked = packaging.json_rows(kept.dataset, rows)
+            worst = packaging.differ(url, asked, rows["probability"].to_numpy())
+    except (ChurnError, OSError) as error:
+        yield DeploymentCheck("start", False, str(error))
+        return
+    yield DeploymentCheck(
+        "parity", worst <= onnx_scorer.PARITY, f"largest difference on {len(rows)} kept rows: {worst:.0e}"
+    )
+    again = commands.say("deploy", DATASET=kept.dataset.name, VERSION=model.version, BREAKING="1")
+    yield _compatible(schema, served_url, breaking, again)
+
+
+def _compatible(schema: request_schema.Schema, served_url: str, breaking: bool, again: str) -> DeploymentCheck:
+    if not served_url:
+        return DeploymentCheck("request schema", True, "nothing is served yet")
+    changes = request_schema.breaking(request_schema.of(served_url), schema)
+    said = "; ".join(changes) or "takes all that the served one takes"
+    if changes and not breaking:
+        said += f"; if no caller sends that: {again}"
+    return DeploymentCheck("request schema", breaking or not changes, said)

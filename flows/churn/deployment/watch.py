@@ -1,0 +1,80 @@
+"""New instances beside old ones under the callers' own requests: errors, latency, and what they answer."""
+
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+
+from churn.deployment import scrape
+from churn.deployment.checks import DeploymentCheck
+from churn.deployment.scrape import Counts
+from churn.deployment.smoke import GRACE
+from churn.deployment.target import Instance
+from churn.settings.deploy import Rollout
+
+REQUESTS = 50  # on both sides, before their latencies are compared
+ANSWERS = 200  # on both sides, before their distributions are: two equal ones then differ by 0.13 on average
+
+
+class Watch:
+    """What the instances have counted since the watch began."""
+
+    def __init__(self) -> None:
+        self._first: dict[str, Counts] = {}
+        self._last: dict[str, Counts] = {}
+        self._new: dict[str, bool] = {}
+
+    def look(self, instances: Sequence[Instance]) -> None:
+        """Read every instance's metrics; one that is just beginning or ending has none."""
+        for one in instances:
+            if one.ready:
+                with suppress(OSError, ValueError):
+                    found = scrape.look(one.url)
+                    self._first.setdefault(one.name, found)
+                    self._last[one.name], self._new[one.name] = found, one.new
+
+    def counts(self, new: bool) -> Counts:
+        """The sum over the new instances, or over the old ones."""
+        own = [name for name in self._last if self._new[name] == new]
+        return sum((self._last[name] - self._first[name] for name in own), Counts())
+
+
+def errors(new: Counts, old: Counts, rule: Rollout) -> DeploymentCheck:
+    """Whether the new instances fail no more often than the old ones; a single failure is forgiven."""
+    before = old.failed / old.requests if old.requests else 0.0
+    said = f"{new.failed:.0f} of {new.requests:.0f} requests failed, {old.failed:.0f} of {old.requests:.0f} at the old ones"
+    return DeploymentCheck("errors", new.failed <= 1 + (before + rule.error_share) * new.requests, said)
+
+
+def compare(new: Counts, old: Counts, rule: Rollout) -> Iterator[DeploymentCheck]:
+    """What can be said once the watch is over."""
+    yield errors(new, old, rule)
+    p99, mid, theirs = new.quantile(0.99), new.quantile(0.5), old.quantile(0.5)
+    if p99 is None or mid is None or sum(new.seconds.values()) < REQUESTS:
+        yield DeploymentCheck("latency of requests", True, f"not compared: fewer than {REQUESTS} requests")
+    else:
+        most = max(rule.p99_ms / 1000, rule.slower * (old.quantile(0.99) or 0))
+        yield DeploymentCheck(
+            "latency of requests", p99 <= most, f"99 of 100 within {1000 * p99:.1f} ms (allowed: {1000 * most:.0f} ms)"
+        )
+        if theirs is not None and sum(old.seconds.values()) >= REQUESTS:
+            limit = rule.slower * theirs + GRACE
+            said = f"{1000 * mid:.1f} ms, the old ones {1000 * theirs:.1f} ms (allowed: {1000 * limit:.1f} ms)"
+            yield DeploymentCheck("median latency of requests", mid <= limit, said)
+    if min(new.answers, old.answers) < ANSWERS:
+        yield DeploymentCheck("distribution of answers", True, f"not compared: fewer than {ANSWERS} answers on a side")
+    else:
+        distance = jensen_shannon(list(new.probability.values()), list(old.probability.values()))
+        said = f"Jensen-Shannon distance {distance:.2f} from the old ones' (allowed: {rule.distance:g})"
+        yield DeploymentCheck("distribution of answers", distance <= rule.distance, said)
+
+
+def jensen_shannon(a: Sequence[float], b: Sequence[float]) -> float:
+    """The Jensen-Shannon distance (base 2; 0 to 1) of two histograms with the same buckets."""
+    p, q = ([one / sum(side) for one in side] for side in (a, b))
+    found = sum(
+        x * math.log2(2 * x / (x + y)) / 2
+        for left, right in ((p, q), (q, p))
+        for x, y in zip(left, right, strict=True)
+        if x
+    )
+    return math.sqrt(max(found, 0.0))

@@ -1,0 +1,37 @@
+"""What champions, their predecessors and the challengers come from, and is never pruned."""
+
+from dataclasses import dataclass
+
+from churn.registry import model_registry
+from churn.registry.mlflow_store import client
+from churn.registry.tracking import TRAINING
+from churn.serving import bento_store
+
+
+@dataclass(frozen=True)
+class Lineage:
+    """Data ``versions``, ids of ``trainings``, TrainFlow's ``runs``, tags of ``bentos`` and ``addresses`` of published ones."""
+
+    versions: frozenset[str]
+    trainings: frozenset[str]
+    runs: frozenset[str]
+    bentos: frozenset[str]
+    addresses: frozenset[str]
+
+
+def known() -> Lineage:
+    """Of all registered models."""
+    found = []
+    for model in client().search_registered_models():
+        aliases = client().get_registered_model(model.name).aliases
+        for alias in model_registry.STAGES:
+            if alias in aliases and (one := model_registry.by_alias(model.name, alias)) is not None:
+                found.append(one)
+    addresses = (bento_store.ADDRESS.match(one.tags.get(bento_store.TAG, "")) for one in found)
+    return Lineage(
+        frozenset(one.tags["data_version"] for one in found if "data_version" in one.tags),
+        frozenset(one.tags[TRAINING] for one in found if TRAINING in one.tags),
+        frozenset(one.tags["metaflow_run"] for one in found if "metaflow_run" in one.tags),
+        frozenset(f"v{one.version}-{one.run[:8]}" for one in found),
+        frozenset(address[1] for address in addresses if address is not None),
+    )

@@ -1,0 +1,59 @@
+"""Runs of Metaflow that can go: artifacts, cards and logs. That a run was, and how it ended, stays: totals are counted by it."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from functools import partial
+
+from churn.privacy import run_store
+from churn.privacy.lineage import Lineage
+from churn.storage.places import Entry, Place, days
+
+RUNNING = 1.0  # days since a run last wrote anything, until which it may not have ended
+Found = tuple[str, int, float, Callable[[], None], str, bool]  # the fields of ``retention.Item`` behind its store
+
+
+def known(lineage: Lineage) -> Iterator[Found]:
+    """Every run: name, bytes that are its own, when it last wrote, how to remove it, its flow, and whether it is needed."""
+    for place in run_store.places():
+        runs, artifacts = _entries(place), run_store.runs(place)
+        users: dict[str, set[tuple[str, str]]] = defaultdict(set)
+        for (flow, run), names in artifacts.items():
+            for _, oid in names:
+                users[run_store.path(flow, oid)].add((flow, run))
+        sizes = {entry.name: entry.size for entry in place.entries() if run_store.BLOB.match(entry.name)}
+        for (flow, run), own in runs.items():
+            alone = [name for name, by in users.items() if by == {(flow, run)} and name in sizes]
+            size = sum(entry.size for entry in own) + sum(sizes[name] for name in alone)
+            written = max(entry.written for entry in own)
+            made = run_store.value(place, flow, artifacts.get((flow, run), set()), "data_version")
+            needed = f"{flow}/{run}" in lineage.runs or (flow == "DataFlow" and made in lineage.versions)
+            needed = needed or _open(own, days(written))
+            yield f"{flow}/{run}", size, written, partial(_remove, place, flow, run), flow, needed
+
+
+def _open(own: list[Entry], age: float) -> bool:
+    """Whether the run may be going on: its ``end`` has not ended, and it is young."""
+    return age < RUNNING and not any("/end/" in entry.name and entry.name.endswith("DONE.lock") for entry in own)
+
+
+def _entries(place: Place) -> dict[tuple[str, str], list[Entry]]:
+    """What is a run's own, but not that it was (``_meta`` of the run)."""
+    found: dict[tuple[str, str], list[Entry]] = defaultdict(list)
+    for entry in place.entries():
+        parts = entry.name.split("/")
+        if parts[0] == "mf.cards" and len(parts) > 4:
+            found[parts[1], parts[3]].append(entry)
+        elif len(parts) > 3 and parts[1] != "data" and parts[2] != "_meta":
+            found[parts[0], parts[1]].append(entry)
+    return found
+
+
+def _remove(place: Place, flow: str, run: str) -> None:
+    """Remove a run's files; the artifacts' content with the last run that names it."""
+    runs = run_store.runs(place)
+    others = {run_store.path(f, oid) for (f, r), names in runs.items() if (f, r) != (flow, run) for _, oid in names}
+    for _, oid in runs.get((flow, run), set()):
+        if run_store.path(flow, oid) not in others:
+            place.remove(run_store.path(flow, oid))
+    for entry in _entries(place).get((flow, run), []):
+        place.remove(entry.name)

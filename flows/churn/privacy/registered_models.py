@@ -1,0 +1,199 @@
+"""One customer in what is kept beside models.
+
+These are the rows of the holdout, the background of explanations that older releases took from customers, and the Bentos that
+hold it.
+"""
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from churn.privacy import data_versions, written_files
+from churn.privacy.data_versions import Version
+from churn.privacy.subject import Subject, without
+from churn.privacy.trace import Trace
+from churn.registry import model_registry
+from churn.registry.mlflow_store import client
+from churn.registry.model_registry import CHECKSUMS, FILES, Registered
+from churn.serving import bento_store, packaging, prediction_log
+from churn.settings import commands
+from churn.storage import checksums, s3
+from churn.storage.places import Place
+from churn.training import onnx_scorer, shapley
+
+STORE = "model"
+ERASED = "erased"  # tag of a version: from which data version customers were removed since
+
+
+def sweep(subject: Subject, remove: bool) -> Iterator[Trace]:
+    """Rows beside every registered model that knew the customer, and the models that a person may want to train anew."""
+    versions = {version.name: version for version in data_versions.holding(subject)}
+    for model in _all():
+        version = versions.get(model.tags.get("data_version", "")) or versions.get(_now(model))
+        if version is not None:
+            yield from _model(model, version, remove)
+    for folder in _artifact_folders():
+        yield from _artifacts(folder, subject, remove)
+
+
+def _all() -> list[Registered]:
+    found = client().search_model_versions()
+    return [model_registry.by_version(one.name, str(one.version)) for one in found]
+
+
+def _now(model: Registered) -> str:
+    from churn.data import snapshots
+
+    return snapshots.current(model.tags["data_version"]) if "data_version" in model.tags else ""
+
+
+def _model(model: Registered, version: Version, remove: bool) -> Iterator[Trace]:
+    """The files beside one model. They are put there whole, each before its checksum: the tag does without it meanwhile."""
+    files = _files(model)
+    changed = {}
+    holdout = files.read(prediction_log.HOLDOUT)
+    if holdout is not None and version.holdout.any() and _rows(holdout) == len(version.holdout):
+        changed[prediction_log.HOLDOUT] = without(holdout, version.holdout)
+    text = files.read(onnx_scorer.MANIFEST)
+    background = _without_customer(json.loads(text), data_versions.rows(version)) if text is not None else None
+    if background is not None:
+        changed[onnx_scorer.MANIFEST] = background
+    noted = checksums.parsed(model.tags.get(CHECKSUMS, ""))
+    there = {prediction_log.HOLDOUT: holdout, onnx_scorer.MANIFEST: text}
+    unnoted = {name: content for name, content in there.items() if noted and content is not None and name not in noted}
+    if remove and (changed or unnoted):  # not noted: a former attempt ended before it was
+        _write(model, files, noted, {**unnoted, **changed})
+    if remove and background is not None:
+        _drop_bentos(model)
+    trained = int(version.train.sum())
+    todo = _advice(model, version) if trained else ""
+    if remove:
+        model_registry.annotate(model, {ERASED: f"customers of data version {version.name}, since it was trained"})
+    what = [f"trained on {trained} rows"] * bool(trained)
+    what += ["a row of its holdout"] * (prediction_log.HOLDOUT in changed) + ["a row of its background"] * bool(
+        background
+    )
+    if what:
+        yield Trace(STORE, f"{model.name} version {model.version}", ", ".join(what), todo)
+    if background is not None:
+        said = commands.say("bento", DATASET=version.dataset.name)
+        yield Trace(
+            STORE, f"Bentos of version {model.version}", "a row of the background", f"build and roll out anew: {said}"
+        )
+
+
+def _advice(model: Registered, version: Version) -> str:
+    """Whether to train anew: a model keeps no row, but what is served should not go on learning from one that is erased."""
+    champion = model_registry.by_alias(model.name, model_registry.CHAMPION)
+    if champion is None or champion.version != model.version:
+        return "trained with the customer, not champion: need not be trained anew; do not promote it again"
+    again = commands.say("train", VERSION=version.name, FORCE="1")
+    return f"champion, trained with the customer: train anew, now or with the next data: {again}"
+
+
+def _write(model: Registered, files: Place, noted: dict[str, str], changed: dict[str, bytes]) -> None:
+    mlflow = client()
+
+    def note(known: dict[str, str]) -> None:
+        if noted:
+            mlflow.set_model_version_tag(model.name, model.version, CHECKSUMS, checksums.text(known))
+
+    note({name: checksum for name, checksum in noted.items() if name not in changed})
+    for name, content in changed.items():
+        if files.address.startswith("mlflow-artifacts:"):
+            with tempfile.TemporaryDirectory() as folder:
+                Path(folder, name).write_bytes(content)
+                mlflow.log_artifact(model.run, str(Path(folder, name)), FILES)
+        else:
+            files.write(name, content)
+    length = max(map(len, noted.values()), default=0)
+    note(noted | {name: checksums.sha256(content)[:length] for name, content in changed.items()})
+
+
+class _Served(Place):
+    """A model's files behind an MLflow server: read through it."""
+
+    def read(self, name: str) -> bytes | None:
+        run = self.address.removeprefix("mlflow-artifacts:")
+        with tempfile.TemporaryDirectory() as folder:
+            there = [one.path for one in client().list_artifacts(run, FILES)]
+            if f"{FILES}/{name}" not in there:
+                return None
+            return Path(client().download_artifacts(run, f"{FILES}/{name}", folder)).read_bytes()
+
+
+def _files(model: Registered) -> Place:
+    uri = str(client().get_run(model.run).info.artifact_uri)
+    return (
+        _Served(f"mlflow-artifacts:{model.run}") if uri.startswith("mlflow-artifacts:") else Place.of(f"{uri}/{FILES}")
+    )
+
+
+def _rows(parquet: bytes) -> int:
+    import io
+
+    import pyarrow.parquet as pq
+
+    return int(pq.read_metadata(io.BytesIO(parquet)).num_rows)
+
+
+def _without_customer(manifest: dict[str, Any], rows: Sequence[dict[str, Any]]) -> bytes | None:
+    """The manifest without background rows that are the customer's; None if there are none."""
+    before = manifest.get(shapley.BACKGROUND, [])
+    kept = [row for row in before if row not in rows]
+    if len(kept) == len(before):
+        return None
+    return json.dumps(manifest | {shapley.BACKGROUND: kept or [dict.fromkeys(before[0])]}, indent=1).encode()
+
+
+def _drop_bentos(model: Registered) -> None:
+    """Remove the model from BentoML's store, and the Bentos made of it, also where they were published."""
+    home = Path(os.environ["BENTOML_HOME"])
+    tag = f"v{model.version}-{model.run[:8]}"
+    for folder in (*home.glob(f"models/{packaging.MODEL}/{tag}*"), *home.glob(f"bentos/{packaging.SERVICE}/{tag}*")):
+        shutil.rmtree(folder)
+    if found := bento_store.ADDRESS.match(model.tags.get(bento_store.TAG, "")):
+        bucket, key = s3.split(found[1])
+        with s3.explained(bucket, found[1]):
+            s3.client().delete_object(Bucket=bucket, Key=key)
+        client().delete_model_version_tag(model.name, model.version, bento_store.TAG)
+
+
+def _artifact_folders() -> list[Place]:
+    """Where the experiments keep their artifacts, as far as this process reaches them itself."""
+    uris = {str(one.artifact_location) for one in client().search_experiments()}
+    return [Place.of(uri) for uri in sorted(uris) if uri.startswith(("file:", "s3:", "/"))]
+
+
+def _artifacts(place: Place, subject: Subject, remove: bool) -> Iterator[Trace]:
+    """Any other artifact that names the customer: tables, texts, cards."""
+    for entry in place.entries():
+        content = place.read(entry.name)
+        if content is not None:
+            yield from written_files.clean("MLflow artifact", place, entry.name, content, subject, remove)
+
+
+def tags(subject: Subject, remove: bool) -> Iterator[Trace]:
+    """The id in tags of runs and versions, such as reasons, of an MLflow server (a file is searched as a whole)."""
+    mlflow = client()
+    if not os.environ["MLFLOW_TRACKING_URI"].startswith("http"):
+        return
+    experiments = [one.experiment_id for one in mlflow.search_experiments()]
+    for run in mlflow.search_runs(experiments, max_results=50_000):
+        for name, text in run.data.tags.items():
+            if subject.named_in(text):
+                if remove:
+                    mlflow.set_tag(run.info.run_id, name, subject.redacted(text.encode()).decode())
+                yield Trace("MLflow", f"run {run.info.run_id}", f"the id in tag {name}")
+    for model in _all():
+        for name, text in model.tags.items():
+            if subject.named_in(text):
+                if remove:
+                    mlflow.set_model_version_tag(
+                        model.name, model.version, name, subject.redacted(text.encode()).decode()
+                    )
+                yield Trace("MLflow", f"{model.name} version {model.version}", f"the id in tag {name}")

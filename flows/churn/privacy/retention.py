@@ -1,0 +1,171 @@
+"""What runs leave behind and nobody needs any more: named with its size, then removed.
+
+Every store yields its items, the newest first; what stays is the newest of them, and whatever ``Lineage`` names.
+"""
+
+import os
+import shutil
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+
+from churn.data import snapshots
+from churn.privacy import data_versions, pruned_runs, trials
+from churn.privacy.lineage import Lineage
+from churn.serving import batch_scoring, packaging, prediction_log
+from churn.settings.environment import STATE
+from churn.settings.retention import Retention, Rule
+from churn.storage.places import Entry, Place, days
+
+PERSONAL = ("log", "scores", "quarantine")  # gone when they are old, even if there is nothing newer
+LEFT = 1.0  # days after which a temporary file belongs to nobody
+
+
+@dataclass(frozen=True)
+class Item:
+    """Something of a ``store`` that can go as a whole.
+
+    Its ``size`` is in bytes, ``written`` in seconds since 1970. Of a ``group`` the newest are kept, and whatever is ``needed``.
+    """
+
+    store: str
+    name: str
+    size: int
+    written: float
+    remove: Callable[[], None]
+    group: str = ""
+    needed: bool = False
+
+
+def items(lineage: Lineage) -> dict[str, list[Item]]:
+    """Everything there is, by the tables of config/retention.toml."""
+    return {
+        "runs": [Item("runs", *one) for one in pruned_runs.known(lineage)],
+        "data_versions": list(_versions(lineage)),
+        "trials": [Item("trials", *one) for one in trials.known(lineage.trainings)],
+        "bentos": list(_bentos(lineage)),
+        "log": list(_log()),
+        "scores": list(_files("scores", Place.of(batch_scoring.root()))),
+        "quarantine": list(_files("quarantine", Place.of(str(STATE / "quarantine")))),
+    }
+
+
+def outdated(found: dict[str, list[Item]], rules: Retention) -> list[Item]:
+    """What goes."""
+    return [item for store, own in found.items() for item in _outdated(own, getattr(rules, store))]
+
+
+def _outdated(found: Iterable[Item], rule: Rule) -> Iterator[Item]:
+    groups: dict[str, list[Item]] = defaultdict(list)
+    for item in sorted(found, key=lambda item: -item.written):
+        groups[item.group].append(item)
+    for own in groups.values():
+        for place, item in enumerate(own):
+            old = days(item.written) > rule.days and (place > 0 or item.store in PERSONAL)
+            if not item.needed and (place >= rule.keep or old):
+                yield item
+
+
+def report(found: dict[str, list[Item]], gone: list[Item], removed: bool) -> Iterator[str]:
+    """A line a store, then what goes, then the way to do it."""
+    for store, own in found.items():
+        out = [item for item in gone if item.store == store]
+        needed = sum(item.needed for item in own)
+        yield (
+            f"{store:<14} {len(out):>4} of {len(own):<4} go, {_size(sum(item.size for item in out)):>9} of "
+            f"{_size(sum(item.size for item in own)):>9}" + (f"; {needed} needed" if needed else "")
+        )
+    yield from (f"  {item.store}: {item.name} ({_size(item.size)})" for item in gone)
+    total = _size(sum(item.size for item in gone))
+    yield f"{'Removed' if removed else 'To be removed'}: {total}"
+
+
+def remove(gone: Iterable[Item]) -> None:
+    """Remove the items, and temporary files that killed runs left."""
+    for item in gone:
+        item.remove()
+    trials.sweep()
+    place = Place.of(str(STATE / "tmp"))
+    for entry in place.entries():
+        if days(entry.written) > LEFT:
+            place.remove(entry.name)
+
+
+def _versions(lineage: Lineage) -> Iterator[Item]:
+    remote = data_versions.place()
+    known = data_versions.listings(remote)
+    entries = {entry.name: entry for entry in remote.entries(data_versions.OBJECTS)}
+    needed = {snapshots.current(name) for name in lineage.versions}
+    for name, files in known.items():
+        parts = [entries[path] for path in map(data_versions.path, (name, *files.values())) if path in entries]
+        described = data_versions.described(remote, files)
+        yield Item(
+            "data_versions",
+            name,
+            sum(part.size for part in parts),
+            entries[data_versions.path(name)].written,
+            partial(data_versions.remove, remote, name),
+            described.name if described is not None else "",
+            name in needed,
+        )
+
+
+def _bentos(lineage: Lineage) -> Iterator[Item]:
+    home = Path(os.environ["BENTOML_HOME"])
+    for kind, name in (("bentos", packaging.SERVICE), ("models", packaging.MODEL)):
+        for folder in sorted(home.glob(f"{kind}/{name}/*/")):
+            size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+            needed = any(folder.name.startswith(tag) for tag in lineage.bentos)
+            gone = partial(shutil.rmtree, folder)
+            yield Item("bentos", f"{name}:{folder.name}", size, folder.stat().st_mtime, gone, name, needed)
+    if published := os.environ.get("CHURNFLOW_BENTOS"):
+        place = Place.of(published)
+        for entry in place.entries():
+            needed = any(place.at(entry.name) == address for address in lineage.addresses)
+            yield _file("bentos", place, entry, "published", needed)
+
+
+def _log() -> Iterator[Item]:
+    """The days of the log."""
+    place = Place.of(prediction_log.root())
+    for kind in (prediction_log.PREDICTIONS, prediction_log.FEEDBACK):
+        parts: dict[str, list[Entry]] = defaultdict(list)
+        for entry in place.entries(f"{kind}/"):
+            parts[entry.name.rpartition("/")[0]].append(entry)
+        for day, own in parts.items():
+            gone = partial(_remove, place, [entry.name for entry in own])
+            written = _end(day.partition("day=")[2]) or max(entry.written for entry in own)
+            yield Item("log", day, sum(entry.size for entry in own), written, gone, kind)
+
+
+def _remove(place: Place, names: Iterable[str]) -> None:
+    for name in names:
+        place.remove(name)
+
+
+def _end(day: str) -> float | None:
+    """The end of a day (2026-11-26, UTC) in seconds since 1970; None for another name."""
+    try:
+        return datetime.fromisoformat(day).replace(tzinfo=UTC).timestamp() + 86_400
+    except ValueError:
+        return None
+
+
+def _files(store: str, place: Place) -> Iterator[Item]:
+    for entry in place.entries():
+        yield _file(store, place, entry)
+
+
+def _file(store: str, place: Place, entry: Entry, group: str = "", needed: bool = False) -> Item:
+    return Item(store, entry.name, entry.size, entry.written, partial(place.remove, entry.name), group, needed)
+
+
+def _size(count: float) -> str:
+    for unit in ("bytes", "KB", "MB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}"
+        count /= 1000
+    return f"{count:.1f} GB"

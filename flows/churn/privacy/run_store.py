@@ -1,0 +1,273 @@
+"""One customer in what Metaflow keeps of runs: artifacts, cards and logs, read as they lie in the datastore.
+
+A run that held the customer loses its tables - every artifact with rows, since the rows of one stand for those of another -, and
+with them the possibility to be resumed; what was counted stays. Cards that show the customer are removed.
+"""
+
+import base64
+import binascii
+import gzip
+import hashlib
+import json
+import os
+import pickle
+import re
+import shutil
+import zlib
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from churn.privacy.subject import PARQUET, Subject, Unreadable
+from churn.privacy.trace import Trace
+from churn.privacy.written_files import in_table, lines
+from churn.storage.places import Place
+
+STORE = "run"
+DEEP = 6  # levels of containers that are looked into
+_MANIFEST = re.compile(r"^(\w+)/([^/]+)/([^/]+)/([^/]+)/\d+\.data\.json$")
+BLOB = re.compile(r"^\w+/data/../\w+$")  # an artifact's content
+_CARD_DATA = re.compile(rb'= "([A-Za-z0-9+/=]{100,})"')
+
+
+def places() -> list[Place]:
+    """The datastore, and where local metadata lie if that is elsewhere."""
+    local = f"{os.environ['METAFLOW_DATASTORE_SYSROOT_LOCAL']}/.metaflow"
+    if os.environ.get("METAFLOW_DEFAULT_DATASTORE") == "s3":
+        return [Place.of(os.environ["METAFLOW_DATASTORE_SYSROOT_S3"]), Place.of(local)]
+    return [Place.of(local)]
+
+
+@dataclass(frozen=True)
+class Blob:
+    """An artifact: whether it holds the customer as rows (``holds``) or in text (``names``), and whether it has any ``rows``."""
+
+    holds: bool
+    names: bool
+    rows: bool
+
+
+def sweep(subject: Subject, remove: bool) -> Iterator[Trace]:
+    """Artifacts, cards and logs of all runs, and the copies that Metaflow's client keeps."""
+    for place in places():
+        yield from _artifacts(place, subject, remove)
+        yield from _texts(place, subject, remove)
+    cache = Path(os.environ.get("METAFLOW_CLIENT_CACHE_PATH", "/tmp/metaflow_client"))
+    if remove and cache.is_dir() and os.access(cache, os.W_OK):
+        shutil.rmtree(cache, ignore_errors=True)  # another command may be filling it
+
+
+def predictions(subject: Subject) -> set[str]:
+    """The prediction ids that ScoreFlow's runs gave the customer (``batch_scoring.score``)."""
+    found: set[str] = set()
+    for place in places():
+        for (flow, run), names in runs(place).items():
+            for oid in {oid for name, oid in names if flow == "ScoreFlow" and name == "table"}:
+                table = _load(place.read(path(flow, oid)))
+                if isinstance(table, bytes) and table[:4] == PARQUET:
+                    with suppress(Unreadable):
+                        rows = np.flatnonzero(subject.parquet_rows(table))
+                        found |= {hashlib.sha256(f"{run}/{row}".encode()).hexdigest()[:32] for row in rows}
+    return found
+
+
+def runs(place: Place) -> dict[tuple[str, str], set[tuple[str, str]]]:
+    """Of each run the names and hashes of its artifacts."""
+    found: dict[tuple[str, str], set[tuple[str, str]]] = defaultdict(set)
+    for entry in place.entries():
+        if at := _MANIFEST.match(entry.name):
+            content = json.loads(place.read(entry.name) or b"{}")
+            found[at[1], at[2]] |= set(content.get("objects", {}).items())
+    return found
+
+
+def path(flow: str, oid: str) -> str:
+    """Where an artifact's content lies."""
+    return f"{flow}/data/{oid[:2]}/{oid}"
+
+
+def _artifacts(place: Place, subject: Subject, remove: bool) -> Iterator[Trace]:
+    own = runs(place)
+    known: dict[tuple[str, str], Blob] = {}
+    for (flow, _), names in own.items():
+        for _, oid in names:
+            if (flow, oid) not in known:
+                known[flow, oid] = _look(place.read(path(flow, oid)), subject)
+    anybody = any(blob.holds for blob in known.values())
+    for (flow, run), names in own.items():
+        held = any(known[flow, oid].holds for _, oid in names) or (flow == "MonitorFlow" and anybody)
+        tables = {oid: name for name, oid in names if held and known[flow, oid].rows}
+        texts = {oid for _, oid in names if known[flow, oid].names} - set(tables)
+        if remove:
+            for oid in sorted(
+                tables, key=lambda oid: known[flow, oid].holds
+            ):  # those that tell that there is more to do: last
+                place.remove(path(flow, oid))
+            for oid in texts:
+                _mask(place, path(flow, oid), subject)
+            if held and subject.short:  # its cards cannot be searched for such an id
+                for entry in place.entries(f"mf.cards/{flow}/runs/{run}/"):
+                    place.remove(entry.name)
+        what = [f"tables {', '.join(sorted(set(tables.values())))}"] * bool(tables)
+        what += [f"the id in {len(texts)} artifacts"] * bool(texts)
+        if what:
+            todo = "cannot be resumed any more; begin anew what had not ended" if tables else ""
+            yield Trace(STORE, f"{flow}/{run}", "; ".join(what), todo)
+    named = {path(flow, oid) for (flow, _), names in own.items() for _, oid in names}
+    yield from _unnamed(place, named, subject, remove)
+
+
+def _unnamed(place: Place, named: set[str], subject: Subject, remove: bool) -> Iterator[Trace]:
+    """Artifacts of steps that were killed before they ended: no run names them."""
+    for entry in place.entries():
+        if BLOB.match(entry.name) and entry.name not in named:
+            blob = _look(place.read(entry.name), subject)
+            if blob.holds or blob.names:
+                if remove:
+                    place.remove(entry.name)
+                yield Trace(STORE, place.at(entry.name), "an artifact of a step that did not end")
+
+
+def value(place: Place, flow: str, names: set[tuple[str, str]], wanted: str) -> Any:
+    """An artifact of a run, by the names and hashes of its artifacts; None if it has no such one that can be read."""
+    oid = next((oid for name, oid in names if name == wanted), None)
+    return None if oid is None else _load(place.read(path(flow, oid)))
+
+
+def _unpacked(content: bytes | None) -> bytes:
+    """An artifact's pickle; what is damaged stays as it is."""
+    if content is None or content[:2] != b"\x1f\x8b":
+        return content or b""
+    try:
+        return gzip.decompress(content)
+    except (OSError, EOFError, zlib.error):
+        return content
+
+
+def _load(content: bytes | None) -> Any:
+    """The artifact's value; None if it cannot be read, or is nothing that was pickled."""
+    try:
+        return pickle.loads(_unpacked(content))
+    except Exception:  # noqa: BLE001 - an older release's classes, or code: looked at as bytes
+        return None
+
+
+def _look(content: bytes | None, subject: Subject) -> Blob:
+    plain = _unpacked(content)
+    value = _load(content)
+    if value is None:  # nobody can tell what of it is the customer's
+        holds = subject.within(plain)
+        return Blob(holds, False, holds)
+    pieces = list(_pieces(value, DEEP))
+    holds = any(_holds(piece, subject) for piece in pieces)
+    rows = any(not isinstance(piece, str) or _listed(piece, subject) for piece in pieces)
+    text = any(isinstance(piece, str) and subject.named_in(piece) for piece in pieces)
+    return Blob(holds, text or subject.named_in(plain), rows)
+
+
+def _pieces(value: Any, deep: int) -> Iterator[Any]:
+    """The tables, arrays of rows and texts in a value."""
+    import pandas as pd
+
+    if isinstance(value, str | pd.DataFrame | pd.Series | pd.Index) or (
+        isinstance(value, bytes) and value[:4] == PARQUET
+    ):
+        yield value
+    elif isinstance(value, np.ndarray):
+        if value.ndim:
+            yield value
+    elif deep and isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _pieces(key, deep - 1)
+            yield from _pieces(inner, deep - 1)
+    elif deep and isinstance(value, list | tuple | set | frozenset):
+        for inner in value:
+            yield from _pieces(inner, deep - 1)
+    elif deep and type(value).__module__.startswith("churn.") and hasattr(value, "__dict__"):
+        yield from _pieces(vars(value), deep - 1)
+
+
+def _holds(piece: Any, subject: Subject) -> bool:
+    import pandas as pd
+
+    if isinstance(piece, bytes):
+        return in_table(piece, subject)
+    if isinstance(piece, str):
+        return _listed(piece, subject) and lines(piece, subject)[1] > 0
+    if isinstance(piece, pd.DataFrame):
+        return bool(subject.rows(piece).any())
+    if isinstance(piece, np.ndarray | pd.Series | pd.Index):
+        values = pd.Series(np.asarray(piece).ravel())
+        return (
+            values.dtype.kind not in "iufbM"
+            and not subject.short
+            and bool(values.astype("str").isin([subject.id]).any())
+        )
+    return False
+
+
+def _listed(text: str, subject: Subject) -> bool:
+    """Whether a text is a table with ids: rows set aside travel as CSV."""
+    head, _, rest = text.partition("\n")
+    return bool(rest) and any(name in head.split(",") for name in subject.columns)
+
+
+def _mask(place: Place, name: str, subject: Subject) -> None:
+    """Write an artifact with stars in the place of the id: as many bytes, so that the pickle stays one."""
+    content = place.read(name)
+    if content is not None:
+        masked = _stars(_unpacked(content), subject)
+        place.write(name, gzip.compress(masked, 3, mtime=0) if content[:2] == b"\x1f\x8b" else masked)
+
+
+def _stars(plain: bytes, subject: Subject) -> bytes:
+    import pickletools
+
+    try:
+        operations = [(position, argument) for _, argument, position in pickletools.genops(plain)]
+    except (ValueError, IndexError):
+        return subject.masked(plain)
+    ends = [position for position, _ in operations[1:]] + [len(plain)]
+    parts = []
+    for (start, argument), end in zip(operations, ends, strict=True):
+        part = plain[start:end]
+        if isinstance(argument, str) and subject.named_in(argument):
+            text = argument.encode("utf-8", "surrogatepass")
+            part = part.replace(text, subject.masked(text))
+        parts.append(part)
+    return b"".join(parts)
+
+
+def _texts(place: Place, subject: Subject, remove: bool) -> Iterator[Trace]:
+    """Cards, logs, and whatever else is no artifact's content."""
+    if subject.short:
+        return
+    for entry in place.entries():
+        if "/data/" in entry.name and not entry.name.startswith("mf.cards/"):
+            continue
+        content = place.read(entry.name)
+        if content is None or not (subject.named_in(content) or _card_names(content, subject)):
+            continue
+        if entry.name.startswith("mf.cards/"):
+            if remove:
+                place.remove(entry.name)
+            yield Trace(STORE, place.at(entry.name), "a card that shows the customer")
+        else:
+            if remove:
+                place.write(entry.name, subject.redacted(content))
+            yield Trace(STORE, place.at(entry.name), "the id in text")
+
+
+def _card_names(content: bytes, subject: Subject) -> bool:
+    """A card's page carries its data in base 64."""
+    for found in _CARD_DATA.findall(content) if content[:200].lstrip()[:1] == b"<" else ():
+        try:
+            if subject.named_in(base64.b64decode(found)):
+                return True
+        except binascii.Error:
+            continue
+    return False

@@ -1,0 +1,143 @@
+"""The customer who is looked for: how an id is told in tables, in text and in the prediction log."""
+
+import html
+import io
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+import numpy as np
+from churn.data import casting
+from churn.errors import ChurnError
+from churn.serving import keyed_ids
+from churn.storage import checksums
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SHORT = 5  # characters below which an id is looked for in columns of ids alone: '17' stands in every text
+PARQUET = b"PAR1"
+REDACTED = "[erased]"
+
+
+class Unreadable(ChurnError):
+    """A table is damaged: nobody can tell whose rows it has."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A customer's ``id`` as a person types it. ``columns`` are the names of id columns; ``dataset`` limits the search to one."""
+
+    id: str
+    columns: frozenset[str]
+    dataset: str = ""
+    predictions: set[str] = field(
+        default_factory=set
+    )  # the customer's prediction ids, as far as lists and runs know them
+
+    @property
+    def short(self) -> bool:
+        """Whether the id is too short to search for in text."""
+        return len(self.id) < SHORT
+
+    @cached_property
+    def keyed(self) -> str | None:
+        """The id as the log keeps it, if its key is at hand."""
+        secret = keyed_ids.key()
+        return None if secret is None else keyed_ids.keyed(self.id, secret)
+
+    @cached_property
+    def _forms(self) -> list[bytes]:
+        """The id as text, JSON, HTML and addresses write it."""
+        forms = {self.id, html.escape(self.id), json.dumps(self.id)[1:-1], quote(self.id, safe="")}
+        return [form.encode() for form in sorted(forms)]
+
+    @cached_property
+    def _pattern(self) -> re.Pattern[bytes]:
+        return re.compile(rb"(?<![0-9A-Za-z])(?:%s)(?![0-9A-Za-z])" % b"|".join(map(re.escape, self._forms)))
+
+    def within(self, content: bytes) -> bool:
+        """Whether the id's bytes are anywhere in the content, also beside others as databases and Arrow put them."""
+        return not self.short and any(form in content for form in self._forms)
+
+    def named_in(self, text: bytes | str) -> bool:
+        """Whether text names the customer."""
+        content = text.encode(errors="surrogatepass") if isinstance(text, str) else text
+        return not self.short and self._pattern.search(content) is not None
+
+    def redacted(self, text: bytes) -> bytes:
+        """Text without the id."""
+        return self._pattern.sub(REDACTED.encode(), text)
+
+    def masked(self, text: bytes) -> bytes:
+        """The same in the same length, for what counts its bytes."""
+        return self._pattern.sub(lambda found: b"*" * len(found[0]), text)
+
+    def rows(self, table: "pd.DataFrame") -> np.ndarray:
+        """Which rows are the customer's, bool of shape (n,).
+
+        They are matched by an id column, by any column of text unless the id is short, or by their prediction.
+        """
+        found = np.zeros(len(table), dtype=bool)
+        for name in self._telling(map(str, table.columns), [not _number(table[name]) for name in table.columns]):
+            found |= self._cells(table.iloc[:, list(map(str, table.columns)).index(name)])
+        return found
+
+    def _telling(self, names: Iterable[str], textual: Iterable[bool]) -> list[str]:
+        ids = {_plain(name) for name in self.columns} | {"prediction_id"}
+        return [n for n, text in zip(names, textual, strict=True) if _plain(n) in ids or (text and not self.short)]
+
+    def _cells(self, values: "pd.Series") -> np.ndarray:
+        texts = casting.as_text(values).astype("str")
+        if _number(values):
+            wanted = {str(int(self.id))} if self.id.isdigit() else {self.id}
+            return texts.isin(wanted).to_numpy(dtype=bool)
+        wanted = {self.id, *self.predictions, *([f"{self.id}.0"] if self.id.isdigit() else [])}
+        wanted |= {self.keyed} if self.keyed is not None else set()
+        return texts.isin(wanted).to_numpy(dtype=bool)
+
+    def parquet_rows(self, content: bytes) -> np.ndarray:
+        """``rows`` of a Parquet file; only the columns that can tell are read. Raises Unreadable."""
+        import pyarrow as pa
+
+        try:
+            return self._parquet_rows(content)
+        except (pa.ArrowException, OSError, ValueError) as error:
+            raise Unreadable(" ".join(str(error).split())) from error
+
+    def _parquet_rows(self, content: bytes) -> np.ndarray:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        schema = pq.read_schema(io.BytesIO(content))
+        textual = [pa.types.is_string(f.type) or pa.types.is_large_string(f.type) for f in schema]
+        columns = self._telling(schema.names, textual)
+        if not columns:
+            return np.zeros(pq.read_metadata(io.BytesIO(content)).num_rows, dtype=bool)
+        table = pq.read_table(io.BytesIO(content), columns=columns, read_dictionary=columns)
+        return self.rows(table.to_pandas(ignore_metadata=True))
+
+
+def without(content: bytes, rows: np.ndarray) -> bytes:
+    """A Parquet file without ``rows`` (bool of shape (n,)), in the same types; sealed if it was."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    table: pa.Table = pq.read_table(io.BytesIO(content))
+    out = io.BytesIO()
+    pq.write_table(table.filter(pa.array(~rows)), out, compression="zstd", write_page_checksum=True)
+    return checksums.sealed(out.getvalue()) if checksums.whole(content) else out.getvalue()
+
+
+def _number(values: "pd.Series") -> bool:
+    kind = values.cat.categories.dtype.kind if hasattr(values, "cat") else values.dtype.kind
+    return kind in "iuf"
+
+
+def _plain(name: str) -> str:
+    """A column's name as files spell it one way or another."""
+    return re.sub(r"[\W_]", "", name.casefold())

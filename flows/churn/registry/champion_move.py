@@ -1,0 +1,100 @@
+"""A change of champions: one write, the alias ``champion``, decides, and everything else follows from it.
+
+MLflow has no transactions. What is to follow - the alias ``previous``, tags, stages - is therefore noted on the registered model
+before that write, so that whoever looks next can finish it: a process that is killed leaves the registry as it was before the
+change, or as it is after it.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+CHALLENGER, CHAMPION, PREVIOUS = "challenger", "champion", "previous"
+STAGES = {CHALLENGER: "Staging", CHAMPION: "Production", PREVIOUS: "Archived"}  # for people who read stages
+MOVE = "churnflow.move"  # tag of a registered model whose champion changes
+ROOM = 5000  # characters: what PostgreSQL holds in such a tag
+
+
+@dataclass(frozen=True)
+class Move:
+    """The version that becomes champion, the one that is ``previous`` then, and the tags that versions get."""
+
+    champion: str
+    previous: str | None
+    tags: Mapping[str, Mapping[str, str]]
+
+    def text(self) -> str:
+        """The move as MOVE holds it, longer texts cut to what fits."""
+        for longest in (2000, 1000, 300):
+            cut = {
+                version: {key: value[:longest] for key, value in tags.items()} for version, tags in self.tags.items()
+            }
+            found = json.dumps({**asdict(self), "tags": cut}, ensure_ascii=False)
+            if len(found) <= ROOM:
+                break
+        return found
+
+    @classmethod
+    def noted(cls, tags: Mapping[str, str]) -> "Move | None":
+        """The move in the tags of a registered model, if there is one."""
+        return cls(**json.loads(tags[MOVE])) if MOVE in tags else None
+
+
+def aliases(model: Any) -> dict[str, str]:
+    """The versions of MLflow's registered ``model`` by their aliases, a move that was decided taken for finished."""
+    found = {alias: str(version) for alias, version in model.aliases.items()}
+    move = Move.noted(model.tags)
+    if move is not None and found.get(CHAMPION) == move.champion:
+        found = {alias: version for alias, version in found.items() if alias != PREVIOUS}
+        found |= {PREVIOUS: move.previous} if move.previous is not None else {}
+    return found
+
+
+def carry_out(mlflow: "MlflowClient", name: str, move: Move, require_lock: Callable[[], None]) -> None:
+    """Change the champion; the lock is held, and ``require_lock`` says so (see ``registry_lock``)."""
+    mlflow.set_registered_model_tag(name, MOVE, move.text())
+    require_lock()
+    mlflow.set_registered_model_alias(name, CHAMPION, move.champion)
+    complete(mlflow, name)
+
+
+def complete(mlflow: "MlflowClient", name: str) -> None:
+    """Finish the move that was decided, and forget the one that was not; the lock is held."""
+    model = mlflow.get_registered_model(name)
+    if (move := Move.noted(model.tags)) is None:
+        return
+    if str(model.aliases.get(CHAMPION)) == move.champion:
+        _follow(mlflow, name, move)
+    mlflow.delete_registered_model_tag(name, MOVE)
+
+
+def _follow(mlflow: "MlflowClient", name: str, move: Move) -> None:
+    known = mlflow.search_model_versions(f"name = '{name}'")
+    stages = {str(found.version): str(found.current_stage) for found in known}
+    for version, tags in move.tags.items():
+        for key, value in tags.items() if version in stages else ():  # it may have been deleted meanwhile
+            mlflow.set_model_version_tag(name, version, key, value)
+    if move.previous is not None and move.previous in stages:
+        mlflow.set_registered_model_alias(name, PREVIOUS, move.previous)
+    else:
+        mlflow.delete_registered_model_alias(name, PREVIOUS)
+    for version, now in stages.items():
+        if version == move.champion:
+            wanted = STAGES[CHAMPION]
+        else:
+            wanted = STAGES[PREVIOUS] if version == move.previous or now == STAGES[CHAMPION] else now
+        if wanted != now:
+            stage(mlflow, name, version, wanted)
+
+
+def stage(mlflow: "MlflowClient", name: str, version: str, wanted: str) -> None:
+    """Move a version into a stage, and no other out of it: MLflow 3.17 fails at that on PostgreSQL."""
+    import warnings
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # stages are deprecated; they only mirror the aliases here
+        mlflow.transition_model_version_stage(name, version, wanted)

@@ -1,0 +1,78 @@
+"""The SQLite file that MLflow keeps its tables in: made whole, or not at all.
+
+MLflow makes its tables in dozens of migrations, in the file itself, and can go on from none of them: a process that is killed on
+the way, or two that begin at once, leave a file that no later start can use.
+"""
+
+import fcntl
+import os
+import shutil
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+BUSY = 5.0  # seconds that another process's transaction is waited for, where the address names no ``timeout``
+
+
+def prepare(uri: str) -> None:
+    """See to it that the database at ``uri`` has MLflow's tables: if not, they are made in a copy, which then takes its place.
+
+    Does nothing for other stores than SQLite's. Of several processes at once, one does the work and the others wait.
+    Raises what SQLite, the file system and MLflow's migrations raise.
+    """
+    from sqlalchemy.engine import make_url
+
+    url = make_url(uri) if uri.startswith("sqlite:") else None
+    if url is None or url.database in (None, "", ":memory:"):
+        return
+    file, busy = Path(str(url.database)), float(str(url.query.get("timeout", BUSY)))
+    if _ready(file, busy):
+        return
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # given back with the file, also by a process that is killed
+        if not _ready(file, busy):
+            _make(file, busy)
+
+
+def _ready(file: Path, busy: float) -> bool:
+    import mlflow.store.db.utils as tables
+
+    if not file.exists():
+        return False
+    with closing(sqlite3.connect(f"{file.resolve().as_uri()}?mode=rw", busy, uri=True)) as database:
+        found = {name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    return tables.Base.metadata.tables.keys() <= found
+
+
+def _make(file: Path, busy: float) -> None:
+    """Only one process at a time is here: what lies in the copy's place was left behind."""
+    copy = file.with_name(f".{file.name}.new")
+    try:
+        with closing(sqlite3.connect(file if file.exists() else ":memory:", busy, isolation_level=None)) as former:
+            former.execute("BEGIN EXCLUSIVE")  # nobody writes to what is about to be replaced
+            for left in _files(copy):
+                left.unlink(missing_ok=True)
+            if file.exists():
+                shutil.copy(file, copy)
+            _migrate(copy)
+            with copy.open("rb") as made:
+                os.fsync(made.fileno())
+            copy.rename(file)
+    finally:
+        for left in _files(copy):
+            left.unlink(missing_ok=True)
+
+
+def _files(database: Path) -> tuple[Path, ...]:
+    return (database, database.with_name(f"{database.name}-journal"))
+
+
+def _migrate(file: Path) -> None:
+    import mlflow.store.db.utils as tables
+
+    engine = tables.create_sqlalchemy_engine(f"sqlite:///{file}")
+    try:
+        tables._initialize_tables(engine)
+    finally:
+        engine.dispose()

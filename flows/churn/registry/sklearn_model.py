@@ -1,0 +1,114 @@
+"""The registered model as scikit-learn's pipeline: written with MLflow, for whoever opens it there, and read without.
+
+MLflow's own loader believes the file MLmodel beside the pipeline: what pickle, code or types to load. Whoever can write to the
+artifact store would run code here by it. Read is the pipeline's skops file alone, and of no other types than TRUSTED.
+"""
+
+import sys
+import tempfile
+from importlib.metadata import PackageNotFoundError, distribution, packages_distributions
+from importlib.metadata import version as installed
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from churn.errors import ChurnError
+from churn.registry.mlflow_store import explained
+from churn.settings.environment import FLOWS
+from churn.storage import checksums
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from sklearn.pipeline import Pipeline
+
+FILE = "model.skops"
+REQUIREMENTS = ("scikit-learn", "xgboost", "pandas", "numpy", "pydantic", "skops")
+_PLACES = ("churn.training.pipeline", "churn.training.estimators", "churn.pipeline")  # now, and in earlier releases
+# Besides what skops trusts by itself: the steps of our own, and what the estimators of these packages are made of.
+TRUSTED = (
+    *(f"{place}.{step}" for place in _PLACES for step in ("FeatureStep", "Calibrated", "Blend")),
+    "collections.OrderedDict",
+    "lightgbm.basic.Booster",
+    "lightgbm.sklearn.LGBMClassifier",
+    "numpy.dtype",
+    "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
+    "sklearn.metrics._dist_metrics.EuclideanDistance64",
+    "sklearn.neighbors._kd_tree.KDTree",
+    "sklearn.neural_network._stochastic_optimizers.AdamOptimizer",
+    "sklearn.tree._tree.Tree",
+    "xgboost.core.Booster",
+    "xgboost.sklearn.XGBClassifier",
+    "xgboost.sklearn.XGBRFClassifier",
+)
+
+
+def packages(*modules: str) -> list[str]:
+    """The packages that a model needs, pinned to the installed versions.
+
+    They are REQUIREMENTS and those that provide the top-level ``modules``.
+    """
+    needed = dict.fromkeys(REQUIREMENTS)
+    for module in sorted(set(modules) - {"churn", "sklearn"} - sys.stdlib_module_names):
+        needed[_distribution(module)] = None
+    return [f"{package}=={installed(package)}" for package in needed]
+
+
+def _distribution(module: str) -> str:
+    try:
+        return distribution(module).metadata["Name"]
+    except PackageNotFoundError:  # the package has another name
+        return packages_distributions()[module][0]
+
+
+def log_pipeline(run: str, whole: "Pipeline", example: "pd.DataFrame") -> tuple[str, str]:
+    """Log the pipeline under ``run``: MLflow's address of the model, and the checksum of its skops file.
+
+    The checksum is that of the file in the store, which has answered as ``whole`` does. Raises ChurnError if it has not.
+    """
+    import mlflow
+    import skops.io
+    from mlflow.models import infer_signature
+
+    # Integers go in as doubles: MLflow's integer columns cannot hold a missing value.
+    inputs = example.astype(dict.fromkeys(example.select_dtypes("number"), "float64"))
+    expected = whole.predict_proba(inputs)
+    types = skops.io.get_untrusted_types(data=skops.io.dumps(whole))  # we have just made it
+    with explained(), mlflow.start_run(run_id=run):
+        address = mlflow.sklearn.log_model(
+            whole,
+            name="model",
+            serialization_format=mlflow.sklearn.SERIALIZATION_FORMAT_SKOPS,
+            skops_trusted_types=types,
+            code_paths=[str(FLOWS / "churn")],
+            pip_requirements=packages(*(name.split(".")[0] for name in types)),
+            signature=infer_signature(inputs, expected),
+            pyfunc_predict_fn="predict_proba",
+        ).model_uri
+    with tempfile.TemporaryDirectory() as folder:
+        stored = download(address, folder)
+        if not np.array_equal(skops.io.load(stored, trusted=types).predict_proba(inputs), expected):
+            raise ChurnError(
+                f"{address}: {FILE} in MLflow's artifact store answers otherwise than the model; run this again"
+            )
+        return address, checksums.file(stored)
+
+
+def download(address: str, folder: str) -> Path:
+    """The skops file of MLflow's model at ``address``, in ``folder``. Raises ChurnError if it cannot be had."""
+    from mlflow.store.artifact.models_artifact_repo import ModelsArtifactRepository
+
+    with explained():
+        return Path(ModelsArtifactRepository(address).download_artifacts(FILE, folder))
+
+
+def read(file: Path) -> "Pipeline":
+    """The pipeline in a skops file. Raises ChurnError if it is none, naming the types in it that are not TRUSTED."""
+    import skops.io
+
+    try:
+        strange = sorted(set(skops.io.get_untrusted_types(file=file)) - set(TRUSTED))
+        if not strange:
+            return skops.io.load(file, trusted=list(TRUSTED))
+    except Exception as error:
+        raise ChurnError(f"{file.name}: it is no pipeline in skops' form, or a damaged one ({error})") from error
+    raise ChurnError(f"{file.name}: it is made of {', '.join(strange)}, as no model of ours is; it is not loaded")

@@ -1,0 +1,51 @@
+"""The keys that the service's callers show: ``NAME:KEY``, comma-separated, in two variables of the environment.
+
+CHURNFLOW_API_KEYS opens everything but /feedback, CHURNFLOW_FEEDBACK_KEYS opens /feedback. Where neither is set, or empty, no key
+is asked for.
+"""
+
+import hmac
+import os
+import re
+
+from churn.errors import ChurnError
+
+PREDICT, FEEDBACK = "CHURNFLOW_API_KEYS", "CHURNFLOW_FEEDBACK_KEYS"
+Keys = dict[bytes, str]  # key: name of its holder
+_NAME, _KEY = re.compile(r"[A-Za-z0-9_.-]{1,64}"), re.compile(r"[!-~]+")
+
+
+def read(variable: str) -> Keys:
+    """The keys of ``variable`` with their holders' names; none if it is not set, or empty.
+
+    A key without a name is called after its place, ``key-1``.
+
+    Raises:
+        ChurnError: An entry is empty, no name or no key, or there twice. Keys are not shown.
+    """
+    found: Keys = {}
+    told = os.environ.get(variable, "")
+    for place, entry in enumerate(told.split(",") if told else (), 1):
+        name, colon, key = entry.strip().partition(":")
+        name, key = (name.strip(), key.strip()) if colon else (f"key-{place}", name)
+        if not _NAME.fullmatch(name) or not _KEY.fullmatch(key):
+            raise ChurnError(
+                f"{variable}: entry {place} is no NAME:KEY; a name has letters, digits, '_', '.' and '-', a key no blanks. "
+                "Unset it to ask for no key"
+            )
+        if name in found.values() or key.encode() in found:
+            raise ChurnError(f"{variable}: the name or the key of entry {place} is there already")
+        found[key.encode()] = name
+    return found
+
+
+def rights() -> dict[str, Keys]:
+    """The keys of each right. Where predictions ask for one, feedback never goes without. Raises ChurnError as ``read`` does."""
+    found = {variable: read(variable) for variable in (PREDICT, FEEDBACK)}
+    return {right: keys for right, keys in found.items() if keys or found[PREDICT]}
+
+
+def holder(given: bytes, keys: Keys) -> str | None:
+    """Who shows this key, if anybody of ``keys``. How long it takes says nothing about the keys."""
+    names = [name for key, name in keys.items() if hmac.compare_digest(given, key)]
+    return names[0] if names else None

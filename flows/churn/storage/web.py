@@ -1,0 +1,105 @@
+"""HTTP for addresses that people configure: a token stays with its origin, and no server leads where nobody configured.
+
+urllib's own opener sends every header on to whatever address a redirect names, on this machine and in its network too.
+"""
+
+import urllib.request
+from collections.abc import Callable, Collection
+from http.client import HTTPConnection, HTTPMessage, HTTPSConnection
+from ipaddress import IPv6Address, ip_address
+from typing import Any
+from urllib.parse import urlsplit
+
+from churn.errors import ChurnError
+
+Check = Callable[[str, str], None]  # host and the address that it turned out to be; raises ChurnError
+
+
+def opener(url: str, private_hosts: Collection[str], name: str) -> urllib.request.OpenerDirector:
+    """An opener for ``url``, http and https alone, whose redirects are checked at each connection.
+
+    Args:
+        url: The configured address. It may be a private one; what it redirects to may not.
+        private_hosts: Further hosts that may have a private or link-local address.
+        name: What messages call the source.
+
+    Raises:
+        ChurnError: On ``open``, where a redirect leads to another protocol, or a host that is not configured has a
+            private address; and for every link-local one, where clouds hand out their machines' credentials.
+    """
+    own = urlsplit(url).hostname
+
+    def check(host: str, address: str) -> None:
+        found = ip_address(address.partition("%")[0])
+        if isinstance(found, IPv6Address) and found.ipv4_mapped is not None:
+            found = found.ipv4_mapped
+        if host in private_hosts or ((found.is_global or host == own) and not found.is_link_local):
+            return
+        raise ChurnError(
+            f"{name}: {host} is {address}, a private address that is not configured; if it is meant, add it to this [[source]]: "
+            f'private_hosts = ["{host}"]'
+        )
+
+    director = urllib.request.OpenerDirector()
+    for handler in (
+        urllib.request.ProxyHandler(),
+        urllib.request.HTTPDefaultErrorHandler(),
+        urllib.request.HTTPErrorProcessor(),
+        _Connecting(check),
+        _Redirect(name),
+    ):
+        director.add_handler(handler)
+    return director
+
+
+class _Connecting(urllib.request.AbstractHTTPHandler):
+    """HTTP and HTTPS over connections that are checked before anything is sent; a proxy has checks of its own."""
+
+    def __init__(self, check: Check) -> None:
+        super().__init__()
+        self._kinds = {kind: _checked(kind, check) for kind in (HTTPConnection, HTTPSConnection)}
+
+    def _open(self, kind: Any, request: urllib.request.Request) -> Any:
+        proxied = request.host != urlsplit(request.full_url).netloc
+        return self.do_open(kind if proxied else self._kinds[kind], request)
+
+    def http_open(self, request: urllib.request.Request) -> Any:
+        return self._open(HTTPConnection, request)
+
+    def https_open(self, request: urllib.request.Request) -> Any:
+        return self._open(HTTPSConnection, request)
+
+    http_request = https_request = urllib.request.AbstractHTTPHandler.do_request_
+
+
+def _checked(kind: type[HTTPConnection], check: Check) -> type[HTTPConnection]:
+    class Checked(kind):  # type: ignore[valid-type, misc]
+        def connect(self) -> None:
+            super().connect()
+            check(self.host, self.sock.getpeername()[0])
+
+    return Checked
+
+
+class _Redirect(urllib.request.HTTPRedirectHandler):
+    """Redirects to http and https alone; to another origin without the token."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def redirect_request(
+        self, req: urllib.request.Request, fp: Any, code: int, msg: str, headers: HTTPMessage, newurl: str
+    ) -> urllib.request.Request | None:
+        if urlsplit(newurl).scheme not in ("http", "https"):
+            raise ChurnError(
+                f"{self._name}: the server redirects to {newurl}, which is neither http nor https; check the address"
+            )
+        following = super().redirect_request(req, fp, code, msg, headers, newurl)
+        if following is not None and _origin(newurl) != _origin(req.full_url):
+            following.remove_header("Authorization")
+        return following
+
+
+def _origin(url: str) -> tuple[str, str | None, int]:
+    parts = urlsplit(url)
+    return parts.scheme, parts.hostname, parts.port or {"http": 80, "https": 443}[parts.scheme]

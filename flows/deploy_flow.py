@@ -1,0 +1,72 @@
+"""DeployFlow: a registered model's Bento in front of its callers, or the former one again.
+
+``python flows/deploy_flow.py run``
+"""
+
+import base
+import deploying
+import launch
+from churn.settings.dataset import Dataset
+from metaflow import Parameter, card, current, step
+
+
+@base.deployed
+class DeployFlow(base.Flow):
+    """Verify -> roll out -> smoke -> watch -> keep or roll back."""
+
+    description = base.config("description", "datasets/telco.toml", Dataset)
+    requested = Parameter("model-version", help="registry version to serve (default: the champion)", default="")
+    bento = Parameter("bento", help="a Bento that is already built, by tag or address, instead of its own", default="")
+    breaking = Parameter("breaking", help="even if it refuses what callers may send now", is_flag=True, default=False)
+    port = Parameter("port", help="of the service, if several run on this machine", default="")
+
+    image = Parameter("image", help="serving image of the cluster, instead of the one that serves", default="")
+
+    @step
+    def start(self) -> None:
+        """Verified: it is known what is to be served, and whether it may be."""
+        from churn.deployment import rollout, verification
+        from churn.registry import made_up
+
+        dataset, run = base.read(Dataset, self.description), f"{current.flow_name}/{current.run_id}"
+        target = deploying.target(dataset, run, self.port, self.image)
+        base.say(filter(None, [rollout.finish(target, run)]))
+        asked = verification.Request(self.requested, self.bento, self.breaking, current.get("trigger") is None)
+        self.verified = verification.verify(target, dataset, asked)
+        self.notice = launch.begin(made_up.model(self.verified.plan.model, dataset.name))
+        self.nothing_to_do = bool(self.verified.nothing)
+        self.next(self.roll_out)
+
+    @card(type="blank", id="deployment")
+    @base.skippable
+    @step
+    def roll_out(self) -> None:
+        """Rolled out, tried, watched, and kept or rolled back: in one step, so that what begins a roll-out also ends it."""
+        from churn.cards import deployment_card
+
+        dataset, run = base.read(Dataset, self.description), f"{current.flow_name}/{current.run_id}"
+        target = deploying.target(dataset, run, self.port, self.image)
+        self.outcome = deploying.carry_out(target, self.verified, run, current.retry_count)
+        base.render(current.card["deployment"], deployment_card.parts(self.verified.plan, self.outcome))
+        self.next(self.conclude)
+
+    @base.skippable
+    @step
+    def conclude(self) -> None:
+        """Registry, metrics and people know how it ended; the run fails unless the new version is kept."""
+        from churn.deployment import record
+
+        plan, name = self.verified.plan, base.read(Dataset, self.description).name
+        base.report(name, list(record.samples(self.outcome, deploying.count(self.outcome.verdict))))
+        base.say(filter(None, [record.tell(plan, self.outcome)]))
+        deploying.require(plan, self.outcome, base.card("roll_out"))
+        self.next(self.end)
+
+    @step
+    def end(self) -> None:
+        """The version is served."""
+        print(self.verified.nothing or self.outcome.reason)
+
+
+if __name__ == "__main__":
+    launch.flow(DeployFlow)

@@ -1,0 +1,97 @@
+"""What DeployFlow's steps need of Metaflow and of the machine, and how other commands start it."""
+
+import os
+from collections import Counter
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING
+
+import base
+from churn.errors import ChurnError
+from churn.settings import commands
+from churn.settings.dataset import Dataset
+from metaflow import Flow, Run, current, get_namespace, namespace
+from metaflow.exception import MetaflowException
+
+if TYPE_CHECKING:
+    from churn.deployment.rollout import Outcome, Plan
+    from churn.deployment.target import Target
+    from churn.deployment.verification import Verified
+
+TARGET = "CHURNFLOW_TARGET"  # laptop or cluster
+PREFIX = "deployment:"  # of a run's tag: how the deployment ended
+
+
+def on_cluster() -> bool:
+    """Whether Bentos are served by the cluster. Raises ChurnError if the variable is neither."""
+    named = os.environ[TARGET]
+    if named not in ("laptop", "cluster"):
+        raise ChurnError(f"{TARGET}={named}: write laptop or cluster")
+    return named == "cluster"
+
+
+def target(dataset: Dataset, run: str, port: str = "", image: str = "") -> "Target":
+    """Where ``run`` deploys. Raises ChurnError if there is no service there."""
+    if on_cluster():
+        from churn.deployment.cluster import Cluster
+
+        return Cluster(run, image)
+    from churn.deployment.laptop import Laptop
+
+    return Laptop(dataset.model, dataset.name, run, port)
+
+
+def carry_out(place: "Target", verified: "Verified", run: str, attempt: int) -> "Outcome":
+    """The deployment, unless verification refuses it.
+
+    A second ``attempt`` is made when the first one died: then what it left is rolled back.
+    """
+    from churn.deployment import record, rollout
+
+    plan, checks, rule, say = verified.plan, list(verified.checks), base.DEPLOY.deploy, partial(print, flush=True)
+    if bad := [f"{one.name}: {one.said}" for one in checks if not one.passed]:
+        outcome = rollout.Outcome(rollout.REFUSED, "; ".join(bad), checks)
+    elif attempt:
+        rollout.finish(place, run)
+        outcome = rollout.Outcome(rollout.CUT, "its process had died; what it left is rolled back", checks)
+    elif rule.approval and not record.approved(plan, run, place.place, rule.approval_hours, say):
+        outcome = rollout.Outcome(rollout.REFUSED, f"nobody approved it within {rule.approval_hours:g} hours", checks)
+    else:
+        record.begin(plan, run, place.place)
+        outcome = rollout.Deployment(place, plan, rule, say).run()
+        outcome.checks[:0] = checks
+    record.end(plan, outcome)
+    return outcome
+
+
+def count(outcome: str) -> dict[str, int]:
+    """How many runs ended how, this one with ``outcome`` among them: each says so in a tag."""
+    own, found = get_namespace(), Counter[str]()
+    namespace(None)
+    try:
+        Run(f"{current.flow_name}/{current.run_id}").add_tag(f"{PREFIX}{outcome}")
+        found = Counter(tag for run in Flow(str(current.flow_name)) for tag in run.user_tags)
+    except MetaflowException as error:  # how it ended must not depend on the run store
+        print(f"The deployments are not counted: {error}")
+    finally:
+        namespace(own)
+    return {tag.removeprefix(PREFIX): number for tag, number in found.items() if tag.startswith(PREFIX)}
+
+
+def require(plan: "Plan", outcome: "Outcome", card: str) -> None:
+    """Raises ChurnError unless the new version is kept."""
+    from churn.deployment import rollout
+
+    if outcome.verdict != rollout.KEPT:
+        served = f"; version {plan.former_version} is served" if plan.former_version else ""
+        raise ChurnError(
+            f"version {plan.model.version} is {outcome.verdict}{served}: {outcome.reason}. Its card: {card}"
+        )
+
+
+def champion(dataset: Dataset, start: Callable[[list[str]], None]) -> None:
+    """Have the champion served where its data set is served by now; ``start`` runs a command."""
+    from churn.deployment import laptop
+
+    if on_cluster() or laptop.running(dataset.model):
+        start(commands.words("deploy", DATASET=dataset.name))

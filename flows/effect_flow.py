@@ -1,0 +1,53 @@
+"""EffectFlow: did the campaign help? Both arms' outcomes, with intervals and in words.
+
+``python flows/effect_flow.py run --name spring [--outcomes outcomes.csv]``
+"""
+
+import base
+import launch
+from churn.settings.dataset import Dataset
+from churn.settings.score import CampaignConfig
+from metaflow import Parameter, card, current, step
+
+
+@base.deployed
+class EffectFlow(base.Flow):
+    """Join the outcomes of a campaign's customers, estimate what the contacts changed, and say so."""
+
+    settings = base.config("settings", "campaign.toml", CampaignConfig)
+    description = base.config("description", "datasets/telco.toml", Dataset)
+    campaign = Parameter("name", help="name of the campaign", default="")
+    outcomes = Parameter("outcomes", help="file of ids and outcomes, instead of the service's feedback", default="")
+    version = Parameter("data-version", help="data version that says who left, instead of a file", default="")
+    until = Parameter("until", help="judge as of this time (2026-11-25T06:00, UTC; default: now)", default="")
+
+    @step
+    def start(self) -> None:
+        """The customers of both arms have their outcomes; those who are too early are counted."""
+        from churn.campaigns import outcomes
+
+        rule, dataset = base.read(CampaignConfig, self.settings), base.read(Dataset, self.description)
+        self.trial = outcomes.collect(self.campaign, dataset, rule, self.until, self.outcomes, self.version)
+        self.next(self.judge)
+
+    @card(type="blank", id="effect")
+    @step
+    def judge(self) -> None:
+        """Each contacted arm is compared with those held back, and the card says what that means."""
+        from churn.campaigns import report
+        from churn.cards import effect_card
+
+        rule = base.read(CampaignConfig, self.settings).report
+        self.found = report.compare_arms(self.trial, rule)
+        self.lines = effect_card.headline(self.campaign, self.found, self.trial)
+        base.render(current.card["effect"], effect_card.parts(self.campaign, self.found, self.trial, rule))
+        self.next(self.end)
+
+    @step
+    def end(self) -> None:
+        """The verdict is printed."""
+        base.say([*self.lines, f"Card: {base.card('judge')}"])
+
+
+if __name__ == "__main__":
+    launch.flow(EffectFlow)

@@ -1,0 +1,33 @@
+"""PruneFlow: what is old and nobody needs is removed, weekly on a cluster. ``make prune`` does the same by hand."""
+
+import base
+import launch
+from churn.settings.retention import Retention
+from metaflow import step
+
+
+@base.deployed
+class PruneFlow(base.Flow):
+    """Keep the newest runs, data versions, trials, Bentos and log days, and whatever the champions come from."""
+
+    settings = base.config("settings", "retention.toml", Retention)
+
+    @step
+    def start(self) -> None:
+        """What is old is removed, and said with its size."""
+        from churn.privacy import lineage, retention
+
+        found = retention.items(lineage.known())
+        gone = retention.outdated(found, base.read(Retention, self.settings))
+        retention.remove(gone)
+        self.said, self.notice = list(retention.report(found, gone, removed=True)), ""
+        self.next(self.end)
+
+    @step
+    def end(self) -> None:
+        """The sizes are said."""
+        base.say(self.said)
+
+
+if __name__ == "__main__":
+    launch.flow(PruneFlow)

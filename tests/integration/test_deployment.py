@@ -1,0 +1,123 @@
+"""The service of ``make serve`` under load, while deployments come, fail and die."""
+
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from types import SimpleNamespace
+
+import bad_bentos
+import pytest
+from churn.deployment import laptop, rollout, verification
+from churn.deployment.laptop import Laptop
+from churn.registry import model_registry
+from churn.serving import packaging
+from churn.settings.dataset import Dataset
+from churn.settings.deploy import Rollout
+from conftest import ROOT, flow
+from traffic import calling
+
+RULE = Rollout(watch_seconds=4, ready_seconds=60)
+REASON = {
+    "crashes": "it ended before it was ready.*it crashes at start",
+    "answers otherwise": "probabilities: differ from the model's",
+    "is ten times slower": "median latency",
+}
+
+
+@pytest.fixture(scope="module")
+def second(trained: SimpleNamespace) -> Iterator[model_registry.Registered]:
+    """A version with the champion's files and another number."""
+    first, mlflow = trained.train.champion, model_registry.client()
+    source = mlflow.get_model_version(first.name, first.version).source
+    made = mlflow.create_model_version(first.name, source, first.run, tags=first.tags, await_creation_for=0)
+    yield model_registry.by_version(first.name, str(made.version))
+    mlflow.delete_model_version(first.name, made.version)
+
+
+@pytest.fixture(scope="module")
+def service(trained: SimpleNamespace, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """``make serve`` of the champion: its URL."""
+    from bentoml._internal.utils import reserve_free_port
+
+    with reserve_free_port() as port:
+        pass
+    log = tmp_path_factory.mktemp("serve") / "log"
+    with log.open("w") as output:
+        words = [sys.executable, str(ROOT / "scripts" / "serve.py"), "--port", str(port)]
+        process = subprocess.Popen(words, stdout=output, stderr=subprocess.STDOUT)
+    until = time.monotonic() + 60
+    while not laptop.running(trained.train.champion.name):
+        assert process.poll() is None, log.read_text()
+        assert time.monotonic() < until, log.read_text()
+        time.sleep(0.2)
+    yield f"http://127.0.0.1:{port}"
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(60) == 0, log.read_text()
+
+
+def _target(model: model_registry.Registered, run: str = "test/1") -> Laptop:
+    return Laptop(model.name, "telco", run)
+
+
+def _served(model: model_registry.Registered) -> str:
+    return packaging.package(model)
+
+
+def _carried_out(model: model_registry.Registered, bento: str) -> rollout.Outcome:
+    target = _target(model)
+    return rollout.Deployment(target, rollout.Plan(model, bento, target.served(), "1"), RULE, lambda said: None).run()
+
+
+def test_a_promotion_under_load_loses_no_request(
+    service: str, second: model_registry.Registered, telco: Dataset
+) -> None:
+    with calling(service, packaging.examples(telco)[0]) as traffic:
+        done = flow("deploy_flow", "run", "--model-version", second.version)
+        assert done.returncode == 0, done.stdout
+        time.sleep(8)  # until the former one has ended
+    assert traffic.lost == []
+    assert traffic.versions[second.version] > 100
+    assert model_registry.by_version(second.name, second.version).tags["deploy.outcome"] == "kept"
+    again = flow("deploy_flow", "run", "--model-version", second.version)
+    assert f"{_served(second)} is served already" in again.stdout
+
+
+@pytest.mark.parametrize("how", REASON)
+def test_a_bad_bento_is_rolled_back_and_no_caller_notices(
+    service: str, second: model_registry.Registered, telco: Dataset, how: str
+) -> None:
+    before = _target(second).served()
+    with calling(service, packaging.examples(telco)[0]) as traffic:
+        found = _carried_out(second, bad_bentos.bad(_served(second), how))
+        time.sleep(1)
+    assert found.verdict == rollout.BACK
+    assert re.search(REASON[how], found.reason), found.reason
+    assert traffic.lost == []
+    assert _target(second).served() == before
+
+
+def test_a_bento_with_another_checksum_is_refused(
+    service: str, second: model_registry.Registered, telco: Dataset
+) -> None:
+    damaged = bad_bentos.changed(_served(second), "\n# damaged\n", honest=False)
+    found = verification.verify(_target(second), telco, verification.Request(second.version, damaged))
+    assert [one.name for one in found.checks if not one.passed] == ["checksum"]
+
+
+def test_a_deployment_that_dies_is_rolled_back_by_the_service_itself(
+    service: str, second: model_registry.Registered, trained: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(laptop, "PATIENCE", 2.0)
+    target, before = _target(second, "dead/1"), _target(second).served()
+    target.begin(bad_bentos.changed(_served(second), "\n# another one\n"))
+    target.give(1.0)
+    assert target.unfinished()
+    until = time.monotonic() + 10
+    while _target(second).unfinished():
+        assert time.monotonic() < until
+        time.sleep(0.2)
+    assert _target(second).served() == before
+    assert rollout.finish(_target(second), "test/2") == ""

@@ -1,0 +1,187 @@
+"""The search finds what scikit-learn's finds, stops when told, and never tries a parameter the config does not name."""
+
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+from churn.data import features, synthetic
+from churn.errors import ChurnError
+from churn.settings import core
+from churn.settings.dataset import Dataset
+from churn.settings.train import Family, Search, TrainConfig
+from churn.training import estimators, folds, hyperparameter_search
+from conftest import ROOT
+
+
+@pytest.fixture(scope="module")
+def train(telco: Dataset) -> pd.DataFrame:
+    return synthetic.generate(telco, 600, seed=3)
+
+
+@pytest.fixture(scope="module")
+def families() -> dict[str, Family]:
+    shipped = core.load(TrainConfig, ROOT / "tests" / "quick_train.toml").model
+    return {family.name: family for family in shipped}
+
+
+@pytest.mark.parametrize("name", ["logistic_regression", "gradient_boosting"])
+def test_preprocessing_once_per_fold_changes_no_result(
+    telco: Dataset, train: pd.DataFrame, families: dict[str, Family], name: str
+) -> None:
+    from sklearn.model_selection import RandomizedSearchCV
+    from threadpoolctl import threadpool_limits
+
+    family, search = families[name], Search(folds=3)
+    found = hyperparameter_search.tune(family, search, telco, train)
+    reference = RandomizedSearchCV(
+        estimators.build_pipeline(family, telco, search.seed, {}),
+        {f"model__{key}": space for key, space in estimators.distributions(family).items()},
+        n_iter=family.iterations,
+        scoring=["roc_auc", "average_precision", "neg_brier_score", "neg_log_loss"],
+        refit=False,
+        cv=folds.folds(search, telco, train),
+        random_state=search.seed,
+        error_score="raise",
+    )
+    with threadpool_limits(1):  # sums in another order end in other digits
+        reference.fit(features.frame(telco, train), features.outcome(telco, train))
+    for i, trial in enumerate(found.trials):
+        assert {f"model__{key}": value for key, value in trial.params.items()} == reference.cv_results_["params"][i]
+        for metric, value in trial.scores.items():
+            # Probabilities are the same bits; scikit-learn averages their errors in float32.
+            assert value == pytest.approx(reference.cv_results_[f"mean_test_{metric}"][i], abs=1e-7)
+
+
+def test_out_of_fold_probabilities_are_those_of_models_that_did_not_see_the_row(
+    telco: Dataset, train: pd.DataFrame, families: dict[str, Family]
+) -> None:
+    from sklearn.model_selection import cross_val_predict
+    from threadpoolctl import threadpool_limits
+
+    family, search = families["logistic_regression"], Search(folds=3)
+    found = hyperparameter_search.tune(family, search, telco, train)
+    pipeline = estimators.build_pipeline(family, telco, search.seed, found.best.params)
+    inputs, outcome = features.frame(telco, train), features.outcome(telco, train)
+    with threadpool_limits(1):
+        cut = folds.folds(search, telco, train)
+        expected = cross_val_predict(pipeline, inputs, outcome, cv=cut, method="predict_proba")[:, 1]
+    np.testing.assert_allclose(found.unseen, expected, atol=1e-12)
+
+
+def test_several_workers_find_the_same(telco: Dataset, train: pd.DataFrame, families: dict[str, Family]) -> None:
+    family = families["logistic_regression"]
+    one, two = (
+        hyperparameter_search.tune(family, Search(folds=3, backend="threading"), telco, train, jobs) for jobs in (1, 2)
+    )
+    assert one.trials == two.trials
+
+
+def test_a_backend_that_is_not_installed_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    settings = core.load(TrainConfig, ROOT / "config" / "train.toml")
+    asked = settings.model_copy(update={"search": Search(backend="ray")})
+    with pytest.raises(ChurnError, match="'ray' needs the package ray; install it with `make install EXTRA=ray`"):
+        estimators.check(asked, "train.toml")
+
+
+def test_a_value_that_the_estimator_refuses_is_named(
+    telco: Dataset, train: pd.DataFrame, families: dict[str, Family]
+) -> None:
+    wrong = families["logistic_regression"].model_copy(update={"fixed": {"solver": "fast"}})
+    with pytest.raises(ChurnError, match=r"model 'logistic_regression': a fit failed: The 'solver' parameter .*'fast'"):
+        hyperparameter_search.tune(wrong, Search(folds=3), telco, train)
+
+
+def test_an_estimator_without_probabilities_or_a_parameter_twice_is_refused() -> None:
+    table = "[[model]]\nname = 'x'\nestimator = '{}'\n{}"
+    for text, reason in (
+        (table.format("sklearn.svm.LinearSVC", ""), "is not a classifier with predict_proba"),
+        (table.format("json.dumps", ""), "is not a classifier with predict_proba"),
+        (table.format("sklearn.nowhere.Model", ""), "cannot import sklearn.nowhere.Model"),
+        (
+            table.format("sklearn.linear_model.LogisticRegression", "fixed = {C = 1}\nsearch = {C = [1, 2]}"),
+            "C is both fixed and searched",
+        ),
+        (table.format("sklearn.linear_model.LogisticRegression", "fixed = {D = 1}"), "fixed.D is not a parameter"),
+    ):
+        with pytest.raises(ChurnError, match=reason):
+            estimators.check(core.parse(TrainConfig, text, "train.toml"), "train.toml")
+
+
+def test_the_time_budget_stops_cleanly_with_the_best_so_far(
+    telco: Dataset, train: pd.DataFrame, families: dict[str, Family]
+) -> None:
+    slow = families["random_forest"].model_copy(update={"iterations": 500})
+    started = time.monotonic()
+    found = hyperparameter_search.tune(slow, Search(folds=3, seconds=1.0), telco, train)
+    assert time.monotonic() - started < 20
+    assert found.stopped
+    assert 1 <= len(found.trials) < 500
+    assert found.best.scores["roc_auc"] == max(trial.scores["roc_auc"] for trial in found.trials)
+    assert np.isfinite(found.unseen).all()
+
+
+def test_halving_gives_most_trials_few_rows_and_the_best_all(
+    telco: Dataset, train: pd.DataFrame, families: dict[str, Family]
+) -> None:
+    family = families["logistic_regression"].model_copy(update={"iterations": 9})
+    found = hyperparameter_search.tune(family, Search(folds=3, strategy="halving"), telco, train)
+    assert sorted(round(trial.share, 3) for trial in found.trials) == [0.111] * 6 + [0.333] * 2 + [1.0]
+    assert found.best.share == 1.0
+
+
+def test_families_side_by_side_never_want_more_than_the_machine_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("joblib.cpu_count", lambda: 16)
+    assert hyperparameter_search.jobs(Search(), families=4) == 4
+    monkeypatch.setattr("joblib.cpu_count", lambda: 2)
+    assert hyperparameter_search.jobs(Search(), families=4) == 1
+    assert hyperparameter_search.jobs(Search(cpus=8), families=4) == 8
+
+
+def test_lightgbm_is_a_table_away(telco: Dataset, train: pd.DataFrame) -> None:
+    from churn.training import selection
+
+    text = """
+    [[model]]
+    name = "lightgbm"
+    estimator = "lightgbm.LGBMClassifier"
+    iterations = 1
+    fixed = { n_estimators = 20, n_jobs = 1 }
+    [model.search]
+    num_leaves = { low = 4, high = 16, integer = true }
+    """
+    settings = core.parse(TrainConfig, text, "train.toml")
+    estimators.check(settings, "train.toml")
+    search = Search(folds=3)
+    chosen = selection.finalize(
+        hyperparameter_search.tune(settings.model[0], search, telco, train), search, telco, train, None
+    )
+    _prove(chosen.pipeline, telco, train)
+
+
+def test_a_calibrated_model_is_the_same_in_onnx(
+    telco: Dataset, train: pd.DataFrame, families: dict[str, Family]
+) -> None:
+    from churn.training import selection
+
+    family, search = families["logistic_regression"], Search(folds=3)
+    weighted = family.model_copy(update={"fixed": {**family.fixed, "class_weight": "balanced"}})
+    chosen = selection.finalize(hyperparameter_search.tune(weighted, search, telco, train), search, telco, train, None)
+    assert chosen.calibration.used, "class weights distort probabilities: recalibration must help"
+    assert chosen.calibration.brier[1] < chosen.calibration.brier[0]
+    assert chosen.calibration.ece[1] < chosen.calibration.ece[0]
+    _prove(chosen.pipeline, telco, train)
+
+
+def _prove(pipeline, dataset, table) -> None:  # type: ignore[no-untyped-def]
+    import tempfile
+
+    from churn.training import onnx_scorer
+
+    with tempfile.TemporaryDirectory() as folder:
+        onnx_scorer.write(folder, pipeline, {"dataset": dataset.model_dump(mode="json"), "threshold": 0.5})
+        assert (
+            onnx_scorer.check_parity(onnx_scorer.Scorer(folder), estimators.whole(pipeline, dataset), table, seed=0)
+            <= 1e-5
+        )

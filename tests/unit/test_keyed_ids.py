@@ -1,0 +1,90 @@
+"""The log does not know whose rows it keeps, and files with customers are their owner's alone."""
+
+import hashlib
+import hmac
+import json
+import logging
+import stat
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from churn.data import features, synthetic
+from churn.errors import ChurnError
+from churn.serving import keyed_ids, packaging, prediction_log
+from churn.settings.dataset import Dataset
+from churn.settings.train import Family
+from churn.training import estimators, onnx_scorer, shapley
+from churn.validation import ingestion
+
+from bento.endpoints import Endpoints
+from bento.settings import ServeConfig, settings
+
+SECRET = "0123456789abcdef0123456789abcdef"  # pragma: allowlist secret
+
+
+@pytest.fixture(scope="module")
+def scorer(telco: Dataset, tmp_path_factory: pytest.TempPathFactory) -> onnx_scorer.Scorer:
+    folder, table = tmp_path_factory.mktemp("model"), synthetic.generate(telco, 300, seed=5)
+    family = Family(name="linear", estimator="sklearn.linear_model.LogisticRegression", impute=True, scale=True)
+    pipeline = estimators.build_pipeline(family, telco, 0, {}).fit(
+        features.frame(telco, table), features.outcome(telco, table)
+    )
+    manifest = {
+        "dataset": telco.model_dump(mode="json"), "threshold": 0.3, "model_version": "1", "data_version": "d",
+        "family": "linear", "scores": {}, "params": {}, shapley.BACKGROUND: shapley.background(telco, table, 0),
+        "examples": packaging.json_rows(telco, synthetic.generate(telco, 2, 0)),
+    }  # fmt: skip
+    onnx_scorer.write(folder, pipeline, manifest)
+    return onnx_scorer.Scorer(folder)
+
+
+def _logged(scorer: onnx_scorer.Scorer, how: bool | str, at: Path) -> pd.DataFrame:
+    """What the log holds of two customers, one of whom says who it is."""
+    endpoints = Endpoints(scorer, ServeConfig.model_validate({"log": {"customer_id": how}}))
+    example = scorer.manifest["examples"][0]
+    for body in ({**example, "customerID": "7590-VHVEG"}, example):
+        after = endpoints.predict(json.dumps(body).encode()).after
+        assert after is not None
+        after()
+    endpoints.close()
+    return pd.read_parquet(at / prediction_log.PREDICTIONS).sort_values("customerID", na_position="last")
+
+
+@pytest.mark.parametrize(
+    ("how", "key", "kept"),
+    [
+        (True, SECRET, hmac.new(SECRET.encode(), b"7590-VHVEG", hashlib.sha256).hexdigest()[:32]),
+        (True, "", None),
+        ("plain", "", "7590-VHVEG"),
+    ],
+    ids=["keyed", "no key", "plain"],
+)
+def test_the_log_keeps_the_id_keyed_or_not_at_all(
+    scorer: onnx_scorer.Scorer,
+    how: bool | str,
+    key: str,
+    kept: str | None,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setenv("CHURNFLOW_PREDICTIONS", str(tmp_path))
+    monkeypatch.setenv(keyed_ids.KEY, key)
+    monkeypatch.setattr(logging.getLogger("bentoml"), "propagate", True)
+    found = _logged(scorer, how, tmp_path)
+    assert [one if isinstance(one, str) else None for one in found.customerID] == [kept, None]
+    assert ("keeps no customer ids" in caplog.text) == (kept is None)
+    assert all(stat.S_IMODE(part.stat().st_mode) == 0o600 for part in tmp_path.rglob("*.parquet"))
+
+
+def test_a_key_that_keeps_no_secret_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(keyed_ids.KEY, "short")
+    with pytest.raises(ChurnError, match="16 or more"):
+        settings()
+
+
+def test_rows_set_aside_are_their_owners_alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(ingestion, "STATE", tmp_path)
+    ingestion.quarantine(pd.DataFrame({"customerID": ["7590-VHVEG"]}), "telco-1")
+    assert stat.S_IMODE((tmp_path / "quarantine" / "telco-1.csv").stat().st_mode) == 0o600

@@ -1,0 +1,124 @@
+"""Files of a few kilobytes that unfold to gigabytes are refused in a line, with little memory."""
+
+import io
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from churn.data import sources, synthetic
+from churn.errors import ChurnError
+from churn.files import parquet_size, reader
+from churn.settings.data import File
+from churn.settings.dataset import Dataset
+from conftest import ROOT
+
+
+def zipped(files: dict[str, bytes]) -> bytes:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in files.items():
+            kind = zipfile.ZIP_STORED if name == "mimetype" else zipfile.ZIP_DEFLATED
+            archive.writestr(name, content, compress_type=kind)
+    return packed.getvalue()
+
+
+def parquet_bomb(kind: str) -> bytes:
+    """Parquet of a few kilobytes whose one column unfolds to 80 MB or more."""
+    out = io.BytesIO()
+    if kind == "dictionary":
+        long = pa.DictionaryArray.from_arrays(pa.array(np.zeros(2000, dtype="int32")), pa.array(["x" * 100_000]))
+        pq.write_table(pa.table({"a": long}), out, compression="zstd")
+    elif kind == "prefix":
+        column = pa.array(["x" * 100_000 + str(number) for number in range(900)])
+        pq.write_table(
+            pa.table({"a": column}), out, compression="zstd", use_dictionary=False, column_encoding="DELTA_BYTE_ARRAY"
+        )
+    else:
+        pq.write_table(pa.table({"a": np.zeros(10_000_000, dtype="int64")}), out, compression="zstd")
+    return out.getvalue()
+
+
+@pytest.mark.parametrize("kind", ["dictionary", "prefix", "numbers"])
+def test_parquet_that_unfolds_to_too_much_is_refused_before_it_does(kind: str, tmp_path: Path) -> None:
+    bomb = tmp_path / "bomb.parquet"
+    bomb.write_bytes(parquet_bomb(kind))
+    assert bomb.stat().st_size < 1 << 20
+    code = (
+        "import resource, sys; from pathlib import Path; from churn.files import reader, parquet_size; "
+        "import numpy, pyarrow.parquet, pyarrow.compute; before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+        "try: reader.read(Path(sys.argv[1]), 64 << 20)\n"
+        "except reader.ChurnError as error: print(error)\n"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)"
+    )
+    environ = {**os.environ, "PYTHONPATH": str(ROOT / "flows")}
+    said, kilobytes = subprocess.run(
+        [sys.executable, "-c", code, str(bomb)], env=environ, capture_output=True, text=True, check=True
+    ).stdout.splitlines()
+    assert "larger than 67,108,864 bytes" in said
+    assert "raise expanded_megabytes of its [[source]]" in said
+    assert int(kilobytes) < 120 << 10
+
+
+@pytest.mark.parametrize("kind", ["far cell", "shared text", "repeated rows"])
+def test_a_workbook_that_unfolds_to_too_much_is_refused(kind: str) -> None:
+    sheet = "<worksheet xmlns='http://schemas.openxmlformats.org/spreadsheetml/2006/main'><sheetData>{}</sheetData></worksheet>"
+    if kind == "repeated rows":
+        table = (
+            "<table:table table:name='a'><table:table-row table:number-rows-repeated='90000'>"
+            "<table:table-cell office:value-type='string' table:number-columns-repeated='1000'>"
+            "<text:p>xxx</text:p></table:table-cell></table:table-row></table:table>"
+        )
+        spaces = " ".join(
+            f"xmlns:{name}='urn:oasis:names:tc:opendocument:xmlns:{name}:1.0'" for name in ("office", "table", "text")
+        )
+        body = f"<office:body><office:spreadsheet>{table}</office:spreadsheet></office:body>"
+        content = f"<office:document-content {spaces}>{body}</office:document-content>"
+        manifest = "<manifest:manifest xmlns:manifest='urn:oasis:names:tc:opendocument:xmlns:manifest:1.0'/>"
+        held = {
+            "mimetype": b"application/vnd.oasis.opendocument.spreadsheet",
+            "META-INF/manifest.xml": manifest.encode(),
+            "content.xml": content.encode(),
+        }
+    else:
+        rows = {
+            "far cell": "<row r='1'><c r='A1'><v>1</v></c></row><row r='1048576'><c r='XFD1048576'><v>1</v></c></row>",
+            "shared text": "".join(
+                f"<row r='{r}'>" + "".join(f"<c r='{c}{r}' t='s'><v>0</v></c>" for c in "ABCDEFGH") + "</row>"
+                for r in range(1, 20_000)
+            ),
+        }
+        buffer = io.BytesIO()
+        pd.DataFrame({"a": ["x"]}).to_excel(buffer, index=False)
+        with zipfile.ZipFile(buffer) as whole:
+            held = {name: whole.read(name) for name in whole.namelist()}
+        held["xl/worksheets/sheet1.xml"] = sheet.format(rows[kind]).encode()
+        strings = f"<sst xmlns='http://schemas.openxmlformats.org/spreadsheetml/2006/main'><si><t>{'x' * 30_000}</t></si></sst>"
+        held["xl/sharedStrings.xml"] = strings.encode()
+    bomb = zipped(held)
+    assert len(bomb) < 2 << 20
+    with pytest.raises(ChurnError, match="unpacked it is larger than 67,108,864 bytes"):
+        reader.parse(bomb, "bomb", most_bytes=64 << 20)
+
+
+def test_the_limit_of_a_source_is_its_own(telco: Dataset, tmp_path: Path) -> None:
+    path = tmp_path / "customers.csv.gz"
+    synthetic.generate(telco, 10_000, seed=1).to_csv(path, index=False)
+    with pytest.raises(ChurnError, match=r"customers\.csv\.gz: unpacked .* 1,048,576 bytes.*raise expanded_megabytes"):
+        sources.read(File(kind="file", path=str(path), expanded_megabytes=1), telco)
+    assert sources.read(File(kind="file", path=str(path), expanded_megabytes=8), telco)
+
+
+def test_the_size_of_parquet_is_that_of_its_table(telco: Dataset) -> None:
+    table = pa.Table.from_pandas(synthetic.generate(telco, 5000, seed=1), preserve_index=False)
+    out = io.BytesIO()
+    pq.write_table(table, out, row_group_size=700)
+    metadata = pq.ParquetFile(io.BytesIO(out.getvalue())).metadata
+    assert parquet_size.exceeds(out.getvalue(), metadata, round(table.nbytes * 0.9))
+    assert not parquet_size.exceeds(out.getvalue(), metadata, round(table.nbytes * 1.6))
