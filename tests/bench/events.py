@@ -184,9 +184,9 @@ def main() -> None:
             log(path, events)
             hand, ours = (measured(side, path, Path(folder, side)) for side in ("by_hand", "ours"))
         print(
-            f"{events:,} events, {events // 50:,} customers, {len(MOMENTS)} snapshots, 20 aggregates: {ours['seconds']:.1f} s, "
-            f"{ours['cpu'] / events * 1e6:.2f} us of CPU an event; by hand {hand['seconds']:.1f} s: {_ratio(ours, hand, 'seconds')} x "
-            f"the time, {_ratio(ours, hand, 'cpu')} x the CPU; peak memory {ours['gigabytes']:.2f} GB",
+            f"{events:,} events, {events // 50:,} customers, {len(MOMENTS)} snapshots, 20 aggregates: "
+            f"{ours['cpu'] / events * 1e6:.2f} us of CPU an event; by hand {hand['seconds']:.1f} s: "
+            f"{_ratio(ours, hand, 'seconds')} x the time, {_ratio(ours, hand, 'cpu')} x the CPU; peak memory {ours['gigabytes']:.2f} GB",
             flush=True,
         )
 

@@ -111,8 +111,9 @@ def save(
     boundary: str | None = None,
     events: dict[str, Any] | None = None,
 ) -> Saved:
-    """Version the two Parquet tables with the data set's description (and ``Snapshot.boundary`` and ``events``) and
-    push them; idempotent.
+    """Version the two Parquet tables with the data set's description and push them; idempotent.
+
+    ``boundary`` and ``events`` are ``Snapshot``'s.
 
     What the remote holds of the version already is read, and stored again where it is damaged. Works without git and
     leaves nothing behind but the remote's content: DVC works in a temporary folder. Raises ChurnError naming the remote
@@ -143,9 +144,7 @@ def _store(repo: Any) -> Any:
 
 
 def _sweep(place: str) -> None:
-    """Remove what copies into a local remote left behind when they were killed or the disk was full, a day ago or
-    longer.
-    """
+    """Remove what copies into a local remote, killed or stopped by a full disk, left behind a day ago or longer."""
     for left in Path(place).glob("files/md5/??/.*.tmp"):
         if time.time() - left.stat().st_mtime > 86_400:
             left.unlink(missing_ok=True)

@@ -30,8 +30,9 @@ SEP_LINE = re.compile(r'"?sep=(.)"?(\r\n|\r|\n)', re.I)  # the hint that spreads
 
 @dataclass(frozen=True)
 class Text:
-    """The text of a file as UTF-8 bytes, its separator, the line of the file (from 1) on which it begins, and a note if blanks
-    were made separators.
+    """The text of a file as UTF-8 bytes, its separator, the line of the file (from 1) on which it begins.
+
+    ``said`` is a note if blanks were made separators.
     """
 
     name: str
@@ -90,8 +91,9 @@ def _dialect(data: bytes, name: str) -> Text:
 
 
 def _in_blanks(lines: Sequence[str]) -> bool:
-    """Whether blanks separate the cells: no quotes, as many words in each line as in the header, and a column of numbers,
-    which tells a table from a sentence.
+    """Whether blanks separate the cells.
+
+    No quotes, as many words in each line as in the header, and a column of numbers, which tells a table from a sentence.
     """
     rows = [line.split() for line in lines if line.strip()]
     if (

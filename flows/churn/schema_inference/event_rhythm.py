@@ -18,8 +18,10 @@ DAY = np.timedelta64(1, "D")
 
 @dataclass(frozen=True)
 class Horizon:
-    """Of a silence of so many ``days``: the share of customers silent for so long after the latest moment that allows to see it
-    (``churned``), and of the silences of that length that ended (``back``).
+    """What a silence of so many ``days`` would mean.
+
+    ``churned`` is the share of customers silent for so long after the latest moment that allows to see it, ``back`` the share of
+    the silences of that length that ended.
     """
 
     days: int
@@ -29,8 +31,10 @@ class Horizon:
 
 @dataclass(frozen=True)
 class Rhythm:
-    """The median of the days between a customer's days with events (NaN: nobody has two), the first and last day of the log, and
-    what each horizon would mean.
+    """The rhythm of a log.
+
+    ``gap`` is the median of the days between a customer's days with events (NaN: nobody has two), ``first`` and ``last`` are
+    days of the log, ``horizons`` what each horizon would mean.
     """
 
     gap: float
@@ -40,12 +44,14 @@ class Rhythm:
 
     @property
     def span(self) -> int:
+        """The days that the log covers."""
         return int((self.last - self.first) / DAY)
 
     @property
     def horizon(self) -> int:
-        """The shortest after whose silence few come back, among those that the log is long enough for; else the longest
-        of these.
+        """The shortest after whose silence few come back, among those that the log is long enough for.
+
+        Else the longest of these.
         """
         able = [one for one in self.horizons if 2.5 * one.days < self.span] or [self.horizons[0]]
         return next((one.days for one in able if one.back <= FEW_RETURN), able[-1].days)

@@ -94,8 +94,9 @@ def _moment_format(values: "pd.Series", guess: Guess) -> str | None:
 
 
 def _customer(frame: "pd.DataFrame", names: list[str], shared: set[str]) -> str | None:
-    """Of the columns that may name customers the one called so, else the first that is in every file, else the one that repeats
-    most evenly.
+    """Of the columns that may name customers the one called so, else the first that is in every file.
+
+    Else the one that repeats most evenly.
     """
     rows = len(frame)
     able = [name for name in names if name in shared and frame[name].notna().all() and frame[name].nunique() > 1]

@@ -22,8 +22,9 @@ NUMBERS, LEVELS = 3, 2  # of a table's columns, how many of each kind get aggreg
 
 
 def describe(frames: "Mapping[str, pd.DataFrame]", name: str) -> tuple[str, Dataset, tuple[str, ...]]:
-    """The text of config/datasets/NAME.toml for the tables in ``frames`` (by file), the data set, and what a person has
-    to decide.
+    """The text of config/datasets/NAME.toml for the tables in ``frames`` (by file), and its data set.
+
+    The third is what a person has to decide.
 
     Raises:
         ChurnError: no file is a table of events.

@@ -93,10 +93,10 @@ def _blocks(times: np.ndarray, customer: np.ndarray, outcome: np.ndarray, folds:
 
 
 def _crossed(times: np.ndarray, number: np.ndarray, outcome: np.ndarray, folds: int, embargo: int = 0) -> Masks | None:
-    """Folds by customer and time: each is tested on its customers' later rows and fitted on the earlier rows of the others,
-    as far as they are earlier by the ``embargo`` (days).
+    """Folds by customer and time.
 
-    None if all rows have the same time, or times that are nearer to one another than the embargo.
+    Each is tested on its customers' later rows and fitted on the earlier rows of the others, as far as they are earlier by the
+    ``embargo`` (days). None if all rows have the same time, or times that are nearer to one another than the embargo.
     """
     gap = np.timedelta64(embargo, "D")
     start = max(_quantiles(times, outcome, np.array([0.5]))[0], np.unique(times)[:2][-1], times.min() + gap)

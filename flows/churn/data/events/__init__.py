@@ -1,5 +1,6 @@
-"""From events to customers at a moment: ``statement`` compiles a description to SQL, an engine runs it over
-``staging``'s tables.
+"""From events to customers at a moment.
+
+``statement`` compiles a description to SQL, an engine runs it over ``staging``'s tables.
 
 There is no second implementation: training, scoring and backfills run the same statement with other moments.
 """

@@ -39,8 +39,9 @@ def scores(dataset: Dataset, train: "pd.DataFrame", rows: "pd.DataFrame") -> dic
 
 
 def histories(rows: "pd.DataFrame") -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Repeat purchases (days with one, but for the first), the week of the last one and of the snapshot, counted from the first;
-    each float64 of shape (n,). Without any purchase all are 0.
+    """Repeat purchases (days with one, but for the first), the week of the last one and of the snapshot.
+
+    Counted from the first; each float64 of shape (n,). Without any purchase all are 0.
     """
     last, first, days = (np.nan_to_num(rows[name].to_numpy(np.float64)) for name in BASELINE)
     return np.maximum(days - 1, 0.0), np.where(days > 1, first - last, 0.0) / WEEK, first / WEEK

@@ -29,8 +29,9 @@ USUAL = "2GB"
 
 @dataclass(frozen=True)
 class Made:
-    """Customers at moments as Parquet bytes, where they come from (JSON's types), and notes on how the tables were
-    read.
+    """Customers at moments as Parquet bytes, where they come from (JSON's types).
+
+    ``notes`` say how the tables were read.
     """
 
     table: bytes
@@ -39,8 +40,9 @@ class Made:
 
 
 def customers(dataset: Dataset, instead: dict[str, Source], as_of: datetime | None = None, now: bool = False) -> Made:
-    """The customers of all snapshots, or, with ``now``, of the newest event's moment, as they were known at ``as_of``
-    (default: now).
+    """The customers of all snapshots, or, with ``now``, of the newest event's moment.
+
+    As they were known at ``as_of`` (default: now).
 
     Raises:
         ChurnError: a table cannot be read, no moment lies within it, or memory or disk do not suffice.
@@ -169,8 +171,10 @@ def _period(unit: str) -> "pd.DateOffset":
 def run(
     connection: "duckdb.DuckDBPyConnection", dataset: Dataset, moments: Sequence[datetime], folder: Path
 ) -> list[str]:
-    """Run the statement for each of the ``moments`` and write its customers to ``folder``, a Parquet file a moment;
-    their paths.
+    """Run the statement for each of the ``moments`` and write its customers to ``folder``, a Parquet file a moment.
+
+    Returns:
+        The paths of the files.
     """
     folder.mkdir(parents=True)
     paths = []
@@ -196,8 +200,9 @@ def _calendar(connection: "duckdb.DuckDBPyConnection", parts: list[str]) -> list
 
 @contextmanager
 def connected(folder: Path) -> Iterator["duckdb.DuckDBPyConnection"]:
-    """DuckDB in memory, spilling to ``folder``; its refusals for want of memory or disk, and what it cannot read, as
-    ChurnError.
+    """DuckDB in memory, spilling to ``folder``.
+
+    Its refusals for want of memory or disk, and what it cannot read, as ChurnError.
     """
     import duckdb
 

@@ -1,5 +1,7 @@
-"""The tables of a description in front of DuckDB: Parquet files of the right types where they lie, everything else read
-and typed like every other file first. What was read is named by its hash, its rows and its newest event.
+"""The tables of a description in front of DuckDB.
+
+Parquet files of the right types where they lie, everything else read and typed like every other file first. What was read
+is named by its hash, its rows and its newest event.
 """
 
 import hashlib
@@ -31,8 +33,9 @@ EXAMPLES = 3
 
 @dataclass(frozen=True)
 class Staged:
-    """One table: its Parquet ``files`` with the types of their columns, a hash of what was read, and notes on the
-    reading.
+    """One table: its Parquet ``files`` with the types of their columns, a hash of what was read.
+
+    ``notes`` say how it was read.
     """
 
     files: tuple[str, ...]
@@ -42,8 +45,9 @@ class Staged:
 
 
 def given(dataset: Dataset, path: str) -> dict[str, Source]:
-    """The sources that ``path`` gives instead of the description's: a file for its one table, or a folder of files
-    named for tables.
+    """The sources that ``path`` gives instead of the description's.
+
+    A file for its one table, or a folder of files named for tables.
 
     Raises:
         ChurnError: there is nothing at the path, or no file for a table.
@@ -68,8 +72,9 @@ def given(dataset: Dataset, path: str) -> dict[str, Source]:
 def stage(
     dataset: Dataset, name: str, instead: Source | None, folder: Path, connection: "duckdb.DuckDBPyConnection"
 ) -> Staged:
-    """Table ``name`` as Parquet, from its sources or one ``instead`` of them; what is not used where it lies goes into
-    ``folder``.
+    """Table ``name`` as Parquet, from its sources or one ``instead`` of them.
+
+    What is not used where it lies goes into ``folder``.
 
     Raises:
         ChurnError: a source cannot be read or grows meanwhile, or cells are not of their column's type.
@@ -107,8 +112,9 @@ def _states(files: Sequence[Path]) -> list[tuple[int, int]]:
 
 
 def unchanged(staged: Sequence[Staged]) -> dict[str, tuple[int, int]]:
-    """The size and time of each file that is read where it lies: the same before and after, or what was made of them is
-    void.
+    """The size and time of each file that is read where it lies.
+
+    The same before and after, or what was made of them is void.
     """
     return {file: _states([Path(file)])[0] for one in staged for file in one.files}
 
@@ -139,8 +145,9 @@ def _first(error: Exception) -> str:
 
 
 def _as_it_is(table: Table, types: dict[str, str]) -> bool:
-    """Whether Parquet columns of these types need no reading of ours: everything is there, typed, and spelled as it is
-    meant.
+    """Whether Parquet columns of these types need no reading of ours.
+
+    Everything is there, typed, and spelled as it is meant.
     """
     if types.get(table.id) not in (*WHOLE, "VARCHAR") or any(types.get(name) not in MOMENTS for name in table.moments):
         return False

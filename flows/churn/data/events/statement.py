@@ -1,5 +1,6 @@
-"""The statement that makes customers at moments of a description's tables: SQL that a person can read, in any engine's
-dialect.
+"""The statement that makes customers at moments of a description's tables.
+
+SQL that a person can read, in any engine's dialect.
 
 What happened until a moment and was known by then is seen at it: ``time <= snapshot``; a row of ``age`` days lies in a
 window of so many days and more. The label looks at the days after it: ``snapshot + gap < time <= snapshot + gap +

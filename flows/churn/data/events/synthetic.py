@@ -1,5 +1,6 @@
-"""Made-up contracts, purchases and tickets whose truth is known: the daily hazard of leaving, which depends on what
-happened before.
+"""Made-up contracts, purchases and tickets whose truth is known.
+
+The daily hazard of leaving, which depends on what happened before.
 """
 
 from dataclasses import dataclass
@@ -27,8 +28,9 @@ LATE, TWICE = 0.05, 0.02  # shares of rows that become known days later, and tha
 
 @dataclass(frozen=True)
 class Log:
-    """The tables, and the true hazard of each customer on each day (float64, shape (customers, DAYS)), NaN while not a
-    customer.
+    """The tables, and the true hazard of each customer on each day (float64, shape (customers, DAYS)).
+
+    NaN while not a customer.
     """
 
     tables: "dict[str, pd.DataFrame]"
@@ -36,8 +38,9 @@ class Log:
 
 
 def generate(customers: int, seed: int, signal: bool = True) -> Log:
-    """``customers`` from START on; the same arguments give the same log. Without ``signal`` nobody's hazard depends on
-    anything.
+    """``customers`` from START on; the same arguments give the same log.
+
+    Without ``signal`` nobody's hazard depends on anything.
     """
     import pandas as pd
 

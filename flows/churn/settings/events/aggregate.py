@@ -36,8 +36,9 @@ class Cell(NamedTuple):
 
 
 class Aggregate(Strict):
-    """One ``[aggregates.NAME]``: ``what`` of the rows of ``table`` over the last ``days`` (each window a column; none:
-    over all time).
+    """One ``[aggregates.NAME]``: ``what`` of the rows of ``table``.
+
+    Over the last ``days``, of which each window makes a column; without, over all time.
 
     ``column`` is what is summed, averaged, counted distinct or taken last; ``trend`` compares a window with the one
     before it, as (now - before) / (now + before), of counts or of a ``column``'s sums. ``where`` keeps the rows that

@@ -18,8 +18,10 @@ ROWS = ("abs", "coalesce", "floor", "isin", "max", "min", "missing")  # function
 
 
 class Population(Strict):
-    """Who is a customer at a moment: whoever has a row of ``table`` within the last ``days`` (none: ever), or, with
-    ``open``, a contract that has begun and not ended.
+    """Who is a customer at a moment.
+
+    Whoever has a row of ``table`` within the last ``days`` (without: ever), or, with ``open``, a contract that has begun and not
+    ended.
     """
 
     table: str
@@ -207,8 +209,9 @@ def columns(
 
 
 def activity(tables: Mapping[str, Table], label: Label, aggregates: Mapping[str, Aggregate]) -> str:
-    """The table whose events show that somebody is still a customer: the label's where it is inactivity, else the first other one
-    that an aggregate is made of.
+    """The table whose events show that somebody is still a customer.
+
+    The label's where it is inactivity, else the first other one that an aggregate is made of.
     """
     others = [name for name in tables if name != label.table and any(one.table == name for one in aggregates.values())]
     return label.table if label.kind == "inactive" or not others else others[0]
