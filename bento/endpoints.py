@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 from churn.data import features
 from churn.errors import ChurnError
-from churn.serving import api_keys, customer_file, keyed_ids, prediction_log, request
+from churn.serving import api_keys, customer_file, prediction_log, request
 from churn.serving.request import Rejected, Row
+from churn.storage import keyed_ids
 from churn.training import expected_profit, shapley
 from churn.training.onnx_scorer import Scorer
 from pydantic_core import to_json

@@ -3,9 +3,9 @@
 import os
 from pathlib import Path
 
-from churn.serving import keyed_ids
 from churn.serving.request import InputSettings
 from churn.settings.core import Strict, load
+from churn.storage import keyed_ids
 from pydantic import Field
 
 from bento.log import LogSettings

@@ -146,7 +146,7 @@ def customers_csv(telco: dataset.Dataset, tmp_path_factory: pytest.TempPathFacto
 @pytest.fixture(scope="session")
 def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A SQLite file with MLflow's tables, which take seconds to make; to be copied."""
-    from churn.registry import mlflow_database
+    from churn.storage import mlflow_database
 
     file = tmp_path_factory.mktemp("empty") / "mlflow.db"
     mlflow_database.prepare(f"sqlite:///{file}")

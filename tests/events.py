@@ -14,8 +14,9 @@ import pandas as pd
 from churn.data import tables
 from churn.data.events import engine, staging
 from churn.errors import ChurnError  # noqa: F401
-from churn.settings import core, expressions
+from churn.settings import core
 from churn.settings.dataset import Dataset
+from churn.settings.description import expressions
 from churn.settings.events import history
 from churn.settings.events.aggregate import Aggregate
 from hypothesis import strategies as st

@@ -9,10 +9,10 @@ import pandas as pd
 import pytest
 from churn.campaigns import campaign_log, execution, outcomes, report
 from churn.errors import ChurnError
-from churn.serving import keyed_ids
 from churn.settings.core import check
 from churn.settings.dataset import Dataset
 from churn.settings.score import CampaignConfig
+from churn.storage import keyed_ids
 from conftest import flow
 
 SETTINGS = """

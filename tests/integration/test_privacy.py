@@ -19,11 +19,12 @@ import unpacked
 from churn.data import snapshots, tables
 from churn.privacy import data_versions, erasure, lineage, retention, trials
 from churn.registry import mlflow_store, model_registry, tracking, versions
-from churn.serving import keyed_ids, prediction_log, reference, release
+from churn.serving import prediction_log, reference, release
 from churn.settings import core
 from churn.settings.dataset import Dataset
 from churn.settings.environment import STATE
 from churn.settings.retention import Retention
+from churn.storage import keyed_ids
 from conftest import ROOT, flow
 
 SECRET = "0123456789abcdef0123456789abcdef"  # pragma: allowlist secret

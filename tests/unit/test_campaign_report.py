@@ -9,10 +9,11 @@ import pytest
 from churn.campaigns import assignment, campaign_log, outcomes, report, synthetic
 from churn.cards import effect_card
 from churn.errors import ChurnError
-from churn.serving import keyed_ids, prediction_log
+from churn.serving import prediction_log
 from churn.settings.core import check
 from churn.settings.dataset import Dataset
 from churn.settings.score import CampaignConfig, Judgement
+from churn.storage import keyed_ids
 
 KEY = "a key of the tests"
 START = datetime(2026, 9, 1, tzinfo=UTC)

@@ -8,7 +8,7 @@ import pytest
 from churn.data import casting, formats
 from churn.data.formats import NumberFormat
 from churn.settings.dataset import Dataset, read
-from churn.settings.spelling import fold
+from churn.settings.description.spelling import fold
 
 TARGET = {"role": "target", "values": ["No", "Yes"], "positive": "Yes"}
 

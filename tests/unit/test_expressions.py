@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from churn.errors import ChurnError
-from churn.settings import expressions
+from churn.settings.description import expressions
 
 COLUMNS = {
     "a": np.array([1.0, 2.0, np.nan, 50.0]),

@@ -14,9 +14,10 @@ import pytest
 from churn.data import features, synthetic
 from churn.errors import ChurnError
 from churn.monitoring import labels
-from churn.serving import keyed_ids, packaging, prediction_log
+from churn.serving import packaging, prediction_log
 from churn.settings.dataset import Dataset
 from churn.settings.train import Family
+from churn.storage import keyed_ids
 from churn.training import estimators, onnx_scorer, shapley
 from churn.validation import ingestion
 

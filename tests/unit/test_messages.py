@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 
 import pytest
 from churn.settings import commands
-from churn.settings.column import Kind, Role
 from churn.settings.core import Strict
+from churn.settings.description.column import Kind, Role
 from churn.training import metrics
 from conftest import ROOT
 from reference import FILES

@@ -13,7 +13,8 @@ from pathlib import Path
 import kills
 import pytest
 from churn.errors import ChurnError
-from churn.registry import mlflow_database, mlflow_store
+from churn.registry import mlflow_store
+from churn.storage import mlflow_database
 
 FIRST = "mlflow_store.client()"
 

@@ -3,9 +3,9 @@
 import numpy as np
 import pandas as pd
 import pytest
-from churn.data import features, synthetic
+from churn.data import features, prototypes, synthetic
 from churn.settings.dataset import Dataset, read
-from churn.training import prototypes, shapley
+from churn.training import shapley
 
 from tests.bench import reasons
 

@@ -15,9 +15,8 @@ import pytest
 from churn.data import tables
 from churn.privacy import run_store, written_files
 from churn.privacy.subject import Subject, without
-from churn.serving import keyed_ids
 from churn.serving.batch_scoring import Ranked
-from churn.storage import checksums
+from churn.storage import checksums, keyed_ids
 from churn.storage.places import Place
 from pyarrow import parquet
 

@@ -9,9 +9,10 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from churn.errors import ChurnError
-from churn.serving import keyed_ids, prediction_log
+from churn.serving import prediction_log
 from churn.settings import commands
 from churn.settings.dataset import Dataset
+from churn.storage import keyed_ids
 
 if TYPE_CHECKING:
     import pandas as pd

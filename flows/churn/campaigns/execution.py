@@ -7,15 +7,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 from churn.campaigns import campaign_log, planning
 from churn.campaigns.planning import CampaignPlan
-from churn.data import casting, header_lines, sources, tables
+from churn.data import casting, sources, tables
+from churn.files import header_lines
 from churn.errors import ChurnError
 from churn.registry.model_registry import Registered
-from churn.serving import batch_scoring, keyed_ids, prediction_log
+from churn.serving import batch_scoring, prediction_log
 from churn.settings import commands
 from churn.settings.data import Source
 from churn.settings.dataset import Dataset
+from churn.settings.description.spelling import fold
 from churn.settings.score import CampaignConfig, Score
-from churn.settings.spelling import fold
+from churn.storage import keyed_ids
 from churn.training.onnx_scorer import Scorer
 
 if TYPE_CHECKING:

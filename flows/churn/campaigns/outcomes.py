@@ -6,14 +6,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from churn.campaigns import campaign_log
-from churn.data import casting, header_lines, snapshots, sources, tables
+from churn.data import casting, snapshots, sources, tables
+from churn.files import header_lines
 from churn.errors import ChurnError
 from churn.monitoring import labels
-from churn.serving import keyed_ids, prediction_log
+from churn.serving import prediction_log
 from churn.settings import commands
 from churn.settings.dataset import Dataset
+from churn.settings.description.spelling import fold
 from churn.settings.score import CampaignConfig, Judgement, RandomisedTrial
-from churn.settings.spelling import fold
+from churn.storage import keyed_ids
 
 if TYPE_CHECKING:
     import pandas as pd

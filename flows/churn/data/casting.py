@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from churn.data.formats import NumberFormat, parse_numbers, parse_timestamps
-from churn.settings.column import Cells
-from churn.settings.spelling import BLANKS, Spellings
+from churn.settings.description.column import Cells
+from churn.settings.description.spelling import BLANKS, Spellings
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -4,8 +4,8 @@ from collections.abc import Container, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from churn.settings import expressions
 from churn.settings.dataset import Dataset
+from churn.settings.description import expressions
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -6,11 +6,11 @@ from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
-from churn.settings.spelling import fold
+from churn.settings.description.spelling import fold
 
 if TYPE_CHECKING:
     import pandas as pd
-    from churn.settings.column import Cells, Column
+    from churn.settings.description.column import Cells, Column
 
 UNCLEAR = re.compile(r"[-+]?[1-9]\d{0,2}\.\d{3}")  # 1.234: is the point a decimal mark or a thousands separator?
 LONGEST = 60  # characters of a number with its unit

@@ -16,9 +16,9 @@ from churn.data import casting, fetch, tables
 from churn.errors import ChurnError
 from churn.files import reader
 from churn.settings import commands
-from churn.settings.column import Cells
 from churn.settings.data import Bucket, Events, File, Generate, Http, Origin, Source, Sql, any_made_up, place
 from churn.settings.dataset import Dataset
+from churn.settings.description.column import Cells
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from churn.errors import ChurnError
-from churn.settings import expressions
 from churn.settings.dataset import Column, Dataset
+from churn.settings.description import expressions
 
 if TYPE_CHECKING:
     import pandas as pd

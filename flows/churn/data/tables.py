@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from churn.errors import ChurnError
 from churn.files import reader
-from churn.settings.column import Cells
 from churn.settings.dataset import Dataset
+from churn.settings.description.column import Cells
 
 if TYPE_CHECKING:
     import numpy as np

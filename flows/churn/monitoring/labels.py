@@ -4,11 +4,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from churn.data import casting, header_lines, sources, tables
+from churn.data import casting, sources, tables
+from churn.files import header_lines
 from churn.errors import ChurnError
-from churn.serving import keyed_ids, prediction_log
+from churn.serving import prediction_log
 from churn.settings.dataset import Dataset
-from churn.settings.spelling import fold
+from churn.settings.description.spelling import fold
+from churn.storage import keyed_ids
 
 if TYPE_CHECKING:
     import pandas as pd

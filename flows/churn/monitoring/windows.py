@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from churn.data import casting, features, header_lines, sources, tables
+from churn.data import casting, features, sources, tables
+from churn.files import header_lines
 from churn.data.formats import parse_timestamps
 from churn.errors import ChurnError
 from churn.monitoring import labels

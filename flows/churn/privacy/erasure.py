@@ -10,11 +10,11 @@ from churn.errors import ChurnError
 from churn.privacy import data_versions, logged_rows, registered_models, run_store, written_files
 from churn.privacy.subject import Subject
 from churn.privacy.trace import Trace
-from churn.serving import keyed_ids
 from churn.settings import commands
 from churn.settings.core import load
 from churn.settings.dataset import Dataset
 from churn.settings.environment import ROOT
+from churn.storage import keyed_ids
 
 STORES: tuple[Callable[[Subject, bool], Iterator[Trace]], ...] = (
     registered_models.sweep,

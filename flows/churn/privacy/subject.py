@@ -13,8 +13,7 @@ from urllib.parse import quote
 import numpy as np
 from churn.data import casting
 from churn.errors import ChurnError
-from churn.serving import keyed_ids
-from churn.storage import checksums
+from churn.storage import checksums, keyed_ids
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from churn.errors import ChurnError
-from churn.registry import mlflow_database
+from churn.storage import mlflow_database
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -11,7 +11,7 @@ from churn.errors import ChurnError
 from churn.schema_inference.column_guess import DECIDE, Guess
 from churn.schema_inference.type_inference import LISTED, MISSING
 from churn.settings import commands
-from churn.settings.spelling import fold
+from churn.settings.description.spelling import fold
 
 if TYPE_CHECKING:
     import pandas as pd

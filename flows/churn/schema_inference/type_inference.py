@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 import numpy as np
 from churn.data import formats
 from churn.data.formats import NumberFormat, Numeral
-from churn.settings.spelling import fold, tidy
+from churn.settings.description.spelling import fold, tidy
 
 if TYPE_CHECKING:
     import pandas as pd

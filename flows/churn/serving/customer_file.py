@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from churn.data import header_lines
+from churn.files import header_lines
 from churn.data.casting import as_text, cast
 from churn.errors import ChurnError
 from churn.files import reader

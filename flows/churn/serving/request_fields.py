@@ -4,9 +4,9 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal, NotRequired
 
-from churn.settings.column import Column
 from churn.settings.core import Strict
 from churn.settings.dataset import Dataset
+from churn.settings.description.column import Column
 from pydantic import AfterValidator, Field, GetPydanticSchema, WithJsonSchema
 from pydantic_core import PydanticCustomError, PydanticKnownError, core_schema
 

@@ -10,14 +10,14 @@ from functools import cached_property
 from typing import Any, Literal
 
 from churn.errors import ChurnError
-from churn.settings import expressions
-from churn.settings.column import NEVER_MISSING, Cells, Column
 from churn.settings.core import Strict
+from churn.settings.description import expressions
+from churn.settings.description.column import NEVER_MISSING, Cells, Column
+from churn.settings.description.spelling import Spellings
 from churn.settings.events import history
 from churn.settings.events.aggregate import Aggregate
 from churn.settings.events.history import Label, Snapshots
 from churn.settings.events.table import Table
-from churn.settings.spelling import Spellings
 from churn.settings.train import Worth
 from pydantic import Field, model_validator
 
@@ -38,7 +38,7 @@ def plain(name: str) -> str:
 
 
 class Feature(Strict):
-    """A derived feature: an expression over feature columns (see ``churn.settings.expressions``), row by row."""
+    """A derived feature: an expression over feature columns (see ``churn.settings.description.expressions``), row by row."""
 
     expression: str
     type: Literal["number", "category"] = "number"

@@ -4,9 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from churn.data import features
+from churn.data import features, prototypes
 from churn.settings.dataset import Dataset
-from churn.training import prototypes
 from churn.training.onnx_scorer import Scorer
 
 if TYPE_CHECKING:

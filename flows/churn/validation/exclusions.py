@@ -5,12 +5,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from churn.data.casting import as_text
-from churn.data.header_lines import header_lines
+from churn.files.header_lines import header_lines
 from churn.errors import ChurnError
 from churn.settings import commands
 from churn.settings.data import Quality
 from churn.settings.dataset import Dataset
-from churn.settings.spelling import fold
+from churn.settings.description.spelling import fold
 from churn.validation.checks import EXAMPLES, Check, Severity
 
 if TYPE_CHECKING:

@@ -3,7 +3,7 @@
 import ast
 from collections.abc import Mapping
 
-from churn.settings.column import Column
+from churn.settings.description.column import Column
 
 _OPERATORS: dict[type[ast.AST], str] = {
     ast.Add: "+",

@@ -16,9 +16,9 @@ from churn.data.events.predicates import quoted
 from churn.errors import ChurnError
 from churn.files import reader
 from churn.settings import commands
-from churn.settings.column import Column
 from churn.settings.data import File, Generate, Source
 from churn.settings.dataset import Dataset
+from churn.settings.description.column import Column
 from churn.settings.events.table import Table
 
 if TYPE_CHECKING:

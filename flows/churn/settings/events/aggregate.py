@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
-from churn.settings.column import Column
 from churn.settings.core import Strict
+from churn.settings.description.column import Column
 from pydantic import model_validator
 
 What = Literal[

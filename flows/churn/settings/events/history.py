@@ -6,9 +6,9 @@ from datetime import date, datetime
 from typing import Literal
 
 from churn.errors import ChurnError
-from churn.settings import expressions
-from churn.settings.column import Column
 from churn.settings.core import Strict
+from churn.settings.description import expressions
+from churn.settings.description.column import Column
 from churn.settings.events.aggregate import Aggregate
 from churn.settings.events.table import NAME, Table
 from pydantic import Field, field_validator, model_validator

@@ -2,8 +2,8 @@
 
 from functools import cached_property
 
-from churn.settings.column import Cells, Column, Kind
 from churn.settings.data import Source
+from churn.settings.description.column import Cells, Column, Kind
 from pydantic import Field, model_validator
 
 RESERVED = {"age", "day", "ended", "newest", "previous", "snapshot"}

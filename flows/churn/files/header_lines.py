@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 import numpy as np
-from churn.settings.spelling import fold
+from churn.settings.description.spelling import fold
 
 if TYPE_CHECKING:
     import pandas as pd

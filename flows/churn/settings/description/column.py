@@ -3,7 +3,7 @@
 from typing import Literal
 
 from churn.settings.core import Strict
-from churn.settings.spelling import Spellings, clashes, fold
+from churn.settings.description.spelling import Spellings, clashes, fold
 from pydantic import Field, model_validator
 
 Kind = Literal["integer", "number", "category", "text", "timestamp"]
