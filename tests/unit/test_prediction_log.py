@@ -164,6 +164,7 @@ def test_a_relative_root_does_not_follow_the_working_directory(tmp_path: Path, m
     assert prediction_log.root() == before == str(environment.STATE / "logs" / "churn")
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_a_writer_that_dies_is_told(telco: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lives: list[bool] = []
     monkeypatch.setattr(Log, "_encode", lambda self: sys.exit("a fault that nothing catches"))
