@@ -23,6 +23,8 @@ ALLOWED = {
 def test_an_account_may_do_what_it_is_for_and_nothing_else(cluster: Cluster, account: str) -> None:
     said = kubectl("auth", "can-i", "--list", f"--as=system:serviceaccount:{NAMESPACE}:{account}")
     found = {tuple(re.split(r" {2,}", line.strip())) for line in said.splitlines()[1:]}
-    rights = {(row[0], row[-2], row[-1]) for row in found if not row[0].startswith("[")}  # else: pages of the API server
+    rights = {
+        (row[0], row[-2], row[-1]) for row in found if not row[0].startswith("[")
+    }  # else: pages of the API server
     everyone = {one for one in rights if one[0].endswith((".authentication.k8s.io", ".authorization.k8s.io"))}
     assert rights - everyone == ALLOWED[account]
