@@ -76,6 +76,27 @@ def test_pods_of_a_template_are_not_root() -> None:
     assert spec["serviceAccountName"] == "flows"
     assert spec["templates"][0] == {"name": "dag", "dag": {}}
     assert not spec["templates"][1]["container"]["securityContext"]["allowPrivilegeEscalation"]
+    image = next(line for line in (ROOT / "Dockerfile").read_text().splitlines() if "useradd" in line)
+    assert f"--uid {spec['securityContext']['runAsUser']} " in image  # Argo's own containers have none in their images
+
+
+def test_deployflow_alone_has_the_account_that_may_patch_the_service() -> None:
+    step = {"name": "start", "container": {"image": "x"}, "serviceAccountName": "flows"}
+    named = {"metadata": {"annotations": {"metaflow/flow_name": "DeployFlow"}}, "spec": {"templates": [step]}}
+    spec = closed(named)["spec"]
+    assert {spec["serviceAccountName"], spec["templates"][0]["serviceAccountName"]} == {"churnflow-deploy"}
+    assert '"churnflow-deploy"' not in str(closed({"spec": {"templates": [step]}}))
+
+
+@pytest.mark.parametrize(
+    ("namespace", "prefix"), [("churnflow", ""), ("churnflow-dev", "dev-"), ("ours", ""), ("", "")]
+)
+def test_another_namespace_never_moves_the_champion(
+    monkeypatch: pytest.MonkeyPatch, namespace: str, prefix: str
+) -> None:
+    monkeypatch.setenv("CHURNFLOW_NAMESPACE", namespace)
+    monkeypatch.delenv("METAFLOW_KUBERNETES_POD_NAMESPACE", raising=False)
+    assert environment._prefix() == prefix
 
 
 def test_no_endpoint_no_keys_and_no_bucket_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:

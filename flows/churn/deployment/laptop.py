@@ -2,6 +2,7 @@
 
 import json
 import socket
+import urllib.request
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -53,7 +54,7 @@ class Laptop:
 
     def instances(self) -> Sequence[Instance]:
         return [
-            Instance(one["bento"], one["url"], one["bento"] == self._bento, one["started"] is True, _wrong(one))
+            Instance(one["bento"], one["url"], one["bento"] == self._bento, _ready(one), _wrong(one))
             for one in self._order("alive")["instances"]
         ]
 
@@ -85,6 +86,16 @@ def running(model: str) -> list[dict[str, Any]]:
             if about["model"] == model and _ask(about["control"], {"do": "status"}):
                 found.append(about)
     return found
+
+
+def _ready(found: dict[str, Any]) -> bool:
+    """Whether its processes have started, and the service says itself that it is ready."""
+    try:
+        return found["started"] is True and bool(
+            urllib.request.urlopen(f"{found['url']}/readyz", timeout=ANSWER_SECONDS)
+        )
+    except OSError:  # a refusal is one too
+        return False
 
 
 def _wrong(found: dict[str, Any]) -> str:
