@@ -272,9 +272,10 @@ def render(on: Any, parts: list[Any]) -> None:
 
     for part in parts:
         if isinstance(part, str):
-            on.append(Markdown(part))
+            on.append(Markdown(card_parts.inert(part)))
         elif isinstance(part, card_parts.Table):
-            on.append(Table([list(row) for row in part.rows], headers=list(part.headers)))
+            cells: list[list[Any]] = [list(map(card_parts.inert, row)) for row in (part.headers, *part.rows)]
+            on.append(Table(cells[1:], headers=cells[0]))
         elif isinstance(part, card_parts.Chart):
             on.append(VegaChart(part.spec))
         else:

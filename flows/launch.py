@@ -129,11 +129,12 @@ def _kept(kind: type[FlowSpec]) -> Iterator[str]:
         _require_newest(name, number)
     try:
         run = runs.one(name, number)
-        given_then, start = run["_parameters"].task.data, run["start"].task if "start" in run else None
-    except (MetaflowNotFound, KeyError):
+    except MetaflowNotFound:
         newest = next(iter(Flow(name))).id
-        again = f"; it was killed before its first step: begin again with {_typed('run')}" if newest == number else ""
-        raise ChurnError(f"there is no run {name}/{number} to resume; the newest is {newest}{again}") from None
+        raise ChurnError(f"there is no run {name}/{number} to resume; the newest is {newest}") from None
+    if "_parameters" not in run:
+        raise ChurnError(f"{name}/{number} was killed before its first step; begin it again with {_typed('run')}")
+    given_then, start = run["_parameters"].task.data, run["start"].task if "start" in run else None
     found = start.data if start is not None and start.successful else None
     files = base.files() | (getattr(found, "config_files", None) or {})
     anew = _anew(kind, given_then, found, files)

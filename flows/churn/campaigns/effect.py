@@ -55,7 +55,8 @@ def difference(
 
 def _stratified(outcome: np.ndarray, contacted: np.ndarray, stratum: np.ndarray | None) -> tuple[float, float]:
     """Estimate and its variance; variance 0 where strata say nothing: none, one with less than two customers in an arm, or
-    none in which some churn and some do not."""
+    none in which some churn and some do not.
+    """
     if stratum is None:
         return 0.0, 0.0
     group = np.unique(stratum, return_inverse=True)[1]

@@ -21,7 +21,8 @@ SHARES = (0.45, 0.2, 0.2, 0.15)
 @dataclass(frozen=True)
 class Truth:
     """n customers: ``table`` with columns customer_id, tenure, spend, tickets, logins; both chances to churn, ``alone`` and
-    ``contacted``, shape (n,); and both outcomes that would be, bool of shape (n,)."""
+    ``contacted``, shape (n,); and both outcomes that would be, bool of shape (n,).
+    """
 
     table: "pd.DataFrame"
     alone: np.ndarray

@@ -19,7 +19,8 @@ DAY = np.timedelta64(1, "D")
 @dataclass(frozen=True)
 class Horizon:
     """Of a silence of so many ``days``: the share of customers silent for so long after the latest moment that allows to see it
-    (``churned``), and of the silences of that length that ended (``back``)."""
+    (``churned``), and of the silences of that length that ended (``back``).
+    """
 
     days: int
     churned: float
@@ -29,7 +30,8 @@ class Horizon:
 @dataclass(frozen=True)
 class Rhythm:
     """The median of the days between a customer's days with events (NaN: nobody has two), the first and last day of the log, and
-    what each horizon would mean."""
+    what each horizon would mean.
+    """
 
     gap: float
     first: np.datetime64

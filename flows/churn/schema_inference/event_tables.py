@@ -95,7 +95,8 @@ def _moment_format(values: "pd.Series", guess: Guess) -> str | None:
 
 def _customer(frame: "pd.DataFrame", names: list[str], shared: set[str]) -> str | None:
     """Of the columns that may name customers the one called so, else the first that is in every file, else the one that repeats
-    most evenly."""
+    most evenly.
+    """
     rows = len(frame)
     able = [name for name in names if name in shared and frame[name].notna().all() and frame[name].nunique() > 1]
     able = [name for name in able if frame[name].nunique() >= min(20, rows / 50)]
