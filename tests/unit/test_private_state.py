@@ -7,6 +7,7 @@ import sys
 import time
 from pathlib import Path
 
+from churn.settings import environment
 from churn.storage import s3
 from conftest import ROOT
 
@@ -71,3 +72,10 @@ def test_make_clean_removes_the_state_and_nothing_else(tmp_path: Path) -> None:
     assert home.is_dir()
     subprocess.run(words, env=environ, input="y\n", capture_output=True, text=True, check=True)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_telemetry_of_libraries_is_off_in_flows_and_images() -> None:
+    assert environment.TELEMETRY_OFF.items() <= environment.DEFAULTS.items()
+    assert environment.TELEMETRY_OFF["ORT_DISABLE_TELEMETRY"] == "1"
+    assert os.environ["ORT_DISABLE_TELEMETRY"] == "1", "in the tests"
+    assert "ORT_DISABLE_TELEMETRY=1" in (ROOT / "Dockerfile").read_text().partition("AS base")[2]
