@@ -18,6 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 COLUMNS = ["id", "arm", "offer", "cost", "share", "stratum", "probability"]
+LOGGED = [*COLUMNS, "prediction_id"]
 NOBODY = pd.DataFrame({name: pd.Series(dtype="str" if name in ("id", "arm", "offer") else float) for name in COLUMNS})
 OFFERS = [{"name": "call", "cost": 5.0}, {"name": "letter", "cost": 1.5, "share": 2.0}]
 
@@ -41,7 +42,7 @@ def customers(rows: int, seed: int = 0) -> pd.DataFrame:
     ).astype({"id": "str", "group": "str"})
 
 
-def arms(plan: planning.Plan) -> dict[str, tuple[str, str]]:
+def arms(plan: planning.CampaignPlan) -> dict[str, tuple[str, str]]:
     return {one.id: (one.arm, one.offer) for one in plan.members.itertuples()}
 
 
@@ -141,7 +142,7 @@ t.carry_out(execution)
 
 
 def carry_out(execution) -> None:  # type: ignore[no-untyped-def]
-    """Plan and write a campaign of 200 customers, as CampaignFlow does, from what the log says now."""
+    """CampaignPlan and write a campaign of 200 customers, as CampaignFlow does, from what the log says now."""
     from churn.registry.model_registry import Registered
     from churn.settings.core import load
     from churn.settings.dataset import Dataset
@@ -150,7 +151,7 @@ def carry_out(execution) -> None:  # type: ignore[no-untyped-def]
     table = customers(200).assign(suppressed=False, recent=False)
     table = table.assign(key=table.id, prediction_id=table.id)
     log = campaign_log.read(telco)
-    known = log.assign(id=log.customerID)[COLUMNS]
+    known = log.assign(id=log.customerID)[LOGGED]
     plan = planning.draft(table, known, "spring", rule(targeting={"contacts": 90, "salt": os.environ["SALT"]}))
     execution.carry_out(plan, Registered("churn", "1", "run", {"data_version": "d"}), telco, 1_795_000_000_000_000)
 

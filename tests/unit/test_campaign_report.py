@@ -110,7 +110,23 @@ def test_who_has_not_had_the_time_is_counted_and_not_guessed(
     with Path(file).open() as lines:
         some = lines.readlines()[:3001]
     Path(file).write_text("".join(some))
-    assert sum(outcomes.from_campaign("spring", shop, rule, LATER, file).unknown.values()) == 1000
+    later = outcomes.from_campaign("spring", shop, rule, LATER, file)
+    assert sum(later.unknown.values()) == later.outstanding == 1000
+
+
+def test_while_outcomes_may_come_the_interval_for_any_number_of_looks_decides() -> None:
+    """An effect that one look sees and many looks do not."""
+    lost = np.tile([True] * 30 + [False] * 70, 10) | (np.arange(1000) < 25)
+    arm = np.where(np.arange(1000) < 500, "control", "call").astype(object)
+    found = [
+        report.compare_arms(outcomes.Experiment(arm, "control", lost, np.zeros(1000), waiting=waiting), Judgement())[0]
+        for waiting in (0, 1)
+    ]
+    assert found[0].plain.value == found[1].plain.value > 0
+    assert found[0].anytime.low < 0
+    assert found[1].verdict == report.OPEN
+    assert found[1].when.startswith("1 outcomes are awaited")
+    assert found[0].verdict == (report.HELPED if found[0].plain.low > 0 else report.OPEN)
 
 
 def test_outcomes_told_to_the_service_count_until_the_horizon(truth: synthetic.Truth, shop: Dataset) -> None:
@@ -173,7 +189,7 @@ def trial_file(tmp_path: Path) -> Path:
 def test_a_trial_of_three_arms_by_toml_alone(trial_file: Path, shop: Dataset, given: dict[str, object]) -> None:
     """The effects are the differences of the arms' means, to the digit."""
     rule = check(CampaignConfig, {"trial": {**TRIAL, "path": str(trial_file), **given}}, "trial.toml")
-    trial = outcomes.collect("hillstrom", shop, rule)
+    trial = outcomes.experiment("hillstrom", shop, rule)
     table = pd.read_csv(trial_file)
     column = "spend" if given.get("outcome") == "spend" else "visit"
     means = table.groupby("segment")[column].mean()
@@ -190,7 +206,7 @@ def test_a_trial_of_three_arms_by_toml_alone(trial_file: Path, shop: Dataset, gi
 
 def test_churn_instead_of_a_good_outcome_turns_the_sign(trial_file: Path, shop: Dataset) -> None:
     rule = check(CampaignConfig, {"trial": {**TRIAL, "path": str(trial_file), "good": False}}, "trial.toml")
-    one, _ = report.compare_arms(outcomes.collect("x", shop, rule), rule.report)
+    one, _ = report.compare_arms(outcomes.experiment("x", shop, rule), rule.report)
     assert one.verdict == report.HARMED
     assert one.plain.value == pytest.approx(one.control - one.treated)
 
@@ -212,13 +228,13 @@ def test_a_trial_that_cannot_be_read_says_why(
 ) -> None:
     rule = check(CampaignConfig, {"trial": {**TRIAL, "path": str(trial_file), **given}}, "trial.toml")
     with pytest.raises(ChurnError, match=said):
-        outcomes.collect("x", shop, rule)
+        outcomes.experiment("x", shop, rule)
 
 
 def test_an_effect_that_is_not_seen_says_how_many_it_takes(trial_file: Path, shop: Dataset) -> None:
     table = pd.read_csv(trial_file)
     table.assign(visit=np.arange(len(table)) % 3 == 0).to_csv(trial_file, index=False)
     rule = check(CampaignConfig, {"trial": {**TRIAL, "path": str(trial_file)}}, "trial.toml")
-    for one in report.compare_arms(outcomes.collect("x", shop, rule), rule.report):
+    for one in report.compare_arms(outcomes.experiment("x", shop, rule), rule.report):
         assert one.verdict == report.OPEN
         assert "shows in a campaign of about" in one.when

@@ -74,7 +74,7 @@ def _compared(trial: Experiment, arm: str, rule: Judgement) -> Compared:
     least = min(contacted.sum(), (~contacted).sum())
     usable = known is not None and least > 2 * (known.shape[1] + 1)
     adjusted = effect.adjusted(lost, contacted, known, rule.level) if known is not None and usable else None
-    planned = round(len(lost) * (1 + trial.waiting / max(len(trial.arm), 1)))
+    planned = round(len(lost) * (1 + trial.outstanding / max(len(trial.arm), 1)))
     covariate = known if known is not None and usable else np.zeros((len(lost), 0))
     anytime = effect.sequence(lost, contacted, covariate, float(contacted.mean()), planned, rule.level)
     verdict, when = _judge(plain, anytime, trial)
@@ -108,14 +108,15 @@ def _gain(simple: Effect, adjusted: Effect) -> float | None:
 
 
 def _judge(plain: Effect, anytime: Effect, trial: Experiment) -> tuple[str, str]:
-    """The verdict, and when there could be another. While outcomes are awaited somebody may look every day: the interval for any
+    """The verdict, and when there could be another. While outcomes may come somebody may look every day: the interval for any
     number of looks decides; once all are known, that for one look does.
     """
-    decides = anytime if trial.waiting else plain
+    decides = anytime if trial.outstanding else plain
     if decides.low > 0 or decides.high < 0:
         return (HELPED if decides.low > 0 else HARMED), ""
-    if trial.waiting:
-        return OPEN, f"{trial.waiting:,} outcomes are awaited, the last on {trial.due}"
+    if trial.outstanding:
+        until = f", the last on {trial.due}" if trial.due else ", all of them due"
+        return OPEN, f"{trial.outstanding:,} outcomes are awaited{until}"
     half, rows = (plain.high - plain.low) / 2, plain.contacted + plain.control
     if not plain.value:
         return OPEN, "the arms are alike: no number of customers would show a difference of nothing"
