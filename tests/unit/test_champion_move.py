@@ -153,7 +153,7 @@ def _reset(mlflow: Any) -> None:
     for alias, version in (("champion", "2"), ("previous", "1")):
         mlflow.set_registered_model_alias(NAME, alias, version)
     for version, stage in START[2].items():
-        champion_move.stage(mlflow, NAME, version, stage)
+        champion_move.move_to_stage(mlflow, NAME, version, stage)
     assert state() == START
 
 

@@ -54,7 +54,7 @@ def aliases(model: Any) -> dict[str, str]:
     return found
 
 
-def carry_out(mlflow: "MlflowClient", name: str, move: Move, require_lock: Callable[[], None]) -> None:
+def change_champion(mlflow: "MlflowClient", name: str, move: Move, require_lock: Callable[[], None]) -> None:
     """Change the champion; the lock is held, and ``require_lock`` says so (see ``registry_lock``)."""
     mlflow.set_registered_model_tag(name, MOVE, move.text())
     require_lock()
@@ -88,10 +88,10 @@ def _follow(mlflow: "MlflowClient", name: str, move: Move) -> None:
         else:
             wanted = STAGES[PREVIOUS] if version == move.previous or now == STAGES[CHAMPION] else now
         if wanted != now:
-            stage(mlflow, name, version, wanted)
+            move_to_stage(mlflow, name, version, wanted)
 
 
-def stage(mlflow: "MlflowClient", name: str, version: str, wanted: str) -> None:
+def move_to_stage(mlflow: "MlflowClient", name: str, version: str, wanted: str) -> None:
     """Move a version into a stage, and no other out of it: MLflow 3.17 fails at that on PostgreSQL."""
     import warnings
 

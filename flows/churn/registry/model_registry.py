@@ -97,7 +97,7 @@ def challenge(model: Registered) -> None:
         require_lock()
         mlflow.set_registered_model_alias(model.name, CHALLENGER, model.version)
         if current is None or current.version != model.version:  # the champion's stage says more
-            champion_move.stage(mlflow, model.name, model.version, STAGES[CHALLENGER])
+            champion_move.move_to_stage(mlflow, model.name, model.version, STAGES[CHALLENGER])
 
 
 def _registered(found: Any) -> Registered:
@@ -238,7 +238,7 @@ def promote(model: Registered, evidence: Mapping[str, str], expected: str | None
             return True
         tags |= {"promoted_at": _now()} | ({REPLACED: former.version} if former is not None else {})
         move = Move(model.version, former.version if former is not None else None, {model.version: tags})
-        champion_move.carry_out(mlflow, model.name, move, require_lock)
+        champion_move.change_champion(mlflow, model.name, move, require_lock)
     return True
 
 
@@ -261,7 +261,7 @@ def rollback(name: str, reason: str) -> tuple[Registered, Registered]:
         before = _find(mlflow, name, good.tags[REPLACED]) if REPLACED in good.tags else None
         tags = {model.version: {"rollback": text} for model in (bad, good)}
         move = Move(good.version, before.version if before is not None else None, tags)
-        champion_move.carry_out(mlflow, name, move, require_lock)
+        champion_move.change_champion(mlflow, name, move, require_lock)
     return bad, good
 
 
