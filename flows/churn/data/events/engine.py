@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from churn.data import tables
-from churn.data.events import staging, statement
+from churn.data.events import in_database, staging, statement
 from churn.data.events.predicates import quoted
 from churn.errors import ChurnError
 from churn.settings import commands
@@ -50,6 +50,8 @@ def customers(dataset: Dataset, instead: dict[str, Source], as_of: datetime | No
     import pyarrow.parquet as pq
 
     limit = as_of or datetime.now(UTC).replace(tzinfo=None)
+    if dataset.engine == "postgresql" and not instead:
+        return _in_database(dataset, limit, now)
     with tempfile.TemporaryDirectory() as folder, connected(Path(folder)) as connection:
         staged = {
             name: staging.stage(dataset, name, instead.get(name), Path(folder), connection) for name in dataset.tables
@@ -75,6 +77,40 @@ def customers(dataset: Dataset, instead: dict[str, Source], as_of: datetime | No
         "sql": statement.compiled(dataset, moments),
     }
     return Made(table, lineage, tuple(notes))
+
+
+def _in_database(dataset: Dataset, limit: datetime, now: bool) -> Made:
+    """The same where the tables live."""
+    in_database.database(dataset)
+    found = in_database.known(dataset, limit)
+    until = _newest(dataset, found, limit)
+    moments = [until] if now else snapshots(dataset, until)
+    frame = in_database.customers(dataset, moments, limit)
+    calendar = [
+        {
+            "moment": datetime.fromisoformat(str(moment)).isoformat(),
+            "customers": len(outcomes),
+            "churned": int((outcomes == "Yes").sum()),
+            "unlabelled": int(outcomes.isna().sum()),
+        }
+        for moment, outcomes in frame.groupby(SNAPSHOT)[CHURNED]
+    ]
+    lineage = {"snapshots": calendar, "tables": found, "sql": statement.compiled(dataset, moments)}
+    return Made(tables.to_bytes(tables.object_to_text(frame)), lineage, ())
+
+
+def _newest(dataset: Dataset, found: dict[str, Any], as_of: datetime) -> datetime:
+    """The moment of the newest event of all tables.
+
+    Raises:
+        ChurnError: there is no row at all.
+    """
+    moments = [datetime.fromisoformat(one["newest"]) for one in found.values() if one["newest"]]
+    if not moments:
+        raise ChurnError(
+            f"data set '{dataset.name}': its tables hold no row until {as_of:%Y-%m-%d}; give others, or a later date"
+        )
+    return max(moments)
 
 
 def views(
@@ -113,12 +149,7 @@ def views(
         found[name] = {"rows": rows, "newest": newest and newest.isoformat()}
         if table.known:
             found[name]["late"] = _late(connection, table, staged[name], whole, as_of)
-    moments = [datetime.fromisoformat(one["newest"]) for one in found.values() if one["newest"]]
-    if not moments:
-        raise ChurnError(
-            f"data set '{dataset.name}': its tables hold no row until {as_of:%Y-%m-%d}; give others, or a later date"
-        )
-    return {**found, "until": max(moments)}
+    return {**found, "until": _newest(dataset, found, as_of)}
 
 
 def _late(
