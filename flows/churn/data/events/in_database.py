@@ -37,6 +37,7 @@ def database(dataset: Dataset) -> Sql:
 
 def customers(dataset: Dataset, moments: Sequence[datetime], as_of: datetime) -> "pd.DataFrame":
     """The customers of the ``moments`` as they were known at ``as_of``, by moment and id."""
+    assert dataset.id is not None
     text = statement.compiled(dataset, moments).removeprefix("WITH ")
     found = ask(dataset, f"WITH {_tables(dataset, as_of)}, {text}")
     return found.sort_values(["snapshot", dataset.id], ignore_index=True)
