@@ -55,6 +55,7 @@ def test_a_full_disk_stops_the_run_and_leaves_nothing(
         subprocess.run(["umount", str(tmp_path)], check=True)
 
 
+@pytest.mark.slow
 def test_a_killed_run_leaves_no_data_version_and_the_next_one_is_whole(shop: Path, tmp_path: Path) -> None:
     words = [
         sys.executable,

@@ -58,6 +58,7 @@ def customers(dataset: Dataset, instead: dict[str, Source], as_of: datetime | No
         }
         before = staging.unchanged(list(staged.values()))
         newest = views(connection, dataset, staged, limit)
+        aged = _outdated(dataset, newest["until"], limit) if now else []
         moments = [newest["until"]] if now else snapshots(dataset, newest["until"])
         parts = run(connection, dataset, moments, Path(folder, "customers"))
         if staging.unchanged(list(staged.values())) != before:
@@ -65,7 +66,7 @@ def customers(dataset: Dataset, instead: dict[str, Source], as_of: datetime | No
                 f"data set '{dataset.name}': a table's file changed while it was read; run this again when it is whole"
             )
         table, calendar = tables.written(pq.read_table(parts)), _calendar(connection, parts)
-    notes = [note for one in staged.values() for note in one.notes]
+    notes = aged + [note for one in staged.values() for note in one.notes]
     notes += [
         f"{name}: {newest[name]['late']:,} rows had happened by {limit:%Y-%m-%d %H:%M} and became known later; they are not used"
         for name in staged
@@ -84,6 +85,7 @@ def _in_database(dataset: Dataset, limit: datetime, now: bool) -> Made:
     in_database.database(dataset)
     found = in_database.known(dataset, limit)
     until = _newest(dataset, found, limit)
+    aged = _outdated(dataset, until, limit) if now else []
     moments = [until] if now else snapshots(dataset, until)
     frame = in_database.customers(dataset, moments, limit)
     calendar = [
@@ -96,7 +98,26 @@ def _in_database(dataset: Dataset, limit: datetime, now: bool) -> Made:
         for moment, outcomes in frame.groupby(SNAPSHOT)[CHURNED]
     ]
     lineage = {"snapshots": calendar, "tables": found, "sql": statement.compiled(dataset, moments)}
-    return Made(tables.to_bytes(tables.object_to_text(frame)), lineage, ())
+    return Made(tables.to_bytes(tables.object_to_text(frame)), lineage, tuple(aged))
+
+
+def _outdated(dataset: Dataset, until: datetime, now: datetime) -> list[str]:
+    """A note where the newest event, at ``until``, is older than the description allows.
+
+    Raises:
+        ChurnError: it is, and the description refuses that.
+    """
+    rule = dataset.snapshots
+    assert rule is not None
+    if rule.max_age_days is None or (now - until).days <= rule.max_age_days:
+        return []
+    said = (
+        f"the newest event, of {until:%Y-%m-%d}, is {(now - until).days} days old: max_age_days = {rule.max_age_days}"
+    )
+    if rule.outdated == "refuse":
+        way = f"export the tables again, or change that in {commands.description(dataset.name)} [snapshots]"
+        raise ChurnError(f"data set '{dataset.name}': {said}; {way}")
+    return [said]
 
 
 def _newest(dataset: Dataset, found: dict[str, Any], as_of: datetime) -> datetime:
