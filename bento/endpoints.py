@@ -72,7 +72,7 @@ class Endpoints:
             title=title, version=manifest["model_version"], openapi_url="/docs.json",
         )  # fmt: skip
         one, many, file = (
-            Body(limits.customer_bytes), Body(limits.batch_bytes), Body(limits.batch_bytes, FILE),
+            Body(limits.customer_bytes), Body(limits.batch_bytes), Body(limits.file_bytes, FILE),
         )  # fmt: skip
         customer, customers = documented.body("Customer"), documented.body("Customers")
         app.takes("/predict", self.predict, one, summary="Score one customer", model=Prediction, openapi_extra=customer)
@@ -131,7 +131,7 @@ class Endpoints:
 
     def read(self, body: bytes) -> Answer:
         """A file of customers in any form that training takes: its cells, and the rows to send to predict_batch."""
-        most = self._settings.limits.batch_bytes
+        most = self._settings.limits.file_bytes
         try:
             found = customer_file.parse(body, "the file", self._scorer.dataset, self._reader.names, most)
         except ChurnError as error:

@@ -19,6 +19,7 @@ class Limits(Strict):
     rows: int = Field(default=10_000, ge=1)
     customer_bytes: int = Field(default=65_536, ge=1024)
     batch_bytes: int = Field(default=16_777_216, ge=1024)
+    file_bytes: int = Field(default=4_194_304, ge=1024)
     header_bytes: int = Field(default=32_768, ge=1024)
     seconds: int = Field(default=10, ge=1)
     connections: int = Field(default=500, ge=1)

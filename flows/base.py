@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import begun
 import fork_server
 from churn.errors import ChurnError, os_error_message
 
@@ -28,9 +29,12 @@ def stopping() -> Iterator[None]:
         said = str(error) if isinstance(error, ChurnError) else os_error_message(error)
         if said is None or os.environ.get(DEBUG):
             raise
+        begun.forget()
         sys.exit(said)
 
 
+with stopping():
+    begun.note()
 fork_server.start()
 with stopping():  # no such profile, or a mistake in deploy.toml
     from churn.settings import core as settings
@@ -268,9 +272,10 @@ def render(on: Any, parts: list[Any]) -> None:
 
     for part in parts:
         if isinstance(part, str):
-            on.append(Markdown(part))
+            on.append(Markdown(card_parts.inert(part)))
         elif isinstance(part, card_parts.Table):
-            on.append(Table([list(row) for row in part.rows], headers=list(part.headers)))
+            cells: list[list[Any]] = [list(map(card_parts.inert, row)) for row in (part.headers, *part.rows)]
+            on.append(Table(cells[1:], headers=cells[0]))
         elif isinstance(part, card_parts.Chart):
             on.append(VegaChart(part.spec))
         else:

@@ -44,14 +44,17 @@ def target(dataset: Dataset, run: str, port: str = "", image: str = "") -> "Targ
 def carry_out(place: "Target", verified: "Verified", run: str, attempt: int) -> "Outcome":
     """The deployment, unless verification refuses it.
 
-    A second ``attempt`` is made when the first one died: then what it left is rolled back.
+    When the step runs again, what it left is rolled back: a second ``attempt``, or a pod in the place of a deleted one, which
+    Argo counts as the first.
     """
     from churn.deployment import record, rollout
 
     plan, checks, rule, say = verified.plan, list(verified.checks), base.DEPLOY.deploy, partial(print, flush=True)
     if bad := [f"{one.name}: {one.said}" for one in checks if not one.passed]:
         outcome = rollout.Outcome(rollout.REFUSED, "; ".join(bad), checks)
-    elif attempt:
+    elif kept := record.kept(plan, run):
+        outcome = rollout.Outcome(rollout.KEPT, kept, checks)
+    elif attempt or record.begun(plan, run):
         rollout.finish(place, run)
         outcome = rollout.Outcome(rollout.CUT, "its process had died; what it left is rolled back", checks)
     elif rule.approval and not record.approved(plan, run, place.place, rule.approval_hours, say):

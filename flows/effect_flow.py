@@ -27,7 +27,7 @@ class EffectFlow(base.Flow):
         from churn.campaigns import outcomes
 
         rule, dataset = base.read(CampaignConfig, self.settings), base.read(Dataset, self.description)
-        self.trial = outcomes.collect(self.campaign, dataset, rule, self.until, self.outcomes, self.version)
+        self.trial = outcomes.experiment(self.campaign, dataset, rule, self.until, self.outcomes, self.version)
         self.next(self.judge)
 
     @card(type="blank", id="effect")

@@ -281,7 +281,7 @@ def _run(flow: str) -> None:
     main.__file__ = flow
     code = 0
     try:
-        exec(compile(Path(flow).read_bytes(), flow, "exec"), vars(main))
+        exec(compile(Path(flow).read_bytes(), flow, "exec"), vars(main))  # nosec B102 - the flow that the user runs
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else int(end.code is not None)
         if isinstance(end.code, str):

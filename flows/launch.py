@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import base
+import begun
 import deploying
 import runs
 from churn.data import sources
@@ -17,10 +18,10 @@ from churn.registry import made_up
 from churn.settings import commands
 from churn.settings.core import Strict, load
 from churn.settings.dataset import Dataset
-from churn.settings.environment import STATE
 from churn.storage import s3
 from metaflow import Flow, FlowSpec, current
-from metaflow.exception import MetaflowException, MetaflowNamespaceMismatch, MetaflowNotFound
+from metaflow.exception import MetaflowException, MetaflowNotFound
+from metaflow.plugins.datastores.local_storage import LocalStorage
 from metaflow.util import get_latest_run_id
 
 PART = "CHURNFLOW_PART"  # set where a flow is a part of a command, which has first and last lines of its own
@@ -36,36 +37,15 @@ def flow(kind: type[FlowSpec], before: Callable[[], str] = str) -> None:
     whole = PART not in os.environ
     try:
         with base.stopping():
-            if command == "run":
-                _begun(kind.__name__)
             first = {"run": before, "resume": lambda: "\n".join(_kept(kind))}.get(command, str)()
         if first and whole:
             print(first, flush=True)
         kind()
     except SystemExit as end:
-        if command == "run":
-            _note(kind.__name__).unlink(missing_ok=True)
+        begun.forget()
         if command and whole and not end.code:
             _last(kind.__name__)
         raise
-
-
-def _note(name: str) -> Path:
-    return STATE / "begun" / name
-
-
-def _begun(name: str) -> None:
-    """Note that a run begins, and after which one: a kill may leave no other trace of it, and a resume must not take that one
-    for it.
-    """
-    note = _note(name)
-    note.parent.mkdir(parents=True, exist_ok=True)
-    note.write_text(_latest(name))
-
-
-def _latest(name: str) -> str:
-    """The run that Metaflow would resume."""
-    return str(get_latest_run_id(lambda *_, **__: None, name) or "")
 
 
 def _last(name: str) -> None:
@@ -142,28 +122,29 @@ def option(name: str) -> str:
 def _kept(kind: type[FlowSpec]) -> Iterator[str]:
     """What a resume keeps of its first run's settings although their files say otherwise now, and how to take the new ones."""
     name, given = kind.__name__, option("origin-run-id")
-    number = given or _latest(name)
+    number = given or get_latest_run_id(lambda *_, **__: None, name)
     if not number:
         return  # Metaflow says that there is no run yet
     if not given:
         _require_newest(name, number)
     try:
         run = runs.one(name, number)
-        begun, start = run["_parameters"].task.data, run["start"].task if "start" in run else None
-    except (MetaflowNotFound, KeyError):
+    except MetaflowNotFound:
         newest = next(iter(Flow(name))).id
-        again = f"; it was stopped before its first step: begin again with {_typed('run')}" if newest == number else ""
-        raise ChurnError(f"there is no run {name}/{number} to resume; the newest is {newest}{again}") from None
+        raise ChurnError(f"there is no run {name}/{number} to resume; the newest is {newest}") from None
+    if "_parameters" not in run:
+        raise ChurnError(f"{name}/{number} was killed before its first step; begin it again with {_typed('run')}")
+    given_then, start = run["_parameters"].task.data, run["start"].task if "start" in run else None
     found = start.data if start is not None and start.successful else None
     files = base.files() | (getattr(found, "config_files", None) or {})
-    anew = _anew(kind, begun, found, files)
+    anew = _anew(kind, given_then, found, files)
     if found is not None and "config_files" not in found:
         raise ChurnError(
             f"run {number} was begun by an older release, whose steps this one cannot go on from; again: {anew}"
         )
     for name, file in files.items():
         try:
-            keys = _changed(getattr(begun, name), base.on_disk(name, file))
+            keys = _changed(getattr(given_then, name), base.on_disk(name, file))
         except ChurnError as error:  # nothing that the resume needs
             yield f"Run {number} goes on with the settings it began with. Now {error}"
             continue
@@ -176,19 +157,13 @@ def _kept(kind: type[FlowSpec]) -> Iterator[str]:
 
 
 def _require_newest(name: str, number: str) -> None:
-    """Raises ChurnError if a run was begun after the one that Metaflow would resume."""
-    note = _note(name)
-    try:
-        newest = next((run.id for run in Flow(name)), number)
-    except MetaflowNamespaceMismatch:  # all of its runs are another user's
-        newest = number
-    if newest == number and not (note.is_file() and note.read_text() == number):
-        return
-    which = f"{name}/{newest}" if newest != number else f"a run of {name}"
-    raise ChurnError(
-        f"{name}/{number} is not the newest run to resume: {which} was begun after it, and stopped before its first step; begin "
-        f"that one again with {_typed('run')}, or resume the older one: {_typed('resume', '--origin-run-id', number)}"
-    )
+    """Raises ChurnError if a run was begun after the one that Metaflow would resume, and killed before Metaflow knew of it."""
+    root = LocalStorage.get_datastore_root_from_config(lambda *_, **__: None)
+    if begun.since(Path(root, name, "latest_run")):
+        raise ChurnError(
+            f"{name}/{number} is not the newest run to resume: another one was begun after it, and killed before its first step; "
+            f"begin that one again with {_typed('run')}, or resume the older one: {_typed('resume', '--origin-run-id', number)}"
+        )
 
 
 def _typed(*words: str) -> str:

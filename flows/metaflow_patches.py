@@ -156,8 +156,9 @@ def _say_what_killed_a_step() -> None:
 
 
 def _verify_artifacts() -> None:
-    """An artifact is stored under its SHA-1, and Metaflow 2.19 reads it back without a look at that
-    (metaflow/datastore/content_addressed_store.py, load_blobs). What is damaged is not kept in the client's cache either.
+    """An artifact is held against its name, which is its SHA-1, when it is read; the client's cache keeps nothing damaged.
+
+    Metaflow 2.19 reads it back without a look at that (metaflow/datastore/content_addressed_store.py, load_blobs).
     """
     load, keep = ContentAddressedStore.load_blobs, FileBlobCache.store_key
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 ROOT = Path(__file__).resolve().parents[1]
 PICTURE = ROOT / "docs" / "imports.svg"
 COMMANDS = ("scripts", "flows", "bento")  # what imports the rooms of flows/churn
-WRAP, LINE, PAD, CELL, LEFT, TOP, MARGIN = 96, 14, 9, 30, 600, 130, 80
+WRAP, LINE, PAD, CELL, LEFT, TOP, MARGIN = 92, 14, 9, 30, 600, 130, 80
 STYLE = """
 text { font: 12px system-ui, 'Segoe UI', Helvetica, Arial, sans-serif; fill: #1f2933 }
 .room { font-weight: 600; font-size: 13px } .small { font-size: 11px; fill: #52606d }

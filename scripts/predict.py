@@ -6,6 +6,7 @@ from pathlib import Path
 
 import _flows  # noqa: F401 - first: it finds flows/
 import base
+from churn.files import formulas
 from churn.serving import client
 from churn.settings.environment import private
 
@@ -25,7 +26,7 @@ def main() -> None:
         ranked, notes = client.rank(options.file, url.rstrip("/"), os.environ.get("CHURNFLOW_API_KEY", ""))
         try:
             with open(out, "w", encoding="utf-8", newline="", opener=private) as file:
-                ranked.to_csv(file, index=False)
+                file.write(formulas.csv(ranked))
         except OSError as error:
             raise base.ChurnError(
                 f"{out}: cannot be written ({error.strerror or error}); name another with --out"

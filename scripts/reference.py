@@ -115,13 +115,21 @@ def settings() -> Iterator[str]:
     for file, model in FILES.items():
         yield f"\n## config/{file}"
         last = ""
-        said = comments((ROOT / "config" / file.replace("NAME", "telco")).read_text(encoding="utf-8"))
+        said = _said(file)
         for name, inner in tables(model):
             if inner not in seen:
                 seen[inner] = f"`{name}` of config/{file}"
                 yield from _table(name, inner, said)
             elif (again := f"\n### `{name}`\n\nAs {seen[inner]}.") != last:
                 yield (last := again)
+
+
+def _said(file: str) -> dict[tuple[str, str], str]:
+    """The comments of a file, or of all descriptions of data sets together; the first that says something counts."""
+    found: dict[tuple[str, str], str] = {}
+    for path in sorted((ROOT / "config").glob(file.replace("NAME", "*")), reverse=True):  # telco first
+        found = comments(path.read_text(encoding="utf-8")) | {key: text for key, text in found.items() if text}
+    return found
 
 
 def _table(name: str, model: type[Strict], said: dict[tuple[str, str], str]) -> Iterator[str]:

@@ -11,6 +11,7 @@ _HARM = """
 import os
 if not os.environ.get("CHURNFLOW_PREDICTIONS", "").startswith("/"):
     import time
+    from churn.training.onnx_scorer import Scorer
     usual = Scorer.probability
     {}
 """

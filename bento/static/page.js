@@ -3,6 +3,7 @@
 
 const $ = (id) => document.getElementById(id);
 const CHUNK = 2000; // rows of a file in one request
+const OURS = 4; // columns before the file's own in a ranked list
 const SHOWN = 10; // reasons, and rows of a ranked file
 const share = (p) => (100 * p).toFixed(1) + " %";
 let model, key = "", latest = 0;
@@ -158,6 +159,10 @@ async function predict() {
 
 const quoted = (cell) => (/[",\r\n]/.test(cell) ? `"${cell.replaceAll('"', '""')}"` : cell);
 
+// A spreadsheet would compute text that begins like this; a column of numbers is none (as churn.files.formulas).
+const FORMULA = /^[=+\-@\t\r\n]/, NUMBER = /^([+-]?\d[\d.,]*(e[+-]?\d+)?|[+-]?[.,]\d+)?$/i;
+const inert = (text) => (FORMULA.test(text) ? `'${text}` : text);
+
 async function rank(file) {
   $("download").hidden = $("ranked").hidden = true;
   $("notes").replaceChildren();
@@ -185,11 +190,13 @@ async function rank(file) {
 
 function show(header, lines) {
   URL.revokeObjectURL($("download").href);
-  const csv = [header, ...lines].map((line) => line.map((cell) => quoted(String(cell))).join(",")).join("\r\n") + "\r\n";
+  const text = header.map((_, i) => i >= OURS && lines.some((line) => !NUMBER.test(line[i])));
+  const safe = [header.map(inert), ...lines.map((line) => line.map((cell, i) => (text[i] ? inert(cell) : String(cell))))];
+  const csv = safe.map((line) => line.map(quoted).join(",")).join("\r\n") + "\r\n";
   $("download").href = URL.createObjectURL(new Blob([csv], { type: "text/csv" }));
   const cells = (tag, values) => values.map((textContent) => element(tag, { textContent }));
-  const shown = (line) => element("tr", {}, ...cells("td", [line[0]]), probabilityCell(line), ...cells("td", line.slice(4, 10)));
-  const titles = cells("th", ["Rank", "Probability", ...header.slice(4, 10).map(words)]);
+  const shown = (line) => element("tr", {}, ...cells("td", [line[0]]), probabilityCell(line), ...cells("td", line.slice(OURS, 10)));
+  const titles = cells("th", ["Rank", "Probability", ...header.slice(OURS, 10).map(words)]);
   titles.forEach((title) => { title.scope = "col"; });
   $("ranked").tHead.replaceChildren(element("tr", {}, ...titles));
   $("ranked").tBodies[0].replaceChildren(...lines.slice(0, SHOWN).map(shown));

@@ -21,6 +21,7 @@ from urllib.parse import urlsplit
 from tests.bench import common
 
 MEGABYTES, SECONDS = 400, 0.1  # the worker's memory and the 99th percentile of /predict, at most
+JSON, FILE = "application/json", "application/octet-stream"
 EACH = 6.0  # seconds that an attack takes
 
 
@@ -39,9 +40,9 @@ class Figures:
         return sorted(self.latencies)[int(0.99 * (len(self.latencies) - 1))] if self.latencies else float("inf")
 
 
-def head(path: str, length: int | str, *more: str) -> bytes:
-    """The head of a POST of JSON."""
-    lines = [f"POST {path} HTTP/1.1", "Host: a", "Content-Type: application/json", f"Content-Length: {length}", *more]
+def head(path: str, length: int, kind: str = JSON, *more: str) -> bytes:
+    """The head of a POST."""
+    lines = [f"POST {path} HTTP/1.1", "Host: a", f"Content-Type: {kind}", f"Content-Length: {length}", *more]
     return ("\r\n".join(lines) + "\r\n\r\n").encode()
 
 
@@ -103,13 +104,15 @@ def attacks(
     post = "/predict_batch"
     yield "a row of 400,000 keys", 4, _send_and_read, [head(post, len(wide)), wide]
     yield "millions of empty lists", 4, _send_and_read, [head(post, len(junk)), junk]
+    lines = b"x\n" * size(2_000_000)
+    yield "files of short lines", 4, _send_and_read, [head("/read", len(lines), FILE), lines]
     yield "endless headers", size(40), _endless_headers, [b"X-A: " + b"a" * 65_000 + b"\r\n"]
     yield "an endless header", size(40), _endless_headers, [b"a" * 65_000]
     yield "headers that never end", size(800), _trickle, [b"POST /predict HTTP/1.1\r\nHost: a\r\n", b"X-A: a\r\n"]
     yield "bodies that never end", size(400), _trickle, [head("/predict", 60_000), b" "]
     yield "bodies after their answer", size(400), _trickle, [head("/nothing", 60_000), b" "]
     yield "pipelined requests", size(100), _never_read, [b"GET /model HTTP/1.1\r\nHost: a\r\n\r\n" * 2_000]
-    yield "full batches at once", size(60), _send_and_read, [head(post, len(full), "Connection: close"), full]
+    yield "full batches at once", size(60), _send_and_read, [head(post, len(full), JSON, "Connection: close"), full]
     yield "answers that nobody reads", size(60), _never_read, [head(post, len(full)) + full]
 
 

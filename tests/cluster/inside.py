@@ -22,7 +22,8 @@ def another() -> str:
     first, mlflow = champion(), model_registry.client()
     source = mlflow.get_model_version(first.name, first.version).source
     tags = {key: value for key, value in first.tags.items() if key != bento_store.TAG and not key.startswith("deploy.")}
-    made = mlflow.create_model_version(first.name, source, first.run, tags=tags, await_creation_for=0)
+    named = {"model_id": source.removeprefix("models:/")}  # a server refuses the source without it
+    made = mlflow.create_model_version(first.name, source, first.run, tags=tags, await_creation_for=0, **named)
     release.publish(model_registry.by_version(first.name, str(made.version)))
     return str(made.version)
 

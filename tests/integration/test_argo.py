@@ -105,7 +105,7 @@ def test_argo_knows_every_key_of_the_event_source() -> None:
 
 
 def test_what_starts_a_flow_is_exported(exported: Path) -> None:
-    for flow, schedule in (("data", "0 2 * * *"), ("monitor", "0 6 * * *")):
+    for flow, schedule in (("data", "0 2 * * *"), ("monitor", "0 6 * * *"), ("prune", "0 1 * * 0")):
         assert yaml.safe_load((exported / f"{flow}.cronworkflow.yaml").read_text())["spec"]["schedules"] == [schedule]
     assert "churn-drift" in (exported / "data.sensor.yaml").read_text()
     assert "metaflow.churnflow.prod.DataFlow.end" in (exported / "train.sensor.yaml").read_text()

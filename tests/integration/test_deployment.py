@@ -1,11 +1,13 @@
 """The service of ``make serve`` under load, while deployments come, fail and die."""
 
+import os
 import re
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from types import SimpleNamespace
 
 import bad_bentos
@@ -121,3 +123,41 @@ def test_a_deployment_that_dies_is_rolled_back_by_the_service_itself(
         time.sleep(0.2)
     assert _target(second).served() == before
     assert rollout.finish(_target(second), "test/2") == ""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "moment", ["/start/.*Task is starting", "begins at", "10% of the requests", "/conclude/.*Task is starting"]
+)
+def test_a_flow_killed_in_any_step_leaves_one_version_served_and_the_next_run_finishes(
+    service: str,
+    second: model_registry.Registered,
+    trained: SimpleNamespace,
+    telco: Dataset,
+    tmp_path: Path,
+    moment: str,
+) -> None:
+    now = _target(second).served()
+    other = trained.train.champion if now == _served(second) else second
+    log = tmp_path / "log"
+    words = [sys.executable, str(ROOT / "flows" / "deploy_flow.py"), "run", "--model-version", other.version]
+    with calling(service, packaging.examples(telco)[0]) as traffic:
+        with log.open("w") as output:
+            run = subprocess.Popen(words, stdout=output, stderr=subprocess.STDOUT, start_new_session=True)
+        until = time.monotonic() + 120
+        while not re.search(moment, log.read_text()):
+            assert run.poll() is None, log.read_text()
+            assert time.monotonic() < until, log.read_text()
+            time.sleep(0.05)
+        os.killpg(run.pid, signal.SIGKILL)
+        run.wait()
+        until = time.monotonic() + laptop.PATIENCE + 10
+        while _target(second).unfinished():
+            assert time.monotonic() < until
+            time.sleep(0.5)
+        assert _target(second).served() == (_served(other) if "conclude" in moment else now)
+        done = flow("deploy_flow", "run", "--model-version", other.version)
+        assert done.returncode == 0, done.stdout
+        time.sleep(8)
+    assert _target(second).served() == _served(other)
+    assert traffic.lost == []

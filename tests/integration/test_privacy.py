@@ -206,6 +206,7 @@ def aged(known: SimpleNamespace, put_back: Callable[[], None]) -> str:
     day.mkdir()
     (day / "part-1.parquet").write_bytes(b"old")
     _old(STATE, days=200)
+    _old(Path(snapshots.remote(), data_versions.path(saved.version)), days=300)
     return saved.version
 
 
@@ -242,8 +243,7 @@ def test_pruning_names_first_and_then_removes_what_no_champion_needs(
 
 def test_keep_and_days_replace_the_files_numbers(known: SimpleNamespace, aged: str) -> None:
     assert _outdated(keep=5, days=30_000) == []
-    # Of two data versions the newer one is kept, and the champion's besides; its trials are old, and needed.
-    assert {item.store for item in _outdated(keep=1, days=30_000)} == {"trials"}
+    assert {item.name for item in _outdated(keep=1, days=30_000)} == {aged, "TrainFlow/old: 3 trials"}
 
 
 def _place(name: str) -> str:
@@ -262,3 +262,5 @@ def test_the_document_lists_every_place_that_a_session_leaves(
     named = {name.split("/")[0] for name in unpacked.naming(STATE, known.ids[TRAINED])}
     said = {name.split("/")[0] for row in rows if "nothing about" not in row for name in re.findall(r"`([^`]+)`", row)}
     assert named <= said
+    open_to_others = [name for name in known.state if (STATE / name).stat().st_mode & 0o077]
+    assert [name for name in open_to_others if name.split("/")[0] in named] == []

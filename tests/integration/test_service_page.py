@@ -162,6 +162,27 @@ def test_a_file_comes_back_ranked_as_a_download(page: SimpleNamespace, tmp_path:
     _until(page.browser, lambda: needed in page.one("#notice").text)
 
 
+def test_a_downloaded_list_computes_nothing(page: SimpleNamespace, tmp_path: Path) -> None:
+    examples = page.browser.execute_script("return model.examples")
+    names, hostile = list(examples[0]), ["=1+1", "+a", "-a", "@a", "=a"]
+    given = tmp_path / "hostile.csv"
+    with given.open("w", newline="", encoding="utf-8") as out:
+        rows = [[text, -i, *("" if one[name] is None else one[name] for name in names)]
+                for i, (text, one) in enumerate(zip(hostile, examples, strict=True))]  # fmt: skip
+        csv.writer(out).writerows([["=cmd", "balance", *names], *rows])
+    page.one("#file").send_keys(str(given))
+    _until(page.browser, lambda: "5 customers" in page.one("#file-state").text)
+    target = page.browser.downloads / "ranked.csv"
+    target.unlink(missing_ok=True)
+    page.one("#download").click()
+    _until(page.browser, target.is_file)
+    time.sleep(0.1)
+    with target.open(newline="", encoding="utf-8") as found:
+        ranked = list(csv.DictReader(found))
+    assert {row["'=cmd"] for row in ranked} == {f"'{text}" for text in hostile}
+    assert {row["balance"] for row in ranked} == {"0", "-1", "-2", "-3", "-4"}, "numbers stay numbers"
+
+
 def test_a_prediction_can_be_recorded_and_nothing_comes_from_outside(page: SimpleNamespace) -> None:
     page.browser.execute_script("arguments[0].click()", page.one("#predict"))
     _until(page.browser, lambda: "Recorded as" in page.one("#recorded").text)

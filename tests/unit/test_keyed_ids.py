@@ -5,12 +5,15 @@ import hmac
 import json
 import logging
 import stat
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
 from churn.data import features, synthetic
 from churn.errors import ChurnError
+from churn.monitoring import labels
 from churn.serving import keyed_ids, packaging, prediction_log
 from churn.settings.dataset import Dataset
 from churn.settings.train import Family
@@ -88,3 +91,24 @@ def test_rows_set_aside_are_their_owners_alone(monkeypatch: pytest.MonkeyPatch, 
     monkeypatch.setattr(ingestion, "STATE", tmp_path)
     ingestion.quarantine(pd.DataFrame({"customerID": ["7590-VHVEG"]}), "telco-1")
     assert stat.S_IMODE((tmp_path / "quarantine" / "telco-1.csv").stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize("key", [SECRET, ""], ids=["keyed", "plain"])
+def test_outcomes_of_customers_find_their_predictions(
+    telco: Dataset, key: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(keyed_ids.KEY, key)
+    now, empty = datetime.now(UTC), (None,) * len(telco.raw)
+    logged = keyed_ids.logged(plain=not key)
+    asked = [("a", "7590-VHVEG"), ("b", "5575-GNVDE"), ("c", "7590-VHVEG"), ("d", None)]
+    micros = int(now.timestamp() * 1e6)
+    rows = [(one * 32, micros, "1", "d", 0.5, True, logged(who), *empty) for one, who in asked]
+    part = prediction_log.encode(prediction_log.schema(telco, with_id=True), rows)
+    prediction_log.store(str(tmp_path), prediction_log.part_name(prediction_log.PREDICTIONS, micros), part)
+    (tmp_path / "labels.csv").write_text("customerID,outcome\n7590-VHVEG,Yes\n5575-GNVDE,No\nnobody,Yes\n")
+    reference = SimpleNamespace(dataset=telco, model=SimpleNamespace(version="1"))
+    until = now + timedelta(minutes=1)
+    found = labels.from_log(reference, str(tmp_path / "labels.csv"), 1, until, str(tmp_path))  # type: ignore[arg-type]
+    told = dict(zip(found.table.prediction_id, found.table.outcome, strict=True))
+    assert told == {"a" * 32: True, "b" * 32: False, "c" * 32: True}
+    assert found.unknown == 1

@@ -88,6 +88,23 @@ def test_the_image_of_the_service_has_what_a_bento_asks_for() -> None:
     assert sorted(groups["serving"]) == sorted([*packaging.REQUIREMENTS, "boto3"])
 
 
+def test_onnx_runtime_reports_to_nobody_wherever_the_service_runs() -> None:
+    service = (ROOT / "bento" / "service.py").read_text()
+    assert -1 < service.find('os.environ["ORT_DISABLE_TELEMETRY"] = "1"') < service.find("import bentoml")
+    images = (ROOT / "Dockerfile").read_text().split("AS base")[1]
+    assert "ORT_DISABLE_TELEMETRY=1" in images.partition("FROM")[0]
+    for name in ("compose.yaml", "argo/base/serving.yaml"):
+        assert "ORT_DISABLE_TELEMETRY" in (ROOT / name).read_text(), name
+
+
+def test_the_network_policy_names_who_may_call_the_service() -> None:
+    policies = yaml.safe_load_all((ROOT / "argo" / "base" / "network.yaml").read_text())
+    (service,) = [one for one in policies if one["metadata"]["name"] == "churn-service"]
+    callers = [next(iter(who.values())) for rule in service["spec"]["ingress"] for who in rule["from"]]
+    assert callers
+    assert all(who.get("matchLabels") for who in callers)
+
+
 def test_the_dockerfile_passes_hadolint() -> None:
     lint = Path(sys.executable).with_name("hadolint")
     done = subprocess.run([str(lint), str(ROOT / "Dockerfile")], capture_output=True, text=True)

@@ -130,7 +130,10 @@ def test_where_no_checksum_is_noted_only_types_of_ours_are_loaded_and_it_is_said
         model_registry.load(old)
     caplog.clear()
     model_registry.fetch(old, tmp_path)
-    assert "churn version 1: the release that registered it noted no checksum of its scorer" in caplog.text
+    assert (
+        "churn version 1: the release that registered it noted no checksum of its manifest.json, model.onnx"
+        in caplog.text
+    )
 
 
 def _flips(made: SimpleNamespace, folder: Path, number: int, names: tuple[str, ...]) -> None:

@@ -53,7 +53,7 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Clone:
 
 
 TRIED = """
-import sys
+import pathlib, sys, tempfile
 sys.path[:0] = ["flows", "scripts"]
 import numpy as np, pandas as pd
 import reference
@@ -81,10 +81,13 @@ assert gate.bounds({"specificity": 0.5}) == {"specificity": 0.5}
 assert "`model_specificity`" in reference.page()
 
 telco = core.load(Dataset, "config/datasets/telco.toml")
-inline = core.parse(DataConfig, '[[source]]\\nkind = "inline"\\nrows = [{ customerID = "1", tenure = "3" }]', "data.toml")
-read = tables.from_bytes(sources.read(inline.source[0], telco)[0])
-assert read.to_dict("records") == [{"customerID": "1", "tenure": "3"}]
-assert 'of kind `"inline"`' in reference.page()
+exports = pathlib.Path(tempfile.mkdtemp())
+for night, tenure in (("1", "3"), ("2", "4")):
+    (exports / f"2026-11-0{night}.csv").write_text(f"customerID,tenure\\n1,{tenure}\\n")
+text = f'[[source]]\\nkind = "newest"\\nfolder = "{exports}"\\nname = "nightly"'
+read = tables.from_bytes(sources.read(core.parse(DataConfig, text, "data.toml").source[0], telco)[0])
+assert read.to_dict("records") == [{"customerID": "1", "tenure": "4"}], read
+assert 'of kind `"newest"`' in reference.page()
 
 limits = core.load(DataConfig, "config/data.toml").quality
 assert limits.max_rows == 20000
@@ -126,5 +129,5 @@ def test_what_is_typed_works_after_the_changes(line: str, copy: Clone) -> None:
     assert done.returncode == 0, done.stdout
     if line == "make run":
         assert "extra_trees" in done.stdout
-        cards = unpacked.naming(copy.root / "state" / "metaflow" / "mf.cards", "Spring campaign")
-        assert any("TrainFlow" in name for name in cards)
+        cards = [path for path in (copy.root / "state").rglob("*.html") if "TrainFlow" in path.parts]
+        assert any(unpacked.stands("Spring campaign", path.read_bytes()) for path in cards)

@@ -60,6 +60,11 @@ def _below(annotation: Any) -> Iterator[type[Strict]]:
         yield from _below(inner)
 
 
+def test_every_file_of_settings_is_in_the_page() -> None:
+    files = {path.name for path in (ROOT / "config").glob("*.toml")} | {"datasets/NAME.toml"}
+    assert files == set(reference.FILES)
+
+
 @pytest.mark.parametrize("file", reference.FILES)
 def test_every_setting_has_its_line_and_is_explained(file: str) -> None:
     text = "".join(_chapter(f"config/{name}") for name in reference.FILES)  # a table of two files is shown once

@@ -9,6 +9,7 @@ from urllib.parse import quote
 import pytest
 from churn.data import sources
 from churn.errors import ChurnError, masked
+from churn.serving import client
 from churn.settings import core
 from churn.settings.data import DataConfig, Source
 from churn.settings.dataset import Dataset
@@ -81,6 +82,16 @@ def test_a_redirect_to_a_private_address_is_followed_only_where_configured(
     assert sources.read(source(kind="http", url=f"{url}/customers.csv", private_hosts=("127.0.0.2",)), telco)
 
 
+def test_the_services_key_goes_to_the_service_alone(servers: list[tuple[type[Server], str]]) -> None:
+    (first, url), (second, other) = servers
+    first.to = f"{other}/customers.csv"
+    with pytest.raises(ChurnError, match="give the address that it leads to"):
+        client.ask(url, key="t0ken")
+    assert second.tokens == []
+    with pytest.raises(ChurnError, match="unknown url type"):
+        client.ask("file:///etc/passwd")
+
+
 @pytest.mark.parametrize("to", ["file:///etc/passwd", "ftp://127.0.0.1/x", "gopher://127.0.0.1/x", "data:text/csv,a"])
 def test_a_redirect_to_another_protocol_is_refused(
     servers: list[tuple[type[Server], str]], telco: Dataset, to: str
@@ -104,7 +115,7 @@ def test_what_a_name_turns_out_to_be_decides(address: str, allowed: bool, monkey
 
     sock = SimpleNamespace(getpeername=lambda: (address, 80), sendall=lambda _: None, close=lambda: None)
     monkeypatch.setattr(http.client.HTTPConnection, "connect", lambda self: setattr(self, "sock", sock))
-    opened = web.opener("http://here/", (), "here")
+    opened = web.opener("http://here/", "here")
     with pytest.raises((AttributeError, ChurnError)) as error:  # AttributeError: it went on, to a socket that is none
         opened.open("http://elsewhere.example/", timeout=1)
     assert isinstance(error.value, AttributeError) is allowed
@@ -119,7 +130,7 @@ def test_the_machines_own_metadata_is_refused_even_when_it_is_the_source(monkeyp
     sock = SimpleNamespace(getpeername=lambda: ("169.254.169.254", 80), close=lambda: None)
     monkeypatch.setattr(http.client.HTTPConnection, "connect", lambda self: setattr(self, "sock", sock))
     with pytest.raises(ChurnError, match="private_hosts"):
-        web.opener("http://metadata/", (), "metadata").open("http://metadata/latest", timeout=1)
+        web.opener("http://metadata/", "metadata").open("http://metadata/latest", timeout=1)
 
 
 FAILING = {

@@ -21,7 +21,7 @@ CAMPAIGNS = "campaigns"
 CONTACT, CONTROL = "contact", "control"
 
 
-def schema(dataset: Dataset) -> "pyarrow.Schema":
+def log_columns(dataset: Dataset) -> "pyarrow.Schema":
     """Columns of the log; ``share`` is the probability with which the customer was held back."""
     import pyarrow as pa
 
@@ -64,7 +64,7 @@ def read(dataset: Dataset) -> "pd.DataFrame":
     """All rows of the data set's campaigns, oldest first; text as str."""
     from pyarrow import dataset as arrow
 
-    wanted, mine = schema(dataset), arrow.field("dataset") == dataset.name
+    wanted, mine = log_columns(dataset), arrow.field("dataset") == dataset.name
     end = datetime.now(UTC) + timedelta(days=1)
     at = prediction_log.root()
     found = prediction_log.rows_between(CAMPAIGNS, wanted, datetime(2000, 1, 1, tzinfo=UTC), end, at, None, mine)
@@ -73,13 +73,13 @@ def read(dataset: Dataset) -> "pd.DataFrame":
 
 
 def append(dataset: Dataset, rows: "pd.DataFrame", time: int, campaign: str) -> None:
-    """Put ``rows``, with the columns of ``schema``, into the log as one part, at ``time`` (microseconds since 1970).
+    """Put ``rows``, with the columns of ``log_columns``, into the log as one part, at ``time`` (microseconds since 1970).
 
     Raises ChurnError if the log cannot be written.
     """
     import pyarrow as pa
 
-    content = prediction_log.content(pa.Table.from_pandas(rows, schema=schema(dataset), preserve_index=False))
+    content = prediction_log.content(pa.Table.from_pandas(rows, schema=log_columns(dataset), preserve_index=False))
     name = prediction_log.part_name(CAMPAIGNS, time, f"{campaign}-{os.urandom(4).hex()}")
     try:
         prediction_log.store(prediction_log.root(), name, content)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from churn.campaigns import campaign_log, planning
-from churn.campaigns.planning import Plan
+from churn.campaigns.planning import CampaignPlan
 from churn.data import casting, header_lines, sources, tables
 from churn.errors import ChurnError
 from churn.registry.model_registry import Registered
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 CONTACTS, HELD_BACK = "contacts", "held_back"  # folders of the lists: who exports the one has nothing of the other
-_OWN = ("campaign", "rank", "offer", "cost", "probability")
+_OWN = ("campaign", "rank", "offer", "cost", "probability", "prediction_id")
 _FREE = ("", "no", "n", "false", "0", "0.0")  # what a suppression column says of who may be contacted
 
 
@@ -37,7 +37,7 @@ def require_source(source: str, campaign: str, dataset: Dataset) -> None:
     campaign_log.secret()
 
 
-def plan(model: Registered, source: str, campaign: str, rule: CampaignConfig, run: str, now: int) -> Plan:
+def plan(model: Registered, source: str, campaign: str, rule: CampaignConfig, run: str, now: int) -> CampaignPlan:
     """The plan of the campaign for the customers at ``source``, at ``now`` (microseconds since 1970); nothing is written.
 
     ``members`` have the key of the id as ``key``, and a ``prediction_id``. Raises ChurnError for a bad file or setting.
@@ -56,7 +56,7 @@ def plan(model: Registered, source: str, campaign: str, rule: CampaignConfig, ru
     candidates["recent"] = candidates.key.isin(others[others.time > since][column])
     names = candidates.set_index("key").id
     known = own.assign(id=own[column].map(names).fillna(own[column]))[
-        ["id", "arm", "offer", "cost", "share", "stratum", "probability"]
+        ["id", "arm", "offer", "cost", "share", "stratum", "probability", "prediction_id"]
     ]
     return planning.draft(candidates, known, campaign, rule)
 
@@ -108,8 +108,8 @@ def _worth(
         return pd.to_numeric(cells(rule.targeting.uplift_column), errors="coerce").astype("float64")
     if rule.targeting.ranking == "expected_value" and scored.expected_value.isna().all():
         raise ChurnError(
-            f'{commands.settings("campaign.toml")}: ranking = "expected_value" needs a champion that knows what a customer is '
-            f'worth; add [value] to {commands.settings("train.toml")} and train again, or set ranking = "probability"'
+            f'ranking = "expected_value" in {commands.settings("campaign.toml")} [targeting] needs a champion that knows what a '
+            f"customer is worth; add [value] to {commands.settings('train.toml')} and train again, or rank by probability"
         )
     return scored[rule.targeting.ranking]
 
@@ -124,7 +124,7 @@ def _listed(file: str, dataset: Dataset) -> "pd.Series":
     return casting.as_text(table[dataset.id if dataset.id in table else table.columns[0]])
 
 
-def carry_out(plan: Plan, model: Registered, dataset: Dataset, now: int) -> tuple[str, ...]:
+def carry_out(plan: CampaignPlan, model: Registered, dataset: Dataset, now: int) -> tuple[str, ...]:
     """Write the log, then both lists; their addresses: contacts, held back.
 
     Killed in between, the next run finds who is in the log, and writes the same lists. Raises ChurnError if anything cannot be
@@ -142,7 +142,7 @@ def carry_out(plan: Plan, model: Registered, dataset: Dataset, now: int) -> tupl
             time=pd.Timestamp(now, unit="us", tz="UTC"),
         )
         rows[column] = fresh.key
-        campaign_log.append(dataset, rows[campaign_log.schema(dataset).names], now, plan.campaign)
+        campaign_log.append(dataset, rows[campaign_log.log_columns(dataset).names], now, plan.campaign)
     may = ~plan.members.suppressed.astype(bool)
     contacted = plan.members.arm == campaign_log.CONTACT
     return (

@@ -12,7 +12,7 @@ from churn.monitoring import labels
 from churn.serving import keyed_ids, prediction_log
 from churn.settings import commands
 from churn.settings.dataset import Dataset
-from churn.settings.score import CampaignConfig, Judgement, Trial
+from churn.settings.score import CampaignConfig, Judgement, RandomisedTrial
 from churn.settings.spelling import fold
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ class Experiment:
     (bool), or a number; ``good`` says that it is an outcome that should rise, with its sign turned. ``stratum`` (int),
     ``covariates`` (n, k), ``delivered`` (bool) and ``risk`` are None where nobody knows them. ``cost`` is each customer's.
     Besides the n, ``waiting`` are too early to judge, until ``due``; ``unknown`` counts who should have an outcome, by arm;
-    ``elsewhere`` those held back whom another campaign contacted.
+    ``elsewhere`` those held back whom another campaign contacted. ``closed``: no outcome will be added any more.
     """
 
     arm: np.ndarray
@@ -43,6 +43,12 @@ class Experiment:
     due: str = ""
     unknown: dict[str, int] = field(default_factory=dict)
     elsewhere: int = 0
+    closed: bool = False
+
+    @property
+    def outstanding(self) -> int:
+        """Outcomes that may still come."""
+        return 0 if self.closed else self.waiting + sum(self.unknown.values())
 
     @property
     def treatments(self) -> list[str]:
@@ -50,10 +56,10 @@ class Experiment:
         return sorted(set(self.arm.tolist()) - {self.control})
 
 
-def collect(
+def experiment(
     campaign: str, dataset: Dataset, rule: CampaignConfig, until: str = "", file: str = "", version: str = ""
 ) -> Experiment:
-    """The trial of the settings if they have one, else the campaign of the log as it was ``until`` then (ISO 8601, UTC; "": now)."""
+    """The settings' trial if they have one, else the campaign of the log as it was at ``until`` (ISO 8601, UTC; "": now)."""
     if rule.trial is not None:
         return from_trial(rule.trial, dataset)
     try:
@@ -64,7 +70,7 @@ def collect(
     return from_campaign(campaign, dataset, rule.report, moment, file, version)
 
 
-def from_trial(trial: Trial, dataset: Dataset) -> Experiment:
+def from_trial(trial: RandomisedTrial, dataset: Dataset) -> Experiment:
     """The trial in a file. Raises ChurnError for a column, a level or an outcome that it does not have."""
     table = header_lines.without(tables.from_bytes(sources.read(sources.named(trial.path), dataset)[0]), trial.path)[0]
     wanted = [trial.arm, trial.outcome, *trial.covariates, *([trial.delivered] if trial.delivered else [])]
@@ -94,22 +100,23 @@ def from_trial(trial: Trial, dataset: Dataset) -> Experiment:
         covariates=_covariates(table[known], trial),
         delivered=delivered,
         unknown={level: count for level, count in unknown.items() if count},
+        closed=True,
     )
 
 
-def _number(values: "pd.Series", trial: Trial) -> np.ndarray:
+def _number(values: "pd.Series", trial: RandomisedTrial) -> np.ndarray:
     """The outcome as what a contact should lower; bool where it is 0 or 1."""
     import pandas as pd
 
+    words = casting.as_text(values).map(lambda text: fold(str(text)))
     if trial.positive:
-        words = casting.as_text(values).map(lambda text: fold(str(text)))
         if not (words == fold(trial.positive)).any():
             raise ChurnError(
                 f"{trial.path}: {trial.outcome} is never {trial.positive!r}; correct 'positive' of [trial]"
             )
         found = (words == fold(trial.positive)).to_numpy(dtype=np.float64)
     else:
-        numbers = pd.to_numeric(values, errors="coerce")
+        numbers = pd.to_numeric(words.replace({"true": "1", "false": "0"}), errors="coerce")
         if numbers.isna().any():
             bad = values[numbers.isna()].iloc[0]
             raise ChurnError(
@@ -118,10 +125,10 @@ def _number(values: "pd.Series", trial: Trial) -> np.ndarray:
         found = numbers.to_numpy(dtype=np.float64)
     if np.isin(found, (0.0, 1.0)).all():
         return found == (0.0 if trial.good else 1.0)
-    return -found if trial.good else found
+    return found * (-1.0 if trial.good else 1.0)
 
 
-def _covariates(table: "pd.DataFrame", trial: Trial) -> np.ndarray | None:
+def _covariates(table: "pd.DataFrame", trial: RandomisedTrial) -> np.ndarray | None:
     """Numbers as they are, text as one column a level; what is missing is the mean."""
     import pandas as pd
 

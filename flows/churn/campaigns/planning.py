@@ -19,7 +19,7 @@ _NAME = re.compile(r"[a-z][a-z0-9_-]{0,63}")
 
 
 @dataclass(frozen=True)
-class Plan:
+class CampaignPlan:
     """``members``: one row for each customer of the campaign, the first of the ranking first, with id, arm, offer, cost,
     probability, share, stratum and ``new`` (not in the log yet). ``left_out`` counts, by reason, who was not chosen.
     """
@@ -61,20 +61,21 @@ def require_campaign_name(name: str) -> None:
         raise ChurnError(f"{name!r} cannot be a campaign's name: small letters, digits, _ and -, a letter first")
 
 
-def draft(candidates: "pd.DataFrame", known: "pd.DataFrame", campaign: str, rule: CampaignConfig) -> Plan:
+def draft(candidates: "pd.DataFrame", known: "pd.DataFrame", campaign: str, rule: CampaignConfig) -> CampaignPlan:
     """The plan for ``candidates``, n customers with columns id, probability, worth (what they are ranked by), suppressed,
     recent (bool) and group (text), whatever their order. ``known`` are the campaign's rows in the log, with ``id``: they keep
-    arm and offer, and count towards the budget.
+    what is logged, and count towards the budget.
     """
     import pandas as pd
 
     mine = candidates.id.isin(known.id).to_numpy()
-    earlier = candidates[mine].merge(known.drop(columns="probability"), on="id").assign(new=False)
+    own = candidates.drop(columns=[name for name in known if name != "id"], errors="ignore")
+    earlier = own[mine].merge(known, on="id").assign(new=False)
     order, left_out = _chosen(candidates[~mine].reset_index(drop=True), earlier, known, campaign, rule)
     fresh = _assigned(order, campaign, rule).assign(new=True)
     members = pd.concat([part for part in (earlier, fresh) if len(part)] or [fresh], ignore_index=True)
     rank = np.lexsort((assignment.draws(campaign, "rank", members.id.tolist()), -members.worth.to_numpy()))
-    return Plan(campaign, members.iloc[rank].reset_index(drop=True), left_out)
+    return CampaignPlan(campaign, members.iloc[rank].reset_index(drop=True), left_out)
 
 
 def most_contacts(rule: CampaignConfig) -> int:

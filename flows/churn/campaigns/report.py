@@ -28,9 +28,10 @@ class Compared:
     """An arm against the control.
 
     ``treated`` and ``control`` are the outcome's means; ``plain`` is the effect with the interval for one look, ``adjusted`` by
-    what was known before (None: nothing), ``anytime`` with that for any number of looks. ``money`` is None without a margin, or
-    (profit, low, high). ``reached`` and ``leaked`` are the shares of those contacted and of those held back whom the contact
-    reached (None: nobody knows).
+    what was known before (None: nothing), ``anytime`` with that for any number of looks. ``gained`` is what the adjustment is
+    worth beside the difference without strata: as if there were so many more customers (0.1: a tenth). ``money`` is None without
+    a margin, or (profit, low, high). ``reached`` and ``leaked`` are the shares of those contacted and of those held back whom the
+    contact reached (None: nobody knows).
     """
 
     arm: str
@@ -38,6 +39,7 @@ class Compared:
     control: float
     plain: Effect
     adjusted: Effect | None
+    gained: float | None
     anytime: Effect
     groups: tuple[Group, ...]
     verdict: str
@@ -46,13 +48,6 @@ class Compared:
     money: tuple[float, float, float] | None
     reached: float | None
     leaked: float | None
-
-    @property
-    def gained(self) -> float | None:
-        """What the adjustment is worth: as if there were so many more customers (0.1: a tenth)."""
-        if self.adjusted is None or self.adjusted.high == self.adjusted.low:
-            return None
-        return ((self.plain.high - self.plain.low) / (self.adjusted.high - self.adjusted.low)) ** 2 - 1
 
     @property
     def per_kept(self) -> tuple[float, float, float] | None:
@@ -79,7 +74,7 @@ def _compared(trial: Experiment, arm: str, rule: Judgement) -> Compared:
     least = min(contacted.sum(), (~contacted).sum())
     usable = known is not None and least > 2 * (known.shape[1] + 1)
     adjusted = effect.adjusted(lost, contacted, known, rule.level) if known is not None and usable else None
-    planned = round(len(lost) * (1 + trial.waiting / max(len(trial.arm), 1)))
+    planned = round(len(lost) * (1 + trial.outstanding / max(len(trial.arm), 1)))
     covariate = known if known is not None and usable else np.zeros((len(lost), 0))
     anytime = effect.sequence(lost, contacted, covariate, float(contacted.mean()), planned, rule.level)
     verdict, when = _judge(plain, anytime, trial)
@@ -95,6 +90,7 @@ def _compared(trial: Experiment, arm: str, rule: Judgement) -> Compared:
         means[1],
         plain,
         adjusted,
+        None if adjusted is None else _gain(effect.difference(lost, contacted, level=rule.level), adjusted),
         anytime,
         _groups(lost, contacted, risk, rule),
         verdict,
@@ -106,15 +102,21 @@ def _compared(trial: Experiment, arm: str, rule: Judgement) -> Compared:
     )
 
 
+def _gain(simple: Effect, adjusted: Effect) -> float | None:
+    width = adjusted.high - adjusted.low
+    return ((simple.high - simple.low) / width) ** 2 - 1 if width > 0 else None
+
+
 def _judge(plain: Effect, anytime: Effect, trial: Experiment) -> tuple[str, str]:
-    """The verdict, and when there could be another. While outcomes are awaited somebody may look every day: the interval for any
+    """The verdict, and when there could be another. While outcomes may come somebody may look every day: the interval for any
     number of looks decides; once all are known, that for one look does.
     """
-    decides = anytime if trial.waiting else plain
+    decides = anytime if trial.outstanding else plain
     if decides.low > 0 or decides.high < 0:
         return (HELPED if decides.low > 0 else HARMED), ""
-    if trial.waiting:
-        return OPEN, f"{trial.waiting:,} outcomes are awaited, the last on {trial.due}"
+    if trial.outstanding:
+        until = f", the last on {trial.due}" if trial.due else ", all of them due"
+        return OPEN, f"{trial.outstanding:,} outcomes are awaited{until}"
     half, rows = (plain.high - plain.low) / 2, plain.contacted + plain.control
     if not plain.value:
         return OPEN, "the arms are alike: no number of customers would show a difference of nothing"

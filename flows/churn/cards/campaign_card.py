@@ -1,14 +1,14 @@
 """The card of CampaignFlow: sizes, costs, what the design can show, and who was left out."""
 
 from churn.campaigns.campaign_log import CONTACT
-from churn.campaigns.planning import Plan
+from churn.campaigns.planning import CampaignPlan
 from churn.cards.card_parts import CHURNED, STAYED, Chart, Part, Table
 from churn.settings.score import CampaignConfig
 
 GROUPS = 10
 
 
-def parts(plan: Plan, rule: CampaignConfig, places: tuple[str, ...]) -> list[Part]:
+def parts(plan: CampaignPlan, rule: CampaignConfig, places: tuple[str, ...]) -> list[Part]:
     """The parts of the card; without ``places`` of the lists it was a dry run."""
     written = (
         f"Contacts: `{places[0]}`. Held back, never to be exported with them: `{places[1]}`."
@@ -31,7 +31,7 @@ def parts(plan: Plan, rule: CampaignConfig, places: tuple[str, ...]) -> list[Par
     ]
 
 
-def _arms(plan: Plan) -> Table:
+def _arms(plan: CampaignPlan) -> Table:
     rows = []
     for (arm, offer), own in plan.members.groupby(["arm", "offer"], sort=True):
         name = f"{arm}: {offer}" if arm == CONTACT else "held back"
@@ -39,7 +39,7 @@ def _arms(plan: Plan) -> Table:
     return Table(["arm", "customers", "cost", "mean risk"], rows)
 
 
-def _spread(plan: Plan) -> Chart:
+def _spread(plan: CampaignPlan) -> Chart:
     """Both arms by probability, which should look alike."""
     tenth = (plan.members.probability * GROUPS).astype(int).clip(upper=GROUPS - 1)
     contacted = plan.members.arm == CONTACT

@@ -1,5 +1,6 @@
 """The parts of a card: Markdown text, a Table, a Chart, or a matplotlib figure."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -23,6 +24,14 @@ class Chart:
 
 
 Part = Any  # str (Markdown), Table, Chart, or a matplotlib Figure
+
+
+def inert(text: str) -> str:
+    """The text without Markdown's links and HTML: a column name of somebody's file must not become a ``javascript:`` link.
+
+    An invisible space (U+200B) breaks their syntax, inside and outside of code. Cards have no links of their own.
+    """
+    return re.sub(r"(?<=\])(?=[(\[:])|(?<=<)(?=[A-Za-z/!?])", "\u200b", text)
 
 
 def figure(width: float, height: float, rows: int = 1, columns: int = 1) -> tuple[Any, Any]:

@@ -60,14 +60,16 @@ def _counts(trial: Experiment) -> list[Part]:
     rows += [["too early to judge", f"{trial.waiting:,}"]] if trial.waiting else []
     rows += [[f"due, but nobody told the outcome: {arm}", f"{count:,}"] for arm, count in sorted(trial.unknown.items())]
     rows += [["held back, but contacted by another campaign", f"{trial.elsewhere:,}"]] if trial.elsewhere else []
-    return [Table(["customers", "number"], rows)]
+    warning = "Those whose outcome nobody told may differ between the arms: find them before you trust the difference."
+    return [Table(["customers", "number"], rows), *([warning] if trial.unknown else [])]
 
 
 def _arm(one: Compared, trial: Experiment, rule: Judgement) -> list[Part]:
     level = f"{100 * rule.level:g} %"
-    rows = [[f"difference, {level} for one look", _range(one.plain, trial)]]
+    within = " within groups of like risk" if trial.stratum is not None else ""
+    rows = [[f"difference{within}, {level} for one look", _range(one.plain, trial)]]
     if one.adjusted is not None:
-        gained = f"; worth {100 * one.gained:+.0f} % customers" if one.gained is not None else ""
+        gained = f"; as {100 * one.gained:+.0f} % customers would" if one.gained is not None else ""
         rows.append([f"adjusted by what was known before{gained}", _range(one.adjusted, trial)])
     rows.append([f"{level} however often one looks", _range(one.anytime, trial)])
     return [

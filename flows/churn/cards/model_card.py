@@ -4,7 +4,7 @@ import html
 from typing import Any
 
 from churn.cards import training_card as card
-from churn.cards.card_parts import Part, Table
+from churn.cards.card_parts import Part, Table, inert
 from churn.registry import tracking
 from churn.registry.model_registry import Registered
 from churn.registry.training_record import Training
@@ -79,12 +79,12 @@ def _limits(training: Training) -> list[str]:
 
 def markdown(card_parts: list[Part]) -> str:
     """The parts as one Markdown text."""
-    return "\n\n".join(_table_markdown(part) if isinstance(part, Table) else part for part in card_parts) + "\n"
+    return "\n\n".join(_table_markdown(part) if isinstance(part, Table) else inert(part) for part in card_parts) + "\n"
 
 
 def _table_markdown(table: Table) -> str:
     rows = [table.headers, ["---"] * len(table.headers), *table.rows]
-    return "\n".join("| " + " | ".join(cell.replace("|", r"\|") for cell in row) + " |" for row in rows)
+    return "\n".join("| " + " | ".join(inert(cell).replace("|", r"\|") for cell in row) + " |" for row in rows)
 
 
 def page(card_parts: list[Part]) -> str:

@@ -128,7 +128,7 @@ def from_http(source: Http, folder: Path) -> list[Path]:
         request.add_header("Range", f"bytes={have}-")
         request.add_header("If-Range", mark.read_text())  # the whole file again if it has changed meanwhile
     try:
-        with web.opener(url, source.private_hosts, source.name).open(request, timeout=source.timeout) as answer:
+        with web.opener(url, source.name, source.private_hosts).open(request, timeout=source.timeout) as answer:
             _receive(answer, source, part, mark, have)
     except urllib.error.HTTPError as error:
         if error.code == 416:  # the part is as long as the file, or longer: start again

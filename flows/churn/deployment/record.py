@@ -49,6 +49,18 @@ def approve(model: Registered) -> str:
     return f"Approved: version {model.version} at {model.tags['deploy.place']}"
 
 
+def begun(plan: Plan, run: str) -> bool:
+    """Whether this very run has begun to deploy the version before."""
+    tags = model_registry.by_version(plan.model.name, plan.model.version).tags
+    return tags.get("deploy.run") == run and tags.get(OUTCOME) != WAITS
+
+
+def kept(plan: Plan, run: str) -> str:
+    """How this very run has said before that the version is kept; empty if it has not."""
+    tags = model_registry.by_version(plan.model.name, plan.model.version).tags
+    return tags[REASON] if tags.get("deploy.run") == run and tags.get(OUTCOME) == KEPT else ""
+
+
 def end(plan: Plan, outcome: Outcome) -> None:
     """Say on the version how its deployment ended."""
     tags = {OUTCOME: outcome.verdict, AT: _now(), REASON: outcome.reason, "deploy.seconds": f"{outcome.seconds:.0f}"}

@@ -1,13 +1,11 @@
 """What the new version would have answered: the last day's predictions, asked for again and compared, and never returned."""
 
 import json
-import os
 import urllib.request
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from churn.deployment.smoke import KEYS
-from churn.serving import packaging, prediction_log
+from churn.serving import api_keys, packaging, prediction_log
 from churn.serving.request import PROBE
 from churn.settings.dataset import Dataset
 
@@ -72,8 +70,8 @@ def compare(url: str, dataset: Dataset, most: int, now: datetime | None = None) 
 
 
 def _ask(url: str, rows: list[dict[str, object]]) -> list[dict[str, object]]:
-    key = next((one.strip() for one in os.environ.get(KEYS, "").split(",") if one.strip()), "")
+    key = api_keys.first()
     headers = {"Content-Type": "application/json", PROBE: "1", **({"X-API-Key": key} if key else {})}
     request = urllib.request.Request(f"{url}/predict_batch", json.dumps({"rows": rows}).encode(), headers)
-    with urllib.request.urlopen(request, timeout=SECONDS) as answer:
+    with urllib.request.urlopen(request, timeout=SECONDS) as answer:  # nosec B310 - configured
         return list(json.load(answer))

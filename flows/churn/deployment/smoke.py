@@ -2,7 +2,6 @@
 
 import http.client
 import json
-import os
 import statistics
 import tempfile
 import time
@@ -15,7 +14,7 @@ from churn.deployment import scrape
 from churn.deployment.checks import DeploymentCheck
 from churn.registry import model_registry
 from churn.registry.model_registry import Registered
-from churn.serving import packaging
+from churn.serving import api_keys, packaging
 from churn.serving.request import PROBE, Row
 from churn.settings.deploy import Rollout
 from churn.training.onnx_scorer import Scorer
@@ -23,7 +22,6 @@ from churn.training.onnx_scorer import Scorer
 EXACT = 1e-5
 REQUESTS = 200
 SECONDS = 10.0
-KEYS = "CHURNFLOW_API_KEYS"  # the service's; one of them is ours
 GRACE = 0.002  # seconds that a comparison of two instances forgives
 
 
@@ -51,7 +49,7 @@ class Caller:
 
     def __init__(self, url: str) -> None:
         self._line = http.client.HTTPConnection(urlsplit(url).netloc, timeout=SECONDS)
-        key = next((one.strip() for one in os.environ.get(KEYS, "").split(",") if one.strip()), "")
+        key = api_keys.first()  # the service's; one of them is ours
         self._headers = {"Content-Type": "application/json", PROBE: "1", **({"X-API-Key": key} if key else {})}
 
     def ask(self, row: Row) -> tuple[int, dict[str, object], float]:

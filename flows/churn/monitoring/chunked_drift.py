@@ -20,8 +20,9 @@ ROWS = 50_000  # of the windows, the newest
 
 @dataclass(frozen=True)
 class ChunkedDrift:
-    """One statistic of one column by ``chunks`` (of rows, oldest first): its ``values``, whether NannyML ``alerts``, and the
-    ``upper`` threshold from the reference's chunks.
+    """One statistic of one column by ``chunks`` (of rows, oldest first).
+
+    ``values`` are compared with the ``upper`` threshold from the reference's chunks; ``alerts`` are NannyML's.
     """
 
     column: str

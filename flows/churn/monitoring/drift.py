@@ -1,5 +1,6 @@
-"""How one window differs from the reference: scipy's distances, and NannyML's reconstruction error, beside the thresholds of
-``drift_thresholds``; and how NannyML sees the windows as chunks.
+"""How one window differs from the reference, by scipy's distances and NannyML's reconstruction error.
+
+The thresholds beside them are those of ``drift_thresholds``.
 """
 
 import warnings

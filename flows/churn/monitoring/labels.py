@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from churn.data import header_lines, sources, tables
+from churn.data import casting, header_lines, sources, tables
 from churn.errors import ChurnError
-from churn.serving import prediction_log
+from churn.serving import keyed_ids, prediction_log
 from churn.settings.dataset import Dataset
 from churn.settings.spelling import fold
 
@@ -49,7 +49,10 @@ def from_log(
     start = until - timedelta(days=days)
     told = prediction_log.read_feedback(start, until, at, damaged)[["prediction_id", "outcome"]]
     if file:
-        told = pd.concat([read(file, reference.dataset), told])
+        given = read(file, reference.dataset)
+        if "prediction_id" not in given:
+            given = _of_customers(given, reference.dataset, start, until, at, damaged)
+        told = pd.concat([given, told])
     conflicts = int((told.groupby("prediction_id").outcome.nunique() > 1).sum())
     told = told.drop_duplicates("prediction_id", keep="first")
     known = prediction_log.answers(told.prediction_id.tolist(), start, until, at, damaged) if len(told) else _none()
@@ -64,16 +67,33 @@ def _none() -> "pd.DataFrame":
     return pd.DataFrame(columns=list(prediction_log.COLUMNS))
 
 
+def _of_customers(
+    given: "pd.DataFrame", dataset: Dataset, start: datetime, until: datetime, at: str | None, damaged: set[str] | None
+) -> "pd.DataFrame":
+    """The outcomes of customers as those of all their predictions; one without a prediction stays, as an unknown one."""
+    name, secret = str(dataset.id), keyed_ids.key()
+    logged = {one: one for one in given[name]}
+    logged |= {keyed_ids.keyed(one, secret): one for one in given[name]} if secret is not None else {}
+    found = prediction_log.customers(dataset, list(logged), start, until, at, damaged)
+    found[name] = found[name].map(logged)
+    joined = given.merge(found, on=name, how="left")
+    return joined.assign(prediction_id=joined.prediction_id.fillna("customer " + joined[name]))[
+        ["prediction_id", "outcome"]
+    ]
+
+
 def read(file: str, dataset: Dataset) -> "pd.DataFrame":
-    """Read a file of ``prediction_id`` and ``outcome`` (true or false, 1 or 0, or the data set's own values).
+    """Read a file of ``outcome`` (true or false, 1 or 0, or the data set's own values) by ``prediction_id``, or by customer.
 
     Raises:
         ChurnError: A column is missing or an outcome has no meaning; the message names it.
     """
     table, _, _ = header_lines.without(tables.from_bytes(sources.read(sources.named(file), dataset)[0]), file)
-    if missing := [name for name in ("prediction_id", "outcome") if name not in table]:
+    by = str(dataset.id) if "prediction_id" not in table and dataset.id in table else "prediction_id"
+    if missing := [name for name in (by, "outcome") if name not in table]:
         raise ChurnError(f"{file}: no column {', '.join(missing)}; labels are a file with prediction_id and outcome")
-    return table[["prediction_id"]].astype("str").assign(outcome=outcomes(table.outcome, dataset, f"{file}: outcome"))
+    named = casting.as_text(table[by]).astype("str")
+    return named.to_frame().assign(outcome=outcomes(table.outcome, dataset, f"{file}: outcome"))
 
 
 def outcomes(values: "pd.Series", dataset: Dataset, where: str) -> "pd.Series":

@@ -31,6 +31,7 @@ class Version:
     dataset: Dataset
     made_up: bool
     boundary: str | None
+    events: dict[str, Any] | None
     train: np.ndarray
     holdout: np.ndarray
     content: Mapping[str, bytes]
@@ -73,7 +74,16 @@ def holding(subject: Subject) -> Iterator[Version]:
         except Unreadable:
             continue  # likewise
         if train.any() or holdout.any():
-            yield Version(name, dataset, described["made_up"], described.get("boundary"), train, holdout, parts)
+            yield Version(
+                name,
+                dataset,
+                described["made_up"],
+                described.get("boundary"),
+                described.get("events"),
+                train,
+                holdout,
+                parts,
+            )
 
 
 def descriptions() -> list[Dataset]:
@@ -113,7 +123,7 @@ def _replace(remote: Place, version: Version) -> str:
         without(version.content[file], rows) if rows.any() else version.content[file]
         for file, rows in ((snapshots.TRAIN, version.train), (snapshots.HOLDOUT, version.holdout))
     )
-    saved = snapshots.save(train, holdout, version.dataset, version.made_up, version.boundary)
+    saved = snapshots.save(train, holdout, version.dataset, version.made_up, version.boundary, version.events)
     snapshots.succeed(version.name, saved.version)
     remove(remote, version.name)  # from here on the old name means the new version
     return saved.version

@@ -1,4 +1,4 @@
-"""One customer in the prediction log and in the outcomes beside it.
+"""One customer in the prediction log, and in the campaigns and outcomes beside it.
 
 These are the rows with the id, keyed or plain, and those whose prediction ids are known, from a list or a run of ScoreFlow,
 to be the customer's.
@@ -24,7 +24,7 @@ STORE = "prediction log"
 
 
 def sweep(subject: Subject, remove: bool) -> Iterator[Trace]:
-    """Rows of the log and of the feedback."""
+    """Rows of the log, of the campaigns and of the feedback."""
     list(
         written_files.lists(subject, remove=False)
     )  # they say which predictions are the customer's, and are erased after the log

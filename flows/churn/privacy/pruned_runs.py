@@ -28,7 +28,7 @@ def known(lineage: Lineage) -> Iterator[Found]:
             made = run_store.value(place, flow, artifacts.get((flow, run), set()), "data_version")
             needed = f"{flow}/{run}" in lineage.runs or (flow == "DataFlow" and made in lineage.versions)
             needed = needed or _open(own, days(written))
-            yield f"{flow}/{run}", size, written, partial(_remove, place, flow, run), flow, needed
+            yield f"{flow}/{run}", size, written, partial(_remove, place, flow, run, users), flow, needed
 
 
 def _open(own: list[Entry], age: float) -> bool:
@@ -48,12 +48,14 @@ def _entries(place: Place) -> dict[tuple[str, str], list[Entry]]:
     return found
 
 
-def _remove(place: Place, flow: str, run: str) -> None:
-    """Remove a run's files; the artifacts' content with the last run that names it."""
-    runs = run_store.runs(place)
-    others = {run_store.path(f, oid) for (f, r), names in runs.items() if (f, r) != (flow, run) for _, oid in names}
-    for _, oid in runs.get((flow, run), set()):
-        if run_store.path(flow, oid) not in others:
-            place.remove(run_store.path(flow, oid))
-    for entry in _entries(place).get((flow, run), []):
-        place.remove(entry.name)
+def _remove(place: Place, flow: str, run: str, users: dict[str, set[tuple[str, str]]]) -> None:
+    """Remove a run's files, after the content of artifacts that no other run that is left uses."""
+    for name, by in users.items():
+        if (flow, run) in by:
+            by.remove((flow, run))
+            if not by:
+                place.remove(name)
+    for under in (f"{flow}/{run}/", f"mf.cards/{flow}/runs/{run}/"):
+        for entry in list(place.entries(under)):
+            if not entry.name.startswith(f"{flow}/{run}/_meta/"):
+                place.remove(entry.name)

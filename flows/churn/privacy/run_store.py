@@ -56,7 +56,7 @@ def sweep(subject: Subject, remove: bool) -> Iterator[Trace]:
     for place in places():
         yield from _artifacts(place, subject, remove)
         yield from _texts(place, subject, remove)
-    cache = Path(os.environ.get("METAFLOW_CLIENT_CACHE_PATH", "/tmp/metaflow_client"))
+    cache = Path(os.environ.get("METAFLOW_CLIENT_CACHE_PATH", "/tmp/metaflow_client"))  # nosec B108 - Metaflow's own default
     if remove and cache.is_dir() and os.access(cache, os.W_OK):
         shutil.rmtree(cache, ignore_errors=True)  # another command may be filling it
 
@@ -151,7 +151,7 @@ def _unpacked(content: bytes | None) -> bytes:
 def _load(content: bytes | None) -> Any:
     """The artifact's value; None if it cannot be read, or is nothing that was pickled."""
     try:
-        return pickle.loads(_unpacked(content))
+        return pickle.loads(_unpacked(content))  # nosec B301 - of our own store
     except Exception:  # noqa: BLE001 - an older release's classes, or code: looked at as bytes
         return None
 

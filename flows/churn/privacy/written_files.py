@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
+from churn.files import formulas
 from churn.privacy.subject import PARQUET, Subject, Unreadable, without
 from churn.privacy.trace import Trace, unreadable
 from churn.serving import batch_scoring
@@ -125,7 +126,8 @@ def lines(text: str, subject: Subject) -> tuple[str, int]:
     body = [row for row in rows[1:] if len(row) == len(rows[0])]
     if not body:
         return text, 0
-    found = subject.rows(pd.DataFrame(body, columns=rows[0], dtype="str"))
+    cells = [[formulas.plain(cell) for cell in row] for row in (rows[0], *body)]
+    found = subject.rows(pd.DataFrame(cells[1:], columns=cells[0], dtype="str"))
     if "prediction_id" in rows[0]:
         at = rows[0].index("prediction_id")
         subject.predictions.update(row[at] for row, own in zip(body, found, strict=True) if own)

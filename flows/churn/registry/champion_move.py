@@ -59,10 +59,10 @@ def carry_out(mlflow: "MlflowClient", name: str, move: Move, require_lock: Calla
     mlflow.set_registered_model_tag(name, MOVE, move.text())
     require_lock()
     mlflow.set_registered_model_alias(name, CHAMPION, move.champion)
-    complete(mlflow, name)
+    finish_move(mlflow, name)
 
 
-def complete(mlflow: "MlflowClient", name: str) -> None:
+def finish_move(mlflow: "MlflowClient", name: str) -> None:
     """Finish the move that was decided, and forget the one that was not; the lock is held."""
     model = mlflow.get_registered_model(name)
     if (move := Move.noted(model.tags)) is None:

@@ -92,7 +92,7 @@ def challenge(model: Registered) -> None:
     """Give the version the alias challenger."""
     mlflow = client()
     with locked(mlflow, model.name) as require_lock:
-        champion_move.complete(mlflow, model.name)
+        champion_move.finish_move(mlflow, model.name)
         current = by_alias(model.name, CHAMPION)
         require_lock()
         mlflow.set_registered_model_alias(model.name, CHALLENGER, model.version)
@@ -115,7 +115,7 @@ def by_alias(name: str, alias: str) -> Registered | None:
     model = mlflow.get_registered_model(name)
     if MOVE in model.tags:
         with suppress(Held), locked(mlflow, name, patience=0):
-            champion_move.complete(mlflow, name)
+            champion_move.finish_move(mlflow, name)
         model = mlflow.get_registered_model(name)
     versions = champion_move.aliases(model)
     if alias == PREVIOUS and PREVIOUS in versions and versions[PREVIOUS] == versions.get(CHAMPION):
@@ -165,8 +165,8 @@ def fetch(model: Registered, folder: str | Path) -> Path:
         raise ChurnError(_lost(model, "its files are gone from")) from error
     noted = checksums.parsed(model.tags.get(CHECKSUMS, ""))
     noted.pop(sklearn_model.FILE, None)  # which lies elsewhere
-    if not noted:
-        _warn(model, FILES)
+    if unnoted := sorted({path.name for path in files.iterdir()} - noted.keys()):
+        _warn(model, ", ".join(unnoted))
     if harmed := checksums.harmed(files, noted):
         raise ChurnError(_lost(model, f"{', '.join(harmed)} is missing or damaged in"))
     return files
@@ -226,7 +226,7 @@ def promote(model: Registered, evidence: Mapping[str, str], expected: str | None
     """
     mlflow = client()
     with locked(mlflow, model.name) as require_lock:
-        champion_move.complete(mlflow, model.name)
+        champion_move.finish_move(mlflow, model.name)
         former = by_alias(model.name, CHAMPION)
         if (former.version if former is not None else None) not in (expected, model.version):
             return False
@@ -249,7 +249,7 @@ def rollback(name: str, reason: str) -> tuple[Registered, Registered]:
     """
     mlflow = client()
     with locked(mlflow, name) as require_lock:
-        champion_move.complete(mlflow, name)
+        champion_move.finish_move(mlflow, name)
         bad, good = by_alias(name, CHAMPION), by_alias(name, PREVIOUS)
         if bad is None or good is None:
             raise ChurnError(

@@ -10,7 +10,8 @@ import re
 
 from churn.errors import ChurnError
 
-PREDICT, FEEDBACK = "CHURNFLOW_API_KEYS", "CHURNFLOW_FEEDBACK_KEYS"
+PREDICT = "CHURNFLOW_API_KEYS"
+FEEDBACK = "CHURNFLOW_FEEDBACK_KEYS"
 Keys = dict[bytes, str]  # key: name of its holder
 _NAME, _KEY = re.compile(r"[A-Za-z0-9_.-]{1,64}"), re.compile(r"[!-~]+")
 
@@ -24,7 +25,7 @@ def read(variable: str) -> Keys:
         ChurnError: An entry is empty, no name or no key, or there twice. Keys are not shown.
     """
     found: Keys = {}
-    told = os.environ.get(variable, "")
+    told = {PREDICT: os.environ.get(PREDICT, ""), FEEDBACK: os.environ.get(FEEDBACK, "")}[variable]
     for place, entry in enumerate(told.split(",") if told else (), 1):
         name, colon, key = entry.strip().partition(":")
         name, key = (name.strip(), key.strip()) if colon else (f"key-{place}", name)
@@ -37,6 +38,11 @@ def read(variable: str) -> Keys:
             raise ChurnError(f"{variable}: the name or the key of entry {place} is there already")
         found[key.encode()] = name
     return found
+
+
+def first() -> str:
+    """A key that opens predictions, for requests of our own; "" where none is asked for."""
+    return next(iter(read(PREDICT)), b"").decode()
 
 
 def rights() -> dict[str, Keys]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from churn.data import features, sources
 from churn.errors import ChurnError
+from churn.files import formulas
 from churn.registry import model_registry
 from churn.serving import prediction_log
 from churn.settings import commands
@@ -160,7 +161,7 @@ def rank(scorer: Scorer, table: "pd.DataFrame", parts: Sequence["pd.DataFrame"],
     if not by_value:
         own = own.drop(columns="expected_value")
     own = own.assign(**_reasons(scorer, customers.head(rule.explained), rule.reasons))
-    text = pd.concat([own, customers], axis=1).to_csv(index=False)
+    text = formulas.csv(pd.concat([own, customers], axis=1))
     try:
         prediction_log.store(root(), f"{name}.csv", text.encode())
     except OSError as error:

@@ -14,6 +14,7 @@ from churn.errors import ChurnError
 from churn.serving import customer_file, listening
 from churn.settings import commands
 from churn.settings.dataset import read
+from churn.storage import web
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -59,7 +60,7 @@ def ask(url: str, body: Any = None, key: str = "") -> Any:
     headers = {"Content-Type": "application/json", **({"X-API-Key": key} if key else {})}
     request = urllib.request.Request(url, None if body is None else json.dumps(body).encode(), headers)
     try:
-        with urllib.request.urlopen(request, timeout=60) as answer:
+        with web.opener(url, url, remedy="give the address that it leads to").open(request, timeout=60) as answer:
             return json.load(answer)
     except urllib.error.HTTPError as error:
         try:

@@ -171,6 +171,29 @@ def answers(
     return rows_between(PREDICTIONS, wanted, start, end, at or root(), damaged, own)
 
 
+def customers(
+    dataset: Dataset,
+    ids: Sequence[str],
+    start: datetime,
+    end: datetime,
+    at: str | None = None,
+    damaged: set[str] | None = None,
+) -> "pd.DataFrame":
+    """``prediction_id`` and id, as it was logged, of the predictions for ``ids`` answered in ``start <= time < end``.
+
+    ``ids`` are as the log writes them (``keyed_ids``). ``damaged``: see ``read``.
+    """
+    import pyarrow as pa
+    from pyarrow import dataset as parts
+
+    name = str(dataset.id)
+    wanted = pa.schema(
+        [(column, kind) for column, kind in zip(COLUMNS[:2], _kinds()[:2], strict=True)] + [(name, pa.string())]
+    )
+    found = rows_between(PREDICTIONS, wanted, start, end, at or root(), damaged, parts.field(name).isin(list(ids)))
+    return found[["prediction_id", name]].astype("str")
+
+
 def versions(start: datetime, end: datetime, at: str | None = None, damaged: set[str] | None = None) -> dict[str, int]:
     """How many predictions each model version answered in ``start <= time < end``; see ``read``."""
     import pyarrow as pa

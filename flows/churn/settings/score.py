@@ -92,7 +92,7 @@ class Judgement(Strict):
     level: float = Field(default=0.95, gt=0.5, lt=1)
 
 
-class Trial(Strict):
+class RandomisedTrial(Strict):
     """A trial that was assigned elsewhere: a file at ``path`` with a row for each customer.
 
     ``arm`` is the column of the arms and ``control`` its level that was left alone; ``outcome`` is a column of numbers, or of
@@ -118,7 +118,7 @@ class CampaignConfig(Strict):
     policy: Policy = Policy()
     offer: tuple[Offer, ...] = Field(default=(Offer(name="contact"),), min_length=1)
     report: Judgement = Judgement()
-    trial: Trial | None = None
+    trial: RandomisedTrial | None = None
 
     @model_validator(mode="after")
     def _affordable(self) -> "CampaignConfig":

@@ -12,16 +12,21 @@ from urllib.parse import urlsplit
 
 from churn.errors import ChurnError
 
+CONFIGURE = 'add it to this [[source]]: private_hosts = ["{}"]'
+SECRETS = ("Authorization", "X-api-key")  # headers, as urllib spells them
 Check = Callable[[str, str], None]  # host and the address that it turned out to be; raises ChurnError
 
 
-def opener(url: str, private_hosts: Collection[str], name: str) -> urllib.request.OpenerDirector:
+def opener(
+    url: str, name: str, private_hosts: Collection[str] = (), remedy: str = CONFIGURE
+) -> urllib.request.OpenerDirector:
     """An opener for ``url``, http and https alone, whose redirects are checked at each connection.
 
     Args:
         url: The configured address. It may be a private one; what it redirects to may not.
+        name: What messages call it.
         private_hosts: Further hosts that may have a private or link-local address.
-        name: What messages call the source.
+        remedy: What messages propose for a private one; {} stands for the host.
 
     Raises:
         ChurnError: On ``open``, where a redirect leads to another protocol, or a host that is not configured has a
@@ -36,13 +41,13 @@ def opener(url: str, private_hosts: Collection[str], name: str) -> urllib.reques
         if host in private_hosts or ((found.is_global or host == own) and not found.is_link_local):
             return
         raise ChurnError(
-            f"{name}: {host} is {address}, a private address that is not configured; if it is meant, add it to this [[source]]: "
-            f'private_hosts = ["{host}"]'
+            f"{name}: {host} is {address}, a private address that is not configured; if it is meant, {remedy.format(host)}"
         )
 
     director = urllib.request.OpenerDirector()
     for handler in (
         urllib.request.ProxyHandler(),
+        urllib.request.UnknownHandler(),
         urllib.request.HTTPDefaultErrorHandler(),
         urllib.request.HTTPErrorProcessor(),
         _Connecting(check),
@@ -96,7 +101,8 @@ class _Redirect(urllib.request.HTTPRedirectHandler):
             )
         following = super().redirect_request(req, fp, code, msg, headers, newurl)
         if following is not None and _origin(newurl) != _origin(req.full_url):
-            following.remove_header("Authorization")
+            for header in SECRETS:
+                following.remove_header(header)
         return following
 
 

@@ -13,11 +13,11 @@ NAME = r"^[a-z][a-z0-9_]*$"
 class Table(Cells):
     """One ``[tables.NAME]``: what happened to whom, and when.
 
-    ``time`` is when a row happened (of a table of customers: ``valid_from``), ``known`` when it became known (where not
-    given: then, too), ``end`` when a contract ended, empty while it is open. ``format`` says how these moments are
-    written where they are not ISO 8601. ``columns`` are those that labels and aggregates may use; a missing cell is
-    refused unless a column says ``missing = true``. ``deduplicate`` keeps one of several rows that are alike in all
-    described columns.
+    ``id`` is whose a row is, ``time`` when it happened (of a table of customers: ``valid_from``), ``known`` when it
+    became known (where not given: then, too), ``end`` when a contract ended, empty while it is open. ``format`` says
+    how these moments are written where they are not ISO 8601. ``columns`` are those that labels and aggregates may
+    use; a missing cell is refused unless a column says ``missing = true``. ``deduplicate`` keeps one of several rows
+    that are alike in all described columns.
     """
 
     source: tuple[Source, ...] = Field(min_length=1)

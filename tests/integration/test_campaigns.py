@@ -1,0 +1,141 @@
+"""A campaign, really run on the champion of the session: lists, log, and what the report says."""
+
+import re
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import SimpleNamespace
+
+import pandas as pd
+import pytest
+from churn.campaigns import campaign_log, execution, outcomes, report
+from churn.errors import ChurnError
+from churn.serving import keyed_ids
+from churn.settings.core import check
+from churn.settings.dataset import Dataset
+from churn.settings.score import CampaignConfig
+from conftest import flow
+
+SETTINGS = """
+[targeting]
+contacts = 300
+control = 0.25
+[policy]
+suppression = "{list}"
+suppression_column = "do_not_call"
+[[offer]]
+name = "call"
+cost = 4.0
+[report]
+horizon_days = 0.0
+"""
+NOW = 1_795_000_000_000_000
+
+
+@pytest.fixture(scope="module")
+def campaign(
+    trained: SimpleNamespace, customers_csv: Path, tmp_path_factory: pytest.TempPathFactory
+) -> SimpleNamespace:
+    """A dry run and a run of the flow, and where they put things."""
+    folder = tmp_path_factory.mktemp("campaign")
+    rows = pd.read_csv(customers_csv).drop(columns="Churn")
+    rows["do_not_call"] = ["yes" if n % 10 == 0 else "" for n in range(len(rows))]
+    rows.to_csv(folder / "customers.csv", index=False)
+    rows.customerID.iloc[1:200:2].to_csv(folder / "suppressed.csv", index=False)
+    (folder / "campaign.toml").write_text(SETTINGS.format(list=folder / "suppressed.csv"))
+    places = {"CHURNFLOW_SCORES": str(folder / "scores"), "CHURNFLOW_PREDICTIONS": str(folder / "log")}
+    environ = {**places, keyed_ids.KEY: "a key of the tests"}
+    words = ("--config", "settings", str(folder / "campaign.toml"), "run", "--name", "spring")
+    source = str(folder / "customers.csv")
+    dry = flow("campaign_flow", *words, "--source", source, "--dry", **environ)
+    assert not (folder / "log").exists()
+    assert not (folder / "scores").exists()
+    done = flow("campaign_flow", *words, "--source", source, **environ)
+    assert done.returncode == 0, done.stdout
+    return SimpleNamespace(folder=folder, dry=dry.stdout, said=done.stdout, rows=rows, environ=environ, words=words)
+
+
+def test_a_dry_run_promises_what_the_run_does(campaign: SimpleNamespace) -> None:
+    promise = re.findall(r"Campaign spring: .*", campaign.dry)
+    assert promise == re.findall(r"Campaign spring: .*", campaign.said)
+    assert "300 contacts for 1,200.00, 100 held back; smallest effect" in promise[0]
+    assert "Dry run: nothing written" in campaign.dry
+
+
+def test_the_lists_are_apart_and_nobody_on_them_is_suppressed(campaign: SimpleNamespace) -> None:
+    lists = {
+        name: pd.read_csv(campaign.folder / "scores" / name / "telco-spring.csv") for name in ("contacts", "held_back")
+    }
+    contacts, held = (set(lists[name].customerID) for name in ("contacts", "held_back"))
+    assert (len(contacts), len(held), len(contacts & held)) == (300, 100, 0)
+    refused = set(campaign.rows.customerID[campaign.rows.do_not_call == "yes"]) | set(
+        campaign.rows.customerID.iloc[1:200:2]
+    )
+    assert not refused & (contacts | held)
+    (log,) = campaign.folder.rglob("*.parquet")
+    assert not set(campaign.rows.customerID) & set(pd.read_parquet(log).customerID), "ids are keyed"
+
+
+@pytest.fixture
+def here(campaign: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    for name, value in campaign.environ.items():
+        monkeypatch.setenv(name, value)
+    return campaign
+
+
+def plan(trained: SimpleNamespace, here: SimpleNamespace, name: str, now: int = NOW, **tables: object) -> object:
+    rule = check(CampaignConfig, tables, "campaign.toml")
+    return execution.plan(trained.train.champion, str(here.folder / "customers.csv"), name, rule, "run", now)
+
+
+def test_who_was_contacted_lately_is_not_contacted_again(trained: SimpleNamespace, here: SimpleNamespace) -> None:
+    now = int(datetime.now(UTC).timestamp() * 1e6)
+    soon = plan(trained, here, "summer", now, targeting={"contacts": 2000})
+    assert soon.left_out["contacted in the last 30 days"] == 300
+    later = plan(trained, here, "summer", now + int(31 * 86400e6), targeting={"contacts": 2000})
+    assert later.left_out == {}
+
+
+def test_uplift_from_a_column_ranks_and_a_column_that_is_not_there_is_named(
+    trained: SimpleNamespace, here: SimpleNamespace
+) -> None:
+    with pytest.raises(
+        ChurnError, match=r"no column uplift, which config/campaign.toml names; the file has: customerID"
+    ):
+        plan(trained, here, "autumn", targeting={"contacts": 10, "ranking": "uplift"})
+    found = plan(
+        trained, here, "autumn", targeting={"contacts": 10, "ranking": "uplift", "uplift_column": "MonthlyCharges"}
+    )
+    assert found.members.worth.min() > 100
+    with pytest.raises(ChurnError, match="needs a champion that knows what a customer is worth"):
+        plan(trained, here, "autumn", targeting={"contacts": 10, "ranking": "expected_value"})
+
+
+def test_without_a_key_or_a_file_nothing_begins(
+    here: SimpleNamespace, telco: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(ChurnError, match=r"Give a file of customers: .*campaign_flow\.py"):
+        execution.require_source("", "spring", telco)
+    monkeypatch.delenv(keyed_ids.KEY)
+    with pytest.raises(
+        ChurnError, match="CHURNFLOW_ID_KEY is not set: the campaign log names customers by ids under this key"
+    ):
+        execution.require_source(str(here.folder / "customers.csv"), "spring", telco)
+
+
+def test_the_report_of_the_flow_and_of_the_next_data_version(
+    trained: SimpleNamespace, here: SimpleNamespace, telco: Dataset, customers_csv: Path
+) -> None:
+    """The data version of the session says who left: half of it is the campaign's, and all of them are there."""
+    words = (*here.words, "--data-version", trained.data.data_version)
+    done = flow("effect_flow", *words, **here.environ)
+    assert done.returncode == 0, done.stdout
+    rule = check(CampaignConfig, {"report": {"horizon_days": 0.0}}, "campaign.toml")
+    until = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
+    trial = outcomes.experiment("spring", telco, rule, until, "", trained.data.data_version)
+    left = pd.read_csv(customers_csv).set_index("customerID").Churn == "Yes"
+    contacts = pd.read_csv(here.folder / "scores" / "contacts" / "telco-spring.csv").customerID
+    (one,) = report.compare_arms(trial, rule.report)
+    assert (one.plain.contacted, one.plain.control) == (300, 100)
+    assert one.treated == pytest.approx(left[contacts].mean())
+    assert f"Campaign spring, contact: {one.verdict}. {100 * one.treated:.2f} % against" in done.stdout
+    assert campaign_log.read(telco).campaign.unique().tolist() == ["spring"]
