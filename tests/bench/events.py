@@ -186,7 +186,8 @@ def main() -> None:
         print(
             f"{events:,} events, {events // 50:,} customers, {len(MOMENTS)} snapshots, 20 aggregates: "
             f"{ours['cpu'] / events * 1e6:.2f} us of CPU an event; by hand {hand['seconds']:.1f} s: "
-            f"{_ratio(ours, hand, 'seconds')} x the time, {_ratio(ours, hand, 'cpu')} x the CPU; peak memory {ours['gigabytes']:.2f} GB",
+            f"{_ratio(ours, hand, 'seconds')} x the time, "
+            f"{_ratio(ours, hand, 'cpu')} x the CPU; peak memory {ours['gigabytes']:.2f} GB",
             flush=True,
         )
 

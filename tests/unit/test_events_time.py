@@ -105,3 +105,30 @@ def test_a_file_that_grows_while_it_is_read_stops_the_run(tmp_path, monkeypatch)
     monkeypatch.setattr(engine, "run", grown)
     with pytest.raises(events.ChurnError, match="changed while it was read; run this again when it is whole"):
         _as_of(tmp_path, dataset, [FIRST, _row(datetime(2024, 4, 1))], datetime(2024, 6, 1))
+
+
+@pytest.mark.parametrize("outdated", ["refuse", "flag"])
+def test_a_list_from_old_events_is_refused_or_flagged(tmp_path, outdated: str) -> None:  # type: ignore[no-untyped-def]
+    dataset = events.described("inactive", "ever", 0)
+    rule = dataset.snapshots.model_copy(update={"max_age_days": 30, "outdated": outdated})  # type: ignore[union-attr]
+    dataset = dataset.model_copy(update={"snapshots": rule})
+    events.write(tmp_path, purchases=[FIRST, _row(datetime(2024, 4, 1))], contracts=[])
+    given = staging.given(dataset, str(tmp_path))
+    assert engine.customers(dataset, given, datetime(2024, 5, 1), now=True).notes == ()
+    if outdated == "flag":
+        said = engine.customers(dataset, given, datetime(2024, 5, 2), now=True).notes
+        assert said == ("the newest event, of 2024-04-01, is 31 days old: max_age_days = 30",)
+        return
+    with pytest.raises(
+        events.ChurnError, match=r"is 31 days old: max_age_days = 30; export the tables again, or change that in"
+    ):
+        engine.customers(dataset, given, datetime(2024, 5, 2), now=True)
+
+
+def test_the_customers_of_now_are_those_of_a_snapshot_at_that_moment(tmp_path) -> None:  # type: ignore[no-untyped-def]
+    dataset = events.described("inactive", "ever", 0)
+    events.write(tmp_path, purchases=[FIRST, _row(datetime(2024, 2, 29))], contracts=[])
+    given = staging.given(dataset, str(tmp_path))
+    trained = tables.from_bytes(engine.customers(dataset, given, datetime(2024, 3, 1)).table)
+    now = tables.from_bytes(engine.customers(dataset, given, datetime(2024, 3, 1), now=True).table)
+    pd.testing.assert_frame_equal(trained.tail(1).reset_index(drop=True), now)

@@ -108,7 +108,7 @@ def read(source: Origin, dataset: Cells) -> Rows:
         path = Path(source.path).expanduser()
         return _whole(reader.data_files(path), dataset, source.most_bytes)
     if isinstance(source, Sql):
-        return persist(source, lambda: tables.to_bytes(tables.object_to_text(_query(source)))), ()
+        return persist(source, lambda: tables.to_bytes(tables.object_to_text(query(source)))), ()
     with tempfile.TemporaryDirectory() as folder:
         files = persist(source, lambda: _fetch(source, Path(folder)))
         try:
@@ -147,7 +147,13 @@ def persist(source: Bucket | Http | Sql, attempt: Callable[[], Result]) -> Resul
     )
 
 
-def _query(source: Sql) -> "pd.DataFrame":
+def query(source: Sql) -> "pd.DataFrame":
+    """The rows that a database answers with.
+
+    Raises:
+        Unreachable: it does not answer, or not to the end.
+        ChurnError: it refuses the query, or there is no row.
+    """
     import pandas as pd
     import sqlalchemy
     from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError

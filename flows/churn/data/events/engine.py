@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from churn.data import tables
-from churn.data.events import staging, statement
+from churn.data.events import in_database, staging, statement
 from churn.data.events.predicates import quoted
 from churn.errors import ChurnError
 from churn.settings import commands
@@ -50,12 +50,15 @@ def customers(dataset: Dataset, instead: dict[str, Source], as_of: datetime | No
     import pyarrow.parquet as pq
 
     limit = as_of or datetime.now(UTC).replace(tzinfo=None)
+    if dataset.engine == "postgresql" and not instead:
+        return _in_database(dataset, limit, now)
     with tempfile.TemporaryDirectory() as folder, connected(Path(folder)) as connection:
         staged = {
             name: staging.stage(dataset, name, instead.get(name), Path(folder), connection) for name in dataset.tables
         }
         before = staging.unchanged(list(staged.values()))
         newest = views(connection, dataset, staged, limit)
+        aged = _outdated(dataset, newest["until"], limit) if now else []
         moments = [newest["until"]] if now else snapshots(dataset, newest["until"])
         parts = run(connection, dataset, moments, Path(folder, "customers"))
         if staging.unchanged(list(staged.values())) != before:
@@ -63,7 +66,7 @@ def customers(dataset: Dataset, instead: dict[str, Source], as_of: datetime | No
                 f"data set '{dataset.name}': a table's file changed while it was read; run this again when it is whole"
             )
         table, calendar = tables.written(pq.read_table(parts)), _calendar(connection, parts)
-    notes = [note for one in staged.values() for note in one.notes]
+    notes = aged + [note for one in staged.values() for note in one.notes]
     notes += [
         f"{name}: {newest[name]['late']:,} rows had happened by {limit:%Y-%m-%d %H:%M} and became known later; they are not used"
         for name in staged
@@ -75,6 +78,60 @@ def customers(dataset: Dataset, instead: dict[str, Source], as_of: datetime | No
         "sql": statement.compiled(dataset, moments),
     }
     return Made(table, lineage, tuple(notes))
+
+
+def _in_database(dataset: Dataset, limit: datetime, now: bool) -> Made:
+    """The same where the tables live."""
+    in_database.database(dataset)
+    found = in_database.known(dataset, limit)
+    until = _newest(dataset, found, limit)
+    aged = _outdated(dataset, until, limit) if now else []
+    moments = [until] if now else snapshots(dataset, until)
+    frame = in_database.customers(dataset, moments, limit)
+    calendar = [
+        {
+            "moment": datetime.fromisoformat(str(moment)).isoformat(),
+            "customers": len(outcomes),
+            "churned": int((outcomes == "Yes").sum()),
+            "unlabelled": int(outcomes.isna().sum()),
+        }
+        for moment, outcomes in frame.groupby(SNAPSHOT)[CHURNED]
+    ]
+    lineage = {"snapshots": calendar, "tables": found, "sql": statement.compiled(dataset, moments)}
+    return Made(tables.to_bytes(tables.object_to_text(frame)), lineage, tuple(aged))
+
+
+def _outdated(dataset: Dataset, until: datetime, now: datetime) -> list[str]:
+    """A note where the newest event, at ``until``, is older than the description allows.
+
+    Raises:
+        ChurnError: it is, and the description refuses that.
+    """
+    rule = dataset.snapshots
+    assert rule is not None
+    if rule.max_age_days is None or (now - until).days <= rule.max_age_days:
+        return []
+    said = (
+        f"the newest event, of {until:%Y-%m-%d}, is {(now - until).days} days old: max_age_days = {rule.max_age_days}"
+    )
+    if rule.outdated == "refuse":
+        way = f"export the tables again, or change that in {commands.description(dataset.name)} [snapshots]"
+        raise ChurnError(f"data set '{dataset.name}': {said}; {way}")
+    return [said]
+
+
+def _newest(dataset: Dataset, found: dict[str, Any], as_of: datetime) -> datetime:
+    """The moment of the newest event of all tables.
+
+    Raises:
+        ChurnError: there is no row at all.
+    """
+    moments = [datetime.fromisoformat(one["newest"]) for one in found.values() if one["newest"]]
+    if not moments:
+        raise ChurnError(
+            f"data set '{dataset.name}': its tables hold no row until {as_of:%Y-%m-%d}; give others, or a later date"
+        )
+    return max(moments)
 
 
 def views(
@@ -113,12 +170,7 @@ def views(
         found[name] = {"rows": rows, "newest": newest and newest.isoformat()}
         if table.known:
             found[name]["late"] = _late(connection, table, staged[name], whole, as_of)
-    moments = [datetime.fromisoformat(one["newest"]) for one in found.values() if one["newest"]]
-    if not moments:
-        raise ChurnError(
-            f"data set '{dataset.name}': its tables hold no row until {as_of:%Y-%m-%d}; give others, or a later date"
-        )
-    return {**found, "until": max(moments)}
+    return {**found, "until": _newest(dataset, found, as_of)}
 
 
 def _late(

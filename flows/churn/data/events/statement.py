@@ -16,11 +16,10 @@ from churn.settings.events.aggregate import ZERO, Aggregate, Cell
 from churn.settings.events.history import BASELINE, CHURNED, SNAPSHOT, activity
 from churn.settings.events.table import Table
 
-DIALECTS = {"duckdb": "duckdb", "postgresql": "postgres", "spark": "spark"}
+DIALECTS = {"duckdb": "duckdb", "postgresql": "postgres"}
 _AGE = {  # days from a row to the moment, the same bits in every engine
     "duckdb": "(EPOCH_US(s.snapshot) - EPOCH_US({0})) / 86400000000.0",
     "postgresql": "CAST(EXTRACT(EPOCH FROM (s.snapshot - {0})) * 1000000 AS BIGINT) / CAST(86400000000 AS DOUBLE PRECISION)",
-    "spark": "(UNIX_MICROS(CAST(s.snapshot AS TIMESTAMP)) - UNIX_MICROS(CAST({0} AS TIMESTAMP))) / CAST(86400000000 AS DOUBLE)",
 }
 
 

@@ -41,8 +41,8 @@ class Snapshots(Strict):
     They are ``dates``, or ``every`` so often ("1 month", "2 weeks", "28 days") from ``first`` to ``last`` (by default
     the newest event). The label looks at the ``horizon`` days that begin ``gap`` days after a moment. The ``holdout``
     latest moments whose outcome is known are held out. ``until`` is the moment until which the tables are complete, by
-    default their newest event. ``max_age_days``: older features are refused by the service, or answered with a warning
-    where ``outdated`` is "flag".
+    default their newest event. Where the newest event is more than ``max_age_days`` old, ScoreFlow makes no list, or, with
+    ``outdated = "flag"``, says so beside it.
     """
 
     population: Population

@@ -1,0 +1,87 @@
+"""The same statement where the tables live: PostgreSQL runs it, and only its customers come here."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from churn.data import sources
+from churn.data.events import statement
+from churn.data.events.predicates import quoted
+from churn.errors import ChurnError
+from churn.settings import commands
+from churn.settings.data import Sql
+from churn.settings.dataset import Dataset
+from churn.settings.events.table import Table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def database(dataset: Dataset) -> Sql:
+    """The source of the one database of all tables.
+
+    Raises:
+        ChurnError: a table lies elsewhere.
+    """
+    found = [source for table in dataset.tables.values() for source in table.source]
+    places = {getattr(source, "url", "") for source in found}
+    if len(found) > len(dataset.tables) or len(places) > 1:
+        found = []
+    if not found or not isinstance(found[0], Sql):
+        raise ChurnError(
+            f'{commands.description(dataset.name)}: engine = "postgresql" needs every table to have one source of kind = "sql" '
+            "with the same url; correct them, or leave the engine out"
+        )
+    return found[0]
+
+
+def customers(dataset: Dataset, moments: Sequence[datetime], as_of: datetime) -> "pd.DataFrame":
+    """The customers of the ``moments`` as they were known at ``as_of``, by moment and id."""
+    assert dataset.id is not None
+    text = statement.compiled(dataset, moments).removeprefix("WITH ")
+    found = ask(dataset, f"WITH {_tables(dataset, as_of)}, {text}")
+    return found.sort_values(["snapshot", dataset.id], ignore_index=True)
+
+
+def known(dataset: Dataset, as_of: datetime) -> dict[str, dict[str, Any]]:
+    """Each table's rows and newest event until ``as_of``, and a sum of its rows' hashes, which no order changes."""
+    found = {}
+    for name, table in dataset.tables.items():
+        what = (
+            f"COUNT(*) AS n, MAX(t.{quoted(table.moment)}) AS newest, SUM(HASHTEXTEXTENDED(CAST(t AS TEXT), 0)) AS hash"
+        )
+        row = ask(dataset, f"WITH {_tables(dataset, as_of)} SELECT {what} FROM {quoted(name)} AS t").iloc[0]
+        newest = None if row["n"] == 0 else row["newest"].isoformat()
+        found[name] = {"hash": str(row["hash"]), "rows": int(row["n"]), "newest": newest}
+    return found
+
+
+def ask(dataset: Dataset, query: str) -> "pd.DataFrame":
+    """What the database answers."""
+    place = database(dataset)
+    return sources.persist(place, lambda: sources.query(place.model_copy(update={"query": query})))
+
+
+def _tables(dataset: Dataset, as_of: datetime) -> str:
+    return ", ".join(
+        f"{quoted(name)} AS NOT MATERIALIZED ({_rows(table, as_of)})" for name, table in dataset.tables.items()
+    )
+
+
+def _rows(table: Table, as_of: datetime) -> str:
+    """The rows that had happened and were known, in the types that the statement expects."""
+    (source,) = table.source
+    assert isinstance(source, Sql)
+    columns = [f"TRIM(CAST({quoted(table.id)} AS TEXT)) AS {quoted(table.id)}"]
+    columns += [f"CAST({quoted(name)} AS TIMESTAMP) AS {quoted(name)}" for name in table.moments]
+    for name, column in table.columns.items():
+        cell = (
+            f"CAST({quoted(name)} AS DOUBLE PRECISION)"
+            if column.numeric
+            else f"NULLIF(TRIM(CAST({quoted(name)} AS TEXT)), '')"
+        )
+        columns.append(f"{cell} AS {quoted(name)}")
+    limit = f"TIMESTAMP '{as_of.isoformat(sep=' ')}'"
+    seen = " AND ".join(f"{quoted(moment)} <= {limit}" for moment in (table.moment, table.known) if moment)
+    rows = f"SELECT {'DISTINCT ' * table.deduplicate}{', '.join(columns)} FROM ({source.query.rstrip().rstrip(';')}) AS given"
+    return f"SELECT * FROM ({rows}) AS typed WHERE {seen}"
