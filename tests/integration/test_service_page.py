@@ -171,7 +171,10 @@ def test_a_downloaded_list_computes_nothing(page: SimpleNamespace, tmp_path: Pat
                 for i, (text, one) in enumerate(zip(hostile, examples, strict=True))]  # fmt: skip
         csv.writer(out).writerows([["=cmd", "balance", *names], *rows])
     page.one("#file").send_keys(str(given))
-    _until(page.browser, lambda: "5 customers" in page.one("#file-state").text)
+    _until(
+        page.browser,
+        lambda: page.one("#file-state").text.startswith("5 customers,") and page.one("#download").is_displayed(),
+    )
     target = page.browser.downloads / "ranked.csv"
     target.unlink(missing_ok=True)
     page.one("#download").click()
