@@ -18,7 +18,7 @@ if not os.environ.get("CHURNFLOW_PREDICTIONS", "").startswith("/"):
 _DOES = {
     "crashes": "raise SystemExit('it crashes at start')",
     "answers otherwise": "Scorer.probability = lambda self, columns: 1 - usual(self, columns)",
-    "is ten times slower": "Scorer.probability = lambda self, columns: (time.sleep(0.02), usual(self, columns))[1]",
+    "is ten times slower": "Scorer.probability = lambda self, columns: (time.sleep(0.1), usual(self, columns))[1]",
     "is killed for memory": "kept = [b'x' * (64 << 20) for _ in range(64)]",
 }
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from churn.deployment import rollout, scrape, smoke, watch
-from churn.deployment.checks import Check
+from churn.deployment.checks import DeploymentCheck
 from churn.deployment.scrape import Counts
 from churn.deployment.smoke import Latency
 from churn.deployment.target import Instance
@@ -74,7 +74,7 @@ def smooth(monkeypatch: pytest.MonkeyPatch) -> None:
     """Instances whose smoke test passes, and whose metrics say nothing."""
     monkeypatch.setattr(rollout, "POLL_SECONDS", 0.01)
     monkeypatch.setattr(smoke, "examples", lambda model: [])
-    monkeypatch.setattr(smoke, "check", lambda *_: iter([Check("examples", True, "")]))
+    monkeypatch.setattr(smoke, "check", lambda *_: iter([DeploymentCheck("examples", True, "")]))
     monkeypatch.setattr(smoke, "race", lambda *_: [Latency("2", 0.001, 0.002, 200), Latency("1", 0.001, 0.002, 200)])
     monkeypatch.setattr(scrape, "look", lambda url: Counts())
 

@@ -90,10 +90,11 @@ def running(model: str) -> list[dict[str, Any]]:
 
 def _ready(found: dict[str, Any]) -> bool:
     """Whether its processes have started, and the service says itself that it is ready."""
+    if found["started"] is not True:
+        return False
     try:
-        return found["started"] is True and bool(
-            urllib.request.urlopen(f"{found['url']}/readyz", timeout=ANSWER_SECONDS)
-        )
+        with urllib.request.urlopen(f"{found['url']}/readyz", timeout=ANSWER_SECONDS):
+            return True
     except OSError:  # a refusal is one too
         return False
 

@@ -100,10 +100,14 @@ def race(new: str, old: str, rows: Sequence[tuple[Row, float]], versions: tuple[
 
 
 def quick(found: Sequence[Latency], rule: Rollout) -> Iterator[DeploymentCheck]:
-    """Whether the new version is within ``rule.p99_ms``, and not ``rule.slower`` times as slow as the old one."""
-    new = found[0]
-    said = f"99 of 100 within {1000 * new.p99:.1f} ms (allowed: {rule.p99_ms} ms)"
-    yield DeploymentCheck("latency", 1000 * new.p99 <= rule.p99_ms, said)
+    """Whether the new version is quick enough.
+
+    It is within ``rule.p99_ms``, or as near to it as the old one on a busy machine, and its median is not
+    ``rule.slower`` times as slow as the old one.
+    """
+    new, slowest = found[0], max([rule.p99_ms / 1000, *(rule.slower * old.p99 for old in found[1:])])
+    said = f"99 of 100 within {1000 * new.p99:.1f} ms (allowed: {1000 * slowest:.0f} ms)"
+    yield DeploymentCheck("latency", new.p99 <= slowest, said)
     for old in found[1:]:
         limit = rule.slower * old.median + GRACE
         said = f"{1000 * new.median:.1f} ms, version {old.version} {1000 * old.median:.1f} ms (allowed: {1000 * limit:.1f} ms)"
