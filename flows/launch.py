@@ -153,7 +153,7 @@ def _kept(kind: type[FlowSpec]) -> Iterator[str]:
                 f"Run {number} goes on with the settings it began with, but {', '.join(keys)} in "
                 f"{commands.shown(Path(file))} changed since. To take the new ones: {anew}"
             )
-    yield f"Resuming run {name}/{number}, which began {run.created_at:%Y-%m-%d %H:%M:%S}"
+    yield f"Resuming run {kind.__name__}/{number}, which began {run.created_at:%Y-%m-%d %H:%M:%S}"
 
 
 def _require_newest(name: str, number: str) -> None:

@@ -66,6 +66,8 @@ def test_a_killed_process_keeps_no_one_out(mlflow: Any, monkeypatch: pytest.Monk
     """At once where it is seen to be dead; a process of another machine is seen only to do nothing."""
     if elsewhere:
         monkeypatch.setattr(registry_lock, "_here", lambda: "another.4026531836")
+    else:
+        monkeypatch.setattr(registry_lock, "SECONDS", 60.0)
     command = [sys.executable, "-c", HOLD, NAME]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
