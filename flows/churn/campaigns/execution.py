@@ -8,8 +8,8 @@ import numpy as np
 from churn.campaigns import campaign_log, planning
 from churn.campaigns.planning import CampaignPlan
 from churn.data import casting, sources, tables
-from churn.files import header_lines
 from churn.errors import ChurnError
+from churn.files import header_lines
 from churn.registry.model_registry import Registered
 from churn.serving import batch_scoring, prediction_log
 from churn.settings import commands

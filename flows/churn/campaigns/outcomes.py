@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from churn.campaigns import campaign_log
 from churn.data import casting, snapshots, sources, tables
-from churn.files import header_lines
 from churn.errors import ChurnError
+from churn.files import header_lines
 from churn.monitoring import labels
 from churn.serving import prediction_log
 from churn.settings import commands

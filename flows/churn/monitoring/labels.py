@@ -5,8 +5,8 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from churn.data import casting, sources, tables
-from churn.files import header_lines
 from churn.errors import ChurnError
+from churn.files import header_lines
 from churn.serving import prediction_log
 from churn.settings.dataset import Dataset
 from churn.settings.description.spelling import fold

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from churn.data import casting, features, sources, tables
-from churn.files import header_lines
 from churn.data.formats import parse_timestamps
 from churn.errors import ChurnError
+from churn.files import header_lines
 from churn.monitoring import labels
 from churn.monitoring.labels import Labels
 from churn.registry import model_registry

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from churn.data import casting
-from churn.files.header_lines import header_lines
 from churn.errors import ChurnError
+from churn.files.header_lines import header_lines
 from churn.schema_inference import column_guess, roles, target_column, type_inference
 from churn.schema_inference.column_guess import DECIDE, Guess
 from churn.schema_inference.target_column import Hints

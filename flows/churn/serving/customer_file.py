@@ -4,10 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from churn.files import header_lines
 from churn.data.casting import as_text, cast
 from churn.errors import ChurnError
-from churn.files import reader
+from churn.files import header_lines, reader
 from churn.settings.dataset import Dataset
 
 if TYPE_CHECKING:

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from churn.data.casting import as_text
-from churn.files.header_lines import header_lines
 from churn.errors import ChurnError
+from churn.files.header_lines import header_lines
 from churn.settings import commands
 from churn.settings.data import Quality
 from churn.settings.dataset import Dataset
