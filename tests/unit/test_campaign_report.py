@@ -239,3 +239,16 @@ def test_an_effect_that_is_not_seen_says_how_many_it_takes(trial_file: Path, sho
     for one in report.compare_arms(outcomes.experiment("x", shop, rule), rule.report):
         assert one.verdict == report.OPEN
         assert "shows in a campaign of about" in one.when
+
+
+def test_an_erased_customer_is_in_no_campaign_any_more(
+    truth: synthetic.Truth, shop: Dataset, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from churn.privacy import logged_rows
+    from churn.privacy.subject import Subject
+
+    monkeypatch.setattr(logged_rows.run_store, "predictions", lambda subject: set())
+    monkeypatch.setenv("CHURNFLOW_SCORES", str(tmp_path / "scores"))
+    (trace,) = logged_rows.sweep(Subject("C0000007", frozenset({"customer"})), remove=True)
+    assert "/campaigns/" in trace.place
+    assert len(campaign_log.read(shop)) == 3999
