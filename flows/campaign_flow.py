@@ -46,7 +46,7 @@ class CampaignFlow(base.Flow):
         rule, run = base.read(CampaignConfig, self.settings), f"{current.flow_name}/{current.run_id}"
         plan = execution.plan(self.model, self.source, self.campaign, rule, run, self.moment)
         dataset = base.read(Dataset, self.description)
-        self.places = () if self.dry else execution.carry_out(plan, self.model, dataset, self.moment)
+        self.places = () if self.dry else execution.write_campaign(plan, self.model, dataset, self.moment)
         self.summary = str(plan)
         base.render(current.card["campaign"], campaign_card.parts(plan, rule, self.places))
         self.next(self.end)

@@ -9,7 +9,7 @@ def held(ids, risk, salt="s"):
 
 
 def test_order_of_rows_and_retries_change_nothing():
-    truth = synthetic.customers(5000, 1)
+    truth = synthetic.population(5000, 1)
     ids, order = truth.table.customer_id.to_numpy(), np.random.default_rng(2).permutation(5000)
     first = held(ids.tolist(), truth.alone)
     assert (held(ids[order].tolist(), truth.alone[order]) == first[order]).all()
@@ -17,7 +17,7 @@ def test_order_of_rows_and_retries_change_nothing():
 
 
 def test_the_share_is_exact_and_every_column_balanced():
-    truth = synthetic.customers(100_000, 3)
+    truth = synthetic.population(100_000, 3)
     back = held(truth.table.customer_id.tolist(), truth.alone)
     assert back.sum() == 10_000
     gaps = assignment.balance(truth.table.drop(columns="customer_id").assign(risk=truth.alone), back)

@@ -9,7 +9,7 @@ SHARE = 0.8
 
 def campaign(seed: int, size: float, rows: int = 2000) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, float]:
     """Outcome, arm, stratum and risk of one campaign, and its true average effect."""
-    truth = synthetic.customers(rows, seed, size)
+    truth = synthetic.population(rows, seed, size)
     ids = truth.table.customer_id.tolist()
     stratum = assignment.strata(truth.alone, assignment.draws("stratum", str(seed), ids))
     contacted = ~assignment.control(assignment.draws("spring", str(seed), ids), stratum, 1 - SHARE)

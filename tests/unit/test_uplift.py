@@ -22,7 +22,7 @@ def regressor():
 
 @pytest.fixture(scope="module")
 def trial():
-    truth = synthetic.customers(ROWS, 5)
+    truth = synthetic.population(ROWS, 5)
     contacted = np.random.default_rng(6).random(ROWS) < 0.5
     kept = ~truth.outcome(contacted)
     return truth, truth.table.drop(columns="customer_id").to_numpy(float), kept.astype(int), contacted
@@ -66,4 +66,4 @@ def test_the_policy_values_cover_the_truth(trial):
 
 def test_another_learner_is_refused():
     with pytest.raises(ValueError, match="there are s, t, x, dr"):
-        uplift.fit("r", classifier, regressor, np.ones((2, 1)), np.ones(2), np.ones(2), 0.5)
+        uplift.fit_learner("r", classifier, regressor, np.ones((2, 1)), np.ones(2), np.ones(2), 0.5)

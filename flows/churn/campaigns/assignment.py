@@ -17,8 +17,9 @@ def held_back(campaign: str, salt: str, ids: Sequence[str], risk: np.ndarray, sh
 
 
 def draws(campaign: str, salt: str, ids: Sequence[str]) -> np.ndarray:
-    """A number of [0, 1) for each of n customers, shape (n,): a function of campaign, salt and id alone, so that it is the
-    same in any order, on any machine, and in every retry.
+    """A number of [0, 1) for each of n customers, shape (n,).
+
+    It is a function of campaign, salt and id alone: the same in any order, on any machine, and in every retry.
     """
     start = hashlib.blake2b(f"{salt}\0{campaign}\0".encode(), digest_size=8)
     found = np.empty(len(ids), dtype=np.uint64)
@@ -57,8 +58,9 @@ def control(draw: np.ndarray, stratum: np.ndarray, share: float) -> np.ndarray:
 
 
 def balance(table: Any, held_back: np.ndarray) -> dict[str, float]:
-    """The standardised mean difference of the arms for every column of a table (n rows), largest level of a text column
-    first counted as 0 or 1; above 0.1 is commonly called unbalanced (Austin 2009).
+    """The standardised mean difference of the arms for every column of a table (n rows).
+
+    Of a column of text it is that of the level that differs most. Above 0.1 is commonly called unbalanced (Austin 2009).
     """
     import pandas as pd
 

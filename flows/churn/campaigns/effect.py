@@ -54,8 +54,10 @@ def difference(
 
 
 def _stratified(outcome: np.ndarray, contacted: np.ndarray, stratum: np.ndarray | None) -> tuple[float, float]:
-    """Estimate and its variance; variance 0 where strata say nothing: none, one with less than two customers in an arm, or
-    none in which some churn and some do not.
+    """Estimate and its variance.
+
+    The variance is 0 where strata say nothing: there are none, one has less than two customers in an arm, or all outcomes in
+    each are alike.
     """
     if stratum is None:
         return 0.0, 0.0
@@ -93,12 +95,12 @@ def adjusted(outcome: np.ndarray, contacted: np.ndarray, covariate: np.ndarray, 
 def sequence(
     outcome: np.ndarray, contacted: np.ndarray, covariate: np.ndarray, share: float, planned: int, level: float = LEVEL
 ) -> Effect:
-    """The effect with an interval that may be looked at as often as one likes: with probability ``level`` none of the looks,
-    however many, excludes the truth.
+    """The effect with an interval that may be looked at as often as one likes.
 
-    The asymptotic confidence sequence of Waudby-Smith et al. (2024, Annals of Statistics 52(6), theorem 2.2 and corollary
-    3.4) over doubly robust scores, tightest when ``planned`` customers have their outcome. ``share`` is the probability of
-    being contacted. Raises ValueError if an arm is empty.
+    With probability ``level`` none of the looks, however many, excludes the truth. The asymptotic confidence sequence of
+    Waudby-Smith et al. (2024, Annals of Statistics 52(6), theorem 2.2 and corollary 3.4) over doubly robust scores, tightest
+    when ``planned`` customers have their outcome. ``share`` is the probability of being contacted. Raises ValueError if an
+    arm is empty.
     """
     _both_arms(outcome[contacted], outcome[~contacted])
     scores = -_doubly_robust(outcome.astype(np.float64), contacted, np.asarray(covariate, dtype=np.float64), share)

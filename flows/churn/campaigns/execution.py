@@ -126,7 +126,7 @@ def _listed(file: str, dataset: Dataset) -> "pd.Series":
     return casting.as_text(table[dataset.id if dataset.id in table else table.columns[0]])
 
 
-def carry_out(plan: CampaignPlan, model: Registered, dataset: Dataset, now: int) -> tuple[str, ...]:
+def write_campaign(plan: CampaignPlan, model: Registered, dataset: Dataset, now: int) -> tuple[str, ...]:
     """Write the log, then both lists; their addresses: contacts, held back.
 
     Killed in between, the next run finds who is in the log, and writes the same lists. Raises ChurnError if anything cannot be

@@ -20,8 +20,10 @@ _NAME = re.compile(r"[a-z][a-z0-9_-]{0,63}")
 
 @dataclass(frozen=True)
 class CampaignPlan:
-    """``members``: one row for each customer of the campaign, the first of the ranking first, with id, arm, offer, cost,
-    probability, share, stratum and ``new`` (not in the log yet). ``left_out`` counts, by reason, who was not chosen.
+    """Who is in the campaign, in which arm, with which offer.
+
+    ``members`` has one row for each customer, the first of the ranking first, with id, arm, offer, cost, probability, share,
+    stratum and ``new`` (not in the log yet). ``left_out`` counts, by reason, who was not chosen.
     """
 
     campaign: str
@@ -30,10 +32,12 @@ class CampaignPlan:
 
     @property
     def contacted(self) -> int:
+        """How many are to be contacted."""
         return int((self.members.arm == CONTACT).sum())
 
     @property
     def held(self) -> int:
+        """How many are left alone."""
         return len(self.members) - self.contacted
 
     @property
@@ -48,6 +52,7 @@ class CampaignPlan:
         return effect.smallest_visible(churn, self.contacted, self.held)
 
     def __str__(self) -> str:
+        """Sizes, costs and power in a line."""
         seen = f"{100 * self.visible:.1f} points of churn" if np.isfinite(self.visible) else "none: an arm is empty"
         return (
             f"Campaign {self.campaign}: {self.contacted:,} contacts for {self.cost:,.2f}, {self.held:,} held back; "
@@ -62,8 +67,10 @@ def require_campaign_name(name: str) -> None:
 
 
 def draft(candidates: "pd.DataFrame", known: "pd.DataFrame", campaign: str, rule: CampaignConfig) -> CampaignPlan:
-    """The plan for ``candidates``, n customers with columns id, probability, worth (what they are ranked by), suppressed,
-    recent (bool) and group (text), whatever their order. ``known`` are the campaign's rows in the log, with ``id``: they keep
+    """The plan for ``candidates``, whatever their order.
+
+    They are n customers with columns id, probability, worth (what they are ranked by), suppressed, recent (bool) and group
+    (text). ``known`` are the campaign's rows in the log, with ``id``: they keep
     what is logged, and count towards the budget.
     """
     import pandas as pd

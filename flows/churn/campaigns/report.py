@@ -108,8 +108,10 @@ def _gain(simple: Effect, adjusted: Effect) -> float | None:
 
 
 def _judge(plain: Effect, anytime: Effect, trial: Experiment) -> tuple[str, str]:
-    """The verdict, and when there could be another. While outcomes may come somebody may look every day: the interval for any
-    number of looks decides; once all are known, that for one look does.
+    """The verdict, and when there could be another.
+
+    While outcomes may come somebody may look every day: the interval for any number of looks decides; once all are known, that
+    for one look does.
     """
     decides = anytime if trial.outstanding else plain
     if decides.low > 0 or decides.high < 0:

@@ -20,8 +20,10 @@ SHARES = (0.45, 0.2, 0.2, 0.15)
 
 @dataclass(frozen=True)
 class Truth:
-    """n customers: ``table`` with columns customer_id, tenure, spend, tickets, logins; both chances to churn, ``alone`` and
-    ``contacted``, shape (n,); and both outcomes that would be, bool of shape (n,).
+    """n customers and what nobody can know of real ones.
+
+    ``table`` has the columns customer_id, tenure, spend, tickets, logins; ``alone`` and ``contacted`` are both chances to churn,
+    shape (n,), ``churned_alone`` and ``churned_contacted`` both outcomes, bool of shape (n,).
     """
 
     table: "pd.DataFrame"
@@ -40,7 +42,7 @@ class Truth:
         return np.where(contacted, self.churned_contacted, self.churned_alone)
 
 
-def customers(rows: int, seed: int, effect: float = 1.0) -> Truth:
+def population(rows: int, seed: int, effect: float = 1.0) -> Truth:
     """``rows`` customers of four kinds that their columns give away in part; ``effect`` scales what a contact does."""
     import pandas as pd
 

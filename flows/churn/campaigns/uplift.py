@@ -20,7 +20,7 @@ class Fitted:
     uplift: Callable[[np.ndarray], np.ndarray]
 
 
-def fit(
+def fit_learner(
     learner: str,
     classifier: Make,
     regressor: Make,
@@ -29,10 +29,10 @@ def fit(
     contacted: np.ndarray,
     share: float,
 ) -> Fitted:
-    """Fit one of LEARNERS; ``classifier`` and ``regressor`` make unfitted scikit-learn estimators, ``share`` is the
-    probability of contact.
+    """Fit one of LEARNERS.
 
-    S, T and X as in Künzel et al. (2019), DR as in Kennedy (2023). Raises ValueError for another learner.
+    ``classifier`` and ``regressor`` make unfitted scikit-learn estimators, ``share`` is the probability of contact. S, T and
+    X as in Künzel et al. (2019), DR as in Kennedy (2023). Raises ValueError for another learner.
     """
     if learner == "s":
         one = classifier().fit(_with(x, contacted), kept)
@@ -89,13 +89,13 @@ def cross_fitted(
     seed: int,
     folds: int = 5,
 ) -> np.ndarray:
-    """Each customer's uplift by a model that has not seen them, shape (n,); see ``fit``."""
+    """Each customer's uplift by a model that has not seen them, shape (n,); see ``fit_learner``."""
     from sklearn.model_selection import StratifiedKFold
 
     found = np.empty(len(x))
     both = kept.astype(int) * 2 + contacted.astype(int)
     for train, test in StratifiedKFold(folds, shuffle=True, random_state=seed).split(x, both):
-        fitted = fit(learner, classifier, regressor, x[train], kept[train], contacted[train], share)
+        fitted = fit_learner(learner, classifier, regressor, x[train], kept[train], contacted[train], share)
         found[test] = fitted.uplift(x[test])
     return found
 
