@@ -4,7 +4,7 @@ import errno
 import re
 
 _USERINFO = re.compile(r"(?<=://)([^\s/:@]*):(?!\$\{\w+\}@)\S*@")  # up to the last @: a password may hold others
-_QUERY = re.compile(r"(?<=://)([^\s?'\"]+\?)[^\s'\")]+")
+_QUERY = re.compile(r"(?<=://)(?<!sqlite://)([^\s?'\"]+\?)[^\s'\")]+")
 
 
 class ChurnError(Exception):

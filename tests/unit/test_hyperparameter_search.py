@@ -132,9 +132,9 @@ def test_halving_gives_most_trials_few_rows_and_the_best_all(
 
 
 def test_families_side_by_side_never_want_more_than_the_machine_has(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("joblib.cpu_count", lambda: 16)
+    monkeypatch.setattr(hyperparameter_search, "cpus", lambda: 16)
     assert hyperparameter_search.jobs(Search(), families=4) == 4
-    monkeypatch.setattr("joblib.cpu_count", lambda: 2)
+    monkeypatch.setattr(hyperparameter_search, "cpus", lambda: 2)
     assert hyperparameter_search.jobs(Search(), families=4) == 1
     assert hyperparameter_search.jobs(Search(cpus=8), families=4) == 8
 

@@ -55,4 +55,4 @@ def test_the_flows_that_may_be_late_are_those_that_something_starts() -> None:
     started = load(Deploy, ROOT / "config" / "deploy.toml").start
     late = ALERTS["PipelineLate"]["expr"]
     assert set(re.findall(r"\w+Flow", late)) == set(started)
-    assert set(re.findall(r'absent\(.*?flow="(\w+)"', late)) == set(started) - {"DeployFlow", "ProbeFlow"}
+    assert set(re.findall(r'absent\(.*?flow="(\w+)"', late)) == set(started) - {"DeployFlow", "ProbeFlow", "PruneFlow"}
