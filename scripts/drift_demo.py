@@ -22,7 +22,7 @@ import retraining
 from churn.data import synthetic
 from churn.errors import ChurnError
 from churn.registry import made_up, model_registry
-from churn.serving import client, packaging, release
+from churn.serving import bento_server, client, packaging, release
 from churn.settings import commands
 from churn.settings.core import load
 from churn.settings.dataset import Dataset
@@ -71,7 +71,7 @@ def customers(champion: model_registry.Registered, folder: Path) -> "tuple[pd.Da
 def send(tag: str, log: str, groups: "tuple[pd.DataFrame, ...]") -> list[str]:
     """Serve the Bento and ask it for each group's customers; after each group the time (UTC) at which it was answered."""
     described, moments = load(Dataset, DESCRIPTION), []
-    with packaging.served(tag, CHURNFLOW_PREDICTIONS=log) as url:  # its log is complete once it has stopped
+    with bento_server.served(tag, CHURNFLOW_PREDICTIONS=log) as url:  # its log is complete once it has stopped
         for group in groups:
             rows = packaging.json_rows(described, group)
             for start in range(0, len(rows), BATCH):

@@ -173,7 +173,7 @@ def main() -> None:
     bad = 0
     with (
         tempfile.TemporaryDirectory() as log,
-        common.packaging.served(common.champion_tag(), CHURNFLOW_PREDICTIONS=log) as url,
+        common.bento_server.served(common.champion_tag(), CHURNFLOW_PREDICTIONS=log) as url,
     ):
         for one in siege(url):
             bad += bool(one.failed) or one.megabytes > MEGABYTES or one.p99 > SECONDS

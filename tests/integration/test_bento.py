@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 from churn.errors import ChurnError
-from churn.serving import packaging
+from churn.serving import bento_server
 from conftest import flow
 
 
@@ -45,7 +45,7 @@ def test_a_service_whose_model_is_damaged_is_not_ready_and_says_why(trained: Sim
             pytest.raises(
                 ChurnError, match=r"not ready: model\.onnx in .* not as it was packed; remove that folder and build"
             ),
-            packaging.served(trained.train.bento),
+            bento_server.served(trained.train.bento),
         ):
             pass
     finally:

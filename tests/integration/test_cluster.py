@@ -12,7 +12,7 @@ import pytest
 import s3
 import yaml
 from churn.data import synthetic
-from churn.serving import packaging, prediction_log
+from churn.serving import bento_server, packaging, prediction_log
 from churn.settings import dataset
 from conftest import ROOT
 from s3 import Server
@@ -119,8 +119,8 @@ def test_what_the_manifest_fetches_is_served(
         done = server.run(tmp_path, *fetch["command"][1:], **environ)
         assert done.returncode == 0, done.stdout
     customers = packaging.json_rows(telco, synthetic.generate(telco, 3, seed=1))
-    with packaging.served("churn_service", **{**server.environ, **environ, "PYTHONPATH": ""}) as url:
-        answers = packaging.post(f"{url}/predict_batch", {"rows": customers})
+    with bento_server.served("churn_service", **{**server.environ, **environ, "PYTHONPATH": ""}) as url:
+        answers = bento_server.post(f"{url}/predict_batch", {"rows": customers})
     assert len(answers) == 3
     assert server.keys("served/predictions/day=")
 

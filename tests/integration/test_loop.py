@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from churn.data import snapshots
 from churn.registry import model_registry
-from churn.serving import packaging
+from churn.serving import bento_server
 from churn.training import metrics, onnx_scorer
 from conftest import ROOT, flow
 
@@ -89,7 +89,7 @@ def test_the_served_bento_answers_as_the_pipeline(trained: SimpleNamespace) -> N
     data = snapshots.load(trained.data.data_version)
     rows = data.holdout.sample(500, replace=True, random_state=0)
     expected = model_registry.load(trained.train.champion).predict_proba(rows[list(data.dataset.raw)])[:, 1]
-    assert packaging.prove(trained.train.bento, data.dataset, rows, expected) <= 1e-5
+    assert bento_server.prove(trained.train.bento, data.dataset, rows, expected) <= 1e-5
 
 
 def test_the_scorer_decides_at_the_threshold(trained: SimpleNamespace, tmp_path) -> None:

@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 import yaml
 from churn.monitoring import alerts
-from churn.serving import packaging
+from churn.serving import bento_server
 from churn.telemetry import prometheus_metrics, push
 from conftest import ROOT, flow
 
@@ -87,7 +87,7 @@ def prometheus(trained: SimpleNamespace, tmp_path_factory: pytest.TempPathFactor
         assert done.returncode == 1
         assert "not pushed" not in done.stdout
         monitored(f"http://{gateway}", folder)
-        service = stack.enter_context(packaging.served(trained.train.bento, **environ(folder)))
+        service = stack.enter_context(bento_server.served(trained.train.bento, **environ(folder)))
         files = http.server.HTTPServer(("127.0.0.1", 0), Files)
         stack.callback(files.shutdown)
         threading.Thread(target=files.serve_forever, daemon=True).start()

@@ -5,7 +5,7 @@ import re
 import subprocess
 from types import SimpleNamespace
 
-from churn.serving import packaging
+from churn.serving import bento_server
 from conftest import ROOT
 
 README = (ROOT / "README.md").read_text()
@@ -21,7 +21,7 @@ def test_every_make_target_in_the_readme_exists() -> None:
 
 def test_the_curl_line_returns_a_probability(trained: SimpleNamespace) -> None:
     (command,) = re.findall(r"^curl .*?\}'$", README, re.MULTILINE | re.DOTALL)
-    with packaging.served(trained.train.bento) as url:
+    with bento_server.served(trained.train.bento) as url:
         said = subprocess.run(
             ["bash", "-c", command.replace("http://127.0.0.1:3000", url)], capture_output=True, text=True, check=True
         ).stdout

@@ -23,7 +23,7 @@ import pytest
 from churn.data import synthetic
 from churn.errors import ChurnError
 from churn.registry import model_registry
-from churn.serving import client, packaging, prediction_log
+from churn.serving import bento_server, client, packaging, prediction_log
 from churn.settings.dataset import Dataset
 from conftest import ROOT
 
@@ -40,7 +40,7 @@ def service(trained: SimpleNamespace, tmp_path_factory: pytest.TempPathFactory) 
     settings = (ROOT / "config" / "serve.toml").read_text().replace("part_seconds = 10.0", "part_seconds = 0.2")
     (folder / "serve.toml").write_text(settings)
     environ = {"CHURNFLOW_PREDICTIONS": str(folder / "log"), "CHURNFLOW_SERVE_CONFIG": str(folder / "serve.toml")}
-    with packaging.served(trained.train.bento, **environ) as url:
+    with bento_server.served(trained.train.bento, **environ) as url:
         yield SimpleNamespace(
             url=url, log=str(folder / "log"), environ=environ, customer=common.get(f"{url}/model")["examples"][0]
         )
@@ -181,7 +181,7 @@ def test_a_crash_is_a_500_at_once_with_its_traceback_in_the_log_and_in_the_count
 
 def test_keys_are_asked_for_where_they_are_set(trained: SimpleNamespace, tmp_path: Path) -> None:
     environ = {"CHURNFLOW_API_KEYS": "first, second", "CHURNFLOW_PREDICTIONS": str(tmp_path)}
-    with packaging.served(trained.train.bento, **environ) as url:
+    with bento_server.served(trained.train.bento, **environ) as url:
         for headers, status in (
             ({}, 401),
             ({"Authorization": "Bearer wrong"}, 401),
@@ -271,7 +271,7 @@ def test_sigterm_under_load_loses_no_request_and_no_row(service: SimpleNamespace
                 lost.append(begun)
                 return
 
-    with packaging.served(trained.train.bento, CHURNFLOW_PREDICTIONS=str(tmp_path)) as url:
+    with bento_server.served(trained.train.bento, CHURNFLOW_PREDICTIONS=str(tmp_path)) as url:
         (parent,) = {worker.ppid() for worker in common.workers(url)}
         with ThreadPoolExecutor(16) as pool:
             for _ in range(16):
@@ -290,7 +290,7 @@ def test_sigkill_leaves_a_readable_log_up_to_the_last_flush(
     service: SimpleNamespace, trained: SimpleNamespace, telco: Dataset, tmp_path: Path
 ) -> None:
     environ = {**service.environ, "CHURNFLOW_PREDICTIONS": str(tmp_path)}
-    with packaging.served(trained.train.bento, **environ) as url:
+    with bento_server.served(trained.train.bento, **environ) as url:
         sure = [client.ask(f"{url}/predict", service.customer)["prediction_id"] for _ in range(50)]
         until(lambda: len(prediction_log.read(telco, *AGES, str(tmp_path))) == 50)
         late = client.ask(f"{url}/predict", service.customer)["prediction_id"]
@@ -298,7 +298,7 @@ def test_sigkill_leaves_a_readable_log_up_to_the_last_flush(
             worker.kill()
         found = set(prediction_log.read(telco, *AGES, str(tmp_path)).prediction_id)
         assert set(sure) <= found <= {*sure, late}
-        until(lambda: packaging._ready(url), 30)  # BentoML starts another worker
+        until(lambda: bento_server._ready(url), 30)  # BentoML starts another worker
 
 
 def test_a_store_that_is_away_fails_no_prediction(
@@ -311,7 +311,7 @@ def test_a_store_that_is_away_fails_no_prediction(
     few = settings.replace("queue_rows = 200000", "queue_rows = 5")
     small.write_text(few.replace("close_seconds = 15.0", "close_seconds = 1.0"))
     environ = {"CHURNFLOW_PREDICTIONS": str(blocked), "CHURNFLOW_SERVE_CONFIG": str(small)}
-    with packaging.served(trained.train.bento, **environ) as url:
+    with bento_server.served(trained.train.bento, **environ) as url:
         for _ in range(20):
             client.ask(f"{url}/predict", service.customer)
         said = urllib.request.urlopen(f"{url}/metrics").read().decode()

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from churn.serving import packaging
+from churn.serving import bento_server, packaging
 from churn.training import estimators
 from openapi_spec_validator import validate
 
@@ -16,7 +16,7 @@ from tests.bench.contract import contract
 
 def test_the_champion_keeps_its_contract(trained: SimpleNamespace, tmp_path: Path) -> None:
     keys = {"CHURNFLOW_API_KEYS": "first,second", "CHURNFLOW_PREDICTIONS": str(tmp_path / "log")}
-    with packaging.served(trained.train.bento, **keys) as url:
+    with bento_server.served(trained.train.bento, **keys) as url:
         validate(common.get(f"{url}/docs.json"))
         cases, report = contract(url, 0, str(tmp_path), "-H", "X-API-Key: second")
     assert report == ""
@@ -34,13 +34,13 @@ def test_another_data_set_keeps_its_contract(other: SimpleNamespace, tmp_path: P
 
 def test_another_data_set_answers_as_its_pipeline(other: SimpleNamespace) -> None:
     expected = estimators.whole(other.pipeline, other.dataset).predict_proba(other.table)[:, 1]
-    answers = packaging.post(f"{other.url}/predict_batch", {"rows": packaging.json_rows(other.dataset, other.table)})
+    answers = bento_server.post(f"{other.url}/predict_batch", {"rows": packaging.json_rows(other.dataset, other.table)})
     assert [answer["probability"] for answer in answers] == pytest.approx(expected, abs=1e-5)
 
 
 def test_an_unseen_category_is_answered_with_a_warning_where_the_policy_says_so(other: SimpleNamespace) -> None:
     customer: dict[str, Any] = common.get(f"{other.url}/model")["examples"][0]
-    answer = packaging.post(f"{other.url}/predict", {**customer, "country": "Atlantis"})
+    answer = bento_server.post(f"{other.url}/predict", {**customer, "country": "Atlantis"})
     (warning,) = answer["warnings"]
     assert (warning["field"], warning["reason"], warning["value"]) == ("country", "category", "Atlantis")
     assert "Österreich" in json.dumps(warning["allowed"], ensure_ascii=False)

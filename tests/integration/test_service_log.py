@@ -12,7 +12,7 @@ from types import SimpleNamespace
 
 import pytest
 import s3
-from churn.serving import client, packaging, prediction_log
+from churn.serving import bento_server, client, prediction_log
 from churn.settings.dataset import Dataset
 from conftest import ROOT
 
@@ -62,7 +62,7 @@ def test_several_workers_log_to_s3_which_dies_and_returns(
         def logged() -> set[str]:
             return set(prediction_log.read(telco, *AGES, at).prediction_id)
 
-        with packaging.served(trained.train.bento, CHURNFLOW_PREDICTIONS=at, CHURNFLOW_SERVE_CONFIG=file) as url:
+        with bento_server.served(trained.train.bento, CHURNFLOW_PREDICTIONS=at, CHURNFLOW_SERVE_CONFIG=file) as url:
             assert len(common.workers(url)) == 2
             asked = ask(url, 300)
             until(lambda: logged() == asked)
@@ -100,7 +100,7 @@ def test_a_full_disk_fails_no_prediction_and_what_is_dropped_is_counted(
     with pytest.raises(OSError, match="No space"):
         filler.write_bytes(bytes(2**21))
     file, log = settings(tmp_path, part_seconds=0.2, queue_rows=5), str(small_disk / "log")
-    with packaging.served(trained.train.bento, CHURNFLOW_PREDICTIONS=log, CHURNFLOW_SERVE_CONFIG=file) as url:
+    with bento_server.served(trained.train.bento, CHURNFLOW_PREDICTIONS=log, CHURNFLOW_SERVE_CONFIG=file) as url:
         asked = ask(url, 20)
         assert total(url, 'prediction_log_dropped_total{kind="predictions"}') == 15
         filler.unlink()

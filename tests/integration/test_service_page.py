@@ -9,7 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from churn.serving import packaging
+from churn.serving import bento_server
 from selenium import webdriver
 from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver.chrome.options import Options
@@ -48,7 +48,7 @@ def page(request: pytest.FixtureRequest, browser: Any, tmp_path_factory: pytest.
     """The page, open and filled in."""
     if request.param == "the champion":
         trained = request.getfixturevalue("trained")
-        with packaging.served(trained.train.bento, CHURNFLOW_PREDICTIONS=str(tmp_path_factory.mktemp("log"))) as url:
+        with bento_server.served(trained.train.bento, CHURNFLOW_PREDICTIONS=str(tmp_path_factory.mktemp("log"))) as url:
             yield _opened(browser, url)
     else:
         yield _opened(browser, request.getfixturevalue("other").url)

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from urllib.parse import urlsplit
 
-from churn.serving import packaging
+from churn.serving import bento_server
 
 from tests.bench import common
 from tests.bench.siege import MEGABYTES, siege
@@ -20,7 +20,7 @@ def test_hostile_callers_neither_grow_the_worker_nor_keep_others_waiting(
     trained: SimpleNamespace, tmp_path: Path
 ) -> None:
     """A tenth of ``make siege``, whose figures are for a machine of its own; others may load this one."""
-    with packaging.served(trained.train.bento, CHURNFLOW_PREDICTIONS=str(tmp_path)) as url:
+    with bento_server.served(trained.train.bento, CHURNFLOW_PREDICTIONS=str(tmp_path)) as url:
         before = {worker.pid for worker in common.workers(url)}
         for one in siege(url, scale=0.1, seconds=1.0):
             assert one.failed == 0, one
@@ -55,7 +55,7 @@ def test_sigterm_loses_no_request_of_a_connection_that_is_kept(trained: SimpleNa
             told.append(pause)
             connection.close()
 
-    with packaging.served(trained.train.bento, CHURNFLOW_PREDICTIONS=str(tmp_path)) as url:
+    with bento_server.served(trained.train.bento, CHURNFLOW_PREDICTIONS=str(tmp_path)) as url:
         body = json.dumps(common.get(f"{url}/model")["examples"][0])
         (parent,) = {worker.ppid() for worker in common.workers(url)}
         pauses = [0.0] * 6 + [0.02] * 6 + [0.3] * 6

@@ -15,7 +15,7 @@ from churn.deployment.target import Target
 from churn.errors import ChurnError
 from churn.registry import gate, made_up, model_registry
 from churn.registry.model_registry import Registered
-from churn.serving import bento_store, packaging, reference, release
+from churn.serving import bento_server, bento_store, packaging, reference, release
 from churn.settings import commands
 from churn.settings.dataset import Dataset
 from churn.training import onnx_scorer
@@ -101,11 +101,11 @@ def answers(model: Registered, bento: str, served_url: str, breaking: bool) -> I
     try:
         with (
             tempfile.TemporaryDirectory() as log,
-            packaging.served(tag, CHURNFLOW_PREDICTIONS=log, CHURNFLOW_API_KEYS="") as url,
+            bento_server.served(tag, CHURNFLOW_PREDICTIONS=log, CHURNFLOW_API_KEYS="") as url,
         ):
             schema = request_schema.of(url)
             asked = packaging.json_rows(kept.dataset, rows)
-            worst = packaging.differ(url, asked, rows["probability"].to_numpy())
+            worst = bento_server.differ(url, asked, rows["probability"].to_numpy())
     except (ChurnError, OSError) as error:
         yield DeploymentCheck("start", False, str(error))
         return

@@ -1,23 +1,17 @@
-"""Packaging the champion as a Bento, and proving that the Bento answers as the model did."""
+"""Packaging the champion as a Bento: its model, code, packages, and what proves them."""
 
 import ast
 import hashlib
 import json
 import os
 import shutil
-import socket
-import subprocess
-import sys
 import tempfile
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from importlib.metadata import distribution
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from churn import format_version
@@ -39,7 +33,6 @@ PROOF = "proof.json"  # and how that is told to be the one that was proved (bent
 REQUIREMENTS = ("bentoml", "fastapi", "httptools", "msgspec", "numpy", "onnxruntime", "pandas", "prometheus-client", "pyarrow",
                 "pydantic", "python-calamine", "uvloop")  # fmt: skip
 _CHECKSUM = "files"  # label of a model in BentoML's store
-TRIES = 3  # to start a server while others start
 EXAMPLES, SEED = 5, 0  # made-up customers in the documentation and on the page
 
 
@@ -204,94 +197,6 @@ def imported(importing: Iterable[Path]) -> set[Path]:
                 waiting += new
                 found |= new
     return found | {package / "__init__.py" for file in found for package in file.parents if FLOWS in package.parents}
-
-
-@contextmanager
-def served(tag: str, seconds: float = 60, **environ: str) -> Iterator[str]:
-    """A real ``bentoml serve`` of the Bento on a free loopback port: its URL once it is ready. Stopped at the end.
-
-    ``environ`` comes on top of this process's environment. Raises ChurnError with the server's own output if it is not
-    ready within ``seconds``.
-    """
-    with tempfile.TemporaryFile() as output:
-        process, url = _start(tag, seconds, environ, output)
-        try:
-            yield url
-        finally:
-            _stop(process)
-
-
-def _stop(process: "subprocess.Popen[bytes]") -> None:
-    process.terminate()  # not killed: its workers would live on
-    process.wait(30)
-
-
-def _start(
-    tag: str, seconds: float, environ: dict[str, str], output: IO[bytes]
-) -> "tuple[subprocess.Popen[bytes], str]":
-    for left in reversed(range(TRIES)):
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
-        url = f"http://127.0.0.1:{port}"
-        command = [sys.executable, "-m", "bentoml", "serve", tag, "--host", "127.0.0.1", "--port", str(port)]
-        process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, env={**os.environ, **environ})
-        until = time.monotonic() + seconds
-        ready = False
-        try:
-            while not ready and process.poll() is None and time.monotonic() < until:
-                time.sleep(0.1)
-                ready = _ready(url)
-        finally:
-            if not ready:
-                _stop(process)
-        if ready:
-            return process, url
-        output.seek(0)
-        said = output.read().decode(errors="replace")[-2000:]
-        # BentoML looks for free ports of its own, which another server that starts may take before it does.
-        if "Address already in use" not in said or not left:
-            break
-        output.truncate(0)
-    raise ChurnError(f"{tag}: the service did not start; its output ends:\n{said}")
-
-
-def _ready(url: str) -> bool:
-    """Whether the service answers. Raises ChurnError with its reason if it says that it never will."""
-    try:
-        with urllib.request.urlopen(f"{url}/readyz", timeout=2):  # nosec B310 - loopback
-            return True
-    except urllib.error.HTTPError as error:
-        raise ChurnError(f"the service is not ready: {json.load(error)['error']}") from error
-    except (urllib.error.URLError, OSError):
-        return False
-
-
-def post(url: str, body: Any) -> Any:
-    """The JSON answer to a JSON body."""
-    request = urllib.request.Request(url, json.dumps(body).encode(), {"Content-Type": "application/json"})
-    with urllib.request.urlopen(request, timeout=30) as answer:  # nosec B310 - loopback
-        return json.load(answer)
-
-
-def prove(tag: str, dataset: Dataset, table: "pd.DataFrame", expected: np.ndarray) -> float:
-    """Serve the Bento, ask for the table's rows, and compare with ``expected``: the largest difference.
-
-    Raises ChurnError above ``scoring.PARITY``.
-    """
-    with tempfile.TemporaryDirectory() as log, served(tag, CHURNFLOW_PREDICTIONS=log) as url:  # these are no customers
-        worst = differ(url, json_rows(dataset, table), expected)
-    if worst > onnx_scorer.PARITY:
-        raise ChurnError(f"{tag}: answers differ from the model's by {worst:.1e} (allowed: {onnx_scorer.PARITY:.0e})")
-    return worst
-
-
-def differ(url: str, rows: list[dict[str, Any]], expected: np.ndarray) -> float:
-    """The largest difference between the service's probabilities and those ``expected``, asked for at once and one by one."""
-    answers = post(f"{url}/predict_batch", {"rows": rows})
-    single = post(f"{url}/predict", rows[0])
-    found = np.array([answer["probability"] for answer in answers])
-    return float(max(np.abs(found - expected).max(), abs(single["probability"] - expected[0])))
 
 
 def json_rows(dataset: Dataset, table: "pd.DataFrame") -> list[dict[str, Any]]:

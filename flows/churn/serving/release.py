@@ -15,7 +15,7 @@ from churn.errors import ChurnError
 from churn.registry import champion_challenger, gate, holdout_looks, model_registry, sklearn_model, tracking
 from churn.registry.gate import Gate
 from churn.registry.training_record import Training
-from churn.serving import bento_store, packaging, prediction_log, reference
+from churn.serving import bento_server, bento_store, packaging, prediction_log, reference
 from churn.settings import commands
 from churn.settings.core import Strict
 from churn.settings.dataset import Dataset
@@ -209,7 +209,7 @@ def package(dataset: Dataset) -> tuple[model_registry.Registered, str, float]:
     tag = packaging.package(model)
     kept = reference.load(model)
     rows = kept.table.head(PROOF_ROWS)
-    worst = packaging.prove(tag, kept.dataset, rows, rows["probability"].to_numpy())
+    worst = bento_server.prove(tag, kept.dataset, rows, rows["probability"].to_numpy())
     publish(model)
     return model, tag, worst
 
