@@ -27,7 +27,6 @@ from churn.storage import checksums
 if TYPE_CHECKING:
     import pandas as pd
     import pyarrow
-    from churn.training.onnx_scorer import Scorer
     from pyarrow.fs import FileSystem
 
 logger = logging.getLogger(__name__)
@@ -75,31 +74,6 @@ def schema(dataset: Dataset, with_id: bool = False) -> "pyarrow.Schema":
     if with_id and dataset.id is not None:
         fields.append((dataset.id, pa.string()))
     return pa.schema(fields + [(name, pa.float64() if c.numeric else pa.string()) for name, c in dataset.raw.items()])
-
-
-def holdout(scorer: "Scorer", table: "pd.DataFrame") -> "pyarrow.Table":
-    """The predictions of the scorer for a table with known outcomes, in the order of its rows.
-
-    The columns are probability (float64), decision and outcome (bool), of customers at snapshots the time, then the raw
-    features as in ``schema``. Raises ChurnError as ``schema`` does.
-    """
-    import pyarrow as pa
-    from churn.data import features
-
-    dataset, wanted = scorer.dataset, schema(scorer.dataset)
-    raw = features.from_frame(dataset, table)
-    probability = scorer.probability(raw).astype("float64")
-    columns = {
-        "probability": pa.array(probability),
-        "decision": pa.array(scorer.decide(raw, probability)),
-        "outcome": pa.array((table[dataset.target] == dataset.positive).to_numpy(dtype=bool)),
-    }
-    if dataset.snapshots is not None and dataset.time is not None:
-        columns[dataset.time] = pa.array(table[dataset.time])
-    for name, values in raw.items():
-        missing = values == "" if values.dtype == object else values != values
-        columns[name] = pa.array(values, wanted.field(name).type, mask=missing)
-    return pa.table(columns)
 
 
 def _kinds() -> "tuple[pyarrow.DataType, ...]":
@@ -169,29 +143,6 @@ def answers(
     wanted = pa.schema(list(zip(COLUMNS, _kinds(), strict=True)))
     own = dataset.field("prediction_id").isin(list(ids))
     return rows_between(PREDICTIONS, wanted, start, end, at or root(), damaged, own)
-
-
-def customers(
-    dataset: Dataset,
-    ids: Sequence[str],
-    start: datetime,
-    end: datetime,
-    at: str | None = None,
-    damaged: set[str] | None = None,
-) -> "pd.DataFrame":
-    """``prediction_id`` and id, as it was logged, of the predictions for ``ids`` answered in ``start <= time < end``.
-
-    ``ids`` are as the log writes them (``keyed_ids``). ``damaged``: see ``read``.
-    """
-    import pyarrow as pa
-    from pyarrow import dataset as parts
-
-    name = str(dataset.id)
-    wanted = pa.schema(
-        [(column, kind) for column, kind in zip(COLUMNS[:2], _kinds()[:2], strict=True)] + [(name, pa.string())]
-    )
-    found = rows_between(PREDICTIONS, wanted, start, end, at or root(), damaged, parts.field(name).isin(list(ids)))
-    return found[["prediction_id", name]].astype("str")
 
 
 def versions(start: datetime, end: datetime, at: str | None = None, damaged: set[str] | None = None) -> dict[str, int]:

@@ -4,7 +4,7 @@ import tempfile
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from churn.data import tables
+from churn.data import features, tables
 from churn.errors import ChurnError
 from churn.registry import model_registry
 from churn.serving import prediction_log
@@ -16,7 +16,9 @@ from churn.training import onnx_scorer
 
 if TYPE_CHECKING:
     import pandas as pd
+    import pyarrow
     from churn.registry.model_registry import Registered
+    from churn.training.onnx_scorer import Scorer
 
 
 @dataclass(frozen=True)
@@ -64,3 +66,27 @@ def load(model: "Registered") -> Reference:
         table = tables.typed((files / prediction_log.HOLDOUT).read_bytes(), dataset)
     settled = check(Worth, worth, onnx_scorer.MANIFEST) if worth else None
     return Reference(model, dataset, manifest["threshold"], table, settled)
+
+
+def holdout(scorer: "Scorer", table: "pd.DataFrame") -> "pyarrow.Table":
+    """The predictions of the scorer for a table with known outcomes, in the order of its rows.
+
+    The columns are probability (float64), decision and outcome (bool), of customers at snapshots the time, then the raw
+    features as in ``prediction_log.schema``. Raises ChurnError as that does.
+    """
+    import pyarrow as pa
+
+    dataset, wanted = scorer.dataset, prediction_log.schema(scorer.dataset)
+    raw = features.from_frame(dataset, table)
+    probability = scorer.probability(raw).astype("float64")
+    columns = {
+        "probability": pa.array(probability),
+        "decision": pa.array(scorer.decide(raw, probability)),
+        "outcome": pa.array((table[dataset.target] == dataset.positive).to_numpy(dtype=bool)),
+    }
+    if dataset.snapshots is not None and dataset.time is not None:
+        columns[dataset.time] = pa.array(table[dataset.time])
+    for name, values in raw.items():
+        missing = values == "" if values.dtype == object else values != values
+        columns[name] = pa.array(values, wanted.field(name).type, mask=missing)
+    return pa.table(columns)

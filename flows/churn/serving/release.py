@@ -160,7 +160,7 @@ def register(training: Training, run: str) -> tuple[model_registry.Registered, G
         onnx_scorer.write(folder, pipeline, described)
         scorer = onnx_scorer.Scorer(folder)
         onnx_scorer.check_parity(scorer, whole, data.holdout, config.search.seed)
-        parquet.write_table(prediction_log.holdout(scorer, data.holdout), Path(folder, prediction_log.HOLDOUT))
+        parquet.write_table(reference.holdout(scorer, data.holdout), Path(folder, prediction_log.HOLDOUT))
         example = data.holdout[list(data.dataset.raw)].head(100)
         made = model_registry.register(
             data.dataset.model, run, described["metaflow_run"], whole, folder, example, _tags(described, data)
