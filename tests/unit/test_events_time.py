@@ -120,7 +120,7 @@ def test_a_list_from_old_events_is_refused_or_flagged(tmp_path, outdated: str) -
         assert said == ("the newest event, of 2024-04-01, is 31 days old: max_age_days = 30",)
         return
     with pytest.raises(
-        events.ChurnError, match=r"is 31 days old: max_age_days = 30; export the tables again, or change that in"
+        events.ChurnError, match=r"is 31 days old: max_age_days = 30; export the tables again, or raise max_age_days in"
     ):
         engine.customers(dataset, given, datetime(2024, 5, 2), now=True)
 

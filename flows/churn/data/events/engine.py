@@ -115,7 +115,7 @@ def _outdated(dataset: Dataset, until: datetime, now: datetime) -> list[str]:
         f"the newest event, of {until:%Y-%m-%d}, is {(now - until).days} days old: max_age_days = {rule.max_age_days}"
     )
     if rule.outdated == "refuse":
-        way = f"export the tables again, or change that in {commands.description(dataset.name)} [snapshots]"
+        way = f"export the tables again, or raise max_age_days in {commands.description(dataset.name)} [snapshots]"
         raise ChurnError(f"data set '{dataset.name}': {said}; {way}")
     return [said]
 
