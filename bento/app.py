@@ -16,7 +16,7 @@ from typing import Annotated, Any
 
 from churn.serving import api_keys
 from churn.serving.api_keys import PREDICT, Keys
-from churn.serving.request import PROBE, Problem, Rejected
+from churn.serving.request import PROBE, Rejected
 from fastapi import Depends, FastAPI, Request, Response, Security
 from fastapi.security import APIKeyHeader, HTTPBearer
 from pydantic_core import to_json
@@ -25,16 +25,15 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from bento.answers import ERRORS, Error
+from bento.body import JSON, UNTIL, Body, refused
 from bento.service_metrics import ServiceMetrics
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
-JSON, FILE = "application/json", "application/octet-stream"
 _SAFE = [(b"x-content-type-options", b"nosniff"), (b"referrer-policy", b"no-referrer")]
 _OTHER = "other"  # the label of every path that is no route
-_UNTIL = "churn.until"  # in the scope: when the answer is given up, on the loop's clock
 _HOLDER = "churn.holder"  # in the scope: whose key it is
 _BEARER = HTTPBearer(auto_error=False, scheme_name="bearer")
 _HEADER = APIKeyHeader(name="X-API-Key", auto_error=False, scheme_name="header")
@@ -146,7 +145,7 @@ class App(FastAPI):
             answer = work()
         else:
             try:
-                async with asyncio.timeout_at(request.scope[_UNTIL]) as deadline:
+                async with asyncio.timeout_at(request.scope[UNTIL]) as deadline:
                     answer = await self._in_thread(work)
             except TimeoutError:
                 if not deadline.expired():
@@ -167,7 +166,7 @@ class App(FastAPI):
             yield
             return
         try:
-            async with asyncio.timeout_at(request.scope[_UNTIL]):
+            async with asyncio.timeout_at(request.scope[UNTIL]):
                 await self._turns.acquire()
         except TimeoutError:
             raise Rejected(503, "too many large requests at once; ask again, or for less at once") from None
@@ -227,44 +226,6 @@ async def _now(work: Callable[[], None]) -> None:
     work()
 
 
-@dataclass(frozen=True)
-class Body:
-    """The dependency that reads a body of media type ``kind`` and at most ``limit`` bytes.
-
-    FastAPI's own would read any number of them, before the key is checked, and hand on Python objects instead of bytes.
-    """
-
-    limit: int
-    kind: str = JSON
-
-    async def __call__(self, request: Request) -> bytes:
-        """The body of the request, checked and decompressed."""
-        kind, encoding = (request.headers.get(name, "") for name in ("content-type", "content-encoding"))
-        if kind.partition(";")[0].strip().lower() != self.kind:
-            wanted = "JSON" if self.kind == JSON else "a file's bytes"
-            raise refused(415, f"the body must be {wanted}", "Content-Type", kind, self.kind)
-        if encoding.lower() not in ("", "identity"):
-            raise refused(415, "the body must not be encoded", "Content-Encoding", encoding, "none")
-        too_large = refused(413, "the body is too large", "body", None, f"at most {self.limit} bytes")
-        declared = request.headers.get("content-length", "")
-        if declared.isdigit() and int(declared) > self.limit:
-            raise too_large
-        try:
-            async with asyncio.timeout_at(request.scope[_UNTIL]):
-                return await self._read(request, too_large)
-        except TimeoutError:
-            raise refused(408, "the body was too slow", "body", None, "all of it in the time of an answer") from None
-
-    async def _read(self, request: Request, too_large: Rejected) -> bytes:
-        chunks, size = [], 0
-        async for chunk in request.stream():
-            chunks.append(chunk)
-            size += len(chunk)
-            if size > self.limit:  # a chunked body does not declare its size
-                raise too_large
-        return b"".join(chunks)
-
-
 @dataclass
 class Answered:
     """The middleware around all routes: it sets the time limit, answers what nobody else has, and counts."""
@@ -275,7 +236,7 @@ class Answered:
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Answer one request (ASGI), and count it."""
         started, status = time.perf_counter(), 0
-        scope[_UNTIL] = asyncio.get_running_loop().time() + self.service.seconds
+        scope[UNTIL] = asyncio.get_running_loop().time() + self.service.seconds
         label = scope["path"] if scope["path"] in self.service.paths else _OTHER
 
         async def sending(message: Message) -> None:
@@ -300,14 +261,6 @@ class Answered:
                 await refusal(Rejected(500, "the service failed; its log says why"))(scope, receive, sending)
             status = 500
         self.service.metrics.answered(label, status, time.perf_counter() - started)
-
-
-_REASONS = {401: "key", 403: "right", 404: "path", 405: "method", 408: "time", 413: "size", 415: "type"}
-
-
-def refused(status: int, message: str, field: str, value: str | None, allowed: str) -> Rejected:
-    """The refusal for one reason."""
-    return Rejected(status, message, [Problem(field, _REASONS[status], value, allowed)])
 
 
 def refusal(error: Rejected) -> Answer:

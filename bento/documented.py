@@ -6,7 +6,7 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from bento.app import FILE, JSON
+from bento.body import FILE, JSON
 
 Schema = dict[str, Any]
 

@@ -23,7 +23,8 @@ from starlette.responses import PlainTextResponse
 
 from bento import documented
 from bento.answers import Accepted, CustomerFile, Explanation, Prediction
-from bento.app import FILE, Answer, App, Body
+from bento.app import Answer, App
+from bento.body import FILE, Body
 from bento.log import Log
 from bento.service_metrics import CONTENT_TYPE, ServiceMetrics
 from bento.settings import ServeConfig

@@ -10,7 +10,8 @@ from churn.errors import ChurnError
 from churn.serving import api_keys
 from churn.serving.api_keys import FEEDBACK, PREDICT
 
-from bento.app import Answer, App, Body
+from bento.app import Answer, App
+from bento.body import Body
 from bento.service_metrics import ServiceMetrics
 
 

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 import uvicorn
 
-from bento.app import Answer, App, Body
+from bento.app import Answer, App
+from bento.body import Body
 from bento.http_protocol import MOST_PIPELINED, Protocol
 from bento.service_metrics import ServiceMetrics
 from bento.settings import Limits

@@ -20,7 +20,8 @@ from churn.serving.request import Problem, Rejected
 from churn.telemetry import prometheus_metrics
 from prometheus_client.parser import text_string_to_metric_families
 
-from bento.app import Answer, App, Body
+from bento.app import Answer, App
+from bento.body import Body
 from bento.log import Log, LogSettings
 from bento.service_metrics import ServiceMetrics
 from tests import promql
