@@ -134,6 +134,9 @@ def save(
         version = stage.outs[0].hash_info.value
         repaired = integrity.clear(_store(repo), integrity.objects(repo.cache.local, version))
         pushed = repo.push([stage.addressing])
+        if "://" not in remote():  # DVC lets everybody read what it keeps
+            for oid in integrity.objects(_store(repo), version):
+                Path(_store(repo).oid_to_path(oid)).chmod(0o400)
         pointer = Path(repo.root_dir, f"{FOLDER}.dvc").read_text(encoding="utf-8")
         return Saved(version, pointer, pushed > 0, tuple(repaired))
 
