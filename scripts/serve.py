@@ -8,8 +8,9 @@ from functools import partial
 
 import _flows  # noqa: F401 - first: it finds flows/
 import base
+from churn.local_server import listening
 from churn.registry import mlflow_store
-from churn.serving import api_keys, listening, prediction_log, release
+from churn.serving import api_keys, prediction_log, release
 from churn.settings import commands
 from churn.settings.core import load
 from churn.settings.dataset import Dataset

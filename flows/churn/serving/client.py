@@ -11,7 +11,8 @@ from urllib.parse import urlsplit
 
 from churn.data import sources
 from churn.errors import ChurnError
-from churn.serving import customer_file, listening
+from churn.local_server import listening
+from churn.serving import customer_file
 from churn.settings import commands
 from churn.settings.dataset import read
 from churn.storage import web

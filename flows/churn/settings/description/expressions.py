@@ -97,7 +97,7 @@ class _WholeColumns(ast.NodeTransformer):
     """
 
     def visit_Call(self, node: ast.Call) -> ast.AST:
-        name = ast.Name(_function(node.func.id), ast.Load())  # type: ignore[attr-defined]
+        name = ast.Name(f"{node.func.id}()", ast.Load())  # type: ignore[attr-defined]
         return ast.Call(name, [self.visit(value) for value in node.args], [])
 
     def visit_BinOp(self, node: ast.BinOp) -> ast.AST:
@@ -268,14 +268,10 @@ def columns(text: str) -> frozenset[str]:
     return frozenset(named | quoted)
 
 
-def _function(name: str) -> str:
-    return f"{name}()"
-
-
 def functions(text: str) -> frozenset[str]:
     """The functions that a checked expression calls."""
-    return frozenset(node.func.id for node in ast.walk(ast.parse(text, mode="eval"))  # type: ignore[attr-defined]
-                     if isinstance(node, ast.Call))  # fmt: skip
+    calls = (node for node in ast.walk(ast.parse(text, mode="eval")) if isinstance(node, ast.Call))
+    return frozenset(node.func.id for node in calls)  # type: ignore[attr-defined]
 
 
 @lru_cache(maxsize=1024)
@@ -292,10 +288,9 @@ def evaluate(
     ``rng`` provides the random functions of the generator.
     """
     length = rows if rows is not None else len(next(iter(columns.values())))
-    functions = {**FUNCTIONS, "col": columns.__getitem__}
-    if rng is not None:
-        functions |= {name: partial(function, rng, length) for name, function in RANDOM.items()}
-    names = {**CONSTANTS, **columns, **{_function(name): f for name, f in functions.items()}, "__builtins__": {}}
+    drawn = {} if rng is None else {name: partial(function, rng, length) for name, function in RANDOM.items()}
+    functions = {**FUNCTIONS, **drawn, "col": columns.__getitem__}
+    names = {**CONSTANTS, **columns, **{f"{name}()": f for name, f in functions.items()}, "__builtins__": {}}
     with np.errstate(all="ignore"):
         found = np.asarray(eval(_compiled(text), names))  # nosec B307 - checked, and without builtins
     if found.dtype.kind in "biuf":
