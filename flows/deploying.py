@@ -52,7 +52,7 @@ def carry_out(place: "Target", verified: "Verified", run: str, attempt: int) -> 
     plan, checks, rule, say = verified.plan, list(verified.checks), base.DEPLOY.deploy, partial(print, flush=True)
     if bad := [f"{one.name}: {one.said}" for one in checks if not one.passed]:
         outcome = rollout.Outcome(rollout.REFUSED, "; ".join(bad), checks)
-    elif kept := record.kept(plan, run):
+    elif kept := record.said_kept(plan, run):
         outcome = rollout.Outcome(rollout.KEPT, kept, checks)
     elif attempt or record.begun(plan, run):
         rollout.finish(place, run)

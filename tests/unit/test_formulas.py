@@ -14,7 +14,7 @@ LATER = "Ann\r=1+1"  # a carriage return ends the row where it is not quoted
 @pytest.mark.parametrize("kind", ["object", "str", "category"])
 def test_text_that_begins_like_a_formula_is_quoted(kind: str) -> None:
     table = pd.DataFrame({"name": pd.Series([*HOSTILE, "Ann", "", None, "-5"], dtype=kind)})
-    found = formulas.quoted(table).name.tolist()
+    found = formulas.quote_formulas(table).name.tolist()
     assert found[: len(HOSTILE)] == ["'" + text for text in HOSTILE]
     assert found[len(HOSTILE) : -2] == ["Ann", ""]
     assert pd.isna(found[-2])
@@ -24,7 +24,7 @@ def test_text_that_begins_like_a_formula_is_quoted(kind: str) -> None:
 
 def test_headers_are_quoted_also_where_two_are_alike() -> None:
     table = pd.DataFrame([["a", "b", 1.0]], columns=["=x", "=x", "-y"])
-    assert list(formulas.quoted(table)) == ["'=x", "'=x", "'-y"]
+    assert list(formulas.quote_formulas(table)) == ["'=x", "'=x", "'-y"]
 
 
 @pytest.mark.parametrize(
@@ -32,14 +32,14 @@ def test_headers_are_quoted_also_where_two_are_alike() -> None:
 )
 def test_numbers_stay_numbers(values: list[object]) -> None:
     table = pd.DataFrame({"x": values})
-    pd.testing.assert_frame_equal(formulas.quoted(table), table)
+    pd.testing.assert_frame_equal(formulas.quote_formulas(table), table)
 
 
 def test_a_list_read_back_has_no_cell_that_begins_like_a_formula() -> None:
     text = formulas.csv(pd.DataFrame({"=a": HOSTILE, "b": range(len(HOSTILE))}))
     read = pd.read_csv(io.StringIO(text, newline=""), dtype=str)
     assert not [cell for cell in [*read, *read.iloc[:, 0]] if cell[0] in "=+-@\t\r"]
-    assert [formulas.plain(cell) for cell in read.iloc[:, 0]] == HOSTILE
+    assert [formulas.unquoted(cell) for cell in read.iloc[:, 0]] == HOSTILE
 
 
 def test_a_carriage_return_within_a_cell_begins_no_row() -> None:
@@ -49,5 +49,5 @@ def test_a_carriage_return_within_a_cell_begins_no_row() -> None:
 
 def test_what_is_quoted_is_found_as_it_was() -> None:
     for text in [*HOSTILE, "Ann", "'tis", "'", ""]:
-        quoted = formulas.quoted(pd.DataFrame({"x": [text, "b"]})).x[0]
-        assert formulas.plain(quoted) == text
+        quoted = formulas.quote_formulas(pd.DataFrame({"x": [text, "b"]})).x[0]
+        assert formulas.unquoted(quoted) == text

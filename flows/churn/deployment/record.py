@@ -55,7 +55,7 @@ def begun(plan: Plan, run: str) -> bool:
     return tags.get("deploy.run") == run and tags.get(OUTCOME) != WAITS
 
 
-def kept(plan: Plan, run: str) -> str:
+def said_kept(plan: Plan, run: str) -> str:
     """How this very run has said before that the version is kept; empty if it has not."""
     tags = model_registry.by_version(plan.model.name, plan.model.version).tags
     return tags[REASON] if tags.get("deploy.run") == run and tags.get(OUTCOME) == KEPT else ""

@@ -16,10 +16,10 @@ def csv(table: "pd.DataFrame") -> str:
 
     Lines end with CR and LF: only then a CR within a cell is quoted too, which else would begin a row, and with it a cell.
     """
-    return quoted(table).to_csv(index=False, lineterminator="\r\n")
+    return quote_formulas(table).to_csv(index=False, lineterminator="\r\n")
 
 
-def quoted(table: "pd.DataFrame") -> "pd.DataFrame":
+def quote_formulas(table: "pd.DataFrame") -> "pd.DataFrame":
     """The table with formulas quoted in its header and in its text columns.
 
     A column whose cells are all numbers, or empty, is no text column: a negative number stays one.
@@ -50,6 +50,6 @@ def _column(column: "pd.Series") -> "pd.Series":
     return column if filled.str.fullmatch(_NUMBER).all() else column.mask(risky, QUOTE + texts)
 
 
-def plain(cell: str) -> str:
-    """The cell as it was before ``quoted``."""
+def unquoted(cell: str) -> str:
+    """The cell as it was before ``quote_formulas``."""
     return cell[1:] if re.match(QUOTE + _FORMULA, cell) else cell

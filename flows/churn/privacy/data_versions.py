@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from churn.data import features, snapshots
 from churn.privacy.subject import PARQUET, Subject, Unreadable, without
-from churn.privacy.trace import Trace, shown, unreadable
+from churn.privacy.trace import Trace, rows_as_text, unreadable_table
 from churn.privacy.written_files import in_table
 from churn.settings.dataset import Dataset, read
 from churn.storage.places import Place, days
@@ -109,12 +109,12 @@ def sweep(subject: Subject, remove: bool) -> Iterator[Trace]:
         what = f"{count[0]} rows to train, {count[1]} held out"
         if remove:
             what += f"; now {_replace(remote, version)}"
-        yield Trace(STORE, version.name, what, values=shown(pd.concat(_tables(version))))
+        yield Trace(STORE, version.name, what, values=rows_as_text(pd.concat(_tables(version))))
     yield from _left(remote, subject, remove)
     for file in sorted(_named(remote)):  # what ``holding`` passed over
         content = remote.read(file) or b""
         if not _whole(content, file):
-            yield unreadable(STORE, remote.at(file))
+            yield unreadable_table(STORE, remote.at(file))
 
 
 def _replace(remote: Place, version: Version) -> str:

@@ -12,7 +12,7 @@ import numpy as np
 from churn.campaigns import campaign_log
 from churn.privacy import run_store, written_files
 from churn.privacy.subject import PARQUET, Subject, Unreadable, without
-from churn.privacy.trace import Trace, shown, unreadable
+from churn.privacy.trace import Trace, rows_as_text, unreadable_table
 from churn.serving import prediction_log
 from churn.storage.places import Place
 
@@ -42,7 +42,7 @@ def sweep(subject: Subject, remove: bool) -> Iterator[Trace]:
             try:
                 rows = subject.parquet_rows(content)
             except Unreadable:
-                yield unreadable(STORE, place.at(entry.name))
+                yield unreadable_table(STORE, place.at(entry.name))
                 continue
             if rows.any():
                 own = _rows(content, rows)
@@ -51,7 +51,7 @@ def sweep(subject: Subject, remove: bool) -> Iterator[Trace]:
                     place.remove(entry.name)
                 elif remove:
                     place.write(entry.name, without(content, rows))
-                yield Trace(STORE, place.at(entry.name), f"{len(own)} rows", values=shown(own))
+                yield Trace(STORE, place.at(entry.name), f"{len(own)} rows", values=rows_as_text(own))
 
 
 def _rows(content: bytes, rows: np.ndarray) -> "pd.DataFrame":

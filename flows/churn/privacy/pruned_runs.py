@@ -25,7 +25,7 @@ def known(lineage: Lineage) -> Iterator[Found]:
             alone = [name for name, by in users.items() if by == {(flow, run)} and name in sizes]
             size = sum(entry.size for entry in own) + sum(sizes[name] for name in alone)
             written = max(entry.written for entry in own)
-            made = run_store.value(place, flow, artifacts.get((flow, run), set()), "data_version")
+            made = run_store.artifact(place, flow, artifacts.get((flow, run), set()), "data_version")
             needed = f"{flow}/{run}" in lineage.runs or (flow == "DataFlow" and made in lineage.versions)
             needed = needed or _open(own, days(written))
             yield f"{flow}/{run}", size, written, partial(_remove, place, flow, run, users), flow, needed

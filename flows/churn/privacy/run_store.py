@@ -132,7 +132,7 @@ def _unnamed(place: Place, named: set[str], subject: Subject, remove: bool) -> I
                 yield Trace(STORE, place.at(entry.name), "an artifact of a step that did not end")
 
 
-def value(place: Place, flow: str, names: set[tuple[str, str]], wanted: str) -> Any:
+def artifact(place: Place, flow: str, names: set[tuple[str, str]], wanted: str) -> Any:
     """An artifact of a run, by the names and hashes of its artifacts; None if it has no such one that can be read."""
     oid = next((oid for name, oid in names if name == wanted), None)
     return None if oid is None else _load(place.read(path(flow, oid)))

@@ -21,12 +21,12 @@ class Trace:
     values: tuple[str, ...] = ()
 
 
-def unreadable(store: str, place: str) -> Trace:
+def unreadable_table(store: str, place: str) -> Trace:
     """A damaged table, of which nobody can tell whose rows it has."""
     return Trace(store, place, "a table that cannot be read", "is damaged, and nothing reads it: remove it")
 
 
-def shown(table: "pd.DataFrame") -> tuple[str, ...]:
+def rows_as_text(table: "pd.DataFrame") -> tuple[str, ...]:
     """The rows of a small table as text, a line each, without missing cells."""
     return tuple(
         ", ".join(f"{name}={cell}" for name, cell in row.items() if cell is not None and cell == cell)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from churn.files import formulas
 from churn.privacy.subject import PARQUET, Subject, Unreadable, without
-from churn.privacy.trace import Trace, unreadable
+from churn.privacy.trace import Trace, unreadable_table
 from churn.serving import batch_scoring
 from churn.settings.environment import ROOT, STATE
 from churn.storage.places import Place
@@ -80,7 +80,7 @@ def clean(store: str, place: Place, name: str, content: bytes, subject: Subject,
         try:
             rows = subject.parquet_rows(content)
         except Unreadable:
-            yield unreadable(store, where)
+            yield unreadable_table(store, where)
             return
         if rows.any():
             if remove:
@@ -126,7 +126,7 @@ def lines(text: str, subject: Subject) -> tuple[str, int]:
     body = [row for row in rows[1:] if len(row) == len(rows[0])]
     if not body:
         return text, 0
-    cells = [[formulas.plain(cell) for cell in row] for row in (rows[0], *body)]
+    cells = [[formulas.unquoted(cell) for cell in row] for row in (rows[0], *body)]
     found = subject.rows(pd.DataFrame(cells[1:], columns=cells[0], dtype="str"))
     if "prediction_id" in rows[0]:
         at = rows[0].index("prediction_id")

@@ -10,7 +10,7 @@ import numpy as np
 from churn.data import casting, formats
 from churn.errors import ChurnError
 from churn.schema_inference.column_guess import Guess
-from churn.settings.dataset import plain
+from churn.settings.dataset import file_name
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -68,7 +68,7 @@ def recognise(
                 "same one, such as customer_id"
             )
         table = EventTable(
-            plain(Path(source).name.split(".")[0]), source, who, "", decimal=decimal, missing_values=tuple(missing)
+            file_name(Path(source).name.split(".")[0]), source, who, "", decimal=decimal, missing_values=tuple(missing)
         )
         _set_moments(table, frame, moments)
         table.who = casting.as_text(frame[who])

@@ -108,7 +108,7 @@ def _toml(hints: Hints, guesses: dict[str, Guess], decimal: str, tokens: list[st
           if open_columns else []),
     ]  # fmt: skip
     for column, guess in guesses.items():
-        lines += ["", toml_text.table(column), *(f"# {note}" for note in guess.notes)]
+        lines += ["", toml_text.table_header(column), *(f"# {note}" for note in guess.notes)]
         lines += [
             toml_text.line(key, guess.keys[key])
             for key in KEYS

@@ -185,6 +185,6 @@ def _aggregates(tables: Sequence[EventTable], told: Rhythm) -> list[str]:
 
 
 def _name(table: EventTable, what: str) -> str:
-    from churn.settings.dataset import plain
+    from churn.settings.dataset import file_name
 
-    return f"{table.name}_{plain(what)}"
+    return f"{table.name}_{file_name(what)}"

@@ -62,7 +62,7 @@ def read_text(file: Path) -> str:
         if file.parent.name == "datasets":
             from churn.settings import commands, dataset  # here: a Bento packs this module but not ``commands``
 
-            again = commands.say("dataset", SOURCE=commands.FILE, NAME=dataset.plain(file.stem))
+            again = commands.say("dataset", SOURCE=commands.FILE, NAME=dataset.file_name(file.stem))
             said = f"{commands.shown(file)}: no such data set; there are: {known}. Describe a new one with: {again}"
         else:
             said = f"{file}: no such config file; there are, in {file.parent}: {known}"

@@ -17,7 +17,7 @@ from churn.settings.description.spelling import Spellings
 from churn.settings.events import history
 from churn.settings.events.aggregate import Aggregate
 from churn.settings.events.history import Label, Snapshots
-from churn.settings.events.table import Table
+from churn.settings.events.table import EventTable
 from churn.settings.train import Worth
 from pydantic import Field, model_validator
 
@@ -28,11 +28,11 @@ def require_name(name: str) -> None:
     """Raises ChurnError, which proposes another one, for what cannot be a data set's name."""
     if not NAME.fullmatch(name):
         raise ChurnError(
-            f"{name!r} cannot be a data set's name: small letters, digits and _, a letter first; for example {plain(name)}"
+            f"{name!r} cannot be a data set's name: small letters, digits and _, a letter first; for example {file_name(name)}"
         )
 
 
-def plain(name: str) -> str:
+def file_name(name: str) -> str:
     """The data set's name that is most like ``name``."""
     return re.sub(r"^[^a-z]+|_+$", "", re.sub(r"[^a-z0-9]+", "_", name.lower())) or "customers"
 
@@ -67,7 +67,7 @@ class Dataset(Cells):
     slices: tuple[str, ...] = ()
     value: Worth | None = None
     generate: dict[str, str] = {}
-    tables: dict[str, Table] = {}
+    tables: dict[str, EventTable] = {}
     snapshots: Snapshots | None = None
     label: Label | None = None
     aggregates: dict[str, Aggregate] = {}

@@ -7,7 +7,7 @@ from churn.data.casting import as_text
 from churn.data.formats import NumberFormat, has_digit
 from churn.settings import commands
 from churn.settings.dataset import Dataset
-from churn.validation.toml_text import line, table
+from churn.validation.toml_text import line, table_header
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -17,7 +17,7 @@ WORDS = 10  # more distinct texts than this are not suggested as words for 'miss
 
 def place(dataset: Dataset, name: str) -> str:
     """The file and table that describe a column."""
-    return f"{commands.description(dataset.name)} {table(name)}"
+    return f"{commands.description(dataset.name)} {table_header(name)}"
 
 
 def unreadable(name: str, cells: "pd.Series", dataset: Dataset) -> str:

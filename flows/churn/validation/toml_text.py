@@ -20,6 +20,6 @@ def line(key: str, given: Any) -> str:
     return f"{key} = {value(given)}"
 
 
-def table(column: str) -> str:
+def table_header(column: str) -> str:
     """The header of the table that describes ``column``."""
     return f"[columns.{column if re.fullmatch(r'[A-Za-z0-9_-]+', column) else value(column)}]"

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from churn.data import tables
 from churn.data.events import in_database, staging, statement
-from churn.data.events.predicates import quoted
+from churn.data.events.predicates import identifier
 from churn.errors import ChurnError
 from churn.settings import commands
 from churn.settings.data import Source
 from churn.settings.dataset import Dataset
 from churn.settings.events.history import CHURNED, SNAPSHOT
-from churn.settings.events.table import Table
+from churn.settings.events.table import EventTable
 
 if TYPE_CHECKING:
     import duckdb
@@ -56,12 +56,12 @@ def customers(dataset: Dataset, instead: dict[str, Source], as_of: datetime | No
         staged = {
             name: staging.stage(dataset, name, instead.get(name), Path(folder), connection) for name in dataset.tables
         }
-        before = staging.unchanged(list(staged.values()))
+        before = staging.fingerprints(list(staged.values()))
         newest = views(connection, dataset, staged, limit)
         aged = _outdated(dataset, newest["until"], limit) if now else []
         moments = [newest["until"]] if now else snapshots(dataset, newest["until"])
         parts = run(connection, dataset, moments, Path(folder, "customers"))
-        if staging.unchanged(list(staged.values())) != before:
+        if staging.fingerprints(list(staged.values())) != before:
             raise ChurnError(
                 f"data set '{dataset.name}': a table's file changed while it was read; run this again when it is whole"
             )
@@ -83,7 +83,7 @@ def customers(dataset: Dataset, instead: dict[str, Source], as_of: datetime | No
 def _in_database(dataset: Dataset, limit: datetime, now: bool) -> Made:
     """The same where the tables live."""
     in_database.database(dataset)
-    found = in_database.known(dataset, limit)
+    found = in_database.tables_lineage(dataset, limit)
     until = _newest(dataset, found, limit)
     aged = _outdated(dataset, until, limit) if now else []
     moments = [until] if now else snapshots(dataset, until)
@@ -145,11 +145,11 @@ def views(
     whole, found = staging.whole_ids(dataset, staged), {}
     for name, table in dataset.tables.items():
         connection.execute(
-            f"CREATE OR REPLACE VIEW {quoted(name)} AS {staging.select(table, staged[name], whole, as_of)}"
+            f"CREATE OR REPLACE VIEW {identifier(name)} AS {staging.select(table, staged[name], whole, as_of)}"
         )
         full = [table.id, table.moment, *([table.known] if table.known else [])]
         full += [column for column, described in table.columns.items() if not described.missing]
-        gaps = "".join(f", COUNT(*) FILTER (WHERE {quoted(column)} IS NULL)" for column in full)
+        gaps = "".join(f", COUNT(*) FILTER (WHERE {identifier(column)} IS NULL)" for column in full)
         counts = connection.execute(
             f"SELECT COUNT(*){gaps} FROM ({staging.rows(table, staged[name], whole)}) AS rows"
         ).fetchone()
@@ -165,7 +165,7 @@ def views(
                     f"table '{name}': column {column!r} is missing in {gone:,} of {counts[0]:,} rows; fill it in, or {way}"
                 )
         rows, newest = connection.execute(
-            f"SELECT COUNT(*), MAX({quoted(table.moment)}) FROM {quoted(name)}"
+            f"SELECT COUNT(*), MAX({identifier(table.moment)}) FROM {identifier(name)}"
         ).fetchone() or (0, None)
         found[name] = {"rows": rows, "newest": newest and newest.isoformat()}
         if table.known:
@@ -174,11 +174,11 @@ def views(
 
 
 def _late(
-    connection: "duckdb.DuckDBPyConnection", table: Table, staged: staging.Staged, whole: bool, as_of: datetime
+    connection: "duckdb.DuckDBPyConnection", table: EventTable, staged: staging.Staged, whole: bool, as_of: datetime
 ) -> int:
     """The rows that had happened at ``as_of`` and became known later."""
     limit = f"TIMESTAMP '{as_of.isoformat(sep=' ')}'"
-    late = f"{quoted(table.moment)} <= {limit} AND {quoted(table.known)} > {limit}"
+    late = f"{identifier(table.moment)} <= {limit} AND {identifier(table.known)} > {limit}"
     found = connection.execute(
         f"SELECT COUNT(*) FROM ({staging.rows(table, staged, whole)}) AS rows WHERE {late}"
     ).fetchone()
@@ -233,7 +233,7 @@ def run(
     for moment in moments:
         path = str(folder / f"{moment:%Y%m%dT%H%M%S%f}.parquet")
         text = statement.compiled(dataset, [moment])
-        ids = f"* REPLACE (CAST({quoted(dataset.id or '')} AS VARCHAR) AS {quoted(dataset.id or '')})"
+        ids = f"* REPLACE (CAST({identifier(dataset.id or '')} AS VARCHAR) AS {identifier(dataset.id or '')})"
         connection.execute(
             f"COPY (SELECT {ids} FROM ({text}) AS customers) TO '{path}' (FORMAT parquet, COMPRESSION zstd)"
         )

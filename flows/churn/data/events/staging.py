@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from churn.data import casting, sources, tables
-from churn.data.events.predicates import quoted
+from churn.data.events.predicates import identifier
 from churn.errors import ChurnError
 from churn.files import reader
 from churn.settings import commands
 from churn.settings.data import File, Generate, Source
 from churn.settings.dataset import Dataset
 from churn.settings.description.column import Column
-from churn.settings.events.table import Table
+from churn.settings.events.table import EventTable
 
 if TYPE_CHECKING:
     import duckdb
@@ -91,7 +91,7 @@ def stage(
     return Staged(sum((p.files for p in parts), ()), parts[0].types, digest, sum((p.notes for p in parts), ()))
 
 
-def _part(dataset: Dataset, name: str, table: Table, source: Source, target: Path, connection: Any) -> Staged:
+def _part(dataset: Dataset, name: str, table: EventTable, source: Source, target: Path, connection: Any) -> Staged:
     if not isinstance(source, File):
         return _typed(dataset, name, table, source, target, connection)
     files = reader.data_files(Path(source.path).expanduser())
@@ -111,7 +111,7 @@ def _states(files: Sequence[Path]) -> list[tuple[int, int]]:
     return [(file.stat().st_size, file.stat().st_mtime_ns) for file in files]
 
 
-def unchanged(staged: Sequence[Staged]) -> dict[str, tuple[int, int]]:
+def fingerprints(staged: Sequence[Staged]) -> dict[str, tuple[int, int]]:
     """The size and time of each file that is read where it lies.
 
     The same before and after, or what was made of them is void.
@@ -144,7 +144,7 @@ def _first(error: Exception) -> str:
     return str(error).splitlines()[0]
 
 
-def _as_it_is(table: Table, types: dict[str, str]) -> bool:
+def _as_it_is(table: EventTable, types: dict[str, str]) -> bool:
     """Whether Parquet columns of these types need no reading of ours.
 
     Everything is there, typed, and spelled as it is meant.
@@ -154,14 +154,14 @@ def _as_it_is(table: Table, types: dict[str, str]) -> bool:
     return all(_plain(column, types.get(name, ""), table) for name, column in table.columns.items())
 
 
-def _plain(column: Column, kind: str, table: Table) -> bool:
+def _plain(column: Column, kind: str, table: EventTable) -> bool:
     if column.numeric:
         return kind in NUMBERS and (column.type == "number" or kind in WHOLE)
     respelled = column.aliases or column.values or table.fold_case or table.missing_values or column.missing_values
     return kind == "VARCHAR" and not respelled
 
 
-def _typed(dataset: Dataset, name: str, table: Table, source: Source, target: Path, connection: Any) -> Staged:
+def _typed(dataset: Dataset, name: str, table: EventTable, source: Source, target: Path, connection: Any) -> Staged:
     """The source read as every file is, its described columns typed, and written to ``target``."""
     data, notes = _read(name, source, table)
     frame = tables.from_bytes(data)
@@ -193,39 +193,41 @@ def _typed(dataset: Dataset, name: str, table: Table, source: Source, target: Pa
     return Staged((str(target),), _types(connection, [str(target)]), hashlib.sha256(data).hexdigest(), notes)
 
 
-def _read(name: str, source: Source, table: Table) -> sources.Rows:
+def _read(name: str, source: Source, table: EventTable) -> sources.Rows:
     if not isinstance(source, Generate):
         return sources.read(source, table.cells)
     from churn.data.events import synthetic
 
-    return tables.to_bytes(synthetic.table(name, source.rows, source.seed)), ()
+    return tables.to_bytes(synthetic.synthetic_table(name, source.rows, source.seed)), ()
 
 
-def select(table: Table, staged: Staged, whole_ids: bool, as_of: datetime) -> str:
+def select(table: EventTable, staged: Staged, whole_ids: bool, as_of: datetime) -> str:
     """The query for a table's rows that had happened and were known at ``as_of``."""
     limit = f"TIMESTAMP '{as_of.isoformat(sep=' ')}'"
-    known = [f"{quoted(moment)} <= {limit}" for moment in (table.moment, table.known) if moment]
+    known = [f"{identifier(moment)} <= {limit}" for moment in (table.moment, table.known) if moment]
     return f"SELECT * FROM ({rows(table, staged, whole_ids)}) AS rows WHERE {' AND '.join(known)}"
 
 
-def rows(table: Table, staged: Staged, whole_ids: bool) -> str:
+def rows(table: EventTable, staged: Staged, whole_ids: bool) -> str:
     """The query for all of a table's rows, in the types that the statement expects."""
     columns = [
-        f"{quoted(table.id)}" if whole_ids else f"TRIM(CAST({quoted(table.id)} AS VARCHAR)) AS {quoted(table.id)}"
+        f"{identifier(table.id)}"
+        if whole_ids
+        else f"TRIM(CAST({identifier(table.id)} AS VARCHAR)) AS {identifier(table.id)}"
     ]
-    columns += [f"{_moment(staged.types[name], name)} AS {quoted(name)}" for name in table.moments]
+    columns += [f"{_moment(staged.types[name], name)} AS {identifier(name)}" for name in table.moments]
     for name, column in table.columns.items():
-        cell = f"CAST({quoted(name)} AS DOUBLE)" if column.numeric else f"NULLIF(TRIM({quoted(name)}), '')"
-        columns.append(f"{cell} AS {quoted(name)}")
+        cell = f"CAST({identifier(name)} AS DOUBLE)" if column.numeric else f"NULLIF(TRIM({identifier(name)}), '')"
+        columns.append(f"{cell} AS {identifier(name)}")
     files = ", ".join("'" + file.replace("'", "''") + "'" for file in staged.files)
     return f"SELECT {'DISTINCT ' * table.deduplicate}{', '.join(columns)} FROM read_parquet([{files}])"
 
 
 def _moment(kind: str, name: str) -> str:
     return (
-        f"TIMEZONE('UTC', {quoted(name)})"
+        f"TIMEZONE('UTC', {identifier(name)})"
         if kind == "TIMESTAMP WITH TIME ZONE"
-        else f"CAST({quoted(name)} AS TIMESTAMP)"
+        else f"CAST({identifier(name)} AS TIMESTAMP)"
     )
 
 

@@ -27,7 +27,7 @@ LATE, TWICE = 0.05, 0.02  # shares of rows that become known days later, and tha
 
 
 @dataclass(frozen=True)
-class Log:
+class SyntheticLog:
     """The tables, and the true hazard of each customer on each day (float64, shape (customers, DAYS)).
 
     NaN while not a customer.
@@ -37,7 +37,7 @@ class Log:
     hazard: np.ndarray
 
 
-def generate(customers: int, seed: int, signal: bool = True) -> Log:
+def generate(customers: int, seed: int, signal: bool = True) -> SyntheticLog:
     """``customers`` from START on; the same arguments give the same log.
 
     Without ``signal`` nobody's hazard depends on anything.
@@ -78,10 +78,10 @@ def generate(customers: int, seed: int, signal: bool = True) -> Log:
             "end": _moment(begun["end"].where(begun["end"] > 0)),
         }
     )
-    return Log(found, hazard)
+    return SyntheticLog(found, hazard)
 
 
-def table(name: str, customers: int, seed: int) -> "pd.DataFrame":
+def synthetic_table(name: str, customers: int, seed: int) -> "pd.DataFrame":
     """One of the TABLES.
 
     Raises:

@@ -10,7 +10,7 @@ from churn.settings.core import Strict
 from churn.settings.description import expressions
 from churn.settings.description.column import Column
 from churn.settings.events.aggregate import Aggregate
-from churn.settings.events.table import NAME, Table
+from churn.settings.events.table import NAME, EventTable
 from pydantic import Field, field_validator, model_validator
 
 SNAPSHOT, CHURNED = "snapshot", "churned"  # the columns that every table of customers at moments has
@@ -131,7 +131,10 @@ def moment(text: str) -> datetime:
 
 
 def check(
-    tables: Mapping[str, Table], snapshots: Snapshots | None, label: Label | None, aggregates: Mapping[str, Aggregate]
+    tables: Mapping[str, EventTable],
+    snapshots: Snapshots | None,
+    label: Label | None,
+    aggregates: Mapping[str, Aggregate],
 ) -> None:
     """That the parts fit together and name what is there.
 
@@ -173,12 +176,12 @@ def check(
         _expression(f"aggregates.{name}.of", aggregate.of, table)
 
 
-def _known(place: str, name: str, tables: Mapping[str, Table]) -> None:
+def _known(place: str, name: str, tables: Mapping[str, EventTable]) -> None:
     if name not in tables:
         raise ValueError(f"{place}: there is no [tables.{name}]; there are {', '.join(tables)}")
 
 
-def _expression(place: str, text: str, table: Table) -> None:
+def _expression(place: str, text: str, table: EventTable) -> None:
     if not text:
         return
     try:
@@ -192,7 +195,7 @@ def _expression(place: str, text: str, table: Table) -> None:
 
 
 def columns(
-    tables: Mapping[str, Table], label: Label, aggregates: Mapping[str, Aggregate]
+    tables: Mapping[str, EventTable], label: Label, aggregates: Mapping[str, Aggregate]
 ) -> Iterator[tuple[str, Column]]:
     """The columns of a customer at a moment: id, moment, aggregates, what baselines need, outcome."""
     yield next(iter(tables.values())).id, Column(role="id", type="text")
@@ -208,7 +211,7 @@ def columns(
     )
 
 
-def activity(tables: Mapping[str, Table], label: Label, aggregates: Mapping[str, Aggregate]) -> str:
+def activity(tables: Mapping[str, EventTable], label: Label, aggregates: Mapping[str, Aggregate]) -> str:
     """The table whose events show that somebody is still a customer.
 
     The label's where it is inactivity, else the first other one that an aggregate is made of.

@@ -10,7 +10,7 @@ RESERVED = {"age", "day", "ended", "newest", "previous", "snapshot"}
 NAME = r"^[a-z][a-z0-9_]*$"
 
 
-class Table(Cells):
+class EventTable(Cells):
     """One ``[tables.NAME]``: what happened to whom, and when.
 
     ``id`` is whose a row is, ``time`` when it happened (of a table of customers: ``valid_from``), ``known`` when it
@@ -31,7 +31,7 @@ class Table(Cells):
     columns: dict[str, Column] = {}
 
     @model_validator(mode="after")
-    def _consistent(self) -> "Table":
+    def _consistent(self) -> "EventTable":
         if bool(self.time) == bool(self.valid_from):
             raise ValueError("give 'time' or 'valid_from', the column that says from when on a row counts")
         named = [name for name in (self.id, self.moment, self.known, self.end) if name]
