@@ -8,26 +8,25 @@ ROOT = Path(__file__).parents[2]
 FILES = sorted([*(ROOT / "flows" / "churn").rglob("*.py"), *(ROOT / "bento").rglob("*.py")])
 # Verbs and nouns that mean the same of every module: what they act on is the module's subject (``snapshots.load``).
 SHARED = {
-    *("check", "client", "compare", "example", "explained", "fetch", "from_log", "load", "locked", "parse"),
-    *("promote", "rank", "read", "register", "save", "screen", "sweep", "without"),
-    *("address", "columns", "file", "lineage", "manifest", "package", "parts", "place", "root", "rows"),
-    *("quarantine", "settings", "text", "whole"),
-    # DeployFlow and the laptop's server do, with their own means, what release, notify and the log do.
     *(
-        "answers",
-        "begin",
-        "decide",
-        "examples",
-        "jensen_shannon",
-        "log",
-        "main",
-        "of",
-        "post",
-        "samples",
-        "settle",
-        "tell",
-        "version",
+        "check",
+        "client",
+        "compare",
+        "describe",
+        "example",
+        "explained",
+        "fetch",
+        "from_log",
+        "generate",
+        "load",
+        "locked",
     ),
+    *("parse", "promote", "publish", "rank", "read", "register", "remove", "save", "screen", "sweep", "without"),
+    *("address", "columns", "customers", "file", "lineage", "manifest", "package", "parts", "path", "place", "report"),
+    *("root", "rows", "quarantine", "settings", "text", "whole"),
+    "known",  # what a store of ``privacy`` knows of: its items, of which some are needed
+    # DeployFlow and the laptop's server do, with their own means, what release, notify and the log do.
+    *("answers", "begin", "examples", "jensen_shannon", "main", "of", "post", "samples", "tell", "version"),
 }
 
 

@@ -23,7 +23,7 @@ REPEATS = 1.2  # rows for each customer from which on a table is one of events
 
 
 @dataclass
-class EventTable:
+class RecognizedTable:
     """One file: its id, its moments (empty: none), the keys of its other columns, and its rows by ``who`` and ``at`` (UTC)."""
 
     name: str
@@ -47,7 +47,7 @@ class EventTable:
 
 def recognise(
     frames: "Mapping[str, pd.DataFrame]", guessed: Mapping[str, tuple[dict[str, Guess], str, list[str]]]
-) -> list[EventTable]:
+) -> list[RecognizedTable]:
     """The tables in ``frames`` (by file, as ``sources.read`` gives them) with what was ``guessed`` of their columns.
 
     Raises:
@@ -67,7 +67,7 @@ def recognise(
                 f"{source}: no column names the customers of its rows; the file has: {', '.join(guesses)}. Give every file the "
                 "same one, such as customer_id"
             )
-        table = EventTable(
+        table = RecognizedTable(
             file_name(Path(source).name.split(".")[0]), source, who, "", decimal=decimal, missing_values=tuple(missing)
         )
         _set_moments(table, frame, moments)
@@ -106,7 +106,7 @@ def _customer(frame: "pd.DataFrame", names: list[str], shared: set[str]) -> str 
     return next(iter([*called, *ids, *(able if len(shared) < len(names) else [])]), None)
 
 
-def _set_moments(table: EventTable, frame: "pd.DataFrame", moments: Mapping[str, str]) -> None:
+def _set_moments(table: RecognizedTable, frame: "pd.DataFrame", moments: Mapping[str, str]) -> None:
     typed = {name: formats.parse_timestamps(_texts(frame[name]), form or None) for name, form in moments.items()}
     ends = [name for name in typed if END.search(name) and len(typed) > 1]
     known = [name for name in typed if KNOWN.search(name) and len(typed) > 1 and name not in ends]

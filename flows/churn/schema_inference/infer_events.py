@@ -9,7 +9,7 @@ from churn.errors import ChurnError
 from churn.schema_inference import event_rhythm, event_tables, infer
 from churn.schema_inference.column_guess import DECIDE
 from churn.schema_inference.event_rhythm import Rhythm
-from churn.schema_inference.event_tables import EventTable
+from churn.schema_inference.event_tables import RecognizedTable
 from churn.settings.core import parse
 from churn.settings.dataset import Dataset
 from churn.validation.toml_text import line
@@ -59,12 +59,12 @@ def describe(frames: "Mapping[str, pd.DataFrame]", name: str) -> tuple[str, Data
     return text, parse(Dataset, text, f"config/datasets/{name}.toml"), tuple(notes)
 
 
-def _horizon(told: Rhythm, contracts: Sequence[EventTable]) -> int:
+def _horizon(told: Rhythm, contracts: Sequence[RecognizedTable]) -> int:
     """Of contracts two months, which leave time to act; else by who comes back after a silence."""
     return OF_CONTRACTS if contracts else told.horizon
 
 
-def _choices(told: Rhythm, log: EventTable, contracts: Sequence[EventTable]) -> list[str]:
+def _choices(told: Rhythm, log: RecognizedTable, contracts: Sequence[RecognizedTable]) -> list[str]:
     shares = "; ".join(
         f"{one.days} days: {one.churned:.0%} churned, {one.back:.0%} of such silences ended" for one in told.horizons
     )
@@ -91,7 +91,7 @@ def _head(name: str, files: Sequence[str], notes: Sequence[str]) -> list[str]:
     ]
 
 
-def _tables(tables: Sequence[EventTable]) -> list[str]:
+def _tables(tables: Sequence[RecognizedTable]) -> list[str]:
     lines = []
     for one in tables:
         place = str(Path(one.source).expanduser().resolve())
@@ -124,7 +124,7 @@ def _inline(keys: Mapping[str, Any]) -> str:
     return f"{{ {', '.join(line(key, value) for key, value in keys.items())} }}"
 
 
-def _moments(told: Rhythm, logs: Sequence[EventTable], contracts: Sequence[EventTable]) -> list[str]:
+def _moments(told: Rhythm, logs: Sequence[RecognizedTable], contracts: Sequence[RecognizedTable]) -> list[str]:
     start = told.first + np.timedelta64(min(max(told.windows), told.span // 4), "D")
     month = start.astype("datetime64[M]") + 1
     step = "1 month" if told.span > 4 * 30 + 2 * _horizon(told, contracts) else "1 week"
@@ -152,11 +152,11 @@ def _moments(told: Rhythm, logs: Sequence[EventTable], contracts: Sequence[Event
     ]
 
 
-def _aggregates(tables: Sequence[EventTable], told: Rhythm) -> list[str]:
+def _aggregates(tables: Sequence[RecognizedTable], told: Rhythm) -> list[str]:
     lines: list[str] = []
     days = list(told.windows)
 
-    def add(name: str, table: EventTable, what: str, column: str = "", windows: Sequence[int] = ()) -> None:
+    def add(name: str, table: RecognizedTable, what: str, column: str = "", windows: Sequence[int] = ()) -> None:
         lines.extend(["", f"[aggregates.{name}]", line("table", table.name), line("what", what)])
         lines.extend([line("column", column)] if column else [])
         lines.extend([line("days", list(windows))] if windows else [])
@@ -184,7 +184,7 @@ def _aggregates(tables: Sequence[EventTable], told: Rhythm) -> list[str]:
     return lines
 
 
-def _name(table: EventTable, what: str) -> str:
+def _name(table: RecognizedTable, what: str) -> str:
     from churn.settings.dataset import file_name
 
     return f"{table.name}_{file_name(what)}"

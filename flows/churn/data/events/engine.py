@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from churn.data import tables
 from churn.data.events import in_database, staging, statement
-from churn.data.events.predicates import identifier
+from churn.data.events.predicates import sql_name
 from churn.errors import ChurnError
 from churn.settings import commands
 from churn.settings.data import Source
@@ -145,11 +145,11 @@ def views(
     whole, found = staging.whole_ids(dataset, staged), {}
     for name, table in dataset.tables.items():
         connection.execute(
-            f"CREATE OR REPLACE VIEW {identifier(name)} AS {staging.select(table, staged[name], whole, as_of)}"
+            f"CREATE OR REPLACE VIEW {sql_name(name)} AS {staging.select(table, staged[name], whole, as_of)}"
         )
         full = [table.id, table.moment, *([table.known] if table.known else [])]
         full += [column for column, described in table.columns.items() if not described.missing]
-        gaps = "".join(f", COUNT(*) FILTER (WHERE {identifier(column)} IS NULL)" for column in full)
+        gaps = "".join(f", COUNT(*) FILTER (WHERE {sql_name(column)} IS NULL)" for column in full)
         counts = connection.execute(
             f"SELECT COUNT(*){gaps} FROM ({staging.rows(table, staged[name], whole)}) AS rows"
         ).fetchone()
@@ -165,7 +165,7 @@ def views(
                     f"table '{name}': column {column!r} is missing in {gone:,} of {counts[0]:,} rows; fill it in, or {way}"
                 )
         rows, newest = connection.execute(
-            f"SELECT COUNT(*), MAX({identifier(table.moment)}) FROM {identifier(name)}"
+            f"SELECT COUNT(*), MAX({sql_name(table.moment)}) FROM {sql_name(name)}"
         ).fetchone() or (0, None)
         found[name] = {"rows": rows, "newest": newest and newest.isoformat()}
         if table.known:
@@ -178,7 +178,7 @@ def _late(
 ) -> int:
     """The rows that had happened at ``as_of`` and became known later."""
     limit = f"TIMESTAMP '{as_of.isoformat(sep=' ')}'"
-    late = f"{identifier(table.moment)} <= {limit} AND {identifier(table.known)} > {limit}"
+    late = f"{sql_name(table.moment)} <= {limit} AND {sql_name(table.known)} > {limit}"
     found = connection.execute(
         f"SELECT COUNT(*) FROM ({staging.rows(table, staged, whole)}) AS rows WHERE {late}"
     ).fetchone()
@@ -233,7 +233,7 @@ def run(
     for moment in moments:
         path = str(folder / f"{moment:%Y%m%dT%H%M%S%f}.parquet")
         text = statement.compiled(dataset, [moment])
-        ids = f"* REPLACE (CAST({identifier(dataset.id or '')} AS VARCHAR) AS {identifier(dataset.id or '')})"
+        ids = f"* REPLACE (CAST({sql_name(dataset.id or '')} AS VARCHAR) AS {sql_name(dataset.id or '')})"
         connection.execute(
             f"COPY (SELECT {ids} FROM ({text}) AS customers) TO '{path}' (FORMAT parquet, COMPRESSION zstd)"
         )

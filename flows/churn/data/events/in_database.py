@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from churn.data import sources
 from churn.data.events import statement
-from churn.data.events.predicates import identifier
+from churn.data.events.predicates import sql_name
 from churn.errors import ChurnError
 from churn.settings import commands
 from churn.settings.data import Sql
@@ -39,7 +39,7 @@ def customers(dataset: Dataset, moments: Sequence[datetime], as_of: datetime) ->
     """The customers of the ``moments`` as they were known at ``as_of``, by moment and id."""
     assert dataset.id is not None
     text = statement.compiled(dataset, moments).removeprefix("WITH ")
-    found = query(dataset, f"WITH {_tables(dataset, as_of)}, {text}")
+    found = run_query(dataset, f"WITH {_tables(dataset, as_of)}, {text}")
     return found.sort_values(["snapshot", dataset.id], ignore_index=True)
 
 
@@ -47,14 +47,14 @@ def tables_lineage(dataset: Dataset, as_of: datetime) -> dict[str, dict[str, Any
     """Each table's rows and newest event until ``as_of``, and a sum of its rows' hashes, which no order changes."""
     found = {}
     for name, table in dataset.tables.items():
-        what = f"COUNT(*) AS n, MAX(t.{identifier(table.moment)}) AS newest, SUM(HASHTEXTEXTENDED(CAST(t AS TEXT), 0)) AS hash"
-        row = query(dataset, f"WITH {_tables(dataset, as_of)} SELECT {what} FROM {identifier(name)} AS t").iloc[0]
+        what = f"COUNT(*) AS n, MAX(t.{sql_name(table.moment)}) AS newest, SUM(HASHTEXTEXTENDED(CAST(t AS TEXT), 0)) AS hash"
+        row = run_query(dataset, f"WITH {_tables(dataset, as_of)} SELECT {what} FROM {sql_name(name)} AS t").iloc[0]
         newest = None if row["n"] == 0 else row["newest"].isoformat()
         found[name] = {"hash": str(row["hash"]), "rows": int(row["n"]), "newest": newest}
     return found
 
 
-def query(dataset: Dataset, query: str) -> "pd.DataFrame":
+def run_query(dataset: Dataset, query: str) -> "pd.DataFrame":
     """What the database answers."""
     place = database(dataset)
     return sources.persist(place, lambda: sources.query(place.model_copy(update={"query": query})))
@@ -62,7 +62,7 @@ def query(dataset: Dataset, query: str) -> "pd.DataFrame":
 
 def _tables(dataset: Dataset, as_of: datetime) -> str:
     return ", ".join(
-        f"{identifier(name)} AS NOT MATERIALIZED ({_rows(table, as_of)})" for name, table in dataset.tables.items()
+        f"{sql_name(name)} AS NOT MATERIALIZED ({_rows(table, as_of)})" for name, table in dataset.tables.items()
     )
 
 
@@ -70,16 +70,16 @@ def _rows(table: EventTable, as_of: datetime) -> str:
     """The rows that had happened and were known, in the types that the statement expects."""
     (source,) = table.source
     assert isinstance(source, Sql)
-    columns = [f"TRIM(CAST({identifier(table.id)} AS TEXT)) AS {identifier(table.id)}"]
-    columns += [f"CAST({identifier(name)} AS TIMESTAMP) AS {identifier(name)}" for name in table.moments]
+    columns = [f"TRIM(CAST({sql_name(table.id)} AS TEXT)) AS {sql_name(table.id)}"]
+    columns += [f"CAST({sql_name(name)} AS TIMESTAMP) AS {sql_name(name)}" for name in table.moments]
     for name, column in table.columns.items():
         cell = (
-            f"CAST({identifier(name)} AS DOUBLE PRECISION)"
+            f"CAST({sql_name(name)} AS DOUBLE PRECISION)"
             if column.numeric
-            else f"NULLIF(TRIM(CAST({identifier(name)} AS TEXT)), '')"
+            else f"NULLIF(TRIM(CAST({sql_name(name)} AS TEXT)), '')"
         )
-        columns.append(f"{cell} AS {identifier(name)}")
+        columns.append(f"{cell} AS {sql_name(name)}")
     limit = f"TIMESTAMP '{as_of.isoformat(sep=' ')}'"
-    seen = " AND ".join(f"{identifier(moment)} <= {limit}" for moment in (table.moment, table.known) if moment)
+    seen = " AND ".join(f"{sql_name(moment)} <= {limit}" for moment in (table.moment, table.known) if moment)
     rows = f"SELECT {'DISTINCT ' * table.deduplicate}{', '.join(columns)} FROM ({source.query.rstrip().rstrip(';')}) AS given"
     return f"SELECT * FROM ({rows}) AS typed WHERE {seen}"

@@ -32,7 +32,7 @@ def sql(text: str, columns: Mapping[str, Column]) -> str:
     return _Translation(columns).of(ast.parse(text, mode="eval").body)
 
 
-def identifier(name: str) -> str:
+def sql_name(name: str) -> str:
     """A name as SQL writes it."""
     return '"' + name.replace('"', '""') + '"'
 
@@ -73,7 +73,7 @@ class _Translation:
     def _column(self, name: str) -> str:
         """Text without a value is '', as in ``expressions``; a number without one stays unknown."""
         column = self._columns[name]
-        return f"COALESCE({identifier(name)}, '')" if column.missing and not column.numeric else identifier(name)
+        return f"COALESCE({sql_name(name)}, '')" if column.missing and not column.numeric else sql_name(name)
 
     def _pair(self, left: ast.expr, op: ast.cmpop, right: ast.expr) -> str:
         said = f"{self.of(left)} {_OPERATORS[type(op)]} {self.of(right)}"

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from churn.data import casting, sources, tables
-from churn.data.events.predicates import identifier
+from churn.data.events.predicates import sql_name
 from churn.errors import ChurnError
 from churn.files import reader
 from churn.settings import commands
@@ -204,30 +204,28 @@ def _read(name: str, source: Source, table: EventTable) -> sources.Rows:
 def select(table: EventTable, staged: Staged, whole_ids: bool, as_of: datetime) -> str:
     """The query for a table's rows that had happened and were known at ``as_of``."""
     limit = f"TIMESTAMP '{as_of.isoformat(sep=' ')}'"
-    known = [f"{identifier(moment)} <= {limit}" for moment in (table.moment, table.known) if moment]
+    known = [f"{sql_name(moment)} <= {limit}" for moment in (table.moment, table.known) if moment]
     return f"SELECT * FROM ({rows(table, staged, whole_ids)}) AS rows WHERE {' AND '.join(known)}"
 
 
 def rows(table: EventTable, staged: Staged, whole_ids: bool) -> str:
     """The query for all of a table's rows, in the types that the statement expects."""
     columns = [
-        f"{identifier(table.id)}"
-        if whole_ids
-        else f"TRIM(CAST({identifier(table.id)} AS VARCHAR)) AS {identifier(table.id)}"
+        f"{sql_name(table.id)}" if whole_ids else f"TRIM(CAST({sql_name(table.id)} AS VARCHAR)) AS {sql_name(table.id)}"
     ]
-    columns += [f"{_moment(staged.types[name], name)} AS {identifier(name)}" for name in table.moments]
+    columns += [f"{_moment(staged.types[name], name)} AS {sql_name(name)}" for name in table.moments]
     for name, column in table.columns.items():
-        cell = f"CAST({identifier(name)} AS DOUBLE)" if column.numeric else f"NULLIF(TRIM({identifier(name)}), '')"
-        columns.append(f"{cell} AS {identifier(name)}")
+        cell = f"CAST({sql_name(name)} AS DOUBLE)" if column.numeric else f"NULLIF(TRIM({sql_name(name)}), '')"
+        columns.append(f"{cell} AS {sql_name(name)}")
     files = ", ".join("'" + file.replace("'", "''") + "'" for file in staged.files)
     return f"SELECT {'DISTINCT ' * table.deduplicate}{', '.join(columns)} FROM read_parquet([{files}])"
 
 
 def _moment(kind: str, name: str) -> str:
     return (
-        f"TIMEZONE('UTC', {identifier(name)})"
+        f"TIMEZONE('UTC', {sql_name(name)})"
         if kind == "TIMESTAMP WITH TIME ZONE"
-        else f"CAST({identifier(name)} AS TIMESTAMP)"
+        else f"CAST({sql_name(name)} AS TIMESTAMP)"
     )
 
 

@@ -10,7 +10,7 @@ horizon``.
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
-from churn.data.events.predicates import identifier, literal, sql
+from churn.data.events.predicates import literal, sql, sql_name
 from churn.settings.dataset import Dataset
 from churn.settings.events.aggregate import ZERO, Aggregate, Cell
 from churn.settings.events.history import BASELINE, CHURNED, SNAPSHOT, activity
@@ -43,7 +43,7 @@ class _Parts:
         assert dataset.label is not None
         assert dataset.id is not None
         self._dataset, self._snapshots, self._label = dataset, dataset.snapshots, dataset.label
-        self._id = identifier(dataset.id)
+        self._id = sql_name(dataset.id)
         self._activity = activity(dataset.tables, dataset.label, dataset.aggregates)
         self.ages: dict[str, str] = {}  # what stands for a table's ages until the dialect is chosen
         self._cells: dict[str, list[tuple[str, str]]] = {name: [] for name in self._seen()}
@@ -71,7 +71,7 @@ class _Parts:
         table = self._dataset.tables[aggregate.table]
         conditions = [sql(aggregate.where, table.columns)] if aggregate.where else []
         window = [f"age < {cell.days}"] if cell.days else []
-        level = [f"{identifier(aggregate.by)} = {literal(cell.level)}"] if cell.level is not None else []
+        level = [f"{sql_name(aggregate.by)} = {literal(cell.level)}"] if cell.level is not None else []
         if aggregate.what in ("gap spread", "last"):
             self._own.append((cell.name, self._ordered(aggregate, cell, [*conditions, *level])))
             return
@@ -84,19 +84,17 @@ class _Parts:
         self._cells[aggregate.table].append((cell.name, found))
 
     def _ordered(self, aggregate: Aggregate, cell: Cell, conditions: list[str]) -> str:
-        rows = f"FROM {identifier(aggregate.table + '_seen')}" + _where(conditions)
+        rows = f"FROM {sql_name(aggregate.table + '_seen')}" + _where(conditions)
         key = f"PARTITION BY snapshot, {self._id} ORDER BY age"
         if aggregate.what == "last":
-            value = identifier(aggregate.column)
-            own = f"snapshot, {self._id}, {value} AS {identifier(cell.name)}"
+            value = sql_name(aggregate.column)
+            own = f"snapshot, {self._id}, {value} AS {sql_name(cell.name)}"
             numbered = f"SELECT {own}, ROW_NUMBER() OVER ({key}, {value} DESC NULLS LAST) AS newest {rows}"
-            return (
-                f"SELECT snapshot, {self._id}, {identifier(cell.name)} FROM ({numbered}) AS numbered WHERE newest <= 1"
-            )
+            return f"SELECT snapshot, {self._id}, {sql_name(cell.name)} FROM ({numbered}) AS numbered WHERE newest <= 1"
         gaps = f"SELECT snapshot, {self._id}, age, LAG(age) OVER ({key} DESC) AS previous {rows}"
         spread = _filtered("STDDEV_SAMP(previous - age)", [f"previous < {cell.days}"] if cell.days else [])
         key = f"snapshot, {self._id}"
-        return f"SELECT {key}, {spread} AS {identifier(cell.name)} FROM ({gaps}) AS gaps GROUP BY {key}"
+        return f"SELECT {key}, {spread} AS {sql_name(cell.name)} FROM ({gaps}) AS gaps GROUP BY {key}"
 
     # -- tables
 
@@ -106,12 +104,12 @@ class _Parts:
         yield f"snapshots(snapshot) AS (VALUES {values})"
         yield f"observed AS ({self._observed()})"
         for name, cells in self._cells.items():
-            yield f"{identifier(name + '_seen')} AS NOT MATERIALIZED ({self._rows(name, self._dataset.tables[name])})"
-            columns = "".join(f", {what} AS {identifier(cell)}" for cell, what in cells)
-            grouped = f"FROM {identifier(name + '_seen')} GROUP BY snapshot, {self._id}"
-            yield f"{identifier(name + '_aggregates')} AS (SELECT snapshot, {self._id}, MIN(age) AS age{columns} {grouped})"
+            yield f"{sql_name(name + '_seen')} AS NOT MATERIALIZED ({self._rows(name, self._dataset.tables[name])})"
+            columns = "".join(f", {what} AS {sql_name(cell)}" for cell, what in cells)
+            grouped = f"FROM {sql_name(name + '_seen')} GROUP BY snapshot, {self._id}"
+            yield f"{sql_name(name + '_aggregates')} AS (SELECT snapshot, {self._id}, MIN(age) AS age{columns} {grouped})"
         for cell, query in self._own:
-            yield f"{identifier(cell + '_ordered')} AS ({query})"
+            yield f"{sql_name(cell + '_ordered')} AS ({query})"
         yield f"population AS ({self._population()})"
         yield from self._outcome()
 
@@ -119,29 +117,29 @@ class _Parts:
         if self._snapshots.until:
             return f"SELECT TIMESTAMP '{self._snapshots.until}' AS until"
         newest = [
-            f"SELECT MAX({identifier(t.moment)}) AS moment FROM {identifier(name)}"
+            f"SELECT MAX({sql_name(t.moment)}) AS moment FROM {sql_name(name)}"
             for name, t in self._dataset.tables.items()
         ]
         return f"SELECT MAX(moment) AS until FROM ({' UNION ALL '.join(newest)}) AS newest"
 
     def _rows(self, name: str, table: EventTable) -> str:
         place = f"AGE_OF_{name.upper()}"
-        self.ages[place] = _AGE[self._dataset.engine].format(f"e.{identifier(table.moment)}")
-        columns = [f"e.{identifier(column)}" for column in table.columns]
-        columns += [f"e.{identifier(table.end)} AS ended"] if table.end else []
+        self.ages[place] = _AGE[self._dataset.engine].format(f"e.{sql_name(table.moment)}")
+        columns = [f"e.{sql_name(column)}" for column in table.columns]
+        columns += [f"e.{sql_name(table.end)} AS ended"] if table.end else []
         if name == self._activity:
-            columns.append(f"CAST(e.{identifier(table.moment)} AS DATE) AS day")
-        known = [f"e.{identifier(moment)} <= s.snapshot" for moment in (table.moment, table.known) if moment]
-        chosen = ", ".join(["s.snapshot", f"e.{identifier(table.id)} AS {self._id}", *columns, f"{place} AS age"])
-        return f"SELECT {chosen} FROM snapshots AS s JOIN {identifier(name)} AS e ON {' AND '.join(known)}"
+            columns.append(f"CAST(e.{sql_name(table.moment)} AS DATE) AS day")
+        known = [f"e.{sql_name(moment)} <= s.snapshot" for moment in (table.moment, table.known) if moment]
+        chosen = ", ".join(["s.snapshot", f"e.{sql_name(table.id)} AS {self._id}", *columns, f"{place} AS age"])
+        return f"SELECT {chosen} FROM snapshots AS s JOIN {sql_name(name)} AS e ON {' AND '.join(known)}"
 
     def _population(self) -> str:
         rule = self._snapshots.population
         if rule.open:
-            begun = f"FROM {identifier(rule.table + '_seen')}"
+            begun = f"FROM {sql_name(rule.table + '_seen')}"
             return f"SELECT DISTINCT snapshot, {self._id} {begun} WHERE ended IS NULL OR ended > snapshot"
         active = [f"age < {rule.days}"] if rule.days else []
-        return f"SELECT snapshot, {self._id} FROM {identifier(rule.table + '_aggregates')}" + _where(active)
+        return f"SELECT snapshot, {self._id} FROM {sql_name(rule.table + '_aggregates')}" + _where(active)
 
     # -- label
 
@@ -152,20 +150,20 @@ class _Parts:
             yield f"too_early AS ({self._happened(0, self._snapshots.gap)})"
 
     def _happened(self, after: int, until: int) -> str:
-        table, name = self._dataset.tables[self._label.table], identifier(self._label.table)
+        table, name = self._dataset.tables[self._label.table], sql_name(self._label.table)
         moment = table.end if self._label.kind == "end" else table.moment
         window = [
-            f"e.{identifier(moment)} > {_later('s.snapshot', after)}",
-            f"e.{identifier(moment)} <= {_later('s.snapshot', until)}",
+            f"e.{sql_name(moment)} > {_later('s.snapshot', after)}",
+            f"e.{sql_name(moment)} <= {_later('s.snapshot', until)}",
         ]
         rows = f"FROM snapshots AS s JOIN {name} AS e ON {' AND '.join(window)}"
         conditions = [sql(self._label.where, table.columns)] if self._label.where else []
         if self._label.kind == "end":
-            start, end, key = identifier(table.moment), identifier(table.end), identifier(table.id)
+            start, end, key = sql_name(table.moment), sql_name(table.end), sql_name(table.id)
             goes_on = f"r.{start} <= {_later(f'e.{end}', self._label.grace)} AND (r.{end} IS NULL OR r.{end} > e.{end})"
             renewed = f"r.{key} = e.{key} AND {goes_on}"
             conditions.append(f"NOT EXISTS (SELECT 1 FROM {name} AS r WHERE {renewed})")
-        return f"SELECT DISTINCT s.snapshot, e.{identifier(table.id)} AS {self._id} {rows}" + _where(conditions)
+        return f"SELECT DISTINCT s.snapshot, e.{sql_name(table.id)} AS {self._id} {rows}" + _where(conditions)
 
     def customers(self) -> str:
         """The query itself: one row for each customer of each moment."""
@@ -173,10 +171,10 @@ class _Parts:
         cells: dict[str, str] = {}
         for name, found in self._cells.items():
             joins.append(self._joined(name + "_aggregates"))
-            cells |= {cell: f"{identifier(name + '_aggregates')}.{identifier(cell)}" for cell, _ in found}
+            cells |= {cell: f"{sql_name(name + '_aggregates')}.{sql_name(cell)}" for cell, _ in found}
         for cell, _ in self._own:
             joins.append(self._joined(cell + "_ordered"))
-            cells[cell] = f"{identifier(cell + '_ordered')}.{identifier(cell)}"
+            cells[cell] = f"{sql_name(cell + '_ordered')}.{sql_name(cell)}"
         joins.append(self._joined("happened"))
         joins += [self._joined("too_early")] if self._snapshots.gap and self._label.kind != "inactive" else []
         chosen = [
@@ -188,7 +186,7 @@ class _Parts:
         return f"SELECT {', '.join(chosen)} FROM {' '.join(joins)} ORDER BY p.snapshot, p.{self._id}"
 
     def _joined(self, name: str) -> str:
-        one = identifier(name)
+        one = sql_name(name)
         return f"LEFT JOIN {one} ON {one}.snapshot = p.snapshot AND {one}.{self._id} = p.{self._id}"
 
     def _columns(self, cells: dict[str, str]) -> Iterator[str]:
@@ -196,9 +194,9 @@ class _Parts:
             for cell in aggregate.cells(name):
                 value = f"COALESCE({cells[cell.name]}, 0)" if aggregate.what in ZERO else cells[cell.name]
                 numeric = self._dataset.columns[cell.name].numeric
-                yield (f"CAST({value} AS DOUBLE)" if numeric else value) + f" AS {identifier(cell.name)}"
+                yield (f"CAST({value} AS DOUBLE)" if numeric else value) + f" AS {sql_name(cell.name)}"
         for cell_name in BASELINE:
-            yield f"CAST({cells[cell_name]} AS DOUBLE) AS {identifier(cell_name)}"
+            yield f"CAST({cells[cell_name]} AS DOUBLE) AS {sql_name(cell_name)}"
 
     def _churned(self) -> str:
         days = self._snapshots.gap + self._snapshots.horizon + self._label.grace
@@ -210,7 +208,7 @@ class _Parts:
 
 
 def _aggregate(aggregate: Aggregate, cell: Cell, conditions: list[str], window: list[str]) -> str:
-    whole, column = [*window, *conditions], identifier(aggregate.column)
+    whole, column = [*window, *conditions], sql_name(aggregate.column)
     count, first, last = (_filtered(what, whole) for what in ("COUNT(*)", "MAX(age)", "MIN(age)"))
     match aggregate.what:
         case "count":
