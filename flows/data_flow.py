@@ -106,8 +106,9 @@ class DataFlow(base.Flow):
         print(ingestion.summary(self.saved, self.rows, self.unused, self.made_up, self.quality.left_out))
 
     def tags(self) -> list[str]:
-        """The data set and its version."""
-        return [f"{runs.DATASET}{self.description['name']}", f"{runs.VERSION}{self.data_version}"]
+        """The data set, its version, and for a backfill the date: it is not the newest that there is to train on."""
+        backfill = [f"{runs.AS_OF}{self.as_of}"] if self.as_of else []
+        return [f"{runs.DATASET}{self.description['name']}", f"{runs.VERSION}{self.data_version}", *backfill]
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from metaflow import Flow, Run, current
 from metaflow.exception import MetaflowNotFound
 
 NEWEST = ", the newest"
-DATASET, VERSION = "dataset:", "data_version:"  # tags of a run, and the value behind them
+DATASET, VERSION, AS_OF = "dataset:", "data_version:", "as_of:"  # tags of a run, and the value behind them
 
 
 def one(name: str, number: str) -> Run:
@@ -39,9 +39,10 @@ def upstream(requested: str) -> tuple[str, str]:
 
 
 def newest(version: str = "") -> Run | None:
-    """The newest successful run of DataFlow; or that made ``version``, if its tags say so."""
+    """The newest successful run of DataFlow that read what was known then, or that made ``version``, if its tags say so."""
     tagged = f"{VERSION}{version}"
-    return next((run for run in _all() if (not version or tagged in run.user_tags) and run.successful), None)
+    wanted = (run for run in _all() if (tagged in run.user_tags if version else not _tag(run, AS_OF)))
+    return next((run for run in wanted if run.successful), None)
 
 
 def introduce(data: Snapshot, origin: str) -> str:
@@ -57,7 +58,7 @@ def others(dataset: str) -> list[str]:
     """The newest data version of each data set but this one, as the commands that train on them."""
     newest: dict[str, str] = {}
     for run in _all():
-        if "outcome:succeeded" in run.user_tags:
+        if "outcome:succeeded" in run.user_tags and not _tag(run, AS_OF):
             newest.setdefault(_tag(run, DATASET), _tag(run, VERSION))
     return [
         f"Newest of data set '{name}': {commands.say('train', VERSION=version)}"
@@ -85,7 +86,7 @@ def previous_profile(dataset: str, made_up: bool) -> Profile | None:
     Older releases kept a pickle of their own classes, which is not opened: the profile is then made again from the version
     itself. A version that cannot be read any more is said to be missing, and nothing is compared.
     """
-    ours = (run for run in _all() if _tag(run, DATASET) in ("", dataset) and run.successful)
+    ours = (run for run in _all() if _tag(run, DATASET) in ("", dataset) and not _tag(run, AS_OF) and run.successful)
     for run in ours:
         if (run.data.description["name"], run.data.made_up) == (dataset, made_up):
             try:
