@@ -93,7 +93,11 @@ def export(folder: Path, words: list[str]) -> list[Path]:
     written = []
     for flow in sorted((base.ROOT / "flows").glob("*_flow.py")):
         command = [sys.executable, __file__, "--record", str(flow), *words]
-        done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "METAFLOW_USER": "churnflow"})
+        steady = {
+            "METAFLOW_USER": "churnflow",
+            "PYTHONHASHSEED": "0",
+        }  # Metaflow writes parameters in the order of a set
+        done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **steady})
         if done.returncode:
             sys.exit(f"{flow.name}: {done.stderr or done.stdout}")
         for kind, body in sorted(json.loads(done.stdout.splitlines()[-1]).items()):

@@ -199,7 +199,7 @@ def _ordered(tasks: list[Values]) -> list[Values]:
 
 def image_environ() -> dict[str, str]:
     """What the Dockerfile sets for the pods of the flows."""
-    text = (ROOT / "Dockerfile").read_text()
+    text = (ROOT / "Dockerfile").read_text().replace("\\\n", " ")
     stages = re.split(r"^FROM ", text, flags=re.MULTILINE)
     words = [
         word

@@ -149,4 +149,4 @@ def test_without_customers_one_line_asks_for_them_before_any_work(
     (line,) = done.stdout.splitlines()
     assert f"'{bank[1]}'" in line
     assert line.endswith("--source FILE")
-    assert not list(tmp_path.iterdir())
+    assert not [path for path in tmp_path.rglob("*") if not path.is_dir()], "not a file is left"

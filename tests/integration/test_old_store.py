@@ -57,7 +57,7 @@ def _run(store: Path, *words: str, **environ: str) -> str:
 
 def test_the_previous_profile_is_made_again_from_its_version(store: Path, telco: Dataset) -> None:
     said = _run(store, "-c", LOOK.format("runs.previous_profile('telco', False)"))
-    assert "Profile(rows=300, columns={'gender': Column(missing=0.0, distinct=2" in said
+    assert "Profile(rows=300, columns={'gender': ColumnProfile(missing=0.0, distinct=2" in said
     assert _run(store, "-c", LOOK.format("runs.previous_profile('telco', True)")).strip() == "None"
 
 

@@ -50,12 +50,12 @@ def printed(said: str, before: str, file: Path | None = None) -> str:
 
 
 def test_from_an_unknown_data_set_to_a_ranked_list_by_what_is_printed(here: Clone, source: Path) -> None:
-    said = here.refused("run", DATASET="shop")
+    said = here.refused("run", DATASET="boutique")
     said = here.typed(printed(said, "Describe a new one with:", source))
     first = printed(said, "Then:")
     assert "SOURCE=" in first
 
-    said = here.refused("data", DATASET="shop")
+    said = here.refused("data", DATASET="boutique")
     said = here.typed(printed(said, "give a file:", source))
     (version,) = re.findall(r"Data version (\S+) ", said)
 
@@ -64,10 +64,10 @@ def test_from_an_unknown_data_set_to_a_ranked_list_by_what_is_printed(here: Clon
     said = here.refused("train", VERSION=version)
     assert "is damaged" in said
     again = printed(said, "which stores that anew:", source)
-    said = here.typed(again.replace("DATASET=NAME", "DATASET=shop"))
+    said = here.typed(again.replace("DATASET=NAME", "DATASET=boutique"))
     assert f"Data version {version} (stored again: " in said
 
-    said = here.refused("score", DATASET="shop", SOURCE=source)
+    said = here.refused("score", DATASET="boutique", SOURCE=source)
     said = here.typed(printed(said, "train one with:", source), works=False)
     assert re.search(r"Its card shows more: make card FLOW=train RUN=\d+/gate; ", said)
     assert "change roc_auc in [gate] of config/train.toml" in said
@@ -76,7 +76,7 @@ def test_from_an_unknown_data_set_to_a_ranked_list_by_what_is_printed(here: Clon
     said = here.typed(printed(said, "and then:"))
     assert "Champion: version 1 as " in said
 
-    said = here.make("score", DATASET="shop", SOURCE=source)
+    said = here.make("score", DATASET="boutique", SOURCE=source)
     listed = pd.read_csv(re.findall(r"customers are likely to leave: (\S+)", said)[0])
     assert len(listed) == 900
 

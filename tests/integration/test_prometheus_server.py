@@ -18,8 +18,11 @@ from typing import Any
 
 import pytest
 import yaml
+from churn.data import synthetic
+from churn.deployment import record, rollout
 from churn.monitoring import alerts
-from churn.serving import bento_server
+from churn.serving import bento_server, packaging
+from churn.settings.dataset import Dataset
 from churn.telemetry import prometheus_metrics, push
 from conftest import ROOT, flow
 
@@ -29,6 +32,7 @@ from tests.unit.test_alerts import decided, window
 
 PROGRAMS = ("prometheus", "prometheus-pushgateway")
 WITHOUT_VALUE = {"ALERTS_FOR_STATE"}
+KEY = "test"
 
 
 @contextmanager
@@ -70,7 +74,9 @@ class Files(http.server.BaseHTTPRequestHandler):
 
 
 @pytest.fixture(scope="module")
-def prometheus(trained: SimpleNamespace, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimpleNamespace]:
+def prometheus(
+    trained: SimpleNamespace, telco: Dataset, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[SimpleNamespace]:
     """Prometheus with the project's own config, only the addresses changed, after two scrapes of everything."""
     missing = [program for program in PROGRAMS if shutil.which(program) is None]
     if missing:
@@ -103,7 +109,7 @@ def prometheus(trained: SimpleNamespace, tmp_path_factory: pytest.TempPathFactor
         url = f"http://{address}"
         stack.enter_context(running(f"{url}/-/ready", PROGRAMS[0], *words, f"--web.listen-address={address}"))
         for _ in range(3):  # a rate needs counters that move between two scrapes
-            ask_service(service)
+            ask_service(service, telco)
             time.sleep(1)
         until(lambda: promql.recorded() - WITHOUT_VALUE <= names(url))
         yield SimpleNamespace(url=url)
@@ -115,7 +121,8 @@ def environ(folder: Path) -> dict[str, str]:
     assert 'unknown_category = "reject"' in settings
     file = folder / "serve.toml"
     file.write_text(settings.replace('unknown_category = "reject"', 'unknown_category = "unseen"'))
-    return {"CHURNFLOW_PREDICTIONS": str(folder / "log"), "CHURNFLOW_SERVE_CONFIG": str(file)}
+    keys = {"CHURNFLOW_API_KEYS": f"prometheus:{KEY}"}
+    return {"CHURNFLOW_PREDICTIONS": str(folder / "log"), "CHURNFLOW_SERVE_CONFIG": str(file), **keys}
 
 
 def config(targets: dict[str, str]) -> dict[str, Any]:
@@ -139,14 +146,18 @@ def monitored(gateway: str, folder: Path) -> None:
             ({}, [prometheus_metrics.LAST_SUCCESS.of(time.time()), prometheus_metrics.DURATION.of(5)]),
         ):
             assert push.send({"flow": "MonitorFlow", **group}, samples) == []
+        assert push.send({"flow": "ProbeFlow"}, push.arrival_samples()) == []
+        deployed = record.samples(rollout.Outcome(verdict=rollout.KEPT, seconds=40.0), {rollout.KEPT: 1})
+        assert push.send({"flow": "DeployFlow", "dataset": "telco"}, deployed) == []
 
 
-def ask_service(url: str) -> None:
+def ask_service(url: str, telco: Dataset) -> None:
     """A customer that is answered, one with an unseen value, and one that is refused."""
-    customer = common.get(f"{url}/model")["examples"][0]
+    (customer,) = packaging.json_rows(telco, synthetic.generate(telco, 1, seed=5))
     for sent in (customer, {**customer, "Contract": "Weekly"}, {**customer, "tenure": "long"}):
         request = urllib.request.Request(f"{url}/predict", json.dumps(sent).encode())
         request.add_header("Content-Type", "application/json")
+        request.add_header("X-API-Key", KEY)
         with contextlib.suppress(urllib.error.HTTPError):
             urllib.request.urlopen(request, timeout=10).read()
 
