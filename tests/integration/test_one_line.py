@@ -33,8 +33,8 @@ def make(*words: str, **environ: str) -> "subprocess.CompletedProcess[str]":
 
 def test_a_data_set_that_is_not_there() -> None:
     line = (
-        "config/datasets/nope.toml: no such data set; there are: cdnow, shop, telco. Describe a new one with: make dataset SOURCE=FILE "
-        "NAME=nope"
+        "config/datasets/nope.toml: no such data set; there are: cdnow, shop, telco. Describe a new one with: make dataset "
+        "SOURCE=FILE NAME=nope"
     )
     for words in (["run"], ["score"], ["monitor"], ["serve"], ["lineage", "VERSION=1"]):
         assert said(make(*words, "DATASET=nope")) == [line]
