@@ -7,7 +7,7 @@ import events
 import pandas as pd
 import pytest
 from churn.cards import events_card
-from churn.cards.card_parts import EventTable
+from churn.cards.card_parts import Table
 from churn.data import tables
 from churn.data.events import engine, staging
 from churn.serving.reference import Reference
@@ -69,7 +69,7 @@ def test_the_calendar_shows_each_window_with_its_use_and_its_churn_rate() -> Non
         {"moment": "2024-02-29T00:00:00", "customers": 12, "churned": 0, "unlabelled": 12},
     ]
     table, chart = events_card.windows(dataset, {"snapshots": made}, {"2024-01-31T00:00:00": "train"})
-    assert isinstance(table, EventTable)
+    assert isinstance(table, Table)
     assert table.rows == [
         ["2024-01-31", "train", "2024-02-07 to 2024-03-08", "10", "40.0%"],
         ["2024-02-29", "scored only", "2024-03-07 to 2024-04-06", "12", "not known yet"],
