@@ -29,7 +29,7 @@ def contract(url: str, cases: int, folder: str, *words: str) -> tuple[int, str]:
 def main() -> None:
     with (
         tempfile.TemporaryDirectory() as log,
-        common.serving.served(common.champion_tag(), CHURNFLOW_PREDICTIONS=log) as url,
+        common.bento_server.served(common.champion_tag(), CHURNFLOW_PREDICTIONS=log) as url,
     ):
         cases, report = contract(url, int(sys.argv[1]), log)
     sys.exit(report or print(f"{cases} cases, every answer as the OpenAPI document says"))

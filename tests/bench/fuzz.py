@@ -99,7 +99,7 @@ def fuzz(url: str, number: int, seed: int = 0) -> Counter[str]:
 def main() -> None:
     with (
         tempfile.TemporaryDirectory() as log,
-        common.serving.served(common.champion_tag(), CHURNFLOW_PREDICTIONS=log) as url,
+        common.bento_server.served(common.champion_tag(), CHURNFLOW_PREDICTIONS=log) as url,
     ):
         fuzz(url, 5000, seed=1)
         alive, memory, counts = {worker.pid for worker in common.workers(url)}, [common.megabytes(url)], Counter[str]()

@@ -64,7 +64,7 @@ def train(name: str, settings: str) -> Any:
     file.write_text(settings)
     common.flow("train_flow", "--config", "settings", str(file), "run", "--force")
     telco = common.load(common.Dataset, common.TELCO)
-    return common.registry.by_alias(telco.model, common.registry.CHALLENGER)
+    return common.model_registry.by_alias(telco.model, common.model_registry.CHALLENGER)
 
 
 @contextmanager
@@ -93,7 +93,7 @@ def targets(stack: ExitStack, model: Any) -> dict[str, Target]:
     """Ours and the rivals, started one after the other."""
     registered, log = f"models:/{model.name}/{model.version}", stack.enter_context(tempfile.TemporaryDirectory())
     begun = time.monotonic()
-    ours = stack.enter_context(common.serving.served(common.serving.package(model), CHURNFLOW_PREDICTIONS=log))
+    ours = stack.enter_context(common.bento_server.served(common.packaging.package(model), CHURNFLOW_PREDICTIONS=log))
     ready = time.monotonic() - begun
     customers = common.get(f"{ours}/model")["examples"]
     flat = [json.dumps(customer).encode() for customer in customers]
@@ -117,7 +117,7 @@ def targets(stack: ExitStack, model: Any) -> dict[str, Target]:
 
 def measure(name: str, model: Any, rounds: int, seconds: float) -> None:
     """Print what one family's service reaches beside its rivals."""
-    common.serving.package(model)  # built here, so that the start is only a start
+    common.packaging.package(model)  # built here, so that the start is only a start
     with ExitStack() as stack:
         found = targets(stack, model)
         ours = found["ours"]
@@ -144,9 +144,9 @@ def measure(name: str, model: Any, rounds: int, seconds: float) -> None:
 def batch(url: str, model: Any) -> None:
     """Print what 1,000 rows cost: in process, part by part, and through HTTP."""
     with tempfile.TemporaryDirectory() as folder:
-        scorer = common.scoring.Scorer(common.registry.fetch(model, folder), common.scoring.cores())
-    table = common.generator.generate(scorer.dataset, BATCH, seed=1)
-    body = json.dumps({"rows": common.serving.json_rows(scorer.dataset, table)}).encode()
+        scorer = common.onnx_scorer.Scorer(common.model_registry.fetch(model, folder), common.cpus.cpus())
+    table = common.synthetic.generate(scorer.dataset, BATCH, seed=1)
+    body = json.dumps({"rows": common.packaging.json_rows(scorer.dataset, table)}).encode()
     reader = common.request.Reader(scorer.dataset, common.request.InputSettings(), BATCH)
     rows = reader.customers(body)
     columns = common.features.from_rows(scorer.dataset, rows)

@@ -74,7 +74,7 @@ def main() -> None:
     options = parser.parse_args()
     with (
         tempfile.TemporaryDirectory() as log,
-        common.serving.served(common.champion_tag(), CHURNFLOW_PREDICTIONS=log) as url,
+        common.bento_server.served(common.champion_tag(), CHURNFLOW_PREDICTIONS=log) as url,
     ):
         alive = {worker.pid for worker in common.workers(url)}
         counts, memory = asyncio.run(soak(url, 60 * options.minutes, options.rate))

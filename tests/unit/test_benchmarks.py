@@ -1,0 +1,27 @@
+"""Nothing runs the benchmarks but people: what they take from ``common`` is at least there."""
+
+import ast
+
+import pytest
+from conftest import ROOT
+
+from tests.bench import common
+
+
+def _path(node: ast.expr) -> list[str]:
+    """The names of a dotted expression; empty if it is none."""
+    if isinstance(node, ast.Name):
+        return [node.id]
+    before = _path(node.value) if isinstance(node, ast.Attribute) else []
+    return [*before, node.attr] if before else []
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in (ROOT / "tests" / "bench").glob("*.py")))
+def test_what_a_benchmark_takes_from_common_is_there(name: str) -> None:
+    tree = ast.parse((ROOT / "tests" / "bench" / f"{name}.py").read_text())
+    for node in ast.walk(tree):
+        first, *more = (_path(node) if isinstance(node, ast.Attribute) else []) or [""]
+        found = common
+        for part in more[:2] if first == "common" else ():
+            assert hasattr(found, part), f"common.{'.'.join(more)}"
+            found = getattr(found, part)
