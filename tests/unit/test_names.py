@@ -26,7 +26,7 @@ SHARED = {
     *("root", "rows", "quarantine", "settings", "text", "whole"),
     "known",  # what a store of ``privacy`` knows of: its items, of which some are needed
     # DeployFlow and the laptop's server do, with their own means, what release, notify and the log do.
-    *("answers", "begin", "examples", "jensen_shannon", "main", "of", "post", "samples", "tell", "version"),
+    *("answers", "begin", "examples", "main", "of", "post", "samples", "tell", "version"),
 }
 
 

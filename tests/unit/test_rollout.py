@@ -5,7 +5,6 @@ from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any
 
-import numpy as np
 import pytest
 from churn.deployment import rollout, scrape, smoke, watch
 from churn.deployment.checks import DeploymentCheck
@@ -120,11 +119,13 @@ def test_what_a_dead_deployment_left_is_rolled_back_and_a_live_one_is_waited_for
     assert target.orders == ["back", "done"]
 
 
-def test_the_distance_of_two_histograms_is_scipys() -> None:
-    random = np.random.default_rng(3)
-    for _ in range(20):
-        a, b = random.integers(1, 50, (2, 10))
-        assert watch.jensen_shannon(a.tolist(), b.tolist()) == pytest.approx(jensenshannon(a, b, base=2))
+def test_the_answers_are_compared_by_their_jensen_shannon_distance() -> None:
+    """In base 2, as the limit in the settings is: 1 for answers that share no bucket."""
+    rule = Rollout()
+    for high, distance in ((0.0, 0.0), (1.0, 1.0), (0.3, jensenshannon([0.7, 0.3], [1, 0], base=2))):
+        *_, check = watch.compare(_counts(high=high), _counts(), rule)
+        assert f"distance {distance:.2f} " in check.said
+        assert check.passed == (distance <= rule.distance)
 
 
 def _counts(requests: float = 1000, failed: float = 0, slow: float = 0.0, high: float = 0.0) -> Counts:

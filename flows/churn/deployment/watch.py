@@ -1,6 +1,5 @@
 """New instances beside old ones under the callers' own requests: errors, latency, and what they answer."""
 
-import math
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 
@@ -11,9 +10,7 @@ from churn.deployment.target import Instance
 from churn.settings.deploy import Rollout
 
 REQUESTS = 50  # on both sides, before their latencies are compared
-GRACE = (
-    0.02  # seconds: what a few requests on a busy machine tell no better; the smoke test compares in turns, and closer
-)
+GRACE = 0.02  # seconds: a few requests on a busy machine tell no better; the smoke test compares in turns, and closer
 ANSWERS = 200  # on both sides, before their distributions are: two equal ones then differ by 0.13 on average
 
 
@@ -49,6 +46,8 @@ def errors(new: Counts, old: Counts, rule: Rollout) -> DeploymentCheck:
 
 def compare(new: Counts, old: Counts, rule: Rollout) -> Iterator[DeploymentCheck]:
     """What can be said once the watch is over."""
+    from scipy.spatial.distance import jensenshannon
+
     yield errors(new, old, rule)
     p99, mid, theirs = new.quantile(0.99), new.quantile(0.5), old.quantile(0.5)
     if p99 is None or mid is None or sum(new.seconds.values()) < REQUESTS:
@@ -65,18 +64,6 @@ def compare(new: Counts, old: Counts, rule: Rollout) -> Iterator[DeploymentCheck
     if min(new.answers, old.answers) < ANSWERS:
         yield DeploymentCheck("distribution of answers", True, f"not compared: fewer than {ANSWERS} answers on a side")
     else:
-        distance = jensen_shannon(list(new.probability.values()), list(old.probability.values()))
+        distance = float(jensenshannon(list(new.probability.values()), list(old.probability.values()), base=2))
         said = f"Jensen-Shannon distance {distance:.2f} from the old ones' (allowed: {rule.distance:g})"
         yield DeploymentCheck("distribution of answers", distance <= rule.distance, said)
-
-
-def jensen_shannon(a: Sequence[float], b: Sequence[float]) -> float:
-    """The Jensen-Shannon distance (base 2; 0 to 1) of two histograms with the same buckets."""
-    p, q = ([one / sum(side) for one in side] for side in (a, b))
-    found = sum(
-        x * math.log2(2 * x / (x + y)) / 2
-        for left, right in ((p, q), (q, p))
-        for x, y in zip(left, right, strict=True)
-        if x
-    )
-    return math.sqrt(max(found, 0.0))
