@@ -21,7 +21,13 @@ from s3 import BUCKET, Server
 
 TRAIN, HOLDOUT = 24 << 20, 8 << 20  # bytes: enough to be interrupted in the middle
 SAVE = """
-import random, sys
+import fcntl, os, random, signal, sys
+def killed(clone, *_):  # at the one system call between a clone's name and its bytes
+    if os.readlink(f"/proc/self/fd/{clone}").startswith(os.environ["CHURNFLOW_DVC_REMOTE"]):
+        os.kill(os.getpid(), signal.SIGKILL)
+    raise OSError(95, "Operation not supported")
+if "KILLED_WHILE_CLONING" in os.environ:
+    fcntl.ioctl = killed
 sys.path.insert(0, "flows")
 from churn.data import snapshots
 from churn.settings import core
@@ -85,6 +91,8 @@ def test_a_kill_at_any_moment_of_versioning_leaves_whole_versions_only(tmp_path:
         process.send_signal(signal.SIGKILL)
         process.communicate()
         assert check(in_folder(remote)) == 0
+    saving(1, KILLED_WHILE_CLONING="1", **environ).communicate()
+    assert check(in_folder(remote)) == 0
     said, complaint = saving(1, **environ).communicate()
     assert check(in_folder(remote)) == 1, complaint
     assert restored(said.strip(), remote, tmp_path) == (TRAIN, HOLDOUT)

@@ -266,5 +266,24 @@ def _repository() -> Iterator[Any]:
             # Its own index of what the remote holds: one kept between runs would believe in files that are gone.
             "core": {"remote": "store", "analytics": False, "no_scm": True, "site_cache_dir": f"{folder}/site"},
         }
-        with Repo(folder, config=settings) as repo:
+        with _whole_clones(), Repo(folder, config=settings) as repo:
             yield repo
+
+
+@contextmanager
+def _whole_clones() -> Iterator[None]:
+    """DVC's clones (copy on write) get their name when they are whole; DVC names them first and a kill leaves them empty."""
+    from dvc_objects.fs import system, utils
+
+    clone = system.reflink
+
+    def whole(source: str, target: str) -> None:
+        partial = str(Path(target).with_name(utils.tmp_fname()))
+        clone(source, partial)
+        Path(partial).replace(target)
+
+    system.reflink = whole
+    try:
+        yield
+    finally:
+        system.reflink = clone
