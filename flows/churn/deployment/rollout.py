@@ -56,6 +56,7 @@ class Deployment:
     """A ``plan`` carried out at a ``target`` by ``rule``. ``say`` is told each event."""
 
     def __init__(self, target: Target, plan: Plan, rule: Rollout, say: Callable[[str], None]) -> None:
+        """Nothing is deployed before ``run``."""
         self._target, self._plan, self._rule, self._say = target, plan, rule, say
         self._began, self._seen = time.monotonic(), dict[str, str]()
         self.outcome = Outcome()

@@ -18,6 +18,7 @@ class Watch:
     """What the instances have counted since the watch began."""
 
     def __init__(self) -> None:
+        """Nothing has been counted yet."""
         self._first: dict[str, Counts] = {}
         self._last: dict[str, Counts] = {}
         self._new: dict[str, bool] = {}
