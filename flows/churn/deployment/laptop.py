@@ -42,7 +42,7 @@ class Laptop:
 
     def address(self, model: Registered) -> str:
         """The tag of the Bento of ``model`` in the local store, built if there is none."""
-        return packaging.package(model)
+        return packaging.build_bento(model)
 
     def served(self) -> str:
         """The Bento that the supervisor calls its current one."""

@@ -65,7 +65,7 @@ class Caller:
         return answer.status, found, time.perf_counter() - began
 
 
-def check(url: str, model: Registered, rows: Sequence[tuple[Row, float]]) -> Iterator[DeploymentCheck]:
+def run_checks(url: str, model: Registered, rows: Sequence[tuple[Row, float]]) -> Iterator[DeploymentCheck]:
     """Ask a new instance for the examples, for nonsense, and for its metrics."""
     try:
         caller = Caller(url)

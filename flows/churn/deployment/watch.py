@@ -45,7 +45,7 @@ def errors(new: Counts, old: Counts, rule: Rollout) -> DeploymentCheck:
     return DeploymentCheck("errors", new.failed <= 1 + (before + rule.error_share) * new.requests, said)
 
 
-def compare(new: Counts, old: Counts, rule: Rollout) -> Iterator[DeploymentCheck]:
+def final_checks(new: Counts, old: Counts, rule: Rollout) -> Iterator[DeploymentCheck]:
     """What can be said once the watch is over."""
     from scipy.spatial.distance import jensenshannon
 
