@@ -74,9 +74,9 @@ def _share(variable: str, text: str) -> float:
     return value
 
 
-def verdicts(found: Mapping[str, float], limits: Mapping[str, float]) -> tuple[Verdict, ...]:
+def verdicts(scores: Mapping[str, float], limits: Mapping[str, float]) -> tuple[Verdict, ...]:
     """A verdict for each bound."""
-    return tuple(Verdict(metric, found[metric], bound) for metric, bound in limits.items())
+    return tuple(Verdict(metric, scores[metric], bound) for metric, bound in limits.items())
 
 
 def slice_verdicts(slices: tuple[Slice, ...], limits: Mapping[str, float]) -> tuple[Verdict, ...]:

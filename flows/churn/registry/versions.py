@@ -52,8 +52,8 @@ def compare(a: Registered, b: Registered, rule: Promotion) -> Iterator[str]:
     left, right = metrics.decided(outcome, first, yes_a), metrics.decided(outcome, second, yes_b)
     for metric in left:
         yield f"{metric:<10} {left[metric]:>12.4f} {right[metric]:>12.4f} {right[metric] - left[metric]:>+12.4f}"
-    found = champion_challenger.compare(outcome, second, first, a.version, rule, seed=0, customer=customer)
-    yield f"Gain in ROC-AUC: {found.gain_low:+.4f} to {found.gain_high:+.4f} (95 %, paired bootstrap)"
+    comparison = champion_challenger.compare(outcome, second, first, a.version, rule, seed=0, customer=customer)
+    yield f"Gain in ROC-AUC: {comparison.gain_low:+.4f} to {comparison.gain_high:+.4f} (95 %, paired bootstrap)"
 
 
 def _score(model: Registered, rows: "pd.DataFrame") -> tuple[np.ndarray, np.ndarray]:
@@ -70,7 +70,7 @@ def lineage(model: Registered) -> Iterator[str]:
     aliases = [
         alias
         for alias in model_registry.STAGES
-        if (found := model_registry.by_alias(model.name, alias)) and found == model
+        if (holder := model_registry.by_alias(model.name, alias)) and holder == model
     ]
     yield f"{model.name} version {model.version}" + (f" ({', '.join(aliases)})" if aliases else "")
     for key, value in sorted(model.tags.items()):

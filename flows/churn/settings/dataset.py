@@ -104,9 +104,9 @@ class Dataset(Cells):
     @model_validator(mode="after")
     def _whole(self) -> "Dataset":
         for role in ("id", "target", "time"):
-            found = [name for name, column in self.columns.items() if column.role == role]
-            if len(found) > 1:
-                raise ValueError(f"one column may have the role '{role}', not {len(found)}: {', '.join(found)}")
+            named = [name for name, column in self.columns.items() if column.role == role]
+            if len(named) > 1:
+                raise ValueError(f"one column may have the role '{role}', not {len(named)}: {', '.join(named)}")
         if not any(column.role == "target" for column in self.columns.values()):
             raise ValueError("no column has the role 'target'")
         if not any(column.role == "feature" for column in self.columns.values()):
@@ -193,8 +193,8 @@ class Dataset(Cells):
     @cached_property
     def used(self) -> frozenset[str]:
         """The raw columns that the derived features are computed from; all if none names any."""
-        found = frozenset().union(*(expressions.columns(feature.expression) for feature in self.features.values()))
-        return found or frozenset(self.raw)
+        columns = frozenset().union(*(expressions.columns(feature.expression) for feature in self.features.values()))
+        return columns or frozenset(self.raw)
 
     @cached_property
     def numeric(self) -> tuple[str, ...]:
