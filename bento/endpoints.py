@@ -85,7 +85,7 @@ class Endpoints:
         app.takes(
             "/read", self.read, file, long=True, small=limits.customer_bytes,
             summary="Read a file of customers: CSV, Excel or Parquet",
-            model=CustomerFile, openapi_extra=documented.file(manifest["examples"][0]),
+            model=CustomerFile, openapi_extra=documented.file_body(manifest["examples"][0]),
         )  # fmt: skip
         app.takes(
             "/explain", self.explain, one, long=True,

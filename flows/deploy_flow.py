@@ -58,7 +58,7 @@ class DeployFlow(base.Flow):
 
         plan, name = self.verified.plan, base.read(Dataset, self.description).name
         base.report(name, list(record.samples(self.outcome, deploying.count(self.outcome.verdict))))
-        base.say(filter(None, [record.tell(plan, self.outcome)]))
+        base.say(filter(None, [record.post_outcome(plan, self.outcome)]))
         deploying.require(plan, self.outcome, base.card("roll_out"))
         self.next(self.end)
 

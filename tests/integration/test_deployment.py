@@ -65,7 +65,7 @@ def _target(model: model_registry.Registered, run: str = "test/1") -> Laptop:
 
 
 def _served(model: model_registry.Registered) -> str:
-    return packaging.package(model)
+    return packaging.build_bento(model)
 
 
 def _carried_out(model: model_registry.Registered, bento: str) -> rollout.Outcome:

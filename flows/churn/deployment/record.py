@@ -22,7 +22,7 @@ APPROVAL_SECONDS = 5.0  # between two looks
 OUTCOMES = (KEPT, BACK, REFUSED, CUT)
 
 
-def begin(plan: Plan, run: str, place: str) -> None:
+def mark_in_progress(plan: Plan, run: str, place: str) -> None:
     """Say on the version that it is being deployed."""
     tags = {OUTCOME: PROGRESS, AT: _now(), BENTO: plan.bento, "deploy.run": run, "deploy.place": place}
     model_registry.annotate(plan.model, {**tags, REASON: "", "deploy.former": plan.former})
@@ -49,7 +49,7 @@ def approve(model: Registered) -> str:
     return f"Approved: version {model.version} at {model.tags['deploy.place']}"
 
 
-def begun(plan: Plan, run: str) -> bool:
+def already_begun(plan: Plan, run: str) -> bool:
     """Whether this very run has begun to deploy the version before."""
     tags = model_registry.by_version(plan.model.name, plan.model.version).tags
     return tags.get("deploy.run") == run and tags.get(OUTCOME) != WAITS
@@ -61,7 +61,7 @@ def said_kept(plan: Plan, run: str) -> str:
     return tags[REASON] if tags.get("deploy.run") == run and tags.get(OUTCOME) == KEPT else ""
 
 
-def end(plan: Plan, outcome: Outcome) -> None:
+def mark_ended(plan: Plan, outcome: Outcome) -> None:
     """Say on the version how its deployment ended."""
     tags = {OUTCOME: outcome.verdict, AT: _now(), REASON: outcome.reason, "deploy.seconds": f"{outcome.seconds:.0f}"}
     model_registry.annotate(plan.model, tags)
@@ -99,7 +99,7 @@ def samples(outcome: Outcome, counted: dict[str, int]) -> Iterator[Sample]:
     yield prometheus_metrics.DEPLOYMENT_SECONDS.of(outcome.seconds)
 
 
-def tell(plan: Plan, outcome: Outcome) -> str:
+def post_outcome(plan: Plan, outcome: Outcome) -> str:
     """Post how it ended to the webhook, if there is one; what came of that."""
     model = plan.model
     return notify.post(f"*{outcome.verdict.upper()}: {model.name} version {model.version}*\n{outcome.reason}")

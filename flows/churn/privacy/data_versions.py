@@ -12,7 +12,7 @@ from churn.data import features, snapshots
 from churn.privacy.subject import PARQUET, Subject, Unreadable, without
 from churn.privacy.trace import Trace, rows_as_text, unreadable_table
 from churn.privacy.written_files import in_table
-from churn.settings.dataset import Dataset, read
+from churn.settings.dataset import Dataset, from_dump
 from churn.storage.places import Place, days
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def holding(subject: Subject) -> Iterator[Version]:
             continue  # damaged: DataFlow stores it anew, or nobody can read it
         parts: dict[str, bytes] = {file: data for file, data in content.items() if data is not None}
         described = json.loads(parts[snapshots.DESCRIPTION])
-        dataset = read(described["dataset"])
+        dataset = from_dump(described["dataset"])
         if subject.dataset not in ("", dataset.name):
             continue
         try:
@@ -96,7 +96,7 @@ def descriptions() -> list[Dataset]:
 def described(remote: Place, files: Mapping[str, str]) -> Dataset | None:
     """The data set of a version's files; None if that is lost."""
     text = remote.read(path(files[snapshots.DESCRIPTION])) if snapshots.DESCRIPTION in files else None
-    return None if text is None else read(json.loads(text)["dataset"])
+    return None if text is None else from_dump(json.loads(text)["dataset"])
 
 
 def sweep(subject: Subject, remove: bool) -> Iterator[Trace]:

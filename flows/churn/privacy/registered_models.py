@@ -62,7 +62,7 @@ def _model(model: Registered, version: Version, remove: bool) -> Iterator[Trace]
     background = _without_customer(json.loads(text), data_versions.rows(version)) if text is not None else None
     if background is not None:
         changed[onnx_scorer.MANIFEST] = background
-    noted = checksums.parsed(model.tags.get(CHECKSUMS, ""))
+    noted = checksums.from_line(model.tags.get(CHECKSUMS, ""))
     there = {prediction_log.HOLDOUT: holdout, onnx_scorer.MANIFEST: text}
     unnoted = {name: content for name, content in there.items() if noted and content is not None and name not in noted}
     if remove and (changed or unnoted):  # not noted: a former attempt ended before it was
@@ -100,7 +100,7 @@ def _write(model: Registered, files: Place, noted: dict[str, str], changed: dict
 
     def note(known: dict[str, str]) -> None:
         if noted:
-            mlflow.set_model_version_tag(model.name, model.version, CHECKSUMS, checksums.text(known))
+            mlflow.set_model_version_tag(model.name, model.version, CHECKSUMS, checksums.to_line(known))
 
     note({name: checksum for name, checksum in noted.items() if name not in changed})
     for name, content in changed.items():

@@ -49,7 +49,7 @@ def open_run(experiment: str, training: str, tags: Mapping[str, str]) -> str:
         with suppress(Taken):  # by another training, just now
             mlflow.create_experiment(experiment, location)
     if found.lifecycle_stage == "deleted":
-        uri, number = shlex.quote(mlflow_store.address()), found.experiment_id
+        uri, number = shlex.quote(mlflow_store.tracking_uri()), found.experiment_id
         restore = f"{commands.python()} -m mlflow experiments restore --experiment-id {number}"
         raise ChurnError(
             f"the experiment {experiment!r} was deleted in MLflow; bring it back: MLFLOW_TRACKING_URI={uri} {restore}, or give "

@@ -127,7 +127,7 @@ class _WholeColumns(ast.NodeTransformer):
         return reduce(lambda a, b: ast.BinOp(a, ast.BitAnd(), b), pairs)
 
 
-def check(text: str, columns: Mapping[str, Kind], random: bool = False) -> Kind:
+def kind_of(text: str, columns: Mapping[str, Kind], random: bool = False) -> Kind:
     """The kind of what an expression over ``columns`` (and the random functions, if ``random``) gives.
 
     Raises ChurnError for what is not in the language, for a function's wrong number or kind of arguments, for numbers mixed
