@@ -46,7 +46,7 @@ def test_chained_comparisons_cost_no_more_for_being_nested() -> None:
     text = "a"
     for _ in range(40):
         text = f"0 < ({text}) < 51"
-    expressions.check(text, KINDS)
+    expressions.kind_of(text, KINDS)
     assert expressions.evaluate(text, COLUMNS).tolist() == [1, 1, 0, 1]
 
 
