@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 # There is no checkout around a Bento: local state (the log) lies beside BentoML's own; in a container, within it.
-_HOME = Path(os.environ.get("BENTOML_HOME", "bentoml")).resolve()
-os.environ.setdefault("CHURNFLOW_HOME", str(_HOME if "BENTOML_CONTAINERIZED" in os.environ else _HOME.parent))
+_HOME = Path(os.environ.get("BENTOML_HOME") or "bentoml").resolve()
+if not os.environ.get("CHURNFLOW_HOME"):
+    os.environ["CHURNFLOW_HOME"] = str(_HOME if "BENTOML_CONTAINERIZED" in os.environ else _HOME.parent)
 
 # ONNX Runtime, once imported, would queue device id, paths and error texts for its maker, and look that up.
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"

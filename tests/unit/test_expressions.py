@@ -41,6 +41,15 @@ def test_values(text: str, expected: list[float]) -> None:
     np.testing.assert_allclose(expressions.evaluate(text, COLUMNS), expected)
 
 
+def test_chained_comparisons_cost_no_more_for_being_nested() -> None:
+    """What stands between two comparisons was computed twice, at each level: 2 to the power of 40 times."""
+    text = "a"
+    for _ in range(40):
+        text = f"0 < ({text}) < 51"
+    expressions.kind_of(text, KINDS)
+    assert expressions.evaluate(text, COLUMNS).tolist() == [1, 1, 0, 1]
+
+
 def test_bins_label_their_intervals_and_keep_missing_missing() -> None:
     assert expressions.evaluate("bins(a, 2, 12)", COLUMNS).tolist() == ["<2", "2-12", "", "12+"]
 

@@ -9,7 +9,7 @@ from churn.campaigns import campaign_log, planning
 from churn.campaigns.planning import CampaignPlan
 from churn.data import casting, sources, tables
 from churn.errors import ChurnError
-from churn.files import header_lines
+from churn.files import formulas, header_lines
 from churn.registry.model_registry import Registered
 from churn.serving import batch_scoring, prediction_log
 from churn.settings import commands
@@ -155,7 +155,7 @@ def write_campaign(plan: CampaignPlan, model: Registered, dataset: Dataset, now:
 
 def _list(rows: "pd.DataFrame", name: str, column: str, campaign: str) -> str:
     rows = rows.assign(rank=np.arange(1, len(rows) + 1), campaign=campaign)
-    text = rows[["id", *_OWN]].rename(columns={"id": column}).to_csv(index=False)
+    text = formulas.csv(rows[["id", *_OWN]].rename(columns={"id": column}))
     try:
         prediction_log.store(batch_scoring.root(), name, text.encode())
     except OSError as error:

@@ -67,6 +67,15 @@ def mark_ended(plan: Plan, outcome: Outcome) -> None:
     model_registry.annotate(plan.model, tags)
 
 
+def mark_kept(plan: Plan) -> None:
+    """Say that the version is kept where it is served already, and its deployment died before it had said so."""
+    tags = model_registry.by_version(plan.model.name, plan.model.version).tags
+    if plan.bento == plan.former == tags.get(BENTO) and tags.get(OUTCOME) == PROGRESS:
+        mark_ended(
+            plan, Outcome(KEPT, f"version {plan.model.version} is served; its deployment died before it said so")
+        )
+
+
 def rejected(model: Registered, bento: str) -> str:
     """How and why the deployment of this very Bento failed, in words; empty if it did not."""
     if model.tags.get(BENTO) != bento or model.tags.get(OUTCOME) not in (BACK, REFUSED):
@@ -77,11 +86,11 @@ def rejected(model: Registered, bento: str) -> str:
 def to_serve(dataset: Dataset) -> tuple[Registered, str]:
     """The version that a service begins with, and why it is not the champion, if it is not.
 
-    That is so if the deployment of the champion failed and another version was kept before. Raises ChurnError if there is no
-    champion.
+    That is so if the deployment of the champion failed, or died, and another version was kept before. Raises ChurnError if
+    there is no champion.
     """
     champion = release.champion(dataset)
-    if champion.tags.get(OUTCOME) not in (BACK, REFUSED, CUT):
+    if champion.tags.get(OUTCOME, KEPT) == KEPT:
         return champion, ""
     kept = sorted(model_registry.by_tags(dataset.model, {OUTCOME: KEPT}), key=lambda one: one.tags[AT])
     if not kept:
