@@ -71,12 +71,11 @@ def start_run(
 def check_before_training(data: Snapshot, config: TrainConfig) -> None:
     """Raise ChurnError early for what would stop the training at its end, or spoil it.
 
-    That is a bound on an unknown metric, a margin that is not a column, a column that gives the outcome away, or one named
-    like a column of the prediction log.
+    That is a bound of the environment that is no share, a margin that is not a column, a column that gives the outcome away, or
+    one named like a column of the prediction log.
     """
     dataset = data.dataset
-    for table in (config.gate, dataset.gate, config.slices.least, config.slices.gap):
-        gate.bounds(table)
+    gate.bounds()
     numbers = tuple(name for name, column in dataset.raw.items() if column.numeric)
     if (worth := config.value or dataset.value) is not None:
         expected_profit.check(worth, numbers, dataset.name)

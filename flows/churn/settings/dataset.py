@@ -18,7 +18,7 @@ from churn.settings.events import history
 from churn.settings.events.aggregate import Aggregate
 from churn.settings.events.history import Label, Snapshots
 from churn.settings.events.table import EventTable
-from churn.settings.train import Worth
+from churn.settings.train import Bounds, Worth
 from pydantic import Field, model_validator
 
 NAME = re.compile(r"[a-z][a-z0-9_]*")  # of a data set
@@ -63,7 +63,7 @@ class Dataset(Cells):
     registered_model: str = ""
     features: dict[str, Feature] = {}
     most_levels: int = Field(default=50, ge=2)
-    gate: dict[str, float] = {}
+    gate: Bounds = {}
     slices: tuple[str, ...] = ()
     value: Worth | None = None
     generate: dict[str, str] = {}
