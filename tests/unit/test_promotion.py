@@ -9,11 +9,12 @@ import pandas as pd
 import pytest
 from churn.data import features, snapshots, synthetic
 from churn.registry import champion_challenger, holdout_looks, model_registry
+from churn.registry import versions as versions_by_hand
 from churn.registry.model_registry import Registered
 from churn.serving import release
 from churn.settings.core import load
 from churn.settings.dataset import Dataset
-from churn.settings.train import TrainConfig
+from churn.settings.train import Promotion, TrainConfig
 from churn.training import metrics
 from churn.training.evaluation import Evaluation
 from conftest import ROOT
@@ -110,6 +111,22 @@ def compared(
     measured = metrics.decided(outcome[:800], probability, decision)
     evaluation = Evaluation(outcome[:800], probability, decision, 0.5, measured, [])
     return SimpleNamespace(evaluation=evaluation, data=data, counted=counted, by_heart=by_heart)
+
+
+def test_a_comparison_by_hand_is_the_look_that_the_training_had(
+    compared: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    its = release.load("champion's")
+    monkeypatch.setattr(snapshots, "load", lambda version: {"champion's": its}.get(version, compared.data))
+    monkeypatch.setattr(
+        versions_by_hand,
+        "_score",
+        lambda _, rows: (compared.by_heart[rows.customerID].to_numpy(), (rows.tenure > 9).to_numpy()),
+    )
+    champion, challenger = _registered("7", data_version="champion's"), _registered("8", metaflow_run="TrainFlow/5")
+    said = list(versions_by_hand.compare(champion, challenger, Promotion()))
+    assert said[0] == "400 customers of data version d2 that neither has trained on; look 1 at them"
+    assert compared.counted == [("TrainFlow/5/7", 400)]
 
 
 def test_the_champion_gets_no_points_for_rows_that_it_was_trained_on(
