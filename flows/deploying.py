@@ -69,16 +69,16 @@ def carry_out(place: "Target", verified: "Verified", run: str, attempt: int) -> 
 
 def count(outcome: str) -> dict[str, int]:
     """How many runs ended how, this one with ``outcome`` among them: each says so in a tag."""
-    own, found = get_namespace(), Counter[str]()
+    own, tags = get_namespace(), Counter[str]()
     namespace(None)
     try:
         Run(f"{current.flow_name}/{current.run_id}").add_tag(f"{PREFIX}{outcome}")
-        found = Counter(tag for run in Flow(str(current.flow_name)) for tag in run.user_tags)
+        tags = Counter(tag for run in Flow(str(current.flow_name)) for tag in run.user_tags)
     except MetaflowException as error:  # how it ended must not depend on the run store
         print(f"The deployments are not counted: {error}")
     finally:
         namespace(own)
-    return {tag.removeprefix(PREFIX): number for tag, number in found.items() if tag.startswith(PREFIX)}
+    return {tag.removeprefix(PREFIX): number for tag, number in tags.items() if tag.startswith(PREFIX)}
 
 
 def require(plan: "Plan", outcome: "Outcome", card: str) -> None:

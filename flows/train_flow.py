@@ -106,7 +106,7 @@ class TrainFlow(base.Flow):
 
         config, data = base.read(TrainConfig, self.settings), snapshots.load(self.data_version)
         tracking.log_board(self.mlflow_run, self.board, config.search.metric)
-        self.verdict = release.judge(self.evaluation, data, config, self.training)
+        self.gate_result = release.judge(self.evaluation, data, config, self.training)
         base.render(current.card["training"], training_card.parts(self._training(data)))
         self.next(self.register)
 
@@ -122,8 +122,8 @@ class TrainFlow(base.Flow):
 
         data = snapshots.load(self.data_version)
         ways = (self.config_files["settings"], base.again(self), runs.anew(data))
-        self.verdict.require(base.card("gate"), training_record.other_bounds(self.verdict, data.dataset, *ways))
-        self.challenger, self.verdict = release.register(self._training(data), self.mlflow_run)
+        self.gate_result.require(base.card("gate"), training_record.other_bounds(self.gate_result, data.dataset, *ways))
+        self.challenger, self.gate_result = release.register(self._training(data), self.mlflow_run)
         base.render(current.card["model"], model_card.keep(self._training(data), self.challenger))
         self.next(self.package)
 
@@ -144,15 +144,15 @@ class TrainFlow(base.Flow):
         """The result is printed: there is a champion to serve."""
         from churn.registry import training_record
 
-        verdict = None if self.nothing_to_do else self.verdict
-        print(training_record.ending(self.champion, self.challenger, self.bento, verdict, base.again(self, True)))
+        result = None if self.nothing_to_do else self.gate_result
+        print(training_record.ending(self.champion, self.challenger, self.bento, result, base.again(self, True)))
 
     def _training(self, data: "Snapshot") -> "Training":
         """The training so far, in the form that cards and registry use."""
         from churn.registry.training_record import Training
 
         config = base.read(TrainConfig, self.settings)
-        return Training(data, config, self.lineage, self.board, self.chosen, self.evaluation, self.verdict)
+        return Training(data, config, self.lineage, self.board, self.chosen, self.evaluation, self.gate_result)
 
 
 if __name__ == "__main__":

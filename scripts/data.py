@@ -33,7 +33,7 @@ def describe(options: argparse.Namespace) -> str:
     base.say(notes)  # also if the file is then refused
     said = (options.target, options.positive, options.leave_out)
     try:
-        found = infer.describe(tables.from_bytes(data), options.name, options.source, *said)
+        description = infer.describe(tables.from_bytes(data), options.name, options.source, *said)
     except ChurnError as error:
         if any(said) or len(files) > 1:
             raise
@@ -43,17 +43,17 @@ def describe(options: argparse.Namespace) -> str:
             )  # a log of one file has no column that says who left
         except ChurnError:
             raise error from None
-    path.write_text(found.text, encoding="utf-8")
-    made = found.dataset
+    path.write_text(description.text, encoding="utf-8")
+    made = description.dataset
     left = " or ".join(map(repr, made.columns[made.target].left))
     return "\n".join(
         [
             f"Wrote {commands.shown(path)}: target '{made.target}' ({left} means left), "
             f"id {made.id or 'none'}, {len(made.raw)} of {len(made.columns)} columns are features.",
-            *([f"Left out: {', '.join(found.left_out)}."] if found.left_out else []),
-            *([f"Columns left out: {', '.join(found.aside)}."] if found.aside else []),
-            *(["Decide, there:"] if found.decisions else []),
-            *(f"  {note}" for note in found.decisions),
+            *([f"Left out: {', '.join(description.left_out)}."] if description.left_out else []),
+            *([f"Columns left out: {', '.join(description.aside)}."] if description.aside else []),
+            *(["Decide, there:"] if description.decisions else []),
+            *(f"  {note}" for note in description.decisions),
             f"Then: {commands.say('run', DATASET=options.name, SOURCE=options.source)}",
         ]
     )

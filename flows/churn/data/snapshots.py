@@ -91,10 +91,10 @@ def current(version: str) -> str:
     place = Place.of(remote())
     with _plain("read the data version from"):
         while place.read(f"files/md5/{version[:2]}/{version[2:]}") is None:
-            found = place.read(f"{SUCCESSORS}/{version}.json")
-            if found is None:
+            content = place.read(f"{SUCCESSORS}/{version}.json")
+            if content is None:
                 break
-            version = format_version.opened(json.loads(found), FORMAT, f"successor of {version}")["successor"]
+            version = format_version.opened(json.loads(content), FORMAT, f"successor of {version}")["successor"]
     return version
 
 
@@ -195,14 +195,14 @@ def _lost(store: Any, version: str, said: str = "") -> str:
     return f"data version {version!r} cannot be read: {harm}; give the same data again, which stores that anew: {again}"
 
 
-def _move(found: Path, folder: Path) -> Path:
-    """``found`` is at ``folder`` whole, or nothing is there and ChurnError was raised."""
+def _move(pulled: Path, folder: Path) -> Path:
+    """``pulled`` is at ``folder`` whole, or nothing is there and ChurnError was raised."""
     import shutil
 
     partial = folder.with_name(f".{folder.name}.partial")
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        shutil.move(found, partial)
+        shutil.move(pulled, partial)
         return partial.rename(folder)
     except OSError as error:
         why = error.args[0][0][2] if isinstance(error, shutil.Error) else error  # its files' errors in a list

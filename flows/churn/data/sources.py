@@ -58,21 +58,21 @@ def choose(configured: Sequence[Source], path: str, dataset: Dataset, target: st
 
 def named(path: str) -> File | Bucket | Http:
     """The source at a path or address. Raises ChurnError if it is of this machine and there is nothing to read."""
-    found = source_at(path)
-    if isinstance(found, File):
+    source = source_at(path)
+    if isinstance(source, File):
         reader.data_files(Path(path).expanduser())
-    return found
+    return source
 
 
 @contextmanager
 def at_hand(path: str) -> Iterator[list[Path]]:
     """The files at a path, or those of an address as long as the context lasts. Raises ChurnError if there are none."""
-    found = source_at(path)
-    if isinstance(found, File):
+    source = source_at(path)
+    if isinstance(source, File):
         yield reader.data_files(Path(path).expanduser())
         return
     with tempfile.TemporaryDirectory() as folder:
-        yield persist(found, lambda: _fetch(found, Path(folder)))
+        yield persist(source, lambda: _fetch(source, Path(folder)))
 
 
 Rows = tuple[bytes, tuple[str, ...]]  # a table as Parquet bytes, and notes on how it was read

@@ -53,16 +53,16 @@ class Cluster:
         Raises:
             ChurnError: The profile keeps no Bentos in S3.
         """
-        found = model.tags.get(bento_store.TAG) or release.publish(model)
-        if not found:
+        bento = model.tags.get(bento_store.TAG) or release.publish(model)
+        if not bento:
             raise ChurnError("CHURNFLOW_BENTOS: a cluster takes its Bentos from S3; set CHURNFLOW_PROFILE=cluster")
-        return found
+        return bento
 
     def served(self) -> str:
         """The Bento in the pod template, or in the annotation of the former one while a deployment runs."""
-        found = self._read()
-        marks = found.metadata.annotations or {}
-        return str(marks.get(FORMER, "") if marks.get(RUN) else _bento(found.spec.template.spec))
+        deployment = self._read()
+        marks = deployment.metadata.annotations or {}
+        return str(marks.get(FORMER, "") if marks.get(RUN) else _bento(deployment.spec.template.spec))
 
     def unfinished(self) -> str:
         """The run in the Deployment's annotation, with its count of signs of life."""
@@ -75,11 +75,14 @@ class Cluster:
             ChurnError: Another deployment has begun here, or no pod comes within POD_SECONDS.
         """
         self._bento = bento
-        found = self._read()
-        if (found.metadata.annotations or {}).get(RUN):
-            raise ChurnError(f"{self.place}: {found.metadata.annotations[RUN]} deploys there; wait for its end")
-        former = {FORMER: _bento(found.spec.template.spec), IMAGE: found.spec.template.spec.containers[0].image}
-        version = found.metadata.resource_version  # nobody else has begun in between, or this is refused
+        deployment = self._read()
+        if (deployment.metadata.annotations or {}).get(RUN):
+            raise ChurnError(f"{self.place}: {deployment.metadata.annotations[RUN]} deploys there; wait for its end")
+        former = {
+            FORMER: _bento(deployment.spec.template.spec),
+            IMAGE: deployment.spec.template.spec.containers[0].image,
+        }
+        version = deployment.metadata.resource_version  # nobody else has begun in between, or this is refused
         self._patch({RUN: f"{self._run}@0", **former}, bento, self._image, paused=False, resourceVersion=version)
         self._reach(1)
 

@@ -27,17 +27,17 @@ class Laptop:
 
     def __init__(self, model: str, dataset: str, run: str, port: str = "") -> None:
         """Find the one service of ``model`` at ``port``, or at any port if none is given."""
-        found = [one for one in running(model) if not port or one["url"].endswith(f":{port}")]
-        if not found:
+        services = [one for one in running(model) if not port or one["url"].endswith(f":{port}")]
+        if not services:
             raise ChurnError(
                 f"no service of {model} runs on this machine{f' at port {port}' if port else ''}; start one with: "
                 f"{commands.say('serve', DATASET=dataset, PORT=port)}"
             )
-        if len(found) > 1:
-            ports = ", ".join(one["url"].rpartition(":")[2] for one in found)
+        if len(services) > 1:
+            ports = ", ".join(one["url"].rpartition(":")[2] for one in services)
             again = commands.say("deploy", DATASET=dataset, PORT=commands.NUMBER)
             raise ChurnError(f"{model} is served on several ports of this machine ({ports}); name one: {again}")
-        self.place, self._run, self._control = found[0]["url"], run, found[0]["control"]
+        self.place, self._run, self._control = services[0]["url"], run, services[0]["control"]
         self._bento = ""
 
     def address(self, model: Registered) -> str:
@@ -88,31 +88,31 @@ class Laptop:
 
 def running(model: str) -> list[dict[str, Any]]:
     """The services of ``model`` on this machine, as their supervisors describe them."""
-    found = []
+    services = []
     for file in sorted(supervisor.FOLDER.glob("*.json")):
         with suppress(OSError, ValueError, ChurnError):  # it has just ended, or was killed and left its file
             about = json.loads(file.read_text(encoding="utf-8"))
             if about["model"] == model and _ask(about["control"], {"do": "status"}):
-                found.append(about)
-    return found
+                services.append(about)
+    return services
 
 
-def _ready(found: dict[str, Any]) -> bool:
+def _ready(instance: dict[str, Any]) -> bool:
     """Whether its processes have started, and the service says itself that it is ready."""
-    if found["started"] is not True:
+    if instance["started"] is not True:
         return False
     try:
-        with urllib.request.urlopen(f"{found['url']}/readyz", timeout=ANSWER_SECONDS):  # nosec B310 - loopback
+        with urllib.request.urlopen(f"{instance['url']}/readyz", timeout=ANSWER_SECONDS):  # nosec B310 - loopback
             return True
     except OSError:  # a refusal is one too
         return False
 
 
-def _wrong(found: dict[str, Any]) -> str:
-    said = f": {' '.join(found['said'][-5:])[-500:]}" if found["said"] else ""
-    if found["started"] is False:
+def _wrong(instance: dict[str, Any]) -> str:
+    said = f": {' '.join(instance['said'][-5:])[-500:]}" if instance["said"] else ""
+    if instance["started"] is False:
         return f"it ended before it was ready{said}"
-    return f"it died {found['restarts']} times{said}" if found["restarts"] else ""
+    return f"it died {instance['restarts']} times{said}" if instance["restarts"] else ""
 
 
 def _ask(control: str, order: dict[str, Any]) -> dict[str, Any]:

@@ -67,9 +67,9 @@ def verify(target: Target, dataset: Dataset, request: Request) -> Verified:
 
 def registered_version(dataset: Dataset, bento: str) -> Registered | None:
     """The registry version that a Bento, by its tag or address, was made of; None if it is not known."""
-    found = _VERSION.search(bento)
-    known = {one.version: one for one in model_registry.by_tags(dataset.model, {})} if found else {}
-    return known.get(found[1]) if found else None
+    match = _VERSION.search(bento)
+    known = {one.version: one for one in model_registry.by_tags(dataset.model, {})} if match else {}
+    return known.get(match[1]) if match else None
 
 
 def licence(model: Registered, served: Registered | None) -> Iterator[DeploymentCheck]:

@@ -28,9 +28,9 @@ class Watch:
         for one in instances:
             if one.ready:
                 with suppress(OSError, ValueError):
-                    found = scrape.look(one.url)
-                    self._first.setdefault(one.name, found)
-                    self._last[one.name], self._new[one.name] = found, one.new
+                    counts = scrape.look(one.url)
+                    self._first.setdefault(one.name, counts)
+                    self._last[one.name], self._new[one.name] = counts, one.new
 
     def counts(self, new: bool) -> Counts:
         """The sum over the new instances, or over the old ones."""

@@ -76,9 +76,9 @@ def _of_customers(
     name, secret = str(dataset.id), keyed_ids.key()
     logged = {one: one for one in given[name]}
     logged |= {keyed_ids.keyed(one, secret): one for one in given[name]} if secret is not None else {}
-    found = _logged(dataset, list(logged), start, until, at, damaged)
-    found[name] = found[name].map(logged)
-    joined = given.merge(found, on=name, how="left")
+    predictions = _logged(dataset, list(logged), start, until, at, damaged)
+    predictions[name] = predictions[name].map(logged)
+    joined = given.merge(predictions, on=name, how="left")
     return joined.assign(prediction_id=joined.prediction_id.fillna("customer " + joined[name]))[
         ["prediction_id", "outcome"]
     ]
@@ -93,11 +93,11 @@ def _logged(
 
     name, whole = str(dataset.id), prediction_log.schema(dataset, with_id=True)
     wanted = pa.schema([whole.field(column) for column in ("prediction_id", "time", name)])
-    found = prediction_log.rows_between(
+    predictions = prediction_log.rows_between(
         prediction_log.PREDICTIONS, wanted, start, until, at or prediction_log.root(), damaged,
         parts.field(name).isin(ids),
     )  # fmt: skip
-    return found[["prediction_id", name]].astype("str")
+    return predictions[["prediction_id", name]].astype("str")
 
 
 def read(file: str, dataset: Dataset) -> "pd.DataFrame":

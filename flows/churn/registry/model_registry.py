@@ -84,7 +84,7 @@ def register(
 
 def _of_training(mlflow: "MlflowClient", name: str, training: str) -> list[Registered]:
     """The versions of a training, the first one first."""
-    known = [_registered(found) for found in mlflow.search_model_versions(f"name = '{name}'")]
+    known = [_registered(version) for version in mlflow.search_model_versions(f"name = '{name}'")]
     return sorted((one for one in known if one.tags.get(TRAINING) == training), key=lambda one: int(one.version))
 
 
@@ -100,8 +100,8 @@ def challenge(model: Registered) -> None:
             champion_move.move_to_stage(mlflow, model.name, model.version, STAGES[CHALLENGER])
 
 
-def _registered(found: Any) -> Registered:
-    return Registered(found.name, str(found.version), str(found.run_id), dict(found.tags))
+def _registered(version: Any) -> Registered:
+    return Registered(version.name, str(version.version), str(version.run_id), dict(version.tags))
 
 
 def by_alias(name: str, alias: str) -> Registered | None:
@@ -125,8 +125,12 @@ def by_alias(name: str, alias: str) -> Registered | None:
 
 def _replaced(mlflow: "MlflowClient", name: str, champion: str) -> Registered | None:
     """What the champion once took over from. Older releases broke off with it as its own ``previous``."""
-    found = _find(mlflow, name, champion)
-    return _find(mlflow, name, found.tags[REPLACED]) if found is not None and REPLACED in found.tags else None
+    registered = _find(mlflow, name, champion)
+    return (
+        _find(mlflow, name, registered.tags[REPLACED])
+        if registered is not None and REPLACED in registered.tags
+        else None
+    )
 
 
 def _find(mlflow: "MlflowClient", name: str, version: str) -> Registered | None:
@@ -140,16 +144,16 @@ def _find(mlflow: "MlflowClient", name: str, version: str) -> Registered | None:
 def by_version(name: str, version: str) -> Registered:
     """The version; ChurnError naming those there are."""
     known = client().search_model_versions(f"name = '{name}'")
-    for found in known:
-        if str(found.version) == version:
-            return _registered(found)
+    for candidate in known:
+        if str(candidate.version) == version:
+            return _registered(candidate)
     there = ", ".join(sorted((str(v.version) for v in known), key=int)) or "none"
     raise ChurnError(f"{name} has no version {version!r}; there is: {there}")
 
 
 def by_tags(name: str, wanted: Mapping[str, str]) -> list[Registered]:
     """The versions that carry all of these tags, newest first."""
-    known = [_registered(found) for found in client().search_model_versions(f"name = '{name}'")]
+    known = [_registered(version) for version in client().search_model_versions(f"name = '{name}'")]
     known = [one for one in known if wanted.items() <= one.tags.items()]
     return sorted(known, key=lambda one: -int(one.version))
 

@@ -109,5 +109,5 @@ def differ(url: str, rows: list[dict[str, Any]], expected: np.ndarray) -> float:
     """The largest difference between the service's probabilities and those ``expected``, asked for at once and one by one."""
     answers = post_json(f"{url}/predict_batch", {"rows": rows})
     single = post_json(f"{url}/predict", rows[0])
-    found = np.array([answer["probability"] for answer in answers])
-    return float(max(np.abs(found - expected).max(), abs(single["probability"] - expected[0])))
+    probabilities = np.array([answer["probability"] for answer in answers])
+    return float(max(np.abs(probabilities - expected).max(), abs(single["probability"] - expected[0])))

@@ -35,8 +35,8 @@ def rank(file: str | Path, url: str, key: str = "") -> "tuple[pd.DataFrame, tupl
     """
     import pandas as pd
 
-    with sources.at_hand(str(file)) as found:
-        content = found[0].read_bytes()
+    with sources.at_hand(str(file)) as files:
+        content = files[0].read_bytes()
     model = ask(f"{url}/model", key=key)
     dataset = from_dump(model["dataset"])
     if Path(file).is_dir():

@@ -53,7 +53,7 @@ def parse(
 
 
 def _values(given: "pd.Series", typed: "pd.Series", unreadable: Any) -> list[Any]:
-    found = typed.astype("object").where(typed.notna(), None)
+    cells = typed.astype("object").where(typed.notna(), None)
     if unreadable is not None:
-        found = found.where(~unreadable, as_text(given).astype("object"))
-    return found.tolist()
+        cells = cells.where(~unreadable, as_text(given).astype("object"))
+    return cells.tolist()

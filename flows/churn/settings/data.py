@@ -129,10 +129,10 @@ class Sql(_Place):
 
 def source_at(path: str) -> File | Bucket | Http:
     """The source that a path of this machine, or an address of s3://, gs://, az:// or https:// names. Raises ChurnError."""
-    scheme, found, _ = path.partition("://")
-    if found and scheme in ("s3", "gs", "az"):
+    scheme, address, _ = path.partition("://")
+    if address and scheme in ("s3", "gs", "az"):
         return from_dict(Bucket, {"kind": scheme, "url": path}, path)
-    if found and scheme in ("http", "https"):
+    if address and scheme in ("http", "https"):
         return from_dict(Http, {"kind": "http", "url": path}, masked(path))
     return File(kind="file", path=path)
 

@@ -18,7 +18,7 @@ from churn.settings.events import history
 from churn.settings.events.aggregate import Aggregate
 from churn.settings.events.history import Label, Snapshots
 from churn.settings.events.table import EventTable
-from churn.settings.train import Worth
+from churn.settings.train import Bounds, Worth
 from pydantic import Field, model_validator
 
 NAME = re.compile(r"[a-z][a-z0-9_]*")  # of a data set
@@ -63,7 +63,7 @@ class Dataset(Cells):
     registered_model: str = ""
     features: dict[str, Feature] = {}
     most_levels: int = Field(default=50, ge=2)
-    gate: dict[str, float] = {}
+    gate: Bounds = {}
     slices: tuple[str, ...] = ()
     value: Worth | None = None
     generate: dict[str, str] = {}
@@ -104,9 +104,9 @@ class Dataset(Cells):
     @model_validator(mode="after")
     def _whole(self) -> "Dataset":
         for role in ("id", "target", "time"):
-            found = [name for name, column in self.columns.items() if column.role == role]
-            if len(found) > 1:
-                raise ValueError(f"one column may have the role '{role}', not {len(found)}: {', '.join(found)}")
+            named = [name for name, column in self.columns.items() if column.role == role]
+            if len(named) > 1:
+                raise ValueError(f"one column may have the role '{role}', not {len(named)}: {', '.join(named)}")
         if not any(column.role == "target" for column in self.columns.values()):
             raise ValueError("no column has the role 'target'")
         if not any(column.role == "feature" for column in self.columns.values()):
@@ -193,8 +193,8 @@ class Dataset(Cells):
     @cached_property
     def used(self) -> frozenset[str]:
         """The raw columns that the derived features are computed from; all if none names any."""
-        found = frozenset().union(*(expressions.columns(feature.expression) for feature in self.features.values()))
-        return found or frozenset(self.raw)
+        columns = frozenset().union(*(expressions.columns(feature.expression) for feature in self.features.values()))
+        return columns or frozenset(self.raw)
 
     @cached_property
     def numeric(self) -> tuple[str, ...]:

@@ -27,8 +27,8 @@ def file_sha256(path: Path) -> str:
 
 def folder_sha256(folder: Path) -> dict[str, str]:
     """The checksum of each file below ``folder``, by its path from there."""
-    found = sorted(path for path in folder.rglob("*") if path.is_file())
-    return {path.relative_to(folder).as_posix(): file_sha256(path) for path in found}
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): file_sha256(path) for path in files}
 
 
 def mismatched(folder: Path, wanted: Mapping[str, str]) -> list[str]:
@@ -40,9 +40,9 @@ def mismatched(folder: Path, wanted: Mapping[str, str]) -> list[str]:
     ]
 
 
-def to_line(found: Mapping[str, str]) -> str:
+def to_line(checksums: Mapping[str, str]) -> str:
     """Checksums in one line, NAME:CHECKSUM each."""
-    return " ".join(f"{name}:{checksum}" for name, checksum in found.items())
+    return " ".join(f"{name}:{checksum}" for name, checksum in checksums.items())
 
 
 def from_line(line: str) -> dict[str, str]:

@@ -120,14 +120,14 @@ def moment(text: str) -> datetime:
     from datetime import UTC
 
     try:
-        found = (
+        parsed = (
             datetime.fromisoformat(text)
             if len(text) > 10
             else datetime.combine(date.fromisoformat(text), datetime.min.time())
         )
     except ValueError:
         raise ValueError(f"{text!r} is neither a date like 2026-03-01 nor a moment like 2026-03-01T06:00:00") from None
-    return found.astimezone(UTC).replace(tzinfo=None) if found.tzinfo else found
+    return parsed.astimezone(UTC).replace(tzinfo=None) if parsed.tzinfo else parsed
 
 
 def check(
