@@ -203,9 +203,11 @@ def test_scoring_that_is_killed_after_it_logged_logs_nobody_twice(
 
 
 def _written(folder: Path, before: set[Path]) -> int:
-    """The files of runs of ScoreFlow that were not there ``before``, of the log and the lists."""
+    """The files of runs of ScoreFlow that were not there ``before``, of the log and the lists, and the note that it has begun."""
     runs = set((STATE / "metaflow" / ".metaflow" / "ScoreFlow").glob("[0-9]*")) - before
-    return sum(path.is_file() for place in (*runs, folder) for path in place.rglob("*"))
+    return (STATE / "begun" / "score_flow").exists() + sum(
+        path.is_file() for place in (*runs, folder) for path in place.rglob("*")
+    )
 
 
 @pytest.mark.slow
@@ -221,7 +223,7 @@ def test_scoring_killed_at_forty_moments_logs_everybody_once(
     for moment in range(40):
         before, folder = set(runs.glob("[0-9]*")), tmp_path / str(moment)
         written = partial(_written, folder, before)
-        _scored_once(folder, few, partial(_reached, written, files * moment // 40))
+        _scored_once(folder, few, partial(_reached, written, 1 + files * moment // 40))
 
 
 def _reached(written: Callable[[], int], least: int, run: "subprocess.Popen[bytes]") -> bool:
