@@ -249,8 +249,8 @@ bench-quality: $(READY) ## our models beside FLAML's: make bench-quality [SOURCE
 bench-reasons: $(READY) ## what prototypes cost the reasons: make bench-reasons [SOURCE=telco.csv]
 	@$(PY) -m tests.bench.reasons $(call option,--source,SOURCE)
 
-bench-state: $(READY) ## what daily runs leave behind, pruned: make bench-state [DAYS=4] [ROWS=5000] [KEEP=2]
-	@$(PY) -m tests.bench.state $(call option,--days,DAYS) $(call option,--rows,ROWS) $(call option,--keep,KEEP)
+bench-state: $(READY) ## what daily runs leave behind, pruned: make bench-state [DAYS=4] [ROWS=5000] [KEEP=2] [TRAIN=1]
+	@$(PY) -m tests.bench.state $(call option,--days,DAYS) $(call option,--rows,ROWS) $(call option,--keep,KEEP) $(call option,--train,TRAIN)
 
 bench-s3: $(READY) ## TrainFlow with everything in S3 beside the same on local disk: make bench-s3 [ROWS=10000]
 	@$(PY) -m tests.bench.s3 $(if $(ROWS),--rows $(ROWS))
