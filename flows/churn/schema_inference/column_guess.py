@@ -153,7 +153,7 @@ def _ask_about_words(guess: Guess, inferred: Interpretation[NumberFormat]) -> No
 
 
 def _which(inferred: Interpretation[NumberFormat], decimal: str) -> str:
-    """The question which of several formats is meant, each with the keys that select it."""
+    """The question of which format is meant, each with the keys that select it."""
     text = next(t for t in inferred.values.index if len({form.read(t) for form in inferred.formats}) > 1)
     ways = []
     for form in inferred.formats:
