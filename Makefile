@@ -197,7 +197,7 @@ lint: $(READY) ## ruff (lint and format), mypy, and the imports between the room
 	PYTHONPATH=flows $(VENV)/bin/lint-imports
 
 format: $(READY) ## format the code and sort its imports
-	$(VENV)/bin/ruff check --fix .
+	$(VENV)/bin/ruff check --fix-only --quiet .
 	$(VENV)/bin/ruff format .
 
 docs: $(READY) ## write docs/reference.md and docs/imports.svg from the code
