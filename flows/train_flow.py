@@ -48,6 +48,7 @@ class TrainFlow(base.Flow):
         self.training = f"{current.flow_name}/{current.run_id}"  # kept by a resume: it names the training, not the run
         self.lineage = release.lineage(self.data_version, self.training, config)
         self.challenger, self.mlflow_run = release.start_run(data, config, self.lineage, self.force)
+        self.warm = release.parameters(data, config)
         self.nothing_to_do = self.challenger is not None
         self.next(self.tune, foreach="families")
 
@@ -59,8 +60,8 @@ class TrainFlow(base.Flow):
         from churn.training import hyperparameter_search
 
         search, data = base.read(TrainConfig, self.settings).search, snapshots.load(self.data_version)
-        jobs = hyperparameter_search.jobs(search, len(self.families))
-        self.candidate = hyperparameter_search.tune(self.input, search, data.dataset, data.train, jobs)
+        known = hyperparameter_search.jobs(search, len(self.families)), self.warm, self.training
+        self.candidate = hyperparameter_search.tune(self.input, search, data.dataset, data.train, *known)
         self.next(self.select)
 
     @base.skippable

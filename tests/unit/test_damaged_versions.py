@@ -14,6 +14,7 @@ from churn.errors import ChurnError
 from churn.privacy import data_versions
 from churn.privacy.subject import Subject
 from churn.settings.dataset import Dataset
+from churn.settings.environment import STATE
 from test_checksums import flipped
 
 
@@ -91,6 +92,13 @@ def test_a_damaged_listing_lets_no_file_of_its_version_be_taken_for_a_leftover(m
     assert [trace.place for trace in data_versions.sweep(nobody, remove=True)] == [str(listing)]
     _flip(listing, 8)
     assert _same(snapshots.load(made.name), made.holds)
+
+
+def test_dvc_leaves_nothing_but_the_remote(made: SimpleNamespace) -> None:
+    """A folder for each repository that it was used in, open to everybody: nobody removed them."""
+    assert snapshots.load(made.name).version == made.name
+    assert not (STATE / "dvc-site").exists()
+    assert [path.name for path in STATE.iterdir() if path.stat().st_mode & 0o002] == []
 
 
 def test_an_undamaged_version_is_stored_again_without_the_customer(made: SimpleNamespace) -> None:

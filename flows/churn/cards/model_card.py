@@ -57,7 +57,12 @@ def keep(training: Training, model: Registered) -> list[Part]:
 def _named(winner: Candidate) -> str:
     if not winner.members:
         return winner.family.estimator
-    return f"The mean of the probabilities of {' and '.join(m.family.estimator for m in winner.members)},"
+    return f"The weighted mean of the probabilities of {' and '.join(_weighted(winner))},"
+
+
+def _weighted(winner: Candidate) -> list[str]:
+    shares = winner.weights or (1 / len(winner.members),) * len(winner.members)
+    return [f"{member.family.estimator} ({share:.0%})" for member, share in zip(winner.members, shares, strict=True)]
 
 
 def _short(value: Any) -> str:

@@ -263,7 +263,8 @@ def _repository() -> Iterator[Any]:
         Path(folder, Repo.DVC_DIR).mkdir()  # all that `dvc init` would leave beside the settings
         settings = {
             "remote": {"store": {"url": remote(), "verify": True}},
-            # Its own index of what the remote holds: one kept between runs would believe in files that are gone.
+            # Its own index of what the remote holds: one kept between runs would believe in files that are gone, and everybody
+            # could write it, whatever the umask. DVC_SITE_CACHE_DIR, if somebody sets it, goes before this.
             "core": {"remote": "store", "analytics": False, "no_scm": True, "site_cache_dir": f"{folder}/site"},
         }
         with _whole_clones(), Repo(folder, config=settings) as repo:

@@ -92,7 +92,12 @@ def log_family(parent: str, candidate: Candidate, metric: str) -> None:
     for number, trial in enumerate(candidate.trials):
         nested = {**tags, "mlflow.parentRunId": child}
         grandchild = mlflow.create_run(experiment, run_name=f"{name}-{number}", tags=nested).info.run_id
-        _log(mlflow, grandchild, trial.params, {**trial.scores, "share_of_rows": trial.share})
+        _log(
+            mlflow,
+            grandchild,
+            trial.params,
+            {**trial.scores, "share_of_rows": trial.share, "folds": len(trial.by_fold)},
+        )
 
 
 def _log(mlflow: "MlflowClient", run: str, params: Mapping[str, Any], metrics: Mapping[str, float]) -> None:

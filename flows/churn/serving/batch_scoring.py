@@ -1,7 +1,6 @@
 """Batch scoring: a file of customers in, a ranked list with reasons out."""
 
 import hashlib
-import os
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +16,6 @@ from churn.serving import prediction_log
 from churn.settings import commands
 from churn.settings.data import Origin
 from churn.settings.dataset import Dataset
-from churn.settings.environment import STATE
 from churn.settings.score import Score
 from churn.training import expected_profit, shapley
 from churn.training.onnx_scorer import Scorer
@@ -65,8 +63,8 @@ def scorer(model: model_registry.Registered) -> Scorer:
 
 
 def root() -> str:
-    """Where ranked lists go: CHURNFLOW_SCORES (a folder or s3://bucket/prefix), else a folder of the local state."""
-    return os.environ.get("CHURNFLOW_SCORES") or str(STATE / "scores")
+    """Where ranked lists go: CHURNFLOW_SCORES, else the state's folder ``scores``; see ``prediction_log.configured_root``."""
+    return prediction_log.configured_root("CHURNFLOW_SCORES", "scores", "ranked lists go to")
 
 
 def screen(

@@ -41,20 +41,24 @@ _S3_SECONDS = {"connect_timeout": 3.0, "request_timeout": 15.0}  # a dead store 
 
 
 def root() -> str:
-    """Where the log is: CHURNFLOW_PREDICTIONS (a folder or ``s3://bucket/prefix``), else the state's folder ``log``.
+    """Where the log is: CHURNFLOW_PREDICTIONS, else the state's folder ``log``; see ``configured_root``."""
+    return configured_root("CHURNFLOW_PREDICTIONS", "log", "the prediction log is")
 
-    A relative folder lies below the state, whatever the working directory is: the service's is its Bento.
+
+def configured_root(variable: str, folder: str, what: str) -> str:
+    """The folder or ``s3://bucket/prefix`` that ``variable`` names, else the state's ``folder``.
+
+    A relative folder lies below the state, whatever the working directory is: the service's is its Bento, and who erases a
+    customer types that elsewhere.
 
     Raises:
-        ChurnError: It is an address of another kind, or has no bucket.
+        ChurnError: It is an address of another kind, or has no bucket; ``what`` is that of which it is the place.
     """
-    told = os.environ.get("CHURNFLOW_PREDICTIONS") or str(STATE / "log")
+    told = (os.environ.get(variable) or folder).strip() or folder
     if not _ADDRESS.match(told):
-        return str(STATE / told)
+        return str(STATE / Path(told).expanduser())
     if not _BUCKET.match(told):
-        raise ChurnError(
-            f"CHURNFLOW_PREDICTIONS={told}: the prediction log is a folder or s3://bucket/prefix; correct the variable"
-        )
+        raise ChurnError(f"{variable}={told}: {what} a folder or s3://bucket/prefix; correct the variable")
     return told
 
 

@@ -19,7 +19,7 @@ from churn.serving import bento_server, bento_store, packaging, prediction_log, 
 from churn.settings import commands
 from churn.settings.core import Strict
 from churn.settings.dataset import Dataset
-from churn.settings.train import TrainConfig
+from churn.settings.train import BLEND, TrainConfig
 from churn.storage import checksums
 from churn.training import estimators, expected_profit, onnx_scorer, shapley
 from churn.training.evaluation import Evaluation
@@ -66,6 +66,20 @@ def start_run(
     """The version that makes this training needless (see ``unchanged``), or None and the id of the training's MLflow run."""
     known = None if force else unchanged(data.dataset, lineage)
     return known, "" if known else tracking.open_run(config.experiment, lineage["metaflow_run"], lineage)
+
+
+def parameters(data: Snapshot, config: TrainConfig) -> dict[str, Any]:
+    """The parameters of the champion's models, as FAMILY.NAME: where the search begins.
+
+    Empty without a champion, with one of made-up customers for real ones, or the other way round, and where config wants none.
+    """
+    current = model_registry.by_alias(data.dataset.model, model_registry.CHAMPION) if config.search.warm_start else None
+    if current is None or data.made_up != (current.tags["made_up"] == "True"):
+        return {}
+    with tempfile.TemporaryDirectory() as folder:
+        described = onnx_scorer.manifest(model_registry.fetch(current, folder))
+    own = "" if described["family"] == BLEND else f"{described['family']}."
+    return {f"{own}{name}": value for name, value in described["params"].items()}
 
 
 def check_before_training(data: Snapshot, config: TrainConfig) -> None:

@@ -50,7 +50,6 @@ DEFAULTS = {
     "BENTOML_HOME": str(STATE / "bentoml"),
     "CHURNFLOW_REGISTRY_PREFIX": _prefix(),  # of the models' names: churnflow-dev never moves churnflow's champion
     "CHURNFLOW_TARGET": "cluster" if IN_POD else "laptop",  # where Bentos are served
-    "DVC_SITE_CACHE_DIR": str(STATE / "dvc-site"),
     "GIT_PYTHON_REFRESH": "quiet",
     "METAFLOW_CLIENT_CACHE_PATH": str(STATE / "metaflow-client"),  # in /tmp anyone could plant what a client unpickles
     "METAFLOW_DATASTORE_SYSROOT_LOCAL": str(STATE / "metaflow"),
