@@ -241,7 +241,7 @@ class Endpoints:
         }
 
     def ready(self) -> Answer:
-        """The model answers; a log whose writer has died is told, and does not keep it from answering."""
+        """The model answers; a log whose writer has died is reported, but does not stop the answers."""
         logs = {kind: "alive" if log.alive else "dead" for kind, log in self._logs.items()}
         return Answer(to_json({"status": "ready", "logs": logs}))
 

@@ -64,7 +64,7 @@ def build_bento(champion: model_registry.Registered) -> str:
 
 @contextmanager
 def _one_at_a_time() -> Iterator[None]:
-    """BentoML's stores refuse a second writer of a tag, and show an item before it is whole."""
+    """Serialise builds: BentoML's stores refuse a second writer of a tag, and show an item before it is complete."""
     import fcntl
 
     lock = Path(os.environ["BENTOML_HOME"], "package.lock")

@@ -120,7 +120,7 @@ def against_champion(
 ) -> champion_challenger.Comparison | None:
     """The comparison with the champion on the rows that neither model has seen; None if there is no champion.
 
-    It is counted as a look of the ``training`` at these rows, also if the gate is closed.
+    It is counted as a look of the ``training`` at these rows, even if the gate is closed.
     """
     dataset, current = data.dataset, model_registry.by_alias(data.dataset.model, model_registry.CHAMPION)
     if current is None:
