@@ -53,7 +53,7 @@ class Search(Strict):
     ``seconds`` is the time budget of each family; ``cpus`` is what the step of one family may use (0: its share of the
     machine); ``backend`` is joblib's. With ``blend``, the weighted mean of several models may win (see ``ensemble``).
 
-    ``strategy`` "tpe" is Optuna's search, "random" scikit-learn's RandomizedSearchCV, "halving" successive halving of it: the best
+    ``strategy`` "tpe" is Optuna's, "random" scikit-learn's RandomizedSearchCV, "halving" successive halving of it: the best
     1/``factor`` trials go on. With "tpe" a search ends after ``patience`` trials without a gain (0: never) and begins with the
     champion's parameters (``warm_start``); above ``halving_rows`` training rows (0: never) its trials start on fewer. At most
     ``rows`` rows are cross-validated (0: all); the model is fitted on all.
