@@ -1,9 +1,9 @@
 """config/train.toml: model families and their search, the gate, the value of a customer, and promotion."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from churn.settings.core import Strict
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 
 class Range(Strict):
@@ -24,6 +24,18 @@ class Range(Strict):
 Choice = str | int | float | bool
 Value = Choice | None
 
+
+METRICS = ("accuracy", "precision", "recall", "f1", "roc_auc", "pr_auc", "brier", "log_loss", "ece", "ks", "lift_10")
+
+
+def _known(bounds: dict[str, float]) -> dict[str, float]:
+    for metric in bounds:
+        if metric not in METRICS:
+            raise ValueError(f"{metric} is not a metric; known are {', '.join(METRICS)}")
+    return bounds
+
+
+Bounds = Annotated[dict[str, float], AfterValidator(_known)]  # of METRICS
 
 BLEND = "blend"  # the leaderboard's name for the mean of several families
 
@@ -108,8 +120,8 @@ class Slices(Strict):
 
     min_rows: int = Field(default=50, ge=1)
     min_class_rows: int = Field(default=20, ge=1)
-    gap: dict[str, float] = {"roc_auc": 0.1, "ece": 0.1}
-    least: dict[str, float] = {"roc_auc": 0.55}
+    gap: Bounds = {"roc_auc": 0.1, "ece": 0.1}
+    least: Bounds = {"roc_auc": 0.55}
 
 
 class Promotion(Strict):
@@ -131,7 +143,7 @@ class TrainConfig(Strict):
     experiment: str = "churn"
     leakage: float = Field(default=0.98, gt=0.5, le=1)
     search: Search = Search()
-    gate: dict[str, float] = {}
+    gate: Bounds = {}
     slices: Slices = Slices()
     value: Worth | None = None
     promotion: Promotion = Promotion()
