@@ -32,7 +32,7 @@ def test_a_campaigns_lists_have_no_formulas(tmp_path: Path, monkeypatch: pytest.
     found = pd.read_csv(place, dtype="str", keep_default_na=False)
     assert found["'=customer"].tolist() == [*("'" + text for text in HOSTILE), "4711"]
     assert set(found.offer) == {"'@call"}
-    assert set(found.cost) == {"-1.0"}
+    assert set(found.cost) == {"-1"}
 
 
 def test_headers_are_quoted_also_where_two_are_alike() -> None:
