@@ -155,9 +155,9 @@ def write_campaign(plan: CampaignPlan, model: Registered, dataset: Dataset, now:
 
 def _list(rows: "pd.DataFrame", name: str, column: str, campaign: str) -> str:
     rows = rows.assign(rank=np.arange(1, len(rows) + 1), campaign=campaign)
-    text = formulas.csv(rows[["id", *_OWN]].rename(columns={"id": column}))
+    listed = formulas.csv(rows[["id", *_OWN]].rename(columns={"id": column}))
     try:
-        prediction_log.store(batch_scoring.root(), name, text.encode())
+        prediction_log.store(batch_scoring.root(), name, listed)
     except OSError as error:
         raise ChurnError(
             f"the list {batch_scoring.root()}/{name} cannot be written: {error}; mend CHURNFLOW_SCORES and run this again: "

@@ -159,9 +159,9 @@ def rank(scorer: Scorer, table: "pd.DataFrame", parts: Sequence["pd.DataFrame"],
     if not by_value:
         own = own.drop(columns="expected_value")
     own = own.assign(**_reasons(scorer, customers.head(rule.explained), rule.reasons))
-    text = formulas.csv(pd.concat([own, customers], axis=1))
+    listed = pd.concat([own, customers], axis=1)
     try:
-        prediction_log.store(root(), f"{name}.csv", text.encode())
+        prediction_log.store(root(), f"{name}.csv", formulas.csv(listed))
     except OSError as error:
         raise ChurnError(f"the list {root()}/{name}.csv cannot be written: {error}; mend CHURNFLOW_SCORES") from None
     churning, probability = int(scored["decision"].sum()), scored["probability"].to_numpy()
