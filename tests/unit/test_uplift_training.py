@@ -1,6 +1,7 @@
 """Models of uplift over the families of config: every learner becomes ONNX, and the holdout says what the policy is worth."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from churn.settings.core import check, parse
 from churn.settings.dataset import Dataset
 from churn.settings.train import Family, TrainConfig, Worth
 from churn.training import estimators, shapley
-from churn.uplift import candidates, holdout, outcome_rows, registration, scorer
+from churn.uplift import candidates, holdout, outcome_rows, registration, scorer, success
 from threadpoolctl import threadpool_limits
 
 PEOPLE = """
@@ -143,3 +144,24 @@ def test_a_trial_that_does_not_fit_says_what_is_missing(people: Dataset, trial: 
     pd.read_csv(trial[1]).drop(columns="spend").to_csv(place, index=False)
     with pytest.raises(ChurnError, match=r"narrow.csv: no column spend, which the data set people has"):
         uplift_outcomes.gather_outcomes(settings(place).uplift, people)
+
+
+def test_a_measured_success_rate_covers_the_truth_and_needs_outcomes(
+    people: Dataset, trial: tuple[synthetic.Truth, Path], rows: bytes
+) -> None:
+    truth, known = trial[0], outcome_rows.rows_from_bytes(rows, people)
+    worth = Worth(contact_cost=1, success_rate="measured", margin=100)
+    found = success.measured(worth, rows, people)
+    assert found is not None
+    among = truth.table.customer_id.isin(known.table.customer_id).to_numpy()
+    real = truth.uplift[among].sum() / truth.alone[among].sum()
+    ((_, rate, low, high),) = found.evidence
+    assert low < real < high
+    assert found.rate == rate
+    with_risk = replace(known, risk=truth.alone[among])
+    tenths = [success.success_rate(with_risk, truth.alone[among] == chance) for chance in (0.55, 0.9)]
+    assert tenths[0][1] < 0.3 / 0.55 < tenths[0][2], "persuadables"
+    assert tenths[1][1] < 0.02 / 0.9 < tenths[1][2], "lost causes"
+    with pytest.raises(ChurnError, match="there are not enough outcomes of campaigns"):
+        success.measured(worth, None, people)
+    assert success.measured(None, None, people) is None
