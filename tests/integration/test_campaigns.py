@@ -12,7 +12,7 @@ from churn.campaigns import campaign_log, execution, outcomes, report, uplift_ou
 from churn.data import casting
 from churn.errors import ChurnError
 from churn.serving import bento_server, packaging
-from churn.settings.core import check
+from churn.settings.core import from_dict
 from churn.settings.dataset import Dataset
 from churn.settings.score import CampaignConfig
 from churn.settings.train import TrainConfig
@@ -96,7 +96,7 @@ def here(campaign: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> SimpleNa
 
 
 def plan(trained: SimpleNamespace, here: SimpleNamespace, name: str, now: int = NOW, **tables: object) -> object:
-    rule = check(CampaignConfig, tables, "campaign.toml")
+    rule = from_dict(CampaignConfig, tables, "campaign.toml")
     return execution.plan(trained.train.champion, str(here.folder / "customers.csv"), name, rule, "run", now)
 
 
@@ -142,7 +142,7 @@ def test_the_report_of_the_flow_and_of_the_next_data_version(
     words = (*here.words, "--data-version", trained.data.data_version)
     done = flow("effect_flow", *words, **here.environ)
     assert done.returncode == 0, done.stdout
-    rule = check(CampaignConfig, {"report": {"horizon_days": 0.0}}, "campaign.toml")
+    rule = from_dict(CampaignConfig, {"report": {"horizon_days": 0.0}}, "campaign.toml")
     until = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
     trial = outcomes.experiment("spring", telco, rule, until, "", trained.data.data_version)
     left = pd.read_csv(customers_csv).set_index("customerID").Churn == "Yes"
@@ -160,12 +160,12 @@ def test_a_model_of_uplift_is_learned_from_the_log_registered_and_served(
     """Under another name than the session's champion, whose Bento other tests look at."""
     uplift = {"data_version": trained.data.data_version, "horizon_days": 0, "least": 20, "learners": ["t"], "trials": 1}
     linear = {"name": "linear", "estimator": "sklearn.linear_model.LogisticRegression", "impute": True, "scale": True}
-    config = check(TrainConfig, {"model": [linear], "uplift": {**uplift, "gate": {"qini": -9}}}, "train.toml")
+    config = from_dict(TrainConfig, {"model": [linear], "uplift": {**uplift, "gate": {"qini": -9}}}, "train.toml")
     spare = telco.model_copy(update={"registered_model": "spare"})
     outcomes, said = uplift_outcomes.gather_outcomes(config.uplift, spare)
     assert outcomes is not None, said
     branch = candidates.branches(config, outcomes)[1]
-    board = [candidates.tune_branch(branch, config, spare, pd.DataFrame(), outcomes, 1)]
+    board = [candidates.tune_branch(branch, config, SimpleNamespace(dataset=spare), outcomes)]
     found = holdout.evaluate_uplift(board, outcomes, spare, config, None)
     verdict = registration.judge_uplift(found, outcomes, spare, config, "TrainFlow/1")
     lineage = {"metaflow_run": "TrainFlow/1", "data_version": trained.data.data_version}
@@ -176,7 +176,7 @@ def test_a_model_of_uplift_is_learned_from_the_log_registered_and_served(
     again = registration.judge_uplift(found, outcomes, spare, config, "TrainFlow/2")
     assert "champion version 1 stays: Qini" in again.summary
     asked = packaging.json_rows(telco, casting.cast(here.rows, telco)[0].head(2))
-    with bento_server.served(packaging.package(replace(trained.train.champion, name="spare"))) as url:
+    with bento_server.served(packaging.build_bento(replace(trained.train.champion, name="spare"))) as url:
         row = bento_server.post(f"{url}/predict_batch", {"rows": asked})[0]
         why = bento_server.post(f"{url}/explain", asked[0])
     table = pd.DataFrame(asked[:1])

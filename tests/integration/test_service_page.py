@@ -12,7 +12,7 @@ import pytest
 from churn.campaigns import planning, synthetic, verdicts
 from churn.cards import manager_page
 from churn.serving import batch_scoring, bento_server
-from churn.settings.core import check
+from churn.settings.core import from_dict
 from churn.settings.score import CampaignConfig
 from selenium import webdriver
 from selenium.common.exceptions import StaleElementReferenceException
@@ -222,7 +222,7 @@ def test_the_manager_page_of_a_campaign_follows_the_budget_on_a_phone_and_on_pap
         "targeting": {"contacts": 60, "control": 0.25, "ranking": "uplift"},
         "offer": [{"name": "call", "cost": 4.0}],
     }
-    rule = check(CampaignConfig, {**tables, "report": {"margin": 120.0}}, "campaign.toml")
+    rule = from_dict(CampaignConfig, {**tables, "report": {"margin": 120.0}}, "campaign.toml")
     known = offered.iloc[:0].assign(arm="", offer="", cost=0.0, share=0.0, stratum=0)
     plan = planning.draft(offered, known.drop(columns=["worth", "suppressed", "recent", "group"]), "spring", rule)
     people: Any = SimpleNamespace(name="people")

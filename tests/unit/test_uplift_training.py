@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -10,7 +11,7 @@ import pytest
 from churn.campaigns import synthetic, uplift_outcomes
 from churn.cards import uplift_card
 from churn.errors import ChurnError
-from churn.settings.core import check, parse
+from churn.settings.core import from_dict, parse
 from churn.settings.dataset import Dataset
 from churn.settings.train import Family, TrainConfig, Worth
 from churn.training import estimators, shapley
@@ -55,7 +56,7 @@ ROWS = 6000
 
 def settings(path: Path, families: Sequence[object] = (LINEAR,), **uplift: object) -> TrainConfig:
     trial = {"path": str(path), "arm": "arm", "control": "none", "outcome": "left"}
-    return check(TrainConfig, {"model": families, "uplift": {"trial": trial, "trials": 1, **uplift}}, "train.toml")
+    return from_dict(TrainConfig, {"model": families, "uplift": {"trial": trial, "trials": 1, **uplift}}, "train.toml")
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +84,7 @@ def rows(people: Dataset, trial: tuple[synthetic.Truth, Path]) -> bytes:
 
 @pytest.mark.parametrize("learner", list(FAMILIES))
 def test_every_learner_is_the_same_in_onnx(learner: str, people: Dataset, rows: bytes, tmp_path: Path) -> None:
-    family = check(Family, FAMILIES[learner], "train.toml")
+    family = from_dict(Family, FAMILIES[learner], "train.toml")
     found = outcome_rows.rows_from_bytes(rows, people)
     one = candidates.UpliftCandidate(candidates.UpliftFamily(learner, family), {}, None, None, 0.0)  # type: ignore[arg-type]
     with threadpool_limits(1):
@@ -107,7 +108,7 @@ def test_the_best_candidate_beats_risk_on_the_holdout_and_the_policy_value_cover
     config, truth = settings(trial[1], [FAMILIES["x"]], arms=["call"], learners=["t", "x"]), trial[0]
     families = candidates.branches(config, rows)
     assert [one.name for one in families] == ["xgboost", "t_xgboost", "x_xgboost"]
-    tuned = [candidates.tune_branch(one, config, people, pd.DataFrame(), rows, 1) for one in families[1:]]
+    tuned = [candidates.tune_branch(one, config, SimpleNamespace(dataset=people), rows) for one in families[1:]]
     _, board = candidates.parted(tuned)
     found = holdout.evaluate_uplift(board, rows, people, config, Worth(contact_cost=1, success_rate=0.5, margin=100))
     assert found is not None
@@ -139,7 +140,7 @@ def test_a_trial_that_does_not_fit_says_what_is_missing(people: Dataset, trial: 
     ):
         uplift_outcomes.gather_outcomes(settings(trial[1], arms=["fax"]).uplift, people)
     with pytest.raises(ChurnError, match=r"\[uplift\] families: no \[\[model\]\] is named boosted"):
-        check(TrainConfig, {"model": [LINEAR], "uplift": {"families": ["boosted"]}}, "train.toml")
+        from_dict(TrainConfig, {"model": [LINEAR], "uplift": {"families": ["boosted"]}}, "train.toml")
     place = trial[1].with_name("narrow.csv")
     pd.read_csv(trial[1]).drop(columns="spend").to_csv(place, index=False)
     with pytest.raises(ChurnError, match=r"narrow.csv: no column spend, which the data set people has"):

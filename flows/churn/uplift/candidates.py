@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from churn.data.snapshots import Snapshot
 from churn.settings.dataset import Dataset
 from churn.settings.train import Family, TrainConfig, UpliftRule
 from churn.training import estimators, hyperparameter_search
@@ -58,18 +59,20 @@ def branches(config: TrainConfig, outcomes: bytes | None) -> list[Family | Uplif
 def tune_branch(
     family: Family | UpliftFamily,
     config: TrainConfig,
-    dataset: Dataset,
-    train: "pd.DataFrame",
+    data: Snapshot,
     outcomes: bytes | None,
-    jobs: int,
+    *known: Any,
 ) -> Candidate | UpliftCandidate:
-    """The candidate of one branch: of churn from the training rows, of uplift from the ``outcomes``."""
+    """The candidate of one branch: of churn from the training rows, of uplift from the ``outcomes``.
+
+    ``known`` is what ``hyperparameter_search.tune`` takes further.
+    """
     if isinstance(family, Family):
-        return hyperparameter_search.tune(family, config.search, dataset, train, jobs)
+        return hyperparameter_search.tune(family, config.search, data.dataset, data.train, *known)
     assert config.uplift is not None
     assert outcomes is not None
-    rows = outcome_rows.rows_from_bytes(outcomes, dataset)
-    return tune_uplift(family, config, dataset, rows.of(~rows.held_out(config.uplift.holdout, config.search.seed)))
+    rows = outcome_rows.rows_from_bytes(outcomes, data.dataset)
+    return tune_uplift(family, config, data.dataset, rows.of(~rows.held_out(config.uplift.holdout, config.search.seed)))
 
 
 def tune_uplift(family: UpliftFamily, config: TrainConfig, dataset: Dataset, rows: OutcomeRows) -> UpliftCandidate:

@@ -9,7 +9,7 @@ import numpy as np
 from churn import format_version
 from churn.data import features
 from churn.errors import ChurnError
-from churn.settings.dataset import Dataset, read
+from churn.settings.dataset import Dataset, from_dump
 from churn.training import onnx_scorer, shapley
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class UpliftScorer:
         self.manifest: dict[str, Any] = format_version.opened(
             json.loads(Path(folder, MANIFEST).read_text(encoding="utf-8")), FORMAT, MANIFEST
         )
-        self.dataset: Dataset = read(self.manifest["dataset"])
+        self.dataset: Dataset = from_dump(self.manifest["dataset"])
         self.threshold: float = self.manifest["threshold"]
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
@@ -63,7 +63,7 @@ def write_uplift(folder: str | Path, pipeline: "Pipeline", described: Mapping[st
     from churn.uplift import onnx_graph
 
     target = Path(folder)
-    (target / MODEL).write_bytes(onnx_graph.convert_uplift(pipeline, read(described["dataset"])))
+    (target / MODEL).write_bytes(onnx_graph.convert_uplift(pipeline, from_dump(described["dataset"])))
     (target / MANIFEST).write_text(json.dumps(format_version.stamped(described, FORMAT), indent=1), encoding="utf-8")
 
 
