@@ -93,7 +93,9 @@ def targets(stack: ExitStack, model: Any) -> dict[str, Target]:
     """Ours and the rivals, started one after the other."""
     registered, log = f"models:/{model.name}/{model.version}", stack.enter_context(tempfile.TemporaryDirectory())
     begun = time.monotonic()
-    ours = stack.enter_context(common.bento_server.served(common.packaging.build_bento(model), CHURNFLOW_PREDICTIONS=log))
+    ours = stack.enter_context(
+        common.bento_server.served(common.packaging.build_bento(model), CHURNFLOW_PREDICTIONS=log)
+    )
     ready = time.monotonic() - begun
     customers = common.get(f"{ours}/model")["examples"]
     flat = [json.dumps(customer).encode() for customer in customers]

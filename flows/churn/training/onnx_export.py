@@ -36,15 +36,27 @@ def convert(pipeline: "Pipeline", dataset: Dataset) -> bytes:
 
 def _one(pipeline: "Pipeline", dataset: Dataset) -> Any:
     """The graph of preprocessing and one estimator."""
-    from skl2onnx import to_onnx
+    return converted(pipeline, inputs(dataset))
+
+
+def inputs(dataset: Dataset) -> list[tuple[str, Any]]:
+    """The names and types of the model inputs."""
     from skl2onnx.common.data_types import FloatTensorType, StringTensorType
 
-    _know_booster(pipeline.steps[-1][1])
+    numbers = [(name, FloatTensorType([None, 1])) for name in dataset.numeric]
+    return numbers + [(name, StringTensorType([None, 1])) for name in dataset.categorical]
+
+
+def converted(fitted: Any, given: list[tuple[str, Any]]) -> Any:
+    """The graph of a fitted pipeline or estimator over inputs of these names and types."""
+    from skl2onnx import to_onnx
+    from sklearn.base import is_classifier
+
+    _know_booster(fitted.steps[-1][1] if hasattr(fitted, "steps") else fitted)
     _know_one_hot()
     _know_ours()
-    inputs = [(name, FloatTensorType([None, 1])) for name in dataset.numeric]
-    inputs += [(name, StringTensorType([None, 1])) for name in dataset.categorical]
-    graph = to_onnx(pipeline, initial_types=inputs, options={id(pipeline): {"zipmap": False}}, target_opset=OPSET)
+    options: Any = {id(fitted): {"zipmap": False}} if is_classifier(fitted) else None
+    graph = to_onnx(fitted, initial_types=given, options=options, target_opset=OPSET)
     _part_trees(graph)
     return graph
 
@@ -74,16 +86,20 @@ def _mean(graphs: list[Any], weights: list[float]) -> Any:
 
 
 def _know_booster(estimator: Any) -> None:
-    """Register the converter of XGBoost's or LightGBM's classifier, if ``estimator`` is one."""
+    """Register the converter of XGBoost's or LightGBM's classifier or regressor, if ``estimator`` is one."""
     from skl2onnx import update_registered_converter
-    from skl2onnx.common.shape_calculator import calculate_linear_classifier_output_shapes as shapes
+    from skl2onnx.common import shape_calculator
+    from sklearn.base import is_classifier
 
-    options: Any = {"nocl": [True, False], "zipmap": [True, False, "columns"]}
+    kind, shapes, options = "Regressor", shape_calculator.calculate_linear_regressor_output_shapes, dict[str, Any]()
+    if is_classifier(estimator):
+        kind, shapes = "Classifier", shape_calculator.calculate_linear_classifier_output_shapes
+        options = {"nocl": [True, False], "zipmap": [True, False, "columns"]}
     library = type(estimator).__module__.split(".")[0]
     if library == "xgboost":
         from onnxmltools.convert.xgboost.operator_converters.XGBoost import convert_xgboost
 
-        update_registered_converter(type(estimator), "XGBoostXGBClassifier", shapes, convert_xgboost, options=options)
+        update_registered_converter(type(estimator), f"XGBoostXGB{kind}", shapes, convert_xgboost, options=options)
     elif library == "lightgbm":
         from onnxmltools.convert.lightgbm.operator_converters.LightGbm import convert_lightgbm
 
@@ -91,7 +107,7 @@ def _know_booster(estimator: Any) -> None:
             operator.raw_operator = _Rounded(operator.raw_operator)
             convert_lightgbm(scope, operator, container)
 
-        update_registered_converter(type(estimator), "LightGbmLGBMClassifier", shapes, convert, options=options)
+        update_registered_converter(type(estimator), f"LightGbmLGBM{kind}", shapes, convert, options=options)
 
 
 class _Rounded:
