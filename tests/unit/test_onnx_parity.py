@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from churn.data import features, synthetic
-from churn.settings.dataset import Dataset, read
+from churn.settings.dataset import Dataset, from_dump
 from churn.settings.train import Family
 from churn.training import estimators, onnx_scorer
 from churn.training.pipeline import Blend, Hinges, LevelRates
@@ -23,7 +23,7 @@ TREES = Family(name="lightgbm", estimator="lightgbm.LGBMClassifier", fixed={"n_e
 @pytest.fixture(scope="module")
 def dataset(telco: Dataset) -> Dataset:
     """Telco, where four levels are already too many to tell apart."""
-    return read({**telco.model_dump(mode="json"), "most_levels": 3})
+    return from_dump({**telco.model_dump(mode="json"), "most_levels": 3})
 
 
 @pytest.fixture(scope="module")
