@@ -5,18 +5,19 @@ is named by its hash, its rows and its newest event.
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from churn.data import casting, sources, tables
+from churn.data import casting, sources
+from churn.data.events import synthetic
 from churn.data.events.predicates import sql_name
 from churn.errors import ChurnError
 from churn.files import reader
 from churn.settings import commands
-from churn.settings.data import File, Generate, Source
+from churn.settings.data import File, Generate, Source, Sql
 from churn.settings.dataset import Dataset
 from churn.settings.description.column import Column
 from churn.settings.events.table import EventTable
@@ -162,43 +163,72 @@ def _plain(column: Column, kind: str, table: EventTable) -> bool:
 
 
 def _typed(dataset: Dataset, name: str, table: EventTable, source: Source, target: Path, connection: Any) -> Staged:
-    """The source read as every file is, its described columns typed, and written to ``target``."""
-    data, notes = _read(name, source, table)
-    frame = tables.from_bytes(data)
-    place = f"{commands.description(dataset.name)} [tables.{name}]"
-    if missing := [column for column in table.cells.columns if column not in frame]:
-        raise ChurnError(
-            f"{source.name}: column {missing[0]!r} is missing; the file has: {', '.join(map(str, frame.columns))}. "
-            f"Name another in {place}"
-        )
-    typed, unreadable = casting.cast(frame, table.cells)
-    for column, bad in unreadable.items():
-        kind = table.cells.columns[column].type
-        shown = ", ".join(repr(str(cell)) for cell in frame[column][bad].head(EXAMPLES))
-        way = (
-            f'give format, such as "%d.%m.%Y", in {place}'
-            if kind == "timestamp"
-            else f"say how it is written in {place}.columns"
-        )
-        raise ChurnError(
-            f"{source.name}: column {column!r}: {bad.sum():,} of {len(frame):,} cells are no {kind} ({shown}); "
-            f"correct them, or {way}"
-        )
+    """The source read as every file is, its described columns typed, and written to ``target``, some rows at a time."""
+
+    def write() -> tuple[str, ...]:
+        return _written(_typed_parts(name, source, table, commands.description(dataset.name)), table, target)
+
+    notes = sources.persist(source, write) if isinstance(source, Sql) else write()
+    return Staged((str(target),), _types(connection, [str(target)]), _hash([target]), notes)
+
+
+def _typed_parts(name: str, source: Source, table: EventTable, file: str) -> Iterator[sources.Part]:
+    """The described columns of the source's rows, typed.
+
+    Raises:
+        ChurnError: the source cannot be read, lacks a column, or cells are not of their column's type.
+    """
+    place, before = f"{file} [tables.{name}]", 0
+    for frame, notes in _rows(name, source):
+        if missing := [column for column in table.cells.columns if column not in frame]:
+            raise ChurnError(
+                f"{source.name}: column {missing[0]!r} is missing; the file has: {', '.join(map(str, frame.columns))}. "
+                f"Name another in {place}"
+            )
+        typed, unreadable = casting.cast(frame, table.cells)
+        for column, bad in unreadable.items():
+            kind = table.cells.columns[column].type
+            shown = ", ".join(repr(str(cell)) for cell in frame[column][bad].head(EXAMPLES))
+            below = f" below row {before:,}" if before else ""
+            way = (
+                f'give format, such as "%d.%m.%Y", in {place}'
+                if kind == "timestamp"
+                else f"say how it is written in {place}.columns"
+            )
+            raise ChurnError(
+                f"{source.name}: column {column!r}: {bad.sum():,} of {len(frame):,} cells{below} are no {kind} ({shown}); "
+                f"correct them, or {way}"
+            )
+        before += len(frame)
+        yield typed, notes
+
+
+def _rows(name: str, source: Source) -> Iterator[sources.Part]:
+    if isinstance(source, Generate):
+        yield synthetic.synthetic_table(name, source.rows, source.seed), ()
+    else:
+        yield from sources.in_parts(source)
+
+
+def _written(parts: Iterator[sources.Part], table: EventTable, target: Path) -> tuple[str, ...]:
+    """The notes of all parts, whose rows are in the Parquet file ``target`` then."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    kinds = {"timestamp": pa.timestamp("us"), "number": pa.float64(), "integer": pa.float64()}
+    schema = pa.schema([(name, kinds.get(column.type, pa.string())) for name, column in table.cells.columns.items()])
+    notes: list[str] = []
     try:
-        target.write_bytes(tables.to_bytes(typed))
+        with pq.ParquetWriter(target, schema, compression="zstd") as file:
+            for frame, said in parts:
+                rows = pa.Table.from_pandas(frame[schema.names], preserve_index=False)
+                file.write_table(rows.replace_schema_metadata(None).cast(schema, safe=False))
+                notes += said
     except OSError as error:
         raise ChurnError(
-            f"{target.parent}: cannot be written: {error.strerror}; free space there, or name another disk by TMPDIR"
+            f"{target.parent}: cannot be written: {error.strerror or error}; free space there, or name another disk by TMPDIR"
         ) from None
-    return Staged((str(target),), _types(connection, [str(target)]), hashlib.sha256(data).hexdigest(), notes)
-
-
-def _read(name: str, source: Source, table: EventTable) -> sources.Rows:
-    if not isinstance(source, Generate):
-        return sources.read(source, table.cells)
-    from churn.data.events import synthetic
-
-    return tables.to_bytes(synthetic.synthetic_table(name, source.rows, source.seed)), ()
+    return tuple(dict.fromkeys(notes))
 
 
 def select(table: EventTable, staged: Staged, whole_ids: bool, as_of: datetime) -> str:
