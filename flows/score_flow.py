@@ -84,6 +84,8 @@ class ScoreFlow(base.Flow):
         scorer, rule = batch_scoring.scorer(self.model), base.read(ScoreConfig, self.settings).score
         scored, name = [shard.scored for shard in inputs], f"{scorer.dataset.name}-{self.scoring}"
         self.ranked = batch_scoring.rank(scorer, tables.typed(self.table, scorer.dataset), scored, rule, name)
+        if rule.log and not self.made_up:
+            base.say(batch_scoring.keep_features(scorer, tables.typed(self.table, scorer.dataset)))
         base.render(current.card["list"], ranking_card.parts(self.ranked, self.model, self.aside, self.notes))
         self.next(self.end)
 

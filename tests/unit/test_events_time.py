@@ -9,7 +9,7 @@ import pytest
 from churn.cards import events_card
 from churn.cards.card_parts import Table
 from churn.data import tables
-from churn.data.events import engine, staging
+from churn.data.events import engine, on_duckdb, staging
 from churn.serving.reference import Reference
 
 FIRST = {"customer": "b", "at": datetime(2024, 1, 1), "seen": datetime(2024, 1, 1), "amount": 1.0, "kind": "a"}
@@ -95,16 +95,28 @@ def test_snapshots_come_every_so_often(every: str, first: str, moments: list[str
 
 def test_a_file_that_grows_while_it_is_read_stops_the_run(tmp_path, monkeypatch) -> None:  # type: ignore[no-untyped-def]
     dataset = events.described("inactive", "ever", 0)
-    run = engine.run
+    write = on_duckdb.write
 
     def grown(connection, *rest):  # type: ignore[no-untyped-def]
-        paths = run(connection, *rest)
+        write(connection, *rest)
         events.write(tmp_path, purchases=[FIRST, _row(datetime(2024, 4, 1)), _row(datetime(2024, 4, 2))], contracts=[])
-        return paths
 
-    monkeypatch.setattr(engine, "run", grown)
+    monkeypatch.setattr(on_duckdb, "write", grown)
     with pytest.raises(events.ChurnError, match="changed while it was read; run this again when it is whole"):
         _as_of(tmp_path, dataset, [FIRST, _row(datetime(2024, 4, 1))], datetime(2024, 6, 1))
+
+
+def test_more_customers_than_are_wanted_are_a_sample_of_whole_customers(monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    dataset = events.described("inactive", "ever", 0)
+    rows = [{**_row(datetime(2024, 1, 10)), "customer": f"{n:05d}"} for n in range(1000)]
+    whole = events.made(dataset, purchases=rows, contracts=[])
+    rule = dataset.snapshots.model_copy(update={"most_rows": 1000})
+    found = events.made(dataset.model_copy(update={"snapshots": rule}), purchases=rows, contracts=[])
+    kept = set(found["customer"])
+    assert len(whole) == 2000
+    assert 900 < len(found) < 1100
+    assert set(found.groupby("customer").size()) == {2}
+    pd.testing.assert_frame_equal(found, whole[whole["customer"].isin(kept)].reset_index(drop=True))
 
 
 @pytest.mark.parametrize("outdated", ["refuse", "flag"])

@@ -1,15 +1,19 @@
 """The same statement where the tables live: PostgreSQL runs it, and only its customers come here."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from churn.data import sources
+from churn.data import sources, tables
 from churn.data.events import statement
 from churn.data.events.predicates import sql_name
+from churn.data.events.running import Running
 from churn.errors import ChurnError
+from churn.files import parts
 from churn.settings import commands
-from churn.settings.data import Sql
+from churn.settings.data import Source, Sql
 from churn.settings.dataset import Dataset
 from churn.settings.events.table import EventTable
 
@@ -35,12 +39,23 @@ def database(dataset: Dataset) -> Sql:
     return found[0]
 
 
-def customers(dataset: Dataset, moments: Sequence[datetime], as_of: datetime) -> "pd.DataFrame":
-    """The customers of the ``moments`` as they were known at ``as_of``, by moment and id."""
-    assert dataset.id is not None
-    text = statement.compiled(dataset, moments).removeprefix("WITH ")
-    found = run_query(dataset, f"WITH {_tables(dataset, as_of)}, {text}")
-    return found.sort_values(["snapshot", dataset.id], ignore_index=True)
+@contextmanager
+def running(dataset: Dataset, instead: dict[str, Source], as_of: datetime, folder: Path) -> Iterator[Running]:
+    """PostgreSQL over its tables as they were known at ``as_of``; only customers come here."""
+    assert not instead
+    database(dataset)
+    yield Running(tables_lineage(dataset, as_of), (), lambda moment, path: customers(dataset, moment, as_of, path))
+
+
+def customers(dataset: Dataset, moment: datetime, as_of: datetime, path: Path) -> None:
+    """Write the customers of the ``moment`` as they were known at ``as_of`` to ``path``, as the database sends them."""
+    text = statement.compiled(dataset, [moment]).removeprefix("WITH ")
+    ordered = f'ORDER BY snapshot, {sql_name(dataset.id or "")} COLLATE "C"'
+    place = database(dataset)
+    given = place.model_copy(
+        update={"query": f"WITH {_tables(dataset, as_of)}, made AS (WITH {text}) SELECT * FROM made {ordered}"}
+    )
+    sources.persist(place, lambda: tables.write(sources.batches(given, parts.ROWS), dataset, path))
 
 
 def tables_lineage(dataset: Dataset, as_of: datetime) -> dict[str, dict[str, Any]]:

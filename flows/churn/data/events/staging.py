@@ -11,7 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from churn.data import casting, sources
+from churn.data import casting, sources, tables
 from churn.data.events import synthetic
 from churn.data.events.predicates import sql_name
 from churn.errors import ChurnError
@@ -24,6 +24,7 @@ from churn.settings.events.table import EventTable
 
 if TYPE_CHECKING:
     import duckdb
+    import pandas as pd
 
 MOMENTS = ("DATE", "TIMESTAMP", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS", "TIMESTAMP WITH TIME ZONE")
 WHOLE = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER")
@@ -36,13 +37,14 @@ EXAMPLES = 3
 class Staged:
     """One table: its Parquet ``files`` with the types of their columns, a hash of what was read.
 
-    ``notes`` say how it was read.
+    ``notes`` say how it was read; ``view`` is what the files are called where DuckDB does not read them.
     """
 
     files: tuple[str, ...]
     types: dict[str, str]
     hash: str
     notes: tuple[str, ...] = ()
+    view: str = ""
 
 
 def given(dataset: Dataset, path: str) -> dict[str, Source]:
@@ -166,20 +168,23 @@ def _typed(dataset: Dataset, name: str, table: EventTable, source: Source, targe
     """The source read as every file is, its described columns typed, and written to ``target``, some rows at a time."""
 
     def write() -> tuple[str, ...]:
-        return _written(_typed_parts(name, source, table, commands.description(dataset.name)), table, target)
+        notes: list[str] = []
+        typed = _typed_parts(name, source, table, commands.description(dataset.name), notes)
+        tables.write(typed, table.cells, target)
+        return tuple(dict.fromkeys(notes))
 
     notes = sources.persist(source, write) if isinstance(source, Sql) else write()
     return Staged((str(target),), _types(connection, [str(target)]), _hash([target]), notes)
 
 
-def _typed_parts(name: str, source: Source, table: EventTable, file: str) -> Iterator[sources.Part]:
-    """The described columns of the source's rows, typed.
+def _typed_parts(name: str, source: Source, table: EventTable, file: str, notes: list[str]) -> "Iterator[pd.DataFrame]":
+    """The described columns of the source's rows, typed; how they were read is added to ``notes``.
 
     Raises:
         ChurnError: the source cannot be read, lacks a column, or cells are not of their column's type.
     """
     place, before = f"{file} [tables.{name}]", 0
-    for frame, notes in _rows(name, source):
+    for frame, said in _rows(name, source):
         if missing := [column for column in table.cells.columns if column not in frame]:
             raise ChurnError(
                 f"{source.name}: column {missing[0]!r} is missing; the file has: {', '.join(map(str, frame.columns))}. "
@@ -200,7 +205,8 @@ def _typed_parts(name: str, source: Source, table: EventTable, file: str) -> Ite
                 f"correct them, or {way}"
             )
         before += len(frame)
-        yield typed, notes
+        notes += said
+        yield typed
 
 
 def _rows(name: str, source: Source) -> Iterator[sources.Part]:
@@ -208,27 +214,6 @@ def _rows(name: str, source: Source) -> Iterator[sources.Part]:
         yield synthetic.synthetic_table(name, source.rows, source.seed), ()
     else:
         yield from sources.in_parts(source)
-
-
-def _written(parts: Iterator[sources.Part], table: EventTable, target: Path) -> tuple[str, ...]:
-    """The notes of all parts, whose rows are in the Parquet file ``target`` then."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    kinds = {"timestamp": pa.timestamp("us"), "number": pa.float64(), "integer": pa.float64()}
-    schema = pa.schema([(name, kinds.get(column.type, pa.string())) for name, column in table.cells.columns.items()])
-    notes: list[str] = []
-    try:
-        with pq.ParquetWriter(target, schema, compression="zstd") as file:
-            for frame, said in parts:
-                rows = pa.Table.from_pandas(frame[schema.names], preserve_index=False)
-                file.write_table(rows.replace_schema_metadata(None).cast(schema, safe=False))
-                notes += said
-    except OSError as error:
-        raise ChurnError(
-            f"{target.parent}: cannot be written: {error.strerror or error}; free space there, or name another disk by TMPDIR"
-        ) from None
-    return tuple(dict.fromkeys(notes))
 
 
 def select(table: EventTable, staged: Staged, whole_ids: bool, as_of: datetime) -> str:
@@ -248,7 +233,8 @@ def rows(table: EventTable, staged: Staged, whole_ids: bool) -> str:
         cell = f"CAST({sql_name(name)} AS DOUBLE)" if column.numeric else f"NULLIF(TRIM({sql_name(name)}), '')"
         columns.append(f"{cell} AS {sql_name(name)}")
     files = ", ".join("'" + file.replace("'", "''") + "'" for file in staged.files)
-    return f"SELECT {'DISTINCT ' * table.deduplicate}{', '.join(columns)} FROM read_parquet([{files}])"
+    place = staged.view or f"read_parquet([{files}])"
+    return f"SELECT {'DISTINCT ' * table.deduplicate}{', '.join(columns)} FROM {place}"
 
 
 def _moment(kind: str, name: str) -> str:
