@@ -25,6 +25,7 @@ from bento.endpoints import Endpoints
 from bento.settings import ServeConfig
 
 SECRET = "0123456789abcdef0123456789abcdef"  # pragma: allowlist secret
+FEW = {"dates": ("2024-09-01T00:00:00", "2025-01-01T00:00:00"), "every": "", "first": ""}
 SETTINGS = ServeConfig.model_validate({"log": {"enabled": False}, "input": {"out_of_range": "flag"}})
 
 
@@ -35,7 +36,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[onnx_scorer.Scorer, 
     for name, table in synthetic.generate(300, 1).tables.items():
         table.to_parquet(log / f"{name}.parquet")
     shop = core.load(Dataset, ROOT / "config" / "datasets" / "shop.toml")
-    rule = shop.snapshots.model_copy(update={"max_age_days": 30, "outdated": "flag"})  # type: ignore[union-attr]
+    rule = shop.snapshots.model_copy(update={**FEW, "max_age_days": 30, "outdated": "flag"})  # type: ignore[union-attr]
     shop = shop.model_copy(update={"snapshots": rule})
     given = staging.given(shop, str(log))
     past, now = (tables.typed(engine.customers(shop, given, now=now).table, shop) for now in (False, True))
