@@ -219,7 +219,7 @@ audit: $(READY) ## risky code, secrets, licences, a CycloneDX SBOM, and known vu
 	@mkdir -p $(AUDIT)
 	$(PY) -m uv export --frozen --no-dev --all-extras --format cyclonedx1.5 --quiet --output-file $(AUDIT)/sbom.cdx.json
 	$(PY) -m uv export --frozen --no-dev --all-extras --no-emit-project --no-hashes --quiet --output-file $(AUDIT)/requirements.txt
-	$(if $(OFFLINE),@echo "known vulnerabilities were not looked up (OFFLINE)",$(PY) -m uv tool run pip-audit==$(PIP_AUDIT_VERSION) --disable-pip --no-deps --requirement $(AUDIT)/requirements.txt)
+	$(if $(OFFLINE),@echo "known vulnerabilities were not looked up (OFFLINE)",$(PY) -m uv tool run pip-audit==$(PIP_AUDIT_VERSION) --strict --disable-pip --no-deps --requirement $(AUDIT)/requirements.txt)
 
 clean: ## remove all local state (.churnflow, or CHURNFLOW_HOME) with its temporary files, after asking
 	@state=$$(realpath -m "$${CHURNFLOW_HOME:-.churnflow}"); \

@@ -16,7 +16,7 @@ def body(name: str) -> Schema:
     return _body({JSON: {"schema": {"$ref": f"#/components/schemas/{name}"}}})
 
 
-def customer(known: bool) -> Schema:
+def customer_body(known: bool) -> Schema:
     """The operation's body is a customer, or, if ``known``, the id of one."""
     schemas: list[Schema] = [{"$ref": f"#/components/schemas/{name}"} for name in ("Customer", *KNOWN)]
     return _body({JSON: {"schema": {"anyOf": schemas}}}) if known else body("Customer")
@@ -34,7 +34,7 @@ KNOWN: Schema = {
 }
 
 
-def file(example: dict[str, Any]) -> Schema:
+def file_body(example: dict[str, Any]) -> Schema:
     """The operation's body is a file; a CSV of one customer is the example."""
     text = io.StringIO()
     csv.writer(text).writerows([example, example.values()])

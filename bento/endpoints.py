@@ -78,7 +78,7 @@ class Endpoints:
         one, many, file = (
             Body(limits.customer_bytes), Body(limits.batch_bytes), Body(limits.file_bytes, FILE),
         )  # fmt: skip
-        customer, customers = documented.customer(self._known.offered), documented.body("Customers")
+        customer, customers = documented.customer_body(self._known.offered), documented.body("Customers")
         app.takes("/predict", self.predict, one, summary="Score one customer", model=Prediction, openapi_extra=customer)
         app.takes(
             "/predict_batch", self.predict_batch, many, long=True, small=limits.customer_bytes,
@@ -87,7 +87,7 @@ class Endpoints:
         app.takes(
             "/read", self.read, file, long=True, small=limits.customer_bytes,
             summary="Read a file of customers: CSV, Excel or Parquet",
-            model=CustomerFile, openapi_extra=documented.file(manifest["examples"][0]),
+            model=CustomerFile, openapi_extra=documented.file_body(manifest["examples"][0]),
         )  # fmt: skip
         app.takes(
             "/explain", self.explain, one, long=True,

@@ -16,7 +16,7 @@ FILE = "proof.json"  # in a Bento, beside this module: the files' checksums, and
 def proven_scorer(folder: Path, proof: Path, threads: int) -> Scorer:
     """The model in ``folder``, ready to score. Raises ChurnError if it is not the one that was packed."""
     noted = json.loads(proof.read_text(encoding="utf-8"))
-    if harmed := checksums.harmed(folder, noted["files"]):
+    if harmed := checksums.mismatched(folder, noted["files"]):
         raise ChurnError(
             f"{', '.join(harmed)} in {folder}: not as it was packed; remove that folder and build the Bento again"
         )

@@ -54,16 +54,16 @@ def carry_out(place: "Target", verified: "Verified", run: str, attempt: int) -> 
         outcome = rollout.Outcome(rollout.REFUSED, "; ".join(bad), checks)
     elif kept := record.said_kept(plan, run):
         outcome = rollout.Outcome(rollout.KEPT, kept, checks)
-    elif attempt or record.begun(plan, run):
+    elif attempt or record.already_begun(plan, run):
         rollout.finish(place, run)
         outcome = rollout.Outcome(rollout.CUT, "its process had died; what it left is rolled back", checks)
     elif rule.approval and not record.approved(plan, run, place.place, rule.approval_hours, say):
         outcome = rollout.Outcome(rollout.REFUSED, f"nobody approved it within {rule.approval_hours:g} hours", checks)
     else:
-        record.begin(plan, run, place.place)
+        record.mark_in_progress(plan, run, place.place)
         outcome = rollout.Deployment(place, plan, rule, say).run()
         outcome.checks[:0] = checks
-    record.end(plan, outcome)
+    record.mark_ended(plan, outcome)
     return outcome
 
 

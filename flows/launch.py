@@ -75,14 +75,14 @@ def customers(target: str) -> str:
 
 def trained() -> str:
     """``before`` of TrainFlow: its data version is said to be made up, as far as DataFlow's runs know it."""
-    s3.check()
+    s3.check_access()
     try:
         run = None if "--trigger" in sys.argv else runs.newest(option("data-version"))
     except MetaflowException as error:
         raise ChurnError(f"the runs of DataFlow cannot be read: {error}") from None
     if run is None:
         return ""  # the start step knows more, or stops
-    return made_up.version(run.data.data_version, run.data.description["name"], run.data.made_up)
+    return made_up.data_version(run.data.data_version, run.data.description["name"], run.data.made_up)
 
 
 def both(start: Callable[[list[str]], None], description: str = "", source: str = "", settings: str = "") -> list[str]:

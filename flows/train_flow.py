@@ -43,11 +43,11 @@ class TrainFlow(base.Flow):
         requested, origin = runs.upstream(self.requested)
         data = snapshots.load(requested)
         self.data_version, self.notice = data.version, runs.introduce(data, origin)
-        release.check(data, config)
+        release.check_before_training(data, config)
         self.rows, self.families = len(data.train), list(config.model)
         self.training = f"{current.flow_name}/{current.run_id}"  # kept by a resume: it names the training, not the run
         self.lineage = release.lineage(self.data_version, self.training, config)
-        self.challenger, self.mlflow_run = release.begin(data, config, self.lineage, self.force)
+        self.challenger, self.mlflow_run = release.start_run(data, config, self.lineage, self.force)
         self.nothing_to_do = self.challenger is not None
         self.next(self.tune, foreach="families")
 
@@ -90,8 +90,9 @@ class TrainFlow(base.Flow):
 
         config, data = base.read(TrainConfig, self.settings), snapshots.load(self.data_version)
         whole = estimators.whole(self.pipeline, data.dataset)
-        seed, worth = config.search.seed, self.chosen.worth
-        self.evaluation = evaluation.read_holdout(whole, self.threshold, data, seed, config.slices, worth)
+        search, worth = config.search, self.chosen.worth
+        found = evaluation.read_holdout(whole, self.threshold, data, search.seed, config.slices, worth, search)
+        self.evaluation = found
         self.next(self.gate)
 
     @card(type="blank", id="training")
@@ -106,6 +107,7 @@ class TrainFlow(base.Flow):
 
         config, data = base.read(TrainConfig, self.settings), snapshots.load(self.data_version)
         tracking.log_board(self.mlflow_run, self.board, config.search.metric)
+        tracking.log_baselines(self.mlflow_run, self.evaluation.baselines)
         self.verdict = release.judge(self.evaluation, data, config, self.training)
         base.render(current.card["training"], training_card.parts(self._training(data)))
         self.next(self.register)
@@ -135,7 +137,7 @@ class TrainFlow(base.Flow):
         from churn.telemetry import push
 
         dataset = snapshots.load(self.data_version).dataset
-        self.champion, self.bento, self.parity = release.package(dataset)
+        self.champion, self.bento, self.parity = release.package_champion(dataset)
         base.report(dataset.name, push.champion_samples(self.champion))
         self.next(self.end)
 

@@ -27,7 +27,7 @@ def describe(options: argparse.Namespace) -> str:
     if len(given) > 1 and not Path(options.source).expanduser().exists():
         return _of_events({source: _loaded(source) for source in given}, options.name, path)
     with sources.at_hand(options.source) as files:
-        data, notes = tables.load(files[0])
+        data, notes = tables.to_parquet(files[0])
     if len(files) > 1:
         notes = (*notes, f"{files[0]}: described is the first of {len(files)} files")
     base.say(notes)  # also if the file is then refused
@@ -63,7 +63,7 @@ def _loaded(source: str) -> "pd.DataFrame":
     from churn.data import sources, tables
 
     with sources.at_hand(source) as files:
-        data, notes = tables.load(files[0])
+        data, notes = tables.to_parquet(files[0])
     base.say(notes)
     return tables.from_bytes(data)
 
@@ -91,7 +91,7 @@ def pull(options: argparse.Namespace) -> str:
     from churn.data import snapshots
     from churn.storage import s3
 
-    s3.check()
+    s3.check_access()
     folder = Path(options.to or base.ROOT / "data" / options.version.removesuffix(".dir"))
     return f"Restored to {snapshots.restore(snapshots.whole_name(options.version), folder)}"
 
@@ -102,9 +102,9 @@ def diff(options: argparse.Namespace) -> str:
     from churn.storage import s3
     from churn.validation import version_diff
 
-    s3.check()
+    s3.check_access()
     before, after = (snapshots.load(snapshots.whole_name(version)) for version in (options.a, options.b))
-    return version_diff.text(version_diff.compare(before, after))
+    return version_diff.render(version_diff.diff(before, after))
 
 
 def sql(options: argparse.Namespace) -> str:

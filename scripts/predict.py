@@ -27,7 +27,7 @@ def main() -> None:
     key = os.environ.get("CHURNFLOW_API_KEY", "")
     with base.stopping():
         if options.id:
-            print(json.dumps(client.known(options.id, url, key), indent=1))
+            print(json.dumps(client.ask_by_id(options.id, url, key), indent=1))
             return
         ranked, notes = client.rank(options.file, url, key)
         try:

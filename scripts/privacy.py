@@ -40,7 +40,7 @@ def main() -> None:
     """Run the command."""
     options = _options()
     with base.stopping():
-        s3.check()
+        s3.check_access()
         print("\n".join((_prune if options.command == "prune" else _customer)(options)))
 
 

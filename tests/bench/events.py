@@ -131,7 +131,7 @@ def ours(path: str, out: str) -> None:
         begin = (time.perf_counter(), time.process_time())
         views.make(connection, dataset, staged, datetime(2025, 1, 1))
         for moment in MOMENTS:
-            on_duckdb.write(connection, dataset, moment, Path(out, f"{moment:%Y%m%d}.parquet"))
+            on_duckdb.write_moment(connection, dataset, moment, Path(out, f"{moment:%Y%m%d}.parquet"))
         print(json.dumps(_used(begin)))
 
 

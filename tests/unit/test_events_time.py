@@ -95,13 +95,13 @@ def test_snapshots_come_every_so_often(every: str, first: str, moments: list[str
 
 def test_a_file_that_grows_while_it_is_read_stops_the_run(tmp_path, monkeypatch) -> None:  # type: ignore[no-untyped-def]
     dataset = events.described("inactive", "ever", 0)
-    write = on_duckdb.write
+    write = on_duckdb.write_moment
 
     def grown(connection, *rest):  # type: ignore[no-untyped-def]
         write(connection, *rest)
         events.write(tmp_path, purchases=[FIRST, _row(datetime(2024, 4, 1)), _row(datetime(2024, 4, 2))], contracts=[])
 
-    monkeypatch.setattr(on_duckdb, "write", grown)
+    monkeypatch.setattr(on_duckdb, "write_moment", grown)
     with pytest.raises(events.ChurnError, match="changed while it was read; run this again when it is whole"):
         _as_of(tmp_path, dataset, [FIRST, _row(datetime(2024, 4, 1))], datetime(2024, 6, 1))
 

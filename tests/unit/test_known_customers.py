@@ -118,9 +118,9 @@ def test_an_erased_customer_is_unknown(made: tuple[onnx_scorer.Scorer, pd.DataFr
     endpoints, (who, other) = Endpoints(scorer, SETTINGS), now["customer_id"].iloc[:2]
     assert _ask(endpoints, {"customer_id": who})
     for remove in (False, True):
-        (trace,) = logged_rows.features(Subject(who, frozenset({"customer_id"})), remove)
+        (trace,) = logged_rows.newest_features(Subject(who, frozenset({"customer_id"})), remove)
         assert trace.place.endswith("features/shop.arrow")
-    assert not list(logged_rows.features(Subject(who, frozenset({"customer_id"})), True))
+    assert not list(logged_rows.newest_features(Subject(who, frozenset({"customer_id"})), True))
     with pytest.raises(Rejected, match="no customer of this id"):
         _ask(endpoints, {"customer_id": who})
     assert _ask(endpoints, {"customer_id": other})

@@ -1,13 +1,15 @@
 """The card of TrainFlow: the verdict first, then the evidence."""
 
 from collections.abc import Sequence
+from statistics import fmean
 from typing import Any
 
 from churn.cards import events_card
 from churn.cards.card_parts import CHURNED, STAYED, Part, Table, figure
 from churn.registry.gate import Gate
 from churn.registry.training_record import Training
-from churn.training.evaluation import Evaluation, Slice
+from churn.training import metrics
+from churn.training.evaluation import Baseline, Evaluation, Slice
 from churn.training.hyperparameter_search import Candidate
 from churn.training.selection import Chosen
 
@@ -29,7 +31,7 @@ def parts(training: Training) -> list[Part]:
         *looks(training),
         "## Leaderboard",
         f"Cross-validated on the training rows ({training.config.search.folds} folds{later}, decided by {_plain(metric)}).",
-        _leaderboard(training.board, metric),
+        _leaderboard(training.board, metric, evaluation.baselines),
         *baselines(evaluation),
         _parameters(training.board),
         "## Holdout",
@@ -147,7 +149,7 @@ def _gate(gate: Gate) -> Table:
     return Table(["verdict", "metric", "customers", "evidence"], rows)
 
 
-def _leaderboard(board: list[Candidate], metric: str) -> Table:
+def _leaderboard(board: list[Candidate], metric: str, baselines: Sequence[Baseline]) -> Table:
     rows = []
     for place, candidate in enumerate(board, start=1):
         low, high = sorted(abs(edge) for edge in candidate.interval)
@@ -155,6 +157,12 @@ def _leaderboard(board: list[Candidate], metric: str) -> Table:
         scores = [f"{abs(value):.4f}" for value in candidate.best.scores.values()]
         spent = f"{candidate.seconds:.0f} s{budget}"
         rows.append([str(place), candidate.family.name, *scores, f"{low:.4f} to {high:.4f}", spent])
+    for one in (one for one in baselines if len(one.by_fold) > 1):
+        mean, (low, high) = f"{fmean(one.by_fold):.4f}", metrics.fold_interval(one.by_fold)
+        scores = [mean if name == "roc_auc" else "" for name in board[0].best.scores]
+        rows.append(
+            ["", f"{one.name} (baseline)", *scores, f"{low:.4f} to {high:.4f}" if metric == "roc_auc" else "", ""]
+        )
     return Table(["", "family", *map(_plain, board[0].best.scores), f"{_plain(metric)} 95 %", "search"], rows)
 
 

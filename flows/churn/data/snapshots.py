@@ -19,7 +19,7 @@ from churn import format_version
 from churn.data import integrity, tables
 from churn.errors import ChurnError
 from churn.settings import commands
-from churn.settings.dataset import Dataset, read
+from churn.settings.dataset import Dataset, from_dump
 from churn.settings.environment import STATE
 from churn.storage.places import Place
 
@@ -188,7 +188,7 @@ def _lost(store: Any, version: str, said: str = "") -> str:
     again = commands.say("data", DATASET=commands.NAME, SOURCE=commands.FILE)
     if integrity.state(store, version) == integrity.MISSING:
         return (
-            f"data version {version!r} is not in {remote()} (no {integrity.address(store, version)}); name a version that "
+            f"data version {version!r} is not in {remote()} (no {integrity.object_address(store, version)}); name a version that "
             f"DataFlow printed, or give the same data again: {again}"
         )
     harm = ", ".join(integrity.harm(store, version)) or said
@@ -218,7 +218,7 @@ def load(version: str) -> Snapshot:
         kept = json.loads((snapshot / DESCRIPTION).read_text(encoding="utf-8"))
         description = format_version.opened(kept, FORMAT, f"data version {version}")
         train, holdout = (tables.from_bytes((snapshot / name).read_bytes()) for name in (TRAIN, HOLDOUT))
-        dataset, made_up = read(description["dataset"]), description["made_up"]
+        dataset, made_up = from_dump(description["dataset"]), description["made_up"]
         return Snapshot(
             version, dataset, made_up, train, holdout, description.get("boundary"), description.get("events", {})
         )

@@ -16,7 +16,7 @@ from churn.data import casting, fetch, tables
 from churn.errors import ChurnError
 from churn.files import parts, reader
 from churn.settings import commands
-from churn.settings.data import Bucket, Events, File, Generate, Http, Origin, Source, Sql, any_made_up, place
+from churn.settings.data import Bucket, Events, File, Generate, Http, Origin, Source, Sql, any_made_up, source_at
 from churn.settings.dataset import Dataset
 from churn.settings.description.column import Cells
 
@@ -58,7 +58,7 @@ def choose(configured: Sequence[Source], path: str, dataset: Dataset, target: st
 
 def named(path: str) -> File | Bucket | Http:
     """The source at a path or address. Raises ChurnError if it is of this machine and there is nothing to read."""
-    found = place(path)
+    found = source_at(path)
     if isinstance(found, File):
         reader.data_files(Path(path).expanduser())
     return found
@@ -67,7 +67,7 @@ def named(path: str) -> File | Bucket | Http:
 @contextmanager
 def at_hand(path: str) -> Iterator[list[Path]]:
     """The files at a path, or those of an address as long as the context lasts. Raises ChurnError if there are none."""
-    found = place(path)
+    found = source_at(path)
     if isinstance(found, File):
         yield reader.data_files(Path(path).expanduser())
         return
@@ -154,8 +154,8 @@ def _fetch(source: Bucket | Http, folder: Path) -> list[Path]:
 
 def _whole(files: Sequence[Path], dataset: Cells, most_bytes: int) -> Rows:
     if len(files) == 1:
-        return tables.load(files[0], most_bytes)
-    read, notes = zip(*(tables.load(file, most_bytes) for file in files), strict=True)
+        return tables.to_parquet(files[0], most_bytes)
+    read, notes = zip(*(tables.to_parquet(file, most_bytes) for file in files), strict=True)
     return tables.to_bytes(tables.concatenate(read, map(str, files), dataset)), tuple(chain(*notes))
 
 

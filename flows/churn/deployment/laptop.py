@@ -26,6 +26,7 @@ class Laptop:
     """
 
     def __init__(self, model: str, dataset: str, run: str, port: str = "") -> None:
+        """Find the one service of ``model`` at ``port``, or at any port if none is given."""
         found = [one for one in running(model) if not port or one["url"].endswith(f":{port}")]
         if not found:
             raise ChurnError(
@@ -40,31 +41,39 @@ class Laptop:
         self._bento = ""
 
     def address(self, model: Registered) -> str:
-        return packaging.package(model)
+        """The tag of the Bento of ``model`` in the local store, built if there is none."""
+        return packaging.build_bento(model)
 
     def served(self) -> str:
+        """The Bento that the supervisor calls its current one."""
         return str(self._order("status")["bento"])
 
     def unfinished(self) -> str:
+        """The run whose deployment the supervisor has not forgotten."""
         return str(self._order("status")["run"])
 
     def begin(self, bento: str) -> None:
+        """Start the workers of the Bento on a port of their own."""
         self._bento = bento
         self._order("start", bento=bento)
 
     def instances(self) -> Sequence[Instance]:
+        """The releases whose workers run; asking for them is the sign of life that the supervisor waits for."""
         return [
             Instance(one["bento"], one["url"], one["bento"] == self._bento, _ready(one), _wrong(one))
             for one in self._order("alive")["instances"]
         ]
 
     def give(self, share: float) -> None:
+        """Hand this share of new connections to the new workers."""
         self._order("share", share=share)
 
     def keep(self) -> None:
+        """Hand every connection to the new workers; the old ones end with their requests."""
         self._order("keep")
 
     def back(self) -> None:
+        """Hand every connection to the old workers, and end the new ones."""
         self._order("back")
 
     def done(self) -> None:

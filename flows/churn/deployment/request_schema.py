@@ -8,7 +8,7 @@ from churn.serving import client
 Schema = dict[str, Any]
 
 
-def of(url: str) -> Schema:
+def fetch_schema(url: str) -> Schema:
     """The schema of one customer, as the service at ``url`` describes it; it needs no key. Raises ChurnError."""
     document = client.ask(f"{url}/docs.json")
     found = document["paths"]["/predict"]["post"]["requestBody"]["content"]["application/json"]["schema"]

@@ -56,6 +56,7 @@ class Deployment:
     """A ``plan`` carried out at a ``target`` by ``rule``. ``say`` is told each event."""
 
     def __init__(self, target: Target, plan: Plan, rule: Rollout, say: Callable[[str], None]) -> None:
+        """Nothing is deployed before ``run``."""
         self._target, self._plan, self._rule, self._say = target, plan, rule, say
         self._began, self._seen = time.monotonic(), dict[str, str]()
         self.outcome = Outcome()
@@ -85,14 +86,14 @@ class Deployment:
     def _smoke(self) -> None:
         new = next(one for one in self._instances() if one.new and one.ready)
         rows = smoke.examples(self._plan.model)
-        self._require(smoke.check(new.url, self._plan.model, rows))
+        self._require(smoke.run_checks(new.url, self._plan.model, rows))
         old = next((one.url for one in self._instances() if not one.new and one.ready), "")
         versions = (self._plan.model.version, self._plan.former_version)
         self.outcome.latencies = smoke.race(new.url, old, rows, versions)
         self._require(smoke.quick(self.outcome.latencies, self._rule))
         self._event("deployment", "smoke test passed")
         if self._rule.shadow_rows:
-            self.outcome.shadow = shadow.compare(
+            self.outcome.shadow = shadow.replay(
                 new.url, reference.load(self._plan.model).dataset, self._rule.shadow_rows
             )
             self._event("deployment", f"{self.outcome.shadow.rows} predictions of the last day asked for again")
@@ -104,7 +105,7 @@ class Deployment:
             self._target.give(share)
             self._event("deployment", f"the new version has {share:.0%} of the requests")
             self._look(looked, self._rule.watch_seconds / len(shares))
-        self._require(watch.compare(looked.counts(True), looked.counts(False), self._rule))
+        self._require(watch.final_checks(looked.counts(True), looked.counts(False), self._rule))
 
     def _look(self, looked: watch.Watch, seconds: float) -> None:
         until = time.monotonic() + seconds

@@ -27,9 +27,11 @@ class Counts:
     versions: tuple[str, ...] = ()
 
     def __add__(self, other: "Counts") -> "Counts":
+        """The counts of two instances together."""
         return self._with(other, 1)
 
     def __sub__(self, other: "Counts") -> "Counts":
+        """What has been counted since ``other``, an earlier scrape of the same instance."""
         return self._with(other, -1)
 
     def _with(self, other: "Counts", sign: int) -> "Counts":

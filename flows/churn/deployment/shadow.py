@@ -39,7 +39,7 @@ class Shadow:
     first: tuple[Otherwise, ...]
 
 
-def compare(url: str, dataset: Dataset, most: int, now: datetime | None = None) -> Shadow:
+def replay(url: str, dataset: Dataset, most: int, now: datetime | None = None) -> Shadow:
     """The last day's predictions, at most the newest ``most``, by the instance at ``url``.
 
     Raises:

@@ -48,6 +48,7 @@ class Caller:
     """A connection that is kept to one instance."""
 
     def __init__(self, url: str) -> None:
+        """Connects with the first request."""
         self._line = http.client.HTTPConnection(urlsplit(url).netloc, timeout=SECONDS)
         key = api_keys.first()  # the service's; one of them is ours
         self._headers = {"Content-Type": "application/json", PROBE: "1", **({"X-API-Key": key} if key else {})}
@@ -64,7 +65,7 @@ class Caller:
         return answer.status, found, time.perf_counter() - began
 
 
-def check(url: str, model: Registered, rows: Sequence[tuple[Row, float]]) -> Iterator[DeploymentCheck]:
+def run_checks(url: str, model: Registered, rows: Sequence[tuple[Row, float]]) -> Iterator[DeploymentCheck]:
     """Ask a new instance for the examples, for nonsense, and for its metrics."""
     try:
         caller = Caller(url)

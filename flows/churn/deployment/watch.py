@@ -18,6 +18,7 @@ class Watch:
     """What the instances have counted since the watch began."""
 
     def __init__(self) -> None:
+        """Nothing has been counted yet."""
         self._first: dict[str, Counts] = {}
         self._last: dict[str, Counts] = {}
         self._new: dict[str, bool] = {}
@@ -44,7 +45,7 @@ def errors(new: Counts, old: Counts, rule: Rollout) -> DeploymentCheck:
     return DeploymentCheck("errors", new.failed <= 1 + (before + rule.error_share) * new.requests, said)
 
 
-def compare(new: Counts, old: Counts, rule: Rollout) -> Iterator[DeploymentCheck]:
+def final_checks(new: Counts, old: Counts, rule: Rollout) -> Iterator[DeploymentCheck]:
     """What can be said once the watch is over."""
     from scipy.spatial.distance import jensenshannon
 

@@ -50,9 +50,11 @@ def _batches(path: Path) -> Iterator[Reading]:
     try:
         with pq.ParquetFile(path) as file:
             notes: list[str] = []
-            names = reader.names(file.schema_arrow.names, str(path), notes)
+            file_kinds.require_width(str(path), file.metadata.num_columns)
+            reader.require_cells(file, str(path))
+            names = reader.column_names(file.schema_arrow.names, str(path), notes)
             for batch in file.iter_batches(ROWS):
-                yield reader.customers(pa.Table.from_batches([batch]).rename_columns(names), str(path), notes)
+                yield reader.with_values(pa.Table.from_batches([batch]).rename_columns(names), str(path), notes)
     except pa.ArrowException as error:
         raise file_kinds.damaged(str(path), "Parquet file", error) from None
 
@@ -92,7 +94,7 @@ def _blocks(path: Path, packed: bool, most_bytes: int) -> Iterator[Reading]:
                 header, table, notes = delimited_text.table_of(text.going_on(block, line))
             line += block.count(b"\n")
             if table.num_rows:
-                yield reader.customers(table.rename_columns(reader.names(header, name, notes)), name, notes)
+                yield reader.with_values(table.rename_columns(reader.column_names(header, name, notes)), name, notes)
 
 
 def _lines(file: IO[bytes], name: str, most_bytes: int | None) -> Iterator[bytes]:

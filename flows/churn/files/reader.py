@@ -106,11 +106,11 @@ def parse(data: bytes, name: str, most_bytes: int = file_kinds.MOST_BYTES) -> Re
         table, notes = _workbook(data, name, most_bytes)
     else:
         header, table, notes = delimited_text.read(data, name)
-        table = table.rename_columns(names(header, name, notes))
-    return customers(table, name, notes)
+        table = table.rename_columns(column_names(header, name, notes))
+    return with_values(table, name, notes)
 
 
-def customers(table: "pa.Table", name: str, notes: Sequence[str]) -> Reading:
+def with_values(table: "pa.Table", name: str, notes: Sequence[str]) -> Reading:
     """The rows that hold a value; raises ChurnError if there is none.
 
     If the first column is complete, as it usually is, no other column is read.
@@ -149,7 +149,9 @@ def _parquet(data: bytes, name: str, most_bytes: int) -> Reading:
     try:
         file = pq.ParquetFile(pa.BufferReader(data))
         notes: list[str] = []
-        found = names(file.schema_arrow.names, name, notes)
+        file_kinds.require_width(name, file.metadata.num_columns)
+        require_cells(file, name)
+        found = column_names(file.schema_arrow.names, name, notes)
         if parquet_size.exceeds(data, file.metadata, most_bytes):
             raise file_kinds.Expanded(name, most_bytes)
         if found == file.schema_arrow.names and file.metadata.num_rows and _full(file):
@@ -157,7 +159,17 @@ def _parquet(data: bytes, name: str, most_bytes: int) -> Reading:
         table = file.read()
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise file_kinds.damaged(name, "Parquet file", error) from None
-    return customers(table.rename_columns(found), name, notes)
+    return with_values(table.rename_columns(found), name, notes)
+
+
+def require_cells(file: "pq.ParquetFile", name: str) -> None:
+    """Raise ChurnError if a column of the Parquet file holds anything but cells."""
+    import pyarrow as pa
+
+    if nested := [field.name for field in file.schema_arrow if pa.types.is_nested(field.type)]:
+        raise ChurnError(
+            f"{name}: column {nested[0]!r} holds lists or structures, not cells; make columns of them, or leave it out"
+        )
 
 
 def _full(file: "pq.ParquetFile") -> bool:
@@ -180,11 +192,11 @@ def _workbook(data: bytes, name: str, most_bytes: int) -> "tuple[pa.Table, list[
                 f"{name}: column {place + 1} has no name in the first row, but row {first + 2} holds {cells[first]!r} there; "
                 "the first row of the sheet must name every column"
             )
-    found = names([header[place] for place in named], name, notes)
+    found = column_names([header[place] for place in named], name, notes)
     return pa.table([pa.array(columns[place]) for place in named], names=found), notes
 
 
-def names(header: Sequence[str], name: str, notes: list[str]) -> list[str]:
+def column_names(header: Sequence[str], name: str, notes: list[str]) -> list[str]:
     """The stripped names of the columns; a column without a name gets the one that pandas would give it.
 
     Raises:

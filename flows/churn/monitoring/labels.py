@@ -57,7 +57,7 @@ def from_log(
         told = pd.concat([given, told])
     conflicts = int((told.groupby("prediction_id").outcome.nunique() > 1).sum())
     told = told.drop_duplicates("prediction_id", keep="first")
-    known = prediction_log.answers(told.prediction_id.tolist(), start, until, at, damaged) if len(told) else _none()
+    known = prediction_log.rows_by_id(told.prediction_id.tolist(), start, until, at, damaged) if len(told) else _none()
     own = known[known.model_version == reference.model.version]
     table = own.merge(told, on="prediction_id")
     return Labels(table, len(told) - len(known), len(known) - len(own), conflicts)
@@ -106,7 +106,7 @@ def read(file: str, dataset: Dataset) -> "pd.DataFrame":
     Raises:
         ChurnError: A column is missing or an outcome has no meaning; the message names it.
     """
-    table, _, _ = header_lines.without(tables.from_bytes(sources.read(sources.named(file), dataset)[0]), file)
+    table, _, _ = header_lines.drop_repeated(tables.from_bytes(sources.read(sources.named(file), dataset)[0]), file)
     by = str(dataset.id) if "prediction_id" not in table and dataset.id in table else "prediction_id"
     if missing := [name for name in (by, "outcome") if name not in table]:
         raise ChurnError(f"{file}: no column {', '.join(missing)}; labels are a file with prediction_id and outcome")

@@ -21,7 +21,7 @@ def sources(chosen: Sequence[Origin], dataset: str, target: str) -> str:
     return _line(f"{rows:,} rows from [generate] of data set '{dataset}'", dataset, target) if rows else ""
 
 
-def version(name: str, dataset: str, made_up: bool) -> str:
+def data_version(name: str, dataset: str, made_up: bool) -> str:
     """Of a training on the data version ``name``."""
     return _line(f"data version {name}", dataset, "run") if made_up else ""
 
@@ -29,10 +29,10 @@ def version(name: str, dataset: str, made_up: bool) -> str:
 def model(found: "Registered", dataset: str) -> str:
     """Of a command that uses the model."""
     learned = f"{found.name} version {found.version} learned from them"
-    return _line(learned, dataset, "run") if was(found) else ""
+    return _line(learned, dataset, "run") if learned_from_made_up(found) else ""
 
 
-def was(found: "Registered") -> bool:
+def learned_from_made_up(found: "Registered") -> bool:
     """Whether the model learned from made-up customers."""
     return found.tags.get("made_up") == "True"
 

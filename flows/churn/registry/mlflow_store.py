@@ -124,7 +124,7 @@ def _meaning(error: Exception) -> str:
     kind = type(error)
     whole = f"{kind.__module__}.{kind.__name__} {getattr(error, 'error_code', '')} {error}"
     found = next(meaning for pattern, meaning in _MEANINGS if re.search(pattern, whole))
-    return found.format(uri=address(), said=_said(error), python=sys.executable)
+    return found.format(uri=tracking_uri(), said=_said(error), python=sys.executable)
 
 
 def _said(error: Exception) -> str:
@@ -138,6 +138,6 @@ def _said(error: Exception) -> str:
     return words[:300]
 
 
-def address() -> str:
+def tracking_uri() -> str:
     """MLFLOW_TRACKING_URI without its password."""
     return re.sub(r"(://[^/@:]*):[^/@]*@", r"\1:***@", os.environ["MLFLOW_TRACKING_URI"])

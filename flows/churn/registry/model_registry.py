@@ -62,7 +62,7 @@ def register(
         mlflow.log_artifacts(run, files, FILES)
         with suppress(Taken):
             mlflow.create_registered_model(name)
-        noted = checksums.text({**checksums.files(Path(files)), sklearn_model.FILE: checksum})
+        noted = checksums.to_line({**checksums.folder_sha256(Path(files)), sklearn_model.FILE: checksum})
         with locked(mlflow, name) as require_lock:
             if not _of_training(mlflow, name, training):
                 require_lock()
@@ -163,11 +163,11 @@ def fetch(model: Registered, folder: str | Path) -> Path:
         files = Path(client().download_artifacts(model.run, FILES, str(folder)))
     except Missing as error:
         raise ChurnError(_lost(model, "its files are gone from")) from error
-    noted = checksums.parsed(model.tags.get(CHECKSUMS, ""))
+    noted = checksums.from_line(model.tags.get(CHECKSUMS, ""))
     noted.pop(sklearn_model.FILE, None)  # which lies elsewhere
     if unnoted := sorted({path.name for path in files.iterdir()} - noted.keys()):
         _warn(model, ", ".join(unnoted))
-    if harmed := checksums.harmed(files, noted):
+    if harmed := checksums.mismatched(files, noted):
         raise ChurnError(_lost(model, f"{', '.join(harmed)} is missing or damaged in"))
     return files
 
@@ -198,7 +198,7 @@ def load(model: Registered) -> "Pipeline":
 
     Raises ChurnError if it cannot be read, or is not what was registered.
     """
-    noted = checksums.parsed(model.tags.get(CHECKSUMS, "")).get(sklearn_model.FILE)
+    noted = checksums.from_line(model.tags.get(CHECKSUMS, "")).get(sklearn_model.FILE)
     with tempfile.TemporaryDirectory() as folder:
         try:
             file = sklearn_model.download(f"models:/{model.name}/{model.version}", folder)
@@ -206,7 +206,7 @@ def load(model: Registered) -> "Pipeline":
             raise ChurnError(_lost(model, "its scikit-learn pipeline cannot be read from")) from error
         if noted is None:
             _warn(model, sklearn_model.FILE)
-        elif checksums.harmed(file.parent, {file.name: noted}):
+        elif checksums.mismatched(file.parent, {file.name: noted}):
             raise ChurnError(_lost(model, f"{file.name} is damaged in"))
         return sklearn_model.read(file)
 

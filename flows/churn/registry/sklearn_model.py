@@ -90,7 +90,7 @@ def log_pipeline(run: str, whole: "Pipeline", example: "pd.DataFrame") -> tuple[
             raise ChurnError(
                 f"{address}: {FILE} in MLflow's artifact store answers otherwise than the model; run this again"
             )
-        return address, checksums.file(stored)
+        return address, checksums.file_sha256(stored)
 
 
 def download(address: str, folder: str) -> Path:

@@ -164,7 +164,7 @@ def keep_features(scorer: Scorer, table: "pd.DataFrame") -> tuple[str, ...]:
         for name, cells in features.from_frame(dataset, table).items()
     }
     about = {"snapshot": table[dataset.time].max().isoformat()}
-    content = keyed_table.content(table[dataset.id].astype(str).tolist(), pa.table(raw), about, secret)
+    content = keyed_table.table_file(table[dataset.id].astype(str).tolist(), pa.table(raw), about, secret)
     name = f"{keyed_table.FOLDER}/{dataset.name}{keyed_table.ENDING}"
     try:
         prediction_log.store(prediction_log.root(), name, content)

@@ -19,7 +19,7 @@ from churn.data import features, synthetic
 from churn.errors import ChurnError
 from churn.registry import model_registry
 from churn.serving import bento_store
-from churn.settings.dataset import Dataset, read
+from churn.settings.dataset import Dataset, from_dump
 from churn.settings.environment import FLOWS, ROOT
 from churn.storage import checksums
 from churn.training import onnx_scorer
@@ -36,7 +36,7 @@ _CHECKSUM = "files"  # label of a model in BentoML's store
 EXAMPLES, SEED = 5, 0  # made-up customers in the documentation and on the page
 
 
-def package(champion: model_registry.Registered) -> str:
+def build_bento(champion: model_registry.Registered) -> str:
     """Build the Bento of a registered model; its tag, which names the model version and the service's files.
 
     One that exists already is kept, if it is whole. Raises ChurnError naming BentoML's store if it cannot be built.
@@ -57,7 +57,7 @@ def package(champion: model_registry.Registered) -> str:
             include=["bento/", "churn/"],
             labels={"model_version": champion.version, "data_version": champion.tags["data_version"]},
             models=[model_tag],
-            python={"packages": locked(), "lock_packages": False},
+            python={"packages": pinned_requirements(), "lock_packages": False},
         )
     return str(built.tag)
 
@@ -74,7 +74,7 @@ def _one_at_a_time() -> Iterator[None]:
         yield
 
 
-def locked() -> list[str]:
+def pinned_requirements() -> list[str]:
     """REQUIREMENTS and all that they need in turn, each pinned to the version that is installed here."""
     from packaging.requirements import Requirement
     from packaging.utils import canonicalize_name
@@ -120,7 +120,7 @@ def _store_model(champion: model_registry.Registered, tag: str, folder: Path) ->
         _store(champion, files, tag)
     stored, scorer = Path(bentoml.models.get(tag).path), onnx_scorer.Scorer(files)
     asked = features.from_rows(scorer.dataset, onnx_scorer.manifest(stored)["examples"])
-    noted = {name: checksums.file(stored / name) for name in onnx_scorer.FILES}
+    noted = {name: checksums.file_sha256(stored / name) for name in onnx_scorer.FILES}
     return {"files": noted, "probability": scorer.probability(asked).astype(np.float64).tolist()}
 
 
@@ -128,7 +128,7 @@ def _store(champion: model_registry.Registered, files: Path, tag: str) -> None:
     import bentoml
 
     manifest = onnx_scorer.manifest(files)
-    described = read(manifest["dataset"])
+    described = from_dump(manifest["dataset"])
     manifest["model_version"] = champion.version
     manifest["examples"] = examples(described)
     with bentoml.models.create(tag, labels={"model_version": champion.version}) as model:

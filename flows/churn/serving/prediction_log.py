@@ -133,7 +133,7 @@ def newest(
     return pd.concat(found).tail(rows) if found else read(dataset, end, end, at)
 
 
-def answers(
+def rows_by_id(
     ids: Sequence[str], start: datetime, end: datetime, at: str | None = None, damaged: set[str] | None = None
 ) -> "pd.DataFrame":
     """COLUMNS of the predictions named ``ids`` that were answered in ``start <= time < end``; see ``read``."""

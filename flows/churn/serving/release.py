@@ -60,7 +60,7 @@ def unchanged(dataset: Dataset, lineage: Mapping[str, str]) -> model_registry.Re
     return current if current in judged else judged[0]
 
 
-def begin(
+def start_run(
     data: Snapshot, config: TrainConfig, lineage: Mapping[str, str], force: bool
 ) -> tuple[model_registry.Registered | None, str]:
     """The version that makes this training needless (see ``unchanged``), or None and the id of the training's MLflow run."""
@@ -68,7 +68,7 @@ def begin(
     return known, "" if known else tracking.open_run(config.experiment, lineage["metaflow_run"], lineage)
 
 
-def check(data: Snapshot, config: TrainConfig) -> None:
+def check_before_training(data: Snapshot, config: TrainConfig) -> None:
     """Raise ChurnError early for what would stop the training at its end, or spoil it.
 
     That is a bound on an unknown metric, a margin that is not a column, a column that gives the outcome away, or one named
@@ -120,14 +120,14 @@ def against_champion(
     customer = customer_keys.keys(rows, dataset.id, dataset.raw)
     if not champion_challenger.comparable(outcome, customer):
         return champion_challenger.nobody(current.version, len(rows))
-    look = holdout_looks.number(dataset.model, f"{training}/{current.version}", customer_keys.rows(rows, dataset))
+    look = holdout_looks.number(dataset.model, f"{training}/{current.version}", customer_keys.row_keys(rows, dataset))
     with tempfile.TemporaryDirectory() as folder:
         champions = onnx_scorer.Scorer(model_registry.fetch(current, folder)).table(rows)
     ours, rule, seed = found.probability[fair], config.promotion, config.search.seed
     return champion_challenger.compare(outcome, ours, champions, current.version, rule, seed, look, customer)
 
 
-def manifest(training: Training) -> dict[str, Any]:
+def build_manifest(training: Training) -> dict[str, Any]:
     """What travels with the model (see ``scoring.Scorer``)."""
     data, found = training.data, training.found
     return {
@@ -154,7 +154,7 @@ def register(training: Training, run: str) -> tuple[model_registry.Registered, G
     from pyarrow import parquet
 
     data, config, found, verdict = training.data, training.config, training.found, training.verdict
-    pipeline, described = training.chosen.pipeline, manifest(training)
+    pipeline, described = training.chosen.pipeline, build_manifest(training)
     whole = estimators.whole(pipeline, data.dataset)
     with tempfile.TemporaryDirectory() as folder:
         onnx_scorer.write(folder, pipeline, described)
@@ -199,14 +199,14 @@ def champion(dataset: Dataset) -> model_registry.Registered:
     return found
 
 
-def package(dataset: Dataset) -> tuple[model_registry.Registered, str, float]:
+def package_champion(dataset: Dataset) -> tuple[model_registry.Registered, str, float]:
     """The champion, the tag of its Bento, and the largest difference between the served and the registered probabilities.
 
     A served copy answers PROOF_ROWS holdout rows; what it is compared with was kept beside the model by ``register`` and
     comes from the scikit-learn pipeline, which a newer release may not be able to load.
     """
     model = champion(dataset)
-    tag = packaging.package(model)
+    tag = packaging.build_bento(model)
     kept = reference.load(model)
     rows = kept.table.head(PROOF_ROWS)
     worst = bento_server.prove(tag, kept.dataset, rows, rows["probability"].to_numpy())
@@ -218,7 +218,7 @@ def publish(model: model_registry.Registered) -> str | None:
     """The address of the version's Bento in S3, which its tag says from now on; None where Bentos are not kept there."""
     if not os.environ.get("CHURNFLOW_BENTOS"):
         return None
-    address = bento_store.publish(packaging.package(model))
+    address = bento_store.publish(packaging.build_bento(model))
     assert address is not None
     model_registry.annotate(model, {bento_store.TAG: address})
     return address

@@ -85,7 +85,7 @@ class Dataset(Cells):
             return self
         history.check(self.tables, self.snapshots, self.label, self.aggregates)
         assert self.label is not None
-        made = list(history.columns(self.tables, self.label, self.aggregates))
+        made = list(history.customer_columns(self.tables, self.label, self.aggregates))
         if len(dict(made)) < len(made):
             twice = next(name for name, _ in made if [other for other, _ in made].count(name) > 1)
             raise ValueError(f"two columns would be called '{twice}'; rename an aggregate")
@@ -123,7 +123,7 @@ class Dataset(Cells):
             if name in self.columns:
                 raise ValueError(f"features.{name}: a column has that name")
             try:
-                kind = expressions.check(feature.expression, raw)
+                kind = expressions.kind_of(feature.expression, raw)
             except ChurnError as error:
                 raise ValueError(f"features.{name}: {error}") from None
             if (kind == "text") != (feature.type == "category"):
@@ -134,7 +134,7 @@ class Dataset(Cells):
         known: dict[str, expressions.Kind] = {}
         for name, text in self.generate.items():
             try:
-                known[name] = expressions.check(text, known, random=True)
+                known[name] = expressions.kind_of(text, known, random=True)
             except ChurnError as error:
                 raise ValueError(f"generate.{name}: {error}") from None
             if known[name] == "condition":
@@ -209,16 +209,16 @@ class Dataset(Cells):
         return tuple(name for name, column in self.raw.items() if not column.numeric) + derived
 
 
-def read(values: Mapping[str, Any]) -> Dataset:
+def from_dump(values: Mapping[str, Any]) -> Dataset:
     """Rebuild a data set from ``Dataset.model_dump()`` (as kept in artifacts, snapshots and Bentos).
 
     Earlier releases let the target, the id or the moment be missing; that is taken back, as what they wrote must stay
     readable.
     """
-    from churn.settings.core import check
+    from churn.settings.core import from_dict
 
     columns = {
         name: {**column, "missing": False} if column.get("role") in NEVER_MISSING else column
         for name, column in values["columns"].items()
     }
-    return check(Dataset, {**values, "columns": columns}, "data set description")
+    return from_dict(Dataset, {**values, "columns": columns}, "data set description")

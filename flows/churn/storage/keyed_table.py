@@ -21,7 +21,7 @@ _HALVES = ("id_high", "id_low")
 _ABOUT = b"churnflow"
 
 
-def content(ids: Sequence[str], columns: "pa.Table", about: Mapping[str, str], secret: bytes) -> bytes:
+def table_file(ids: Sequence[str], columns: "pa.Table", about: Mapping[str, str], secret: bytes) -> bytes:
     """The file of ``columns`` (n rows) for the n ``ids``, keyed under ``secret``; ``about`` is what readers want to know."""
     import numpy as np
     import pyarrow as pa
@@ -48,7 +48,7 @@ def _halves(keyed: str) -> tuple[int, int]:
     return int(keyed[:16], 16), int(keyed[16:], 16)
 
 
-def without(content: bytes, keyed: str) -> bytes | None:
+def without_customer(content: bytes, keyed: str) -> bytes | None:
     """The file without the customer of this keyed id; None if it does not hold the customer."""
     import pyarrow as pa
     import pyarrow.compute as pc

@@ -1,6 +1,7 @@
 """The hyperparameter search of one model family, on the training rows alone."""
 
 import math
+import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -166,15 +167,16 @@ def _backend(name: str, jobs: int) -> Any:
     from joblib import parallel_config
 
     if name == "ray":
-        import os
-
+        alone: dict[str, Any] = {}
+        if "RAY_ADDRESS" not in os.environ:
+            # Ray's switch for "local only", of every platform despite its name and read on import: it listens on loopback.
+            os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
+            alone = {"address": "local", "num_cpus": jobs}
         import ray
         from ray.util.joblib import register_ray
 
-        # Loopback, so that nobody else can reach it; 127.0.0.1 itself Ray would replace by the machine's outer address.
-        alone: dict[str, Any] = {"num_cpus": jobs, "_node_ip_address": "127.0.0.2"}
         ray.init(
-            **({} if "RAY_ADDRESS" in os.environ else alone),
+            **alone,
             ignore_reinit_error=True,
             include_dashboard=False,
             log_to_driver=False,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from churn.data import features
-from churn.settings.dataset import Dataset, read
+from churn.settings.dataset import Dataset, from_dump
 from churn.training import calibration
 from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @lru_cache(maxsize=16)
 def _described(text: str) -> Dataset:
-    return read(json.loads(text))
+    return from_dump(json.loads(text))
 
 
 class FeatureStep(TransformerMixin, BaseEstimator):

@@ -55,7 +55,7 @@ def customers(dataset: Dataset, moment: datetime, as_of: datetime, path: Path) -
     given = place.model_copy(
         update={"query": f"WITH {_tables(dataset, as_of)}, made AS (WITH {text}) SELECT * FROM made {ordered}"}
     )
-    sources.persist(place, lambda: tables.write(sources.batches(given, parts.ROWS), dataset, path))
+    sources.persist(place, lambda: tables.write_parts(sources.batches(given, parts.ROWS), dataset, path))
 
 
 def tables_lineage(dataset: Dataset, as_of: datetime) -> dict[str, dict[str, Any]]:

@@ -35,12 +35,12 @@ def running(dataset: Dataset, instead: dict[str, Source], as_of: datetime, folde
         yield Running(
             found,
             tuple(note for one in staged.values() for note in one.notes),
-            lambda moment, path: write(connection, dataset, moment, path),
+            lambda moment, path: write_moment(connection, dataset, moment, path),
             unchanged,
         )
 
 
-def write(connection: "duckdb.DuckDBPyConnection", dataset: Dataset, moment: datetime, path: Path) -> None:
+def write_moment(connection: "duckdb.DuckDBPyConnection", dataset: Dataset, moment: datetime, path: Path) -> None:
     """Run the statement for the ``moment`` and write its customers to ``path`` (Parquet)."""
     key, text = sql_name(dataset.id or ""), statement.compiled(dataset, [moment])
     ids = f"* REPLACE (CAST({key} AS VARCHAR) AS {key})"

@@ -170,7 +170,7 @@ def _typed(dataset: Dataset, name: str, table: EventTable, source: Source, targe
     def write() -> tuple[str, ...]:
         notes: list[str] = []
         typed = _typed_parts(name, source, table, commands.description(dataset.name), notes)
-        tables.write(typed, table.cells, target)
+        tables.write_parts(typed, table.cells, target)
         return tuple(dict.fromkeys(notes))
 
     notes = sources.persist(source, write) if isinstance(source, Sql) else write()

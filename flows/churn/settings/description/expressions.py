@@ -93,8 +93,11 @@ _NODES = (
 class _WholeColumns(ast.NodeTransformer):
     """Rewrites ``and``, ``or``, ``not`` and chained comparisons, which Python allows on single values only, for arrays.
 
-    Functions get names that no column can have.
+    Functions and what stands between two comparisons get names that no column can have.
     """
+
+    def __init__(self) -> None:
+        self._names = itertools.count()
 
     def visit_Call(self, node: ast.Call) -> ast.AST:
         name = ast.Name(f"{node.func.id}()", ast.Load())  # type: ignore[attr-defined]
@@ -122,12 +125,13 @@ class _WholeColumns(ast.NodeTransformer):
         left, *rest = [self.visit(value) for value in (node.left, *node.comparators)]
         pairs: list[Any] = []
         for operator, right in zip(node.ops, rest, strict=True):
-            pairs.append(ast.Compare(left, [operator], [right]))
-            left = right
+            name = f"between {next(self._names)}"  # computed once: nested chains would double the work at each level
+            pairs.append(ast.Compare(left, [operator], [ast.NamedExpr(ast.Name(name, ast.Store()), right)]))
+            left = ast.Name(name, ast.Load())
         return reduce(lambda a, b: ast.BinOp(a, ast.BitAnd(), b), pairs)
 
 
-def check(text: str, columns: Mapping[str, Kind], random: bool = False) -> Kind:
+def kind_of(text: str, columns: Mapping[str, Kind], random: bool = False) -> Kind:
     """The kind of what an expression over ``columns`` (and the random functions, if ``random``) gives.
 
     Raises ChurnError for what is not in the language, for a function's wrong number or kind of arguments, for numbers mixed

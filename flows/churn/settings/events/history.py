@@ -187,7 +187,7 @@ def _expression(place: str, text: str, table: EventTable) -> None:
     if not text:
         return
     try:
-        expressions.check(
+        expressions.kind_of(
             text, {name: "number" if column.numeric else "text" for name, column in table.columns.items()}
         )
     except ChurnError as error:
@@ -196,7 +196,7 @@ def _expression(place: str, text: str, table: EventTable) -> None:
         raise ValueError(f"{place}: {other[0]} does not go with rows of a table; there are {', '.join(ROWS)}")
 
 
-def columns(
+def customer_columns(
     tables: Mapping[str, EventTable], label: Label, aggregates: Mapping[str, Aggregate]
 ) -> Iterator[tuple[str, Column]]:
     """The columns of a customer at a moment: id, moment, aggregates, what baselines need, outcome."""
