@@ -36,7 +36,14 @@ def _same(dataset: Dataset, key: str, now: bool = False, as_of: datetime | None 
 
 
 @needs_spark
-@pytest.mark.parametrize(("label", "population"), [("inactive", "active"), ("event", "ever"), ("end", "open")])
+@pytest.mark.parametrize(
+    ("label", "population"),
+    [
+        ("inactive", "active"),
+        pytest.param("event", "ever", marks=pytest.mark.slow),
+        pytest.param("end", "open", marks=pytest.mark.slow),
+    ],
+)
 def test_every_label_and_aggregate_is_equal(tmp_path: Path, label: str, population: str) -> None:
     days = [n * 7 % 170 for n in range(600)]
     bought = [
@@ -60,6 +67,7 @@ def test_every_label_and_aggregate_is_equal(tmp_path: Path, label: str, populati
     _same(dataset.model_copy(update={"tables": changed}), "customer")
 
 
+@pytest.mark.slow
 @needs_spark
 def test_the_shop_is_equal_also_now_and_with_zones(tmp_path: Path) -> None:
     for name, table in synthetic.generate(120, 42).tables.items():

@@ -85,7 +85,7 @@ def _rows(table: EventTable, as_of: datetime) -> str:
     """The rows that had happened and were known, in the types that the statement expects."""
     (source,) = table.source
     assert isinstance(source, Sql)
-    columns = [f"TRIM(CAST({sql_name(table.id)} AS TEXT)) AS {sql_name(table.id)}"]
+    columns = [f"NULLIF(TRIM(CAST({sql_name(table.id)} AS TEXT)), '') AS {sql_name(table.id)}"]
     columns += [f"CAST({sql_name(name)} AS TIMESTAMP) AS {sql_name(name)}" for name in table.moments]
     for name, column in table.columns.items():
         cell = (
@@ -95,6 +95,7 @@ def _rows(table: EventTable, as_of: datetime) -> str:
         )
         columns.append(f"{cell} AS {sql_name(name)}")
     limit = f"TIMESTAMP '{as_of.isoformat(sep=' ')}'"
-    seen = " AND ".join(f"{sql_name(moment)} <= {limit}" for moment in (table.moment, table.known) if moment)
+    seen = f"{sql_name(table.id)} IS NOT NULL AND " if table.without_id == "leave out" else ""
+    seen += " AND ".join(f"{sql_name(moment)} <= {limit}" for moment in (table.moment, table.known) if moment)
     rows = f"SELECT {'DISTINCT ' * table.deduplicate}{', '.join(columns)} FROM ({source.query.rstrip().rstrip(';')}) AS given"
     return f"SELECT * FROM ({rows}) AS typed WHERE {seen}"

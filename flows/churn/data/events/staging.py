@@ -225,16 +225,16 @@ def select(table: EventTable, staged: Staged, whole_ids: bool, as_of: datetime) 
 
 def rows(table: EventTable, staged: Staged, whole_ids: bool) -> str:
     """The query for all of a table's rows, in the types that the statement expects."""
-    columns = [
-        f"{sql_name(table.id)}" if whole_ids else f"TRIM(CAST({sql_name(table.id)} AS VARCHAR)) AS {sql_name(table.id)}"
-    ]
+    text = f"NULLIF(TRIM(CAST({sql_name(table.id)} AS VARCHAR)), '')"
+    columns = [sql_name(table.id) if whole_ids else f"{text} AS {sql_name(table.id)}"]
     columns += [f"{_moment(staged.types[name], name)} AS {sql_name(name)}" for name in table.moments]
     for name, column in table.columns.items():
         cell = f"CAST({sql_name(name)} AS DOUBLE)" if column.numeric else f"NULLIF(TRIM({sql_name(name)}), '')"
         columns.append(f"{cell} AS {sql_name(name)}")
     files = ", ".join("'" + file.replace("'", "''") + "'" for file in staged.files)
     place = staged.view or f"read_parquet([{files}])"
-    return f"SELECT {'DISTINCT ' * table.deduplicate}{', '.join(columns)} FROM {place}"
+    named = f" WHERE {text} IS NOT NULL" if table.without_id == "leave out" else ""
+    return f"SELECT {'DISTINCT ' * table.deduplicate}{', '.join(columns)} FROM {place}{named}"
 
 
 def _moment(kind: str, name: str) -> str:

@@ -36,6 +36,8 @@ def make(
                 way = (
                     f"write missing = true in {commands.description(dataset.name)} [tables.{name}.columns.{column}]"
                     if column in table.columns
+                    else f'write without_id = "leave out" in {commands.description(dataset.name)} [tables.{name}]'
+                    if column == table.id
                     else "leave these rows out"
                 )
                 raise ChurnError(
