@@ -17,9 +17,9 @@ class EventTable(Cells):
     ``id`` is whose a row is, ``time`` when it happened (of a table of customers: ``valid_from``), ``known`` when it
     became known (where not given: then, too), ``end`` when a contract ended, empty while it is open. ``format`` says
     how these moments are written where they are not ISO 8601: as strftime has it, "%s" for seconds since 1970, "%Q" for
-    milliseconds. ``columns`` are those that labels and aggregates may use; a missing cell is refused unless a column says ``missing = true``. ``deduplicate`` keeps one of several rows
-    that are alike in all described columns. Rows without an id stop the run, or, where ``without_id`` says "leave out", are
-    nobody's.
+    milliseconds. ``columns`` are those that labels and aggregates may use; a missing cell is refused unless a column
+    says ``missing = true``. ``deduplicate`` keeps one of several rows that are alike in all described columns. Rows
+    without an id stop the run, or, where ``without_id`` says "leave out", are nobody's.
     """
 
     source: tuple[Source, ...] = Field(min_length=1)
