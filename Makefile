@@ -123,8 +123,8 @@ deploy: $(READY) ## serve a version instead, without losing a request, or the fo
 approve: $(READY) ## let a deployment that waits for a person go on: make approve VERSION=3 [DATASET=telco]
 	@$(call needs,VERSION)$(PY) scripts/models.py $(call option,--dataset,DATASET) approve $(call quoted,VERSION)
 
-predict: $(READY) ## rank a file with the running service: make predict FILE=customers.csv [URL=...]
-	@$(call needs,FILE)$(PY) scripts/predict.py $(call quoted,FILE) $(or $(call option,--url,URL),--url http://127.0.0.1:$(call quoted,PORT))
+predict: $(READY) ## rank a file with the running service, or ask for a customer of events: make predict FILE=customers.csv or ID=00042 [URL=...]
+	@$(if $(value ID),,$(call needs,FILE))$(PY) scripts/predict.py $(if $(value ID),--id $(call quoted,ID),$(call quoted,FILE)) $(or $(call option,--url,URL),--url http://127.0.0.1:$(call quoted,PORT))
 
 ##@ Watch
 

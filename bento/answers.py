@@ -108,8 +108,9 @@ ERRORS: dict[int | str, dict[str, Any]] = {
     status: {"model": Error, "description": description}
     for status, description in {
         400: "The body is not JSON.", 401: "An API key is needed (if the service has keys).",
-        403: "The key opens other endpoints.", 404: "No such path.",
-        405: "The method is wrong.", 408: "The body came too slowly.", 413: "The body is too large.",
+        403: "The key opens other endpoints.", 404: "No such path, or no such customer.",
+        405: "The method is wrong.", 409: "What is known is outdated.",
+        408: "The body came too slowly.", 413: "The body is too large.",
         415: "The body is not declared as JSON.", 422: "A field is missing, unknown, or has a value that is not allowed.",
         500: "The service failed; its log says why.", 503: "There was no answer in time.",
     }.items()

@@ -26,6 +26,7 @@ from bento import documented
 from bento.answers import Accepted, CustomerFile, Explanation, Prediction
 from bento.app import Answer, App
 from bento.body import FILE, Body
+from bento.known_customers import KnownCustomers
 from bento.log import Log
 from bento.service_metrics import CONTENT_TYPE, ServiceMetrics
 from bento.settings import ServeConfig
@@ -51,6 +52,7 @@ class Endpoints:
             scorer.manifest["examples"],
             settings.limits.customer_bytes,
         )
+        self._known = KnownCustomers(scorer.dataset)
         self._as_logged = keyed_ids.logged(settings.log.customer_id == "plain")
         if settings.log.enabled and settings.log.customer_id is True and keyed_ids.key() is None:
             logger.warning("%s is not set: the log keeps no customer ids", keyed_ids.KEY)
@@ -78,7 +80,7 @@ class Endpoints:
         one, many, file = (
             Body(limits.customer_bytes), Body(limits.batch_bytes), Body(limits.file_bytes, FILE),
         )  # fmt: skip
-        customer, customers = documented.body("Customer"), documented.body("Customers")
+        customer, customers = documented.customer_body(self._known.offered), documented.body("Customers")
         app.takes("/predict", self.predict, one, summary="Score one customer", model=Prediction, openapi_extra=customer)
         app.takes(
             "/predict_batch", self.predict_batch, many, long=True, small=limits.customer_bytes,
@@ -113,7 +115,7 @@ class Endpoints:
         for page in sorted(STATIC.iterdir()):
             path = _PAGES.get(page.name, f"/{page.name}")
             app.gives(path, _file(page), right=None, include_in_schema=False)
-        documented.complete(app, self._reader.schemas)
+        documented.complete(app, self._reader.schemas, self._known.offered)
         return app
 
     def close(self) -> None:
@@ -123,9 +125,19 @@ class Endpoints:
 
     def predict(self, body: bytes) -> Answer:
         """One customer: probability, decision, versions and prediction id."""
-        row = self._reader.customer(body)
+        row, aged = self._customer(body)
         answers = self._answers([row])
+        answers[0]["warnings"] += [problem.as_json() for problem in aged]
         return Answer(to_json(answers[0]), self._record([row], answers))
+
+    def _customer(self, body: bytes) -> tuple[Row, list[request.Problem]]:
+        """The customer of the body, or the one whose id it is; with a warning where what is known is old."""
+        customer = self._known.asked_for(body)
+        if customer is None:
+            return self._reader.customer(body), []
+        found, aged = self._known.row(customer)
+        row, name = self._reader.customer(to_json(found)), self._scorer.dataset.id
+        return ({**row, name: customer} if name is not None and name in self._logged else row), aged
 
     def predict_batch(self, body: bytes) -> Answer:
         """``{"rows": [...]}``: a list of what ``predict`` answers, in the same order."""
@@ -144,7 +156,8 @@ class Endpoints:
 
     def explain(self, body: bytes) -> Answer:
         """One customer: each column's contribution to the probability (see ``churn.training.shapley``). It is not logged."""
-        row = self._reader.customer(body)
+        row, _ = self._customer(body)
+        row = {name: row[name] for name in self._scorer.dataset.raw}
         columns = features.from_rows(self._scorer.dataset, [row])
         (gains,) = self._explainer.reasons(columns, top=len(row))
         content = {

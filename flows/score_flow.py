@@ -87,6 +87,7 @@ class ScoreFlow(base.Flow):
         scored, name = [shard.scored for shard in inputs], f"{scorer.dataset.name}-{self.scoring}"
         table = tables.typed(self.table, scorer.dataset)
         self.ranked = batch_scoring.rank(scorer, table, scored, rule, name, self.uplift)
+        base.say(batch_scoring.keep_features(scorer, table) if rule.log and not self.made_up else ())
         base.render(current.card["list"], ranking_card.parts(self.ranked, self.model, self.aside, self.notes))
         self.next(self.end)
 

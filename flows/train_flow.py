@@ -96,8 +96,9 @@ class TrainFlow(base.Flow):
 
         config, data = base.read(TrainConfig, self.settings), snapshots.load(self.data_version)
         whole = estimators.whole(self.pipeline, data.dataset)
-        seed, worth = config.search.seed, self.chosen.worth
-        self.evaluation = evaluation.read_holdout(whole, self.threshold, data, seed, config.slices, worth)
+        search, worth = config.search, self.chosen.worth
+        slices, threshold = config.slices, self.threshold
+        self.evaluation = evaluation.read_holdout(whole, threshold, data, search.seed, slices, worth, search)
         self.uplift = holdout.evaluate_uplift(self.uplift_board, self.outcomes, data.dataset, config, worth)
         self.next(self.gate)
 
@@ -114,6 +115,7 @@ class TrainFlow(base.Flow):
 
         config, data = base.read(TrainConfig, self.settings), snapshots.load(self.data_version)
         tracking.log_board(self.mlflow_run, self.board, config.search.metric)
+        tracking.log_baselines(self.mlflow_run, self.evaluation.baselines)
         self.gate_result = release.judge(self.evaluation, data, config, self.training)
         self.uplift_gate = registration.judge_uplift(self.uplift, self.outcomes, data.dataset, config, self.training)
         shown = uplift_card.parts(self.uplift, self.uplift_gate)

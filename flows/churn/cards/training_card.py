@@ -1,6 +1,7 @@
 """The card of TrainFlow: the verdict first, then the evidence."""
 
 from collections.abc import Sequence
+from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -9,8 +10,8 @@ from churn.cards.card_parts import CHURNED, STAYED, Part, Table, figure
 from churn.data import features
 from churn.registry.gate import Gate
 from churn.registry.training_record import Training
-from churn.training import expected_profit
-from churn.training.evaluation import Evaluation, Slice
+from churn.training import expected_profit, metrics
+from churn.training.evaluation import Baseline, Evaluation, Slice
 from churn.training.hyperparameter_search import Candidate
 from churn.training.selection import Chosen
 
@@ -32,7 +33,7 @@ def parts(training: Training) -> list[Part]:
         *looks(training),
         "## Leaderboard",
         f"Cross-validated on the training rows ({training.config.search.folds} folds{later}, decided by {_plain(metric)}).",
-        _leaderboard(training),
+        _leaderboard(training, evaluation.baselines),
         *baselines(evaluation),
         _parameters(training.board),
         "## Holdout",
@@ -164,7 +165,7 @@ def _gate(gate: Gate) -> Table:
     return Table(["verdict", "metric", "customers", "evidence"], rows)
 
 
-def _leaderboard(training: Training) -> Table:
+def _leaderboard(training: Training, baselines: Sequence[Baseline]) -> Table:
     rows, board, metric = [], training.board, training.config.search.metric
     money = ["profit", "EMPC"] if training.value is not None else []
     for place, candidate in enumerate(board, start=1):
@@ -174,6 +175,11 @@ def _leaderboard(training: Training) -> Table:
         spent = f"{candidate.seconds:.0f} s{budget}"
         earned = _earned(training, candidate)
         rows.append([str(place), candidate.family.name, *scores, f"{low:.4f} to {high:.4f}", *earned, spent])
+    for one in (one for one in baselines if len(one.by_fold) > 1):
+        mean, (low, high) = f"{fmean(one.by_fold):.4f}", metrics.fold_interval(one.by_fold)
+        scores = [mean if name == "roc_auc" else "" for name in board[0].best.scores]
+        interval = f"{low:.4f} to {high:.4f}" if metric == "roc_auc" else ""
+        rows.append(["", f"{one.name} (baseline)", *scores, interval, *("" for _ in money), ""])
     return Table(["", "family", *map(_plain, board[0].best.scores), f"{_plain(metric)} 95 %", *money, "search"], rows)
 
 

@@ -17,6 +17,7 @@ from churn.settings import commands
 from churn.settings.data import Origin
 from churn.settings.dataset import Dataset
 from churn.settings.score import Score
+from churn.storage import keyed_ids, keyed_table
 from churn.training import expected_profit, shapley
 from churn.training.onnx_scorer import Scorer
 from churn.uplift import registration
@@ -158,6 +159,38 @@ def log(
             f"the prediction log {prediction_log.root()} cannot be written: {error}; mend CHURNFLOW_PREDICTIONS, or set "
             f"log = false in {commands.settings('score.toml')} [score]"
         ) from None
+
+
+def keep_features(scorer: Scorer, table: "pd.DataFrame") -> tuple[str, ...]:
+    """Write what is known of customers made of events beside the prediction log, so that the service can be asked by id.
+
+    Returns:
+        A note; none where customers come from elsewhere.
+
+    Raises:
+        ChurnError: it cannot be written.
+    """
+    import pyarrow as pa
+
+    dataset, secret = scorer.dataset, keyed_ids.key()
+    if not dataset.tables or dataset.id is None or dataset.time is None:
+        return ()
+    if secret is None:
+        return (f"{keyed_ids.KEY} is not set: the service cannot be asked for these customers by id",)
+    raw = {
+        name: pa.array([cell or None for cell in cells], pa.string()) if cells.dtype.kind == "O" else pa.array(cells)
+        for name, cells in features.from_frame(dataset, table).items()
+    }
+    about = {"snapshot": table[dataset.time].max().isoformat()}
+    content = keyed_table.table_file(table[dataset.id].astype(str).tolist(), pa.table(raw), about, secret)
+    name = f"{keyed_table.FOLDER}/{dataset.name}{keyed_table.ENDING}"
+    try:
+        prediction_log.store(prediction_log.root(), name, content)
+    except OSError as error:
+        raise ChurnError(
+            f"{prediction_log.root()}/{name}: cannot be written: {error}; mend CHURNFLOW_PREDICTIONS"
+        ) from None
+    return (f"the service can be asked for {len(table):,} customers by id",)
 
 
 def rank(

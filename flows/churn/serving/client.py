@@ -56,6 +56,12 @@ def rank(file: str | Path, url: str, key: str = "") -> "tuple[pd.DataFrame, tupl
     return ranked, given.notes
 
 
+def ask_by_id(customer: str, url: str, key: str = "") -> dict[str, Any]:
+    """What the service says of a customer whom ScoreFlow has looked at, by id. Raises what ``ask`` does."""
+    answer: dict[str, Any] = ask(f"{url}/predict", {"customer_id": customer}, key)
+    return answer
+
+
 def ask(url: str, body: Any = None, key: str = "") -> Any:
     """The JSON answer to a GET, or to a POST of ``body``. Raises Refused, or ChurnError if there is no service."""
     headers = {"Content-Type": "application/json", **({"X-API-Key": key} if key else {})}
