@@ -264,7 +264,7 @@ audit: $(READY) ## risky code, secrets, licences, a CycloneDX SBOM, and known vu
 	@mkdir -p $(AUDIT)
 	$(PY) -m uv export --frozen --no-dev --all-extras --format cyclonedx1.5 --quiet --output-file $(AUDIT)/sbom.cdx.json
 	$(PY) -m uv export --frozen --no-dev --all-extras --no-emit-project --no-hashes --quiet --output-file $(AUDIT)/requirements.txt
-	$(if $(OFFLINE),@echo "known vulnerabilities were not looked up (OFFLINE)",$(PY) -m uv tool run pip-audit==$(PIP_AUDIT_VERSION) --disable-pip --no-deps --requirement $(AUDIT)/requirements.txt)
+	$(if $(OFFLINE),@echo "known vulnerabilities were not looked up (OFFLINE)",$(PY) -m uv tool run pip-audit==$(PIP_AUDIT_VERSION) --strict --disable-pip --no-deps --requirement $(AUDIT)/requirements.txt)
 
 ##@ GitHub's workflows
 
@@ -322,8 +322,8 @@ bench-quality: $(READY) ## our models beside FLAML's: make bench-quality [SOURCE
 bench-reasons: $(READY) ## what prototypes cost the reasons: make bench-reasons [SOURCE=telco.csv]
 	@$(PY) -m tests.bench.reasons $(call option,--source,SOURCE)
 
-bench-state: $(READY) ## what daily runs leave behind, pruned: make bench-state [DAYS=4] [ROWS=5000] [KEEP=2]
-	@$(PY) -m tests.bench.state $(call option,--days,DAYS) $(call option,--rows,ROWS) $(call option,--keep,KEEP)
+bench-state: $(READY) ## what daily runs leave behind, pruned: make bench-state [DAYS=4] [ROWS=5000] [KEEP=2] [TRAIN=1]
+	@$(PY) -m tests.bench.state $(call option,--days,DAYS) $(call option,--rows,ROWS) $(call option,--keep,KEEP) $(call option,--train,TRAIN)
 
 bench-s3: $(READY) ## TrainFlow with everything in S3 beside the same on local disk: make bench-s3 [ROWS=10000]
 	@$(PY) -m tests.bench.s3 $(if $(ROWS),--rows $(ROWS))

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 # There is no checkout around a Bento: local state (the log) lies beside BentoML's own; in a container, within it.
-_HOME = Path(os.environ.get("BENTOML_HOME", "bentoml")).resolve()
-os.environ.setdefault("CHURNFLOW_HOME", str(_HOME if "BENTOML_CONTAINERIZED" in os.environ else _HOME.parent))
+_HOME = Path(os.environ.get("BENTOML_HOME") or "bentoml").resolve()
+if not os.environ.get("CHURNFLOW_HOME"):
+    os.environ["CHURNFLOW_HOME"] = str(_HOME if "BENTOML_CONTAINERIZED" in os.environ else _HOME.parent)
 
 # ONNX Runtime, once imported, would queue device id, paths and error texts for its maker, and look that up.
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
@@ -28,13 +29,13 @@ from churn.serving import api_keys, prediction_log
 from churn.settings.cpus import cpus
 
 from bento import self_test
-from bento.settings import settings
+from bento.settings import load_settings
 
 logger = logging.getLogger("bentoml.churn")
 
 MODEL = bentoml.models.BentoModel(Path(__file__).with_name("model.txt").read_text(encoding="utf-8"))
 try:
-    SETTINGS = settings()
+    SETTINGS = load_settings()
     api_keys.rights()
     prediction_log.root()
 except ChurnError as error:

@@ -1,5 +1,6 @@
 """One real run of both flows for the whole session, in a state folder of its own; many assertions look at its artifacts."""
 
+import ipaddress
 import json
 import os
 import re
@@ -57,6 +58,7 @@ values = ["0", "1"]
 positive = "1"
 """
 Command = Callable[..., subprocess.CompletedProcess[str]]
+Connection = tuple[str, int]  # address and port
 
 
 def flow(name: str, *words: str, cwd: Path = ROOT, **environ: str) -> subprocess.CompletedProcess[str]:
@@ -68,19 +70,29 @@ def flow(name: str, *words: str, cwd: Path = ROOT, **environ: str) -> subprocess
 
 def watched(name: str, *words: str, **environ: str) -> subprocess.CompletedProcess[str]:
     """The same as ``flow`` under strace, where there is one: whom its processes spoke to goes to ``CONNECTED``."""
-    global WATCHED
     folder = "flows" if name.endswith("_flow") else "scripts"
-    command = [sys.executable, str(ROOT / folder / f"{name}.py"), *words]
+    done, connected = traced([sys.executable, str(ROOT / folder / f"{name}.py"), *words], **environ)
+    CONNECTED.update(connected)
+    return done
+
+
+def traced(command: list[str], **environ: str) -> tuple[subprocess.CompletedProcess[str], set[Connection]]:
+    """The command run under strace, where there is one, and whom its processes spoke to."""
+    global WATCHED
     with tempfile.NamedTemporaryFile("r") as calls:
         trace = ["strace", "-f", "-qq", "--seccomp-bpf", "-e", "trace=connect,sendto,sendmmsg", "-o", calls.name]
         WATCHED = WATCHED and shutil.which(trace[0]) is not None and subprocess.run([*trace, "true"]).returncode == 0
         done = _run([*trace, *command] if WATCHED else command, ROOT, environ)
-        CONNECTED.update(PLACE.findall(calls.read()))
-    return done
+        return done, {(address or address6, int(port)) for port, address, address6 in PLACE.findall(calls.read())}
+
+
+def outside(connected: set[Connection]) -> set[Connection]:
+    """Names looked up, and machines beyond this one."""
+    return {(at, port) for at, port in connected if port == 53 or not ipaddress.ip_address(at).is_loopback}
 
 
 WATCHED = True  # until a machine turns out to have no strace, or to allow none
-CONNECTED: set[tuple[str, str, str]] = set()  # port, and the address of IPv4 or IPv6
+CONNECTED: set[Connection] = set()
 PLACE = re.compile(r'sin6?_port=htons\((\d+)\), (?:sin_addr=inet_addr\("([^"]+)"\)|.*?inet_pton\(AF_INET6, "([^"]+)")')
 
 

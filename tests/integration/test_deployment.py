@@ -11,14 +11,19 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import bad_bentos
+import base
+import deploying
+import kills
 import pytest
-from churn.deployment import laptop, rollout, verification
+from churn.deployment import laptop, record, rollout, verification
+from churn.deployment.checks import DeploymentCheck
 from churn.deployment.laptop import Laptop
 from churn.registry import model_registry
 from churn.serving import packaging
 from churn.settings.dataset import Dataset
 from churn.settings.deploy import Rollout
 from conftest import ROOT, flow
+from mlflow import MlflowClient
 from traffic import calling
 
 RULE = Rollout(watch_seconds=4, ready_seconds=30)
@@ -65,7 +70,7 @@ def _target(model: model_registry.Registered, run: str = "test/1") -> Laptop:
 
 
 def _served(model: model_registry.Registered) -> str:
-    return packaging.package(model)
+    return packaging.build_bento(model)
 
 
 def _carried_out(model: model_registry.Registered, bento: str) -> rollout.Outcome:
@@ -160,4 +165,51 @@ def test_a_flow_killed_in_any_step_leaves_one_version_served_and_the_next_run_fi
         assert done.returncode == 0, done.stdout
         time.sleep(8)
     assert _target(second).served() == _served(other)
+    assert traffic.lost == []
+
+
+CHANGES = (
+    *((Laptop, name) for name in ("begin", "instances", "give", "keep", "back", "done")),
+    (MlflowClient, "set_model_version_tag"),
+)
+
+
+def _deploy(model: model_registry.Registered, run: str) -> rollout.Outcome:
+    """What DeployFlow's steps do."""
+    target = _target(model, run)
+    rollout.finish(target, run)
+    checks = (DeploymentCheck("all", True, ""),)
+    plan = rollout.Plan(model, _served(model), target.served(), "")
+    record.mark_kept(plan)
+    if plan.bento == plan.former:
+        return rollout.Outcome(rollout.KEPT)
+    return deploying.carry_out(target, verification.Verified(plan, checks), run, 0)
+
+
+@pytest.mark.slow
+def test_forty_deployments_killed_at_any_change_leave_one_version_served_and_the_next_finishes(
+    service: str,
+    second: model_registry.Registered,
+    trained: SimpleNamespace,
+    telco: Dataset,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rule = Rollout(watch_seconds=1, ready_seconds=90, canary=0.5, steps=(1.0,), p99_ms=60_000, slower=1e6, distance=1)
+    monkeypatch.setattr(base, "DEPLOY", base.DEPLOY.model_copy(update={"deploy": rule}))
+    monkeypatch.setattr(laptop, "PATIENCE", 10.0)
+    killed, kept = 0, 0
+    with calling(service, packaging.examples(telco)[0], rate=5, callers=2) as traffic:
+        for at in range(1, 41):
+            before = _target(second).served()
+            model = trained.train.champion if before == _served(second) else second
+            killed += kills.forked(lambda model=model, at=at: _deploy(model, f"killed/{at}"), at, CHANGES) == -1  # type: ignore[misc]
+            while _target(second).unfinished():
+                time.sleep(0.2)
+            assert _target(second).served() in (before, _served(model)), at
+            kept += _target(second).served() == _served(model)
+            assert _deploy(model, f"next/{at}").verdict == rollout.KEPT, at
+            assert _target(second).served() == _served(model), at
+            assert model_registry.by_version(model.name, model.version).tags[record.OUTCOME] == rollout.KEPT, at
+    assert killed > 30
+    assert 0 < kept < 40, "some were killed before, and some after"
     assert traffic.lost == []

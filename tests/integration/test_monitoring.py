@@ -1,7 +1,7 @@
 """MonitorFlow, really run on what a served champion has logged: ``make drift-demo``, and what a wrong file leads to."""
 
-import ipaddress
 import re
+import sys
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -110,9 +110,24 @@ def test_nothing_phones_home(demo: SimpleNamespace, customers_csv: Path) -> None
     if not conftest.WATCHED:
         pytest.skip("there is no strace, or this machine allows none")
     assert conftest.CONNECTED, "the service was asked"
-    outside = {
-        (address or address6, port)
-        for port, address, address6 in conftest.CONNECTED
-        if port == "53" or not ipaddress.ip_address(address or address6).is_loopback
-    }
-    assert not outside, "names looked up, or machines spoken to, that nobody configured"
+    assert not conftest.outside(conftest.CONNECTED), "names looked up, or machines spoken to, that nobody configured"
+
+
+# To connect a datagram's socket sends nothing. The addresses are those of documentation (RFC 5737 and 3849).
+PHONE = """
+import os, socket
+os.fork()
+for family, at in ((socket.AF_INET, ("192.0.2.1", 443)), (socket.AF_INET, ("127.0.0.1", 53)),
+                   (socket.AF_INET, ("127.0.0.1", 4318)), (socket.AF_INET6, ("2001:db8::1", 443))):
+    socket.socket(family, socket.SOCK_DGRAM).connect_ex(at)
+"""
+
+
+def test_who_phones_home_is_seen() -> None:
+    """The check of the test above, over a process that does what it must not."""
+    connected = conftest.traced([sys.executable, "-c", PHONE])[1]
+    if not conftest.WATCHED:
+        pytest.skip("there is no strace, or this machine allows none")
+    phoned = {("192.0.2.1", 443), ("127.0.0.1", 53)}
+    assert phoned <= conftest.outside(connected) <= phoned | {("2001:db8::1", 443)}  # where there is IPv6
+    assert ("127.0.0.1", 4318) in connected

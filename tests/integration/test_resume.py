@@ -1,7 +1,6 @@
 """A killed run, resumed, ends as an undisturbed one would; and the same data gives the same metrics to the last digit."""
 
 import os
-import random
 import re
 import shutil
 import signal
@@ -10,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 from churn.registry import model_registry
 from churn.registry.tracking import FAMILY, TRAINING, client
+from churn.settings.environment import STATE
 from conftest import ROOT, flow
 
 
@@ -201,11 +202,29 @@ def test_scoring_that_is_killed_after_it_logged_logs_nobody_twice(
     _scored_once(tmp_path, customers_csv, lambda _: any(tmp_path.rglob("part-*.parquet")))
 
 
+def _written(folder: Path, before: set[Path]) -> int:
+    """The files of runs of ScoreFlow that were not there ``before``, of the log and the lists, and the note that it has begun."""
+    runs = set((STATE / "metaflow" / ".metaflow" / "ScoreFlow").glob("[0-9]*")) - before
+    return (STATE / "begun" / "score_flow").exists() + sum(
+        path.is_file() for place in (*runs, folder) for path in place.rglob("*")
+    )
+
+
 @pytest.mark.slow
 def test_scoring_killed_at_forty_moments_logs_everybody_once(
     trained: SimpleNamespace, customers_csv: Path, tmp_path: Path
 ) -> None:
-    rng = random.Random(0)
-    for number in range(40):
-        folder, until = tmp_path / str(number), time.monotonic() + rng.uniform(0.5, 9)
-        _scored_once(folder, customers_csv, lambda run, until=until: time.monotonic() > until or run.poll() is not None)  # type: ignore[misc]
+    few = tmp_path / "few.csv"
+    few.write_text("".join(customers_csv.read_text().splitlines(keepends=True)[:201]))
+    runs, whole = STATE / "metaflow" / ".metaflow" / "ScoreFlow", tmp_path / "whole"
+    before, places = set(runs.glob("[0-9]*")), {"CHURNFLOW_PREDICTIONS": str(whole), "CHURNFLOW_SCORES": str(whole)}
+    assert flow("score_flow", "run", "--source", str(few), **places).returncode == 0
+    files = _written(whole, before)
+    for moment in range(40):
+        before, folder = set(runs.glob("[0-9]*")), tmp_path / str(moment)
+        written = partial(_written, folder, before)
+        _scored_once(folder, few, partial(_reached, written, 1 + files * moment // 40))
+
+
+def _reached(written: Callable[[], int], least: int, run: "subprocess.Popen[bytes]") -> bool:
+    return run.poll() is not None or written() >= least

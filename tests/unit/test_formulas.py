@@ -1,10 +1,12 @@
 """What a spreadsheet would compute is quoted where people open a list, and numbers stay numbers."""
 
 import io
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from churn.campaigns import execution
 from churn.files import formulas
 
 HOSTILE = ["=1+1", "+1+1", "-1+1", "@SUM(A1)", "\t=1", "\r=1", '=HYPERLINK("http://a","b")', "=cmd|'/c calc'!A1"]
@@ -20,6 +22,17 @@ def test_text_that_begins_like_a_formula_is_quoted(kind: str) -> None:
     assert pd.isna(found[-2])
     assert found[-1] == "'-5", "a text column: what looks like a number in it is quoted as well"
     assert table.name.tolist()[0] == "=1+1", "the table itself is as it was"
+
+
+def test_a_campaigns_lists_have_no_formulas(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CHURNFLOW_SCORES", str(tmp_path))
+    about = {"offer": "@call", "cost": -1.0, "probability": 0.5, "prediction_id": "0" * 32}
+    members = pd.DataFrame({"id": [*HOSTILE, "4711"], **about})
+    place = execution._list(members, "contacts/telco-spring.csv", "=customer", "spring")
+    found = pd.read_csv(place, dtype="str", keep_default_na=False)
+    assert found["'=customer"].tolist() == [*("'" + text for text in HOSTILE), "4711"]
+    assert set(found.offer) == {"'@call"}
+    assert set(found.cost) == {"-1.0"}
 
 
 def test_headers_are_quoted_also_where_two_are_alike() -> None:

@@ -61,12 +61,16 @@ def test_a_start_that_breaks_off_leaves_nothing(
     assert kills.leftovers(tmp_path) == ["mlflow.lock"]
 
 
+def _first_start(file: Path) -> None:
+    os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{file}"
+    mlflow_store.client()
+
+
 def test_a_start_that_is_killed_is_made_up_for_by_the_next(tmp_path: Path) -> None:
     """Really killed, in the middle of MLflow's migrations."""
-    file, copy = tmp_path / "mlflow.db", tmp_path / ".mlflow.db.new"
-    process = kills.start(kills.script(FIRST))
-    kills.until(lambda: copy.exists() and copy.stat().st_size > 300_000, process)
-    kills.end(process)
+    file = tmp_path / "mlflow.db"
+    assert kills.forked(lambda: _first_start(file), at=300) == -1
+    assert kills.leftovers(tmp_path)[0] == ".mlflow.db.new"
     assert not file.exists()
     assert _opens(file)
     assert kills.leftovers(tmp_path) == ["mlflow.db", "mlflow.lock"]
@@ -102,9 +106,22 @@ def test_a_damaged_database_is_one_line_or_none(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
-def test_twenty_starts_stopped_at_any_moment_leave_nothing_broken(tmp_path: Path, how: int) -> None:
-    rng = random.Random(how)
+def test_forty_first_starts_killed_at_any_change_leave_nothing_broken(tmp_path: Path) -> None:
+    changes = kills.forked(lambda: _first_start(tmp_path / "mlflow.db"))
+    assert _opens(tmp_path / "mlflow.db")
+    for at in kills.sample(changes):
+        folder = tmp_path / str(at)
+        folder.mkdir()
+        file = folder / "mlflow.db"
+        assert kills.forked(lambda file=file: _first_start(file), at) == -1  # type: ignore[misc]
+        whole = file.exists()
+        assert _opens(file)
+        assert kills.leftovers(folder) in (["mlflow.db", "mlflow.lock"], ["mlflow.db"]), (at, whole)
+
+
+@pytest.mark.slow
+def test_twenty_first_starts_interrupted_at_any_moment_leave_nothing_broken(tmp_path: Path) -> None:
+    rng = random.Random(0)
     for number in range(20):
         folder = tmp_path / str(number)
         folder.mkdir()
@@ -112,7 +129,7 @@ def test_twenty_starts_stopped_at_any_moment_leave_nothing_broken(tmp_path: Path
         process = kills.start(kills.script(FIRST), MLFLOW_TRACKING_URI=f"sqlite:///{file}")
         kills.after(8, rng)
         if process.poll() is None:
-            kills.end(process, how)
+            kills.end(process, signal.SIGINT)
         assert _opens(file)
         assert kills.leftovers(folder) in (["mlflow.db", "mlflow.lock"], ["mlflow.db"])
 

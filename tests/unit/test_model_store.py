@@ -14,9 +14,10 @@ from typing import Any
 import numpy as np
 import pytest
 import skops.io
-from churn.data import features, synthetic
+from churn.data import features, synthetic, tables
 from churn.errors import ChurnError
 from churn.registry import mlflow_store, model_registry, sklearn_model
+from churn.serving import prediction_log
 from churn.settings.dataset import Dataset
 from churn.settings.train import Family
 from churn.storage import checksums
@@ -38,6 +39,7 @@ def made(telco: Dataset, empty_database: Path, tmp_path_factory: pytest.TempPath
         pipeline.fit(features.frame(telco, table), features.outcome(telco, table))
         whole, rows = estimators.whole(pipeline, telco), table[list(telco.raw)].head(50)
         onnx_scorer.write(folder / "files", pipeline, {"dataset": telco.model_dump(mode="json"), "threshold": 0.5})
+        (folder / "files" / prediction_log.HOLDOUT).write_bytes(tables.to_bytes(table))
         mlflow = mlflow_store.client()
         run = mlflow.create_run(mlflow.create_experiment("e", f"file://{folder}/store")).info.run_id
         model = model_registry.register("churn", run, "t/1", whole, str(folder / "files"), rows, {"data_version": "d"})
@@ -62,9 +64,9 @@ def _answers(made: SimpleNamespace) -> Any:
 
 
 def test_every_file_that_is_read_has_its_checksum_in_the_registry(made: SimpleNamespace) -> None:
-    noted = checksums.parsed(made.model.tags[model_registry.CHECKSUMS])
-    assert sorted(noted) == ["manifest.json", "model.onnx", "model.skops"]
-    assert all(checksums.file(made.files[name]) == checksum for name, checksum in noted.items())
+    noted = checksums.from_line(made.model.tags[model_registry.CHECKSUMS])
+    assert sorted(noted) == ["holdout.parquet", "manifest.json", "model.onnx", "model.skops"]
+    assert all(checksums.file_sha256(made.files[name]) == checksum for name, checksum in noted.items())
     np.testing.assert_array_equal(_answers(made), made.answers)
 
 
@@ -131,7 +133,7 @@ def test_where_no_checksum_is_noted_only_types_of_ours_are_loaded_and_it_is_said
     caplog.clear()
     model_registry.fetch(old, tmp_path)
     assert (
-        "churn version 1: the release that registered it noted no checksum of its manifest.json, model.onnx"
+        "churn version 1: the release that registered it noted no checksum of its holdout.parquet, manifest.json, model.onnx"
         in caplog.text
     )
 
@@ -152,15 +154,15 @@ def _flips(made: SimpleNamespace, folder: Path, number: int, names: tuple[str, .
         file.write_bytes(content)
 
 
-SCORER = ("model.onnx", "manifest.json")
+FETCHED = ("model.onnx", "manifest.json", prediction_log.HOLDOUT)
 
 
 def test_no_flipped_bit_of_the_store_is_used(made: SimpleNamespace, tmp_path: Path) -> None:
-    _flips(made, tmp_path, 20, (*SCORER, sklearn_model.FILE))
+    _flips(made, tmp_path, 20, (*FETCHED, sklearn_model.FILE))
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [*SCORER, sklearn_model.FILE])
+@pytest.mark.parametrize("name", [*FETCHED, sklearn_model.FILE])
 def test_none_of_five_hundred_flipped_bits_is_used(made: SimpleNamespace, tmp_path: Path, name: str) -> None:
     _flips(made, tmp_path, 500, (name,))
 

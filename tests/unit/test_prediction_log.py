@@ -9,7 +9,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 from churn.errors import ChurnError
-from churn.serving import prediction_log
+from churn.serving import batch_scoring, prediction_log
 from churn.settings import environment
 from churn.settings.core import load
 from churn.settings.dataset import Dataset
@@ -155,6 +155,22 @@ def test_no_other_address_is_a_root(told: str, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv("CHURNFLOW_PREDICTIONS", told)
     with pytest.raises(ChurnError, match="a folder or s3://bucket/prefix"):
         prediction_log.root()
+
+
+@pytest.mark.parametrize("told", ["s3://", "gs://bucket/scores", "file:///scores", "https://host/scores"])
+def test_lists_of_customers_go_to_no_folder_that_is_named_like_an_address(
+    told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the working directory, where no erasing looked for them."""
+    monkeypatch.setenv("CHURNFLOW_SCORES", told)
+    with pytest.raises(ChurnError, match=r"CHURNFLOW_SCORES=.*: ranked lists go to a folder or s3://bucket/prefix"):
+        batch_scoring.root()
+
+
+@pytest.mark.parametrize(("told", "below"), [("lists", "lists"), (" ", "scores"), ("", "scores")])
+def test_a_relative_place_of_lists_lies_below_the_state(told: str, below: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CHURNFLOW_SCORES", told)
+    assert batch_scoring.root() == str(environment.STATE / below)
 
 
 def test_a_relative_root_does_not_follow_the_working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

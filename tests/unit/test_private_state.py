@@ -50,6 +50,20 @@ def test_what_the_user_has_set_stays(tmp_path: Path) -> None:
     assert found["client"] == "/elsewhere"
 
 
+def test_an_empty_variable_is_none(tmp_path: Path) -> None:
+    """Of an empty CHURNFLOW_HOME the working directory was made, which `make erase` then searched and rewrote."""
+    found = probe(CHURNFLOW_HOME=str(tmp_path / "state"), TMPDIR="", METAFLOW_CLIENT_CACHE_PATH="", METAFLOW_TEMPDIR="")
+    assert [Path(found[name]).is_relative_to(tmp_path / "state") for name in ("tmp", "s3", "client")] == [True] * 3
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[1]); from churn.settings import environment; print(environment.STATE)"
+    )
+    environ = {**os.environ, "CHURNFLOW_HOME": "", "TMPDIR": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(ROOT / "flows")], env=environ, cwd=tmp_path, capture_output=True, check=True
+    )
+    assert done.stdout.decode().strip() == str(ROOT / ".churnflow")
+
+
 def test_what_killed_processes_left_behind_is_swept_a_day_later(tmp_path: Path) -> None:
     old, new = tmp_path / "old", tmp_path / "new"
     for folder in (old, new):
@@ -58,7 +72,7 @@ def test_what_killed_processes_left_behind_is_swept_a_day_later(tmp_path: Path) 
     (tmp_path / "file").touch()
     for left in (old, tmp_path / "file"):
         os.utime(left, (time.time() - 2 * s3.DAY,) * 2)
-    s3.sweep(tmp_path)
+    s3.remove_leftovers(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["new"]
 
 

@@ -4,21 +4,29 @@ import gzip
 import io
 import json
 import pickle
+import random
 import sqlite3
+from collections.abc import Iterable
 from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
-from churn.data import tables
-from churn.privacy import run_store, written_files
+from churn.data import snapshots, synthetic, tables
+from churn.privacy import data_versions, logged_rows, registered_models, run_store, written_files
 from churn.privacy.subject import Subject, without
+from churn.registry import model_registry
+from churn.serving import prediction_log
 from churn.serving.batch_scoring import Ranked
+from churn.settings.dataset import Dataset
 from churn.storage import checksums, keyed_ids
 from churn.storage.places import Place
+from churn.training import onnx_scorer
 from pyarrow import parquet
+from test_checksums import flipped
 
 SECRET = "0123456789abcdef0123456789abcdef"  # pragma: allowlist secret
 KEYED = keyed_ids.keyed("4711-GONE", SECRET.encode())
@@ -89,8 +97,73 @@ def test_a_table_loses_the_row_and_keeps_types_and_seal(sealed: bool) -> None:
     parquet.write_table(table, out)
     content = checksums.sealed(out.getvalue()) if sealed else out.getvalue()
     found = without(content, np.array([False, True, False]))
-    assert checksums.whole(found) == sealed
+    assert checksums.is_sealed(found) == sealed
     assert parquet.read_table(io.BytesIO(found)).equals(table.take([0, 2]))
+
+
+def _sealed(rows: int) -> bytes:
+    out = io.BytesIO()
+    ids = ["4711-GONE", *(f"{n:04}-OTHER" for n in range(rows - 1))]
+    table = pa.table({"prediction_id": ids, "probability": np.arange(rows) / rows})
+    parquet.write_table(table, out, compression="zstd", write_page_checksum=True)
+    return checksums.sealed(out.getvalue())
+
+
+def _erased_after(bits: Iterable[int], folder: Path) -> None:
+    """Each time one bit of a part of the log: erasing leaves it as it is, and says so."""
+    content, name = _sealed(50), "predictions/day=2026-01-01/part-1.parquet"
+    (folder / name).parent.mkdir(parents=True)
+    for bit in bits:
+        (folder / name).write_bytes(flipped(content, bit))
+        traces = list(logged_rows.sweep(_who("4711-GONE", "prediction_id"), remove=True))
+        assert (folder / name).read_bytes() == flipped(content, bit), f"bit {bit}: written anew, as if it were whole"
+        assert [(trace.place, trace.what) for trace in traces] == [(str(folder / name), "a file that is damaged")]
+
+
+@pytest.fixture
+def log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A log, and beside it no list and no run that knows any prediction."""
+    monkeypatch.setenv("CHURNFLOW_PREDICTIONS", str(tmp_path / "log"))
+    monkeypatch.setenv("CHURNFLOW_SCORES", str(tmp_path / "scores"))
+    monkeypatch.setattr(run_store, "predictions", lambda _: set())
+    return tmp_path / "log"
+
+
+def test_no_damaged_part_becomes_whole_by_erasing(log: Path) -> None:
+    _erased_after(random.Random(0).sample(range(8 * len(_sealed(50))), 15), log)
+
+
+@pytest.mark.slow
+def test_no_part_with_any_bit_flipped_becomes_whole_by_erasing(log: Path) -> None:
+    _erased_after(range(8 * len(_sealed(50))), log)
+
+
+@pytest.mark.parametrize(
+    ("name", "noted"),
+    [(prediction_log.HOLDOUT, True), (onnx_scorer.MANIFEST, True), (onnx_scorer.MANIFEST, False)],
+)
+def test_no_checksum_is_noted_of_a_models_damaged_file(
+    name: str, noted: bool, telco: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = synthetic.generate(telco, 6, 1)
+    files = {prediction_log.HOLDOUT: tables.to_bytes(table[:3]), onnx_scorer.MANIFEST: b'{"threshold": 0.5}'}
+    tags = {model_registry.CHECKSUMS: checksums.to_line({n: checksums.sha256(c) for n, c in files.items()})}
+    for file, content in files.items():
+        (tmp_path / file).write_bytes(b"\xff" + content[1:] if file == name else content)
+    rows = np.array([True, False, False])
+    parts = {snapshots.TRAIN: files[prediction_log.HOLDOUT], snapshots.HOLDOUT: files[prediction_log.HOLDOUT]}
+    version = data_versions.Version("d", telco, True, None, None, ~rows & False, rows, parts)
+    noticed: list[str] = []
+    fake = SimpleNamespace(set_model_version_tag=lambda *words: noticed.append(words[-1]))
+    monkeypatch.setattr(registered_models, "client", lambda: fake)
+    monkeypatch.setattr(registered_models, "_files", lambda _: Place.of(str(tmp_path)))
+    monkeypatch.setattr(model_registry, "annotate", lambda *_: None)
+    model = model_registry.Registered("churn", "1", "run", tags if noted else {})
+    traces = list(registered_models._model(model, version, remove=True))
+    assert [t.what for t in traces if t.place == str(tmp_path / name)] == ["a file that is damaged"]
+    assert (tmp_path / name).read_bytes()[:1] == b"\xff"
+    known = [checksums.from_line(line) for line in noticed]
+    assert all(line.get(name, "") in ("", checksums.sha256(files[name])) for line in known)
 
 
 def test_an_artifact_that_cannot_be_read_is_searched_as_bytes() -> None:

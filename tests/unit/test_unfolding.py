@@ -1,5 +1,6 @@
 """Files of a few kilobytes that unfold to gigabytes are refused in a line, with little memory."""
 
+import gzip
 import io
 import os
 import subprocess
@@ -35,6 +36,9 @@ def parquet_bomb(kind: str) -> bytes:
     if kind == "dictionary":
         long = pa.DictionaryArray.from_arrays(pa.array(np.zeros(2000, dtype="int32")), pa.array(["x" * 100_000]))
         pq.write_table(pa.table({"a": long}), out, compression="zstd")
+    elif kind == "long text":
+        column = pa.array(["y", "x" * 100_000_000])
+        pq.write_table(pa.table({"a": column}), out, compression="zstd", dictionary_pagesize_limit=1 << 30)
     elif kind == "prefix":
         column = pa.array(["x" * 100_000 + str(number) for number in range(900)])
         pq.write_table(
@@ -45,7 +49,7 @@ def parquet_bomb(kind: str) -> bytes:
     return out.getvalue()
 
 
-@pytest.mark.parametrize("kind", ["dictionary", "prefix", "numbers"])
+@pytest.mark.parametrize("kind", ["dictionary", "long text", "prefix", "numbers"])
 def test_parquet_that_unfolds_to_too_much_is_refused_before_it_does(kind: str, tmp_path: Path) -> None:
     bomb = tmp_path / "bomb.parquet"
     bomb.write_bytes(parquet_bomb(kind))
@@ -105,6 +109,34 @@ def test_a_workbook_that_unfolds_to_too_much_is_refused(kind: str) -> None:
     assert len(bomb) < 2 << 20
     with pytest.raises(ChurnError, match="unpacked it is larger than 67,108,864 bytes"):
         reader.parse(bomb, "bomb", most_bytes=64 << 20)
+
+
+@pytest.mark.parametrize("cells", [["x" * 100_000] * 2000, {"a": "x" * 100_000}])
+def test_lists_within_cells_are_refused_before_they_unfold(cells: object) -> None:
+    out = io.BytesIO()
+    pq.write_table(pa.table({"id": ["1", "2"], "a": pa.array([cells, cells])}), out, compression="zstd")
+    with pytest.raises(ChurnError, match="column 'a' holds lists or structures, not cells"):
+        reader.parse(out.getvalue(), "bomb.parquet", most_bytes=64 << 20)
+
+
+def test_as_many_columns_as_bytes_are_refused() -> None:
+    """A column takes kilobytes, whatever is in it: 400,000 of them, in 4 MB, took 3.7 GB."""
+    header = ",".join(f"c{number}" for number in range(400_000))
+    with pytest.raises(ChurnError, match="400,000 columns; at most 10,000 are read"):
+        reader.parse(f"{header}\n{'1,' * 399_999}1\n".encode(), "wide.csv")
+    assert reader.parse(b"a,b\n1,2" + b"," * 400_000 + b"\n", "row.csv").table.shape == (1, 2)
+    out = io.BytesIO()
+    pq.write_table(pa.table({f"c{number}": [1] for number in range(10_001)}), out)
+    with pytest.raises(ChurnError, match="10,001 columns"):
+        reader.parse(out.getvalue(), "wide.parquet")
+
+
+def test_packed_over_and_over_is_said() -> None:
+    data = b"a,b\n1,2\n"
+    for _ in range(5):
+        data = gzip.compress(data)
+    with pytest.raises(ChurnError, match="a gzip file within others; unpack it first"):
+        reader.parse(data, "customers.csv.gz")
 
 
 def test_the_limit_of_a_source_is_its_own(telco: Dataset, tmp_path: Path) -> None:

@@ -62,13 +62,21 @@ def secret() -> bytes:
 
 
 def read(dataset: Dataset) -> "pd.DataFrame":
-    """All rows of the data set's campaigns, oldest first; text as str."""
+    """All rows of the data set's campaigns, oldest first; text as str.
+
+    Raises ChurnError if a part of it is damaged: its customers would be assigned again, and perhaps to the other arm.
+    """
     from pyarrow import dataset as arrow
 
     wanted, mine = log_columns(dataset), arrow.field("dataset") == dataset.name
     end = datetime.now(UTC) + timedelta(days=1)
-    at = prediction_log.root()
-    found = prediction_log.rows_between(CAMPAIGNS, wanted, datetime(2000, 1, 1, tzinfo=UTC), end, at, None, mine)
+    at, damaged = prediction_log.root(), set[str]()
+    found = prediction_log.rows_between(CAMPAIGNS, wanted, datetime(2000, 1, 1, tzinfo=UTC), end, at, damaged, mine)
+    if damaged:
+        raise ChurnError(
+            f"the campaign log is damaged: {', '.join(sorted(damaged))}; bring it back from a backup, or move it away, and its "
+            "customers are in no campaign any more"
+        )
     text = [field.name for field in wanted if field.type == wanted.field("arm").type]
     return found.astype(dict.fromkeys(text, "str")).drop_duplicates(["campaign", identifier(dataset)])
 

@@ -9,7 +9,7 @@ from churn.campaigns import campaign_log, planning
 from churn.campaigns.planning import CampaignPlan
 from churn.data import casting, sources, tables
 from churn.errors import ChurnError
-from churn.files import header_lines
+from churn.files import formulas, header_lines
 from churn.registry.model_registry import Registered
 from churn.serving import batch_scoring, prediction_log
 from churn.settings import commands
@@ -90,7 +90,7 @@ def _cells(
     wanted |= {rule.targeting.uplift_column} if rule.targeting.ranking == "uplift" else set()
     if not wanted - {"", *table.columns}:
         return lambda name: table[name]
-    whole = header_lines.without(tables.from_bytes(sources.read(place, dataset)[0]), place.name)[0]
+    whole = header_lines.drop_repeated(tables.from_bytes(sources.read(place, dataset)[0]), place.name)[0]
     if missing := sorted(wanted - {"", *table.columns, *whole.columns}):
         raise ChurnError(
             f"{place.name}: no column {', '.join(missing)}, which {commands.settings('campaign.toml')} names; the file has: "
@@ -118,7 +118,7 @@ def _worth(
 
 def _listed(file: str, dataset: Dataset) -> "pd.Series":
     """The ids in a file: its column of the data set's id, or its only one."""
-    table = header_lines.without(tables.from_bytes(sources.read(sources.named(file), dataset)[0]), file)[0]
+    table = header_lines.drop_repeated(tables.from_bytes(sources.read(sources.named(file), dataset)[0]), file)[0]
     if dataset.id not in table and len(table.columns) != 1:
         raise ChurnError(
             f"{file}: no column {dataset.id}; a suppression list is a file with the ids in a column of this name"
@@ -155,7 +155,7 @@ def write_campaign(plan: CampaignPlan, model: Registered, dataset: Dataset, now:
 
 def _list(rows: "pd.DataFrame", name: str, column: str, campaign: str) -> str:
     rows = rows.assign(rank=np.arange(1, len(rows) + 1), campaign=campaign)
-    text = rows[["id", *_OWN]].rename(columns={"id": column}).to_csv(index=False)
+    text = formulas.csv(rows[["id", *_OWN]].rename(columns={"id": column}))
     try:
         prediction_log.store(batch_scoring.root(), name, text.encode())
     except OSError as error:

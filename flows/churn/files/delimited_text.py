@@ -14,6 +14,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from churn.errors import ChurnError
+from churn.files import file_kinds
 from churn.files.text_encoding import LINE_END, SAMPLE_BYTES, utf8
 
 if TYPE_CHECKING:
@@ -144,6 +145,7 @@ def _header(text: Text) -> tuple[list[str], int]:
         raise ChurnError(
             f"{text.name}: nothing but blanks and separators; it needs a header line and one line per customer"
         )
+    file_kinds.require_width(text.name, len(_cut(header)))
     ends = islice(LINE_END.finditer(text.data), parser.line_num)
     return _cut(header), max((end.end() for end in ends), default=len(text.data))
 
@@ -164,7 +166,11 @@ def _fast(text: Text, header: Sequence[str], start: int) -> "pa.Table | None":
 
     rows = memoryview(text.data)[start:]
     quoted, width = b'"' in text.data, _width(bytes(rows[:SAMPLE_BYTES]), text.separator)
-    if width < len(header) or not text.separator.isascii() or (quoted and _unproved(text.data[start:], text.separator)):
+    if (
+        not len(header) <= width <= file_kinds.MOST_COLUMNS
+        or not text.separator.isascii()
+        or (quoted and _unproved(text.data[start:], text.separator))
+    ):
         return None
     names = [str(place) for place in range(width)]
     try:

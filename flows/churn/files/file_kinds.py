@@ -11,6 +11,7 @@ from churn.errors import ChurnError
 from churn.settings.data import EXPANDED_MEGABYTES
 
 MOST_BYTES = EXPANDED_MEGABYTES << 20
+MOST_COLUMNS = 10_000  # each takes kilobytes of memory, whatever is in it
 BLOCK = 1 << 20
 Kind = Literal["text", "parquet", "workbook"]
 
@@ -34,6 +35,7 @@ KNOWN = (
     (b"\x93NUMPY", "a NumPy array", SAVE),
     (b"$FL2", "an SPSS file", SAVE),
     (b"<stata_dta>", "a Stata file", SAVE),
+    (GZIP, "a gzip file within others", UNPACK),
     (b"BZh", "a bzip2 archive", UNPACK),
     (b"\xfd7zXZ\x00", "an xz archive", UNPACK),
     (b"\x28\xb5\x2f\xfd", "a Zstandard archive", UNPACK),
@@ -89,6 +91,14 @@ class Expanded(ChurnError):
     def __init__(self, name: str, most_bytes: int) -> None:
         """``name`` is the file, ``most_bytes`` the limit."""
         super().__init__(f"{name}: unpacked it is larger than {most_bytes:,} bytes; give a smaller file")
+
+
+def require_width(name: str, columns: int) -> None:
+    """Raises ChurnError for more columns than MOST_COLUMNS."""
+    if columns > MOST_COLUMNS:
+        raise ChurnError(
+            f"{name}: {columns:,} columns; at most {MOST_COLUMNS:,} are read: give those of the data set alone"
+        )
 
 
 def damaged(name: str, kind: str, error: Exception) -> ChurnError:

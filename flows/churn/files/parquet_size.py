@@ -21,6 +21,8 @@ def exceeds(data: bytes, metadata: "pq.FileMetaData", most_bytes: int) -> bool:
         for column in range(metadata.num_columns):
             about, chunk = metadata.schema.column(column), metadata.row_group(group).column(column)
             total += chunk.num_values * max(WIDTH, about.length)
+            if chunk.total_uncompressed_size > most_bytes:  # of a dictionary's one text, say
+                return True
             if chunk.physical_type != "BYTE_ARRAY":
                 continue
             if repeats := {*DICTIONARIES, "DELTA_BYTE_ARRAY"} & set(chunk.encodings):

@@ -146,6 +146,11 @@ def _parquet(data: bytes, name: str, most_bytes: int) -> Reading:
     try:
         file = pq.ParquetFile(pa.BufferReader(data))
         notes: list[str] = []
+        file_kinds.require_width(name, file.metadata.num_columns)
+        if nested := [field.name for field in file.schema_arrow if pa.types.is_nested(field.type)]:
+            raise ChurnError(
+                f"{name}: column {nested[0]!r} holds lists or structures, not cells; make columns of them, or leave it out"
+            )
         names = _names(file.schema_arrow.names, name, notes)
         if parquet_size.exceeds(data, file.metadata, most_bytes):
             raise file_kinds.Expanded(name, most_bytes)

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from churn.data import features, snapshots
 from churn.privacy.subject import PARQUET, Subject, Unreadable, without
-from churn.privacy.trace import Trace, rows_as_text, unreadable_table
+from churn.privacy.trace import Trace, damaged_trace, rows_as_text
 from churn.privacy.written_files import in_table
-from churn.settings.dataset import Dataset, read
+from churn.settings.dataset import Dataset, from_dump
 from churn.storage.places import Place, days
 
 if TYPE_CHECKING:
@@ -48,10 +48,10 @@ def path(oid: str) -> str:
 
 
 def listings(remote: Place) -> dict[str, dict[str, str]]:
-    """Of each version the hashes of its files by their names."""
+    """Of each version the hashes of its files by their names; those whose listing is damaged are not among them."""
     found = {}
     for entry in remote.entries(OBJECTS):
-        if entry.name.endswith(".dir") and (text := remote.read(entry.name)) is not None:
+        if entry.name.endswith(".dir") and _whole(text := remote.read(entry.name) or b"", entry.name):
             oid = entry.name.removeprefix(OBJECTS).replace("/", "")
             found[oid] = {one["relpath"]: one["md5"] for one in json.loads(text)}
     return found
@@ -61,12 +61,11 @@ def holding(subject: Subject) -> Iterator[Version]:
     """The versions with the customer, of the subject's data set."""
     remote = place()
     for name, files in listings(remote).items():
-        content = {file: remote.read(path(oid)) for file, oid in files.items()}
-        if None in content.values():
-            continue  # damaged: DataFlow stores it anew, or nobody can read it
-        parts: dict[str, bytes] = {file: data for file, data in content.items() if data is not None}
+        parts = {file: remote.read(path(oid)) or b"" for file, oid in files.items()}
+        if not all(_whole(parts[file], path(oid)) for file, oid in files.items()):
+            continue  # damaged: not to be stored again under a hash of its own; DataFlow stores it anew
         described = json.loads(parts[snapshots.DESCRIPTION])
-        dataset = read(described["dataset"])
+        dataset = from_dump(described["dataset"])
         if subject.dataset not in ("", dataset.name):
             continue
         try:
@@ -94,9 +93,10 @@ def descriptions() -> list[Dataset]:
 
 
 def described(remote: Place, files: Mapping[str, str]) -> Dataset | None:
-    """The data set of a version's files; None if that is lost."""
-    text = remote.read(path(files[snapshots.DESCRIPTION])) if snapshots.DESCRIPTION in files else None
-    return None if text is None else read(json.loads(text)["dataset"])
+    """The data set of a version's files; None if that is lost or damaged."""
+    at = path(files.get(snapshots.DESCRIPTION, ""))
+    text = remote.read(at) or b""
+    return from_dump(json.loads(text)["dataset"]) if _whole(text, at) else None
 
 
 def sweep(subject: Subject, remove: bool) -> Iterator[Trace]:
@@ -111,10 +111,11 @@ def sweep(subject: Subject, remove: bool) -> Iterator[Trace]:
             what += f"; now {_replace(remote, version)}"
         yield Trace(STORE, version.name, what, values=rows_as_text(pd.concat(_tables(version))))
     yield from _left(remote, subject, remove)
-    for file in sorted(_named(remote)):  # what ``holding`` passed over
+    listed = {entry.name for entry in remote.entries(OBJECTS) if entry.name.endswith(".dir")}
+    for file in sorted(_named(remote) | listed):  # what ``holding`` passed over
         content = remote.read(file) or b""
         if not _whole(content, file):
-            yield unreadable_table(STORE, remote.at(file))
+            yield damaged_trace(STORE, remote.at(file))
 
 
 def _replace(remote: Place, version: Version) -> str:
@@ -141,7 +142,8 @@ def remove(remote: Place, name: str) -> None:
 
 def _whole(content: bytes, file: str) -> bool:
     """Whether an object has the hash that it is named by."""
-    return hashlib.md5(content, usedforsecurity=False).hexdigest() == file.removeprefix(OBJECTS).replace("/", "")
+    oid = file.removeprefix(OBJECTS).replace("/", "").removesuffix(".dir")
+    return hashlib.md5(content, usedforsecurity=False).hexdigest() == oid
 
 
 def _named(remote: Place) -> set[str]:
@@ -150,14 +152,19 @@ def _named(remote: Place) -> set[str]:
 
 
 def _left(remote: Place, subject: Subject, remove: bool) -> Iterator[Trace]:
-    """What no version names: the rest of one that was being erased, and uploads that were killed."""
-    named = _named(remote)
-    for entry in remote.entries(OBJECTS):
+    """What no version names: the rest of one that was being erased, and uploads that were killed.
+
+    While a listing is damaged, nobody can say what it names: only the customer's tables go.
+    """
+    named, whole = _named(remote), set(listings(remote))
+    objects = list(remote.entries(OBJECTS))
+    unsure = any(entry.name.endswith(".dir") and entry.name not in map(path, whole) for entry in objects)
+    for entry in objects:
         if entry.name in named or entry.name.endswith(".dir"):
             continue
         content = remote.read(entry.name) or b""
-        whole = content[:4] == PARQUET and content[-4:] == PARQUET
-        if in_table(content, subject) if whole else days(entry.written) > LEFT:
+        table = content[:4] == PARQUET and content[-4:] == PARQUET
+        if in_table(content, subject) if table else not unsure and days(entry.written) > LEFT:
             if remove:
                 remote.remove(entry.name)
             yield Trace(STORE, remote.at(entry.name), "left behind by a run that was killed")

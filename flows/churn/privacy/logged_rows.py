@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from churn.campaigns import campaign_log
 from churn.privacy import run_store, written_files
-from churn.privacy.subject import PARQUET, Subject, Unreadable, without
-from churn.privacy.trace import Trace, rows_as_text, unreadable_table
+from churn.privacy.subject import Subject, Unreadable, without
+from churn.privacy.trace import Trace, damaged_trace, rows_as_text
 from churn.serving import prediction_log
 from churn.storage.places import Place
 
@@ -37,12 +37,13 @@ def sweep(subject: Subject, remove: bool) -> Iterator[Trace]:
     ):  # the log may know predictions that outcomes are told of
         for entry in place.entries(f"{kind}/"):
             content = place.read(entry.name)
-            if content is None or content[:4] != PARQUET or content[-4:] != PARQUET:
+            if content is None:
                 continue
             try:
                 rows = subject.parquet_rows(content)
+                kept = without(content, rows) if rows.any() else content
             except Unreadable:
-                yield unreadable_table(STORE, place.at(entry.name))
+                yield damaged_trace(STORE, place.at(entry.name))
                 continue
             if rows.any():
                 own = _rows(content, rows)
@@ -50,7 +51,7 @@ def sweep(subject: Subject, remove: bool) -> Iterator[Trace]:
                 if remove and rows.all():
                     place.remove(entry.name)
                 elif remove:
-                    place.write(entry.name, without(content, rows))
+                    place.write(entry.name, kept)
                 yield Trace(STORE, place.at(entry.name), f"{len(own)} rows", values=rows_as_text(own))
 
 

@@ -8,14 +8,14 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from churn.privacy import data_versions, written_files
 from churn.privacy.data_versions import Version
 from churn.privacy.subject import Subject, without
-from churn.privacy.trace import Trace
+from churn.privacy.trace import Trace, damaged_trace
 from churn.registry import model_registry
 from churn.registry.mlflow_store import client
 from churn.registry.model_registry import CHECKSUMS, FILES, Registered
@@ -53,17 +53,19 @@ def _now(model: Registered) -> str:
 
 def _model(model: Registered, version: Version, remove: bool) -> Iterator[Trace]:
     """The files beside one model. They are put there whole, each before its checksum: the tag does without it meanwhile."""
-    files = _files(model)
+    files, noted = _files(model), checksums.from_line(model.tags.get(CHECKSUMS, ""))
+    there = {name: files.read(name) for name in (prediction_log.HOLDOUT, onnx_scorer.MANIFEST)}
+    for name, content in there.items():
+        if content is not None and not _whole(name, content, noted):
+            yield damaged_trace(STORE, files.at(name))
+            there[name] = None  # no checksum is noted of what is damaged
     changed = {}
-    holdout = files.read(prediction_log.HOLDOUT)
+    holdout, text = there.values()
     if holdout is not None and version.holdout.any() and _rows(holdout) == len(version.holdout):
         changed[prediction_log.HOLDOUT] = without(holdout, version.holdout)
-    text = files.read(onnx_scorer.MANIFEST)
     background = _without_customer(json.loads(text), data_versions.rows(version)) if text is not None else None
     if background is not None:
         changed[onnx_scorer.MANIFEST] = background
-    noted = checksums.parsed(model.tags.get(CHECKSUMS, ""))
-    there = {prediction_log.HOLDOUT: holdout, onnx_scorer.MANIFEST: text}
     unnoted = {name: content for name, content in there.items() if noted and content is not None and name not in noted}
     if remove and (changed or unnoted):  # not noted: a former attempt ended before it was
         _write(model, files, noted, {**unnoted, **changed})
@@ -86,6 +88,16 @@ def _model(model: Registered, version: Version, remove: bool) -> Iterator[Trace]
         )
 
 
+def _whole(name: str, content: bytes, noted: Mapping[str, str]) -> bool:
+    """Whether a file is what was registered; of an older release's nobody can say more than that it can be read."""
+    if name in noted:
+        return checksums.sha256(content).startswith(noted[name])
+    try:
+        return bool(json.loads(content) if name == onnx_scorer.MANIFEST else _rows(content))
+    except (ValueError, OSError):  # Arrow's errors are of these kinds
+        return False
+
+
 def _advice(model: Registered, version: Version) -> str:
     """Whether to train anew: a model keeps no row, but what is served should not go on learning from one that is erased."""
     champion = model_registry.by_alias(model.name, model_registry.CHAMPION)
@@ -100,7 +112,7 @@ def _write(model: Registered, files: Place, noted: dict[str, str], changed: dict
 
     def note(known: dict[str, str]) -> None:
         if noted:
-            mlflow.set_model_version_tag(model.name, model.version, CHECKSUMS, checksums.text(known))
+            mlflow.set_model_version_tag(model.name, model.version, CHECKSUMS, checksums.to_line(known))
 
     note({name: checksum for name, checksum in noted.items() if name not in changed})
     for name, content in changed.items():

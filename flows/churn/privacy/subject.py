@@ -4,10 +4,11 @@ import html
 import io
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import numpy as np
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 SHORT = 5  # characters below which an id is looked for in columns of ids alone: '17' stands in every text
 PARQUET = b"PAR1"
 REDACTED = "[erased]"
+_CHECKED: Any = {"page_checksum_verification": True}
 
 
 class Unreadable(ChurnError):
@@ -101,35 +103,51 @@ class Subject:
 
     def parquet_rows(self, content: bytes) -> np.ndarray:
         """``rows`` of a Parquet file; only the columns that can tell are read. Raises Unreadable."""
-        import pyarrow as pa
-
-        try:
+        with _undamaged():
             return self._parquet_rows(content)
-        except (pa.ArrowException, OSError, ValueError) as error:
-            raise Unreadable(" ".join(str(error).split())) from error
 
     def _parquet_rows(self, content: bytes) -> np.ndarray:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        schema = pq.read_schema(io.BytesIO(content))
+        known = pq.read_metadata(io.BytesIO(content))
+        if not checksums.intact(content, known.serialized_size):
+            raise Unreadable("its checksum is another")
+        schema = known.schema.to_arrow_schema()
         textual = [pa.types.is_string(f.type) or pa.types.is_large_string(f.type) for f in schema]
         columns = self._telling(schema.names, textual)
         if not columns:
-            return np.zeros(pq.read_metadata(io.BytesIO(content)).num_rows, dtype=bool)
-        table = pq.read_table(io.BytesIO(content), columns=columns, read_dictionary=columns)
+            return np.zeros(known.num_rows, dtype=bool)
+        table = pq.read_table(io.BytesIO(content), columns=columns, read_dictionary=columns, **_CHECKED)
         return self.rows(table.to_pandas(ignore_metadata=True))
 
 
 def without(content: bytes, rows: np.ndarray) -> bytes:
-    """A Parquet file without ``rows`` (bool of shape (n,)), in the same types; sealed if it was."""
+    """A Parquet file without ``rows`` (bool of shape (n,)), in the same types; sealed if it was.
+
+    Raises Unreadable rather than make a whole file of a damaged one.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    table: pa.Table = pq.read_table(io.BytesIO(content))
+    with _undamaged():
+        if not checksums.intact(content, pq.read_metadata(io.BytesIO(content)).serialized_size):
+            raise Unreadable("its checksum is another")
+        table: pa.Table = pq.read_table(io.BytesIO(content), **_CHECKED)
     out = io.BytesIO()
     pq.write_table(table.filter(pa.array(~rows)), out, compression="zstd", write_page_checksum=True)
-    return checksums.sealed(out.getvalue()) if checksums.whole(content) else out.getvalue()
+    return checksums.sealed(out.getvalue()) if checksums.is_sealed(content) else out.getvalue()
+
+
+@contextmanager
+def _undamaged() -> Iterator[None]:
+    """What Arrow says of a damaged file as Unreadable."""
+    import pyarrow as pa
+
+    try:
+        yield
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise Unreadable(" ".join(str(error).split())) from error
 
 
 def _number(values: "pd.Series") -> bool:

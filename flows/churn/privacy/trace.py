@@ -21,9 +21,9 @@ class Trace:
     values: tuple[str, ...] = ()
 
 
-def unreadable_table(store: str, place: str) -> Trace:
-    """A damaged table, of which nobody can tell whose rows it has."""
-    return Trace(store, place, "a table that cannot be read", "is damaged, and nothing reads it: remove it")
+def damaged_trace(store: str, place: str) -> Trace:
+    """A damaged file, of which nobody can tell whose rows it has; what reads it refuses it."""
+    return Trace(store, place, "a file that is damaged", "bring it back from a backup and erase again, or remove it")
 
 
 def rows_as_text(table: "pd.DataFrame") -> tuple[str, ...]:

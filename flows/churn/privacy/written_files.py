@@ -12,7 +12,7 @@ from pathlib import Path
 
 from churn.files import formulas
 from churn.privacy.subject import PARQUET, Subject, Unreadable, without
-from churn.privacy.trace import Trace, unreadable_table
+from churn.privacy.trace import Trace, damaged_trace
 from churn.serving import batch_scoring
 from churn.settings.environment import ROOT, STATE
 from churn.storage.places import Place
@@ -79,20 +79,21 @@ def clean(store: str, place: Place, name: str, content: bytes, subject: Subject,
     if _parquet(content):
         try:
             rows = subject.parquet_rows(content)
+            kept = without(content, rows) if rows.any() else content
         except Unreadable:
-            yield unreadable_table(store, where)
+            yield damaged_trace(store, where)
             return
         if rows.any():
             if remove:
-                place.write(name, without(content, rows))
+                place.write(name, kept)
             yield Trace(store, where, f"{int(rows.sum())} rows")
     elif content.startswith(SQLITE):
         yield from _database(store, Path(where), content, subject, remove)
     elif name.endswith(".csv"):
-        kept, count = lines(content.decode(errors="surrogateescape"), subject)
+        text, count = lines(content.decode(errors="surrogateescape"), subject)
         if count:
             if remove:
-                place.write(name, kept.encode(errors="surrogateescape"))
+                place.write(name, text.encode(errors="surrogateescape"))
             yield Trace(store, where, f"{count} rows")
     elif subject.named_in(content):
         if content.startswith(PACKED):

@@ -41,20 +41,24 @@ _S3_SECONDS = {"connect_timeout": 3.0, "request_timeout": 15.0}  # a dead store 
 
 
 def root() -> str:
-    """Where the log is: CHURNFLOW_PREDICTIONS (a folder or ``s3://bucket/prefix``), else the state's folder ``log``.
+    """Where the log is: CHURNFLOW_PREDICTIONS, else the state's folder ``log``; see ``configured_root``."""
+    return configured_root("CHURNFLOW_PREDICTIONS", "log", "the prediction log is")
 
-    A relative folder lies below the state, whatever the working directory is: the service's is its Bento.
+
+def configured_root(variable: str, folder: str, what: str) -> str:
+    """The folder or ``s3://bucket/prefix`` that ``variable`` names, else the state's ``folder``.
+
+    A relative folder lies below the state, whatever the working directory is: the service's is its Bento, and who erases a
+    customer types that elsewhere.
 
     Raises:
-        ChurnError: It is an address of another kind, or has no bucket.
+        ChurnError: It is an address of another kind, or has no bucket; ``what`` is that of which it is the place.
     """
-    told = os.environ.get("CHURNFLOW_PREDICTIONS") or str(STATE / "log")
+    told = (os.environ.get(variable) or folder).strip() or folder
     if not _ADDRESS.match(told):
-        return str(STATE / told)
+        return str(STATE / Path(told).expanduser())
     if not _BUCKET.match(told):
-        raise ChurnError(
-            f"CHURNFLOW_PREDICTIONS={told}: the prediction log is a folder or s3://bucket/prefix; correct the variable"
-        )
+        raise ChurnError(f"{variable}={told}: {what} a folder or s3://bucket/prefix; correct the variable")
     return told
 
 
@@ -122,18 +126,18 @@ def newest(
     import pandas as pd
     import pyarrow.dataset
 
-    found: list[pd.DataFrame] = []
+    chunks: list[pd.DataFrame] = []
     for day in sorted(_days(PREDICTIONS, at or root()), reverse=True):
         start = datetime.fromisoformat(day).replace(tzinfo=UTC)
-        if start >= end or sum(map(len, found)) >= rows:
+        if start >= end or sum(map(len, chunks)) >= rows:
             continue
         own = pyarrow.dataset.field("model_version") == version
         stop = min(end, start + timedelta(days=1))
-        found.insert(0, rows_between(PREDICTIONS, schema(dataset), start, stop, at or root(), damaged, own))
-    return pd.concat(found).tail(rows) if found else read(dataset, end, end, at)
+        chunks.insert(0, rows_between(PREDICTIONS, schema(dataset), start, stop, at or root(), damaged, own))
+    return pd.concat(chunks).tail(rows) if chunks else read(dataset, end, end, at)
 
 
-def answers(
+def rows_by_id(
     ids: Sequence[str], start: datetime, end: datetime, at: str | None = None, damaged: set[str] | None = None
 ) -> "pd.DataFrame":
     """COLUMNS of the predictions named ``ids`` that were answered in ``start <= time < end``; see ``read``."""
@@ -150,8 +154,8 @@ def versions(start: datetime, end: datetime, at: str | None = None, damaged: set
     import pyarrow as pa
 
     wanted = pa.schema([("time", _kinds()[1]), ("model_version", pa.string())])
-    found = rows_between(PREDICTIONS, wanted, start, end, at or root(), damaged).model_version.value_counts()
-    return {str(version): int(rows) for version, rows in found.items()}
+    counts = rows_between(PREDICTIONS, wanted, start, end, at or root(), damaged).model_version.value_counts()
+    return {str(version): int(rows) for version, rows in counts.items()}
 
 
 def _days(kind: str, at: str) -> dict[str, list[str]]:
@@ -161,8 +165,8 @@ def _days(kind: str, at: str) -> dict[str, list[str]]:
     store, folder = filesystem(at)
     days: dict[str, list[str]] = defaultdict(list)
     with _readable(at, kind):
-        found = store.get_file_info(fs.FileSelector(f"{folder}/{kind}", recursive=True, allow_not_found=True))
-    for info in found:
+        infos = store.get_file_info(fs.FileSelector(f"{folder}/{kind}", recursive=True, allow_not_found=True))
+    for info in infos:
         if day := _PART.search(info.path):
             days[day[1]].append(info.path)
     return days
@@ -188,13 +192,13 @@ def rows_between(
         rows &= only
     store = filesystem(at)[0]
     with _readable(at, kind), ThreadPoolExecutor(AT_ONCE) as pool:
-        found = dict(zip(parts, pool.map(lambda part: _part(store, part, wanted, rows), parts), strict=True))
-    harmed = [f"{at}/{part[part.rindex(f'/{kind}/') + 1 :]}" for part, table in found.items() if table is None]
+        read_parts = dict(zip(parts, pool.map(lambda part: _part(store, part, wanted, rows), parts), strict=True))
+    harmed = [f"{at}/{part[part.rindex(f'/{kind}/') + 1 :]}" for part, table in read_parts.items() if table is None]
     if damaged is not None:
         damaged.update(harmed)
     elif harmed:
         logger.warning("left out of the prediction log, as damaged: %s", ", ".join(harmed))
-    table = pa.concat_tables([wanted.empty_table(), *(table for table in found.values() if table is not None)])
+    table = pa.concat_tables([wanted.empty_table(), *(table for table in read_parts.values() if table is not None)])
     # A tenth of the memory of text, and of the time.
     levels = [f.name for f in wanted if f.name not in COLUMNS and pa.types.is_string(f.type)]
     return table.sort_by("time").to_pandas(categories=levels)

@@ -1,7 +1,8 @@
 """Defaults for environment variables, set before Metaflow, MLflow or BentoML are imported.
 
 Libraries read their settings on import, so every entry point imports this module first. What the user has set is never
-overridden. The root is derived from the location of this file, never from the working directory.
+overridden; an empty variable is none, where libraries would take the working directory for it. The root is derived from the
+location of this file, never from the working directory.
 """
 
 import os
@@ -15,7 +16,7 @@ from churn.settings import cpus
 
 FLOWS = Path(__file__).resolve().parents[2]
 ROOT = FLOWS.parent if (FLOWS.parent / "config").is_dir() else FLOWS  # in a pod, config/ lies beside the flow files
-STATE = Path(os.environ.get("CHURNFLOW_HOME", ROOT / ".churnflow")).resolve()
+STATE = Path(os.environ.get("CHURNFLOW_HOME") or ROOT / ".churnflow").resolve()
 
 IN_POD = bool(os.environ.get("METAFLOW_KUBERNETES_WORKLOAD"))  # a step on Kubernetes: its disk does not outlive it
 
@@ -49,7 +50,6 @@ DEFAULTS = {
     "BENTOML_HOME": str(STATE / "bentoml"),
     "CHURNFLOW_REGISTRY_PREFIX": _prefix(),  # of the models' names: churnflow-dev never moves churnflow's champion
     "CHURNFLOW_TARGET": "cluster" if IN_POD else "laptop",  # where Bentos are served
-    "DVC_SITE_CACHE_DIR": str(STATE / "dvc-site"),
     "GIT_PYTHON_REFRESH": "quiet",
     "METAFLOW_CLIENT_CACHE_PATH": str(STATE / "metaflow-client"),  # in /tmp anyone could plant what a client unpickles
     "METAFLOW_DATASTORE_SYSROOT_LOCAL": str(STATE / "metaflow"),
@@ -109,16 +109,21 @@ def _temporary() -> str:
     return str(TEMPORARY)
 
 
+def _default(name: str, value: str) -> None:
+    if not os.environ.get(name):
+        os.environ[name] = value
+
+
 def set_defaults() -> None:
     """Set the variables that the environment leaves open, and put flows/ on the module search path.
 
     Only this user can read what the process and its children write: customers, models, logs.
     """
     os.umask(0o077)
-    os.environ.setdefault("TMPDIR", _temporary())
-    os.environ.setdefault("METAFLOW_TEMPDIR", os.environ["TMPDIR"])  # S3 transfers; otherwise in the working directory
+    _default("TMPDIR", _temporary())
+    _default("METAFLOW_TEMPDIR", os.environ["TMPDIR"])  # S3 transfers; otherwise in the working directory
     for name, value in {**DEFAULTS, **profile_variables()}.items():
-        os.environ.setdefault(name, value)
+        _default(name, value)
     if str(FLOWS) not in sys.path:
         sys.path.insert(0, str(FLOWS))
 
