@@ -266,7 +266,12 @@ audit: $(READY) ## risky code, secrets, licences, a CycloneDX SBOM, and known vu
 	$(PY) -m uv export --frozen --no-dev --all-extras --no-emit-project --no-hashes --quiet --output-file $(AUDIT)/requirements.txt
 	$(if $(OFFLINE),@echo "known vulnerabilities were not looked up (OFFLINE)",$(PY) -m uv tool run pip-audit==$(PIP_AUDIT_VERSION) --strict --disable-pip --no-deps --requirement $(AUDIT)/requirements.txt)
 
-##@ GitHub's workflows
+clean: ## remove all local state (.churnflow, or CHURNFLOW_HOME) with its temporary files, after asking
+	@state=$$(realpath -m "$${CHURNFLOW_HOME:-.churnflow}"); \
+	  read -r -p "Remove $$state with all runs, models and data versions? [y/N] " answer; \
+	  if [ "$$answer" = y ]; then rm -rf -- "$$state"; else echo "kept"; fi
+
+##@ Workflows
 
 test-parts: ## install the real parts of the tests that PyPI does not have (Debian's packages)
 	.ci/parts
@@ -291,13 +296,6 @@ bench-release: $(READY) ## the short benchmarks of the last release and of this 
 
 release: ## what a tag needs: its version in pyproject.toml and its chapter in CHANGELOG.md: make release TAG=v0.1.0
 	@$(call needs,TAG).ci/release $(call quoted,TAG)
-
-##@ Cleaning
-
-clean: ## remove all local state (.churnflow, or CHURNFLOW_HOME) with its temporary files, after asking
-	@state=$$(realpath -m "$${CHURNFLOW_HOME:-.churnflow}"); \
-	  read -r -p "Remove $$state with all runs, models and data versions? [y/N] " answer; \
-	  if [ "$$answer" = y ]; then rm -rf -- "$$state"; else echo "kept"; fi
 
 ##@ Benchmarks
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import base
 import launch
+import progress
 import runs
 from churn.settings.train import TrainConfig
 from metaflow import Parameter, card, current, step
@@ -60,7 +61,11 @@ class TrainFlow(base.Flow):
         from churn.training import hyperparameter_search
 
         search, data = base.read(TrainConfig, self.settings).search, snapshots.load(self.data_version)
-        known = hyperparameter_search.jobs(search, len(self.families)), self.warm, self.training
+        jobs, seen = (
+            hyperparameter_search.jobs(search, len(self.families)),
+            progress.lines(f"{self.input.name}: trials"),
+        )
+        known = jobs, self.warm, self.training, seen
         self.candidate = hyperparameter_search.tune(self.input, search, data.dataset, data.train, *known)
         self.next(self.select)
 

@@ -21,9 +21,7 @@ from http.server import ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-import _flows  # noqa: F401 - first: it finds flows/
-from churn.settings.environment import ROOT
-
+ROOT = Path(__file__).resolve().parents[1]  # nothing of flows/ here: its settings would be those of the runs
 PLACE = ROOT / "docs" / "pictures"
 CARDS = "flows/churn/cards"
 # What a picture shows: it is outdated when one of these has changed.
@@ -35,7 +33,7 @@ MADE_OF = {
     "run.svg": ("scripts/run.py", "scripts/summary.py"),
 }
 WIDTH = 1366  # a laptop's
-FASTER = 8.0  # than the run was
+SECONDS = 10.0  # that a recording lasts, however long the run was
 
 
 def hashed(name: str) -> str:
@@ -62,11 +60,13 @@ def terminal(command: str, lines: list[tuple[float, str]]) -> str:
     shown = [(0.0, f"$ {command}")]
     for second, line in lines:
         if step := re.match(r"\S+ \S+ \[\d+/(\w+)/\d+ \(pid \d+\)\] Task finished", line):
-            shown.append((second, f"  {second:5.0f} s  {step[1]} finished"))
-        elif re.match(r"(Data|Families|Holdout|Verdict|Champion|Bento|Serve) |^ {10}\w", line):
+            shown.append((second, f"  {step[1]} finished"))
+        elif re.match(r"(Data|Families|Holdout|Verdict|Champion|Bento|Serve) |^ {11}\w", line):
+            line = line.split("    # ")[0]
             shown.append((second, line[:118] + ("…" if len(line) > 118 else "")))
+    faster = max(shown[-1][0] / SECONDS, 1.0)
     rows = [
-        f'<text x="16" y="{30 + 19 * i}" style="animation-delay:{second / FASTER:.2f}s">{html.escape(text)}</text>'
+        f'<text x="16" y="{30 + 19 * i}" style="animation-delay:{second / faster:.2f}s">{html.escape(text)}</text>'
         for i, (second, text) in enumerate(shown)
     ]
     height = 30 + 19 * len(shown)
@@ -124,16 +124,16 @@ def main() -> None:
 
 def pages() -> None:
     """The pictures of pages, from the state folder that CHURNFLOW_HOME names."""
+    import _flows  # noqa: F401 - first: it finds flows/
     import cards
-    from churn.serving import bento_server, packaging, release
-    from churn.settings.core import load
-    from churn.settings.dataset import Dataset
+    import serve
+    from churn.serving import bento_server
 
     PLACE.mkdir(exist_ok=True)
     server = ThreadingHTTPServer(("127.0.0.1", 0), cards.Pages)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     address = f"http://127.0.0.1:{server.server_port}"
-    tag = packaging.package(release.champion(load(Dataset, ROOT / "config" / "datasets" / "telco.toml")))
+    tag = serve.champion_tag("telco")
     with browser() as driver:
         take(driver, f"{address}/", "cards.webp", 1, (180, 0, 1186, 380))
         found = re.findall(r'href="(/card/(\w+)/[^"]*)">(\w+)<', cards.page())

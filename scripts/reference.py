@@ -1,4 +1,4 @@
-"""``make docs``: write docs/reference.md - settings, metrics, variables, endpoints, artifacts, commands - in the words of the code and of config/."""
+"""``make docs``: write docs/reference.md, all that can be set, watched, asked or typed, in the words of code and config/."""
 
 import ast
 import re

@@ -11,7 +11,9 @@ NOTED = json.loads((pictures.PLACE / "made_of.json").read_text())
 
 @pytest.mark.parametrize("name", sorted(pictures.MADE_OF))
 def test_a_picture_is_of_what_is_shown_now(name: str) -> None:
-    assert pictures.hashed(name) == NOTED[name], f"{name} is outdated ({', '.join(pictures.MADE_OF[name])}): make pictures"
+    assert pictures.hashed(name) == NOTED[name], (
+        f"{name} is outdated ({', '.join(pictures.MADE_OF[name])}): make pictures"
+    )
 
 
 @pytest.mark.parametrize("name", sorted(pictures.MADE_OF))
@@ -22,7 +24,10 @@ def test_a_picture_is_light_and_shown(name: str) -> None:
 
 
 def test_a_recording_shows_steps_and_summary_and_nothing_that_runs() -> None:
-    lines = [(1.0, "2026-01-01 00:00:00.0 [1/tune/2 (pid 3)] Task finished successfully."), (2.0, "Verdict    <passed>")]
+    lines = [
+        (1.0, "2026-01-01 00:00:00.0 [1/tune/2 (pid 3)] Task finished successfully."),
+        (2.0, "Verdict    <passed>"),
+    ]
     made = pictures.terminal("make run", lines)
     assert "tune finished" in made
     assert "&lt;passed&gt;" in made
