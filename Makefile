@@ -292,13 +292,6 @@ bench-release: $(READY) ## the short benchmarks of the last release and of this 
 release: ## what a tag needs: its version in pyproject.toml and its chapter in CHANGELOG.md: make release TAG=v0.1.0
 	@$(call needs,TAG).ci/release $(call quoted,TAG)
 
-##@ Cleaning
-
-clean: ## remove all local state (.churnflow, or CHURNFLOW_HOME) with its temporary files, after asking
-	@state=$$(realpath -m "$${CHURNFLOW_HOME:-.churnflow}"); \
-	  read -r -p "Remove $$state with all runs, models and data versions? [y/N] " answer; \
-	  if [ "$$answer" = y ]; then rm -rf -- "$$state"; else echo "kept"; fi
-
 ##@ Benchmarks
 
 bench-data: $(READY) ## DataFlow beside one process that does the same by hand: make bench-data [ROWS=1000000]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import base
 import launch
+import progress
 import runs
 from churn.settings.train import TrainConfig
 from metaflow import Parameter, card, current, step
@@ -62,7 +63,8 @@ class TrainFlow(base.Flow):
         from churn.uplift import candidates
 
         config, data = base.read(TrainConfig, self.settings), snapshots.load(self.data_version)
-        known = hyperparameter_search.jobs(config.search, len(self.families)), self.warm, self.training
+        jobs, seen = hyperparameter_search.jobs(config.search, len(self.families)), progress.lines(self.input.name)
+        known = jobs, self.warm, self.training, seen
         self.candidate = candidates.tune_branch(self.input, config, data, self.outcomes, *known)
         self.next(self.select)
 
