@@ -18,6 +18,7 @@ DEBUG ?= $(CHURNFLOW_DEBUG)
 export CHURNFLOW_DEBUG := $(DEBUG)
 BODIES ?= 100000
 OVERLAY ?= prod
+LAYER ?= platform
 NAMESPACE = $(if $(filter prod,$(OVERLAY)),churnflow,churnflow-$(OVERLAY))
 BRANCH = $(if $(filter prod,$(OVERLAY)),--production,--branch $(OVERLAY))
 
@@ -96,8 +97,17 @@ lineage: $(READY) ## where a version comes from: make lineage VERSION=3 [DATASET
 card: $(READY) ## show a card in the browser: make card FLOW=train RUN=run/step
 	@$(call needs,FLOW RUN)$(PY) flows/$(call quoted,FLOW)_flow.py card view $(call quoted,RUN)
 
+cards: $(READY) ## the runs of every flow with their cards, on a page of this machine: make cards [PORT=8324]
+	@$(PY) scripts/cards.py --port $(if $(filter file,$(origin PORT)),8324,$(call quoted,PORT))
+
+open: $(READY) ## open in the browser what is there: the service's page, MLflow, cards, documentation
+	@$(PY) scripts/open_pages.py
+
 mlflow: $(READY) ## browse experiments and the registry: make mlflow [PORT=5000] [HOST=0.0.0.0, for every machine]
 	@$(PY) scripts/serve.py --mlflow --host $(call quoted,HOST) --port $(if $(filter file,$(origin PORT)),5000,$(call quoted,PORT))
+
+report: $(READY) ## the newest version's leaderboard as report.md: make report [DATASET=telco] [AGAINST=main.json] [JSON=file]
+	@$(PY) scripts/report.py $(call option,--dataset,DATASET) $(call option,--against,AGAINST) $(call option,--json,JSON)
 
 bento: $(READY) ## build the champion's Bento, as TrainFlow's last step does; prints its tag: make bento [DATASET=telco]
 	@$(PY) scripts/serve.py --build $(call option,--dataset,DATASET)
@@ -158,6 +168,21 @@ argo-deploy: $(READY) ## apply argo/overlays/OVERLAY (prod) and deploy every flo
 	  CHURNFLOW_PROFILE=cluster CHURNFLOW_NAMESPACE=$(NAMESPACE) $(PY) $$flow $(BRANCH) argo-workflows create || exit 1; \
 	done
 
+infra-env: ## write .env from what Terraform made, with the flows' keys of the store: make infra-env [LAYER=platform]
+	@$(PYTHON) scripts/infra_env.py $(call quoted,LAYER)
+
+kind: ## from nothing to Argo, MinIO, MLflow and the rest on this machine's Docker (needs Docker, kind, kubectl, tofu)
+	kind get clusters | grep -qx churnflow || kind create cluster --config terraform/kind/cluster.yaml
+	for target in flows serving; do \
+	  docker build --target $$target --tag churnflow/$$target:0.1.0 . && kind load docker-image churnflow/$$target:0.1.0 --name churnflow || exit 1; \
+	done
+	tofu -chdir=terraform/kind init -input=false
+	tofu -chdir=terraform/kind apply -input=false -auto-approve
+
+kind-test: $(READY) ## deploy to the cluster of make kind, and run the cluster's tests there
+	$(MAKE) infra-env LAYER=kind
+	set -a; . ./.env; set +a; $(MAKE) argo-deploy test-cluster
+
 up: ## start MinIO, PostgreSQL, MLflow, Metaflow's service and UI, Prometheus, Grafana (needs Docker with Compose)
 	@$(PYTHON) scripts/credentials.py .env
 	@docker compose version > /dev/null 2>&1 || { echo "make up needs Docker with Compose 2.24 or newer"; exit 1; }
@@ -190,21 +215,41 @@ test-coverage: $(READY) ## the tests of make test, and the share of the code tha
 test-cluster: $(READY) ## DeployFlow on the cluster of the current kubeconfig, deployed as docs/deployment.md says (20 minutes)
 	$(PY) -m pytest tests/cluster
 
-lint: $(READY) ## ruff (lint and format), mypy, and the imports between the rooms of flows/churn
+lint: $(READY) ## ruff (lint and format), mypy, the imports between the rooms of flows/churn, and GitHub's workflows
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 	PYTHONPATH=flows $(VENV)/bin/lint-imports
+	$(VENV)/bin/zizmor --offline --no-progress --quiet .github
+	@program=$$(.ci/tool actionlint) && set -x && "$$program" || { echo "the workflows were not linted by actionlint"; exit 1; }
 
 format: $(READY) ## format the code and sort its imports
 	$(VENV)/bin/ruff check --fix .
 	$(VENV)/bin/ruff format .
 
-docs: $(READY) ## write docs/reference.md and docs/imports.svg from the code
+docs: $(READY) ## write docs/reference.md and docs/imports.svg from the code, and build the site into site/
 	$(PY) scripts/reference.py
 	$(PY) scripts/picture.py
+	@$(MAKE) --no-print-directory site
 
-checkov: $(READY) ## manifests and Dockerfile against checkov's rules, in an environment of its own (100 packages)
+site: $(READY) ## build the documentation's site, strictly, into site/: every link leads somewhere
+	$(PY) -m uv sync --frozen --inexact --quiet --group docs
+	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --strict --quiet
+
+pictures: $(READY) ## take the documentation's pictures anew, from real runs (needs Chromium; some minutes)
+	$(PY) scripts/pictures.py
+
+infra-check: ## terraform/: formats, schemas, tests with mocked providers, tflint (builds OpenTofu and tflint once where they are not there)
+	terraform/check.sh
+
+infra-schemas: $(READY) ## write the providers' schemas for infra-check anew, from cdktf's packages on npm
+	$(PY) terraform/stand_in/schemas.py
+
+compose-check: $(READY) ## what docker compose makes of compose.yaml (needs Docker's Compose)
+	@folder=$$(mktemp -d) && $(PYTHON) scripts/credentials.py $$folder/.env > /dev/null && \
+	  docker compose --project-directory . --env-file $$folder/.env config --quiet && echo "compose.yaml is what Compose takes"
+
+checkov: $(READY) ## manifests, Terraform, workflows and Dockerfile against checkov's rules, in an environment of its own (100 packages)
 	$(PY) -m uv tool run checkov==$(CHECKOV_VERSION) --config-file .checkov.yaml
 
 AUDIT := .churnflow/audit
@@ -220,6 +265,34 @@ audit: $(READY) ## risky code, secrets, licences, a CycloneDX SBOM, and known vu
 	$(PY) -m uv export --frozen --no-dev --all-extras --format cyclonedx1.5 --quiet --output-file $(AUDIT)/sbom.cdx.json
 	$(PY) -m uv export --frozen --no-dev --all-extras --no-emit-project --no-hashes --quiet --output-file $(AUDIT)/requirements.txt
 	$(if $(OFFLINE),@echo "known vulnerabilities were not looked up (OFFLINE)",$(PY) -m uv tool run pip-audit==$(PIP_AUDIT_VERSION) --strict --disable-pip --no-deps --requirement $(AUDIT)/requirements.txt)
+
+##@ GitHub's workflows
+
+test-parts: ## install the real parts of the tests that PyPI does not have (Debian's packages)
+	.ci/parts
+
+test-summary: ## the end of a test's log, where GitHub shows it: make test-summary LOG=tests.log
+	@{ echo '```'; tail -n 90 $(call quoted,LOG); echo '```'; } >> "$${GITHUB_STEP_SUMMARY:-/dev/stdout}"
+
+train-report: $(READY) ## both leaderboards on the sample, of BASE and of this tree, as report.md: make train-report [BASE=origin/main]
+	.ci/train-report $(or $(call option,,BASE),origin/main)
+
+comment: ## report.md as the comment of a pull request (needs gh and its token): make comment PULL=7
+	@$(call needs,PULL)gh pr comment $(call quoted,PULL) --body-file report.md --edit-last --create-if-none
+
+image: ## one image with SBOM and provenance: make image TARGET=flows [REGISTRY=ghcr.io/me/churnflow] [TAG=0.1.0] [PUSH=1]
+	@$(call needs,TARGET).ci/image $(call quoted,TARGET) $(or $(call option,,REGISTRY),churnflow) $(or $(call option,,TAG),0.1.0) $(if $(PUSH),push)
+
+ci-deploy: $(READY) ## to the cluster of KUBECONFIG_TEXT, with ENV_FILE and FLOWS_KEYS: make ci-deploy OVERLAY=dev REGISTRY=... TAG=...
+	@$(call needs,REGISTRY TAG).ci/deploy $(call quoted,OVERLAY) $(call quoted,REGISTRY) $(call quoted,TAG)
+
+bench-release: $(READY) ## the short benchmarks of the last release and of this tree, one after the other
+	.ci/bench-release
+
+release: ## what a tag needs: its version in pyproject.toml and its chapter in CHANGELOG.md: make release TAG=v0.1.0
+	@$(call needs,TAG).ci/release $(call quoted,TAG)
+
+##@ Cleaning
 
 clean: ## remove all local state (.churnflow, or CHURNFLOW_HOME) with its temporary files, after asking
 	@state=$$(realpath -m "$${CHURNFLOW_HOME:-.churnflow}"); \

@@ -186,14 +186,16 @@ class App(FastAPI):
         # FastAPI takes a bearer without a token for no bearer: the header is read here, the parameter documents it.
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         given = (token.strip() if scheme.lower() == "bearer" else header or "").encode("latin-1")
-        found = {of: api_keys.holder(given, keys) for of, keys in self._keys.items()}
-        if found[right] is None:
-            status, what = (403, "this key does not open it") if any(found.values()) else (401, "an API key is needed")
+        holders = {of: api_keys.holder(given, keys) for of, keys in self._keys.items()}
+        if holders[right] is None:
+            status, what = (
+                (403, "this key does not open it") if any(holders.values()) else (401, "an API key is needed")
+            )
             raise refused(
                 status, what, "Authorization", None, f"'Bearer KEY', or the header X-API-Key; a key of {right}"
             )
-        request.scope[_HOLDER] = found[right]
-        self.metrics.let_in(str(found[right]), request.url.path)
+        request.scope[_HOLDER] = holders[right]
+        self.metrics.let_in(str(holders[right]), request.url.path)
 
     def unheard(self, status: int, message: str) -> bytes:
         """The body of the answer to what is no HTTP, or too much of it; it is counted."""

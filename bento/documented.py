@@ -16,7 +16,7 @@ def body(name: str) -> Schema:
     return _body({JSON: {"schema": {"$ref": f"#/components/schemas/{name}"}}})
 
 
-def file(example: dict[str, Any]) -> Schema:
+def file_body(example: dict[str, Any]) -> Schema:
     """The operation's body is a file; a CSV of one customer is the example."""
     text = io.StringIO()
     csv.writer(text).writerows([example, example.values()])

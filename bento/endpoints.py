@@ -85,7 +85,7 @@ class Endpoints:
         app.takes(
             "/read", self.read, file, long=True, small=limits.customer_bytes,
             summary="Read a file of customers: CSV, Excel or Parquet",
-            model=CustomerFile, openapi_extra=documented.file(manifest["examples"][0]),
+            model=CustomerFile, openapi_extra=documented.file_body(manifest["examples"][0]),
         )  # fmt: skip
         app.takes(
             "/explain", self.explain, one, long=True,
@@ -135,10 +135,10 @@ class Endpoints:
         """A file of customers in any form that training takes: its cells, and the rows to send to predict_batch."""
         most = self._settings.limits.file_bytes
         try:
-            found = customer_file.parse(body, "the file", self._scorer.dataset, self._reader.names, most)
+            customers = customer_file.parse(body, "the file", self._scorer.dataset, self._reader.names, most)
         except ChurnError as error:
             raise Rejected(422, str(error)) from None
-        return Answer(to_json(asdict(found)))
+        return Answer(to_json(asdict(customers)))
 
     def explain(self, body: bytes) -> Answer:
         """One customer: each column's contribution to the probability (see ``churn.training.shapley``). It is not logged."""
@@ -174,17 +174,19 @@ class Endpoints:
             for i, (row, answer) in enumerate(zip(rows, judged, strict=True))
         ]
 
-    def _judged(self, columns: features.Columns, found: np.ndarray) -> list[dict[str, Any]]:
+    def _judged(self, columns: features.Columns, probability_of: np.ndarray) -> list[dict[str, Any]]:
         """Probability, decision, threshold and expected profit of each customer."""
         scorer, worth = self._scorer, self._scorer.worth
-        decisions = scorer.decide(columns, found).tolist()
-        limits = expected_profit.decision_thresholds(worth, columns, len(found), scorer.threshold).tolist()
-        profits: list[float | None] = [None] * len(found)
+        decisions = scorer.decide(columns, probability_of).tolist()
+        limits = expected_profit.decision_thresholds(worth, columns, len(probability_of), scorer.threshold).tolist()
+        profits: list[float | None] = [None] * len(probability_of)
         if worth is not None:
-            profits = [None if v != v else v for v in expected_profit.expected(worth, columns, found).tolist()]
+            profits = [None if v != v else v for v in expected_profit.expected(worth, columns, probability_of).tolist()]
         return [
             {"probability": probability, "decision": decision, "threshold": limit, "expected_value": profit}
-            for probability, decision, limit, profit in zip(found.tolist(), decisions, limits, profits, strict=True)
+            for probability, decision, limit, profit in zip(
+                probability_of.tolist(), decisions, limits, profits, strict=True
+            )
         ]
 
     def _warnings(self, row: Row) -> Sequence[request.Problem]:

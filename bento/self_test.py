@@ -16,19 +16,19 @@ FILE = "proof.json"  # in a Bento, beside this module: the files' checksums, and
 def proven_scorer(folder: Path, proof: Path, threads: int) -> Scorer:
     """The model in ``folder``, ready to score. Raises ChurnError if it is not the one that was packed."""
     noted = json.loads(proof.read_text(encoding="utf-8"))
-    if harmed := checksums.harmed(folder, noted["files"]):
+    if harmed := checksums.mismatched(folder, noted["files"]):
         raise ChurnError(
             f"{', '.join(harmed)} in {folder}: not as it was packed; remove that folder and build the Bento again"
         )
-    found = Scorer(folder, threads)
-    answers = found.probability(features.from_rows(found.dataset, found.manifest["examples"]))
+    scorer = Scorer(folder, threads)
+    answers = scorer.probability(features.from_rows(scorer.dataset, scorer.manifest["examples"]))
     off = float(np.abs(answers - np.array(noted["probability"])).max())
     if not off <= PARITY:  # NaN is no answer either
         raise ChurnError(
             f"the model in {folder} answers its examples otherwise than when it was packed, by {off:.1e} (allowed: "
             f"{PARITY:.0e}): the packages or the processor are others; build the Bento again here"
         )
-    return found
+    return scorer
 
 
 class Unready:

@@ -29,13 +29,13 @@ from churn.serving import api_keys, prediction_log
 from churn.settings.cpus import cpus
 
 from bento import self_test
-from bento.settings import settings
+from bento.settings import load_settings
 
 logger = logging.getLogger("bentoml.churn")
 
 MODEL = bentoml.models.BentoModel(Path(__file__).with_name("model.txt").read_text(encoding="utf-8"))
 try:
-    SETTINGS = settings()
+    SETTINGS = load_settings()
     api_keys.rights()
     prediction_log.root()
 except ChurnError as error:

@@ -35,7 +35,7 @@ class ServeConfig(Strict):
     log: LogSettings = LogSettings()
 
 
-def settings() -> ServeConfig:
+def load_settings() -> ServeConfig:
     """The file that CHURNFLOW_SERVE_CONFIG names, else the one packed into the Bento.
 
     Raises ChurnError, also for a key of ids that is too short.

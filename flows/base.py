@@ -123,7 +123,7 @@ class _cluster_ready(FlowMutator):
             if {"run", "resume"} & set(sys.argv):
                 s3.check_state()
             if {"run", "resume", "argo-workflows"} & set(sys.argv):
-                s3.check()
+                s3.check_access()
             s3.require_shared()
         except ChurnError as error:
             raise _shown(error) from error.__cause__
@@ -188,7 +188,7 @@ def dataset_file(dataset: str) -> Path:
 
 def read(model: type[settings.Model], value: Any) -> settings.Model:
     """The settings, in a step, from the ``value`` of a Config."""
-    return settings.check(model, value.to_dict(), "config")
+    return settings.from_dict(model, value.to_dict(), "config")
 
 
 @reported

@@ -33,7 +33,7 @@ class DeployFlow(base.Flow):
         base.say(filter(None, [rollout.finish(target, run)]))
         asked = verification.Request(self.requested, self.bento, self.breaking, current.get("trigger") is None)
         self.verified = verification.verify(target, dataset, asked)
-        record.settle_kept(self.verified.plan)
+        record.mark_kept(self.verified.plan)
         self.notice = launch.begin(made_up.model(self.verified.plan.model, dataset.name))
         self.nothing_to_do = bool(self.verified.nothing)
         self.next(self.roll_out)
@@ -59,7 +59,7 @@ class DeployFlow(base.Flow):
 
         plan, name = self.verified.plan, base.read(Dataset, self.description).name
         base.report(name, list(record.samples(self.outcome, deploying.count(self.outcome.verdict))))
-        base.say(filter(None, [record.tell(plan, self.outcome)]))
+        base.say(filter(None, [record.post_outcome(plan, self.outcome)]))
         deploying.require(plan, self.outcome, base.card("roll_out"))
         self.next(self.end)
 

@@ -54,31 +54,31 @@ def carry_out(place: "Target", verified: "Verified", run: str, attempt: int) -> 
         outcome = rollout.Outcome(rollout.REFUSED, "; ".join(bad), checks)
     elif kept := record.said_kept(plan, run):
         outcome = rollout.Outcome(rollout.KEPT, kept, checks)
-    elif attempt or record.begun(plan, run):
+    elif attempt or record.already_begun(plan, run):
         rollout.finish(place, run)
         outcome = rollout.Outcome(rollout.CUT, "its process had died; what it left is rolled back", checks)
     elif rule.approval and not record.approved(plan, run, place.place, rule.approval_hours, say):
         outcome = rollout.Outcome(rollout.REFUSED, f"nobody approved it within {rule.approval_hours:g} hours", checks)
     else:
-        record.begin(plan, run, place.place)
+        record.mark_in_progress(plan, run, place.place)
         outcome = rollout.Deployment(place, plan, rule, say).run()
         outcome.checks[:0] = checks
-    record.end(plan, outcome)
+    record.mark_ended(plan, outcome)
     return outcome
 
 
 def count(outcome: str) -> dict[str, int]:
     """How many runs ended how, this one with ``outcome`` among them: each says so in a tag."""
-    own, found = get_namespace(), Counter[str]()
+    own, tags = get_namespace(), Counter[str]()
     namespace(None)
     try:
         Run(f"{current.flow_name}/{current.run_id}").add_tag(f"{PREFIX}{outcome}")
-        found = Counter(tag for run in Flow(str(current.flow_name)) for tag in run.user_tags)
+        tags = Counter(tag for run in Flow(str(current.flow_name)) for tag in run.user_tags)
     except MetaflowException as error:  # how it ended must not depend on the run store
         print(f"The deployments are not counted: {error}")
     finally:
         namespace(own)
-    return {tag.removeprefix(PREFIX): number for tag, number in found.items() if tag.startswith(PREFIX)}
+    return {tag.removeprefix(PREFIX): number for tag, number in tags.items() if tag.startswith(PREFIX)}
 
 
 def require(plan: "Plan", outcome: "Outcome", card: str) -> None:

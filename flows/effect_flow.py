@@ -38,9 +38,9 @@ class EffectFlow(base.Flow):
         from churn.cards import effect_card
 
         rule = base.read(CampaignConfig, self.settings).report
-        self.found = report.compare_arms(self.trial, rule)
-        self.lines = effect_card.headline(self.campaign, self.found, self.trial)
-        base.render(current.card["effect"], effect_card.parts(self.campaign, self.found, self.trial, rule))
+        self.comparisons = report.compare_arms(self.trial, rule)
+        self.lines = effect_card.headline(self.campaign, self.comparisons, self.trial)
+        base.render(current.card["effect"], effect_card.parts(self.campaign, self.comparisons, self.trial, rule))
         self.next(self.end)
 
     @step

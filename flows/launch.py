@@ -75,14 +75,14 @@ def customers(target: str) -> str:
 
 def trained() -> str:
     """``before`` of TrainFlow: its data version is said to be made up, as far as DataFlow's runs know it."""
-    s3.check()
+    s3.check_access()
     try:
         run = None if "--trigger" in sys.argv else runs.newest(option("data-version"))
     except MetaflowException as error:
         raise ChurnError(f"the runs of DataFlow cannot be read: {error}") from None
     if run is None:
         return ""  # the start step knows more, or stops
-    return made_up.version(run.data.data_version, run.data.description["name"], run.data.made_up)
+    return made_up.data_version(run.data.data_version, run.data.description["name"], run.data.made_up)
 
 
 def both(start: Callable[[list[str]], None], description: str = "", source: str = "", settings: str = "") -> list[str]:
@@ -135,10 +135,10 @@ def _kept(kind: type[FlowSpec]) -> Iterator[str]:
     if "_parameters" not in run:
         raise ChurnError(f"{name}/{number} was killed before its first step; begin it again with {_typed('run')}")
     given_then, start = run["_parameters"].task.data, run["start"].task if "start" in run else None
-    found = start.data if start is not None and start.successful else None
-    files = base.files() | (getattr(found, "config_files", None) or {})
-    anew = _anew(kind, given_then, found, files)
-    if found is not None and "config_files" not in found:
+    artifacts = start.data if start is not None and start.successful else None
+    files = base.files() | (getattr(artifacts, "config_files", None) or {})
+    anew = _anew(kind, given_then, artifacts, files)
+    if artifacts is not None and "config_files" not in artifacts:
         raise ChurnError(
             f"run {number} was begun by an older release, whose steps this one cannot go on from; again: {anew}"
         )
@@ -172,12 +172,14 @@ def _typed(*words: str) -> str:
 
 def _changed(begun: dict[str, Any], now: Strict) -> list[str]:
     """The keys, [tables] among them, whose values are others now."""
-    found = now.model_dump(mode="json")
-    return [f"[{key}]" if isinstance(found[key], dict) else key for key in found if found[key] != begun.get(key)]
+    settings = now.model_dump(mode="json")
+    return [
+        f"[{key}]" if isinstance(settings[key], dict) else key for key in settings if settings[key] != begun.get(key)
+    ]
 
 
-def _anew(kind: type[FlowSpec], begun: Any, found: Any, files: dict[str, str]) -> str:
-    """The command that begins the run again: its files and parameters, and the data version that its start had ``found``."""
+def _anew(kind: type[FlowSpec], begun: Any, artifacts: Any, files: dict[str, str]) -> str:
+    """The command that begins the run again: its files and parameters, and the data version that its start had chosen."""
     usual = base.files()
     words: list[str] = []
     for name, file in files.items():
@@ -187,6 +189,6 @@ def _anew(kind: type[FlowSpec], begun: Any, found: Any, files: dict[str, str]) -
         if parameter.IS_CONFIG_PARAMETER:
             continue
         own = parameter.name.replace("-", "_")
-        value = getattr(found, own) if found is not None and own in found else getattr(begun, attribute)
+        value = getattr(artifacts, own) if artifacts is not None and own in artifacts else getattr(begun, attribute)
         words += [f"--{parameter.name}", *([] if value is True else [str(value)])] if value else []
     return _typed(*words)

@@ -44,7 +44,7 @@ class MonitorFlow(base.Flow):
         self.reference = assessment.compared(dataset, self.version)
         self.notice = launch.begin(made_up.model(self.reference.model, dataset.name))
         if self.retrain:
-            retraining.check(dataset, self.source, made_up.was(self.reference.model))
+            retraining.check(dataset, self.source, made_up.learned_from_made_up(self.reference.model))
         self.windows = assessment.collect(self.reference, self.config, self.analysis, self.labels, self.until)
         base.say(self.windows.notes)
         self.next(self.drift, self.performance)
@@ -90,7 +90,7 @@ class MonitorFlow(base.Flow):
         """An alert is posted to the webhook, and its event published to the flows that wait for it."""
         from churn.monitoring import notify
 
-        self.told = notify.tell(self.verdict, self.reference.model, self.todo)
+        self.told = notify.post_alert(self.verdict, self.reference.model, self.todo)
         if self.verdict.severity == "alert":
             retraining.announce("DataFlow", {"columns": ",".join(self.verdict.columns)})
         self.next(self.end)

@@ -17,10 +17,10 @@ class PruneFlow(base.Flow):
         """What is old is removed, and said with its size."""
         from churn.privacy import lineage, retention
 
-        found = retention.items(lineage.known())
-        gone = retention.outdated(found, base.read(Retention, self.settings))
+        items = retention.items(lineage.known())
+        gone = retention.outdated(items, base.read(Retention, self.settings))
         retention.remove(gone)
-        self.said, self.notice = list(retention.report(found, gone, removed=True)), ""
+        self.said, self.notice = list(retention.report(items, gone, removed=True)), ""
         self.next(self.end)
 
     @step

@@ -51,7 +51,7 @@ def introduce(data: Snapshot, origin: str) -> str:
     print(f"Training on data set '{data.dataset.name}'{kind}, version {data.version}, {origin}")
     for line in others(data.dataset.name) if origin.endswith(NEWEST) else ():
         print(line)
-    return made_up.version(data.version, data.dataset.name, data.made_up)
+    return made_up.data_version(data.version, data.dataset.name, data.made_up)
 
 
 def others(dataset: str) -> list[str]:
@@ -100,8 +100,8 @@ def previous_profile(dataset: str, made_up: bool) -> Profile | None:
 def _profile(run: Run) -> Profile:
     data: Any = run.data
     if "columns" in data:
-        return profile.read(data.columns)
-    return profile.of(snapshots.load(data.data_version))
+        return profile.from_json(data.columns)
+    return profile.of_snapshot(snapshots.load(data.data_version))
 
 
 def read_by(version: str) -> str:

@@ -55,7 +55,7 @@ class ScoreFlow(base.Flow):
 
         dataset, rule = batch_scoring.scorer(self.model).dataset, base.read(ScoreConfig, self.settings).score
         table, self.aside, self.notes = batch_scoring.screen(self.sources, dataset, rule)
-        base.say([*self.notes, *ingestion.quarantine(self.aside, f"{dataset.name}-{self.scoring}")[1]])
+        base.say([*self.notes, *ingestion.write_quarantine(self.aside, f"{dataset.name}-{self.scoring}")[1]])
         self.table, self.shards = tables.to_bytes(table), batch_scoring.shards(len(table), rule.shard_rows)
         self.next(self.score, foreach="shards")
 

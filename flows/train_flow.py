@@ -43,11 +43,12 @@ class TrainFlow(base.Flow):
         requested, origin = runs.upstream(self.requested)
         data = snapshots.load(requested)
         self.data_version, self.notice = data.version, runs.introduce(data, origin)
-        release.check(data, config)
+        release.check_before_training(data, config)
         self.rows, self.families = len(data.train), list(config.model)
         self.training = f"{current.flow_name}/{current.run_id}"  # kept by a resume: it names the training, not the run
         self.lineage = release.lineage(self.data_version, self.training, config)
-        self.challenger, self.mlflow_run = release.begin(data, config, self.lineage, self.force)
+        self.challenger, self.mlflow_run = release.start_run(data, config, self.lineage, self.force)
+        self.warm = release.parameters(data, config)
         self.nothing_to_do = self.challenger is not None
         self.next(self.tune, foreach="families")
 
@@ -59,8 +60,8 @@ class TrainFlow(base.Flow):
         from churn.training import hyperparameter_search
 
         search, data = base.read(TrainConfig, self.settings).search, snapshots.load(self.data_version)
-        jobs = hyperparameter_search.jobs(search, len(self.families))
-        self.candidate = hyperparameter_search.tune(self.input, search, data.dataset, data.train, jobs)
+        known = hyperparameter_search.jobs(search, len(self.families)), self.warm, self.training
+        self.candidate = hyperparameter_search.tune(self.input, search, data.dataset, data.train, *known)
         self.next(self.select)
 
     @base.skippable
@@ -106,7 +107,7 @@ class TrainFlow(base.Flow):
 
         config, data = base.read(TrainConfig, self.settings), snapshots.load(self.data_version)
         tracking.log_board(self.mlflow_run, self.board, config.search.metric)
-        self.verdict = release.judge(self.evaluation, data, config, self.training)
+        self.gate_result = release.judge(self.evaluation, data, config, self.training)
         base.render(current.card["training"], training_card.parts(self._training(data)))
         self.next(self.register)
 
@@ -122,8 +123,8 @@ class TrainFlow(base.Flow):
 
         data = snapshots.load(self.data_version)
         ways = (self.config_files["settings"], base.again(self), runs.anew(data))
-        self.verdict.require(base.card("gate"), training_record.other_bounds(self.verdict, data.dataset, *ways))
-        self.challenger, self.verdict = release.register(self._training(data), self.mlflow_run)
+        self.gate_result.require(base.card("gate"), training_record.other_bounds(self.gate_result, data.dataset, *ways))
+        self.challenger, self.gate_result = release.register(self._training(data), self.mlflow_run)
         base.render(current.card["model"], model_card.keep(self._training(data), self.challenger))
         self.next(self.package)
 
@@ -135,7 +136,7 @@ class TrainFlow(base.Flow):
         from churn.telemetry import push
 
         dataset = snapshots.load(self.data_version).dataset
-        self.champion, self.bento, self.parity = release.package(dataset)
+        self.champion, self.bento, self.parity = release.package_champion(dataset)
         base.report(dataset.name, push.champion_samples(self.champion))
         self.next(self.end)
 
@@ -144,15 +145,15 @@ class TrainFlow(base.Flow):
         """The result is printed: there is a champion to serve."""
         from churn.registry import training_record
 
-        verdict = None if self.nothing_to_do else self.verdict
-        print(training_record.ending(self.champion, self.challenger, self.bento, verdict, base.again(self, True)))
+        result = None if self.nothing_to_do else self.gate_result
+        print(training_record.ending(self.champion, self.challenger, self.bento, result, base.again(self, True)))
 
     def _training(self, data: "Snapshot") -> "Training":
         """The training so far, in the form that cards and registry use."""
         from churn.registry.training_record import Training
 
         config = base.read(TrainConfig, self.settings)
-        return Training(data, config, self.lineage, self.board, self.chosen, self.evaluation, self.verdict)
+        return Training(data, config, self.lineage, self.board, self.chosen, self.evaluation, self.gate_result)
 
 
 if __name__ == "__main__":

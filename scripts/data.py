@@ -27,13 +27,13 @@ def describe(options: argparse.Namespace) -> str:
     if len(given) > 1 and not Path(options.source).expanduser().exists():
         return _of_events({source: _loaded(source) for source in given}, options.name, path)
     with sources.at_hand(options.source) as files:
-        data, notes = tables.load(files[0])
+        data, notes = tables.to_parquet(files[0])
     if len(files) > 1:
         notes = (*notes, f"{files[0]}: described is the first of {len(files)} files")
     base.say(notes)  # also if the file is then refused
     said = (options.target, options.positive, options.leave_out)
     try:
-        found = infer.describe(tables.from_bytes(data), options.name, options.source, *said)
+        description = infer.describe(tables.from_bytes(data), options.name, options.source, *said)
     except ChurnError as error:
         if any(said) or len(files) > 1:
             raise
@@ -43,17 +43,17 @@ def describe(options: argparse.Namespace) -> str:
             )  # a log of one file has no column that says who left
         except ChurnError:
             raise error from None
-    path.write_text(found.text, encoding="utf-8")
-    made = found.dataset
+    path.write_text(description.text, encoding="utf-8")
+    made = description.dataset
     left = " or ".join(map(repr, made.columns[made.target].left))
     return "\n".join(
         [
             f"Wrote {commands.shown(path)}: target '{made.target}' ({left} means left), "
             f"id {made.id or 'none'}, {len(made.raw)} of {len(made.columns)} columns are features.",
-            *([f"Left out: {', '.join(found.left_out)}."] if found.left_out else []),
-            *([f"Columns left out: {', '.join(found.aside)}."] if found.aside else []),
-            *(["Decide, there:"] if found.decisions else []),
-            *(f"  {note}" for note in found.decisions),
+            *([f"Left out: {', '.join(description.left_out)}."] if description.left_out else []),
+            *([f"Columns left out: {', '.join(description.aside)}."] if description.aside else []),
+            *(["Decide, there:"] if description.decisions else []),
+            *(f"  {note}" for note in description.decisions),
             f"Then: {commands.say('run', DATASET=options.name, SOURCE=options.source)}",
         ]
     )
@@ -63,7 +63,7 @@ def _loaded(source: str) -> "pd.DataFrame":
     from churn.data import sources, tables
 
     with sources.at_hand(source) as files:
-        data, notes = tables.load(files[0])
+        data, notes = tables.to_parquet(files[0])
     base.say(notes)
     return tables.from_bytes(data)
 
@@ -91,7 +91,7 @@ def pull(options: argparse.Namespace) -> str:
     from churn.data import snapshots
     from churn.storage import s3
 
-    s3.check()
+    s3.check_access()
     folder = Path(options.to or base.ROOT / "data" / options.version.removesuffix(".dir"))
     return f"Restored to {snapshots.restore(snapshots.whole_name(options.version), folder)}"
 
@@ -102,9 +102,9 @@ def diff(options: argparse.Namespace) -> str:
     from churn.storage import s3
     from churn.validation import version_diff
 
-    s3.check()
+    s3.check_access()
     before, after = (snapshots.load(snapshots.whole_name(version)) for version in (options.a, options.b))
-    return version_diff.text(version_diff.compare(before, after))
+    return version_diff.render(version_diff.diff(before, after))
 
 
 def sql(options: argparse.Namespace) -> str:

@@ -56,7 +56,7 @@ def shifted(text: str) -> str:
 def customers(champion: model_registry.Registered, folder: Path) -> "tuple[pd.DataFrame, pd.DataFrame]":
     """Ordinary and shifted customers: made up, or for a champion of real ones drawn from its holdout."""
     described = load(Dataset, DESCRIPTION)
-    if made_up.was(champion):
+    if made_up.learned_from_made_up(champion):
         return synthetic.generate(described, ROWS, SEEDS[0]), synthetic.generate(
             load(Dataset, folder / "shifted.toml"), ROWS, SEEDS[1]
         )
@@ -101,12 +101,12 @@ def demo(retrain: bool) -> None:
         print("There is no champion yet: DataFlow and TrainFlow run first.", flush=True)
         launch.both(retraining.flow, str(DESCRIPTION))
     champion = release.champion(described)
-    if retrain and not made_up.was(champion):
+    if retrain and not made_up.learned_from_made_up(champion):
         raise ChurnError(
             f"version {champion.version} learned from real customers, and made-up ones must not replace it; try the "
             f"retraining in a folder of its own: CHURNFLOW_HOME=/tmp/drift {commands.say('drift-demo', RETRAIN='1')}"
         )
-    if made_up.was(champion) and not described.generate:
+    if made_up.learned_from_made_up(champion) and not described.generate:
         raise ChurnError(f"{DESCRIPTION}: has no [generate] table any more to make up customers by; put it back")
     with tempfile.TemporaryDirectory(prefix="drift-demo-") as name:
         folder, log = Path(name), str(Path(name, "log"))
@@ -116,7 +116,7 @@ def demo(retrain: bool) -> None:
             f"Version {champion.version} is served and asked for {ROWS:,} ordinary and {ROWS:,} shifted customers.",
             flush=True,
         )
-        between, _ = send(packaging.package(champion), log, customers(champion, folder))
+        between, _ = send(packaging.build_bento(champion), log, customers(champion, folder))
         print(f"\nMonitorFlow after the ordinary customers ({ROWS // 3:,} to a window):", flush=True)
         monitor(log, champion, DESCRIPTION, "--until", between)
         print("\nMonitorFlow after the shifted customers:", flush=True)

@@ -20,7 +20,7 @@ def main() -> None:
     """Run the command."""
     options = _options()
     with base.stopping():
-        s3.check()
+        s3.check_access()
         description = load(Dataset, base.dataset_file(options.dataset))
         _print(_run(options, description.model))
         if options.command == "rollback" or versions.TARGETS.get(getattr(options, "to", "")) == model_registry.CHAMPION:

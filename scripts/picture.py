@@ -48,13 +48,13 @@ def imports() -> set[tuple[str, str]]:
     """The pairs of rooms of which a module of the first imports one of the second; imports for type checkers do not count."""
     names = [room.name for room in rooms()]
     flows = {path.stem for path in _files("flows")}
-    found = set()
+    edges = set()
     for room in names:
         for path in _files(room):
             for name in _imported(ast.parse(path.read_text(encoding="utf-8"))):
                 first, *more = name.split(".")
-                found.add((room, more[0] if first == "churn" and more else "flows" if first in flows else first))
-    return {(room, other) for room, other in found if other in names and other != room}
+                edges.add((room, more[0] if first == "churn" and more else "flows" if first in flows else first))
+    return {(room, other) for room, other in edges if other in names and other != room}
 
 
 def _imported(tree: ast.AST) -> Iterator[str]:

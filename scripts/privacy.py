@@ -26,11 +26,11 @@ def _prune(options: argparse.Namespace) -> Iterable[str]:
     from churn.privacy import lineage, retention
 
     rules = load(Retention, base.ROOT / "config" / "retention.toml").changed(options.keep, options.days)
-    found = retention.items(lineage.known())
-    gone = retention.outdated(found, rules)
+    items = retention.items(lineage.known())
+    gone = retention.outdated(items, rules)
     if options.confirm:
         retention.remove(gone)
-    yield from retention.report(found, gone, options.confirm)
+    yield from retention.report(items, gone, options.confirm)
     if gone and not options.confirm:
         given = {name.upper(): str(getattr(options, name) or "") for name in ("keep", "days")}
         yield f"Nothing is removed yet; to remove it: {commands.say('prune', **given, CONFIRM='1')}"
@@ -40,7 +40,7 @@ def main() -> None:
     """Run the command."""
     options = _options()
     with base.stopping():
-        s3.check()
+        s3.check_access()
         print("\n".join((_prune if options.command == "prune" else _customer)(options)))
 
 

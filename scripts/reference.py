@@ -85,20 +85,20 @@ def comments(text: str) -> dict[tuple[str, str], str]:
 
     Keys that stand there as an example, behind a #, count too.
     """
-    found: dict[tuple[str, str], str] = {}
+    texts: dict[tuple[str, str], str] = {}
     table, last = "", None
     for line in text.splitlines():
         if head := re.match(r"(?:# )?\[+([\w.]+)\]+\s*(?:# (.*))?$", line):
             table, last = head[1], (head[1], "")
-            found[last] = found.get(last) or head[2] or ""
+            texts[last] = texts.get(last) or head[2] or ""
         elif (pair := re.match(r"""(?:# )?((\w+) = (?:"[^"]*"|[^#"])+)(?:# (.*))?$""", line)) and _is_toml(pair[1]):
             last = (table, pair[2])
-            found[last] = found.get(last) or pair[3] or ""
+            texts[last] = texts.get(last) or pair[3] or ""
         elif last and (more := re.match(r" {8,}# (.*)$", line)):
-            found[last] += f" {more[1]}"
+            texts[last] += f" {more[1]}"
         else:
             last = None
-    return found
+    return texts
 
 
 def _is_toml(text: str) -> bool:
@@ -126,10 +126,10 @@ def settings() -> Iterator[str]:
 
 def _said(file: str) -> dict[tuple[str, str], str]:
     """The comments of a file, or of all descriptions of data sets together; the first that says something counts."""
-    found: dict[tuple[str, str], str] = {}
+    texts: dict[tuple[str, str], str] = {}
     for path in sorted((ROOT / "config").glob(file.replace("NAME", "*")), reverse=True):  # telco first
-        found = comments(path.read_text(encoding="utf-8")) | {key: text for key, text in found.items() if text}
-    return found
+        texts = comments(path.read_text(encoding="utf-8")) | {key: text for key, text in texts.items() if text}
+    return texts
 
 
 def _table(name: str, model: type[Strict], said: dict[tuple[str, str], str]) -> Iterator[str]:
@@ -237,8 +237,8 @@ def targets() -> Iterator[tuple[str, str, str]]:
     group = ""
     for line in (ROOT / "Makefile").read_text(encoding="utf-8").splitlines():
         group = line.removeprefix("##@ ") if line.startswith("##@ ") else group
-        if found := re.match(r"([a-z0-9-]+):.*## (.*)", line):
-            yield group, found[1], found[2]
+        if target := re.match(r"([a-z0-9-]+):.*## (.*)", line):
+            yield group, target[1], target[2]
 
 
 def known() -> list[str]:

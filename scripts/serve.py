@@ -23,7 +23,7 @@ def champion_tag(dataset: str) -> str:
     """The tag of the champion's Bento for a data set (see ``base.dataset_file``), built if it is not there yet."""
     from churn.serving import packaging
 
-    return packaging.package(release.champion(load(Dataset, base.dataset_file(dataset))))
+    return packaging.build_bento(release.champion(load(Dataset, base.dataset_file(dataset))))
 
 
 def main() -> None:
@@ -36,7 +36,7 @@ def main() -> None:
     parser.add_argument("--mlflow", action="store_true", help="serve MLflow's pages instead")
     options = parser.parse_args()
     with base.stopping():
-        s3.check()
+        s3.check_access()
         if options.build:
             print(champion_tag(options.dataset))
             return
@@ -60,7 +60,7 @@ def _serve(options: argparse.Namespace, port: int) -> int:
     with base.stopping():
         dataset = load(Dataset, base.dataset_file(options.dataset))
         model, why = record.to_serve(dataset)
-        tag = packaging.package(model)
+        tag = packaging.build_bento(model)
     say = partial(print, flush=True)
     if why:
         say(why)
@@ -88,7 +88,9 @@ def _warn(mlflow: bool, port: int) -> None:
 def _mlflow() -> list[str]:
     uri = os.environ["MLFLOW_TRACKING_URI"]
     if uri.startswith("http"):
-        raise base.ChurnError(f"MLflow's pages are those of its server: open {mlflow_store.address()} in the browser")
+        raise base.ChurnError(
+            f"MLflow's pages are those of its server: open {mlflow_store.tracking_uri()} in the browser"
+        )
     s3.check_state()
     mlflow_store.client()  # says what is wrong with the store, which the server would say in a loop
     os.environ["MLFLOW_BACKEND_STORE_URI"] = uri  # on a command line everyone on the machine would see its password

@@ -15,16 +15,16 @@ def lines(data_run: str, train_run: str) -> Iterator[str]:
     """The summary of a DataFlow run and the TrainFlow run on its version, line by line."""
     data, train = runs.one("DataFlow", data_run).data, runs.one("TrainFlow", train_run).data
     champion, made = train.champion, train.challenger
-    found = release.record(made)
+    record = release.record(made)
     stored = "" if data.saved.uploaded else "; stored already, nothing uploaded"
     kind = "made-up rows" if data.made_up else "rows"
     yield f"Data       {data.data_version}  ({data.rows[0]:,} {kind} to train, {data.rows[1]:,} held out{stored})"
-    for i, family in enumerate(found.get("families", [])):
-        yield f"{'' if i else 'Families':<10} {_family(family, found['metric'])}"
-    if "scores" in found:
-        yield f"Holdout    {'  '.join(f'{name} {value:.4f}' for name, value in found['scores'].items())}"
+    for i, family in enumerate(record.get("families", [])):
+        yield f"{'' if i else 'Families':<10} {_family(family, record['metric'])}"
+    if "scores" in record:
+        yield f"Holdout    {'  '.join(f'{name} {value:.4f}' for name, value in record['scores'].items())}"
     same = f"Nothing to train: version {made.version} has this data and config already."
-    yield f"Verdict    {same if train.nothing_to_do else found['summary']}"
+    yield f"Verdict    {same if train.nothing_to_do else record['summary']}"
     if made.version != champion.version:
         yield f"Model      version {made.version} ({made.tags['family']})"
     yield f"Champion   version {champion.version} ({champion.tags['family']})"
@@ -42,9 +42,9 @@ def _trained(train: Any, run: str) -> str:
     return train.challenger.tags["metaflow_run"].split("/")[1] if train.nothing_to_do else run
 
 
-def _family(found: dict[str, Any], metric: str) -> str:
-    low, high = found["interval"]
+def _family(family: dict[str, Any], metric: str) -> str:
+    low, high = family["interval"]
     return (
-        f"{found['name']:<22} {metric} {found['score']:.4f} ({low:.4f} to {high:.4f})  "
-        f"brier {found['brier']:.4f}  {found['seconds']:.0f} s"
+        f"{family['name']:<22} {metric} {family['score']:.4f} ({low:.4f} to {high:.4f})  "
+        f"brier {family['brier']:.4f}  {family['seconds']:.0f} s"
     )

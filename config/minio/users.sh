@@ -19,9 +19,16 @@ read='"s3:GetObject"'
 write='"s3:GetObject","s3:PutObject","s3:DeleteObject","s3:AbortMultipartUpload","s3:ListMultipartUploadParts"'
 
 mc mb --ignore-existing "store/$CHURNFLOW_BUCKET"
+# What is replaced or deleted can be brought back for a while, and uploads that were broken off go.
+mc version enable "store/$CHURNFLOW_BUCKET"
+printf '{"Rules":[{"ID":"replaced-and-deleted","Status":"Enabled","Filter":{"Prefix":""},"NoncurrentVersionExpiration":{"NoncurrentDays":%s},"AbortIncompleteMultipartUpload":{"DaysAfterInitiation":1}}]}' "${KEEP_DAYS:-30}" |
+  mc ilm import "store/$CHURNFLOW_BUCKET"
 # The flows list the whole bucket before a run, to say what is wrong with keys or endpoint; MLflow's artifacts are not theirs.
 all="{\"Effect\":\"Allow\",\"Action\":[\"s3:ListBucket\",\"s3:GetBucketLocation\"],\"Resource\":[\"$bucket\"]}"
 for prefix in metaflow dvc log scores bentos; do all="$all,$(objects "$write" "$prefix")"; done
 user flows "$AWS_ACCESS_KEY_ID" "$AWS_SECRET_ACCESS_KEY" "$all"
 user mlflow "$ARTIFACTS_KEY" "$ARTIFACTS_SECRET" "$(listing '"mlflow","mlflow/*"'),$(objects "$write" mlflow)"
 user metaflow-ui "$UI_S3_KEY" "$UI_S3_SECRET" "$(listing '"metaflow","metaflow/*"'),$(objects "$read" metaflow)"
+if [ -n "${SERVING_KEY:-}" ]; then # on a cluster; on one machine the service has the flows' keys
+  user serving "$SERVING_KEY" "$SERVING_SECRET" "$(listing '"bentos","bentos/*","log","log/*"'),$(objects "$read" bentos),$(objects "$write" log)"
+fi

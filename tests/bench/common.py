@@ -24,7 +24,7 @@ TELCO = ROOT / "config" / "datasets" / "telco.toml"
 
 def champion_tag() -> str:
     """The champion's Bento, built if it is not there yet."""
-    return packaging.package(release.champion(load(Dataset, TELCO)))
+    return packaging.build_bento(release.champion(load(Dataset, TELCO)))
 
 
 def flow(name: str, *words: str) -> None:

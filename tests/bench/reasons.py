@@ -77,7 +77,7 @@ def main() -> None:
     dataset = core.load(Dataset, ROOT / "config" / "datasets" / "telco.toml")
     table = synthetic.generate(dataset, 7000, seed=1)
     if file is not None:
-        table = validation.validate(tables.from_bytes(tables.load(file)[0]), dataset, Quality(), file.name).table
+        table = validation.validate(tables.from_bytes(tables.to_parquet(file)[0]), dataset, Quality(), file.name).table
     found = errors(dataset, table, _model(dataset, table), rows=1000, asked=20, seeds=5)
     print(f"{'background':<20} {'error':>8} {'of base':>8} {'same 3 strongest':>17}")
     for name, one in zip(("40 real customers", "40 prototypes"), found, strict=True):

@@ -32,7 +32,7 @@ def bad(version: str, how: str) -> str:
     """The address of a Bento of the version that ``how``."""
     import bad_bentos
 
-    tag = packaging.package(model_registry.by_version(champion().name, version))
+    tag = packaging.build_bento(model_registry.by_version(champion().name, version))
     if how == "has another checksum":
         place, _, checksum = str(bento_store.publish(tag)).rpartition(":")
         return f"{place}:{checksum[::-1]}"

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from churn.campaigns import campaign_log, execution, outcomes, report
 from churn.errors import ChurnError
-from churn.settings.core import check
+from churn.settings.core import from_dict
 from churn.settings.dataset import Dataset
 from churn.settings.score import CampaignConfig
 from churn.storage import keyed_ids
@@ -83,7 +83,7 @@ def here(campaign: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> SimpleNa
 
 
 def plan(trained: SimpleNamespace, here: SimpleNamespace, name: str, now: int = NOW, **tables: object) -> object:
-    rule = check(CampaignConfig, tables, "campaign.toml")
+    rule = from_dict(CampaignConfig, tables, "campaign.toml")
     return execution.plan(trained.train.champion, str(here.folder / "customers.csv"), name, rule, "run", now)
 
 
@@ -129,7 +129,7 @@ def test_the_report_of_the_flow_and_of_the_next_data_version(
     words = (*here.words, "--data-version", trained.data.data_version)
     done = flow("effect_flow", *words, **here.environ)
     assert done.returncode == 0, done.stdout
-    rule = check(CampaignConfig, {"report": {"horizon_days": 0.0}}, "campaign.toml")
+    rule = from_dict(CampaignConfig, {"report": {"horizon_days": 0.0}}, "campaign.toml")
     until = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
     trial = outcomes.experiment("spring", telco, rule, until, "", trained.data.data_version)
     left = pd.read_csv(customers_csv).set_index("customerID").Churn == "Yes"

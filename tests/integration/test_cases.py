@@ -102,7 +102,7 @@ def test_rows_without_an_outcome_are_left_out_and_counted(here: Clone) -> None:
     text = here.description("blank").read_text().replace('positive = "1"', 'positive = "1"\nmissing = true')
     with pytest.raises(ChurnError, match=r"columns\.Churn: .*rows without an outcome are left out of training"):
         core.parse(Dataset, text, "blank.toml")
-    table = tables.from_bytes(tables.load(file)[0])
+    table = tables.from_bytes(tables.to_parquet(file)[0])
     strict = Quality(unlabelled="error")
     report = validation.validate(table, _described(here, "blank"), strict, str(file)).report
     with pytest.raises(ChurnError, match="says whether the customer left; 15 of 150 failed: row 1, ") as refusal:

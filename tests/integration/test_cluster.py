@@ -120,7 +120,7 @@ def test_what_the_manifest_fetches_is_served(
         assert done.returncode == 0, done.stdout
     customers = packaging.json_rows(telco, synthetic.generate(telco, 3, seed=1))
     with bento_server.served("churn_service", **{**server.environ, **environ, "PYTHONPATH": ""}) as url:
-        answers = bento_server.post(f"{url}/predict_batch", {"rows": customers})
+        answers = bento_server.post_json(f"{url}/predict_batch", {"rows": customers})
     assert len(answers) == 3
     assert server.keys("served/predictions/day=")
 

@@ -98,10 +98,10 @@ def test_rows_added_removed_and_changed_are_counted(telco: Dataset, trained: Sim
     after = snapshots.Snapshot(
         "after", before.dataset, False, pd.concat([train, new], ignore_index=True), before.holdout
     )
-    found = version_diff.compare(before, after)
+    found = version_diff.diff(before, after)
     assert (found.added, found.removed, found.changed) == (3, 10, 5)
     assert found.cells == {"MonthlyCharges": 5}
-    assert "MonthlyCharges" in version_diff.text(found)
+    assert "MonthlyCharges" in version_diff.render(found)
 
 
 def test_an_unknown_version_is_named() -> None:

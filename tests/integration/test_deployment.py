@@ -71,7 +71,7 @@ def _target(model: model_registry.Registered, run: str = "test/1") -> Laptop:
 
 
 def _served(model: model_registry.Registered) -> str:
-    return packaging.package(model)
+    return packaging.build_bento(model)
 
 
 def _carried_out(model: model_registry.Registered, bento: str) -> rollout.Outcome:
@@ -180,7 +180,7 @@ def _deploy(model: model_registry.Registered, run: str) -> rollout.Outcome:
     rollout.finish(target, run)
     checks = (DeploymentCheck("all", True, ""),)
     plan = rollout.Plan(model, _served(model), target.served(), "")
-    record.settle_kept(plan)
+    record.mark_kept(plan)
     if plan.bento == plan.former:
         return rollout.Outcome(rollout.KEPT)
     return deploying.carry_out(target, verification.Verified(plan, checks), run, 0)

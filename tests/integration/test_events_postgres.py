@@ -34,7 +34,7 @@ def _in(server: postgres.Server, text: str, logs: dict[str, pd.DataFrame], monke
     given = core.parse(Dataset, text, "x.toml").model_dump(mode="json")
     for name, table in given["tables"].items():
         table["source"] = [{"kind": "sql", "url": server.url, "query": f"select * from {name}"}]
-    return core.check(Dataset, {**given, "engine": "postgresql"}, "x.toml")
+    return core.from_dict(Dataset, {**given, "engine": "postgresql"}, "x.toml")
 
 
 def _same(left: engine.Made, right: engine.Made, key: str) -> None:

@@ -34,13 +34,15 @@ def test_another_data_set_keeps_its_contract(other: SimpleNamespace, tmp_path: P
 
 def test_another_data_set_answers_as_its_pipeline(other: SimpleNamespace) -> None:
     expected = estimators.whole(other.pipeline, other.dataset).predict_proba(other.table)[:, 1]
-    answers = bento_server.post(f"{other.url}/predict_batch", {"rows": packaging.json_rows(other.dataset, other.table)})
+    answers = bento_server.post_json(
+        f"{other.url}/predict_batch", {"rows": packaging.json_rows(other.dataset, other.table)}
+    )
     assert [answer["probability"] for answer in answers] == pytest.approx(expected, abs=1e-5)
 
 
 def test_an_unseen_category_is_answered_with_a_warning_where_the_policy_says_so(other: SimpleNamespace) -> None:
     customer: dict[str, Any] = common.get(f"{other.url}/model")["examples"][0]
-    answer = bento_server.post(f"{other.url}/predict", {**customer, "country": "Atlantis"})
+    answer = bento_server.post_json(f"{other.url}/predict", {**customer, "country": "Atlantis"})
     (warning,) = answer["warnings"]
     assert (warning["field"], warning["reason"], warning["value"]) == ("country", "category", "Atlantis")
     assert "Österreich" in json.dumps(warning["allowed"], ensure_ascii=False)

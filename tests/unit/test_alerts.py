@@ -10,11 +10,11 @@ from churn.monitoring.alerts import Assessment, Context, WindowResult
 from churn.monitoring.drift import ALL, PROBABILITY, Distance
 from churn.monitoring.performance import MetricValue, Realised
 from churn.monitoring.windows import Window
-from churn.settings.core import check
+from churn.settings.core import from_dict
 from churn.settings.monitor import MonitorConfig
 from churn.telemetry import prometheus_metrics
 
-CONFIG = check(MonitorConfig, {"window": {"rows": 1000, "last": 3}, "alert": {"violations": 2}}, "test")
+CONFIG = from_dict(MonitorConfig, {"window": {"rows": 1000, "last": 3}, "alert": {"violations": 2}}, "test")
 BEFORE = {"roc_auc": 0.85}
 MODEL = SimpleNamespace(name="churn", version="3")
 
@@ -116,13 +116,13 @@ def test_outcomes_of_unknown_predictions_are_told() -> None:
 )
 def test_settings_that_cannot_be_meant_are_refused(change: dict[str, object], said: str) -> None:
     with pytest.raises(ChurnError, match=said):
-        check(MonitorConfig, {"window": {"days": 1.0}, **change}, "monitor.toml")
+        from_dict(MonitorConfig, {"window": {"days": 1.0}, **change}, "monitor.toml")
 
 
 def test_the_webhook_gets_slack_json_on_alerts_only(hook: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(notify.WEBHOOK, f"{hook.url}/secret")
-    assert notify.tell(decided(window()), MODEL, "make run") == ""
-    assert notify.tell(decided(window("a"), file=True), MODEL, "make run") == f"told {hook.url}"
+    assert notify.post_alert(decided(window()), MODEL, "make run") == ""
+    assert notify.post_alert(decided(window("a"), file=True), MODEL, "make run") == f"told {hook.url}"
     (body,) = hook.bodies
     assert set(body) == {"text"}
     for words in ("ALERT: churn version 3", "Changed: a", "`make run`"):
@@ -132,7 +132,7 @@ def test_the_webhook_gets_slack_json_on_alerts_only(hook: SimpleNamespace, monke
 def test_a_webhook_that_is_away_is_told_and_no_crash(monkeypatch: pytest.MonkeyPatch) -> None:
     for url in ("http://127.0.0.1:1/secret", "nonsense"):
         monkeypatch.setenv(notify.WEBHOOK, url)
-        said = notify.tell(decided(window("a"), file=True), MODEL, "make run")
+        said = notify.post_alert(decided(window("a"), file=True), MODEL, "make run")
         assert "was not told" in said or "nobody was told" in said
         assert "secret" not in said
 

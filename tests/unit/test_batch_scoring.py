@@ -96,7 +96,7 @@ def test_rows_with_errors_are_set_aside_and_too_many_stop_the_run(telco: Dataset
     table, aside, _ = batch_scoring.screen(origin, telco, Score(quarantine=0.01))
     assert (len(table), aside.row.tolist()) == (198, [4, 9])
     assert aside.reasons.str.startswith("Contract is one of").all()
-    text, said = ingestion.quarantine(aside, "test-ranking")
+    text, said = ingestion.write_quarantine(aside, "test-ranking")
     assert text.splitlines()[1].endswith(",4")
     assert said == [f"2 rows with errors set aside, with the reasons: {STATE / 'quarantine' / 'test-ranking.csv'}"]
     with pytest.raises(ChurnError, match=r"column 'Contract'.*'Monthly' in row 4"):
@@ -114,9 +114,9 @@ def test_header_lines_among_the_customers_are_counted(telco: Dataset, tmp_path: 
 
 
 def test_a_column_with_a_name_of_the_list_is_refused(telco: Dataset) -> None:
-    from churn.settings.dataset import read
+    from churn.settings.dataset import from_dump
 
     described = telco.model_dump(mode="json")
     described["columns"]["rank"] = {"type": "integer"}
     with pytest.raises(ChurnError, match="rank have names of the list's own"):
-        batch_scoring.screen([], read(described), Score())
+        batch_scoring.screen([], from_dump(described), Score())

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from churn.campaigns import campaign_log, planning
-from churn.settings.core import check
+from churn.settings.core import from_dict
 from churn.settings.score import CampaignConfig
 from conftest import ROOT
 from hypothesis import given, settings
@@ -24,7 +24,7 @@ OFFERS = [{"name": "call", "cost": 5.0}, {"name": "letter", "cost": 1.5, "share"
 
 
 def rule(**tables: object) -> CampaignConfig:
-    return check(CampaignConfig, tables, "campaign.toml")
+    return from_dict(CampaignConfig, tables, "campaign.toml")
 
 
 def customers(rows: int, seed: int = 0) -> pd.DataFrame:

@@ -10,7 +10,7 @@ from churn.campaigns import assignment, campaign_log, outcomes, report, syntheti
 from churn.cards import effect_card
 from churn.errors import ChurnError
 from churn.serving import prediction_log
-from churn.settings.core import check
+from churn.settings.core import from_dict
 from churn.settings.dataset import Dataset
 from churn.settings.score import CampaignConfig, Judgement
 from churn.storage import keyed_ids
@@ -190,7 +190,7 @@ def trial_file(tmp_path: Path) -> Path:
 )
 def test_a_trial_of_three_arms_by_toml_alone(trial_file: Path, shop: Dataset, given: dict[str, object]) -> None:
     """The effects are the differences of the arms' means, to the digit."""
-    rule = check(CampaignConfig, {"trial": {**TRIAL, "path": str(trial_file), **given}}, "trial.toml")
+    rule = from_dict(CampaignConfig, {"trial": {**TRIAL, "path": str(trial_file), **given}}, "trial.toml")
     trial = outcomes.experiment("hillstrom", shop, rule)
     table = pd.read_csv(trial_file)
     column = "spend" if given.get("outcome") == "spend" else "visit"
@@ -207,7 +207,7 @@ def test_a_trial_of_three_arms_by_toml_alone(trial_file: Path, shop: Dataset, gi
 
 
 def test_churn_instead_of_a_good_outcome_turns_the_sign(trial_file: Path, shop: Dataset) -> None:
-    rule = check(CampaignConfig, {"trial": {**TRIAL, "path": str(trial_file), "good": False}}, "trial.toml")
+    rule = from_dict(CampaignConfig, {"trial": {**TRIAL, "path": str(trial_file), "good": False}}, "trial.toml")
     one, _ = report.compare_arms(outcomes.experiment("x", shop, rule), rule.report)
     assert one.verdict == report.HARMED
     assert one.plain.value == pytest.approx(one.control - one.treated)
@@ -228,7 +228,7 @@ def test_churn_instead_of_a_good_outcome_turns_the_sign(trial_file: Path, shop: 
 def test_a_trial_that_cannot_be_read_says_why(
     trial_file: Path, shop: Dataset, given: dict[str, object], said: str
 ) -> None:
-    rule = check(CampaignConfig, {"trial": {**TRIAL, "path": str(trial_file), **given}}, "trial.toml")
+    rule = from_dict(CampaignConfig, {"trial": {**TRIAL, "path": str(trial_file), **given}}, "trial.toml")
     with pytest.raises(ChurnError, match=said):
         outcomes.experiment("x", shop, rule)
 
@@ -236,7 +236,7 @@ def test_a_trial_that_cannot_be_read_says_why(
 def test_an_effect_that_is_not_seen_says_how_many_it_takes(trial_file: Path, shop: Dataset) -> None:
     table = pd.read_csv(trial_file)
     table.assign(visit=np.arange(len(table)) % 3 == 0).to_csv(trial_file, index=False)
-    rule = check(CampaignConfig, {"trial": {**TRIAL, "path": str(trial_file)}}, "trial.toml")
+    rule = from_dict(CampaignConfig, {"trial": {**TRIAL, "path": str(trial_file)}}, "trial.toml")
     for one in report.compare_arms(outcomes.experiment("x", shop, rule), rule.report):
         assert one.verdict == report.OPEN
         assert "shows in a campaign of about" in one.when

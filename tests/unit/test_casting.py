@@ -7,14 +7,14 @@ import pandas as pd
 import pytest
 from churn.data import casting, formats
 from churn.data.formats import NumberFormat
-from churn.settings.dataset import Dataset, read
+from churn.settings.dataset import Dataset, from_dump
 from churn.settings.description.spelling import fold
 
 TARGET = {"role": "target", "values": ["No", "Yes"], "positive": "Yes"}
 
 
 def described(x: dict[str, Any], target: dict[str, Any] = TARGET, **keys: Any) -> Dataset:
-    return read({"name": "small", "columns": {"x": x, "y": target}, **keys})
+    return from_dump({"name": "small", "columns": {"x": x, "y": target}, **keys})
 
 
 def typed(cells: list[Any], x: dict[str, Any], **keys: Any) -> tuple[list[Any], list[Any]]:
@@ -63,7 +63,7 @@ def test_a_level_is_one_in_every_spelling(column: dict, keys: dict, cells: list[
 
 def test_ids_keep_their_case() -> None:
     columns = {"id": {"role": "id"}, "y": TARGET, "z": {"type": "number"}}
-    dataset = read({"name": "small", "fold_case": True, "columns": columns})
+    dataset = from_dump({"name": "small", "fold_case": True, "columns": columns})
     found = casting.cast(pd.DataFrame({"id": ["a1", "A1"]}), dataset)[0]
     assert found["id"].tolist() == ["a1", "A1"]
 

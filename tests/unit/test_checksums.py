@@ -33,7 +33,7 @@ def intact(content: bytes) -> bool:
 
 
 def test_every_flipped_bit_of_a_sealed_file_is_seen(part: bytes) -> None:
-    assert checksums.whole(part)
+    assert checksums.is_sealed(part)
     assert intact(part)
     assert not any(intact(flipped(part, bit)) for bit in range(8 * len(part)))
     assert not any(intact(part[:end]) for end in range(len(part)))
@@ -44,7 +44,7 @@ def test_a_file_that_was_never_sealed_is_taken_as_it_is() -> None:
     parquet.write_table(TABLE, out)
     content = out.getvalue().to_pybytes()
     assert intact(content)
-    assert not checksums.whole(content)
+    assert not checksums.is_sealed(content)
 
 
 def test_other_readers_of_parquet_read_a_sealed_file(part: bytes, tmp_path: Path) -> None:
@@ -58,20 +58,20 @@ def test_files_are_held_against_what_was_noted_of_them(tmp_path: Path) -> None:
     (tmp_path / "deep").mkdir()
     for name in ("a: b", "deep/c"):
         (tmp_path / name).write_text(name)
-    noted = checksums.files(tmp_path)
+    noted = checksums.folder_sha256(tmp_path)
     assert list(noted) == ["a: b", "deep/c"]
-    assert checksums.harmed(tmp_path, noted) == []
-    assert checksums.harmed(tmp_path, {name: checksum[:16] for name, checksum in noted.items()}) == []
-    assert checksums.harmed(tmp_path, {"deep/c": ""}) == ["deep/c"]
+    assert checksums.mismatched(tmp_path, noted) == []
+    assert checksums.mismatched(tmp_path, {name: checksum[:16] for name, checksum in noted.items()}) == []
+    assert checksums.mismatched(tmp_path, {"deep/c": ""}) == ["deep/c"]
     content = (tmp_path / "deep/c").read_bytes()
     for bit in random.Random(0).sample(range(8 * len(content)), 20):
         (tmp_path / "deep/c").write_bytes(flipped(content, bit))
-        assert checksums.harmed(tmp_path, noted) == ["deep/c"]
+        assert checksums.mismatched(tmp_path, noted) == ["deep/c"]
     (tmp_path / "deep/c").unlink()
-    assert checksums.harmed(tmp_path, noted) == ["deep/c"]
+    assert checksums.mismatched(tmp_path, noted) == ["deep/c"]
 
 
 def test_checksums_go_through_a_line_of_text() -> None:
     noted = {"model.onnx": "0f", "deep/c": "ff"}
-    assert checksums.parsed(checksums.text(noted)) == noted
-    assert checksums.parsed("") == {}
+    assert checksums.from_line(checksums.to_line(noted)) == noted
+    assert checksums.from_line("") == {}

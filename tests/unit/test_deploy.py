@@ -5,14 +5,14 @@ from churn.errors import ChurnError
 from churn.registry import tracking
 from churn.serving import bento_store
 from churn.settings import environment
-from churn.settings.core import check, load
+from churn.settings.core import from_dict, load
 from churn.settings.deploy import Deploy, closed, closed_sensor
 from churn.storage import s3
 from conftest import ROOT
 
 
 def test_a_step_gets_its_own_table_over_the_default() -> None:
-    deploy = check(Deploy, {"default": {"memory": 512}, "step": {"tune": {"cpu": 4}}}, "deploy.toml")
+    deploy = from_dict(Deploy, {"default": {"memory": 512}, "step": {"tune": {"cpu": 4}}}, "deploy.toml")
     assert ("resources", {"cpu": 4, "memory": 512}) in deploy.decorators("tune", on_cluster=True)
     assert ("resources", {"cpu": 1, "memory": 512}) in deploy.decorators("version", on_cluster=True)
 
@@ -27,7 +27,7 @@ def test_only_a_cluster_repeats_and_never_a_verdict() -> None:
 
 def test_an_event_and_an_upstream_flow_exclude_each_other() -> None:
     with pytest.raises(ChurnError, match="not both"):
-        check(Deploy, {"start": {"TrainFlow": {"event": "drift", "after": ["DataFlow"]}}}, "deploy.toml")
+        from_dict(Deploy, {"start": {"TrainFlow": {"event": "drift", "after": ["DataFlow"]}}}, "deploy.toml")
 
 
 def test_a_profile_that_does_not_exist_is_named_with_those_that_do(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ import pytest
 from churn.monitoring import chunked_drift, distances, drift_thresholds
 from churn.monitoring.drift import ALL, MISSING, PROBABILITY, UNSEEN, Detector, Distance
 from churn.serving.reference import Reference
-from churn.settings.core import check
+from churn.settings.core import from_dict
 from churn.settings.dataset import Dataset
 from churn.settings.monitor import Drift
 from scipy import stats
@@ -42,7 +42,7 @@ def customers(rows: int, seed: int) -> pd.DataFrame:
 
 @pytest.fixture(scope="module")
 def reference() -> Reference:
-    described = check(Dataset, {"name": "small", "columns": COLUMNS}, "test")
+    described = from_dict(Dataset, {"name": "small", "columns": COLUMNS}, "test")
     return Reference(SimpleNamespace(), described, 0.5, customers(2000, 0))
 
 
@@ -139,7 +139,7 @@ def test_a_column_of_very_many_levels_is_not_flagged_for_that() -> None:
         return pd.DataFrame({"city": cities, "size": rng.normal(0, 1, rows), PROBABILITY: rng.random(rows)})
 
     columns = {"city": {}, "size": {"type": "number"}, "left": COLUMNS["left"]}
-    described = check(Dataset, {"name": "shops", "columns": columns}, "test")
+    described = from_dict(Dataset, {"name": "shops", "columns": columns}, "test")
     detector = Detector(Reference(SimpleNamespace(), described, 0.5, shops(0, 1500)), RULE)
     for seed in range(1, 6):
         assert drifted(detector.distances(shops(seed, 1000))) == set()

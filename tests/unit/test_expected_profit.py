@@ -14,7 +14,7 @@ from churn.registry.model_registry import Registered
 from churn.serving import batch_scoring, packaging, prediction_log, reference
 from churn.serving.reference import Reference
 from churn.settings.core import parse
-from churn.settings.dataset import Dataset, read
+from churn.settings.dataset import Dataset, from_dump
 from churn.settings.score import Score
 from churn.settings.train import Family, Search, Slices, Worth
 from churn.training import (
@@ -120,7 +120,7 @@ def described(telco: Dataset) -> Dataset:
     """Telco, with customers whose margin is missing."""
     text = telco.model_dump(mode="json")
     text["columns"]["MonthlyCharges"]["missing"] = True
-    return read({**text, "features": {}, "slices": []})
+    return from_dump({**text, "features": {}, "slices": []})
 
 
 @pytest.fixture(scope="module")

@@ -37,7 +37,7 @@ KINDS: dict[str, expressions.Kind] = {
     ],
 )
 def test_values(text: str, expected: list[float]) -> None:
-    expressions.check(text, KINDS)
+    expressions.kind_of(text, KINDS)
     np.testing.assert_allclose(expressions.evaluate(text, COLUMNS), expected)
 
 
@@ -46,7 +46,7 @@ def test_chained_comparisons_cost_no_more_for_being_nested() -> None:
     text = "a"
     for _ in range(40):
         text = f"0 < ({text}) < 51"
-    expressions.check(text, KINDS)
+    expressions.kind_of(text, KINDS)
     assert expressions.evaluate(text, COLUMNS).tolist() == [1, 1, 0, 1]
 
 
@@ -61,7 +61,7 @@ def test_bins_label_their_intervals_and_keep_missing_missing() -> None:
 )  # fmt: skip
 def test_what_is_not_in_the_language_is_refused(text: str) -> None:
     with pytest.raises(ChurnError):
-        expressions.check(text, KINDS)
+        expressions.kind_of(text, KINDS)
 
 
 @pytest.mark.parametrize(
@@ -110,12 +110,12 @@ def test_what_is_not_in_the_language_is_refused(text: str) -> None:
 )
 def test_arity_kinds_and_depth_are_checked_before_anything_is_computed(text: str, said: str) -> None:
     with pytest.raises(ChurnError, match=said):
-        expressions.check(text, KINDS)
+        expressions.kind_of(text, KINDS)
 
 
 def test_as_deep_as_allowed_is_computed() -> None:
     text = "a + " * 99 + "a"
-    assert expressions.check(text, KINDS) == "number"
+    assert expressions.kind_of(text, KINDS) == "number"
     np.testing.assert_allclose(expressions.evaluate(text, COLUMNS), COLUMNS["a"] * 100)
 
 
@@ -131,7 +131,7 @@ def test_as_deep_as_allowed_is_computed() -> None:
 )
 def test_the_random_functions_are_checked_too(text: str, said: str) -> None:
     with pytest.raises(ChurnError, match=said):
-        expressions.check(text, KINDS, random=True)
+        expressions.kind_of(text, KINDS, random=True)
 
 
 def test_no_expression_changes_a_column() -> None:
@@ -139,7 +139,7 @@ def test_no_expression_changes_a_column() -> None:
     for name in expressions.FUNCTIONS:
         for text in (f"{name}(a)", f"{name}(a, b)", f"{name}(a, b, col('Total Charges'))", f"{name}(a > 1, b, a)"):
             try:
-                expressions.check(text, KINDS)
+                expressions.kind_of(text, KINDS)
             except ChurnError:
                 continue
             expressions.evaluate(text, COLUMNS)
@@ -149,8 +149,8 @@ def test_no_expression_changes_a_column() -> None:
 
 def test_the_random_functions_are_the_generators_alone() -> None:
     with pytest.raises(ChurnError, match="unknown function 'normal'"):
-        expressions.check("normal(0, 1)", {})
-    expressions.check("normal(0, 1)", {}, random=True)
+        expressions.kind_of("normal(0, 1)", {})
+    expressions.kind_of("normal(0, 1)", {}, random=True)
 
 
 def test_choice_follows_its_weights_row_by_row() -> None:

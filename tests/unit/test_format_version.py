@@ -15,10 +15,10 @@ from churn.validation.sorted_columns import SortedColumns
 def test_a_profile_comes_back_the_same_from_its_text_and_from_its_version(telco: Dataset) -> None:
     table, _ = casting.cast(synthetic.generate(telco, 400, seed=2), telco)
     found = profile.profile(table, telco, SortedColumns(table, (table.Churn == "Yes").to_numpy()))
-    kept = profile.text(found)
+    kept = profile.to_json(found)
     assert json.loads(kept)["format"] == 1
-    assert profile.read(kept) == found
-    assert profile.of(Snapshot("v", telco, True, table[100:], table[:100])) == found, "rows in another order"
+    assert profile.from_json(kept) == found
+    assert profile.of_snapshot(Snapshot("v", telco, True, table[100:], table[:100])) == found, "rows in another order"
 
 
 def test_what_has_no_number_is_of_the_first_format_and_a_newer_one_is_refused() -> None:

@@ -5,8 +5,9 @@ import pytest
 from churn.data import features, synthetic
 from churn.errors import ChurnError
 from churn.registry import gate
+from churn.settings import core
 from churn.settings.dataset import Dataset
-from churn.settings.train import Slices
+from churn.settings.train import Slices, TrainConfig
 from churn.training import evaluation, metrics
 from churn.training.evaluation import Slice
 
@@ -18,9 +19,19 @@ def test_the_last_table_wins_and_the_environment_above_all(monkeypatch: pytest.M
     assert gate.bounds({"f1": 0.5}, {"f1": 0.58}) == {"f1": 0.7, "accuracy": 0.8}
 
 
+@pytest.mark.parametrize("table", ["gate", "slices.least", "slices.gap"])
+def test_a_bound_on_what_is_no_metric_is_refused_when_the_file_is_read(table: str) -> None:
+    family = '[[model]]\nname = "a"\nestimator = "sklearn.linear_model.LogisticRegression"'
+    with pytest.raises(ChurnError, match=rf"^x.toml: {table}: f2 is not a metric; known are accuracy"):
+        core.parse(TrainConfig, f"{family}\n[{table}]\nf2 = 0.5", "x.toml")
+
+
+def test_a_data_sets_bound_on_what_is_no_metric_is_refused_before_any_work(telco: Dataset) -> None:
+    with pytest.raises(ChurnError, match=r"^x.toml: gate: auc is not a metric; known are accuracy"):
+        core.from_dict(Dataset, {**telco.model_dump(), "gate": {"auc": 0.5}}, "x.toml")
+
+
 def test_a_bad_bound_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(ChurnError, match=r"\[gate\] f2: not a metric; known are accuracy"):
-        gate.bounds({"f2": 0.5})
     monkeypatch.setenv("MIN_ACCURACY", "high")
     with pytest.raises(ChurnError, match="MIN_ACCURACY: 'high' is not a number from 0 to 1"):
         gate.bounds({})

@@ -1,6 +1,8 @@
 """The search finds what scikit-learn's finds, stops when told, and never tries a parameter the config does not name."""
 
 import time
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,6 +13,7 @@ from churn.settings import core
 from churn.settings.dataset import Dataset
 from churn.settings.train import Family, Search, TrainConfig
 from churn.training import estimators, folds, hyperparameter_search
+from churn.training.search import checkpoint, fold_fits, study
 from conftest import ROOT
 
 
@@ -32,7 +35,7 @@ def test_preprocessing_once_per_fold_changes_no_result(
     from sklearn.model_selection import RandomizedSearchCV
     from threadpoolctl import threadpool_limits
 
-    family, search = families[name], Search(folds=3)
+    family, search = families[name], Search(folds=3, strategy="random")
     found = hyperparameter_search.tune(family, search, telco, train)
     reference = RandomizedSearchCV(
         estimators.build_pipeline(family, telco, search.seed, {}),
@@ -71,10 +74,10 @@ def test_out_of_fold_probabilities_are_those_of_models_that_did_not_see_the_row(
 
 def test_several_workers_find_the_same(telco: Dataset, train: pd.DataFrame, families: dict[str, Family]) -> None:
     family = families["logistic_regression"]
-    one, two = (
-        hyperparameter_search.tune(family, Search(folds=3, backend="threading"), telco, train, jobs) for jobs in (1, 2)
-    )
-    assert one.trials == two.trials
+    for strategy in ("tpe", "random"):
+        search = Search(folds=3, strategy=strategy, backend="threading")
+        one, two = (hyperparameter_search.tune(family, search, telco, train, jobs) for jobs in (1, 2))
+        assert one.trials == two.trials
 
 
 def test_a_backend_that_is_not_installed_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -118,7 +121,8 @@ def test_the_time_budget_stops_cleanly_with_the_best_so_far(
     assert time.monotonic() - started < 20
     assert found.stopped
     assert 1 <= len(found.trials) < 500
-    assert found.best.scores["roc_auc"] == max(trial.scores["roc_auc"] for trial in found.trials)
+    whole = [trial for trial in found.trials if len(trial.by_fold) == 3]  # not those that were pruned after two folds
+    assert found.best.scores["roc_auc"] == max(trial.scores["roc_auc"] for trial in whole)
     assert np.isfinite(found.unseen).all()
 
 
@@ -129,6 +133,113 @@ def test_halving_gives_most_trials_few_rows_and_the_best_all(
     found = hyperparameter_search.tune(family, Search(folds=3, strategy="halving"), telco, train)
     assert sorted(round(trial.share, 3) for trial in found.trials) == [0.111] * 6 + [0.333] * 2 + [1.0]
     assert found.best.share == 1.0
+
+
+def test_a_trial_that_is_behind_after_two_folds_stops(
+    telco: Dataset, train: pd.DataFrame, families: dict[str, Family]
+) -> None:
+    family = families["logistic_regression"].model_copy(update={"iterations": 12})
+    found = hyperparameter_search.tune(family, Search(folds=4), telco, train)
+    assert {len(trial.by_fold) for trial in found.trials} == {2, 4}
+    assert all((trial.unseen is not None) == (len(trial.by_fold) == 4) for trial in found.trials)
+    assert len(found.best.by_fold) == 4
+
+
+def test_a_search_without_a_gain_ends_early(telco: Dataset, train: pd.DataFrame, families: dict[str, Family]) -> None:
+    same = families["logistic_regression"].model_copy(update={"iterations": 50, "search": {"C": (1.0,)}})
+    found = hyperparameter_search.tune(same, Search(folds=3, patience=2), telco, train)
+    assert len(found.trials) == 3
+
+
+def test_the_champions_parameters_are_tried_first_then_those_of_config(
+    telco: Dataset, train: pd.DataFrame, families: dict[str, Family]
+) -> None:
+    family = families["logistic_regression"].model_copy(update={"iterations": 4, "start": ({"C": 0.25},)})
+    warm = {"logistic_regression.C": 0.125, "logistic_regression-2.C": 99.0, "xgboost.max_depth": 3, "C": 5.0}
+    found = hyperparameter_search.tune(family, Search(folds=3), telco, train, warm=warm)
+    assert [trial.params["C"] for trial in found.trials[:2]] == [0.125, 0.25], "99 is out of range: left to the search"
+
+
+def test_an_interrupted_search_continues_and_ends_as_if_it_had_not_been(
+    telco: Dataset, train: pd.DataFrame, families: dict[str, Family], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    family, search = families["xgboost"].model_copy(update={"iterations": 6, "early_stopping": 5}), Search(folds=3)
+    whole = hyperparameter_search.tune(family, search, telco, train)
+    monkeypatch.setattr(checkpoint, "FOLDER", tmp_path)
+    fit, asked = fold_fits.fitted, []
+
+    def killed(*given: Any) -> Any:
+        asked.append(given)
+        if len(asked) == 6:
+            raise KeyboardInterrupt
+        return fit(*given)
+
+    monkeypatch.setattr(fold_fits, "fitted", killed)
+    with pytest.raises(KeyboardInterrupt):
+        hyperparameter_search.tune(family, search, telco, train, training="TrainFlow/1")
+    kept = len(list(tmp_path.rglob("*.npz")))
+    assert kept >= 2
+    again = hyperparameter_search.tune(family, search, telco, train, training="TrainFlow/1")
+    assert again.trials == whole.trials
+    np.testing.assert_array_equal(again.unseen, whole.unseen)
+    assert len(asked) - 6 <= 2 * (6 - kept), "finished trials are not fitted again"
+    assert list(tmp_path.iterdir()) == [], "nothing is left behind"
+
+
+def test_the_number_of_trees_is_learned_and_the_same_in_all_folds(
+    telco: Dataset, train: pd.DataFrame, families: dict[str, Family]
+) -> None:
+    from sklearn.model_selection import cross_val_predict
+    from threadpoolctl import threadpool_limits
+
+    search = Search(folds=3, strategy="random")
+    lightgbm = Family(name="lightgbm", estimator="lightgbm.LGBMClassifier", fixed={"n_jobs": 1})
+    for family, count in (
+        (families["xgboost"], "n_estimators"),
+        (families["gradient_boosting"], "max_iter"),
+        (lightgbm, "n_estimators"),
+    ):
+        space = {name: one for name, one in family.search.items() if name != count}
+        most = {**family.fixed, count: 300}
+        stopping = family.model_copy(update={"iterations": 1, "early_stopping": 5, "search": space, "fixed": most})
+        found = hyperparameter_search.tune(stopping, search, telco, train)
+        assert 1 <= found.best.params[count] < 300
+        counted = estimators.build_pipeline(stopping, telco, search.seed, found.best.params)
+        inputs, outcome, cut = (
+            features.frame(telco, train),
+            features.outcome(telco, train),
+            folds.folds(search, telco, train),
+        )
+        with threadpool_limits(1):
+            expected = cross_val_predict(counted, inputs, outcome, cv=cut, method="predict_proba")[:, 1]
+        np.testing.assert_allclose(found.unseen, expected, atol=1e-6, err_msg=family.name)
+
+
+def test_early_stopping_of_what_has_no_trees_to_count_is_refused() -> None:
+    text = "[[model]]\nname = 'x'\nestimator = 'sklearn.linear_model.LogisticRegression'\nearly_stopping = 5"
+    with pytest.raises(ChurnError, match=r"early_stopping counts the trees of a boosted model .* remove it"):
+        estimators.check(core.parse(TrainConfig, text, "train.toml"), "train.toml")
+
+
+def test_with_many_rows_trials_start_on_few_and_the_best_go_on(
+    telco: Dataset, train: pd.DataFrame, families: dict[str, Family]
+) -> None:
+    family = families["logistic_regression"].model_copy(update={"iterations": 9})
+    found = hyperparameter_search.tune(family, Search(folds=3, halving_rows=100), telco, train)
+    assert {round(trial.share, 2) for trial in found.trials} >= {0.11, 1.0}
+    assert found.best.share == 1
+    assert [(rung.share, rung.folds) for rung in study.rungs(Search(halving_rows=0), 10**6)] == [(1, 2), (1, 5)]
+
+
+def test_more_rows_than_are_cross_validated_are_fitted_all_the_same(telco: Dataset, train: pd.DataFrame) -> None:
+    few = Search(folds=3, rows=300)
+    tested = np.concatenate([places.test for places in folds.folds(few, telco, train)])
+    assert 240 < len(tested) < 360
+    family = Family(
+        name="linear", estimator="sklearn.linear_model.LogisticRegression", iterations=1, impute=True, scale=True
+    )
+    found = hyperparameter_search.tune(family, few, telco, train)
+    assert np.isfinite(found.unseen).sum() == len(tested)
 
 
 def test_families_side_by_side_never_want_more_than_the_machine_has(monkeypatch: pytest.MonkeyPatch) -> None:

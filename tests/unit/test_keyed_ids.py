@@ -22,7 +22,7 @@ from churn.training import estimators, onnx_scorer, shapley
 from churn.validation import ingestion
 
 from bento.endpoints import Endpoints
-from bento.settings import ServeConfig, settings
+from bento.settings import ServeConfig, load_settings
 
 SECRET = "0123456789abcdef0123456789abcdef"  # pragma: allowlist secret
 
@@ -85,12 +85,12 @@ def test_the_log_keeps_the_id_keyed_or_not_at_all(
 def test_a_key_that_keeps_no_secret_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(keyed_ids.KEY, "short")
     with pytest.raises(ChurnError, match="16 or more"):
-        settings()
+        load_settings()
 
 
 def test_rows_set_aside_are_their_owners_alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(ingestion, "STATE", tmp_path)
-    ingestion.quarantine(pd.DataFrame({"customerID": ["7590-VHVEG"]}), "telco-1")
+    ingestion.write_quarantine(pd.DataFrame({"customerID": ["7590-VHVEG"]}), "telco-1")
     assert stat.S_IMODE((tmp_path / "quarantine" / "telco-1.csv").stat().st_mode) == 0o600
 
 

@@ -9,7 +9,7 @@ from churn.data import features, snapshots, synthetic
 from churn.errors import ChurnError
 from churn.serving import release
 from churn.settings import core
-from churn.settings.dataset import Dataset, read
+from churn.settings.dataset import Dataset, from_dump
 from churn.settings.train import Search, Slices, TrainConfig, Worth
 from churn.training import estimators, evaluation, hyperparameter_search, selection
 from churn.validation import leakage
@@ -33,7 +33,7 @@ def table(telco: Dataset) -> pd.DataFrame:
 def _with_extra(telco: Dataset) -> Dataset:
     description = telco.model_dump(mode="json")
     description["columns"]["extra"] = {"type": "number"}
-    return read(description)
+    return from_dump(description)
 
 
 def _trained(
@@ -61,7 +61,7 @@ def test_a_column_that_equals_the_target_stops_the_run(telco: Dataset, table: pd
 def test_what_would_stop_a_training_at_its_end_stops_it_at_its_start(telco: Dataset, table: pd.DataFrame) -> None:
     settings = core.load(TrainConfig, ROOT / "tests" / "quick_train.toml")
     data = snapshots.Snapshot("v", telco, True, table, table)
-    release.check(data, settings)
+    release.check_before_training(data, settings)
     worth = Worth(contact_cost=1.0, success_rate=0.5, margin_column="tenura")
     for changed, reason in (
         ({"value": worth}, "margin_column 'tenura' is not a numeric feature"),
@@ -69,10 +69,10 @@ def test_what_would_stop_a_training_at_its_end_stops_it_at_its_start(telco: Data
         ({"slices": Slices(least={"aucc": 0.5})}, "aucc: not a metric"),
     ):
         with pytest.raises(ChurnError, match=reason):
-            release.check(data, settings.model_copy(update=changed))
+            release.check_before_training(data, settings.model_copy(update=changed))
     told = dataclasses.replace(data, dataset=_with_extra(telco), train=table.assign(extra=table.Churn == "Yes"))
     with pytest.raises(ChurnError, match="leakage check: column 'extra'"):
-        release.check(told, settings)
+        release.check_before_training(told, settings)
 
 
 def test_honest_columns_pass(telco: Dataset, table: pd.DataFrame) -> None:

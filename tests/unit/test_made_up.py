@@ -43,14 +43,14 @@ def test_the_line_says_what_is_made_up_and_how_to_use_ones_own(telco: Dataset, m
     monkeypatch.setenv("CHURNFLOW_CALLER", "make")
     lines = [
         made_up.sources([GENERATED], "telco", "run"),
-        made_up.version("v", "telco", True),
+        made_up.data_version("v", "telco", True),
         made_up.model(Registered("m", "3", "run", {"made_up": "True"}), "telco"),
     ]
     for line in lines:
         assert line.startswith("Made-up customers, none of yours: ")
         assert line.endswith("For yours: make run DATASET=telco SOURCE=FILE")
     assert not made_up.sources([REAL], "telco", "run")
-    assert not made_up.version("v", "telco", False)
+    assert not made_up.data_version("v", "telco", False)
     assert not made_up.model(Registered("m", "3", "run", {"made_up": "False"}), "telco")
 
 

@@ -15,7 +15,7 @@ import pytest
 from churn.settings import commands
 from churn.settings.core import Strict
 from churn.settings.description.column import Kind, Role
-from churn.training import metrics
+from churn.settings.train import METRICS
 from conftest import ROOT
 from reference import FILES
 
@@ -86,7 +86,7 @@ def _known(value: ast.expr) -> str:
     return {
         "settings": f"config/{given}",
         "description": "config/datasets/NAME.toml",
-        "place": "config/datasets/NAME.toml [columns.NAME]",
+        "file_of": "config/datasets/NAME.toml [columns.NAME]",
         "line": f"{given or 'type'} = 0",
     }.get(ast.unparse(value.func).split(".")[-1], "{…}")
 
@@ -102,7 +102,7 @@ def _tables(model: type[Strict], path: str = "") -> dict[str, frozenset[str]]:
             for table, keys in _tables(inner, place).items():
                 found[table] = found.get(table, frozenset()) | keys
         if whole in ("dict[str, float]", "dict[str, str]"):
-            found[place] = frozenset(metrics.METRICS if "float" in whole else ())
+            found[place] = frozenset(METRICS if "float" in whole else ())
     return found
 
 

@@ -175,7 +175,7 @@ def test_the_files_of_a_version_are_those_it_was_registered_with(
     for name in ("model.onnx", "manifest.json"):
         (given / name).write_text(name)
     mlflow.log_artifacts(run, str(given), model_registry.FILES)
-    noted = checksums.text(checksums.files(given))
+    noted = checksums.to_line(checksums.folder_sha256(given))
     model = model_registry.Registered("m", "3", run, {model_registry.CHECKSUMS: noted})
     assert sorted(path.name for path in model_registry.fetch(model, tmp_path / "a").iterdir()) == [
         "manifest.json",

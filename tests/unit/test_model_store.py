@@ -64,9 +64,9 @@ def _answers(made: SimpleNamespace) -> Any:
 
 
 def test_every_file_that_is_read_has_its_checksum_in_the_registry(made: SimpleNamespace) -> None:
-    noted = checksums.parsed(made.model.tags[model_registry.CHECKSUMS])
+    noted = checksums.from_line(made.model.tags[model_registry.CHECKSUMS])
     assert sorted(noted) == ["holdout.parquet", "manifest.json", "model.onnx", "model.skops"]
-    assert all(checksums.file(made.files[name]) == checksum for name, checksum in noted.items())
+    assert all(checksums.file_sha256(made.files[name]) == checksum for name, checksum in noted.items())
     np.testing.assert_array_equal(_answers(made), made.answers)
 
 

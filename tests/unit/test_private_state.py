@@ -72,7 +72,7 @@ def test_what_killed_processes_left_behind_is_swept_a_day_later(tmp_path: Path) 
     (tmp_path / "file").touch()
     for left in (old, tmp_path / "file"):
         os.utime(left, (time.time() - 2 * s3.DAY,) * 2)
-    s3.sweep(tmp_path)
+    s3.remove_leftovers(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["new"]
 
 

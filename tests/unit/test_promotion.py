@@ -9,11 +9,12 @@ import pandas as pd
 import pytest
 from churn.data import features, snapshots, synthetic
 from churn.registry import champion_challenger, holdout_looks, model_registry
+from churn.registry import versions as versions_by_hand
 from churn.registry.model_registry import Registered
 from churn.serving import release
 from churn.settings.core import load
 from churn.settings.dataset import Dataset
-from churn.settings.train import TrainConfig
+from churn.settings.train import Promotion, TrainConfig
 from churn.training import metrics
 from churn.training.evaluation import Evaluation
 from conftest import ROOT
@@ -108,33 +109,49 @@ def compared(
     probability = np.clip(0.3 * outcome[:800] + 0.7 * rng.random(800), 0, 1)
     decision = probability > 0.5
     measured = metrics.decided(outcome[:800], probability, decision)
-    found = Evaluation(outcome[:800], probability, decision, 0.5, measured, [])
-    return SimpleNamespace(found=found, data=data, counted=counted, by_heart=by_heart)
+    evaluation = Evaluation(outcome[:800], probability, decision, 0.5, measured, [])
+    return SimpleNamespace(evaluation=evaluation, data=data, counted=counted, by_heart=by_heart)
+
+
+def test_a_comparison_by_hand_is_the_look_that_the_training_had(
+    compared: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    its = release.load("champion's")
+    monkeypatch.setattr(snapshots, "load", lambda version: {"champion's": its}.get(version, compared.data))
+    monkeypatch.setattr(
+        versions_by_hand,
+        "_score",
+        lambda _, rows: (compared.by_heart[rows.customerID].to_numpy(), (rows.tenure > 9).to_numpy()),
+    )
+    champion, challenger = _registered("7", data_version="champion's"), _registered("8", metaflow_run="TrainFlow/5")
+    said = list(versions_by_hand.compare(champion, challenger, Promotion()))
+    assert said[0] == "400 customers of data version d2 that neither has trained on; look 1 at them"
+    assert compared.counted == [("TrainFlow/5/7", 400)]
 
 
 def test_the_champion_gets_no_points_for_rows_that_it_was_trained_on(
     compared: SimpleNamespace, config: TrainConfig
 ) -> None:
-    verdict = release.judge(compared.found, compared.data, config, "TrainFlow/5")
+    verdict = release.judge(compared.evaluation, compared.data, config, "TrainFlow/5")
     found = verdict.comparison
     assert found is not None
     assert (found.champion, found.rows) == ("7", 400)
     first = compared.data.holdout.customerID[:400]
-    assert found.champion_roc_auc == metrics.auc(compared.found.outcome[:400], compared.by_heart[first].to_numpy())
+    assert found.champion_roc_auc == metrics.auc(compared.evaluation.outcome[:400], compared.by_heart[first].to_numpy())
     assert found.promote
-    assert metrics.auc(compared.found.outcome, compared.by_heart[compared.data.holdout.customerID].to_numpy()) > (
-        metrics.auc(compared.found.outcome, compared.found.probability)
+    assert metrics.auc(compared.evaluation.outcome, compared.by_heart[compared.data.holdout.customerID].to_numpy()) > (
+        metrics.auc(compared.evaluation.outcome, compared.evaluation.probability)
     ), "on all rows the champion would have won"
 
 
 def test_a_comparison_is_counted_though_the_gate_is_closed(compared: SimpleNamespace, config: TrainConfig) -> None:
     closed = config.model_copy(update={"gate": {"roc_auc": 0.999}})
-    verdict = release.judge(compared.found, compared.data, closed, "TrainFlow/5")
+    verdict = release.judge(compared.evaluation, compared.data, closed, "TrainFlow/5")
     assert not verdict.passed
     assert compared.counted == [("TrainFlow/5/7", 400)]
     assert verdict.comparison is not None
     assert (verdict.evidence()["gate.look"], verdict.record()["comparison"]["look"]) == ("1", 1)
-    assert release.judge(compared.found, compared.data, config, "TrainFlow/6").evidence()["gate.look"] == "2"
+    assert release.judge(compared.evaluation, compared.data, config, "TrainFlow/6").evidence()["gate.look"] == "2"
 
 
 def test_a_champion_is_beaten_on_customers_not_on_their_rows(
@@ -143,11 +160,11 @@ def test_a_champion_is_beaten_on_customers_not_on_their_rows(
     whose: list[np.ndarray] = []
     plain = champion_challenger.compare
     monkeypatch.setattr(champion_challenger, "compare", lambda *given: whose.append(given[-1]) or plain(*given))
-    release.judge(compared.found, compared.data, config, "TrainFlow/5")
+    release.judge(compared.evaluation, compared.data, config, "TrainFlow/5")
     assert len(set(whose[0].tolist())) == len(whose[0]) == 400
     ids = compared.data.holdout.customerID
     twice = compared.data.holdout.assign(customerID=ids.where(ids.index % 2 == 0, ids.shift()))
-    release.judge(compared.found, dataclasses.replace(compared.data, holdout=twice), config, "TrainFlow/6")
+    release.judge(compared.evaluation, dataclasses.replace(compared.data, holdout=twice), config, "TrainFlow/6")
     assert len(set(whose[1].tolist())) == 200 == len(whose[1]) / 2
 
 
@@ -156,7 +173,7 @@ def test_without_unseen_rows_nothing_is_looked_at(
 ) -> None:
     everything = SimpleNamespace(train=compared.data.holdout)
     monkeypatch.setattr(release, "load", lambda _: everything)
-    verdict = release.judge(compared.found, compared.data, config, "TrainFlow/5")
+    verdict = release.judge(compared.evaluation, compared.data, config, "TrainFlow/5")
     assert verdict.comparison is not None
     assert not verdict.promote
     assert "no rows of both outcomes that neither model has seen" in verdict.comparison.reason

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from churn.data import features, prototypes, synthetic
-from churn.settings.dataset import Dataset, read
+from churn.settings.dataset import Dataset, from_dump
 from churn.training import shapley
 
 from tests.bench import reasons
@@ -27,7 +27,7 @@ def test_no_prototype_is_a_training_customer(telco: Dataset, rows: int) -> None:
 
 
 def test_categories_alone_stay_only_where_many_share_them() -> None:
-    described = read({"name": "few", "columns": {
+    described = from_dump({"name": "few", "columns": {
         "a": {"values": ["x", "y"]}, "b": {"values": list("pqrst")},
         "left": {"role": "target", "values": ["0", "1"], "positive": "1"},
     }})  # fmt: skip

@@ -5,8 +5,8 @@ from pathlib import Path
 from threading import Thread
 
 import pytest
+from churn.settings.train import METRICS
 from churn.telemetry import prometheus_metrics, push
-from churn.training import metrics
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 GROUP = {"flow": "DataFlow"}
@@ -96,4 +96,4 @@ def test_labels_are_those_that_the_list_names() -> None:
 
 
 def test_every_score_of_the_holdout_has_its_metric() -> None:
-    assert tuple(prometheus_metrics.SCORES) == metrics.METRICS
+    assert tuple(prometheus_metrics.SCORES) == METRICS

@@ -47,7 +47,7 @@ def refused(frame: pd.DataFrame, dataset: Dataset, limits: Quality = MINE) -> ch
 
 def described(said: str = "") -> Dataset:
     """The description, with what a message said written into it."""
-    return core.check(Dataset, written(said) if said else tomllib.loads(TEXT), "bank.toml")
+    return core.from_dict(Dataset, written(said) if said else tomllib.loads(TEXT), "bank.toml")
 
 
 def changed(column: str, *cells: Any) -> pd.DataFrame:
@@ -160,7 +160,7 @@ def _settings(check: checks.Check) -> Quality:
     """config/data.toml's [quality] after the remedy."""
     lines = "\n".join(toml_text.line(*item) for item in MINE.model_dump(exclude_none=True).items())
     file = f'[[source]]\nkind = "generate"\n[quality]\n{lines}\n'
-    return core.check(DataConfig, written(check.remedy, file), "data.toml").quality
+    return core.from_dict(DataConfig, written(check.remedy, file), "data.toml").quality
 
 
 def test_rows_without_an_outcome_are_dropped_where_the_remedy_is_followed() -> None:
@@ -237,7 +237,7 @@ def test_a_word_among_numbers_is_missing_once_the_note_is_followed() -> None:
     found = of(frame)
     (note,) = [note for note in found.decisions if note.startswith("paid: ")]
     assert refused(frame, found.dataset).column == "paid"
-    dataset = core.check(Dataset, written(f"[columns.paid] {note}", found.text), "bank.toml")
+    dataset = core.from_dict(Dataset, written(f"[columns.paid] {note}", found.text), "bank.toml")
     table = validation.validate(frame, dataset, MINE, "x.csv").table
     assert table["paid"].isna().sum() == 40
 

@@ -9,7 +9,7 @@ import pytest
 from churn.data import casting, synthetic
 from churn.serving import packaging, request
 from churn.serving.request import InputSettings, Reader, Rejected
-from churn.settings.dataset import Dataset, read
+from churn.settings.dataset import Dataset, from_dump
 
 
 @pytest.fixture(scope="module")
@@ -171,7 +171,7 @@ def test_what_is_no_batch_is_refused(reader: Reader, body: bytes, status: int) -
 def test_of_many_problems_the_first_are_named() -> None:
     columns: dict[str, Any] = {f"x{i}": {"type": "number"} for i in range(500)}
     target = {"left": {"role": "target", "values": ["no", "yes"], "positive": "yes"}}
-    many = Reader(read({"name": "many", "columns": columns | target}), InputSettings(), most_rows=3)
+    many = Reader(from_dump({"name": "many", "columns": columns | target}), InputSettings(), most_rows=3)
     error = refusal(many, b"{}")
     assert len(error.problems) == request.MOST_PROBLEMS
     assert error.message == f"the request has 500 problems; the first {request.MOST_PROBLEMS}"
@@ -213,7 +213,7 @@ TOWNS = {
 def test_a_level_is_read_in_the_spellings_of_training(
     unknown: Any, given: dict[str, str], level: dict[str, Any]
 ) -> None:
-    towns = read(TOWNS)
+    towns = from_dump(TOWNS)
     row = {"plan": "Monthly", "town": "rome", **given}
     expected = {"plan": "Monthly", "town": "rome", **level}
     reader = Reader(towns, InputSettings(unknown_category=unknown), most_rows=3)
@@ -238,7 +238,7 @@ def test_a_level_is_read_in_the_spellings_of_training(
 )
 def test_what_is_no_level_is_refused(given: dict[str, Any], field: str, reason: str) -> None:
     row = json.dumps({"plan": "Monthly", "town": "rome", **given}).encode()
-    (problem,) = refusal(Reader(read(TOWNS), InputSettings(), most_rows=3), row).problems
+    (problem,) = refusal(Reader(from_dump(TOWNS), InputSettings(), most_rows=3), row).problems
     assert (problem.field, problem.reason) == (field, reason)
 
 

@@ -74,7 +74,7 @@ def smooth(monkeypatch: pytest.MonkeyPatch) -> None:
     """Instances whose smoke test passes, and whose metrics say nothing."""
     monkeypatch.setattr(rollout, "POLL_SECONDS", 0.01)
     monkeypatch.setattr(smoke, "examples", lambda model: [])
-    monkeypatch.setattr(smoke, "check", lambda *_: iter([DeploymentCheck("examples", True, "")]))
+    monkeypatch.setattr(smoke, "run_checks", lambda *_: iter([DeploymentCheck("examples", True, "")]))
     monkeypatch.setattr(smoke, "race", lambda *_: [Latency("2", 0.001, 0.002, 200), Latency("1", 0.001, 0.002, 200)])
     monkeypatch.setattr(scrape, "look", lambda url: Counts())
 
@@ -124,7 +124,7 @@ def test_the_answers_are_compared_by_their_jensen_shannon_distance() -> None:
     """In base 2, as the limit in the settings is: 1 for answers that share no bucket."""
     rule = Rollout()
     for high, distance in ((0.0, 0.0), (1.0, 1.0), (0.3, jensenshannon([0.7, 0.3], [1, 0], base=2))):
-        *_, check = watch.compare(_counts(high=high), _counts(), rule)
+        *_, check = watch.final_checks(_counts(high=high), _counts(), rule)
         assert f"distance {distance:.2f} " in check.said
         assert check.passed == (distance <= rule.distance)
 
@@ -146,7 +146,7 @@ def _counts(requests: float = 1000, failed: float = 0, slow: float = 0.0, high: 
     ],
 )
 def test_new_instances_are_compared_with_old_ones(new: Counts, bad: list[str]) -> None:
-    assert [one.name for one in watch.compare(new, _counts(), Rollout()) if not one.passed] == bad
+    assert [one.name for one in watch.final_checks(new, _counts(), Rollout()) if not one.passed] == bad
 
 
 def test_the_services_own_metrics_are_read(monkeypatch: pytest.MonkeyPatch, telco: Any) -> None:
@@ -213,5 +213,5 @@ def test_a_deployment_that_died_after_it_was_kept_is_settled_by_the_next(
     model, told = Registered("churn", "2", "run", {record.OUTCOME: outcome, record.BENTO: "a"}), dict[str, str]()
     monkeypatch.setattr(record.model_registry, "by_version", lambda *_: model)
     monkeypatch.setattr(record.model_registry, "annotate", lambda _, tags: told.update(tags))
-    record.settle_kept(rollout.Plan(model, "a", former, "2"))
+    record.mark_kept(rollout.Plan(model, "a", former, "2"))
     assert (told.get(record.OUTCOME) == rollout.KEPT) == settled

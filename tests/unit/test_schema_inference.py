@@ -10,7 +10,7 @@ from churn.data import casting
 from churn.errors import ChurnError
 from churn.settings import core
 from churn.settings.data import Quality
-from churn.settings.dataset import Dataset, read
+from churn.settings.dataset import Dataset, from_dump
 from churn.validation import validation
 from described import DAYS, LEFT, ROWS, customers, decision, of, rng
 
@@ -199,5 +199,5 @@ def test_what_is_known_only_afterwards_is_left_out_until_decided() -> None:
 def test_a_cell_with_the_other_decimal_mark_is_reported() -> None:
     frame = pd.DataFrame({"x": ["1,5", "1.234,5", "2"], "y": ["a", "b", "a"]})
     columns = {"x": {"type": "number"}, "y": {"role": "target", "values": ["a", "b"], "positive": "a"}}
-    found = read({"name": "bank", "decimal": ",", "columns": columns})
+    found = from_dump({"name": "bank", "decimal": ",", "columns": columns})
     assert casting.cast(frame, found)[1]["x"].tolist() == [False, True, False]

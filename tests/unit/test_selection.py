@@ -47,7 +47,10 @@ def test_only_families_that_add_something_are_blended(telco: Dataset, train: pd.
     assert board[0].family.name == "blend"
     assert len(board[0].members) == 2
     assert "noise" not in {member.family.name for member in board[0].members}
-    np.testing.assert_allclose(board[0].unseen, np.mean([m.unseen for m in board[0].members], axis=0))
+    assert sum(board[0].weights) == pytest.approx(1)
+    np.testing.assert_allclose(
+        board[0].unseen, np.average([m.unseen for m in board[0].members], axis=0, weights=board[0].weights)
+    )
     alone = selection.board(candidates, SEARCH.model_copy(update={"blend": False}), telco, train)
     assert {c.family.name for c in alone} == {"a", "b", "like_a", "noise"}
     assert len(selection.board(candidates[::2], SEARCH, telco, train)) == 2, "two that know the same gain nothing"

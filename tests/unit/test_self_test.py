@@ -38,7 +38,7 @@ def packed(telco: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
     onnx_scorer.write(folder / "model", pipeline, described)
     scorer = onnx_scorer.Scorer(folder / "model")
     found = scorer.probability(features.from_rows(telco, described["examples"]))
-    proof = {"files": checksums.files(folder / "model"), "probability": found.astype(np.float64).tolist()}
+    proof = {"files": checksums.folder_sha256(folder / "model"), "probability": found.astype(np.float64).tolist()}
     (folder / self_test.FILE).write_text(json.dumps(proof))
     return folder
 

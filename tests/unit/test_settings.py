@@ -4,7 +4,7 @@ import pytest
 from churn.errors import ChurnError
 from churn.settings import core
 from churn.settings.data import DataConfig
-from churn.settings.dataset import Dataset, read, require_name
+from churn.settings.dataset import Dataset, from_dump, require_name
 from churn.settings.train import TrainConfig
 from churn.training import estimators
 from conftest import ROOT
@@ -118,10 +118,10 @@ def test_a_description_of_an_earlier_release_is_still_read() -> None:
         "x": {"type": "category"},
         "y": {"role": "target", "values": ["no", "yes"], "positive": "yes", "missing": True},
     }
-    found = read({"name": "old", "decimal": ",", "missing_values": ["NA"], "columns": columns})
+    found = from_dump({"name": "old", "decimal": ",", "missing_values": ["NA"], "columns": columns})
     assert (found.positive, found.negative, found.columns["y"].missing, found.fold_case) == ("yes", "no", False, False)
     assert found.spellings("x").level("Vienna") == "Vienna"
-    assert read(found.model_dump(mode="json")) == found
+    assert from_dump(found.model_dump(mode="json")) == found
 
 
 @pytest.mark.parametrize(("name", "better"), [("My-Bank", "my_bank"), ("2 banks ", "banks"), ("", "customers")])

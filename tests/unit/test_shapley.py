@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from churn.data import features, synthetic
-from churn.settings.dataset import Dataset, read
+from churn.settings.dataset import Dataset, from_dump
 from churn.training import shapley
 
 SMALL = {
@@ -29,7 +29,7 @@ def _probability(raw: features.Columns) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def small() -> Dataset:
-    return read(SMALL)
+    return from_dump(SMALL)
 
 
 @pytest.fixture(scope="module")

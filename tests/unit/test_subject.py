@@ -97,7 +97,7 @@ def test_a_table_loses_the_row_and_keeps_types_and_seal(sealed: bool) -> None:
     parquet.write_table(table, out)
     content = checksums.sealed(out.getvalue()) if sealed else out.getvalue()
     found = without(content, np.array([False, True, False]))
-    assert checksums.whole(found) == sealed
+    assert checksums.is_sealed(found) == sealed
     assert parquet.read_table(io.BytesIO(found)).equals(table.take([0, 2]))
 
 
@@ -147,7 +147,7 @@ def test_no_checksum_is_noted_of_a_models_damaged_file(
 ) -> None:
     table = synthetic.generate(telco, 6, 1)
     files = {prediction_log.HOLDOUT: tables.to_bytes(table[:3]), onnx_scorer.MANIFEST: b'{"threshold": 0.5}'}
-    tags = {model_registry.CHECKSUMS: checksums.text({n: checksums.sha256(c) for n, c in files.items()})}
+    tags = {model_registry.CHECKSUMS: checksums.to_line({n: checksums.sha256(c) for n, c in files.items()})}
     for file, content in files.items():
         (tmp_path / file).write_bytes(b"\xff" + content[1:] if file == name else content)
     rows = np.array([True, False, False])
@@ -162,7 +162,7 @@ def test_no_checksum_is_noted_of_a_models_damaged_file(
     traces = list(registered_models._model(model, version, remove=True))
     assert [t.what for t in traces if t.place == str(tmp_path / name)] == ["a file that is damaged"]
     assert (tmp_path / name).read_bytes()[:1] == b"\xff"
-    known = [checksums.parsed(line) for line in noticed]
+    known = [checksums.from_line(line) for line in noticed]
     assert all(line.get(name, "") in ("", checksums.sha256(files[name])) for line in known)
 
 

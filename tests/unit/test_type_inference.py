@@ -171,6 +171,7 @@ def test_codes_stay_text() -> None:
         (lambda i, day: day.strftime("%b %d, %Y"), "%b %d, %Y"),
         (lambda i, day: day.strftime("%b %d %Y"), "%b %d %Y"),
         (lambda i, day: day.strftime("%d. %m. %Y"), "%d. %m. %Y"),
+        (lambda i, day: day.strftime("%Y%m%d"), "%Y%m%d"),
     ],
 )
 def test_moments_are_read_and_may_be_the_time_of_a_row(
@@ -199,3 +200,53 @@ def test_a_day_that_may_be_a_month_is_asked_about_and_each_answer_works() -> Non
         table, unreadable = casting.cast(frame, decided)
         assert not unreadable
         assert (table["seen"].dt.month == month).all()
+
+
+@pytest.mark.parametrize(("unit", "text"), [(1, "seconds"), (1000, "milliseconds")])
+def test_moments_since_1970_are_left_out_and_asked_about(unit: int, text: str) -> None:
+    seconds = DAYS.astype("datetime64[s]").astype("int64")
+    found = of(customers(seen=seconds * unit, phone=rng(7).integers(2_100_000_000, 2_100_000_200, ROWS)))
+    column = found.dataset.columns["seen"]
+    assert (column.role, column.type) == ("ignore", "integer")
+    (number, moment) = re.findall(rf"are these {text} since 1970 \((\d+) is (.*?)\)", decision(found, "seen"))[0]
+    assert moment == f"{pd.Timestamp(int(number) // unit, unit='s'):%Y-%m-%d %H:%M}"
+    assert not decision(found, "phone")
+    assert edited(found.text, "seen", 'type = "integer"').columns["seen"].role == "feature"
+
+
+@pytest.mark.parametrize(
+    ("sentinel", "others"),
+    [
+        ("-999", rng(8).integers(900, 90_000, ROWS)),
+        ("-1", rng(8).integers(0, 28, ROWS)),
+        ("999", rng(8).integers(0, 28, ROWS)),
+        ("999999", np.round(rng(8).uniform(0, 1, ROWS), 3)),
+    ],
+)
+def test_a_number_that_may_mean_nothing_known_is_asked_about_and_the_answer_works(
+    sentinel: str, others: np.ndarray
+) -> None:
+    frame = customers(x=[sentinel if i % 10 == 0 else str(value) for i, value in enumerate(others)])
+    found = of(frame)
+    asked = decision(found, "x")
+    assert f"does {sentinel} (10.0% of the rows) mean that nothing is known?" in asked
+    (proposed,) = re.findall(r"missing_values = \[.*?\]", asked)
+    decided = edited(found.text, "x", f'type = "{found.dataset.columns["x"].type}"', proposed, "missing = true")
+    table = validation.validate(frame, decided, Quality(), "x.csv").table
+    assert (table["x"].isna().to_numpy() == (np.arange(ROWS) % 10 == 0)).all()
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        rng(9).integers(0, 150, ROWS),  # 99 is one of many
+        np.where(rng(9).random(ROWS) < 0.1, -1, rng(9).integers(-20, 20, ROWS)),
+        np.where(np.arange(ROWS) == 7, 999, rng(9).integers(0, 28, ROWS)),  # once: an outlier
+        rng(9).integers(1990, 2024, ROWS),
+        rng(9).integers(10_000_000, 99_999_999, ROWS),
+    ],
+)
+def test_ordinary_numbers_are_not_asked_about(values: np.ndarray) -> None:
+    found = of(customers(x=values))
+    assert found.dataset.columns["x"].role == "feature"
+    assert not decision(found, "x")

@@ -13,5 +13,5 @@ def test_without_an_id_a_row_is_the_same_in_other_types() -> None:
     before = snapshots.Snapshot("a", dataset, False, table.iloc[:30], table.iloc[30:])
     other = table.astype({"x": "float64", "plan": "str"})
     after = snapshots.Snapshot("b", dataset, False, other.iloc[1:30], other.iloc[30:])
-    found = version_diff.compare(before, after)
+    found = version_diff.diff(before, after)
     assert (found.added, found.removed) == (0, 1)

@@ -15,15 +15,15 @@ from churn.errors import ChurnError
 from churn.monitoring import assessment, labels, windows
 from churn.serving import prediction_log
 from churn.serving.reference import Reference
-from churn.settings.core import check
-from churn.settings.dataset import Dataset, read
+from churn.settings.core import from_dict
+from churn.settings.dataset import Dataset, from_dump
 from churn.settings.monitor import MonitorConfig
 
 NOW = datetime(2026, 3, 10, 6, tzinfo=UTC)
-DAYS = check(
+DAYS = from_dict(
     MonitorConfig, {"window": {"days": 1.0, "last": 3, "min_rows": 30}, "performance": {"min_labels": 50}}, "test"
 )
-ROWS = check(
+ROWS = from_dict(
     MonitorConfig, {"window": {"rows": 100, "last": 3, "min_rows": 30}, "performance": {"min_labels": 50}}, "test"
 )
 
@@ -170,7 +170,7 @@ def test_labels_that_say_nothing_are_refused(telco: Dataset, tmp_path: Path, tex
 
 def test_outcomes_are_read_in_the_spellings_of_training() -> None:
     target = {"role": "target", "values": ["Stayed", "Lost", "Churned"], "positive": ["Churned", "Lost"]}
-    dataset = read({"name": "bank", "columns": {"x": {"type": "number"}, "status": target}})
+    dataset = from_dump({"name": "bank", "columns": {"x": {"type": "number"}, "status": target}})
     found = labels.outcomes(pd.Series(["stayed", " LOST", "churned", "TRUE", "0"]), dataset, "x")
     assert found.tolist() == [False, True, True, True, False]
     with pytest.raises(ChurnError, match="'gone' is no outcome; use Lost and Churned and Stayed, or true and false"):

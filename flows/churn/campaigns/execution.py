@@ -90,7 +90,7 @@ def _cells(
     wanted |= {rule.targeting.uplift_column} if rule.targeting.ranking == "uplift" else set()
     if not wanted - {"", *table.columns}:
         return lambda name: table[name]
-    whole = header_lines.without(tables.from_bytes(sources.read(place, dataset)[0]), place.name)[0]
+    whole = header_lines.drop_repeated(tables.from_bytes(sources.read(place, dataset)[0]), place.name)[0]
     if missing := sorted(wanted - {"", *table.columns, *whole.columns}):
         raise ChurnError(
             f"{place.name}: no column {', '.join(missing)}, which {commands.settings('campaign.toml')} names; the file has: "
@@ -118,7 +118,7 @@ def _worth(
 
 def _listed(file: str, dataset: Dataset) -> "pd.Series":
     """The ids in a file: its column of the data set's id, or its only one."""
-    table = header_lines.without(tables.from_bytes(sources.read(sources.named(file), dataset)[0]), file)[0]
+    table = header_lines.drop_repeated(tables.from_bytes(sources.read(sources.named(file), dataset)[0]), file)[0]
     if dataset.id not in table and len(table.columns) != 1:
         raise ChurnError(
             f"{file}: no column {dataset.id}; a suppression list is a file with the ids in a column of this name"

@@ -74,7 +74,9 @@ def experiment(
 
 def from_trial(trial: RandomisedTrial, dataset: Dataset) -> Experiment:
     """The trial in a file. Raises ChurnError for a column, a level or an outcome that it does not have."""
-    table = header_lines.without(tables.from_bytes(sources.read(sources.named(trial.path), dataset)[0]), trial.path)[0]
+    table = header_lines.drop_repeated(
+        tables.from_bytes(sources.read(sources.named(trial.path), dataset)[0]), trial.path
+    )[0]
     wanted = [trial.arm, trial.outcome, *trial.covariates, *([trial.delivered] if trial.delivered else [])]
     if missing := [name for name in wanted if name not in table]:
         raise ChurnError(
@@ -215,7 +217,7 @@ def _keyed(table: "pd.DataFrame", column: str) -> "pd.DataFrame":
 
 
 def _from_file(own: "pd.DataFrame", column: str, dataset: Dataset, rule: Judgement, file: str) -> "pd.DataFrame":
-    table = header_lines.without(tables.from_bytes(sources.read(sources.named(file), dataset)[0]), file)[0]
+    table = header_lines.drop_repeated(tables.from_bytes(sources.read(sources.named(file), dataset)[0]), file)[0]
     outcome = next((name for name in ("outcome", dataset.target) if name in table), None)
     names = [name for name in (column, "prediction_id") if name in table]
     if outcome is None or not names:

@@ -38,16 +38,16 @@ def _latencies(outcome: Outcome) -> list[Part]:
 
 
 def _shadow(outcome: Outcome) -> list[Part]:
-    found = outcome.shadow
-    if found is None:
+    shadow = outcome.shadow
+    if shadow is None:
         return []
     rows = [
-        [one.prediction, f"{one.before:.3f}", f"{one.now:.3f}", "yes" if one.decision else "no"] for one in found.first
+        [one.prediction, f"{one.before:.3f}", f"{one.now:.3f}", "yes" if one.decision else "no"] for one in shadow.first
     ]
     return [
         "## What it would have answered",
-        f"{found.rows:,} predictions of the last day, answered again and thrown away: {found.otherwise:,} would be decided "
-        f"otherwise. The probabilities differ by {found.median:.3f} (median), at most {found.largest:.3f}.",
+        f"{shadow.rows:,} predictions of the last day, answered again and thrown away: {shadow.otherwise:,} would be decided "
+        f"otherwise. The probabilities differ by {shadow.median:.3f} (median), at most {shadow.largest:.3f}.",
         *([Table(["prediction", "before", "now", "decision now"], rows)] if rows else []),
     ]
 

@@ -13,17 +13,17 @@ from churn.settings.score import Judgement
 GREY = "#7b8794"
 
 
-def headline(campaign: str, found: Sequence[Compared], trial: Experiment) -> list[str]:
+def headline(campaign: str, comparisons: Sequence[Compared], trial: Experiment) -> list[str]:
     """A line for each contacted arm: what is known of it."""
-    if not found:
+    if not comparisons:
         return [f"Campaign {campaign}: cannot tell yet; {_awaited(trial) or 'an arm has nobody with an outcome'}"]
-    return [f"Campaign {campaign}, {one.arm}: {one.verdict}. {_sentence(one, trial)}" for one in found]
+    return [f"Campaign {campaign}, {one.arm}: {one.verdict}. {_sentence(one, trial)}" for one in comparisons]
 
 
-def parts(campaign: str, found: Sequence[Compared], trial: Experiment, rule: Judgement) -> list[Part]:
+def parts(campaign: str, comparisons: Sequence[Compared], trial: Experiment, rule: Judgement) -> list[Part]:
     """The parts of the card."""
-    arms = [part for one in found for part in _arm(one, trial, rule)]
-    lines = headline(campaign, found, trial)
+    arms = [part for one in comparisons for part in _arm(one, trial, rule)]
+    lines = headline(campaign, comparisons, trial)
     return [f"# {lines[0]}", *(f"**{line}**" for line in lines[1:]), *_counts(trial), *arms, _method(trial, rule)]
 
 

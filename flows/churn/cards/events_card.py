@@ -11,15 +11,15 @@ from churn.training.evaluation import Evaluation
 _SCHEMA = "https://vega.github.io/schema/vega-lite/v5.json"
 
 
-def calendar(data: Snapshot, found: Evaluation) -> list[Part]:
+def calendar(data: Snapshot, evaluation: Evaluation) -> list[Part]:
     """The snapshots with what they are used for, population and churn rate, and ROC-AUC by age; nothing without events."""
     if not data.events or data.dataset.time is None:
         return []
     used = {moment.isoformat(): "train" for moment in data.train[data.dataset.time].unique()}
-    used |= dict.fromkeys((one.moment for one in found.moments), "holdout")
+    used |= dict.fromkeys((one.moment for one in evaluation.moments), "holdout")
     rows = [
         [one.moment[:10], f"{one.age} days", f"{one.rows:,}", f"{one.churned / one.rows:.1%}", f"{one.auc:.4f}"]
-        for one in found.moments
+        for one in evaluation.moments
     ]
     return [
         "## Calendar",

@@ -15,10 +15,10 @@ MARKDOWN, HTML = "model_card.md", "model_card.html"
 
 def parts(training: Training, version: str) -> list[Part]:
     """The parts of the card of a registered ``version``: headings and paragraphs in Markdown, and tables."""
-    dataset, evaluation, winner = training.data.dataset, training.found, training.winner
+    dataset, evaluation, winner = training.data.dataset, training.evaluation, training.winner
     return [
         f"# Model card: {dataset.model}, version {version}",
-        training.verdict.summary,
+        training.gate.summary,
         "## Intended use",
         f"The probability that a customer churns, and the decision whom to contact. {dataset.description} For customers "
         "like those it learned from; not for decisions on credit, price or service that a person has a right to contest.",
@@ -57,7 +57,12 @@ def keep(training: Training, model: Registered) -> list[Part]:
 def _named(winner: Candidate) -> str:
     if not winner.members:
         return winner.family.estimator
-    return f"The mean of the probabilities of {' and '.join(m.family.estimator for m in winner.members)},"
+    return f"The weighted mean of the probabilities of {' and '.join(_weighted(winner))},"
+
+
+def _weighted(winner: Candidate) -> list[str]:
+    shares = winner.weights or (1 / len(winner.members),) * len(winner.members)
+    return [f"{member.family.estimator} ({share:.0%})" for member, share in zip(winner.members, shares, strict=True)]
 
 
 def _short(value: Any) -> str:
@@ -65,7 +70,7 @@ def _short(value: Any) -> str:
 
 
 def _limits(training: Training) -> list[str]:
-    evaluation = training.found
+    evaluation = training.evaluation
     small = [f"{s.column}={s.group}" for s in evaluation.slices if not s.scores]
     low, high = evaluation.intervals["roc_auc"]
     return [
@@ -73,7 +78,7 @@ def _limits(training: Training) -> list[str]:
         "It has seen one period only: watch drift and realised performance, and train again when they change.",
         "It predicts who leaves, not who can be retained: reasons are what the model relies on, not causes.",
         *([f"Too few customers to judge: {', '.join(small)}."] if small else []),
-        *(f"Weaker for {warning}." for warning in training.verdict.warnings),
+        *(f"Weaker for {warning}." for warning in training.gate.warnings),
     ]
 
 

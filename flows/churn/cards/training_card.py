@@ -17,15 +17,15 @@ GROUPS = "In brackets, the 99 % interval: the gate fails only if even its better
 
 def parts(training: Training) -> list[Part]:
     """The parts of the card."""
-    evaluation, chosen, metric = training.found, training.chosen, training.config.search.metric
+    evaluation, chosen, metric = training.evaluation, training.chosen, training.config.search.metric
     later = "" if training.data.dataset.time is None else ", each tested on later rows than it is fitted on"
     return [
         f"# Challenger: {training.winner.family.name}",
-        f"**{training.verdict.summary}** Trained on data version `{training.data.version}`; holdout of "
+        f"**{training.gate.summary}** Trained on data version `{training.data.version}`; holdout of "
         f"{len(evaluation.outcome):,} customers, read once.",
-        *([f"**Warnings:** {'; '.join(training.verdict.warnings)}"] if training.verdict.warnings else []),
+        *([f"**Warnings:** {'; '.join(training.gate.warnings)}"] if training.gate.warnings else []),
         "## Gate",
-        _gate(training.verdict),
+        _gate(training.gate),
         *looks(training),
         "## Leaderboard",
         f"Cross-validated on the training rows ({training.config.search.folds} folds{later}, decided by {_plain(metric)}).",
@@ -57,14 +57,14 @@ def holdout_scores(evaluation: Evaluation) -> Table:
     return Table(["score", "holdout", "95 % from", "to"], rows)
 
 
-def baselines(found: Evaluation) -> list[Part]:
+def baselines(evaluation: Evaluation) -> list[Part]:
     """What needs no model, on the holdout's rows; nothing where the data are not made of events."""
-    if not found.baselines:
+    if not evaluation.baselines:
         return []
     rows = [
         [one.name, f"{one.auc:.4f}", _between(one.interval), f"{one.gain:+.4f}", _between(one.gain_interval, "+"),
          "beaten" if one.beaten else "**not surely beaten**"]
-        for one in found.baselines
+        for one in evaluation.baselines
     ]  # fmt: skip
     said = "Baselines on the same rows: what can be known without a model. One that does not beat them is not worth its cost."
     return [said, Table(["baseline", "roc_auc", "95 %", "the model's gain", "95 %", ""], rows)]
@@ -76,7 +76,7 @@ def _between(interval: tuple[float, float], sign: str = "") -> str:
 
 def looks(training: Training) -> list[str]:
     """How often the holdout customers have been used to compare models, and the confidence that this look needs."""
-    comparison, rule = training.verdict.comparison, training.config.promotion
+    comparison, rule = training.gate.comparison, training.config.promotion
     if comparison is None or not comparison.look:
         return []
     fresh = " A data version with customers that no comparison has used lowers the bar again."

@@ -31,7 +31,7 @@ def keys(table: "pd.DataFrame", name: str | None, features: Iterable[str]) -> np
     return hashed if named.all() else np.where(named, hashed, _of_cells(table, features))
 
 
-def rows(table: "pd.DataFrame", dataset: Dataset) -> np.ndarray:
+def row_keys(table: "pd.DataFrame", dataset: Dataset) -> np.ndarray:
     """A key for each row, as ``keys``; with a time column, for each customer at each time."""
     customers = keys(table, dataset.id, dataset.raw)
     if dataset.time is None:

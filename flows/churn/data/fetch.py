@@ -104,8 +104,8 @@ def _download(system: Any, name: str, about: Mapping[str, Any], folder: Path) ->
 
 def _version(about: Mapping[str, Any]) -> str:
     """What changes when an object does, by the names that the stores' packages give it."""
-    found = [str(about[key]) for key in ("ETag", "etag", "LastModified", "last_modified", "mtime") if key in about]
-    return " ".join([str(about["size"]), *found])
+    marks = [str(about[key]) for key in ("ETag", "etag", "LastModified", "last_modified", "mtime") if key in about]
+    return " ".join([str(about["size"]), *marks])
 
 
 def from_http(source: Http, folder: Path) -> list[Path]:
@@ -148,9 +148,9 @@ def _escaped(part: str) -> str:
 
 
 def _token(source: Http) -> str:
-    if (found := os.environ.get(source.bearer)) is None:
+    if (token := os.environ.get(source.bearer)) is None:
         raise ChurnError(f"{source.name}: the environment variable {source.bearer} is not set")
-    return found
+    return token
 
 
 def _receive(answer: Any, source: Http, part: Path, mark: Path, have: int) -> None:

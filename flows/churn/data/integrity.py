@@ -36,7 +36,9 @@ def objects(store: "HashFileDB", version: str) -> list[str]:
 def harm(store: "HashFileDB", version: str) -> list[str]:
     """What is wrong with a version: the address and state of each missing or damaged object."""
     listed = objects(store, version) if state(store, version) == WHOLE else [version]
-    return [f"{address(store, oid)} is {condition}" for oid in listed if (condition := state(store, oid)) != WHOLE]
+    return [
+        f"{object_address(store, oid)} is {condition}" for oid in listed if (condition := state(store, oid)) != WHOLE
+    ]
 
 
 def clear(store: "HashFileDB", oids: list[str]) -> list[str]:
@@ -53,10 +55,10 @@ def clear(store: "HashFileDB", oids: list[str]) -> list[str]:
     for oid in dict.fromkeys([listing, *harmed] if harmed else []):
         if states[oid] != MISSING:
             store.fs.remove(store.oid_to_path(oid))
-    return [address(store, oid) for oid in harmed]
+    return [object_address(store, oid) for oid in harmed]
 
 
-def address(store: "HashFileDB", oid: str) -> str:
+def object_address(store: "HashFileDB", oid: str) -> str:
     """The address of an object: a path, or s3://..."""
     path = store.oid_to_path(oid)
     return path if store.fs.protocol == "local" else store.fs.unstrip_protocol(path)

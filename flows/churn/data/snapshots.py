@@ -19,7 +19,7 @@ from churn import format_version
 from churn.data import integrity, tables
 from churn.errors import ChurnError
 from churn.settings import commands
-from churn.settings.dataset import Dataset, read
+from churn.settings.dataset import Dataset, from_dump
 from churn.settings.environment import STATE
 from churn.storage.places import Place
 
@@ -91,10 +91,10 @@ def current(version: str) -> str:
     place = Place.of(remote())
     with _plain("read the data version from"):
         while place.read(f"files/md5/{version[:2]}/{version[2:]}") is None:
-            found = place.read(f"{SUCCESSORS}/{version}.json")
-            if found is None:
+            content = place.read(f"{SUCCESSORS}/{version}.json")
+            if content is None:
                 break
-            version = format_version.opened(json.loads(found), FORMAT, f"successor of {version}")["successor"]
+            version = format_version.opened(json.loads(content), FORMAT, f"successor of {version}")["successor"]
     return version
 
 
@@ -188,21 +188,21 @@ def _lost(store: Any, version: str, said: str = "") -> str:
     again = commands.say("data", DATASET=commands.NAME, SOURCE=commands.FILE)
     if integrity.state(store, version) == integrity.MISSING:
         return (
-            f"data version {version!r} is not in {remote()} (no {integrity.address(store, version)}); name a version that "
+            f"data version {version!r} is not in {remote()} (no {integrity.object_address(store, version)}); name a version that "
             f"DataFlow printed, or give the same data again: {again}"
         )
     harm = ", ".join(integrity.harm(store, version)) or said
     return f"data version {version!r} cannot be read: {harm}; give the same data again, which stores that anew: {again}"
 
 
-def _move(found: Path, folder: Path) -> Path:
-    """``found`` is at ``folder`` whole, or nothing is there and ChurnError was raised."""
+def _move(pulled: Path, folder: Path) -> Path:
+    """``pulled`` is at ``folder`` whole, or nothing is there and ChurnError was raised."""
     import shutil
 
     partial = folder.with_name(f".{folder.name}.partial")
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        shutil.move(found, partial)
+        shutil.move(pulled, partial)
         return partial.rename(folder)
     except OSError as error:
         why = error.args[0][0][2] if isinstance(error, shutil.Error) else error  # its files' errors in a list
@@ -218,7 +218,7 @@ def load(version: str) -> Snapshot:
         kept = json.loads((snapshot / DESCRIPTION).read_text(encoding="utf-8"))
         description = format_version.opened(kept, FORMAT, f"data version {version}")
         train, holdout = (tables.from_bytes((snapshot / name).read_bytes()) for name in (TRAIN, HOLDOUT))
-        dataset, made_up = read(description["dataset"]), description["made_up"]
+        dataset, made_up = from_dump(description["dataset"]), description["made_up"]
         return Snapshot(
             version, dataset, made_up, train, holdout, description.get("boundary"), description.get("events", {})
         )

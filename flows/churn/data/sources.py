@@ -16,7 +16,7 @@ from churn.data import casting, fetch, tables
 from churn.errors import ChurnError
 from churn.files import reader
 from churn.settings import commands
-from churn.settings.data import Bucket, Events, File, Generate, Http, Origin, Source, Sql, any_made_up, place
+from churn.settings.data import Bucket, Events, File, Generate, Http, Origin, Source, Sql, any_made_up, source_at
 from churn.settings.dataset import Dataset
 from churn.settings.description.column import Cells
 
@@ -58,21 +58,21 @@ def choose(configured: Sequence[Source], path: str, dataset: Dataset, target: st
 
 def named(path: str) -> File | Bucket | Http:
     """The source at a path or address. Raises ChurnError if it is of this machine and there is nothing to read."""
-    found = place(path)
-    if isinstance(found, File):
+    source = source_at(path)
+    if isinstance(source, File):
         reader.data_files(Path(path).expanduser())
-    return found
+    return source
 
 
 @contextmanager
 def at_hand(path: str) -> Iterator[list[Path]]:
     """The files at a path, or those of an address as long as the context lasts. Raises ChurnError if there are none."""
-    found = place(path)
-    if isinstance(found, File):
+    source = source_at(path)
+    if isinstance(source, File):
         yield reader.data_files(Path(path).expanduser())
         return
     with tempfile.TemporaryDirectory() as folder:
-        yield persist(found, lambda: _fetch(found, Path(folder)))
+        yield persist(source, lambda: _fetch(source, Path(folder)))
 
 
 Rows = tuple[bytes, tuple[str, ...]]  # a table as Parquet bytes, and notes on how it was read
@@ -124,8 +124,8 @@ def _fetch(source: Bucket | Http, folder: Path) -> list[Path]:
 
 def _whole(files: Sequence[Path], dataset: Cells, most_bytes: int) -> Rows:
     if len(files) == 1:
-        return tables.load(files[0], most_bytes)
-    parts, notes = zip(*(tables.load(file, most_bytes) for file in files), strict=True)
+        return tables.to_parquet(files[0], most_bytes)
+    parts, notes = zip(*(tables.to_parquet(file, most_bytes) for file in files), strict=True)
     return tables.to_bytes(tables.concatenate(parts, map(str, files), dataset)), tuple(chain(*notes))
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
-def load(path: Path, most_bytes: int = reader.file_kinds.MOST_BYTES) -> tuple[bytes, tuple[str, ...]]:
+def to_parquet(path: Path, most_bytes: int = reader.file_kinds.MOST_BYTES) -> tuple[bytes, tuple[str, ...]]:
     """The table in a file as Parquet bytes, and notes on how it was read; a Parquet file stays as it is if it can.
 
     Raises:

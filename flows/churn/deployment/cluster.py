@@ -32,6 +32,11 @@ class Cluster:
     """The Deployment NAME of this namespace, for the deployment ``run``, with another ``image`` if one is given."""
 
     def __init__(self, run: str, image: str = "") -> None:
+        """Connect with the pod's service account, or on a developer's machine with the kubeconfig.
+
+        Raises:
+            ChurnError: There is no kubeconfig, or it is not valid.
+        """
         from kubernetes import client, config
 
         with _explained():
@@ -43,48 +48,68 @@ class Cluster:
         self._bento, self._beats, self._beaten = "", 0, time.monotonic()
 
     def address(self, model: Registered) -> str:
-        found = model.tags.get(bento_store.TAG) or release.publish(model)
-        if not found:
+        """The Bento of ``model`` in S3, from which every pod fetches it; published if it is not there.
+
+        Raises:
+            ChurnError: The profile keeps no Bentos in S3.
+        """
+        bento = model.tags.get(bento_store.TAG) or release.publish(model)
+        if not bento:
             raise ChurnError("CHURNFLOW_BENTOS: a cluster takes its Bentos from S3; set CHURNFLOW_PROFILE=cluster")
-        return found
+        return bento
 
     def served(self) -> str:
-        found = self._read()
-        marks = found.metadata.annotations or {}
-        return str(marks.get(FORMER, "") if marks.get(RUN) else _bento(found.spec.template.spec))
+        """The Bento in the pod template, or in the annotation of the former one while a deployment runs."""
+        deployment = self._read()
+        marks = deployment.metadata.annotations or {}
+        return str(marks.get(FORMER, "") if marks.get(RUN) else _bento(deployment.spec.template.spec))
 
     def unfinished(self) -> str:
+        """The run in the Deployment's annotation, with its count of signs of life."""
         return str((self._read().metadata.annotations or {}).get(RUN) or "")
 
     def begin(self, bento: str) -> None:
+        """Patch the pod template, and pause the rollout once it has made one pod.
+
+        Raises:
+            ChurnError: Another deployment has begun here, or no pod comes within POD_SECONDS.
+        """
         self._bento = bento
-        found = self._read()
-        if (found.metadata.annotations or {}).get(RUN):
-            raise ChurnError(f"{self.place}: {found.metadata.annotations[RUN]} deploys there; wait for its end")
-        former = {FORMER: _bento(found.spec.template.spec), IMAGE: found.spec.template.spec.containers[0].image}
-        version = found.metadata.resource_version  # nobody else has begun in between, or this is refused
+        deployment = self._read()
+        if (deployment.metadata.annotations or {}).get(RUN):
+            raise ChurnError(f"{self.place}: {deployment.metadata.annotations[RUN]} deploys there; wait for its end")
+        former = {
+            FORMER: _bento(deployment.spec.template.spec),
+            IMAGE: deployment.spec.template.spec.containers[0].image,
+        }
+        version = deployment.metadata.resource_version  # nobody else has begun in between, or this is refused
         self._patch({RUN: f"{self._run}@0", **former}, bento, self._image, paused=False, resourceVersion=version)
         self._reach(1)
 
     def instances(self) -> Sequence[Instance]:
+        """The pods that are not being deleted."""
         self._beat()
         return [self._instance(pod) for pod in self._pods() if pod.metadata.deletion_timestamp is None]
 
     def give(self, share: float) -> None:
+        """Replace this share of the pods, rounded down, and pause the rollout again."""
         wanted = max(1, math.floor(share * (self._read().spec.replicas or 1)))
         if sum(one.new for one in self.instances()) < wanted:
             self._patch(paused=False)
             self._reach(wanted)
 
     def keep(self) -> None:
+        """Resume the rollout: every pod is replaced."""
         self._patch(paused=False)
 
     def back(self) -> None:
+        """Put the former Bento and image back into the pod template."""
         marks = self._read().metadata.annotations or {}
         if FORMER in marks:
             self._patch({}, marks[FORMER], marks.get(IMAGE, ""), paused=False)
 
     def done(self) -> None:
+        """Remove the annotations of the deployment."""
         self._patch({RUN: None, FORMER: None, IMAGE: None})
 
     def _reach(self, number: int) -> None:

@@ -26,45 +26,54 @@ class Laptop:
     """
 
     def __init__(self, model: str, dataset: str, run: str, port: str = "") -> None:
-        found = [one for one in running(model) if not port or one["url"].endswith(f":{port}")]
-        if not found:
+        """Find the one service of ``model`` at ``port``, or at any port if none is given."""
+        services = [one for one in running(model) if not port or one["url"].endswith(f":{port}")]
+        if not services:
             raise ChurnError(
                 f"no service of {model} runs on this machine{f' at port {port}' if port else ''}; start one with: "
                 f"{commands.say('serve', DATASET=dataset, PORT=port)}"
             )
-        if len(found) > 1:
-            ports = ", ".join(one["url"].rpartition(":")[2] for one in found)
+        if len(services) > 1:
+            ports = ", ".join(one["url"].rpartition(":")[2] for one in services)
             again = commands.say("deploy", DATASET=dataset, PORT=commands.NUMBER)
             raise ChurnError(f"{model} is served on several ports of this machine ({ports}); name one: {again}")
-        self.place, self._run, self._control = found[0]["url"], run, found[0]["control"]
+        self.place, self._run, self._control = services[0]["url"], run, services[0]["control"]
         self._bento = ""
 
     def address(self, model: Registered) -> str:
-        return packaging.package(model)
+        """The tag of the Bento of ``model`` in the local store, built if there is none."""
+        return packaging.build_bento(model)
 
     def served(self) -> str:
+        """The Bento that the supervisor calls its current one."""
         return str(self._order("status")["bento"])
 
     def unfinished(self) -> str:
+        """The run whose deployment the supervisor has not forgotten."""
         return str(self._order("status")["run"])
 
     def begin(self, bento: str) -> None:
+        """Start the workers of the Bento on a port of their own."""
         self._bento = bento
         self._order("start", bento=bento)
 
     def instances(self) -> Sequence[Instance]:
+        """The releases whose workers run; asking for them is the sign of life that the supervisor waits for."""
         return [
             Instance(one["bento"], one["url"], one["bento"] == self._bento, _ready(one), _wrong(one))
             for one in self._order("alive")["instances"]
         ]
 
     def give(self, share: float) -> None:
+        """Hand this share of new connections to the new workers."""
         self._order("share", share=share)
 
     def keep(self) -> None:
+        """Hand every connection to the new workers; the old ones end with their requests."""
         self._order("keep")
 
     def back(self) -> None:
+        """Hand every connection to the old workers, and end the new ones."""
         self._order("back")
 
     def done(self) -> None:
@@ -79,31 +88,31 @@ class Laptop:
 
 def running(model: str) -> list[dict[str, Any]]:
     """The services of ``model`` on this machine, as their supervisors describe them."""
-    found = []
+    services = []
     for file in sorted(supervisor.FOLDER.glob("*.json")):
         with suppress(OSError, ValueError, ChurnError):  # it has just ended, or was killed and left its file
             about = json.loads(file.read_text(encoding="utf-8"))
             if about["model"] == model and _ask(about["control"], {"do": "status"}):
-                found.append(about)
-    return found
+                services.append(about)
+    return services
 
 
-def _ready(found: dict[str, Any]) -> bool:
+def _ready(instance: dict[str, Any]) -> bool:
     """Whether its processes have started, and the service says itself that it is ready."""
-    if found["started"] is not True:
+    if instance["started"] is not True:
         return False
     try:
-        with urllib.request.urlopen(f"{found['url']}/readyz", timeout=ANSWER_SECONDS):  # nosec B310 - loopback
+        with urllib.request.urlopen(f"{instance['url']}/readyz", timeout=ANSWER_SECONDS):  # nosec B310 - loopback
             return True
     except OSError:  # a refusal is one too
         return False
 
 
-def _wrong(found: dict[str, Any]) -> str:
-    said = f": {' '.join(found['said'][-5:])[-500:]}" if found["said"] else ""
-    if found["started"] is False:
+def _wrong(instance: dict[str, Any]) -> str:
+    said = f": {' '.join(instance['said'][-5:])[-500:]}" if instance["said"] else ""
+    if instance["started"] is False:
         return f"it ended before it was ready{said}"
-    return f"it died {found['restarts']} times{said}" if found["restarts"] else ""
+    return f"it died {instance['restarts']} times{said}" if instance["restarts"] else ""
 
 
 def _ask(control: str, order: dict[str, Any]) -> dict[str, Any]:

@@ -22,7 +22,7 @@ APPROVAL_SECONDS = 5.0  # between two looks
 OUTCOMES = (KEPT, BACK, REFUSED, CUT)
 
 
-def begin(plan: Plan, run: str, place: str) -> None:
+def mark_in_progress(plan: Plan, run: str, place: str) -> None:
     """Say on the version that it is being deployed."""
     tags = {OUTCOME: PROGRESS, AT: _now(), BENTO: plan.bento, "deploy.run": run, "deploy.place": place}
     model_registry.annotate(plan.model, {**tags, REASON: "", "deploy.former": plan.former})
@@ -49,7 +49,7 @@ def approve(model: Registered) -> str:
     return f"Approved: version {model.version} at {model.tags['deploy.place']}"
 
 
-def begun(plan: Plan, run: str) -> bool:
+def already_begun(plan: Plan, run: str) -> bool:
     """Whether this very run has begun to deploy the version before."""
     tags = model_registry.by_version(plan.model.name, plan.model.version).tags
     return tags.get("deploy.run") == run and tags.get(OUTCOME) != WAITS
@@ -61,17 +61,19 @@ def said_kept(plan: Plan, run: str) -> str:
     return tags[REASON] if tags.get("deploy.run") == run and tags.get(OUTCOME) == KEPT else ""
 
 
-def end(plan: Plan, outcome: Outcome) -> None:
+def mark_ended(plan: Plan, outcome: Outcome) -> None:
     """Say on the version how its deployment ended."""
     tags = {OUTCOME: outcome.verdict, AT: _now(), REASON: outcome.reason, "deploy.seconds": f"{outcome.seconds:.0f}"}
     model_registry.annotate(plan.model, tags)
 
 
-def settle_kept(plan: Plan) -> None:
+def mark_kept(plan: Plan) -> None:
     """Say that the version is kept where it is served already, and its deployment died before it had said so."""
     tags = model_registry.by_version(plan.model.name, plan.model.version).tags
     if plan.bento == plan.former == tags.get(BENTO) and tags.get(OUTCOME) == PROGRESS:
-        end(plan, Outcome(KEPT, f"version {plan.model.version} is served; its deployment died before it said so"))
+        mark_ended(
+            plan, Outcome(KEPT, f"version {plan.model.version} is served; its deployment died before it said so")
+        )
 
 
 def rejected(model: Registered, bento: str) -> str:
@@ -106,7 +108,7 @@ def samples(outcome: Outcome, counted: dict[str, int]) -> Iterator[Sample]:
     yield prometheus_metrics.DEPLOYMENT_SECONDS.of(outcome.seconds)
 
 
-def tell(plan: Plan, outcome: Outcome) -> str:
+def post_outcome(plan: Plan, outcome: Outcome) -> str:
     """Post how it ended to the webhook, if there is one; what came of that."""
     model = plan.model
     return notify.post(f"*{outcome.verdict.upper()}: {model.name} version {model.version}*\n{outcome.reason}")

@@ -8,16 +8,16 @@ from churn.serving import client
 Schema = dict[str, Any]
 
 
-def of(url: str) -> Schema:
+def fetch_schema(url: str) -> Schema:
     """The schema of one customer, as the service at ``url`` describes it; it needs no key. Raises ChurnError."""
     document = client.ask(f"{url}/docs.json")
-    found = document["paths"]["/predict"]["post"]["requestBody"]["content"]["application/json"]["schema"]
-    while "$ref" in found:
+    schema = document["paths"]["/predict"]["post"]["requestBody"]["content"]["application/json"]["schema"]
+    while "$ref" in schema:
         place = document
-        for key in found["$ref"].removeprefix("#/").split("/"):
+        for key in schema["$ref"].removeprefix("#/").split("/"):
             place = place[key]
-        found = place
-    return dict(found)
+        schema = place
+    return dict(schema)
 
 
 def breaking(former: Schema, new: Schema) -> list[str]:
@@ -46,10 +46,10 @@ def _alternatives(schema: Schema) -> list[Schema]:
         return [one for part in parts for one in _alternatives(part)]
     values = schema.get("enum", [schema["const"]] if "const" in schema else None)
     types = schema.get("type") or ([None] if values is None else list(dict.fromkeys(map(_kind, values))))
-    found = [{**schema, "type": kind} for kind in ([types] if isinstance(types, str) else types)]
+    typed = [{**schema, "type": kind} for kind in ([types] if isinstance(types, str) else types)]
     if values is None:
-        return found
-    own = [{**one, "enum": [value for value in values if _kind(value) in _TAKEN_BY[one["type"]]]} for one in found]
+        return typed
+    own = [{**one, "enum": [value for value in values if _kind(value) in _TAKEN_BY[one["type"]]]} for one in typed]
     return [one for one in own if one["enum"]]
 
 

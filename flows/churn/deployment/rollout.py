@@ -56,6 +56,7 @@ class Deployment:
     """A ``plan`` carried out at a ``target`` by ``rule``. ``say`` is told each event."""
 
     def __init__(self, target: Target, plan: Plan, rule: Rollout, say: Callable[[str], None]) -> None:
+        """Nothing is deployed before ``run``."""
         self._target, self._plan, self._rule, self._say = target, plan, rule, say
         self._began, self._seen = time.monotonic(), dict[str, str]()
         self.outcome = Outcome()
@@ -80,19 +81,19 @@ class Deployment:
     def _roll_out(self) -> None:
         self._event("deployment", f"{self._plan.bento} begins at {self._target.place}")
         self._target.begin(self._plan.bento)
-        self._until(self._rule.ready_seconds, lambda found: any(one.new and one.ready for one in found))
+        self._until(self._rule.ready_seconds, lambda instances: any(one.new and one.ready for one in instances))
 
     def _smoke(self) -> None:
         new = next(one for one in self._instances() if one.new and one.ready)
         rows = smoke.examples(self._plan.model)
-        self._require(smoke.check(new.url, self._plan.model, rows))
+        self._require(smoke.run_checks(new.url, self._plan.model, rows))
         old = next((one.url for one in self._instances() if not one.new and one.ready), "")
         versions = (self._plan.model.version, self._plan.former_version)
         self.outcome.latencies = smoke.race(new.url, old, rows, versions)
         self._require(smoke.quick(self.outcome.latencies, self._rule))
         self._event("deployment", "smoke test passed")
         if self._rule.shadow_rows:
-            self.outcome.shadow = shadow.compare(
+            self.outcome.shadow = shadow.replay(
                 new.url, reference.load(self._plan.model).dataset, self._rule.shadow_rows
             )
             self._event("deployment", f"{self.outcome.shadow.rows} predictions of the last day asked for again")
@@ -104,7 +105,7 @@ class Deployment:
             self._target.give(share)
             self._event("deployment", f"the new version has {share:.0%} of the requests")
             self._look(looked, self._rule.watch_seconds / len(shares))
-        self._require(watch.compare(looked.counts(True), looked.counts(False), self._rule))
+        self._require(watch.final_checks(looked.counts(True), looked.counts(False), self._rule))
 
     def _look(self, looked: watch.Watch, seconds: float) -> None:
         until = time.monotonic() + seconds
@@ -122,25 +123,27 @@ class Deployment:
 
     def _settle(self, new: bool) -> None:
         """Wait until only new instances, or only old ones, are left."""
-        self._until(self._rule.ready_seconds, lambda found: all(one.new == new and one.ready for one in found))
+        self._until(self._rule.ready_seconds, lambda instances: all(one.new == new and one.ready for one in instances))
 
     def _instances(self) -> list[Instance]:
         """Those there are; what changed is an event. Raises Failed if something is wrong with a new one."""
-        found = list(self._target.instances())
-        for one in found:
+        instances = list(self._target.instances())
+        for one in instances:
             state = one.wrong or ("ready" if one.ready else "starting")
             if self._seen.get(one.name) != state:
                 self._seen[one.name] = state
                 self._event(one.name, state)
-        for gone in set(self._seen) - {one.name for one in found}:
+        for gone in set(self._seen) - {one.name for one in instances}:
             del self._seen[gone]
             self._event(gone, "ended")
-        if bad := [f"{one.name}: {one.wrong}" for one in found if one.new and one.wrong and self.outcome.verdict == ""]:
+        if bad := [
+            f"{one.name}: {one.wrong}" for one in instances if one.new and one.wrong and self.outcome.verdict == ""
+        ]:
             raise Failed(bad[0])
-        return found
+        return instances
 
-    def _require(self, found: Iterator[DeploymentCheck]) -> None:
-        checks = list(found)
+    def _require(self, results: Iterator[DeploymentCheck]) -> None:
+        checks = list(results)
         self.outcome.checks += checks
         require(checks)
 
@@ -179,8 +182,8 @@ def finish(target: Target, run: str) -> str:
             target.done()
             return f"{left} had died; what it left is rolled back"
         time.sleep(POLL_SECONDS)
-        if (found := target.unfinished()) != seen:
-            seen, since = found, time.monotonic()
+        if (current := target.unfinished()) != seen:
+            seen, since = current, time.monotonic()
     return f"waited for {left}" if left else ""
 
 

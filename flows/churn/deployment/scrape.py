@@ -27,9 +27,11 @@ class Counts:
     versions: tuple[str, ...] = ()
 
     def __add__(self, other: "Counts") -> "Counts":
+        """The counts of two instances together."""
         return self._with(other, 1)
 
     def __sub__(self, other: "Counts") -> "Counts":
+        """What has been counted since ``other``, an earlier scrape of the same instance."""
         return self._with(other, -1)
 
     def _with(self, other: "Counts", sign: int) -> "Counts":
@@ -87,9 +89,9 @@ def _samples(families: Mapping[str, Any], name: str, suffix: str) -> list[Any]:
 
 def _buckets(samples: list[Any]) -> dict[float, float]:
     """Numbers in each bucket, without the buckets below it: Prometheus' are cumulative."""
-    found: dict[float, float] = {}
+    cumulative: dict[float, float] = {}
     for one in samples:
         bound = float(one.labels["le"])
-        found[bound] = found.get(bound, 0) + one.value
-    bounds = sorted(found)
-    return {bound: found[bound] - (found[bounds[i - 1]] if i else 0) for i, bound in enumerate(bounds)}
+        cumulative[bound] = cumulative.get(bound, 0) + one.value
+    bounds = sorted(cumulative)
+    return {bound: cumulative[bound] - (cumulative[bounds[i - 1]] if i else 0) for i, bound in enumerate(bounds)}

@@ -39,7 +39,7 @@ class Shadow:
     first: tuple[Otherwise, ...]
 
 
-def compare(url: str, dataset: Dataset, most: int, now: datetime | None = None) -> Shadow:
+def replay(url: str, dataset: Dataset, most: int, now: datetime | None = None) -> Shadow:
     """The last day's predictions, at most the newest ``most``, by the instance at ``url``.
 
     Raises:
@@ -55,14 +55,14 @@ def compare(url: str, dataset: Dataset, most: int, now: datetime | None = None) 
         return Shadow(0, 0.0, 0.0, 0, ())
     rows = packaging.json_rows(dataset, logged)
     answers = [one for start in range(0, len(rows), CHUNK) for one in _ask(url, rows[start : start + CHUNK])]
-    found = np.array([one["probability"] for one in answers])
-    differences = np.abs(found - logged["probability"].to_numpy())
+    probability = np.array([one["probability"] for one in answers])
+    differences = np.abs(probability - logged["probability"].to_numpy())
     changed = [i for i, one in enumerate(answers) if bool(one["decision"]) != bool(logged["decision"].iloc[i])]
     first = sorted(changed, key=lambda i: -differences[i])[:NAMED]
     return Shadow(
         len(rows), float(np.median(differences)), float(differences.max()), len(changed),
         tuple(
-            Otherwise(str(logged["prediction_id"].iloc[i]), float(logged["probability"].iloc[i]), float(found[i]),
+            Otherwise(str(logged["prediction_id"].iloc[i]), float(logged["probability"].iloc[i]), float(probability[i]),
                       bool(answers[i]["decision"]))
             for i in first
         ),

@@ -40,14 +40,15 @@ def examples(model: Registered) -> list[tuple[Row, float]]:
     with tempfile.TemporaryDirectory() as folder:
         scorer = Scorer(model_registry.fetch(model, folder))
     rows = packaging.examples(scorer.dataset)
-    found = scorer.probability(features.from_rows(scorer.dataset, rows)).tolist()
-    return list(zip(rows, found, strict=True))
+    probabilities = scorer.probability(features.from_rows(scorer.dataset, rows)).tolist()
+    return list(zip(rows, probabilities, strict=True))
 
 
 class Caller:
     """A connection that is kept to one instance."""
 
     def __init__(self, url: str) -> None:
+        """Connects with the first request."""
         self._line = http.client.HTTPConnection(urlsplit(url).netloc, timeout=SECONDS)
         key = api_keys.first()  # the service's; one of them is ours
         self._headers = {"Content-Type": "application/json", PROBE: "1", **({"X-API-Key": key} if key else {})}
@@ -58,13 +59,13 @@ class Caller:
         try:
             self._line.request("POST", "/predict", body, self._headers)
             answer = self._line.getresponse()
-            found = json.loads(answer.read())
+            content = json.loads(answer.read())
         except http.client.HTTPException as error:
             raise OSError(f"{type(error).__name__} {error}".strip()) from error
-        return answer.status, found, time.perf_counter() - began
+        return answer.status, content, time.perf_counter() - began
 
 
-def check(url: str, model: Registered, rows: Sequence[tuple[Row, float]]) -> Iterator[DeploymentCheck]:
+def run_checks(url: str, model: Registered, rows: Sequence[tuple[Row, float]]) -> Iterator[DeploymentCheck]:
     """Ask a new instance for the examples, for nonsense, and for its metrics."""
     try:
         caller = Caller(url)
@@ -99,16 +100,16 @@ def race(new: str, old: str, rows: Sequence[tuple[Row, float]], versions: tuple[
     ]
 
 
-def quick(found: Sequence[Latency], rule: Rollout) -> Iterator[DeploymentCheck]:
+def quick(latencies: Sequence[Latency], rule: Rollout) -> Iterator[DeploymentCheck]:
     """Whether the new version is quick enough.
 
     It is within ``rule.p99_ms``, or as near to it as the old one on a busy machine, and its median is not
     ``rule.slower`` times as slow as the old one.
     """
-    new, slowest = found[0], max([rule.p99_ms / 1000, *(rule.slower * old.p99 for old in found[1:])])
+    new, slowest = latencies[0], max([rule.p99_ms / 1000, *(rule.slower * old.p99 for old in latencies[1:])])
     said = f"99 of 100 within {1000 * new.p99:.1f} ms (allowed: {1000 * slowest:.0f} ms)"
     yield DeploymentCheck("latency", new.p99 <= slowest, said)
-    for old in found[1:]:
+    for old in latencies[1:]:
         limit = rule.slower * old.median + GRACE
         said = f"{1000 * new.median:.1f} ms, version {old.version} {1000 * old.median:.1f} ms (allowed: {1000 * limit:.1f} ms)"
         yield DeploymentCheck("median latency", new.median <= limit, said)

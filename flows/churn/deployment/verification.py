@@ -51,7 +51,7 @@ def verify(target: Target, dataset: Dataset, request: Request) -> Verified:
     """Find out what is to be served and whether it may be. Raises ChurnError if there is no such version or target."""
     model = model_registry.by_version(dataset.model, request.version) if request.version else release.champion(dataset)
     bento, served = request.bento or target.address(model), target.served()
-    former = version(dataset, served)
+    former = registered_version(dataset, served)
     plan = Plan(model, bento, served, former.version if former is not None else "")
     if served == bento:
         return Verified(plan, nothing=f"{bento} is served already at {target.place}")
@@ -61,15 +61,15 @@ def verify(target: Target, dataset: Dataset, request: Request) -> Verified:
     checks = list(licence(model, former))
     if all(one.passed for one in checks):
         old = next((one.url for one in target.instances() if one.ready), "")
-        checks += answers(model, bento, old, request.breaking)
+        checks += check_answers(model, bento, old, request.breaking)
     return Verified(plan, tuple(checks))
 
 
-def version(dataset: Dataset, bento: str) -> Registered | None:
+def registered_version(dataset: Dataset, bento: str) -> Registered | None:
     """The registry version that a Bento, by its tag or address, was made of; None if it is not known."""
-    found = _VERSION.search(bento)
-    known = {one.version: one for one in model_registry.by_tags(dataset.model, {})} if found else {}
-    return known.get(found[1]) if found else None
+    match = _VERSION.search(bento)
+    known = {one.version: one for one in model_registry.by_tags(dataset.model, {})} if match else {}
+    return known.get(match[1]) if match else None
 
 
 def licence(model: Registered, served: Registered | None) -> Iterator[DeploymentCheck]:
@@ -78,14 +78,16 @@ def licence(model: Registered, served: Registered | None) -> Iterator[Deployment
     yield DeploymentCheck(
         "gate", bool(judged), judged or "there is no evidence of a gate; only a version that was judged is served"
     )
-    if served is not None and made_up.was(model) and not made_up.was(served):
+    if served is not None and made_up.learned_from_made_up(model) and not made_up.learned_from_made_up(served):
         said = f"the model learned from made-up customers, the served version {served.version} from real ones"
         yield DeploymentCheck("customers", False, said)
     else:
-        yield DeploymentCheck("customers", True, f"learned from {'made-up' if made_up.was(model) else 'real'} ones")
+        yield DeploymentCheck(
+            "customers", True, f"learned from {'made-up' if made_up.learned_from_made_up(model) else 'real'} ones"
+        )
 
 
-def answers(model: Registered, bento: str, served_url: str, breaking: bool) -> Iterator[DeploymentCheck]:
+def check_answers(model: Registered, bento: str, served_url: str, breaking: bool) -> Iterator[DeploymentCheck]:
     """Serve a copy of the Bento and check its answers on kept rows, and its requests.
 
     It is compared with the service at ``served_url``, if there is one.
@@ -103,7 +105,7 @@ def answers(model: Registered, bento: str, served_url: str, breaking: bool) -> I
             tempfile.TemporaryDirectory() as log,
             bento_server.served(tag, CHURNFLOW_PREDICTIONS=log, CHURNFLOW_API_KEYS="") as url,
         ):
-            schema = request_schema.of(url)
+            schema = request_schema.fetch_schema(url)
             asked = packaging.json_rows(kept.dataset, rows)
             worst = bento_server.differ(url, asked, rows["probability"].to_numpy())
     except (ChurnError, OSError) as error:
@@ -119,7 +121,7 @@ def answers(model: Registered, bento: str, served_url: str, breaking: bool) -> I
 def _compatible(schema: request_schema.Schema, served_url: str, breaking: bool, again: str) -> DeploymentCheck:
     if not served_url:
         return DeploymentCheck("request schema", True, "nothing is served yet")
-    changes = request_schema.breaking(request_schema.of(served_url), schema)
+    changes = request_schema.breaking(request_schema.fetch_schema(served_url), schema)
     said = "; ".join(changes) or "takes all that the served one takes"
     if changes and not breaking:
         said += f"; if no caller sends that: {again}"

@@ -18,6 +18,7 @@ class Watch:
     """What the instances have counted since the watch began."""
 
     def __init__(self) -> None:
+        """Nothing has been counted yet."""
         self._first: dict[str, Counts] = {}
         self._last: dict[str, Counts] = {}
         self._new: dict[str, bool] = {}
@@ -27,9 +28,9 @@ class Watch:
         for one in instances:
             if one.ready:
                 with suppress(OSError, ValueError):
-                    found = scrape.look(one.url)
-                    self._first.setdefault(one.name, found)
-                    self._last[one.name], self._new[one.name] = found, one.new
+                    counts = scrape.look(one.url)
+                    self._first.setdefault(one.name, counts)
+                    self._last[one.name], self._new[one.name] = counts, one.new
 
     def counts(self, new: bool) -> Counts:
         """The sum over the new instances, or over the old ones."""
@@ -44,7 +45,7 @@ def errors(new: Counts, old: Counts, rule: Rollout) -> DeploymentCheck:
     return DeploymentCheck("errors", new.failed <= 1 + (before + rule.error_share) * new.requests, said)
 
 
-def compare(new: Counts, old: Counts, rule: Rollout) -> Iterator[DeploymentCheck]:
+def final_checks(new: Counts, old: Counts, rule: Rollout) -> Iterator[DeploymentCheck]:
     """What can be said once the watch is over."""
     from scipy.spatial.distance import jensenshannon
 

@@ -32,7 +32,7 @@ def _is_name(cells: "pd.Series", name: str) -> np.ndarray:
     return cells.isin([text for text in cells.dropna().unique() if fold(str(text)) == fold(name)]).to_numpy()
 
 
-def without(frame: "pd.DataFrame", name: str) -> "tuple[pd.DataFrame, np.ndarray, tuple[str, ...]]":
+def drop_repeated(frame: "pd.DataFrame", name: str) -> "tuple[pd.DataFrame, np.ndarray, tuple[str, ...]]":
     """Remove repeated header lines.
 
     Returns:

@@ -30,10 +30,10 @@ def first_sheet(data: bytes, name: str, most_bytes: int = file_kinds.MOST_BYTES)
     command = [sys.executable, "-c", ENTRY, folder, name, str(most_bytes + READER)]
     done = subprocess.run(command, input=data, capture_output=True)
     if done.returncode == 0:
-        refused, found = marshal.loads(done.stdout)  # nosec B302 - of our own process
+        refused, content = marshal.loads(done.stdout)  # nosec B302 - of our own process
         if refused:
-            raise ChurnError(found)
-        return found
+            raise ChurnError(content)
+        return content
     said = done.stderr.decode(errors="replace").strip().rpartition("\n")[2]
     if done.returncode < 0 or "MemoryError" in said:
         raise file_kinds.Expanded(name, most_bytes)

@@ -39,8 +39,8 @@ def _holder(port: int) -> str:
     import psutil
 
     try:
-        found = [c.pid for c in psutil.net_connections("tcp") if c.status == "LISTEN" and c.laddr.port == port]
-        pid = next(filter(None, found), None)  # None: of another user
+        pids = [c.pid for c in psutil.net_connections("tcp") if c.status == "LISTEN" and c.laddr.port == port]
+        pid = next(filter(None, pids), None)  # None: of another user
         return f" by process {pid} ({psutil.Process(pid).name()})" if pid else " by another process"
     except psutil.Error:
         return " by another process"

@@ -33,6 +33,7 @@ class Worker:
     """A process, and its end of the channel; ``ready`` once it can answer."""
 
     def __init__(self, process: asyncio.subprocess.Process, channel: socket.socket) -> None:
+        """Not ready yet: the process says so itself, through the channel."""
         self.process, self.channel, self.ready = process, channel, False
 
 
@@ -40,6 +41,7 @@ class Release:
     """The workers of the Bento ``tag``; ``started`` is False if one ends before all are ready."""
 
     def __init__(self, tag: str, number: int) -> None:
+        """Start ``number`` workers, on a private port of loopback. Needs a running event loop."""
         self.tag, self.restarts, self.said = tag, 0, deque[str](maxlen=LINES)
         self._number, self._ending = number, False
         self.started: asyncio.Future[bool] = asyncio.get_running_loop().create_future()

@@ -33,6 +33,11 @@ class Supervisor:
     """Serves ``model``: at first the Bento ``tag``, later what deployments put in its place."""
 
     def __init__(self, model: str, tag: str, host: str, port: int, say: Callable[[str], None]) -> None:
+        """Take the port; ``say`` is given each event. Nothing is served before ``run``.
+
+        Raises:
+            OSError: The port cannot be had.
+        """
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self._port = socket.create_server((host, port), family=family, backlog=BACKLOG)
         self._port.setblocking(False)

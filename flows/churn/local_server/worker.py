@@ -18,9 +18,12 @@ class Closing:
     """The application; once ``draining``, each of its answers ends its connection, so that the caller opens a new one."""
 
     def __init__(self, app: Any) -> None:
+        """Wrap ``app``, an ASGI application."""
         self._app, self.draining = app, False
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Answer as the application does, with ``Connection: close`` while draining."""
+
         async def closing(message: Any) -> None:
             if self.draining and message["type"] == "http.response.start":
                 message = {**message, "headers": [*message["headers"], (b"connection", b"close")]}
@@ -35,6 +38,7 @@ class Server(uvicorn.Server):
     channel: socket.socket
 
     def __init__(self, config: uvicorn.Config) -> None:
+        """Wrap the application of ``config``, so that it can be drained."""
         config.app = self._closing = Closing(config.app)
         super().__init__(config)
 
@@ -65,6 +69,7 @@ class Server(uvicorn.Server):
 
 
 def main() -> None:
+    """Run BentoML's worker with this module's server in the place of uvicorn's."""
     bento, channel, listener, number = sys.argv[1:]
     Server.channel = socket.socket(fileno=int(channel))
     uvicorn.Server = Server  # type: ignore[misc]

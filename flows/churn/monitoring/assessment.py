@@ -49,7 +49,7 @@ def cut(config: MonitorConfig, rows: int) -> MonitorConfig:
     if not rows:
         return config
     own = config.window.model_dump() | {"days": None, "rows": rows}
-    return settings.check(MonitorConfig, config.model_dump(mode="json") | {"window": own}, f"--rows {rows}")
+    return settings.from_dict(MonitorConfig, config.model_dump(mode="json") | {"window": own}, f"--rows {rows}")
 
 
 def collect(known: Reference, config: MonitorConfig, file: str, labels: str, end: str) -> Analysis:

@@ -59,11 +59,11 @@ def by_chunk(reference: Reference, windows: "Sequence[pd.DataFrame]", rule: Drif
         data = calculator.fit(before).calculate(now.tail(ROWS).reset_index(drop=True)).filter(period="analysis").data
     chunks = tuple(f"{start + 1}-{end + 1}" for start, end in zip(data["chunk", "chunk", "start_index"],
                                                                   data["chunk", "chunk", "end_index"], strict=True))  # fmt: skip
-    found = []
+    results = []
     for name in detector.measured:
         method = rule.categorical[0] if name in categories else rule.numeric[0]
         values, alerts, upper = (data[name, method, kind] for kind in ("value", "alert", "upper_threshold"))
-        found.append(
+        results.append(
             ChunkedDrift(
                 name,
                 method,
@@ -73,4 +73,4 @@ def by_chunk(reference: Reference, windows: "Sequence[pd.DataFrame]", rule: Drif
                 float(upper.astype(float).iloc[-1]),
             )
         )
-    return found
+    return results

@@ -13,16 +13,16 @@ def numeric(before: np.ndarray, now: np.ndarray, methods: Iterable[str]) -> dict
     """
     from scipy import stats
 
-    found: dict[str, float] = {}
+    distances: dict[str, float] = {}
     for method in methods:
         if method == "kolmogorov_smirnov":
-            found[method] = float(stats.ks_2samp(before, now, method="asymp").statistic)
+            distances[method] = float(stats.ks_2samp(before, now, method="asymp").statistic)
         elif method == "wasserstein":
-            found[method] = float(stats.wasserstein_distance(before, now))
+            distances[method] = float(stats.wasserstein_distance(before, now))
         else:
             edges = np.histogram_bin_edges(before, bins="doane")
-            found[method] = _jensen_shannon(np.histogram(before, edges)[0], np.histogram(now, edges)[0], len(now))
-    return found
+            distances[method] = _jensen_shannon(np.histogram(before, edges)[0], np.histogram(now, edges)[0], len(now))
+    return distances
 
 
 def categorical(before: np.ndarray, now: np.ndarray, methods: Iterable[str]) -> dict[str, float]:
@@ -35,14 +35,14 @@ def categorical(before: np.ndarray, now: np.ndarray, methods: Iterable[str]) -> 
 
     size = int(max(before.max(), now.max())) + 1
     counts = np.stack([np.bincount(side.astype(np.int64), minlength=size) for side in (before, now)])
-    found: dict[str, float] = {}
+    distances: dict[str, float] = {}
     for method in methods:
         if method == "chi2":
-            found[method] = float(stats.chi2_contingency(counts[:, counts.any(axis=0)]).statistic)
+            distances[method] = float(stats.chi2_contingency(counts[:, counts.any(axis=0)]).statistic)
         else:
             known = counts[:, counts[0] > 0]
-            found[method] = _jensen_shannon(known[0], known[1], len(now))
-    return found
+            distances[method] = _jensen_shannon(known[0], known[1], len(now))
+    return distances
 
 
 def _jensen_shannon(before: np.ndarray, now: np.ndarray, rows: int) -> float:

@@ -67,16 +67,16 @@ class Detector:
         """Numbers for all columns: distances are six times faster on codes than on text, with the same result."""
         import pandas as pd
 
-        found = {}
+        coded = {}
         for name in self._names:
             if name not in self._categories:
-                found[name] = table[name].to_numpy(np.float64, na_value=np.nan)
+                coded[name] = table[name].to_numpy(np.float64, na_value=np.nan)
                 continue
             column = table[name].astype("category").cat
             known = np.append([self._code(name, str(level)) for level in column.categories], np.nan)
-            found[name] = known[column.codes.to_numpy()]
-        found[PROBABILITY] = table[PROBABILITY].to_numpy(np.float64)
-        return pd.DataFrame(found)
+            coded[name] = known[column.codes.to_numpy()]
+        coded[PROBABILITY] = table[PROBABILITY].to_numpy(np.float64)
+        return pd.DataFrame(coded)
 
     def _code(self, column: str, level: str) -> int:
         """The levels of the reference are told apart, and from any other.
@@ -96,10 +96,10 @@ class Detector:
         coded = self.coded(window)
         thresholds = self._thresholds_for(len(coded))
         with quiet():
-            found = [*self._univariate(coded, thresholds), *self._missing(coded, thresholds), *self._unseen(window)]
+            distances = [*self._univariate(coded, thresholds), *self._missing(coded, thresholds), *self._unseen(window)]
             if len(self._names) >= FEWEST_COLUMNS:
-                found.append(self._multivariate(coded))
-        return found
+                distances.append(self._multivariate(coded))
+        return distances
 
     def _thresholds_for(self, rows: int) -> Thresholds:
         if rows not in self._thresholds:
@@ -107,7 +107,7 @@ class Detector:
         return self._thresholds[rows]
 
     def _univariate(self, coded: "pd.DataFrame", thresholds: Thresholds) -> list[Distance]:
-        found = []
+        results = []
         for name in self.measured:
             now = coded[name].dropna().to_numpy()
             if not len(now):  # then the share of missing values says it
@@ -119,8 +119,8 @@ class Detector:
                 else (distances.numeric, self._rule.numeric)
             )
             for method, value in measure(self._present[name], now, methods).items():
-                found.append(Distance(name, method, value, thresholds[name, method]))
-        return found
+                results.append(Distance(name, method, value, thresholds[name, method]))
+        return results
 
     @cached_property
     def _present(self) -> dict[str, np.ndarray]:
@@ -133,13 +133,13 @@ class Detector:
         return [Distance(name, MISSING, float(moved[name]), thresholds[name, MISSING]) for name in self._names]
 
     def _unseen(self, window: "pd.DataFrame") -> list[Distance]:
-        found = []
+        distances = []
         for name in sorted(self._categories):
             counts = window[name].value_counts()
             unseen = counts[[str(level) not in self._levels[name] for level in counts.index]].sum()
             share = float(unseen) / len(window)
-            found.append(Distance(name, UNSEEN, share, self._new(name, len(window))))
-        return found
+            distances.append(Distance(name, UNSEEN, share, self._new(name, len(window))))
+        return distances
 
     def _new(self, name: str, rows: int) -> float:
         """The share of unseen values from which on they are news.

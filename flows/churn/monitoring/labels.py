@@ -57,7 +57,7 @@ def from_log(
         told = pd.concat([given, told])
     conflicts = int((told.groupby("prediction_id").outcome.nunique() > 1).sum())
     told = told.drop_duplicates("prediction_id", keep="first")
-    known = prediction_log.answers(told.prediction_id.tolist(), start, until, at, damaged) if len(told) else _none()
+    known = prediction_log.rows_by_id(told.prediction_id.tolist(), start, until, at, damaged) if len(told) else _none()
     own = known[known.model_version == reference.model.version]
     table = own.merge(told, on="prediction_id")
     return Labels(table, len(told) - len(known), len(known) - len(own), conflicts)
@@ -76,9 +76,9 @@ def _of_customers(
     name, secret = str(dataset.id), keyed_ids.key()
     logged = {one: one for one in given[name]}
     logged |= {keyed_ids.keyed(one, secret): one for one in given[name]} if secret is not None else {}
-    found = _logged(dataset, list(logged), start, until, at, damaged)
-    found[name] = found[name].map(logged)
-    joined = given.merge(found, on=name, how="left")
+    predictions = _logged(dataset, list(logged), start, until, at, damaged)
+    predictions[name] = predictions[name].map(logged)
+    joined = given.merge(predictions, on=name, how="left")
     return joined.assign(prediction_id=joined.prediction_id.fillna("customer " + joined[name]))[
         ["prediction_id", "outcome"]
     ]
@@ -93,11 +93,11 @@ def _logged(
 
     name, whole = str(dataset.id), prediction_log.schema(dataset, with_id=True)
     wanted = pa.schema([whole.field(column) for column in ("prediction_id", "time", name)])
-    found = prediction_log.rows_between(
+    predictions = prediction_log.rows_between(
         prediction_log.PREDICTIONS, wanted, start, until, at or prediction_log.root(), damaged,
         parts.field(name).isin(ids),
     )  # fmt: skip
-    return found[["prediction_id", name]].astype("str")
+    return predictions[["prediction_id", name]].astype("str")
 
 
 def read(file: str, dataset: Dataset) -> "pd.DataFrame":
@@ -106,7 +106,7 @@ def read(file: str, dataset: Dataset) -> "pd.DataFrame":
     Raises:
         ChurnError: A column is missing or an outcome has no meaning; the message names it.
     """
-    table, _, _ = header_lines.without(tables.from_bytes(sources.read(sources.named(file), dataset)[0]), file)
+    table, _, _ = header_lines.drop_repeated(tables.from_bytes(sources.read(sources.named(file), dataset)[0]), file)
     by = str(dataset.id) if "prediction_id" not in table and dataset.id in table else "prediction_id"
     if missing := [name for name in (by, "outcome") if name not in table]:
         raise ChurnError(f"{file}: no column {', '.join(missing)}; labels are a file with prediction_id and outcome")

@@ -13,7 +13,7 @@ WEBHOOK = "CHURNFLOW_WEBHOOK"  # a secret: whoever knows the address can write t
 SECONDS = 10.0
 
 
-def tell(verdict: Assessment, model: Registered, todo: str) -> str:
+def post_alert(verdict: Assessment, model: Registered, todo: str) -> str:
     """Post an alert to the webhook (see ``post``); "" if there is none."""
     return post(message(verdict, model, todo)["text"]) if verdict.severity == "alert" else ""
 

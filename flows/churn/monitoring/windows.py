@@ -148,7 +148,7 @@ def from_file(reference: Reference, path: str, file: str = "") -> Analysis:
     """
     dataset = reference.dataset
     data, notes = sources.read(sources.named(path), dataset)
-    frame, _, said = header_lines.without(tables.from_bytes(data), path)
+    frame, _, said = header_lines.drop_repeated(tables.from_bytes(data), path)
     if missing := [name for name in dataset.raw if name not in frame]:
         raise ChurnError(f"{path}: no column {', '.join(missing)}; the model was trained with it. Export it too")
     others: dict[str, int] = {}

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from churn.data import features, snapshots
 from churn.privacy.subject import PARQUET, Subject, Unreadable, without
-from churn.privacy.trace import Trace, damaged_file, rows_as_text
+from churn.privacy.trace import Trace, damaged_trace, rows_as_text
 from churn.privacy.written_files import in_table
-from churn.settings.dataset import Dataset, read
+from churn.settings.dataset import Dataset, from_dump
 from churn.storage.places import Place, days
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def holding(subject: Subject) -> Iterator[Version]:
         if not all(_whole(parts[file], path(oid)) for file, oid in files.items()):
             continue  # damaged: not to be stored again under a hash of its own; DataFlow stores it anew
         described = json.loads(parts[snapshots.DESCRIPTION])
-        dataset = read(described["dataset"])
+        dataset = from_dump(described["dataset"])
         if subject.dataset not in ("", dataset.name):
             continue
         try:
@@ -96,7 +96,7 @@ def described(remote: Place, files: Mapping[str, str]) -> Dataset | None:
     """The data set of a version's files; None if that is lost or damaged."""
     at = path(files.get(snapshots.DESCRIPTION, ""))
     text = remote.read(at) or b""
-    return read(json.loads(text)["dataset"]) if _whole(text, at) else None
+    return from_dump(json.loads(text)["dataset"]) if _whole(text, at) else None
 
 
 def sweep(subject: Subject, remove: bool) -> Iterator[Trace]:
@@ -115,7 +115,7 @@ def sweep(subject: Subject, remove: bool) -> Iterator[Trace]:
     for file in sorted(_named(remote) | listed):  # what ``holding`` passed over
         content = remote.read(file) or b""
         if not _whole(content, file):
-            yield damaged_file(STORE, remote.at(file))
+            yield damaged_trace(STORE, remote.at(file))
 
 
 def _replace(remote: Place, version: Version) -> str:

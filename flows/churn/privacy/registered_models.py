@@ -15,7 +15,7 @@ from typing import Any
 from churn.privacy import data_versions, written_files
 from churn.privacy.data_versions import Version
 from churn.privacy.subject import Subject, without
-from churn.privacy.trace import Trace, damaged_file
+from churn.privacy.trace import Trace, damaged_trace
 from churn.registry import model_registry
 from churn.registry.mlflow_store import client
 from churn.registry.model_registry import CHECKSUMS, FILES, Registered
@@ -53,11 +53,11 @@ def _now(model: Registered) -> str:
 
 def _model(model: Registered, version: Version, remove: bool) -> Iterator[Trace]:
     """The files beside one model. They are put there whole, each before its checksum: the tag does without it meanwhile."""
-    files, noted = _files(model), checksums.parsed(model.tags.get(CHECKSUMS, ""))
+    files, noted = _files(model), checksums.from_line(model.tags.get(CHECKSUMS, ""))
     there = {name: files.read(name) for name in (prediction_log.HOLDOUT, onnx_scorer.MANIFEST)}
     for name, content in there.items():
         if content is not None and not _whole(name, content, noted):
-            yield damaged_file(STORE, files.at(name))
+            yield damaged_trace(STORE, files.at(name))
             there[name] = None  # no checksum is noted of what is damaged
     changed = {}
     holdout, text = there.values()
@@ -112,7 +112,7 @@ def _write(model: Registered, files: Place, noted: dict[str, str], changed: dict
 
     def note(known: dict[str, str]) -> None:
         if noted:
-            mlflow.set_model_version_tag(model.name, model.version, CHECKSUMS, checksums.text(known))
+            mlflow.set_model_version_tag(model.name, model.version, CHECKSUMS, checksums.to_line(known))
 
     note({name: checksum for name, checksum in noted.items() if name not in changed})
     for name, content in changed.items():

@@ -87,7 +87,7 @@ def remove(gone: Iterable[Item]) -> None:
     """Remove the items, and temporary files that killed runs left."""
     for item in gone:
         item.remove()
-    trials.sweep()
+    trials.purge_deleted()
     place = Place.of(str(STATE / "tmp"))
     for entry in place.entries():
         if days(entry.written) > LEFT:

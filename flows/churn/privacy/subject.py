@@ -136,7 +136,7 @@ def without(content: bytes, rows: np.ndarray) -> bytes:
         table: pa.Table = pq.read_table(io.BytesIO(content), **_CHECKED)
     out = io.BytesIO()
     pq.write_table(table.filter(pa.array(~rows)), out, compression="zstd", write_page_checksum=True)
-    return checksums.sealed(out.getvalue()) if checksums.whole(content) else out.getvalue()
+    return checksums.sealed(out.getvalue()) if checksums.is_sealed(content) else out.getvalue()
 
 
 @contextmanager

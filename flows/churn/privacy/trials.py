@@ -46,7 +46,7 @@ def _delete(runs: list[str]) -> None:
         client().delete_run(run)
 
 
-def sweep() -> None:
+def purge_deleted() -> None:
     """Take deleted runs out of a database that is a file; a server's is its keeper's (``mlflow gc``). Raises ChurnError."""
     uri = os.environ["MLFLOW_TRACKING_URI"]
     if not uri.startswith(_SQLITE):

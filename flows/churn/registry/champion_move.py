@@ -33,10 +33,10 @@ class Move:
             cut = {
                 version: {key: value[:longest] for key, value in tags.items()} for version, tags in self.tags.items()
             }
-            found = json.dumps({**asdict(self), "tags": cut}, ensure_ascii=False)
-            if len(found) <= ROOM:
+            content = json.dumps({**asdict(self), "tags": cut}, ensure_ascii=False)
+            if len(content) <= ROOM:
                 break
-        return found
+        return content
 
     @classmethod
     def noted(cls, tags: Mapping[str, str]) -> "Move | None":
@@ -46,12 +46,12 @@ class Move:
 
 def aliases(model: Any) -> dict[str, str]:
     """The versions of MLflow's registered ``model`` by their aliases, a move that was decided taken for finished."""
-    found = {alias: str(version) for alias, version in model.aliases.items()}
+    versions = {alias: str(version) for alias, version in model.aliases.items()}
     move = Move.noted(model.tags)
-    if move is not None and found.get(CHAMPION) == move.champion:
-        found = {alias: version for alias, version in found.items() if alias != PREVIOUS}
-        found |= {PREVIOUS: move.previous} if move.previous is not None else {}
-    return found
+    if move is not None and versions.get(CHAMPION) == move.champion:
+        versions = {alias: version for alias, version in versions.items() if alias != PREVIOUS}
+        versions |= {PREVIOUS: move.previous} if move.previous is not None else {}
+    return versions
 
 
 def change_champion(mlflow: "MlflowClient", name: str, move: Move, require_lock: Callable[[], None]) -> None:
@@ -74,7 +74,7 @@ def finish_move(mlflow: "MlflowClient", name: str) -> None:
 
 def _follow(mlflow: "MlflowClient", name: str, move: Move) -> None:
     known = mlflow.search_model_versions(f"name = '{name}'")
-    stages = {str(found.version): str(found.current_stage) for found in known}
+    stages = {str(one.version): str(one.current_stage) for one in known}
     for version, tags in move.tags.items():
         for key, value in tags.items() if version in stages else ():  # it may have been deleted meanwhile
             mlflow.set_model_version_tag(name, version, key, value)

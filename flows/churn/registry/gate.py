@@ -50,7 +50,7 @@ class Verdict:
 def bounds(*given: Mapping[str, float]) -> dict[str, float]:
     """The bounds of several tables, the last one on top, and the environment's (ENVIRONMENT) above all.
 
-    Raises ChurnError for a metric that does not exist or a value of the environment that is not a number from 0 to 1.
+    Raises ChurnError for a value of the environment that is not a number from 0 to 1.
     """
     made: dict[str, float] = {}
     for table in given:
@@ -58,9 +58,6 @@ def bounds(*given: Mapping[str, float]) -> dict[str, float]:
     for variable, metric in ENVIRONMENT.items():
         if text := os.environ.get(variable):
             made[metric] = _share(variable, text)
-    for metric in made:
-        if metric not in metrics.METRICS:
-            raise ChurnError(f"[gate] {metric}: not a metric; known are {', '.join(metrics.METRICS)}")
     return made
 
 
@@ -74,9 +71,9 @@ def _share(variable: str, text: str) -> float:
     return value
 
 
-def verdicts(found: Mapping[str, float], limits: Mapping[str, float]) -> tuple[Verdict, ...]:
+def verdicts(scores: Mapping[str, float], limits: Mapping[str, float]) -> tuple[Verdict, ...]:
     """A verdict for each bound."""
-    return tuple(Verdict(metric, found[metric], bound) for metric, bound in limits.items())
+    return tuple(Verdict(metric, scores[metric], bound) for metric, bound in limits.items())
 
 
 def slice_verdicts(slices: tuple[Slice, ...], limits: Mapping[str, float]) -> tuple[Verdict, ...]:

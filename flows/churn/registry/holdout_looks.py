@@ -23,9 +23,9 @@ def number(name: str, comparison: str, keys: np.ndarray) -> int:
     count one another: each is kept before it counts.
     """
     mlflow, own = client(), TAG + comparison
-    found = {key: json.loads(text) for key, text in _tags(name).items()}
-    if found.get(own, {}).get("look"):
-        return int(found[own]["look"])
+    records = {key: json.loads(text) for key, text in _tags(name).items()}
+    if records.get(own, {}).get("look"):
+        return int(records[own]["look"])
     mine = sketch(keys)
     mlflow.set_registered_model_tag(name, own, json.dumps({"rows": len(keys), "keys": mine}))
     others = [json.loads(text)["keys"] for key, text in _tags(name).items() if key != own]

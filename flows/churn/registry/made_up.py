@@ -21,20 +21,20 @@ def sources(chosen: Sequence[Origin], dataset: str, target: str) -> str:
     return _line(f"{rows:,} rows from [generate] of data set '{dataset}'", dataset, target) if rows else ""
 
 
-def version(name: str, dataset: str, made_up: bool) -> str:
+def data_version(name: str, dataset: str, made_up: bool) -> str:
     """Of a training on the data version ``name``."""
     return _line(f"data version {name}", dataset, "run") if made_up else ""
 
 
-def model(found: "Registered", dataset: str) -> str:
+def model(registered: "Registered", dataset: str) -> str:
     """Of a command that uses the model."""
-    learned = f"{found.name} version {found.version} learned from them"
-    return _line(learned, dataset, "run") if was(found) else ""
+    learned = f"{registered.name} version {registered.version} learned from them"
+    return _line(learned, dataset, "run") if learned_from_made_up(registered) else ""
 
 
-def was(found: "Registered") -> bool:
+def learned_from_made_up(model: "Registered") -> bool:
     """Whether the model learned from made-up customers."""
-    return found.tags.get("made_up") == "True"
+    return model.tags.get("made_up") == "True"
 
 
 def _line(what: str, dataset: str, target: str) -> str:

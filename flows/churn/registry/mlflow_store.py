@@ -72,16 +72,16 @@ def client() -> "MlflowClient":
 
             utils.MAX_RETRY_COUNT = 5  # a database that is away is reported in seconds, not after 100
         mlflow_database.prepare(os.environ["MLFLOW_TRACKING_URI"])
-        found = mlflow.MlflowClient()
-        found.search_experiments(max_results=1)
-    return cast("MlflowClient", _Explained(found))
+        mlflow_client = mlflow.MlflowClient()
+        mlflow_client.search_experiments(max_results=1)
+    return cast("MlflowClient", _Explained(mlflow_client))
 
 
 class _Explained:
     """MLflow's client, each of its calls within ``explained``."""
 
-    def __init__(self, found: "MlflowClient") -> None:
-        self._client = found
+    def __init__(self, client: "MlflowClient") -> None:
+        self._client = client
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
         return partial(_call, getattr(self._client, name))
@@ -123,8 +123,8 @@ def _theirs() -> tuple[type[Exception], ...]:
 def _meaning(error: Exception) -> str:
     kind = type(error)
     whole = f"{kind.__module__}.{kind.__name__} {getattr(error, 'error_code', '')} {error}"
-    found = next(meaning for pattern, meaning in _MEANINGS if re.search(pattern, whole))
-    return found.format(uri=address(), said=_said(error), python=sys.executable)
+    text = next(meaning for pattern, meaning in _MEANINGS if re.search(pattern, whole))
+    return text.format(uri=tracking_uri(), said=_said(error), python=sys.executable)
 
 
 def _said(error: Exception) -> str:
@@ -138,6 +138,6 @@ def _said(error: Exception) -> str:
     return words[:300]
 
 
-def address() -> str:
+def tracking_uri() -> str:
     """MLFLOW_TRACKING_URI without its password."""
     return re.sub(r"(://[^/@:]*):[^/@]*@", r"\1:***@", os.environ["MLFLOW_TRACKING_URI"])

@@ -62,7 +62,7 @@ def register(
         mlflow.log_artifacts(run, files, FILES)
         with suppress(Taken):
             mlflow.create_registered_model(name)
-        noted = checksums.text({**checksums.files(Path(files)), sklearn_model.FILE: checksum})
+        noted = checksums.to_line({**checksums.folder_sha256(Path(files)), sklearn_model.FILE: checksum})
         with locked(mlflow, name) as require_lock:
             if not _of_training(mlflow, name, training):
                 require_lock()
@@ -84,7 +84,7 @@ def register(
 
 def _of_training(mlflow: "MlflowClient", name: str, training: str) -> list[Registered]:
     """The versions of a training, the first one first."""
-    known = [_registered(found) for found in mlflow.search_model_versions(f"name = '{name}'")]
+    known = [_registered(version) for version in mlflow.search_model_versions(f"name = '{name}'")]
     return sorted((one for one in known if one.tags.get(TRAINING) == training), key=lambda one: int(one.version))
 
 
@@ -100,8 +100,8 @@ def challenge(model: Registered) -> None:
             champion_move.move_to_stage(mlflow, model.name, model.version, STAGES[CHALLENGER])
 
 
-def _registered(found: Any) -> Registered:
-    return Registered(found.name, str(found.version), str(found.run_id), dict(found.tags))
+def _registered(version: Any) -> Registered:
+    return Registered(version.name, str(version.version), str(version.run_id), dict(version.tags))
 
 
 def by_alias(name: str, alias: str) -> Registered | None:
@@ -125,8 +125,12 @@ def by_alias(name: str, alias: str) -> Registered | None:
 
 def _replaced(mlflow: "MlflowClient", name: str, champion: str) -> Registered | None:
     """What the champion once took over from. Older releases broke off with it as its own ``previous``."""
-    found = _find(mlflow, name, champion)
-    return _find(mlflow, name, found.tags[REPLACED]) if found is not None and REPLACED in found.tags else None
+    registered = _find(mlflow, name, champion)
+    return (
+        _find(mlflow, name, registered.tags[REPLACED])
+        if registered is not None and REPLACED in registered.tags
+        else None
+    )
 
 
 def _find(mlflow: "MlflowClient", name: str, version: str) -> Registered | None:
@@ -140,16 +144,16 @@ def _find(mlflow: "MlflowClient", name: str, version: str) -> Registered | None:
 def by_version(name: str, version: str) -> Registered:
     """The version; ChurnError naming those there are."""
     known = client().search_model_versions(f"name = '{name}'")
-    for found in known:
-        if str(found.version) == version:
-            return _registered(found)
+    for candidate in known:
+        if str(candidate.version) == version:
+            return _registered(candidate)
     there = ", ".join(sorted((str(v.version) for v in known), key=int)) or "none"
     raise ChurnError(f"{name} has no version {version!r}; there is: {there}")
 
 
 def by_tags(name: str, wanted: Mapping[str, str]) -> list[Registered]:
     """The versions that carry all of these tags, newest first."""
-    known = [_registered(found) for found in client().search_model_versions(f"name = '{name}'")]
+    known = [_registered(version) for version in client().search_model_versions(f"name = '{name}'")]
     known = [one for one in known if wanted.items() <= one.tags.items()]
     return sorted(known, key=lambda one: -int(one.version))
 
@@ -163,11 +167,11 @@ def fetch(model: Registered, folder: str | Path) -> Path:
         files = Path(client().download_artifacts(model.run, FILES, str(folder)))
     except Missing as error:
         raise ChurnError(_lost(model, "its files are gone from")) from error
-    noted = checksums.parsed(model.tags.get(CHECKSUMS, ""))
+    noted = checksums.from_line(model.tags.get(CHECKSUMS, ""))
     noted.pop(sklearn_model.FILE, None)  # which lies elsewhere
     if unnoted := sorted({path.name for path in files.iterdir()} - noted.keys()):
         _warn(model, ", ".join(unnoted))
-    if harmed := checksums.harmed(files, noted):
+    if harmed := checksums.mismatched(files, noted):
         raise ChurnError(_lost(model, f"{', '.join(harmed)} is missing or damaged in"))
     return files
 
@@ -198,7 +202,7 @@ def load(model: Registered) -> "Pipeline":
 
     Raises ChurnError if it cannot be read, or is not what was registered.
     """
-    noted = checksums.parsed(model.tags.get(CHECKSUMS, "")).get(sklearn_model.FILE)
+    noted = checksums.from_line(model.tags.get(CHECKSUMS, "")).get(sklearn_model.FILE)
     with tempfile.TemporaryDirectory() as folder:
         try:
             file = sklearn_model.download(f"models:/{model.name}/{model.version}", folder)
@@ -206,7 +210,7 @@ def load(model: Registered) -> "Pipeline":
             raise ChurnError(_lost(model, "its scikit-learn pipeline cannot be read from")) from error
         if noted is None:
             _warn(model, sklearn_model.FILE)
-        elif checksums.harmed(file.parent, {file.name: noted}):
+        elif checksums.mismatched(file.parent, {file.name: noted}):
             raise ChurnError(_lost(model, f"{file.name} is damaged in"))
         return sklearn_model.read(file)
 

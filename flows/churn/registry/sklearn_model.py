@@ -27,6 +27,8 @@ _PLACES = ("churn.training.pipeline", "churn.training.estimators", "churn.pipeli
 # Besides what skops trusts by itself: the steps of our own, and what the estimators of these packages are made of.
 TRUSTED = (
     *(f"{place}.{step}" for place in _PLACES for step in ("FeatureStep", "Calibrated", "Blend")),
+    "churn.training.pipeline.Hinges",
+    "churn.training.pipeline.LevelRates",
     "collections.OrderedDict",
     "lightgbm.basic.Booster",
     "lightgbm.sklearn.LGBMClassifier",
@@ -90,7 +92,7 @@ def log_pipeline(run: str, whole: "Pipeline", example: "pd.DataFrame") -> tuple[
             raise ChurnError(
                 f"{address}: {FILE} in MLflow's artifact store answers otherwise than the model; run this again"
             )
-        return address, checksums.file(stored)
+        return address, checksums.file_sha256(stored)
 
 
 def download(address: str, folder: str) -> Path:

@@ -45,17 +45,17 @@ def open_run(experiment: str, training: str, tags: Mapping[str, str]) -> str:
     """Id of the parent run of this training."""
     mlflow = client()
     location = f"{os.environ['MLFLOW_ARTIFACTS']}/{experiment}" if _embedded() else None
-    while (found := mlflow.get_experiment_by_name(experiment)) is None:
+    while (stored := mlflow.get_experiment_by_name(experiment)) is None:
         with suppress(Taken):  # by another training, just now
             mlflow.create_experiment(experiment, location)
-    if found.lifecycle_stage == "deleted":
-        uri, number = shlex.quote(mlflow_store.address()), found.experiment_id
+    if stored.lifecycle_stage == "deleted":
+        uri, number = shlex.quote(mlflow_store.tracking_uri()), stored.experiment_id
         restore = f"{commands.python()} -m mlflow experiments restore --experiment-id {number}"
         raise ChurnError(
             f"the experiment {experiment!r} was deleted in MLflow; bring it back: MLFLOW_TRACKING_URI={uri} {restore}, or give "
             "another name to 'experiment' in config/train.toml"
         )
-    return mlflow.create_run(found.experiment_id, run_name=training, tags={TRAINING: training, **tags}).info.run_id
+    return mlflow.create_run(stored.experiment_id, run_name=training, tags={TRAINING: training, **tags}).info.run_id
 
 
 def _embedded() -> bool:
@@ -92,7 +92,12 @@ def log_family(parent: str, candidate: Candidate, metric: str) -> None:
     for number, trial in enumerate(candidate.trials):
         nested = {**tags, "mlflow.parentRunId": child}
         grandchild = mlflow.create_run(experiment, run_name=f"{name}-{number}", tags=nested).info.run_id
-        _log(mlflow, grandchild, trial.params, {**trial.scores, "share_of_rows": trial.share})
+        _log(
+            mlflow,
+            grandchild,
+            trial.params,
+            {**trial.scores, "share_of_rows": trial.share, "folds": len(trial.by_fold)},
+        )
 
 
 def _log(mlflow: "MlflowClient", run: str, params: Mapping[str, Any], metrics: Mapping[str, float]) -> None:

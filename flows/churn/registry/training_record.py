@@ -25,8 +25,8 @@ class Training:
     lineage: Mapping[str, str]
     board: list[Candidate]
     chosen: Chosen
-    found: Evaluation
-    verdict: Gate
+    evaluation: Evaluation
+    gate: Gate
 
     @property
     def winner(self) -> Candidate:
@@ -50,7 +50,7 @@ class Training:
             "dataset": self.data.dataset.name,
             "data_version": self.data.version,
             "rows": [len(self.data.train), len(self.data.holdout)],
-            "scores": self.found.scores,
+            "scores": self.evaluation.scores,
             "metric": metric,
             "families": [
                 {

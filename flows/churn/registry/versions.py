@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from churn.data import customer_keys, features, snapshots
 from churn.errors import ChurnError
-from churn.registry import champion_challenger, model_registry
+from churn.registry import champion_challenger, holdout_looks, model_registry
 from churn.registry.model_registry import CHALLENGER, CHAMPION, Registered
 from churn.settings import commands
 from churn.settings.train import Promotion
@@ -20,7 +20,10 @@ TARGETS = {CHALLENGER: CHALLENGER, "Staging": CHALLENGER, CHAMPION: CHAMPION, "P
 
 
 def promote(name: str, version: str, target: str, reason: str) -> list[str]:
-    """Give the version the alias of ``target`` (an alias or a stage name of TARGETS); what happened, in words."""
+    """Give the version the alias of ``target`` (an alias or a stage name of TARGETS); what happened, in words.
+
+    That is no look at a holdout: it reads none. What the person went by - a training or ``compare`` - was counted then.
+    """
     model = model_registry.by_version(name, version)
     if TARGETS[target] == CHALLENGER:
         model_registry.challenge(model)
@@ -37,7 +40,11 @@ def promote(name: str, version: str, target: str, reason: str) -> list[str]:
 
 
 def compare(a: Registered, b: Registered, rule: Promotion) -> Iterator[str]:
-    """Both versions' scores on the holdout rows of b's data that neither has trained on, and the gain of b over a."""
+    """Both versions' scores on the holdout rows of b's data that neither has trained on, and the gain of b over a.
+
+    What a person sees here may decide a promotion: it is counted as a look at these customers (see ``holdout_looks``) - the one
+    that b's training had, where that compared b with a already.
+    """
     ours, theirs = (snapshots.load(model.tags["data_version"]) for model in (b, a))
     known = ours.holdout[customer_keys.columns(ours.dataset)]
     fair = np.all([champion_challenger.unseen(known, data.train, ours.dataset.id) for data in (ours, theirs)], axis=0)
@@ -47,13 +54,15 @@ def compare(a: Registered, b: Registered, rule: Promotion) -> Iterator[str]:
     if not champion_challenger.comparable(outcome, customer):
         raise ChurnError(f"versions {a.version} and {b.version}: no rows of both outcomes that neither has trained on")
     (first, yes_a), (second, yes_b) = (_score(model, rows) for model in (a, b))
-    yield f"{len(rows):,} customers of data version {ours.version} that neither has trained on"
+    pair = f"{b.tags.get('metaflow_run', b.version)}/{a.version}"
+    look = holdout_looks.number(b.name, pair, customer_keys.row_keys(rows, ours.dataset))
+    yield f"{len(rows):,} customers of data version {ours.version} that neither has trained on; look {look} at them"
     yield f"{'':<10} {f'version {a.version}':>12} {f'version {b.version}':>12} {'difference':>12}"
     left, right = metrics.decided(outcome, first, yes_a), metrics.decided(outcome, second, yes_b)
     for metric in left:
         yield f"{metric:<10} {left[metric]:>12.4f} {right[metric]:>12.4f} {right[metric] - left[metric]:>+12.4f}"
-    found = champion_challenger.compare(outcome, second, first, a.version, rule, seed=0, customer=customer)
-    yield f"Gain in ROC-AUC: {found.gain_low:+.4f} to {found.gain_high:+.4f} (95 %, paired bootstrap)"
+    comparison = champion_challenger.compare(outcome, second, first, a.version, rule, seed=0, customer=customer)
+    yield f"Gain in ROC-AUC: {comparison.gain_low:+.4f} to {comparison.gain_high:+.4f} (95 %, paired bootstrap)"
 
 
 def _score(model: Registered, rows: "pd.DataFrame") -> tuple[np.ndarray, np.ndarray]:
@@ -70,7 +79,7 @@ def lineage(model: Registered) -> Iterator[str]:
     aliases = [
         alias
         for alias in model_registry.STAGES
-        if (found := model_registry.by_alias(model.name, alias)) and found == model
+        if (holder := model_registry.by_alias(model.name, alias)) and holder == model
     ]
     yield f"{model.name} version {model.version}" + (f" ({', '.join(aliases)})" if aliases else "")
     for key, value in sorted(model.tags.items()):

@@ -1,6 +1,7 @@
 """A guess at one column of an unknown file: the keys of its description, and notes for the user."""
 
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -65,7 +66,9 @@ def describe_column(guess: Guess, decimal: str) -> None:
     if len(guess.counts) < 2:
         guess.set_aside("text", "always the same value" if len(guess.counts) else "always empty")
         return
-    if guess.numbers is not None:
+    if guess.numbers is not None and (dates := type_inference.packed_dates(guess.numbers)) is not None:
+        _describe_timestamps(guess, dates)
+    elif guess.numbers is not None:
         _describe_numbers(guess, guess.numbers, decimal)
     elif (timestamps := type_inference.infer_timestamps(guess.counts)) is not None:
         _describe_timestamps(guess, timestamps)
@@ -109,6 +112,11 @@ def _describe_numbers(guess: Guess, inferred: Interpretation[NumberFormat], deci
         guess.set_aside("text", f"{DECIDE} {said} in one column: export it in one unit; until then it is left out")
         return
     values = inferred.values
+    if unit := type_inference.epoch_unit(values):
+        moment = _moment(values.iloc[0] / type_inference.EPOCH[unit])
+        question = f"are these {unit} since 1970 ({values.index[0]} is {moment})? Then export them as dates; if not,"
+        guess.set_aside("integer", f"{DECIDE} {question} remove role; until then it is left out")
+        return
     low, high = _roomy(float(values.min()), float(values.max()))
     guess.keys |= {"type": _kind(values), "min": low, "max": high, **format_keys(inferred.format, values, decimal)}
     guess.notes.append(f"seen: {values.min():g} to {values.max():g}")
@@ -116,8 +124,16 @@ def _describe_numbers(guess: Guess, inferred: Interpretation[NumberFormat], deci
         text = max(values.index, key=len)
         why = f", as the decimal mark of other columns is {inferred.format.decimal!r}" if guess.by_file else ""
         guess.ask(f"is {text!r} {values[text]:.15g}? It is read so{why}.")
+    if unknown := type_inference.sentinels(guess.counts, values):
+        share = guess.counts[unknown].sum() / guess.rows
+        way = f"add here: {line('missing_values', unknown)} and missing = true"
+        guess.ask(f"does {' or '.join(unknown)} ({share:.1%} of the rows) mean that nothing is known? Then {way}.")
     if len(inferred.words):
         _ask_about_words(guess, inferred)
+
+
+def _moment(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M")
 
 
 def _ask_about_words(guess: Guess, inferred: Interpretation[NumberFormat]) -> None:

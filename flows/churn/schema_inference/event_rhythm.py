@@ -74,8 +74,8 @@ def rhythm(who: "pd.Series", at: "pd.Series") -> Rhythm:
     day, same = days["day"].to_numpy("datetime64[D]"), np.diff(days["who"].to_numpy()) == 0
     gaps = (np.diff(day) / DAY)[same]
     tails = (day.max() - day[np.append(~same, True)]) / DAY  # each customer's silence until the end of the log
-    found = tuple(_horizon(n, days, gaps, tails) for n in HORIZONS)
-    return Rhythm(float(np.median(gaps)) if len(gaps) else float("nan"), day.min(), day.max(), found)
+    horizons = tuple(_horizon(n, days, gaps, tails) for n in HORIZONS)
+    return Rhythm(float(np.median(gaps)) if len(gaps) else float("nan"), day.min(), day.max(), horizons)
 
 
 def _horizon(length: int, days: "pd.DataFrame", gaps: np.ndarray, tails: np.ndarray) -> Horizon:

@@ -54,7 +54,7 @@ def recognise(
         ChurnError: a file has no column that names customers.
     """
     shared = set.intersection(*(set(map(str, frame.columns)) for frame in frames.values()))
-    found = []
+    recognised = []
     for source, frame in frames.items():
         guesses, decimal, missing = guessed[source]
         moments = {
@@ -79,8 +79,8 @@ def recognise(
                 and (keys := _keys(guess, frame[name]))
             ):
                 table.columns[name] = keys
-        found.append(table)
-    return found
+        recognised.append(table)
+    return recognised
 
 
 def _moment_format(values: "pd.Series", guess: Guess) -> str | None:

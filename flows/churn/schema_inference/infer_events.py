@@ -29,11 +29,13 @@ def describe(frames: "Mapping[str, pd.DataFrame]", name: str) -> tuple[str, Data
     Raises:
         ChurnError: no file is a table of events.
     """
-    found = event_tables.recognise(frames, {source: infer.guess_columns(frame) for source, frame in frames.items()})
-    timed, notes = [table for table in found if table.time], []
+    recognised = event_tables.recognise(
+        frames, {source: infer.guess_columns(frame) for source, frame in frames.items()}
+    )
+    timed, notes = [table for table in recognised if table.time], []
     notes += [
         f"{table.source}: no column says when a row happened, so it is left out; add one, as valid_from"
-        for table in found
+        for table in recognised
         if not table.time
     ]
     logs = sorted((table for table in timed if table.repeated and not table.end), key=lambda table: -len(table.who))  # type: ignore[arg-type]

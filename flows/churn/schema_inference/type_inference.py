@@ -32,6 +32,9 @@ DATES = (
     *("%b %d %Y", "%B %d %Y", "%d. %m. %Y"),
 )
 TIMES = ("", " %H:%M", " %H:%M:%S", " %H:%M:%S.%f", "T%H:%M:%S", ", %H:%M", " %I:%M %p", " %I:%M:%S %p")
+PACKED = re.compile(r"(19|20)\d\d(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])")  # a date without separators: 20231022
+EPOCH = {"seconds": 1, "milliseconds": 1000}  # since 1970, in these units
+SENTINEL = re.compile(r"-(1|9+)|9{2,}")  # numbers that often stand for "not known"
 Format = TypeVar("Format")
 
 
@@ -202,6 +205,37 @@ def _enough(counts: "pd.Series", words: "pd.Series") -> bool:
     if read > LISTED:
         return few
     return few and words.sum() <= counts.sum() / 2 and not any(map(formats.has_digit, words.index))
+
+
+def packed_dates(inferred: Interpretation[NumberFormat]) -> Interpretation[str | None] | None:
+    """Numbers such as 20231022 read as dates; None unless several were read and each of them is one of 1900 to 2099."""
+    texts = inferred.values.index
+    if len(texts) < 3 or not all(map(PACKED.fullmatch, texts)):
+        return None
+    dates = formats.parse_timestamps(texts.to_series(), "%Y%m%d")
+    return None if dates.isna().any() else Interpretation(dates, ("%Y%m%d",), inferred.words)
+
+
+def epoch_unit(values: "pd.Series") -> str:
+    """The unit of EPOCH in which more whole numbers than levels are all moments of 2000 to 2034; "" if there is none."""
+    if len(values) <= LISTED or (values % 1 != 0).any():
+        return ""
+    low, high = values.min(), values.max()
+    return next((unit for unit, n in EPOCH.items() if 946_684_800 * n <= low and high < 2_051_222_400 * n), "")
+
+
+def sentinels(counts: "pd.Series", values: "pd.Series") -> list[str]:
+    """The texts of ``values`` that may stand for "not known": repeated -1 or nines that are far from all other numbers.
+
+    That is below 0 where nothing else is, or further above the largest other number than that is above the smallest.
+    """
+    suspected = values[[value % 1 == 0 and bool(SENTINEL.fullmatch(f"{value:.0f}")) for value in values]]
+    others = values.drop(suspected.index)
+    if others.nunique() <= 2:
+        return []
+    low, high = others.min(), others.max()
+    apart = suspected[(suspected < 0) & (low >= 0) | (suspected - high > high - low)]
+    return [text for text in apart.index if counts[text] > 1]
 
 
 def mixed_formats(counts: "pd.Series") -> str:

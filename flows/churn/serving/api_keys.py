@@ -24,7 +24,7 @@ def read(variable: str) -> Keys:
     Raises:
         ChurnError: An entry is empty, no name or no key, or there twice. Keys are not shown.
     """
-    found: Keys = {}
+    holders: Keys = {}
     told = {PREDICT: os.environ.get(PREDICT, ""), FEEDBACK: os.environ.get(FEEDBACK, "")}[variable]
     for place, entry in enumerate(told.split(",") if told else (), 1):
         name, colon, key = entry.strip().partition(":")
@@ -34,10 +34,10 @@ def read(variable: str) -> Keys:
                 f"{variable}: entry {place} is no NAME:KEY; a name has letters, digits, '_', '.' and '-', a key no blanks. "
                 "Unset it to ask for no key"
             )
-        if name in found.values() or key.encode() in found:
+        if name in holders.values() or key.encode() in holders:
             raise ChurnError(f"{variable}: the name or the key of entry {place} is there already")
-        found[key.encode()] = name
-    return found
+        holders[key.encode()] = name
+    return holders
 
 
 def first() -> str:
@@ -47,8 +47,8 @@ def first() -> str:
 
 def rights() -> dict[str, Keys]:
     """The keys of each right. Where predictions ask for one, feedback never goes without. Raises ChurnError as ``read`` does."""
-    found = {variable: read(variable) for variable in (PREDICT, FEEDBACK)}
-    return {right: keys for right, keys in found.items() if keys or found[PREDICT]}
+    keys_of = {variable: read(variable) for variable in (PREDICT, FEEDBACK)}
+    return {right: keys for right, keys in keys_of.items() if keys or keys_of[PREDICT]}
 
 
 def holder(given: bytes, keys: Keys) -> str | None:

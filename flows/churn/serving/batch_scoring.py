@@ -80,10 +80,10 @@ def screen(
         )
     parts, notes = zip(*(sources.read(source, dataset) for source in origins), strict=True)
     origin = ", ".join(source.name for source in origins)
-    found = validation.screen(sources.combine(origins, parts, dataset), dataset, rule.quarantine, origin)
-    found.report.require(origin)
-    left_out = [f"{origin}: left out: {', '.join(found.report.left_out)}"] if found.report.left_out else []
-    return found.table, found.quarantine, (*chain(*notes), *left_out)
+    checked = validation.screen(sources.combine(origins, parts, dataset), dataset, rule.quarantine, origin)
+    checked.report.require(origin)
+    left_out = [f"{origin}: left out: {', '.join(checked.report.left_out)}"] if checked.report.left_out else []
+    return checked.table, checked.quarantine, (*chain(*notes), *left_out)
 
 
 def shards(rows: int, size: int) -> list[tuple[int, int]]:
@@ -100,13 +100,13 @@ def score(scorer: Scorer, table: "pd.DataFrame", run: str) -> "pd.DataFrame":
 
     raw, worth = features.from_frame(scorer.dataset, table), scorer.worth
     probability = scorer.probability(raw).astype(np.float64)
-    found = {
+    columns = {
         "probability": probability,
         "decision": scorer.decide(raw, probability),
         "expected_value": expected_profit.expected(worth, raw, probability) if worth is not None else np.nan,
         "prediction_id": [hashlib.sha256(f"{run}/{row}".encode()).hexdigest()[:32] for row in table.index],
     }
-    return pd.DataFrame(found, index=table.index)
+    return pd.DataFrame(columns, index=table.index)
 
 
 def log(
@@ -172,10 +172,10 @@ def _reasons(scorer: Scorer, customers: "pd.DataFrame", count: int) -> dict[str,
     """``count`` columns of text, one row a customer: the column, its value, and what it adds to the probability."""
     import pandas as pd
 
-    found: list[list[tuple[str, Any, float]]] = []
+    reasons: list[list[tuple[str, Any, float]]] = []
     if len(customers):
-        found = shapley.Explainer.of(scorer).reasons(features.from_frame(scorer.dataset, customers), count)
-    texts = [[f"{name} = {_shown(cell)} ({gain:+.2f})" for name, cell, gain in one] for one in found]
+        reasons = shapley.Explainer.of(scorer).reasons(features.from_frame(scorer.dataset, customers), count)
+    texts = [[f"{name} = {_shown(cell)} ({gain:+.2f})" for name, cell, gain in one] for one in reasons]
     return {
         REASON.format(i + 1): pd.Series([one[i] if i < len(one) else "" for one in texts], dtype="str")
         for i in range(count)

@@ -86,7 +86,7 @@ def _ready(url: str) -> bool:
         return False
 
 
-def post(url: str, body: Any) -> Any:
+def post_json(url: str, body: Any) -> Any:
     """The JSON answer to a JSON body."""
     request = urllib.request.Request(url, json.dumps(body).encode(), {"Content-Type": "application/json"})
     with urllib.request.urlopen(request, timeout=30) as answer:  # nosec B310 - loopback
@@ -107,7 +107,7 @@ def prove(tag: str, dataset: Dataset, table: "pd.DataFrame", expected: np.ndarra
 
 def differ(url: str, rows: list[dict[str, Any]], expected: np.ndarray) -> float:
     """The largest difference between the service's probabilities and those ``expected``, asked for at once and one by one."""
-    answers = post(f"{url}/predict_batch", {"rows": rows})
-    single = post(f"{url}/predict", rows[0])
-    found = np.array([answer["probability"] for answer in answers])
-    return float(max(np.abs(found - expected).max(), abs(single["probability"] - expected[0])))
+    answers = post_json(f"{url}/predict_batch", {"rows": rows})
+    single = post_json(f"{url}/predict", rows[0])
+    probabilities = np.array([answer["probability"] for answer in answers])
+    return float(max(np.abs(probabilities - expected).max(), abs(single["probability"] - expected[0])))

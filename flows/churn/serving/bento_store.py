@@ -96,14 +96,14 @@ def fetch(address: str, folder: str | Path) -> Path:
 
     Raises ChurnError if the address is malformed, the store refuses, or the checksum differs (no file is left then).
     """
-    found = ADDRESS.match(address)
-    if found is None:
+    match = ADDRESS.match(address)
+    if match is None:
         raise ChurnError(f"CHURNFLOW_BENTO={address!r}: write s3://bucket/NAME-VERSION.bento@sha256:CHECKSUM")
-    bucket, key = s3.split(found[1])
-    with s3.explained(bucket, f"CHURNFLOW_BENTO={found[1]}"):
+    bucket, key = s3.split(match[1])
+    with s3.explained(bucket, f"CHURNFLOW_BENTO={match[1]}"):
         content = s3.client(attempts=2).get_object(Bucket=bucket, Key=key)["Body"].read()
-    if hashlib.sha256(content).hexdigest() != found[2]:
-        raise ChurnError(f"{found[1]}: its checksum is not {found[2]}; it is not served")
+    if hashlib.sha256(content).hexdigest() != match[2]:
+        raise ChurnError(f"{match[1]}: its checksum is not {match[2]}; it is not served")
     path = Path(folder, "bento.bento")
     path.write_bytes(content)
     return path

@@ -14,7 +14,7 @@ from churn.errors import ChurnError
 from churn.local_server import listening
 from churn.serving import customer_file
 from churn.settings import commands
-from churn.settings.dataset import read
+from churn.settings.dataset import from_dump
 from churn.storage import web
 
 if TYPE_CHECKING:
@@ -35,10 +35,10 @@ def rank(file: str | Path, url: str, key: str = "") -> "tuple[pd.DataFrame, tupl
     """
     import pandas as pd
 
-    with sources.at_hand(str(file)) as found:
-        content = found[0].read_bytes()
+    with sources.at_hand(str(file)) as files:
+        content = files[0].read_bytes()
     model = ask(f"{url}/model", key=key)
-    dataset = read(model["dataset"])
+    dataset = from_dump(model["dataset"])
     if Path(file).is_dir():
         every = commands.say("score", DATASET=dataset.name, SOURCE=str(file))
         raise ChurnError(f"{file}: a folder; give one of its files, or rank them all with: {every}")

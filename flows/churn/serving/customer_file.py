@@ -37,7 +37,7 @@ def parse(
     stays text, for the service to name. Raises ChurnError as ``reader.parse`` does, and for a column that is not there.
     """
     reading = reader.parse(data, name, most_bytes)
-    frame, numbers, notes = header_lines.without(reading.table.to_pandas(ignore_metadata=True), name)
+    frame, numbers, notes = header_lines.drop_repeated(reading.table.to_pandas(ignore_metadata=True), name)
     header = [str(column) for column in frame]
     needed = [column for column, about in dataset.raw.items() if not about.missing]
     if absent := [column for column in needed if column not in frame]:
@@ -53,7 +53,7 @@ def parse(
 
 
 def _values(given: "pd.Series", typed: "pd.Series", unreadable: Any) -> list[Any]:
-    found = typed.astype("object").where(typed.notna(), None)
+    cells = typed.astype("object").where(typed.notna(), None)
     if unreadable is not None:
-        found = found.where(~unreadable, as_text(given).astype("object"))
-    return found.tolist()
+        cells = cells.where(~unreadable, as_text(given).astype("object"))
+    return cells.tolist()

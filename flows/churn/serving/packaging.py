@@ -19,7 +19,7 @@ from churn.data import features, synthetic
 from churn.errors import ChurnError
 from churn.registry import model_registry
 from churn.serving import bento_store
-from churn.settings.dataset import Dataset, read
+from churn.settings.dataset import Dataset, from_dump
 from churn.settings.environment import FLOWS, ROOT
 from churn.storage import checksums
 from churn.training import onnx_scorer
@@ -36,7 +36,7 @@ _CHECKSUM = "files"  # label of a model in BentoML's store
 EXAMPLES, SEED = 5, 0  # made-up customers in the documentation and on the page
 
 
-def package(champion: model_registry.Registered) -> str:
+def build_bento(champion: model_registry.Registered) -> str:
     """Build the Bento of a registered model; its tag, which names the model version and the service's files.
 
     One that exists already is kept, if it is whole. Raises ChurnError naming BentoML's store if it cannot be built.
@@ -57,7 +57,7 @@ def package(champion: model_registry.Registered) -> str:
             include=["bento/", "churn/"],
             labels={"model_version": champion.version, "data_version": champion.tags["data_version"]},
             models=[model_tag],
-            python={"packages": locked(), "lock_packages": False},
+            python={"packages": pinned_requirements(), "lock_packages": False},
         )
     return str(built.tag)
 
@@ -74,7 +74,7 @@ def _one_at_a_time() -> Iterator[None]:
         yield
 
 
-def locked() -> list[str]:
+def pinned_requirements() -> list[str]:
     """REQUIREMENTS and all that they need in turn, each pinned to the version that is installed here."""
     from packaging.requirements import Requirement
     from packaging.utils import canonicalize_name
@@ -86,9 +86,9 @@ def locked() -> list[str]:
         if (name, extras) in seen:
             continue
         seen.add((name, extras))
-        found = distribution(name)
-        pins.add(f"{name}=={found.version}")
-        for need in map(Requirement, found.requires or ()):
+        installed = distribution(name)
+        pins.add(f"{name}=={installed.version}")
+        for need in map(Requirement, installed.requires or ()):
             if need.marker is None or any(need.marker.evaluate({"extra": extra}) for extra in extras):
                 waiting.append(need)
     return sorted(pins)
@@ -96,11 +96,11 @@ def locked() -> list[str]:
 
 def _digest(folder: Path) -> str:
     """Eight hex digits that stand for the code below ``folder``, without what building and running it add."""
-    found = hashlib.sha256()
+    digest = hashlib.sha256()
     for file in sorted(path for part in ("bento", "churn") for path in (folder / part).rglob("*") if path.is_file()):
         if "__pycache__" not in file.parts:
-            found.update(str(file.relative_to(folder)).encode() + b"\0" + file.read_bytes())
-    return found.hexdigest()[:8]
+            digest.update(str(file.relative_to(folder)).encode() + b"\0" + file.read_bytes())
+    return digest.hexdigest()[:8]
 
 
 def _as_tagged(tag: str, bento: Any) -> bool:
@@ -120,7 +120,7 @@ def _store_model(champion: model_registry.Registered, tag: str, folder: Path) ->
         _store(champion, files, tag)
     stored, scorer = Path(bentoml.models.get(tag).path), onnx_scorer.Scorer(files)
     asked = features.from_rows(scorer.dataset, onnx_scorer.manifest(stored)["examples"])
-    noted = {name: checksums.file(stored / name) for name in onnx_scorer.FILES}
+    noted = {name: checksums.file_sha256(stored / name) for name in onnx_scorer.FILES}
     return {"files": noted, "probability": scorer.probability(asked).astype(np.float64).tolist()}
 
 
@@ -128,7 +128,7 @@ def _store(champion: model_registry.Registered, files: Path, tag: str) -> None:
     import bentoml
 
     manifest = onnx_scorer.manifest(files)
-    described = read(manifest["dataset"])
+    described = from_dump(manifest["dataset"])
     manifest["model_version"] = champion.version
     manifest["examples"] = examples(described)
     with bentoml.models.create(tag, labels={"model_version": champion.version}) as model:
@@ -148,9 +148,9 @@ def require_whole(tag: str) -> str:
     import bentoml
 
     with bento_store.explained():
-        found = bentoml.get(tag)
-    harmed = [str(one.tag) for one in found.info.models if not _unharmed(bentoml.models.get(one.tag))]
-    if not _as_tagged(tag, found):
+        bento = bentoml.get(tag)
+    harmed = [str(one.tag) for one in bento.info.models if not _unharmed(bentoml.models.get(one.tag))]
+    if not _as_tagged(tag, bento):
         harmed.append(tag)
     if harmed:
         raise ChurnError(f"{tag}: its checksum is not that of its build: {', '.join(harmed)}; it is not served")
@@ -159,8 +159,8 @@ def require_whole(tag: str) -> str:
 
 def _unharmed(model: Any) -> bool:
     """Whether a model of BentoML's store has the files that it was stored with."""
-    found = _model_digest(Path(model.path))
-    return model.info.labels.get(_CHECKSUM, found) == found  # an older release wrote none
+    digest = _model_digest(Path(model.path))
+    return model.info.labels.get(_CHECKSUM, digest) == digest  # an older release wrote none
 
 
 def _model_digest(folder: Path) -> str:
@@ -187,16 +187,16 @@ def imported(importing: Iterable[Path]) -> set[Path]:
     What a function imports must come with one of them too.
     """
     waiting: list[Path] = list(importing)
-    found: set[Path] = set()
+    files: set[Path] = set()
     while waiting:
         for node in ast.parse(waiting.pop().read_text(encoding="utf-8")).body:
             if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "churn":
                 place = FLOWS.joinpath(*str(node.module).split("."))
                 named = [place.with_suffix(".py"), *(place / f"{alias.name}.py" for alias in node.names)]
-                new = {file for file in named if file.is_file()} - found
+                new = {file for file in named if file.is_file()} - files
                 waiting += new
-                found |= new
-    return found | {package / "__init__.py" for file in found for package in file.parents if FLOWS in package.parents}
+                files |= new
+    return files | {package / "__init__.py" for file in files for package in file.parents if FLOWS in package.parents}
 
 
 def json_rows(dataset: Dataset, table: "pd.DataFrame") -> list[dict[str, Any]]:

@@ -126,18 +126,18 @@ def newest(
     import pandas as pd
     import pyarrow.dataset
 
-    found: list[pd.DataFrame] = []
+    chunks: list[pd.DataFrame] = []
     for day in sorted(_days(PREDICTIONS, at or root()), reverse=True):
         start = datetime.fromisoformat(day).replace(tzinfo=UTC)
-        if start >= end or sum(map(len, found)) >= rows:
+        if start >= end or sum(map(len, chunks)) >= rows:
             continue
         own = pyarrow.dataset.field("model_version") == version
         stop = min(end, start + timedelta(days=1))
-        found.insert(0, rows_between(PREDICTIONS, schema(dataset), start, stop, at or root(), damaged, own))
-    return pd.concat(found).tail(rows) if found else read(dataset, end, end, at)
+        chunks.insert(0, rows_between(PREDICTIONS, schema(dataset), start, stop, at or root(), damaged, own))
+    return pd.concat(chunks).tail(rows) if chunks else read(dataset, end, end, at)
 
 
-def answers(
+def rows_by_id(
     ids: Sequence[str], start: datetime, end: datetime, at: str | None = None, damaged: set[str] | None = None
 ) -> "pd.DataFrame":
     """COLUMNS of the predictions named ``ids`` that were answered in ``start <= time < end``; see ``read``."""
@@ -154,8 +154,8 @@ def versions(start: datetime, end: datetime, at: str | None = None, damaged: set
     import pyarrow as pa
 
     wanted = pa.schema([("time", _kinds()[1]), ("model_version", pa.string())])
-    found = rows_between(PREDICTIONS, wanted, start, end, at or root(), damaged).model_version.value_counts()
-    return {str(version): int(rows) for version, rows in found.items()}
+    counts = rows_between(PREDICTIONS, wanted, start, end, at or root(), damaged).model_version.value_counts()
+    return {str(version): int(rows) for version, rows in counts.items()}
 
 
 def _days(kind: str, at: str) -> dict[str, list[str]]:
@@ -165,8 +165,8 @@ def _days(kind: str, at: str) -> dict[str, list[str]]:
     store, folder = filesystem(at)
     days: dict[str, list[str]] = defaultdict(list)
     with _readable(at, kind):
-        found = store.get_file_info(fs.FileSelector(f"{folder}/{kind}", recursive=True, allow_not_found=True))
-    for info in found:
+        infos = store.get_file_info(fs.FileSelector(f"{folder}/{kind}", recursive=True, allow_not_found=True))
+    for info in infos:
         if day := _PART.search(info.path):
             days[day[1]].append(info.path)
     return days
@@ -192,13 +192,13 @@ def rows_between(
         rows &= only
     store = filesystem(at)[0]
     with _readable(at, kind), ThreadPoolExecutor(AT_ONCE) as pool:
-        found = dict(zip(parts, pool.map(lambda part: _part(store, part, wanted, rows), parts), strict=True))
-    harmed = [f"{at}/{part[part.rindex(f'/{kind}/') + 1 :]}" for part, table in found.items() if table is None]
+        read_parts = dict(zip(parts, pool.map(lambda part: _part(store, part, wanted, rows), parts), strict=True))
+    harmed = [f"{at}/{part[part.rindex(f'/{kind}/') + 1 :]}" for part, table in read_parts.items() if table is None]
     if damaged is not None:
         damaged.update(harmed)
     elif harmed:
         logger.warning("left out of the prediction log, as damaged: %s", ", ".join(harmed))
-    table = pa.concat_tables([wanted.empty_table(), *(table for table in found.values() if table is not None)])
+    table = pa.concat_tables([wanted.empty_table(), *(table for table in read_parts.values() if table is not None)])
     # A tenth of the memory of text, and of the time.
     levels = [f.name for f in wanted if f.name not in COLUMNS and pa.types.is_string(f.type)]
     return table.sort_by("time").to_pandas(categories=levels)

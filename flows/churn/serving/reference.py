@@ -9,8 +9,8 @@ from churn.errors import ChurnError
 from churn.registry import model_registry
 from churn.serving import prediction_log
 from churn.settings import commands
-from churn.settings.core import check
-from churn.settings.dataset import Dataset, read
+from churn.settings.core import from_dict
+from churn.settings.dataset import Dataset, from_dump
 from churn.settings.train import Worth
 from churn.training import onnx_scorer
 
@@ -62,9 +62,9 @@ def load(model: "Registered") -> Reference:
                 f"release; train again with: {again}"
             )
         manifest = onnx_scorer.manifest(files)
-        dataset, worth = read(manifest["dataset"]), manifest.get("value")
+        dataset, worth = from_dump(manifest["dataset"]), manifest.get("value")
         table = tables.typed((files / prediction_log.HOLDOUT).read_bytes(), dataset)
-    settled = check(Worth, worth, onnx_scorer.MANIFEST) if worth else None
+    settled = from_dict(Worth, worth, onnx_scorer.MANIFEST) if worth else None
     return Reference(model, dataset, manifest["threshold"], table, settled)
 
 

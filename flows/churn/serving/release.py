@@ -19,7 +19,7 @@ from churn.serving import bento_server, bento_store, packaging, prediction_log, 
 from churn.settings import commands
 from churn.settings.core import Strict
 from churn.settings.dataset import Dataset
-from churn.settings.train import TrainConfig
+from churn.settings.train import BLEND, TrainConfig
 from churn.storage import checksums
 from churn.training import estimators, expected_profit, onnx_scorer, shapley
 from churn.training.evaluation import Evaluation
@@ -60,7 +60,7 @@ def unchanged(dataset: Dataset, lineage: Mapping[str, str]) -> model_registry.Re
     return current if current in judged else judged[0]
 
 
-def begin(
+def start_run(
     data: Snapshot, config: TrainConfig, lineage: Mapping[str, str], force: bool
 ) -> tuple[model_registry.Registered | None, str]:
     """The version that makes this training needless (see ``unchanged``), or None and the id of the training's MLflow run."""
@@ -68,15 +68,28 @@ def begin(
     return known, "" if known else tracking.open_run(config.experiment, lineage["metaflow_run"], lineage)
 
 
-def check(data: Snapshot, config: TrainConfig) -> None:
+def parameters(data: Snapshot, config: TrainConfig) -> dict[str, Any]:
+    """The parameters of the champion's models, as FAMILY.NAME: where the search begins.
+
+    Empty without a champion, with one of made-up customers for real ones, or the other way round, and where config wants none.
+    """
+    current = model_registry.by_alias(data.dataset.model, model_registry.CHAMPION) if config.search.warm_start else None
+    if current is None or data.made_up != (current.tags["made_up"] == "True"):
+        return {}
+    with tempfile.TemporaryDirectory() as folder:
+        described = onnx_scorer.manifest(model_registry.fetch(current, folder))
+    own = "" if described["family"] == BLEND else f"{described['family']}."
+    return {f"{own}{name}": value for name, value in described["params"].items()}
+
+
+def check_before_training(data: Snapshot, config: TrainConfig) -> None:
     """Raise ChurnError early for what would stop the training at its end, or spoil it.
 
-    That is a bound on an unknown metric, a margin that is not a column, a column that gives the outcome away, or one named
-    like a column of the prediction log.
+    That is a bound of the environment that is no share, a margin that is not a column, a column that gives the outcome away, or
+    one named like a column of the prediction log.
     """
     dataset = data.dataset
-    for table in (config.gate, dataset.gate, config.slices.least, config.slices.gap):
-        gate.bounds(table)
+    gate.bounds()
     numbers = tuple(name for name, column in dataset.raw.items() if column.numeric)
     if (worth := config.value or dataset.value) is not None:
         expected_profit.check(worth, numbers, dataset.name)
@@ -85,25 +98,25 @@ def check(data: Snapshot, config: TrainConfig) -> None:
     leakage.require_none(dataset, data.train, config.leakage)
 
 
-def judge(found: Evaluation, data: Snapshot, config: TrainConfig, training: str) -> Gate:
+def judge(evaluation: Evaluation, data: Snapshot, config: TrainConfig, training: str) -> Gate:
     """Check the scores and groups against their bounds, and compare the model with the champion.
 
     The bounds are those of config, overridden by the data set's and then by the environment's.
     """
-    verdicts = gate.verdicts(found.scores, gate.bounds(config.gate, data.dataset.gate))
-    verdicts += gate.slice_verdicts(found.slices, config.slices.least)
-    warnings = tuple(f"{s.column}={s.group}: {text}" for s in found.slices for text in s.warnings)
+    verdicts = gate.verdicts(evaluation.scores, gate.bounds(config.gate, data.dataset.gate))
+    verdicts += gate.slice_verdicts(evaluation.slices, config.slices.least)
+    warnings = tuple(f"{s.column}={s.group}: {text}" for s in evaluation.slices for text in s.warnings)
     warnings += tuple(
         f"it does not surely beat {one.name} alone (ROC-AUC {one.auc:.4f}): gain {one.gain:+.4f}, 95 % interval "
         f"{one.gain_interval[0]:+.4f} to {one.gain_interval[1]:+.4f}"
-        for one in found.baselines
+        for one in evaluation.baselines
         if not one.beaten
     )
-    return Gate(verdicts, against_champion(found, data, config, training), warnings)
+    return Gate(verdicts, against_champion(evaluation, data, config, training), warnings)
 
 
 def against_champion(
-    found: Evaluation, data: Snapshot, config: TrainConfig, training: str
+    evaluation: Evaluation, data: Snapshot, config: TrainConfig, training: str
 ) -> champion_challenger.Comparison | None:
     """The comparison with the champion on the rows that neither model has seen; None if there is no champion.
 
@@ -116,28 +129,28 @@ def against_champion(
         return champion_challenger.not_comparable(current.version, data.made_up)
     theirs = load(current.tags["data_version"]).train
     fair = champion_challenger.unseen(data.holdout[customer_keys.columns(dataset)], theirs, dataset.id)
-    rows, outcome = data.holdout[fair], found.outcome[fair]
+    rows, outcome = data.holdout[fair], evaluation.outcome[fair]
     customer = customer_keys.keys(rows, dataset.id, dataset.raw)
     if not champion_challenger.comparable(outcome, customer):
         return champion_challenger.nobody(current.version, len(rows))
-    look = holdout_looks.number(dataset.model, f"{training}/{current.version}", customer_keys.rows(rows, dataset))
+    look = holdout_looks.number(dataset.model, f"{training}/{current.version}", customer_keys.row_keys(rows, dataset))
     with tempfile.TemporaryDirectory() as folder:
         champions = onnx_scorer.Scorer(model_registry.fetch(current, folder)).table(rows)
-    ours, rule, seed = found.probability[fair], config.promotion, config.search.seed
+    ours, rule, seed = evaluation.probability[fair], config.promotion, config.search.seed
     return champion_challenger.compare(outcome, ours, champions, current.version, rule, seed, look, customer)
 
 
-def manifest(training: Training) -> dict[str, Any]:
+def build_manifest(training: Training) -> dict[str, Any]:
     """What travels with the model (see ``scoring.Scorer``)."""
-    data, found = training.data, training.found
+    data, evaluation = training.data, training.evaluation
     return {
         **training.lineage,
         "family": training.winner.family.name,
         "params": training.winner.best.params,
         "calibrated": training.chosen.calibration.used,
-        "threshold": found.threshold,
-        "scores": found.scores,
-        "intervals": found.intervals,
+        "threshold": evaluation.threshold,
+        "scores": evaluation.scores,
+        "intervals": evaluation.intervals,
         "value": training.value.model_dump(mode="json") if training.value is not None else None,
         "training_seconds": round(training.seconds, 1),
         "dataset": data.dataset.model_dump(mode="json"),
@@ -153,8 +166,8 @@ def register(training: Training, run: str) -> tuple[model_registry.Registered, G
     """
     from pyarrow import parquet
 
-    data, config, found, verdict = training.data, training.config, training.found, training.verdict
-    pipeline, described = training.chosen.pipeline, manifest(training)
+    data, config, evaluation, verdict = training.data, training.config, training.evaluation, training.gate
+    pipeline, described = training.chosen.pipeline, build_manifest(training)
     whole = estimators.whole(pipeline, data.dataset)
     with tempfile.TemporaryDirectory() as folder:
         onnx_scorer.write(folder, pipeline, described)
@@ -172,7 +185,7 @@ def register(training: Training, run: str) -> tuple[model_registry.Registered, G
         expected = verdict.comparison.champion if verdict.comparison is not None else None
         if model_registry.promote(made, verdict.evidence(), expected):
             break
-        compared = against_champion(found, data, config, described["metaflow_run"])
+        compared = against_champion(evaluation, data, config, described["metaflow_run"])
         verdict = Gate(verdict.verdicts, compared, verdict.warnings)
     content = {"version": made.version, **training.record(), **verdict.record()}
     record = json.dumps(format_version.stamped(content, RECORD_FORMAT), indent=1)
@@ -191,22 +204,22 @@ def _tags(described: Mapping[str, Any], data: Snapshot) -> dict[str, str]:
 
 def champion(dataset: Dataset) -> model_registry.Registered:
     """The champion; ChurnError if there is none yet."""
-    found = model_registry.by_alias(dataset.model, model_registry.CHAMPION)
-    if found is None:
+    registered = model_registry.by_alias(dataset.model, model_registry.CHAMPION)
+    if registered is None:
         source = "" if dataset.generate else commands.FILE
         first = commands.say("run", DATASET=dataset.name, SOURCE=source)
         raise ChurnError(f"{dataset.model} has no champion yet; train one with: {first}")
-    return found
+    return registered
 
 
-def package(dataset: Dataset) -> tuple[model_registry.Registered, str, float]:
+def package_champion(dataset: Dataset) -> tuple[model_registry.Registered, str, float]:
     """The champion, the tag of its Bento, and the largest difference between the served and the registered probabilities.
 
     A served copy answers PROOF_ROWS holdout rows; what it is compared with was kept beside the model by ``register`` and
     comes from the scikit-learn pipeline, which a newer release may not be able to load.
     """
     model = champion(dataset)
-    tag = packaging.package(model)
+    tag = packaging.build_bento(model)
     kept = reference.load(model)
     rows = kept.table.head(PROOF_ROWS)
     worst = bento_server.prove(tag, kept.dataset, rows, rows["probability"].to_numpy())
@@ -218,7 +231,7 @@ def publish(model: model_registry.Registered) -> str | None:
     """The address of the version's Bento in S3, which its tag says from now on; None where Bentos are not kept there."""
     if not os.environ.get("CHURNFLOW_BENTOS"):
         return None
-    address = bento_store.publish(packaging.package(model))
+    address = bento_store.publish(packaging.build_bento(model))
     assert address is not None
     model_registry.annotate(model, {bento_store.TAG: address})
     return address

@@ -29,13 +29,13 @@ def fields(dataset: Dataset, settings: InputSettings, with_id: bool) -> dict[str
 
     A field whose column has missing cells may be null or left out, which reads as None.
     """
-    found = {
+    by_name = {
         name: _field(name, _checked(name, dataset, settings), column.description, column.missing)
         for name, column in dataset.raw.items()
     }
     if with_id and dataset.id is not None:
-        found[dataset.id] = _field(dataset.id, Text, dataset.columns[dataset.id].description, missing=True)
-    return found
+        by_name[dataset.id] = _field(dataset.id, Text, dataset.columns[dataset.id].description, missing=True)
+    return by_name
 
 
 def _field(name: str, kind: Any, description: str, missing: bool) -> Any:
@@ -102,10 +102,10 @@ def _level(name: str, dataset: Dataset, closed: bool) -> Callable[[str], str | N
     values = frozenset(column.values)
 
     def level(text: str) -> str | None:
-        found = "" if text in missing else spellings.level(text)
-        if found in values or (found and not closed):
-            return found
-        if found or not column.missing:
+        cell = "" if text in missing else spellings.level(text)
+        if cell in values or (cell and not closed):
+            return cell
+        if cell or not column.missing:
             raise PydanticKnownError(NO_LEVEL, {"expected": "a level"})
         return None
 

@@ -47,6 +47,7 @@ TARGETS: dict[str, tuple[str, *tuple[tuple[str, ...], ...]]] = {
     "data-pull": ("scripts/data.py", ("", "pull", "{VERSION}"), ("TO", "--to", "{TO}")),
     "data-diff": ("scripts/data.py", ("", "diff", "{A}", "{B}")),
     "serve": ("scripts/serve.py", *_LISTEN, _OF_DATASET),
+    "cards": ("scripts/cards.py", ("PORT", "--port", "{PORT}")),
     "mlflow": ("scripts/serve.py", ("", "--mlflow"), *_LISTEN),
     "bento": ("scripts/serve.py", ("", "--build"), _OF_DATASET),
     "promote": (

@@ -35,7 +35,7 @@ def parse(model: type[Model], text: str, file: str | Path) -> Model:
         ChurnError: The text is not TOML or not valid, naming file and key.
     """
     try:
-        return check(model, tomllib.loads(text), file)
+        return from_dict(model, tomllib.loads(text), file)
     except tomllib.TOMLDecodeError as error:
         raise ChurnError(f"{file}: not valid TOML: {error}") from error
 
@@ -73,7 +73,7 @@ def read_text(file: Path) -> str:
         raise ChurnError(f"{file}: cannot be read: {error.strerror}") from error
 
 
-def check(model: type[Model], values: dict[str, Any], file: str | Path) -> Model:
+def from_dict(model: type[Model], values: dict[str, Any], file: str | Path) -> Model:
     """Validate ``values`` as ``model``; ``file`` is named in errors.
 
     Raises:

@@ -17,16 +17,16 @@ def cpus(root: Path = Path("/")) -> int:
 
 def quotas(root: Path = Path("/")) -> list[float]:
     """The CPU quotas, in processors, of this process's control groups and of all groups around them."""
-    found = []
+    limits = []
     for folder in _groups(root):
         for read in (_second, _first):
             try:
                 quota, period = read(folder)
                 if quota > 0:  # v1 says -1 for no quota
-                    found.append(quota / period)
+                    limits.append(quota / period)
             except (OSError, ValueError):  # the other version, or "max": no quota
                 continue
-    return found
+    return limits
 
 
 def threads() -> dict[str, str]:

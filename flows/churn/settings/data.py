@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Annotated, Literal
 
 from churn.errors import masked
-from churn.settings.core import Strict, check
+from churn.settings.core import Strict, from_dict
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 EXPANDED_MEGABYTES = 2048  # of a file from anywhere, unless its [[source]] says otherwise
@@ -127,13 +127,13 @@ class Sql(_Place):
         return url
 
 
-def place(path: str) -> File | Bucket | Http:
+def source_at(path: str) -> File | Bucket | Http:
     """The source that a path of this machine, or an address of s3://, gs://, az:// or https:// names. Raises ChurnError."""
-    scheme, found, _ = path.partition("://")
-    if found and scheme in ("s3", "gs", "az"):
-        return check(Bucket, {"kind": scheme, "url": path}, path)
-    if found and scheme in ("http", "https"):
-        return check(Http, {"kind": "http", "url": path}, masked(path))
+    scheme, address, _ = path.partition("://")
+    if address and scheme in ("s3", "gs", "az"):
+        return from_dict(Bucket, {"kind": scheme, "url": path}, path)
+    if address and scheme in ("http", "https"):
+        return from_dict(Http, {"kind": "http", "url": path}, masked(path))
     return File(kind="file", path=path)
 
 

@@ -18,7 +18,7 @@ from churn.settings.events import history
 from churn.settings.events.aggregate import Aggregate
 from churn.settings.events.history import Label, Snapshots
 from churn.settings.events.table import EventTable
-from churn.settings.train import Worth
+from churn.settings.train import Bounds, Worth
 from pydantic import Field, model_validator
 
 NAME = re.compile(r"[a-z][a-z0-9_]*")  # of a data set
@@ -63,7 +63,7 @@ class Dataset(Cells):
     registered_model: str = ""
     features: dict[str, Feature] = {}
     most_levels: int = Field(default=50, ge=2)
-    gate: dict[str, float] = {}
+    gate: Bounds = {}
     slices: tuple[str, ...] = ()
     value: Worth | None = None
     generate: dict[str, str] = {}
@@ -85,7 +85,7 @@ class Dataset(Cells):
             return self
         history.check(self.tables, self.snapshots, self.label, self.aggregates)
         assert self.label is not None
-        made = list(history.columns(self.tables, self.label, self.aggregates))
+        made = list(history.customer_columns(self.tables, self.label, self.aggregates))
         if len(dict(made)) < len(made):
             twice = next(name for name, _ in made if [other for other, _ in made].count(name) > 1)
             raise ValueError(f"two columns would be called '{twice}'; rename an aggregate")
@@ -104,9 +104,9 @@ class Dataset(Cells):
     @model_validator(mode="after")
     def _whole(self) -> "Dataset":
         for role in ("id", "target", "time"):
-            found = [name for name, column in self.columns.items() if column.role == role]
-            if len(found) > 1:
-                raise ValueError(f"one column may have the role '{role}', not {len(found)}: {', '.join(found)}")
+            named = [name for name, column in self.columns.items() if column.role == role]
+            if len(named) > 1:
+                raise ValueError(f"one column may have the role '{role}', not {len(named)}: {', '.join(named)}")
         if not any(column.role == "target" for column in self.columns.values()):
             raise ValueError("no column has the role 'target'")
         if not any(column.role == "feature" for column in self.columns.values()):
@@ -123,7 +123,7 @@ class Dataset(Cells):
             if name in self.columns:
                 raise ValueError(f"features.{name}: a column has that name")
             try:
-                kind = expressions.check(feature.expression, raw)
+                kind = expressions.kind_of(feature.expression, raw)
             except ChurnError as error:
                 raise ValueError(f"features.{name}: {error}") from None
             if (kind == "text") != (feature.type == "category"):
@@ -134,7 +134,7 @@ class Dataset(Cells):
         known: dict[str, expressions.Kind] = {}
         for name, text in self.generate.items():
             try:
-                known[name] = expressions.check(text, known, random=True)
+                known[name] = expressions.kind_of(text, known, random=True)
             except ChurnError as error:
                 raise ValueError(f"generate.{name}: {error}") from None
             if known[name] == "condition":
@@ -193,8 +193,8 @@ class Dataset(Cells):
     @cached_property
     def used(self) -> frozenset[str]:
         """The raw columns that the derived features are computed from; all if none names any."""
-        found = frozenset().union(*(expressions.columns(feature.expression) for feature in self.features.values()))
-        return found or frozenset(self.raw)
+        columns = frozenset().union(*(expressions.columns(feature.expression) for feature in self.features.values()))
+        return columns or frozenset(self.raw)
 
     @cached_property
     def numeric(self) -> tuple[str, ...]:
@@ -209,16 +209,16 @@ class Dataset(Cells):
         return tuple(name for name, column in self.raw.items() if not column.numeric) + derived
 
 
-def read(values: Mapping[str, Any]) -> Dataset:
+def from_dump(values: Mapping[str, Any]) -> Dataset:
     """Rebuild a data set from ``Dataset.model_dump()`` (as kept in artifacts, snapshots and Bentos).
 
     Earlier releases let the target, the id or the moment be missing; that is taken back, as what they wrote must stay
     readable.
     """
-    from churn.settings.core import check
+    from churn.settings.core import from_dict
 
     columns = {
         name: {**column, "missing": False} if column.get("role") in NEVER_MISSING else column
         for name, column in values["columns"].items()
     }
-    return check(Dataset, {**values, "columns": columns}, "data set description")
+    return from_dict(Dataset, {**values, "columns": columns}, "data set description")

@@ -1,9 +1,9 @@
 """config/train.toml: model families and their search, the gate, the value of a customer, and promotion."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from churn.settings.core import Strict
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 
 class Range(Strict):
@@ -25,33 +25,61 @@ Choice = str | int | float | bool
 Value = Choice | None
 
 
+METRICS = ("accuracy", "precision", "recall", "f1", "roc_auc", "pr_auc", "brier", "log_loss", "ece", "ks", "lift_10")
+
+
+def _known(bounds: dict[str, float]) -> dict[str, float]:
+    for metric in bounds:
+        if metric not in METRICS:
+            raise ValueError(f"{metric} is not a metric; known are {', '.join(METRICS)}")
+    return bounds
+
+
+Bounds = Annotated[dict[str, float], AfterValidator(_known)]  # of METRICS
+
 BLEND = "blend"  # the leaderboard's name for the mean of several families
 
 
 class Family(Strict):
-    """A model family: the import path of an estimator, its fixed parameters, and its search space."""
+    """A model family: the import path of an estimator, its fixed parameters, and its search space.
+
+    ``start`` are settings to try first. With ``early_stopping``, a boosted model stops growing after so many trees that do not
+    help, and their number is learned; the fixed one is then the most. With ``splines``, numbers bend at so many knots.
+    """
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
     estimator: str = Field(pattern=r"^[\w.]+\.\w+$")
     iterations: int = Field(default=10, ge=1)
     impute: bool = False
     scale: bool = False
+    splines: int = Field(default=0, ge=0)
+    early_stopping: int = Field(default=0, ge=0)
     fixed: dict[str, Value] = {}
     search: dict[str, tuple[Value, ...] | Range] = {}
+    start: tuple[dict[str, Value], ...] = ()
 
 
 class Search(Strict):
     """What the searches of all families share: the folds (see ``folds``), the seed, the deciding metric, and how they run.
 
     ``seconds`` is the time budget of each family; ``cpus`` is what the step of one family may use (0: its share of the
-    machine); ``backend`` is joblib's. With ``blend``, the mean of several families may win (see ``selection.blend``).
+    machine); ``backend`` is joblib's. With ``blend``, the weighted mean of several models may win (see ``ensemble``).
+
+    ``strategy`` "tpe" is Optuna's, "random" scikit-learn's RandomizedSearchCV, "halving" successive halving of it: the best
+    1/``factor`` trials go on. With "tpe" a search ends after ``patience`` trials without a gain (0: never) and begins with the
+    champion's parameters (``warm_start``); above ``halving_rows`` training rows (0: never) its trials start on fewer. At most
+    ``rows`` rows are cross-validated (0: all); the model is fitted on all.
     """
 
     folds: int = Field(default=5, ge=2)
     seed: int = Field(default=42, ge=0)
     metric: Literal["roc_auc", "average_precision", "neg_brier_score", "neg_log_loss"] = "roc_auc"
-    strategy: Literal["random", "halving"] = "random"
+    strategy: Literal["tpe", "random", "halving"] = "tpe"
     factor: int = Field(default=3, ge=2)
+    patience: int = Field(default=0, ge=0)
+    warm_start: bool = True
+    halving_rows: int = Field(default=50_000, ge=0)
+    rows: int = Field(default=200_000, ge=0)
     seconds: float | None = Field(default=None, gt=0)
     cpus: int = Field(default=0, ge=0)
     backend: Literal["loky", "threading", "ray"] = "loky"
@@ -92,8 +120,8 @@ class Slices(Strict):
 
     min_rows: int = Field(default=50, ge=1)
     min_class_rows: int = Field(default=20, ge=1)
-    gap: dict[str, float] = {"roc_auc": 0.1, "ece": 0.1}
-    least: dict[str, float] = {"roc_auc": 0.55}
+    gap: Bounds = {"roc_auc": 0.1, "ece": 0.1}
+    least: Bounds = {"roc_auc": 0.55}
 
 
 class Promotion(Strict):
@@ -115,7 +143,7 @@ class TrainConfig(Strict):
     experiment: str = "churn"
     leakage: float = Field(default=0.98, gt=0.5, le=1)
     search: Search = Search()
-    gate: dict[str, float] = {}
+    gate: Bounds = {}
     slices: Slices = Slices()
     value: Worth | None = None
     promotion: Promotion = Promotion()

@@ -19,33 +19,33 @@ def sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def file(path: Path) -> str:
+def file_sha256(path: Path) -> str:
     """The checksum of a file."""
     with path.open("rb") as content:
         return hashlib.file_digest(content, "sha256").hexdigest()
 
 
-def files(folder: Path) -> dict[str, str]:
+def folder_sha256(folder: Path) -> dict[str, str]:
     """The checksum of each file below ``folder``, by its path from there."""
-    found = sorted(path for path in folder.rglob("*") if path.is_file())
-    return {path.relative_to(folder).as_posix(): file(path) for path in found}
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): file_sha256(path) for path in files}
 
 
-def harmed(folder: Path, wanted: Mapping[str, str]) -> list[str]:
+def mismatched(folder: Path, wanted: Mapping[str, str]) -> list[str]:
     """The names of ``wanted`` whose files in ``folder`` are missing, or have other bytes. A checksum may be cut short."""
     return [
         name
         for name, checksum in wanted.items()
-        if not checksum or not (folder / name).is_file() or not file(folder / name).startswith(checksum)
+        if not checksum or not (folder / name).is_file() or not file_sha256(folder / name).startswith(checksum)
     ]
 
 
-def text(found: Mapping[str, str]) -> str:
+def to_line(checksums: Mapping[str, str]) -> str:
     """Checksums in one line, NAME:CHECKSUM each."""
-    return " ".join(f"{name}:{checksum}" for name, checksum in found.items())
+    return " ".join(f"{name}:{checksum}" for name, checksum in checksums.items())
 
 
-def parsed(line: str) -> dict[str, str]:
+def from_line(line: str) -> dict[str, str]:
     """The checksums of such a line."""
     return {name: checksum for name, _, checksum in (pair.rpartition(":") for pair in line.split())}
 
@@ -57,15 +57,15 @@ def sealed(parquet: bytes) -> bytes:
     return body + hashlib.sha256(body + tail).digest() + tail
 
 
-def whole(parquet: bytes) -> bool:
+def is_sealed(parquet: bytes) -> bool:
     """Whether the file is ``sealed``, and has the bytes that it was sealed with."""
     body, tail = parquet[: -_TAIL - _SIZE], parquet[-_TAIL:]
     return hashlib.sha256(body + tail).digest() == parquet[-_TAIL - _SIZE : -_TAIL]
 
 
 def intact(parquet: bytes, footer: int) -> bool:
-    """Whether the file is ``whole``, or was never sealed: there is nothing behind its footer of so many bytes then.
+    """Whether the file ``is_sealed``, or was never sealed: there is nothing behind its footer of so many bytes then.
 
     Older releases did not seal theirs; nobody can say more of them than their pages' own checksums do.
     """
-    return whole(parquet) or int.from_bytes(parquet[-_TAIL : -len(END)], "little") == footer
+    return is_sealed(parquet) or int.from_bytes(parquet[-_TAIL : -len(END)], "little") == footer

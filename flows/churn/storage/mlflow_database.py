@@ -41,8 +41,8 @@ def _ready(file: Path, busy: float) -> bool:
     if not file.exists():
         return False
     with closing(sqlite3.connect(f"{file.resolve().as_uri()}?mode=rw", busy, uri=True)) as database:
-        found = {name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-    return tables.Base.metadata.tables.keys() <= found
+        names = {name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    return tables.Base.metadata.tables.keys() <= names
 
 
 def _make(file: Path, busy: float) -> None:

@@ -49,8 +49,8 @@ class Place:
         with s3.explained(bucket, self.address):
             pages = s3.client().get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix + under)
             for page in pages:
-                for found in page.get("Contents", []):
-                    yield Entry(found["Key"].removeprefix(prefix), found["Size"], found["LastModified"].timestamp())
+                for entry in page.get("Contents", []):
+                    yield Entry(entry["Key"].removeprefix(prefix), entry["Size"], entry["LastModified"].timestamp())
 
     def _files(self, under: str) -> Iterator[Entry]:
         root = Path(self.address)
@@ -62,8 +62,8 @@ class Place:
                 if file.endswith(HALF):
                     path.unlink(missing_ok=True)
                 elif name.startswith(under) and not path.is_symlink() and path.is_file():
-                    found = path.stat()
-                    yield Entry(name, found.st_size, found.st_mtime)
+                    stat = path.stat()
+                    yield Entry(name, stat.st_size, stat.st_mtime)
 
     def read(self, name: str) -> bytes | None:
         """The content; None if there is none (any more)."""

@@ -39,7 +39,7 @@ def split(address: str) -> tuple[str, str]:
     return parts.netloc, parts.path.lstrip("/")
 
 
-def check() -> None:
+def check_access() -> None:
     """Ask each bucket that the environment names for one key.
 
     Raises ChurnError, within 10 s, that says which setting is wrong and how: keys, bucket, permission or endpoint.
@@ -68,10 +68,10 @@ def check_state() -> None:
             f"CHURNFLOW_HOME={STATE}: only {free >> 20} MB are free on its disk, and a run needs {LEAST >> 20} or more; "
             "free space, or name a folder elsewhere"
         )
-    sweep(TEMPORARY)
+    remove_leftovers(TEMPORARY)
 
 
-def sweep(folder: Path) -> None:
+def remove_leftovers(folder: Path) -> None:
     """Remove what processes that were killed left in the folder of temporary files, a day ago or longer."""
     for left in folder.iterdir() if folder.is_dir() else ():
         with suppress(FileNotFoundError):  # another run sweeps too

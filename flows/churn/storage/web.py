@@ -35,10 +35,10 @@ def opener(
     own = urlsplit(url).hostname
 
     def check(host: str, address: str) -> None:
-        found = ip_address(address.partition("%")[0])
-        if isinstance(found, IPv6Address) and found.ipv4_mapped is not None:
-            found = found.ipv4_mapped
-        if host in private_hosts or ((found.is_global or host == own) and not found.is_link_local):
+        ip = ip_address(address.partition("%")[0])
+        if isinstance(ip, IPv6Address) and ip.ipv4_mapped is not None:
+            ip = ip.ipv4_mapped
+        if host in private_hosts or ((ip.is_global or host == own) and not ip.is_link_local):
             return
         raise ChurnError(
             f"{name}: {host} is {address}, a private address that is not configured; if it is meant, {remedy.format(host)}"

@@ -1,6 +1,7 @@
 """Estimators and search spaces from config, and the pipeline to register: raw columns in, probability out."""
 
 import importlib.util
+import inspect
 import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -10,8 +11,10 @@ from churn.errors import ChurnError
 from churn.settings.dataset import Dataset
 from churn.settings.train import Family, Range, TrainConfig
 from churn.training import calibration
+from churn.training.search import boosting
 
 if TYPE_CHECKING:
+    import pandas as pd
     from sklearn.compose import ColumnTransformer
     from sklearn.pipeline import Pipeline
 
@@ -44,7 +47,7 @@ def check(config: TrainConfig, file: str) -> None:
             raise ChurnError(
                 f"{file}: model '{family.name}': {family.estimator} is not a classifier with predict_proba"
             )
-        known = set(made().get_params())
+        known = _parameters(made)
         for key in ("fixed", "search"):
             for name in getattr(family, key):
                 if name not in known:
@@ -52,6 +55,11 @@ def check(config: TrainConfig, file: str) -> None:
                         f"{file}: model '{family.name}': {key}.{name} is not a parameter of {family.estimator}; "
                         f"it has {', '.join(sorted(known))}"
                     )
+        if family.early_stopping and boosting.library(made) is None:
+            raise ChurnError(
+                f"{file}: model '{family.name}': early_stopping counts the trees of a boosted model (XGBoost, LightGBM, "
+                f"CatBoost, HistGradientBoosting), not of {family.estimator}; remove it"
+            )
         if twice := sorted(set(family.fixed) & set(family.search)):
             raise ChurnError(f"{file}: model '{family.name}': {', '.join(twice)} is both fixed and searched; keep one")
 
@@ -69,11 +77,19 @@ def _estimator_class(family: Family, file: str = "config") -> Any:
         raise ChurnError(f"{file}: model '{family.name}': cannot import {family.estimator} ({error})") from None
 
 
-def preparation(family: Family, dataset: Dataset) -> "ColumnTransformer":
+def _parameters(kind: Any) -> set[str]:
+    """The names of the estimator's parameters; CatBoost tells them by its signature alone."""
+    named = inspect.signature(kind).parameters.values()
+    return set(kind().get_params()) | {one.name for one in named if one.kind is not one.VAR_KEYWORD}
+
+
+def preparation(family: Family, dataset: Dataset, inputs: "pd.DataFrame | None" = None) -> "ColumnTransformer":
     """The unfitted preprocessing of model inputs (see ``features.frame``) into a matrix, numbers before categories.
 
-    Inputs of tree models are not scaled: scaling in float32 would move rows across split thresholds in ONNX.
+    Inputs of tree models are not scaled: scaling in float32 would move rows across split thresholds in ONNX. A category with more
+    than ``dataset.most_levels`` levels in ``inputs``, the training rows, is encoded by its levels' churn rates as well.
     """
+    from churn.training.pipeline import Hinges, LevelRates
     from sklearn.compose import ColumnTransformer
     from sklearn.impute import SimpleImputer
     from sklearn.pipeline import Pipeline
@@ -82,34 +98,43 @@ def preparation(family: Family, dataset: Dataset) -> "ColumnTransformer":
     numeric: list[tuple[str, Any]] = []
     if family.impute:
         numeric.append(("impute", SimpleImputer(strategy="median", keep_empty_features=True)))
+    if family.splines:
+        numeric.append(("splines", Hinges(family.splines)))
     if family.scale:
         numeric.append(("scale", StandardScaler()))
     encode = OneHotEncoder(
         handle_unknown="ignore", sparse_output=False, dtype=np.float32, max_categories=dataset.most_levels
     )
+    many = [] if inputs is None else [c for c in dataset.categorical if inputs[c].nunique() > dataset.most_levels]
+    rates = [("rates", LevelRates()), *([("scale", StandardScaler())] if family.scale else [])]
     return ColumnTransformer(
         [
             ("numeric", Pipeline(numeric) if numeric else "passthrough", list(dataset.numeric)),
             ("categorical", encode, list(dataset.categorical)),
+            *([("rates", Pipeline(rates), many)] if many else []),
         ],
         sparse_threshold=0,
     )
 
 
 def estimator(family: Family, seed: int, params: Mapping[str, Any]) -> Any:
-    """The unfitted estimator with its fixed parameters and the searched ``params``, seeded if it takes a seed."""
-    made = _estimator_class(family)()
-    seeded = {"random_state": seed} if "random_state" in made.get_params() else {}
+    """The unfitted estimator with its fixed parameters and the found ``params``, seeded if it takes a seed."""
+    kind = _estimator_class(family)
+    seeded = {"random_state": seed} if "random_state" in _parameters(kind) else {}
+    library = boosting.library(kind)
+    always = library.always if library is not None else {}
     # numpy floats, as the search drew them: with Python floats, scikit-learn solves float32 inputs in float32, less exactly.
     drawn = {name: np.float64(value) if isinstance(value, float) else value for name, value in params.items()}
-    return made.set_params(**seeded, **family.fixed, **drawn)
+    return kind().set_params(**{**always, **seeded, **family.fixed, **drawn})
 
 
-def build_pipeline(family: Family, dataset: Dataset, seed: int, params: Mapping[str, Any]) -> "Pipeline":
+def build_pipeline(
+    family: Family, dataset: Dataset, seed: int, params: Mapping[str, Any], inputs: "pd.DataFrame | None" = None
+) -> "Pipeline":
     """The unfitted pipeline over model inputs: ``preparation``, then the ``estimator``."""
     from sklearn.pipeline import Pipeline
 
-    return Pipeline([("prepare", preparation(family, dataset)), ("model", estimator(family, seed, params))])
+    return Pipeline([("prepare", preparation(family, dataset, inputs)), ("model", estimator(family, seed, params))])
 
 
 def distributions(family: Family) -> dict[str, Any]:

@@ -29,7 +29,7 @@ def folds(search: Search, dataset: Dataset, train: "pd.DataFrame") -> list[Place
 
     No customer (see ``customer_keys``) is on both sides of a fold. With a time column, every fold is tested on later rows than
     it is fitted on; no fold then tests on the earliest rows. Of snapshots the embargo lies between; where the training's are
-    too near to one another, only the customers differ.
+    too near to one another, only the customers differ. Of more than ``search.rows`` rows, those of some customers are used.
 
     Raises:
         ChurnError: A fold would have rows of one outcome only.
@@ -51,7 +51,17 @@ def folds(search: Search, dataset: Dataset, train: "pd.DataFrame") -> list[Place
         for rows in (fit, test):
             if len(np.unique(outcome[rows])) < 2:
                 raise _refused(search, dataset, f"a fold would hold {rows.sum()} rows without both outcomes")
-    return [Places(np.flatnonzero(fit), np.flatnonzero(test)) for fit, test in masks]
+    kept = _sampled(customer, search)
+    return [Places(np.flatnonzero(fit & kept), np.flatnonzero(test & kept)) for fit, test in masks]
+
+
+def _sampled(customer: np.ndarray, search: Search) -> np.ndarray:
+    """The rows of as many customers, drawn by the seed, as ``search.rows`` allows; bool of shape (n,)."""
+    if not search.rows or len(customer) <= search.rows:
+        return np.ones(len(customer), dtype=bool)
+    codes = np.unique(customer, return_inverse=True)[1]
+    chance = np.random.default_rng(search.seed).random(int(codes.max()) + 1)
+    return (chance < search.rows / len(customer))[codes]
 
 
 def _numbers(customer: np.ndarray, outcome: np.ndarray, search: Search, dataset: Dataset) -> np.ndarray:

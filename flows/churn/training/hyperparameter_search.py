@@ -2,36 +2,24 @@
 
 import math
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from churn.data import features
-from churn.errors import ChurnError
-from churn.settings import commands
 from churn.settings.cpus import cpus
 from churn.settings.dataset import Dataset
-from churn.settings.environment import FLOWS, IN_POD
+from churn.settings.environment import IN_POD
 from churn.settings.train import Family, Search
-from churn.training import estimators, folds, metrics
+from churn.training import estimators, metrics
+from churn.training.search import fold_fits, study, trials
+from churn.training.search.checkpoint import Checkpoint
+from churn.training.search.trials import Trial
 
 if TYPE_CHECKING:
     import pandas as pd
 
-
-@dataclass(frozen=True)
-class Trial:
-    """One parameter setting and its cross-validated scores.
-
-    ``scores`` are means over the folds, ``by_fold`` the deciding metric of each fold; ``share`` is the share of the training rows
-    it was fitted on (below 1 if successive halving dropped it early).
-    """
-
-    params: dict[str, Any]
-    scores: dict[str, float]
-    by_fold: tuple[float, ...]
-    share: float = 1.0
+GOOD = 8  # of a family's trials, the best, whose predictions a blend may choose from
 
 
 @dataclass(frozen=True)
@@ -40,7 +28,7 @@ class Candidate:
 
     ``unseen`` has one for each training row, in the order of the table, and NaN for rows that no fold tests on (see ``folds``).
     ``stopped`` says that the time budget ended the search before all trials were done; ``members`` are the candidates of a
-    blend.
+    blend, with their ``weights``.
     """
 
     family: Family
@@ -50,6 +38,7 @@ class Candidate:
     seconds: float
     stopped: bool = False
     members: "tuple[Candidate, ...]" = ()
+    weights: tuple[float, ...] = ()
 
     @property
     def interval(self) -> tuple[float, float]:
@@ -57,60 +46,43 @@ class Candidate:
         return metrics.fold_interval(self.best.by_fold)
 
 
-@dataclass(frozen=True)
-class Fold:
-    """One fold, preprocessed for a family: matrices and outcomes to fit and test on, and the positions of the test rows."""
+def tune(
+    family: Family,
+    search: Search,
+    dataset: Dataset,
+    train: "pd.DataFrame",
+    jobs: int = 1,
+    warm: Mapping[str, Any] | None = None,
+    training: str = "",
+) -> Candidate:
+    """Tune one family with cross-validation (see ``folds``), by ``search.strategy``.
 
-    inputs: np.ndarray
-    outcome: np.ndarray
-    test_inputs: np.ndarray
-    test_outcome: np.ndarray
-    test_rows: np.ndarray
-
-
-def prepare_folds(family: Family, search: Search, dataset: Dataset, train: "pd.DataFrame") -> list[Fold]:
-    """Fit the preprocessing on the training part of each fold, once for all trials."""
-    inputs, outcome = features.frame(dataset, train), features.outcome(dataset, train)
-    made = []
-    for fit, test in folds.folds(search, dataset, train):
-        step = estimators.preparation(family, dataset)
-        fitted = step.fit_transform(inputs.iloc[fit])
-        made.append(Fold(fitted, outcome[fit], step.transform(inputs.iloc[test]), outcome[test], test))
-    return made
-
-
-def tune(family: Family, search: Search, dataset: Dataset, train: "pd.DataFrame", jobs: int = 1) -> Candidate:
-    """Tune one family by random search (Bergstra & Bengio 2012) with cross-validation (see ``folds``).
-
-    Its trials and scores are those of scikit-learn's RandomizedSearchCV over the whole pipeline. With ``strategy = "halving"`` it
-    is successive halving (Jamieson & Talwalkar 2016): all trials start on few rows, and the best 1/factor continue with
-    factor times as many.
+    "tpe" is Optuna's search (see ``study``), which begins with the champion's parameters, ``warm``, and continues where an
+    attempt of the same ``training`` was interrupted. "random" is random search (Bergstra & Bengio 2012): its trials and scores
+    are those of scikit-learn's RandomizedSearchCV over the whole pipeline. "halving" is successive halving of it (Jamieson &
+    Talwalkar 2016): all trials start on few rows, and the best 1/factor continue with factor times as many.
 
     After ``search.seconds`` no further fit starts, and the best finished trial wins (the first always finishes).
     """
-    from sklearn.model_selection import ParameterSampler
-
     started = time.monotonic()
     deadline = time.time() + (search.seconds or math.inf)  # wall clock, as workers may be other machines
-    prepared = prepare_folds(family, search, dataset, train)
-    settings = list(ParameterSampler(estimators.distributions(family), family.iterations, random_state=search.seed))
-    finished: dict[int, tuple[Trial, list[np.ndarray]]] = {}
-    alive, stopped = list(range(len(settings))), False
-    for share in shares(search, len(settings)):
-        tried = _try(family, search, prepared, [settings[i] for i in alive], share, jobs, deadline)
-        finished |= {i: result for i, result in zip(alive, tried, strict=True) if result is not None}
-        stopped = stopped or None in tried
-        done = [i for i, result in zip(alive, tried, strict=True) if result is not None]
-        keep = max(1, math.ceil(len(alive) / search.factor))
-        alive = sorted(done, key=lambda i: -finished[i][0].scores[search.metric])[:keep]
-        if stopped:
-            break
-    best, predictions = finished[alive[0]] if alive else max(finished.values(), key=lambda f: f[0].share)
-    unseen = np.full(len(train), np.nan)
-    for fold, predicted in zip(prepared, predictions, strict=True):
-        unseen[fold.test_rows] = predicted
-    trials = tuple(finished[i][0] for i in sorted(finished))
-    return Candidate(family, trials, best, unseen, time.monotonic() - started, stopped)
+    prepared = fold_fits.preprocessed(family, search, dataset, train)
+    checkpoint = Checkpoint(training, family.name)
+    with fold_fits.parallel(search.backend, jobs):
+        if search.strategy == "tpe":
+            made = list(study.proposed(family, search, prepared, len(train), warm or {}, checkpoint, deadline))
+        else:
+            made = _random(family, search, prepared, len(train), deadline)
+    checkpoint.clear()
+    done = [trial for trial in made if trial.unseen is not None]
+    best = max(done, key=lambda trial: trial.scores[search.metric])
+    kept = sorted(done, key=lambda trial: -trial.scores[search.metric])[:GOOD]
+    found = tuple(trial if any(trial is one for one in kept) else replace(trial, unseen=None) for trial in made)
+    assert best.unseen is not None
+    late = search.seconds is not None and time.time() > deadline
+    return Candidate(
+        family, found, best, best.unseen, time.monotonic() - started, late and len(made) < family.iterations
+    )
 
 
 def jobs(search: Search, families: int) -> int:
@@ -128,95 +100,32 @@ def shares(search: Search, trials: int) -> list[float]:
     return [search.factor**-left for left in range(rounds, -1, -1)]
 
 
-def _try(
-    family: Family,
-    search: Search,
-    prepared: Sequence[Fold],
-    settings: Sequence[dict[str, Any]],
-    share: float,
-    jobs: int,
-    deadline: float,
-) -> list[tuple[Trial, list[np.ndarray]] | None]:
-    """The trial of each setting with its test predictions for each fold; None if the deadline passed first."""
-    from joblib import Parallel, delayed
+def _random(
+    family: Family, search: Search, prepared: Sequence[fold_fits.Fold], rows: int, deadline: float
+) -> list[Trial]:
+    """The trials of settings drawn in advance, in one round or in those of successive halving."""
+    from sklearn.model_selection import ParameterSampler
 
-    tasks = [
-        delayed(_predict)(
-            estimators.estimator(family, search.seed, params), fold, share, search.seed, number and deadline
-        )
-        for number, params in enumerate(settings)
-        for fold in prepared
-    ]
-    with _backend(search.backend, jobs):
-        try:
-            predicted = Parallel()(tasks)
-        except (TypeError, ValueError) as error:  # a parameter whose type or value the estimator rejects
-            raise ChurnError(
-                f"model '{family.name}': a fit failed: {error}; correct it in {commands.settings('train.toml')}"
-            ) from error
-    trials: list[tuple[Trial, list[np.ndarray]] | None] = []
-    for number, params in enumerate(settings):
-        mine = predicted[number * len(prepared) : (number + 1) * len(prepared)]
-        trials.append(None if any(p is None for p in mine) else (_trial(params, prepared, mine, share, search), mine))
-    return trials
-
-
-def _backend(name: str, jobs: int) -> Any:
-    """Joblib's backend with ``jobs`` workers; for Ray, the cluster at RAY_ADDRESS, else a local one."""
-    from joblib import parallel_config
-
-    if name == "ray":
-        import os
-
-        import ray
-        from ray.util.joblib import register_ray
-
-        # Loopback, so that nobody else can reach it; 127.0.0.1 itself Ray would replace by the machine's outer address.
-        alone: dict[str, Any] = {"num_cpus": jobs, "_node_ip_address": "127.0.0.2"}
-        ray.init(
-            **({} if "RAY_ADDRESS" in os.environ else alone),
-            ignore_reinit_error=True,
-            include_dashboard=False,
-            log_to_driver=False,
-            runtime_env={"py_modules": [str(FLOWS / "churn")]},
-        )
-        register_ray()
-    return parallel_config(backend=name, n_jobs=jobs)
-
-
-def _predict(estimator: Any, fold: Fold, share: float, seed: int, deadline: float) -> np.ndarray | None:
-    """The probabilities of the fold's test rows, by the estimator fitted on ``share`` of its training rows.
-
-    A ``deadline`` of 0 means none: the first setting is always tried, so that there is a result.
-    """
-    from threadpoolctl import threadpool_limits
-
-    if deadline and time.time() > deadline:
-        return None
-    rows = slice(None) if share == 1 else _sample(fold.outcome, share, seed)
-    # Fits run in parallel: more than one thread each would only compete for the cores.
-    with threadpool_limits(1):
-        fitted = estimator.fit(fold.inputs[rows], fold.outcome[rows])
-        return fitted.predict_proba(fold.test_inputs)[:, 1].astype(np.float64)
-
-
-def _sample(outcome: np.ndarray, share: float, seed: int) -> np.ndarray:
-    """The positions of a stratified sample; a larger share contains the smaller ones."""
-    rng = np.random.default_rng(seed)
-    chosen = []
-    for value in (0, 1):
-        places = rng.permutation(np.flatnonzero(outcome == value))
-        chosen.append(places[: max(2, round(share * len(places)))])
-    return np.sort(np.concatenate(chosen))
-
-
-def _trial(
-    params: dict[str, Any], prepared: Sequence[Fold], predicted: Sequence[np.ndarray], share: float, search: Search
-) -> Trial:
-    scores = [metrics.deciding(fold.test_outcome, p) for fold, p in zip(prepared, predicted, strict=True)]
-    means = {name: float(np.mean([fold[name] for fold in scores])) for name in scores[0]}
-    plain = {name: value.item() if isinstance(value, np.generic) else value for name, value in params.items()}
-    return Trial(plain, means, tuple(fold[search.metric] for fold in scores), share)
+    settings = list(ParameterSampler(estimators.distributions(family), family.iterations, random_state=search.seed))
+    outcomes = [fold.test_outcome for fold in prepared]
+    finished: dict[int, Trial] = {}
+    alive = list(range(len(settings)))
+    for share in shares(search, len(settings)):
+        first = [] if finished else fold_fits.fitted(family, search, settings[:1], prepared, share)
+        others = [settings[i] for i in alive[len(first) :]]
+        tried = [*first, *fold_fits.fitted(family, search, others, prepared, share, deadline)]
+        for i, fits in zip(alive, tried, strict=True):
+            if fits is not None:
+                params, predicted = fold_fits.predict(family, settings[i], fits, prepared)
+                unseen = study.out_of_fold(rows, prepared, predicted)
+                finished[i] = trials.trial(params, outcomes, predicted, search.metric, share, unseen)
+        done = [i for i, fits in zip(alive, tried, strict=True) if fits is not None]
+        keep = max(1, math.ceil(len(alive) / search.factor))
+        alive = sorted(done, key=lambda i: -finished[i].scores[search.metric])[:keep]
+        if None in tried:
+            break
+    most = max(trial.share for trial in finished.values())  # fewer rows, worse predictions: only these can win
+    return [finished[i] if finished[i].share == most else replace(finished[i], unseen=None) for i in sorted(finished)]
 
 
 def leaderboard(candidates: list[Candidate], metric: str) -> list[Candidate]:

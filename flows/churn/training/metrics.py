@@ -11,7 +11,6 @@ DECIDING = (
     "neg_log_loss",
 )  # higher is better, as scikit-learn has it
 
-METRICS = ("accuracy", "precision", "recall", "f1", "roc_auc", "pr_auc", "brier", "log_loss", "ece", "ks", "lift_10")
 LOWER_IS_BETTER = ("brier", "log_loss", "ece")
 SURE = 0.99  # the confidence of intervals that may fail a gate
 F1_TIE = 0.002  # a fraction of the standard error of F1, even with 10,000 customers

@@ -25,7 +25,8 @@ def convert(pipeline: "Pipeline", dataset: Dataset) -> bytes:
     last = pipeline.steps[-1][1]
     core = last.estimator if isinstance(last, Calibrated) else last
     if isinstance(core, Blend):
-        graph = _mean([_one(member, dataset) for _, member in core.members])
+        weights = core.weights or [1 / len(core.members)] * len(core.members)
+        graph = _mean([_one(member, dataset) for _, member in core.members], weights)
     else:
         graph = _one(Pipeline([*pipeline.steps[:-1], ("model", core)]), dataset)
     if isinstance(last, Calibrated):
@@ -40,6 +41,7 @@ def _one(pipeline: "Pipeline", dataset: Dataset) -> Any:
 
     _know_booster(pipeline.steps[-1][1])
     _know_one_hot()
+    _know_ours()
     inputs = [(name, FloatTensorType([None, 1])) for name in dataset.numeric]
     inputs += [(name, StringTensorType([None, 1])) for name in dataset.categorical]
     graph = to_onnx(pipeline, initial_types=inputs, options={id(pipeline): {"zipmap": False}}, target_opset=OPSET)
@@ -47,8 +49,8 @@ def _one(pipeline: "Pipeline", dataset: Dataset) -> Any:
     return graph
 
 
-def _mean(graphs: list[Any]) -> Any:
-    """One graph with the mean of the graphs' probabilities; they have the same inputs, in the same order."""
+def _mean(graphs: list[Any], weights: list[float]) -> Any:
+    """One graph with the weighted mean of the graphs' probabilities; they have the same inputs, in the same order."""
     from onnx import checker, compose, helper
 
     first = graphs[0].graph
@@ -58,8 +60,11 @@ def _mean(graphs: list[Any]) -> Any:
         one = compose.add_prefix(model, f"m{number}_", rename_inputs=False).graph
         nodes += one.node
         constants += one.initializer
-        outputs.append(next(output.name for output in one.output if output.name.endswith("probabilities")))
-    nodes.append(helper.make_node("Mean", outputs, ["probabilities"]))
+        given = next(output.name for output in one.output if output.name.endswith("probabilities"))
+        outputs.append(f"m{number}_weighted")
+        constants.append(helper.make_tensor(f"m{number}_weight", 1, [1], [weights[number]]))
+        nodes.append(helper.make_node("Mul", [given, f"m{number}_weight"], [outputs[-1]]))
+    nodes.append(helper.make_node("Sum", outputs, ["probabilities"]))
     probabilities = next(output for output in first.output if output.name == "probabilities")
     graph = helper.make_graph(nodes, "blend", first.input, [probabilities], constants)
     opsets = [helper.make_opsetid(domain, version) for domain, version in OPSET.items()]
@@ -125,6 +130,49 @@ def _know_one_hot() -> None:
         container.add_node("Concat", parts, operator.outputs[0].full_name, axis=1)
 
     update_registered_converter(OneHotEncoder, "ChurnflowOneHotEncoder", shape, convert)
+
+
+def _know_ours() -> None:
+    """Register the converters of ``pipeline.Hinges`` and ``pipeline.LevelRates``."""
+    from churn.training.pipeline import Hinges, LevelRates
+    from skl2onnx import update_registered_converter
+    from skl2onnx.common.data_types import FloatTensorType
+
+    def shape_hinges(operator: Any) -> None:
+        width = sum(given.type.shape[1] for given in operator.inputs) + len(operator.raw_operator.at_)
+        operator.outputs[0].type = FloatTensorType([operator.inputs[0].get_first_dimension(), width])
+
+    def shape_rates(operator: Any) -> None:
+        width = len(operator.raw_operator.encoder_.encodings_)
+        operator.outputs[0].type = FloatTensorType([operator.inputs[0].get_first_dimension(), width])
+
+    def convert_hinges(scope: Any, operator: Any, container: Any) -> None:
+        step, names = operator.raw_operator, ("all", "columns", "at", "bent", "beyond", "hinges")
+        whole, columns, at, bent, beyond, hinges = (scope.get_unique_variable_name(name) for name in names)
+        container.add_node("Concat", [given.full_name for given in operator.inputs], whole, axis=1)
+        container.add_initializer(columns, 7, [len(step.columns_)], step.columns_.tolist())  # 7: int64
+        container.add_initializer(at, 1, [len(step.at_)], step.at_.tolist())  # 1: float
+        container.add_node("Gather", [whole, columns], bent, axis=1)
+        container.add_node("Sub", [bent, at], beyond)
+        container.add_node("Relu", beyond, hinges)
+        container.add_node("Concat", [whole, hinges], operator.outputs[0].full_name, axis=1)
+
+    def convert_rates(scope: Any, operator: Any, container: Any) -> None:
+        encoder, parts = operator.raw_operator.encoder_, []
+        for given, levels, rates in zip(operator.inputs, encoder.categories_, encoder.encodings_, strict=True):
+            parts.append(scope.get_unique_variable_name("rate"))
+            table = {
+                "keys_strings": levels.tolist(),
+                "values_floats": rates.tolist(),
+                "default_float": encoder.target_mean_,
+            }
+            container.add_node(
+                "LabelEncoder", given.full_name, parts[-1], op_domain="ai.onnx.ml", op_version=2, **table
+            )
+        container.add_node("Concat", parts, operator.outputs[0].full_name, axis=1)
+
+    update_registered_converter(Hinges, "ChurnflowHinges", shape_hinges, convert_hinges)
+    update_registered_converter(LevelRates, "ChurnflowLevelRates", shape_rates, convert_rates)
 
 
 def _part_trees(model: Any) -> None:

@@ -11,8 +11,8 @@ import numpy as np
 from churn import format_version
 from churn.data import features
 from churn.errors import ChurnError
-from churn.settings.core import check
-from churn.settings.dataset import Dataset, read
+from churn.settings.core import from_dict
+from churn.settings.dataset import Dataset, from_dump
 from churn.settings.train import Worth
 from churn.training import expected_profit
 
@@ -38,10 +38,10 @@ class Scorer:
         import onnxruntime
 
         self.manifest = manifest(folder)
-        self.dataset: Dataset = read(self.manifest["dataset"])
+        self.dataset: Dataset = from_dump(self.manifest["dataset"])
         self.threshold: float = self.manifest["threshold"]
         worth = self.manifest.get("value")
-        self.worth = check(Worth, worth, MANIFEST) if worth else None
+        self.worth = from_dict(Worth, worth, MANIFEST) if worth else None
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.enable_mem_pattern = False  # it would keep one for every number of rows it has seen
@@ -90,7 +90,7 @@ def write(folder: str | Path, pipeline: "Pipeline", described: Mapping[str, Any]
 
     target = Path(folder)
     target.mkdir(parents=True, exist_ok=True)
-    (target / MODEL).write_bytes(onnx_export.convert(pipeline, read(described["dataset"])))
+    (target / MODEL).write_bytes(onnx_export.convert(pipeline, from_dump(described["dataset"])))
     (target / MANIFEST).write_text(json.dumps(format_version.stamped(described, FORMAT), indent=1), encoding="utf-8")
 
 

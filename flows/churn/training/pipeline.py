@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from churn.data import features
-from churn.settings.dataset import Dataset, read
+from churn.settings.dataset import Dataset, from_dump
 from churn.training import calibration
 from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin
+from sklearn.preprocessing import TargetEncoder
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 @lru_cache(maxsize=16)
 def _described(text: str) -> Dataset:
-    return read(json.loads(text))
+    return from_dump(json.loads(text))
 
 
 class FeatureStep(TransformerMixin, BaseEstimator):
@@ -38,6 +39,49 @@ class FeatureStep(TransformerMixin, BaseEstimator):
     def __sklearn_is_fitted__(self) -> bool:
         """Always, as there is nothing to fit."""
         return True
+
+
+class Hinges(TransformerMixin, BaseEstimator):
+    """Linear splines: of each number x the columns x and max(x - knot, 0), so that a linear model bends at every knot."""
+
+    def __init__(self, knots: int = 5) -> None:
+        """``knots`` is the number of inner quantiles of each column that it bends at."""
+        self.knots = knots
+
+    def fit(self, X: Any, y: Any = None) -> "Hinges":
+        """Learn the quantiles; equal ones count once."""
+        values = np.asarray(X, dtype=np.float32)
+        found = np.nanquantile(values, np.arange(1, self.knots + 1) / (self.knots + 1), axis=0, method="higher").T
+        each = [np.unique(own[~np.isnan(own)]) for own in found]
+        self.columns_ = np.repeat(np.arange(len(each)), [len(own) for own in each])
+        self.at_ = np.concatenate([*each, np.array([], np.float32)]).astype(np.float32)
+        return self
+
+    def transform(self, X: Any) -> np.ndarray:
+        """The columns and their hinges, float32 of shape (n, columns + knots in all)."""
+        values = np.asarray(X, dtype=np.float32)
+        return np.hstack([values, np.maximum(values[:, self.columns_] - self.at_, np.float32(0))])
+
+
+class LevelRates(TransformerMixin, BaseEstimator):
+    """The churn rate of each category's levels, shrunk towards the mean where they are rare (Micci-Barreca 2001)."""
+
+    def fit(self, X: Any, y: Any) -> "LevelRates":
+        """Learn the rates."""
+        self.encoder_ = self._encoder().fit(X, y)
+        return self
+
+    def fit_transform(self, X: Any, y: Any = None, **given: Any) -> np.ndarray:
+        """Learn the rates, and return those of the rows by the others alone (cross-fitted), float32 of shape (n, columns)."""
+        self.encoder_ = self._encoder()
+        return self.encoder_.fit_transform(X, y).astype(np.float32)
+
+    def transform(self, X: Any) -> np.ndarray:
+        """The rates of the levels, of unknown ones the mean: float32 of shape (n, columns)."""
+        return self.encoder_.transform(X).astype(np.float32)
+
+    def _encoder(self) -> TargetEncoder:
+        return TargetEncoder(target_type="binary", random_state=0)
 
 
 class Calibrated(ClassifierMixin, BaseEstimator):
@@ -74,11 +118,14 @@ class Calibrated(ClassifierMixin, BaseEstimator):
 
 
 class Blend(ClassifierMixin, BaseEstimator):
-    """The mean of the probabilities of several pipelines."""
+    """The weighted mean of the probabilities of several pipelines."""
 
-    def __init__(self, members: "list[tuple[str, Pipeline]]") -> None:
-        """``members`` holds names and pipelines over model inputs."""
+    weights: "list[float] | None" = None  # in models of earlier releases, which have no such attribute
+
+    def __init__(self, members: "list[tuple[str, Pipeline]]", weights: "list[float] | None" = None) -> None:
+        """``members`` holds names and pipelines over model inputs; without ``weights`` they count alike."""
         self.members = members
+        self.weights = weights
 
     def fit(self, X: Any, y: Any) -> "Blend":
         """Fit every member."""
@@ -88,7 +135,8 @@ class Blend(ClassifierMixin, BaseEstimator):
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """The mean probabilities of staying and churning, shape (n, 2)."""
-        return np.stack([member.predict_proba(X) for _, member in self.members]).mean(axis=0, dtype=np.float64)
+        each = np.stack([member.predict_proba(X) for _, member in self.members])
+        return np.average(each, axis=0, weights=self.weights) if self.weights else each.mean(axis=0, dtype=np.float64)
 
     def predict(self, X: Any) -> np.ndarray:
         """1 where the probability of churn is 0.5 or more, else 0; shape (n,)."""

@@ -1,11 +1,12 @@
-"""From the best trial of each family to the final model, on the training rows alone.
+"""From the trials of each family to the final model, on the training rows alone.
 
-The families are blended and the probabilities calibrated where that helps; the model is refitted and its threshold chosen.
+The good trials are blended and the probabilities calibrated where that helps; the model is refitted and its threshold chosen.
 """
 
+import itertools
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,9 +16,10 @@ from churn.settings.train import BLEND, Family, Search, Worth
 from churn.training import calibration, estimators, expected_profit, folds, hyperparameter_search, metrics
 from churn.training.calibration import Calibration
 from churn.training.expected_profit import Curve
-from churn.training.hyperparameter_search import Candidate, Trial
+from churn.training.hyperparameter_search import Candidate
+from churn.training.search import ensemble, trials
 
-LEAST_GAIN = 0.0005  # of the deciding score: less is not worth another member's time
+LEAST_GAIN = 0.0002  # of the deciding score: less is not worth the other members' time
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -48,36 +50,53 @@ def board(tuned: Sequence[Candidate], search: Search, dataset: Dataset, train: "
 
 
 def blend(ranked: Sequence[Candidate], search: Search, dataset: Dataset, train: "pd.DataFrame") -> Candidate | None:
-    """Blend families by averaging their probabilities, with forward selection (Caruana et al. 2004) out of fold.
+    """Blend the good trials of all families (see ``ensemble``) by their out-of-fold probabilities.
 
-    Starts with the best family and adds whichever raises the deciding score most, as long as it does by LEAST_GAIN. None if no
-    other family does.
+    The selection starts with the best families' best; with how many, and whether it goes on from there, is decided by the score,
+    which is cross-fitted: each fold's is by the weights that the other folds give. None if it is not better than the best
+    family's by LEAST_GAIN.
     """
+    from threadpoolctl import threadpool_limits
+
     started, outcome = time.monotonic(), features.outcome(dataset, train)
     tested = [places.test for places in folds.folds(search, dataset, train)]
-    members, rest = [ranked[0]], list(ranked[1:])
-    best = _mean(members, outcome, tested, search)
-    while rest:
-        tried = [_mean([*members, candidate], outcome, tested, search) for candidate in rest]
-        places = range(len(rest))
-        most = max(places, key=lambda i: tried[i].scores[search.metric])
-        if tried[most].scores[search.metric] < best.scores[search.metric] + LEAST_GAIN:
-            break
-        best = tried[most]
-        members.append(rest.pop(most))
-    if len(members) == 1:
+    library, rows = _library(ranked, search.metric), np.sort(np.concatenate(tested))
+    library = [library[i] for i in ensemble.different(np.stack([one.unseen[rows] for one in library]))]
+    predictions = np.stack([one.unseen for one in library])
+    firsts = [place for place, one in enumerate(library) if not one.family.name.rpartition("-")[0]]
+
+    def learned(learn: np.ndarray, count: int, steps: int) -> np.ndarray:
+        return ensemble.weights(predictions[:, learn], outcome[learn], firsts[:count], steps, search.seed)
+
+    def crossed(*how: int) -> trials.Trial:
+        mixed = [learned(np.setdiff1d(rows, places), *how) @ predictions[:, places] for places in tested]
+        return trials.trial({}, [outcome[places] for places in tested], mixed, search.metric)
+
+    ways = list(itertools.product(range(1, len(firsts) + 1), ensemble.STEPS))
+    with threadpool_limits(1):  # sums in another order end in other digits
+        tried = [crossed(*how) for how in ways]
+    most = max(range(len(ways)), key=lambda way: tried[way].scores[search.metric])
+    if tried[most].scores[search.metric] < ranked[0].best.scores[search.metric] + LEAST_GAIN:
         return None
+    weights = learned(rows, *ways[most])
+    chosen = tuple(one for one, weight in zip(library, weights, strict=True) if weight > 0)
+    params = {f"{one.family.name}.{name}": value for one in chosen for name, value in one.best.params.items()}
     family = Family(name=BLEND, estimator="churn.training.pipeline.Blend", iterations=1)
-    unseen = np.mean([member.unseen for member in members], axis=0)
-    return Candidate(family, (best,), best, unseen, time.monotonic() - started, members=tuple(members))
+    best, shares = replace(tried[most], params=params), tuple(weights[weights > 0].tolist())
+    return Candidate(family, (best,), best, weights @ predictions, time.monotonic() - started, False, chosen, shares)
 
 
-def _mean(members: Sequence[Candidate], outcome: np.ndarray, tested: Sequence[np.ndarray], search: Search) -> Trial:
-    unseen = np.mean([member.unseen for member in members], axis=0)
-    scores = [metrics.deciding(outcome[places], unseen[places]) for places in tested]
-    params = {f"{m.family.name}.{name}": value for m in members for name, value in m.best.params.items()}
-    means = {name: float(np.mean([fold[name] for fold in scores])) for name in scores[0]}
-    return Trial(params, means, tuple(fold[search.metric] for fold in scores))
+def _library(ranked: Sequence[Candidate], metric: str) -> list[Candidate]:
+    """The good trials of all families as candidates, best first: the second of a family is named FAMILY-2."""
+    found = []
+    for one in ranked:
+        good = [trial for trial in one.trials if trial.unseen is not None] or [replace(one.best, unseen=one.unseen)]
+        for number, trial in enumerate(sorted(good, key=lambda trial: -trial.scores[metric]), start=1):
+            name = one.family.name if number == 1 else f"{one.family.name}-{number}"
+            family = one.family.model_copy(update={"name": name})
+            assert trial.unseen is not None
+            found.append(Candidate(family, (trial,), trial, trial.unseen, one.seconds))
+    return sorted(found, key=lambda one: -one.best.scores[metric])
 
 
 def finalize(winner: Candidate, search: Search, dataset: Dataset, train: "pd.DataFrame", worth: Worth | None) -> Chosen:
@@ -86,12 +105,10 @@ def finalize(winner: Candidate, search: Search, dataset: Dataset, train: "pd.Dat
     Raises:
         ChurnError: ``worth`` gives no margin for most customers.
     """
-    from churn.data import features
-
     inputs, outcome = features.frame(dataset, train), features.outcome(dataset, train)
     tested = [places.test for places in folds.folds(search, dataset, train)]
     calibrated = calibration.learn(outcome, winner.unseen, tested)
-    fitted = _unfitted(winner, search, dataset).fit(inputs, outcome)
+    fitted = _unfitted(winner, search, dataset, inputs).fit(inputs, outcome)
     pipeline, rows = estimators.calibrate(fitted, calibrated), np.sort(np.concatenate(tested))
     outcome, unseen = outcome[rows], calibrated.apply(winner.unseen[rows])
     if worth is None:
@@ -104,10 +121,11 @@ def finalize(winner: Candidate, search: Search, dataset: Dataset, train: "pd.Dat
     return Chosen(pipeline, calibrated, float(expected_profit.break_even(worth, worth.margin)), curve, worth)
 
 
-def _unfitted(winner: Candidate, search: Search, dataset: Dataset) -> "Pipeline":
+def _unfitted(winner: Candidate, search: Search, dataset: Dataset, inputs: "pd.DataFrame") -> "Pipeline":
     from churn.training.pipeline import Blend
     from sklearn.pipeline import Pipeline
 
     if not winner.members:
-        return estimators.build_pipeline(winner.family, dataset, search.seed, winner.best.params)
-    return Pipeline([("model", Blend([(m.family.name, _unfitted(m, search, dataset)) for m in winner.members]))])
+        return estimators.build_pipeline(winner.family, dataset, search.seed, winner.best.params, inputs)
+    members = [(m.family.name, _unfitted(m, search, dataset, inputs)) for m in winner.members]
+    return Pipeline([("model", Blend(members, list(winner.weights) or None))])

@@ -46,7 +46,7 @@ class Ingested:
     @property
     def profile_json(self) -> str:
         """The profile in the form that later runs read."""
-        return profile.text(self.profile)
+        return profile.to_json(self.profile)
 
 
 def ingest(
@@ -80,11 +80,11 @@ def ingest(
 
 
 def set_aside(ingested: Ingested, name: str) -> tuple[str, list[str]]:
-    """``quarantine`` the rows with errors, unless the run stops anyway."""
-    return ("", []) if ingested.report.errors else quarantine(ingested.quarantine, name)
+    """Write the rows with errors, unless the run stops anyway."""
+    return ("", []) if ingested.report.errors else write_quarantine(ingested.quarantine, name)
 
 
-def quarantine(rows: "pd.DataFrame", name: str) -> tuple[str, list[str]]:
+def write_quarantine(rows: "pd.DataFrame", name: str) -> tuple[str, list[str]]:
     """Write ``rows`` as quarantine/NAME.csv to the local state.
 
     Returns:

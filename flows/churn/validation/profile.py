@@ -52,13 +52,13 @@ def profile(frame: "pd.DataFrame", dataset: Dataset, columns: SortedColumns) -> 
     return Profile(len(frame), {name: _column(name, frame[name], columns) for name in names})
 
 
-def text(summary: Profile) -> str:
+def to_json(summary: Profile) -> str:
     """The profile as a run keeps it: JSON of format FORMAT."""
     return json.dumps(format_version.stamped(asdict(summary), FORMAT))
 
 
-def read(kept: str) -> Profile:
-    """Read the JSON that ``text`` wrote.
+def from_json(kept: str) -> Profile:
+    """Read the JSON that ``to_json`` wrote.
 
     Raises:
         ChurnError: A newer release wrote it.
@@ -71,7 +71,7 @@ def read(kept: str) -> Profile:
     return Profile(content["rows"], columns)
 
 
-def of(snapshot: "Snapshot") -> Profile:
+def of_snapshot(snapshot: "Snapshot") -> Profile:
     """The profile of a data version, for a run that kept none that can be read."""
     import pandas as pd
 
@@ -134,7 +134,7 @@ def drift_checks(measured: dict[str, float], dataset: Dataset, limits: Quality) 
         rule = f"is distributed as in the previous version (Jensen-Shannon distance at most {most:g})"
         remedy = (
             f"Expected? Then train again. Otherwise look at the export, or change drift in {commands.settings('data.toml')} "
-            f"[quality] or in {remedies.place(dataset, name)}."
+            f"[quality] or in {remedies.file_of(dataset, name)}."
         )
         examples = () if kept else (f"found {distance:.3f}",)
         yield Check(name, rule, int(not kept), 1, examples, remedy, limits.drifted)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 WORDS = 10  # more distinct texts than this are not suggested as words for 'missing'
 
 
-def place(dataset: Dataset, name: str) -> str:
+def file_of(dataset: Dataset, name: str) -> str:
     """The file and table that describe a column."""
     return f"{commands.description(dataset.name)} {table_header(name)}"
 
@@ -28,14 +28,14 @@ def unreadable(name: str, cells: "pd.Series", dataset: Dataset) -> str:
             "" if column.missing else " and missing = true"
         )
         mean = "it means" if len(words) == 1 else "they mean"
-        return f"Correct these cells; or, if {mean} that nothing is known, write {keys} in {place(dataset, name)}."
+        return f"Correct these cells; or, if {mean} that nothing is known, write {keys} in {file_of(dataset, name)}."
     if (
         column.type == "integer"
         and formats.parse_numbers(as_text(cells), NumberFormat.of(dataset, column)).notna().all()
     ):
-        return f'Correct these cells, or set type = "number" in {place(dataset, name)}.'
+        return f'Correct these cells, or set type = "number" in {file_of(dataset, name)}.'
     keys = 'format, such as "%d.%m.%Y",' if column.type == "timestamp" else "decimal, thousands, unit or negative"
-    return f"Correct these cells, or say how they are written: {keys} in {place(dataset, name)}."
+    return f"Correct these cells, or say how they are written: {keys} in {file_of(dataset, name)}."
 
 
 def missing(name: str, dataset: Dataset) -> str:
@@ -44,17 +44,17 @@ def missing(name: str, dataset: Dataset) -> str:
     if role == "target":
         return "Fill these cells in."  # not reached for tables of which such rows are left out first
     if role == "id":
-        return f'Fill these cells in, or set role = "ignore" in {place(dataset, name)} if customers have no id.'
+        return f'Fill these cells in, or set role = "ignore" in {file_of(dataset, name)} if customers have no id.'
     if role == "time":
-        return f'Fill these cells in, or set role = "ignore" in {place(dataset, name)}: the split is then by chance.'
-    return f"Fill these cells in, or set missing = true in {place(dataset, name)}."
+        return f'Fill these cells in, or set role = "ignore" in {file_of(dataset, name)}: the split is then by chance.'
+    return f"Fill these cells in, or set missing = true in {file_of(dataset, name)}."
 
 
 def values(name: str, dataset: Dataset) -> str:
     """For a value that the column does not allow."""
     if dataset.columns[name].role == "target":
         return (
-            f"Correct these cells, or add the value in {place(dataset, name)}: to 'values' (and to 'positive', if it means "
+            f"Correct these cells, or add the value in {file_of(dataset, name)}: to 'values' (and to 'positive', if it means "
             "that the customer left), or to 'leave_out', which leaves such rows out."
         )
-    return f"Correct these cells, or add the value to 'values' in {place(dataset, name)}."
+    return f"Correct these cells, or add the value to 'values' in {file_of(dataset, name)}."

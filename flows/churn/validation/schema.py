@@ -33,7 +33,7 @@ def checks(frame: "pd.DataFrame", dataset: Dataset, unreadable: dict[str, np.nda
         if column.min is not None or column.max is not None:
             low = -np.inf if column.min is None else column.min
             asked.append(pa.Check.in_range(low, np.inf if column.max is None else column.max, error="range"))
-            remedy = f"Correct these cells, or change min and max in {remedies.place(dataset, name)}."
+            remedy = f"Correct these cells, or change min and max in {remedies.file_of(dataset, name)}."
             rules[name, "range"] = (_range_rule(column), remedy, column.severity)
         if column.values:
             asked.append(pa.Check.isin(column.values, error="values"))

@@ -187,7 +187,7 @@ def _table_checks(frame: "pd.DataFrame", columns: SortedColumns, dataset: Datase
     for name, column in dataset.columns.items():
         if column.missing and name in frame and column.role == "feature":
             gone = float(frame[name].isna().mean())
-            remedy = f"Find out why, or raise max_missing in {remedies.place(dataset, name)}."
+            remedy = f"Find out why, or raise max_missing in {remedies.file_of(dataset, name)}."
             rule = f"is missing in at most {column.max_missing:.1%} of the rows"
             yield _flag(name, rule, gone <= column.max_missing, f"{gone:.1%}", remedy, "error")
     yield from _duplicates(frame, dataset)
@@ -232,5 +232,5 @@ def _suspects(frame: "pd.DataFrame", columns: SortedColumns, dataset: Dataset, l
         separations = dict(zip(dataset.raw, side_by_side.map(separation, dataset.raw), strict=True))
     for name, value in separations.items():
         rule = f"does not alone tell who churned (ROC-AUC at most {leakage.SUSPECT})"
-        remedy = f'Filled in afterwards? Then role = "ignore" in {remedies.place(dataset, name)}.'
+        remedy = f'Filled in afterwards? Then role = "ignore" in {remedies.file_of(dataset, name)}.'
         yield _flag(name, rule, value <= leakage.SUSPECT, f"{value:.4f}", remedy, limits.leakage)

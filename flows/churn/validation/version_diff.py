@@ -30,7 +30,7 @@ class Difference:
     distances: dict[str, float]
 
 
-def compare(before: Snapshot, after: Snapshot) -> Difference:
+def diff(before: Snapshot, after: Snapshot) -> Difference:
     """Compare two versions of one data set, each with its training and holdout rows together."""
     import pandas as pd
 
@@ -69,7 +69,7 @@ def _by_value(a: "pd.DataFrame", b: "pd.DataFrame") -> tuple[int, int, int | Non
     return int(moved.clip(lower=0).sum()), int(-moved.clip(upper=0).sum()), None, {}
 
 
-def text(difference: Difference) -> str:
+def render(difference: Difference) -> str:
     """The difference for a terminal."""
     before, after = difference.rows
     changed = "not told apart without an id" if difference.changed is None else f"{difference.changed:,}"

@@ -68,7 +68,7 @@ class _Translation:
                 return pairs[0] if len(pairs) == 1 else f"({' AND '.join(pairs)})"
             case ast.Call(func=ast.Name(id=name), args=args):
                 return self._call(name, args)
-        raise AssertionError(ast.dump(node))  # ``expressions.check`` has let nothing else through
+        raise AssertionError(ast.dump(node))  # ``expressions.kind_of`` has let nothing else through
 
     def _column(self, name: str) -> str:
         """Text without a value is '', as in ``expressions``; a number without one stays unknown."""

@@ -31,8 +31,8 @@ def _bins(number: Array, edge: float, *edges: float) -> Array:
         *(f"{a:g}-{b:g}" for a, b in itertools.pairwise(bounds)),
         f"{bounds[-1]:g}+",
     ]
-    found = np.array(labels, dtype=object)[np.searchsorted(bounds, number, side="right")]
-    return np.where(np.isnan(number), "", found)
+    binned = np.array(labels, dtype=object)[np.searchsorted(bounds, number, side="right")]
+    return np.where(np.isnan(number), "", binned)
 
 
 def _missing(anything: Array) -> Array:
@@ -131,7 +131,7 @@ class _WholeColumns(ast.NodeTransformer):
         return reduce(lambda a, b: ast.BinOp(a, ast.BitAnd(), b), pairs)
 
 
-def check(text: str, columns: Mapping[str, Kind], random: bool = False) -> Kind:
+def kind_of(text: str, columns: Mapping[str, Kind], random: bool = False) -> Kind:
     """The kind of what an expression over ``columns`` (and the random functions, if ``random``) gives.
 
     Raises ChurnError for what is not in the language, for a function's wrong number or kind of arguments, for numbers mixed
@@ -214,10 +214,10 @@ def _kind(node: ast.expr, columns: Mapping[str, Kind], functions: Mapping[str, C
 
 
 def _joined(kinds: Iterable[Kind], what: str) -> Kind:
-    found = set(kinds)
-    if len(found) > 1 and "text" in found:
+    distinct = set(kinds)
+    if len(distinct) > 1 and "text" in distinct:
         raise ChurnError(f"{what} mixes text with numbers")
-    return found.pop() if len(found) == 1 else "number"
+    return distinct.pop() if len(distinct) == 1 else "number"
 
 
 def _call(node: ast.Call, columns: Mapping[str, Kind], functions: Mapping[str, Callable[..., Array]]) -> Kind:
@@ -296,7 +296,7 @@ def evaluate(
     functions = {**FUNCTIONS, **drawn, "col": columns.__getitem__}
     names = {**CONSTANTS, **columns, **{f"{name}()": f for name, f in functions.items()}, "__builtins__": {}}
     with np.errstate(all="ignore"):
-        found = np.asarray(eval(_compiled(text), names))  # nosec B307 - checked, and without builtins
-    if found.dtype.kind in "biuf":
-        found = np.where(np.isfinite(found), found, np.nan).astype(float)
-    return np.broadcast_to(found, (length,)) if found.shape != (length,) else found
+        result = np.asarray(eval(_compiled(text), names))  # nosec B307 - checked, and without builtins
+    if result.dtype.kind in "biuf":
+        result = np.where(np.isfinite(result), result, np.nan).astype(float)
+    return np.broadcast_to(result, (length,)) if result.shape != (length,) else result

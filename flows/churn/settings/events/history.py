@@ -120,14 +120,14 @@ def moment(text: str) -> datetime:
     from datetime import UTC
 
     try:
-        found = (
+        parsed = (
             datetime.fromisoformat(text)
             if len(text) > 10
             else datetime.combine(date.fromisoformat(text), datetime.min.time())
         )
     except ValueError:
         raise ValueError(f"{text!r} is neither a date like 2026-03-01 nor a moment like 2026-03-01T06:00:00") from None
-    return found.astimezone(UTC).replace(tzinfo=None) if found.tzinfo else found
+    return parsed.astimezone(UTC).replace(tzinfo=None) if parsed.tzinfo else parsed
 
 
 def check(
@@ -185,7 +185,7 @@ def _expression(place: str, text: str, table: EventTable) -> None:
     if not text:
         return
     try:
-        expressions.check(
+        expressions.kind_of(
             text, {name: "number" if column.numeric else "text" for name, column in table.columns.items()}
         )
     except ChurnError as error:
@@ -194,7 +194,7 @@ def _expression(place: str, text: str, table: EventTable) -> None:
         raise ValueError(f"{place}: {other[0]} does not go with rows of a table; there are {', '.join(ROWS)}")
 
 
-def columns(
+def customer_columns(
     tables: Mapping[str, EventTable], label: Label, aggregates: Mapping[str, Aggregate]
 ) -> Iterator[tuple[str, Column]]:
     """The columns of a customer at a moment: id, moment, aggregates, what baselines need, outcome."""

@@ -1,0 +1,64 @@
+"""The finished trials of a search that is under way, on disk: what a resume need not fit again."""
+
+import json
+import shutil
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from churn.settings.environment import STATE, private
+from churn.training.search.trials import Trial
+
+FOLDER = STATE / "searches"
+
+
+class Known(NamedTuple):
+    """A finished trial, and its score at each stage that it reached."""
+
+    trial: Trial
+    reached: tuple[float, ...]
+
+
+class Checkpoint:
+    """One file for each trial of one family of one training; it lies in the state folder, which a pod takes with it."""
+
+    def __init__(self, training: str = "", family: str = "") -> None:
+        """``training`` is the training's id, as a resume keeps it; without one nothing is kept."""
+        self._folder = FOLDER / training.replace("/", "-") / family if training else None
+
+    def get(self, number: int, asked: dict[str, Any]) -> Known | None:
+        """The trial of this number if it was finished, and asked for with the same parameters."""
+        if self._folder is None or not (file := self._file(number)).is_file():
+            return None
+        with np.load(file, allow_pickle=False) as kept:
+            described, unseen = json.loads(str(kept["described"])), kept["unseen"]
+        if described["asked"] != json.loads(json.dumps(asked)):
+            return None
+        made = {**described["trial"], "by_fold": tuple(described["trial"]["by_fold"])}
+        return Known(Trial(**made, unseen=unseen if len(unseen) else None), tuple(described["reached"]))
+
+    def put(self, number: int, asked: dict[str, Any], trial: Trial, reached: Sequence[float]) -> None:
+        """Keep a finished trial, whole or not at all."""
+        if self._folder is None:
+            return
+        self._folder.mkdir(parents=True, exist_ok=True)
+        made = {name: value for name, value in asdict(trial).items() if name != "unseen"}
+        described = json.dumps({"asked": asked, "trial": made, "reached": list(reached)})
+        half = self._file(number).with_suffix(".half")
+        with open(half, "wb", opener=private) as file:
+            np.savez(file, described=described, unseen=np.array([]) if trial.unseen is None else trial.unseen)
+        half.rename(self._file(number))
+
+    def clear(self) -> None:
+        """Remove what was kept: the search has ended."""
+        if self._folder is None:
+            return
+        shutil.rmtree(self._folder, ignore_errors=True)
+        if self._folder.parent.is_dir() and not any(self._folder.parent.iterdir()):
+            self._folder.parent.rmdir()
+
+    def _file(self, number: int) -> Path:
+        assert self._folder is not None
+        return self._folder / f"{number}.npz"

@@ -1,0 +1,51 @@
+"""Ensemble selection: which models of a library to average, and with which weights (Caruana et al. 2004)."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+BAGS = 20
+STEPS = (0, 5)  # none: the mean of the start, which is hard to beat where families are about as good
+LEAST = 0.03  # a model of less weight changes next to nothing, and takes as long as the others
+MOST = 8  # models: what a service has to compute for each request, and for each of an explanation's rows
+SAME = 0.9995  # correlation of two models of which one is enough
+
+
+def different(predictions: np.ndarray) -> list[int]:
+    """The positions of models, given best first as in ``weights``, without those that say the same as a better one."""
+    alike, kept = np.corrcoef(predictions), list[int]()
+    for place in range(len(predictions)):
+        if not any(alike[place, other] > SAME for other in kept):
+            kept.append(place)
+    return kept
+
+
+def weights(predictions: np.ndarray, outcome: np.ndarray, start: Sequence[int], steps: int, seed: int) -> np.ndarray:
+    """The weights of models by their out-of-fold probabilities, of shape (models, n): at most MOST are above 0; their sum is 1.
+
+    To the models at the places ``start``, as many as ``steps`` are added from each of BAGS random halves of the library, one by
+    one, again if that is best, so that the Brier score of the mean becomes least; it is a quadratic form, so no step looks at the
+    rows. The bags are then averaged.
+    """
+    rng, count = np.random.default_rng(seed), len(predictions)
+    products, hits = predictions @ predictions.T, predictions @ outcome.astype(float)
+    chosen = np.zeros(count)
+    for _ in range(BAGS):
+        bag = np.sort(rng.choice(count, -(-count // 2), replace=False))
+        chosen += _greedy(products, hits, start, steps, bag)
+    kept = np.argsort(-chosen, kind="stable")[:MOST]
+    kept = kept[chosen[kept] >= LEAST * chosen.sum()]
+    found = np.zeros(count)
+    found[kept] = chosen[kept]
+    return found / found.sum()
+
+
+def _greedy(products: np.ndarray, hits: np.ndarray, start: Sequence[int], steps: int, bag: np.ndarray) -> np.ndarray:
+    """How often each model counts, at the end."""
+    counts = np.zeros(len(hits))
+    counts[list(start)] = 1
+    for size in range(len(start) + 1, len(start) + steps + 1):
+        together = products @ counts
+        squares = (counts @ together + 2 * together + np.diag(products)) / size**2
+        counts[bag[np.argmin((squares - 2 * (hits @ counts + hits) / size)[bag])]] += 1
+    return counts

@@ -1,0 +1,167 @@
+"""The search by Optuna: its tree-structured Parzen estimator proposes settings, and its pruners stop those that are behind."""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from churn.settings.train import Family, Range, Search
+from churn.training.search import fold_fits, trials
+from churn.training.search.checkpoint import Checkpoint
+from churn.training.search.fold_fits import Fold
+from churn.training.search.trials import Trial
+
+if TYPE_CHECKING:
+    import optuna
+
+LEAST_GAIN = 0.0002  # of the deciding score: a search that gains less is done
+
+
+class Rung(NamedTuple):
+    """A trial's stage: the share of the rows that it is fitted on, and the number of folds."""
+
+    share: float
+    folds: int
+
+
+def rungs(search: Search, rows: int) -> list[Rung]:
+    """The stages of a trial: after the first two folds it may be pruned.
+
+    Above ``search.halving_rows`` there are stages on fewer rows before that, each with ``search.factor`` times as many as the one
+    before (successive halving, Jamieson & Talwalkar 2016; asynchronous as in Li et al. 2020).
+    """
+    steps = max(0, math.ceil(math.log(rows / search.halving_rows, search.factor))) if search.halving_rows else 0
+    last = [Rung(1.0, folds) for folds in dict.fromkeys((min(2, search.folds), search.folds))]
+    return [*(Rung(search.factor**-left, min(2, search.folds)) for left in range(steps, 0, -1)), *last]
+
+
+def starts(family: Family, warm: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The settings to try first: the champion's, then those of config.
+
+    ``warm`` are the champion's parameters as FAMILY.NAME (of a blend's second member of a family, FAMILY-2.NAME); those that
+    the family does not search, or whose value is out of its range, are left to the search.
+    """
+    own: dict[str, dict[str, Any]] = {}
+    for key, value in warm.items():
+        member, _, name = key.partition(".")
+        if member.partition("-")[0] == family.name:
+            own.setdefault(member, {})[name] = value
+    tried = [{name: v for name, v in one.items() if _allowed(family.search.get(name), v)} for one in own.values()]
+    return [one for one in [*tried, *(dict(one) for one in family.start)] if one]
+
+
+def _allowed(space: Any, value: Any) -> bool:
+    if isinstance(space, Range):
+        return isinstance(value, int | float) and space.low <= value <= space.high
+    return space is not None and value in space
+
+
+def proposed(
+    family: Family,
+    search: Search,
+    prepared: Sequence[Fold],
+    rows: int,
+    warm: Mapping[str, Any],
+    checkpoint: Checkpoint,
+    deadline: float,
+) -> Iterator[Trial]:
+    """Yield the trials, one after another; the same for the same arguments, whatever number of fits runs at once.
+
+    Ends after ``family.iterations``, after ``search.patience`` trials without a gain, or at the deadline. Trials in the
+    checkpoint are asked for again but not fitted again, so that an interrupted search goes on as if it had not been.
+    """
+    stages = rungs(search, min(rows, search.rows or rows))
+    study, space = _study(family, search, len(stages)), _space(family)
+    for start in starts(family, warm)[: family.iterations]:
+        study.enqueue_trial(start, skip_if_exists=True)
+    best, since = -math.inf, 0
+    for number in range(family.iterations):
+        asked = study.ask(space)
+        made = _tried(asked, family, search, prepared, rows, stages, checkpoint, number, deadline if number else 0)
+        if made is None:
+            return
+        yield made
+        whole = made.unseen is not None
+        study.tell(asked, made.scores[search.metric] if whole else None, state=None if whole else _pruned())
+        gained = whole and made.scores[search.metric] > best + LEAST_GAIN
+        best, since = (made.scores[search.metric], 0) if gained else (best, since + 1)
+        if search.patience and since >= search.patience:
+            return
+
+
+def _tried(
+    asked: "optuna.Trial",
+    family: Family,
+    search: Search,
+    prepared: Sequence[Fold],
+    rows: int,
+    stages: Sequence[Rung],
+    checkpoint: Checkpoint,
+    number: int,
+    deadline: float,
+) -> Trial | None:
+    """The trial of a setting, as far as its stages go; None if the deadline passed first."""
+    known = checkpoint.get(number, asked.params)
+    if known is not None:
+        for step, score in enumerate(known.reached):
+            asked.report(score, search.factor**step)
+        return known.trial
+    made: Trial | None = None
+    reached: list[float] = []
+    fits: list[Any] = []
+    for step, stage in enumerate(stages):
+        fits = fits if step and stage.share == stages[step - 1].share else []
+        tested = prepared[: stage.folds]
+        (more,) = fold_fits.fitted(family, search, [asked.params], tested[len(fits) :], stage.share, deadline)
+        if more is None:
+            return None
+        fits += more
+        params, predicted = fold_fits.predict(family, asked.params, fits, tested)
+        whole = stage == stages[-1]
+        unseen = out_of_fold(rows, tested, predicted) if whole else None
+        made = trials.trial(params, [f.test_outcome for f in tested], predicted, search.metric, stage.share, unseen)
+        reached.append(made.scores[search.metric])
+        asked.report(reached[-1], search.factor**step)
+        if not whole and asked.should_prune():
+            break
+    assert made is not None
+    checkpoint.put(number, asked.params, made, reached)
+    return made
+
+
+def out_of_fold(rows: int, prepared: Sequence[Fold], predicted: Sequence[np.ndarray]) -> np.ndarray:
+    """The folds' predictions in the order of the training table, float64 of shape (rows,); NaN where no fold tests."""
+    unseen = np.full(rows, np.nan)
+    for fold, p in zip(prepared, predicted, strict=True):
+        unseen[fold.test_rows] = p
+    return unseen
+
+
+def _study(family: Family, search: Search, stages: int) -> "optuna.Study":
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    sampler = optuna.samplers.TPESampler(seed=search.seed, n_startup_trials=max(4, family.iterations // 3))
+    pruner: optuna.pruners.BasePruner = optuna.pruners.MedianPruner(n_startup_trials=3)
+    if stages > 2:
+        pruner = optuna.pruners.SuccessiveHalvingPruner(min_resource=1, reduction_factor=search.factor)
+    return optuna.create_study(direction="maximize", sampler=sampler, pruner=pruner)
+
+
+def _pruned() -> Any:
+    from optuna.trial import TrialState
+
+    return TrialState.PRUNED
+
+
+def _space(family: Family) -> dict[str, Any]:
+    from optuna import distributions
+
+    def one(space: Any) -> Any:
+        if not isinstance(space, Range):
+            return distributions.CategoricalDistribution(space)
+        if space.integer:
+            return distributions.IntDistribution(int(space.low), int(space.high), log=space.log)
+        return distributions.FloatDistribution(space.low, space.high, log=space.log)
+
+    return {name: one(space) for name, space in family.search.items()}

@@ -1,0 +1,38 @@
+"""``make open``: the pages of Churnflow that are there now, in the browser; and the command for each that is not."""
+
+import urllib.request
+import webbrowser
+
+import _flows  # noqa: F401 - first: it finds flows/
+from churn.settings import commands
+from churn.settings.environment import ROOT
+
+PAGES = (
+    ("the service", "http://127.0.0.1:3000/", commands.say("serve")),
+    ("MLflow", "http://127.0.0.1:5000/", commands.say("mlflow")),
+    ("runs and cards", "http://127.0.0.1:8324/", commands.say("cards")),
+)
+
+
+def answers(address: str) -> bool:
+    """Whether a page is there."""
+    try:
+        with urllib.request.urlopen(address, timeout=5):
+            return True
+    except OSError:
+        return False
+
+
+def main() -> None:
+    """Open the pages."""
+    site = ROOT / "site" / "index.html"
+    there = [(name, address, answers(address), command) for name, address, command in PAGES]
+    there.append(("the documentation", site.as_uri(), site.is_file(), "make docs"))
+    for name, address, found, command in there:
+        print(f"{name:<18} {address if found else f'is not there; begin with: {command}'}")
+        if found:
+            webbrowser.open(address)
+
+
+if __name__ == "__main__":
+    main()
