@@ -123,8 +123,8 @@ deploy: $(READY) ## serve a version instead, without losing a request, or the fo
 approve: $(READY) ## let a deployment that waits for a person go on: make approve VERSION=3 [DATASET=telco]
 	@$(call needs,VERSION)$(PY) scripts/models.py $(call option,--dataset,DATASET) approve $(call quoted,VERSION)
 
-predict: $(READY) ## rank a file with the running service: make predict FILE=customers.csv [URL=...]
-	@$(call needs,FILE)$(PY) scripts/predict.py $(call quoted,FILE) $(or $(call option,--url,URL),--url http://127.0.0.1:$(call quoted,PORT))
+predict: $(READY) ## rank a file with the running service, or ask for a customer of events: make predict FILE=customers.csv or ID=00042 [URL=...]
+	@$(if $(value ID),,$(call needs,FILE))$(PY) scripts/predict.py $(if $(value ID),--id $(call quoted,ID),$(call quoted,FILE)) $(or $(call option,--url,URL),--url http://127.0.0.1:$(call quoted,PORT))
 
 ##@ Watch
 
@@ -224,7 +224,7 @@ lint: $(READY) ## ruff (lint and format), mypy, the imports between the rooms of
 	@program=$$(.ci/tool actionlint) && set -x && "$$program" || { echo "the workflows were not linted by actionlint"; exit 1; }
 
 format: $(READY) ## format the code and sort its imports
-	$(VENV)/bin/ruff check --fix .
+	$(VENV)/bin/ruff check --fix-only --quiet .
 	$(VENV)/bin/ruff format .
 
 docs: $(READY) ## write docs/reference.md and docs/imports.svg from the code, and build the site into site/
@@ -266,7 +266,7 @@ audit: $(READY) ## risky code, secrets, licences, a CycloneDX SBOM, and known vu
 	$(PY) -m uv export --frozen --no-dev --all-extras --no-emit-project --no-hashes --quiet --output-file $(AUDIT)/requirements.txt
 	$(if $(OFFLINE),@echo "known vulnerabilities were not looked up (OFFLINE)",$(PY) -m uv tool run pip-audit==$(PIP_AUDIT_VERSION) --strict --disable-pip --no-deps --requirement $(AUDIT)/requirements.txt)
 
-##@ GitHub's workflows
+##@ CI
 
 test-parts: ## install the real parts of the tests that PyPI does not have (Debian's packages)
 	.ci/parts
@@ -291,13 +291,6 @@ bench-release: $(READY) ## the short benchmarks of the last release and of this 
 
 release: ## what a tag needs: its version in pyproject.toml and its chapter in CHANGELOG.md: make release TAG=v0.1.0
 	@$(call needs,TAG).ci/release $(call quoted,TAG)
-
-##@ Cleaning
-
-clean: ## remove all local state (.churnflow, or CHURNFLOW_HOME) with its temporary files, after asking
-	@state=$$(realpath -m "$${CHURNFLOW_HOME:-.churnflow}"); \
-	  read -r -p "Remove $$state with all runs, models and data versions? [y/N] " answer; \
-	  if [ "$$answer" = y ]; then rm -rf -- "$$state"; else echo "kept"; fi
 
 ##@ Benchmarks
 

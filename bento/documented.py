@@ -16,6 +16,24 @@ def body(name: str) -> Schema:
     return _body({JSON: {"schema": {"$ref": f"#/components/schemas/{name}"}}})
 
 
+def customer_body(known: bool) -> Schema:
+    """The operation's body is a customer, or, if ``known``, the id of one."""
+    schemas: list[Schema] = [{"$ref": f"#/components/schemas/{name}"} for name in ("Customer", *KNOWN)]
+    return _body({JSON: {"schema": {"anyOf": schemas}}}) if known else body("Customer")
+
+
+KNOWN: Schema = {
+    "KnownCustomer": {
+        "type": "object",
+        "description": "A customer of ScoreFlow's newest list; 404 for another, 409 if the list is too old.",
+        "properties": {"customer_id": {"anyOf": [{"type": "string", "minLength": 1}, {"type": "integer"}]}},
+        "required": ["customer_id"],
+        "additionalProperties": False,
+        "examples": [{"customer_id": "00042"}],
+    }
+}
+
+
 def file_body(example: dict[str, Any]) -> Schema:
     """The operation's body is a file; a CSV of one customer is the example."""
     text = io.StringIO()
@@ -27,9 +45,9 @@ def _body(content: Schema) -> Schema:
     return {"requestBody": {"required": True, "content": content}}
 
 
-def complete(app: FastAPI, schemas: Schema) -> None:
+def complete(app: FastAPI, schemas: Schema, known: bool) -> None:
     """Put the schemas of the bodies into the application's OpenAPI document."""
-    app.openapi()["components"]["schemas"].update(schemas)
+    app.openapi()["components"]["schemas"].update({**schemas, **(KNOWN if known else {})})
 
 
 def for_bentoml(schemas: Schema, paths: set[str]) -> Schema:

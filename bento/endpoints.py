@@ -18,6 +18,7 @@ from churn.serving.request import Rejected, Row
 from churn.storage import keyed_ids
 from churn.training import expected_profit, shapley
 from churn.training.onnx_scorer import Scorer
+from churn.uplift.scorer import UpliftScorer
 from pydantic_core import to_json
 from starlette.responses import PlainTextResponse
 
@@ -25,6 +26,7 @@ from bento import documented
 from bento.answers import Accepted, CustomerFile, Explanation, Prediction
 from bento.app import Answer, App
 from bento.body import FILE, Body
+from bento.known_customers import KnownCustomers
 from bento.log import Log
 from bento.service_metrics import CONTENT_TYPE, ServiceMetrics
 from bento.settings import ServeConfig
@@ -38,9 +40,9 @@ _PAGE = {"content-security-policy": "default-src 'self'; frame-ancestors 'none';
 class Endpoints:
     """The service's work, one method an endpoint."""
 
-    def __init__(self, scorer: Scorer, settings: ServeConfig) -> None:
-        """``scorer`` is the model, ``settings`` are those of config/serve.toml."""
-        self._scorer, self._settings = scorer, settings
+    def __init__(self, scorer: Scorer, settings: ServeConfig, uplift: UpliftScorer | None = None) -> None:
+        """``scorer`` is the model, ``settings`` are those of config/serve.toml, ``uplift`` is the model of uplift, if any."""
+        self._scorer, self._settings, self._uplift = scorer, settings, uplift
         self._versions = {name: scorer.manifest[name] for name in ("model_version", "data_version")}
         self._reader = request.Reader(
             scorer.dataset,
@@ -50,10 +52,12 @@ class Endpoints:
             scorer.manifest["examples"],
             settings.limits.customer_bytes,
         )
+        self._known = KnownCustomers(scorer.dataset)
         self._as_logged = keyed_ids.logged(settings.log.customer_id == "plain")
         if settings.log.enabled and settings.log.customer_id is True and keyed_ids.key() is None:
             logger.warning("%s is not set: the log keeps no customer ids", keyed_ids.KEY)
         self._explainer = shapley.Explainer.of(scorer)
+        self._why_contact = uplift.explainer() if uplift is not None else None
         self._instruments = ServiceMetrics(scorer.manifest)
         schemas = {
             prediction_log.PREDICTIONS: prediction_log.schema(scorer.dataset, bool(settings.log.customer_id)),
@@ -76,7 +80,7 @@ class Endpoints:
         one, many, file = (
             Body(limits.customer_bytes), Body(limits.batch_bytes), Body(limits.file_bytes, FILE),
         )  # fmt: skip
-        customer, customers = documented.body("Customer"), documented.body("Customers")
+        customer, customers = documented.customer_body(self._known.offered), documented.body("Customers")
         app.takes("/predict", self.predict, one, summary="Score one customer", model=Prediction, openapi_extra=customer)
         app.takes(
             "/predict_batch", self.predict_batch, many, long=True, small=limits.customer_bytes,
@@ -111,7 +115,7 @@ class Endpoints:
         for page in sorted(STATIC.iterdir()):
             path = _PAGES.get(page.name, f"/{page.name}")
             app.gives(path, _file(page), right=None, include_in_schema=False)
-        documented.complete(app, self._reader.schemas)
+        documented.complete(app, self._reader.schemas, self._known.offered)
         return app
 
     def close(self) -> None:
@@ -121,9 +125,19 @@ class Endpoints:
 
     def predict(self, body: bytes) -> Answer:
         """One customer: probability, decision, versions and prediction id."""
-        row = self._reader.customer(body)
+        row, aged = self._customer(body)
         answers = self._answers([row])
+        answers[0]["warnings"] += [problem.as_json() for problem in aged]
         return Answer(to_json(answers[0]), self._record([row], answers))
+
+    def _customer(self, body: bytes) -> tuple[Row, list[request.Problem]]:
+        """The customer of the body, or the one whose id it is; with a warning where what is known is old."""
+        customer = self._known.asked_for(body)
+        if customer is None:
+            return self._reader.customer(body), []
+        found, aged = self._known.row(customer)
+        row, name = self._reader.customer(to_json(found)), self._scorer.dataset.id
+        return ({**row, name: customer} if name is not None and name in self._logged else row), aged
 
     def predict_batch(self, body: bytes) -> Answer:
         """``{"rows": [...]}``: a list of what ``predict`` answers, in the same order."""
@@ -142,15 +156,19 @@ class Endpoints:
 
     def explain(self, body: bytes) -> Answer:
         """One customer: each column's contribution to the probability (see ``churn.training.shapley``). It is not logged."""
-        row = self._reader.customer(body)
+        row, _ = self._customer(body)
+        row = {name: row[name] for name in self._scorer.dataset.raw}
         columns = features.from_rows(self._scorer.dataset, [row])
         (gains,) = self._explainer.reasons(columns, top=len(row))
         content = {
             **self._judged(columns, self._scorer.probability(columns))[0],
             "base_value": self._explainer.base,
-            "reasons": [{"field": name, "value": row[name], "contribution": gain} for name, _, gain in gains],
+            "reasons": _reasons(row, gains),
             **self._versions,
         }
+        if self._why_contact is not None:
+            (gains,) = self._why_contact.reasons(columns, top=len(row))
+            content |= {"uplift_base_value": self._why_contact.base, "uplift_reasons": _reasons(row, gains)}
         return Answer(to_json(content))
 
     def feedback(self, body: bytes, reporter: str | None = None) -> Answer:
@@ -183,11 +201,24 @@ class Endpoints:
         if worth is not None:
             profits = [None if v != v else v for v in expected_profit.expected(worth, columns, probability_of).tolist()]
         return [
-            {"probability": probability, "decision": decision, "threshold": limit, "expected_value": profit}
-            for probability, decision, limit, profit in zip(
-                probability_of.tolist(), decisions, limits, profits, strict=True
+            {"probability": probability, "decision": decision, "threshold": limit, "expected_value": profit, **more}
+            for probability, decision, limit, profit, more in zip(
+                probability_of.tolist(),
+                decisions,
+                limits,
+                profits,
+                self._recommended(columns, len(probability_of)),
+                strict=True,
             )
         ]
+
+    def _recommended(self, columns: features.Columns, rows: int) -> list[dict[str, Any]]:
+        """Uplift and recommendation of each customer, where there is a model of uplift."""
+        if self._uplift is None:
+            return [{}] * rows
+        found = self._uplift.uplift(columns)
+        said = zip(found.tolist(), self._uplift.recommend(found), strict=True)
+        return [{"uplift": uplift, "recommendation": recommendation} for uplift, recommendation in said]
 
     def _warnings(self, row: Row) -> Sequence[request.Problem]:
         warnings = self._reader.warnings(row)
@@ -241,7 +272,7 @@ class Endpoints:
         }
 
     def ready(self) -> Answer:
-        """The model answers; a log whose writer has died is told, and does not keep it from answering."""
+        """The model answers; a log whose writer has died is reported, but does not stop the answers."""
         logs = {kind: "alive" if log.alive else "dead" for kind, log in self._logs.items()}
         return Answer(to_json({"status": "ready", "logs": logs}))
 
@@ -261,6 +292,10 @@ _UNTOLD = {
     "background",
 }
 _PAGES = {"index.html": "/", "docs.html": "/docs"}
+
+
+def _reasons(row: Row, gains: list[tuple[str, Any, float]]) -> list[dict[str, Any]]:
+    return [{"field": name, "value": row[name], "contribution": gain} for name, _, gain in gains]
 
 
 def _file(page: Path) -> Callable[[], Answer]:

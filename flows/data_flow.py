@@ -103,6 +103,8 @@ class DataFlow(base.Flow):
         """The data version is known."""
         from churn.validation import ingestion
 
+        if self.as_of:
+            print(runs.late(self.description["name"], self.data_version))
         print(ingestion.summary(self.saved, self.rows, self.unused, self.made_up, self.quality.left_out))
 
     def tags(self) -> list[str]:

@@ -8,7 +8,7 @@ from churn.data.snapshots import Snapshot
 from churn.errors import ChurnError
 from churn.registry import made_up
 from churn.settings import commands
-from churn.validation import profile
+from churn.validation import profile, version_diff
 from churn.validation.profile import Profile
 from metaflow import Flow, Run, current
 from metaflow.exception import MetaflowNotFound
@@ -65,6 +65,15 @@ def others(dataset: str) -> list[str]:
         for name, version in newest.items()
         if name not in ("", dataset)
     ]
+
+
+def late(dataset: str, version: str) -> str:
+    """How the backfill ``version`` of a data set differs from its newest data version; empty without one to compare with."""
+    ours = (run for run in _all() if _tag(run, DATASET) == dataset and not _tag(run, AS_OF) and run.successful)
+    former = next((run.data.data_version for run in ours), "")
+    if not former:
+        return ""
+    return version_diff.late(snapshots.load(former), snapshots.load(version))
 
 
 def _all() -> Iterator[Run]:

@@ -11,10 +11,11 @@ import _flows  # noqa: F401 - first: it finds flows/
 import base
 from churn.settings import commands
 from churn.settings.environment import FLOWS
-from metaflow import Flow, Run, namespace
+from metaflow import Flow, Run, Task, namespace
 from metaflow.exception import MetaflowNotFound
 from metaflow.plugins.cards import card_server
 from metaflow.plugins.cards.card_client import get_cards
+from metaflow.plugins.cards.exception import CardNotPresentException
 
 PORT = 8324  # that of Metaflow's `card server`
 NEWEST = 10  # runs of a flow
@@ -43,11 +44,19 @@ def runs(flow: str) -> Iterator[Run]:
         yield run
 
 
+def cards(task: Task | str) -> list[Any]:
+    """The cards of a task, the task of a resumed run among them."""
+    try:
+        return list(get_cards(task))
+    except (CardNotPresentException, MetaflowNotFound):
+        return []
+
+
 def links(run: Run) -> Iterator[str]:
     """A link to each card of a run, newest step first."""
     for step in run:
         for task in step:
-            for card in get_cards(task):
+            for card in cards(task):
                 yield f'<a href="/card/{task.pathspec}/{card.hash}">{html.escape(card.id or step.id)}</a>'
 
 
@@ -85,10 +94,7 @@ class Pages(card_server.CardViewerRoutes):
 
     def card(self, task: str, wanted: str) -> str | None:
         """The page of a card, if there is such a one."""
-        try:
-            return next((card.get() for card in get_cards(task) if card.hash == wanted), None)
-        except MetaflowNotFound:
-            return None
+        return next((card.get() for card in cards(task) if card.hash == wanted), None)
 
     def log_message(self, *_: Any) -> None:
         """Say nothing of each request."""

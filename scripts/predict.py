@@ -1,6 +1,7 @@
-"""``make predict FILE=customers.csv``: the file's customers, ranked by a running service."""
+"""``make predict FILE=customers.csv``: the file's customers, ranked by a running service; with ID=... one whom it knows."""
 
 import argparse
+import json
 import os
 from pathlib import Path
 
@@ -16,16 +17,21 @@ SHOWN = 10
 def main() -> None:
     """Run the command."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("file")
+    parser.add_argument("file", nargs="?", default="")
+    parser.add_argument("--id", help="a customer of ScoreFlow's newest list of a data set made of events", default="")
     parser.add_argument("--url", default=client.USUAL)
     parser.add_argument("--out", help="the ranked CSV (default: FILE.ranked.csv, here)")
     options = parser.parse_args()
     out = Path(options.out or f"{Path(options.file).stem}.ranked.csv")
-    url = options.url if "://" in options.url else f"http://{options.url}"
+    url = (options.url if "://" in options.url else f"http://{options.url}").rstrip("/")
+    key = os.environ.get("CHURNFLOW_API_KEY", "")
     with base.stopping():
-        ranked, notes = client.rank(options.file, url.rstrip("/"), os.environ.get("CHURNFLOW_API_KEY", ""))
+        if options.id:
+            print(json.dumps(client.ask_by_id(options.id, url, key), indent=1))
+            return
+        ranked, notes = client.rank(options.file, url, key)
         try:
-            with open(out, "w", encoding="utf-8", newline="", opener=private) as file:
+            with open(out, "wb", opener=private) as file:
                 file.write(formulas.csv(ranked))
         except OSError as error:
             raise base.ChurnError(

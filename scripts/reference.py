@@ -1,5 +1,6 @@
-"""``make docs``: write docs/reference.md - settings, metrics, variables, commands - in the words of the code and of config/."""
+"""``make docs``: write docs/reference.md, all that can be set, watched, asked or typed, in the words of code and config/."""
 
+import ast
 import re
 import sys
 import tomllib
@@ -43,8 +44,8 @@ VARIABLE = r"(?:CHURNFLOW|MIN|AWS|ARGO|ARROW|BENTOML|KUBERNETES|METAFLOW|MLFLOW|
 HEAD = """\
 # Reference
 
-Written by `make docs` from the settings' models and the comments of `config/`, the list of metrics, `.env.example` and the
-Makefile: change it there. Unknown keys and values of another type are refused.
+Written by `make docs` from the settings' models and the comments of `config/`, the list of metrics, `.env.example`, the
+service, the flows and the Makefile: change it there. Unknown keys and values of another type are refused.
 """
 
 
@@ -263,8 +264,35 @@ def environment() -> Iterator[str]:
     yield from _markdown(("variable", "local", "cluster", "says"), rows)
     yield f"\nAnd in both, by `flows/churn/settings/environment.py`: {_listed(DEFAULTS)}."
     others = [name for name in known() if name not in {*mine, *local, *cluster, *DEFAULTS}]
-    yield f"\nNot for you: {_listed(name for name in others if name.startswith('CHURNFLOW_'))}, by which processes of Churnflow"
-    yield f"tell each other, and what libraries tell: {_listed(name for name in others if not name.startswith('CHURNFLOW_'))}."
+    own, libraries = ([name for name in others if name.startswith("CHURNFLOW_") == ours] for ours in (True, False))
+    yield f"\nNot for you: {_listed(own)}, which processes of Churnflow set for each other,"
+    yield f"and what they read of libraries or set for them: {_listed(libraries)}."
+
+
+def endpoints() -> Iterator[tuple[str, str, str]]:
+    """Method, path and summary of each endpoint that the service's OpenAPI document shows."""
+    calls = ast.walk(ast.parse((ROOT / "bento" / "endpoints.py").read_text(encoding="utf-8")))
+    for call in (one for one in calls if isinstance(one, ast.Call) and isinstance(one.func, ast.Attribute)):
+        method = {"takes": "POST", "gives": "GET"}.get(call.func.attr) if isinstance(call.func, ast.Attribute) else None
+        said = {word.arg: word.value.value for word in call.keywords if isinstance(word.value, ast.Constant)}
+        if method and "summary" in said and isinstance(call.args[0], ast.Constant):
+            yield method, str(call.args[0].value), str(said["summary"])
+
+
+def artifacts() -> Iterator[tuple[str, str, str, str]]:
+    """Flow, step, the artifacts that the step leaves, and what is true after it."""
+    for path in sorted((ROOT / "flows").glob("*_flow.py")):
+        for flow in (one for one in ast.parse(path.read_text(encoding="utf-8")).body if isinstance(one, ast.ClassDef)):
+            for step in (one for one in flow.body if isinstance(one, ast.FunctionDef)):
+                if any(isinstance(one, ast.Name) and one.id == "step" for one in step.decorator_list):
+                    told = (ast.get_docstring(step) or "").split("\n")[0]
+                    yield flow.name, step.name, _listed(_left(step)), re.sub(r"``(.*?)``", r"`\1`", told)
+
+
+def _left(step: ast.FunctionDef) -> set[str]:
+    """The attributes of ``self`` that a step's body assigns."""
+    stores = (one for one in ast.walk(step) if isinstance(one, ast.Attribute) and isinstance(one.ctx, ast.Store))
+    return {one.attr for one in stores if isinstance(one.value, ast.Name) and one.value.id == "self"}
 
 
 def _code(text: str) -> str:
@@ -281,6 +309,8 @@ def page() -> str:
     parts += _markdown(
         ("metric", "labels", "says"), [(_code(one.name), _listed(one.labels), one.help) for one in metrics()]
     )
+    parts += ["\n## Endpoints", *_markdown(("method", "path", "says"), [(a, _code(b), c) for a, b, c in endpoints()])]
+    parts += ["\n## Artifacts", *_markdown(("flow", "step", "leaves", "what is true then"), list(artifacts()))]
     parts += ["\n## Commands", *_markdown(("for", "command", "says"), [(a, f"`make {b}`", c) for a, b, c in targets()])]
     return re.sub(r"\n{3,}", "\n\n", "\n".join(parts)) + "\n"
 

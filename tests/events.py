@@ -227,9 +227,10 @@ def _customers(dataset: Dataset, logs: dict[str, list[Row]]) -> Iterator[Row]:
         moment = datetime.fromisoformat(text)
         if moment > newest:
             continue
-        seen = {name: _seen(dataset, name, rows, moment) for name, rows in known.items()}
-        for who in sorted({row[dataset.tables[name].id] for name, rows in seen.items() for row in rows}):
-            own = {name: [row for row in rows if row[dataset.tables[name].id] == who] for name, rows in seen.items()}
+        theirs = {name: _by_customer(dataset, name, rows) for name, rows in known.items()}
+        seen = {name: _by_customer(dataset, name, _seen(dataset, name, rows, moment)) for name, rows in known.items()}
+        for who in sorted({who for rows in seen.values() for who in rows}):
+            own = {name: rows.get(who, []) for name, rows in seen.items()}
             if not _belongs(dataset, own, moment):
                 continue
             found: Row = {dataset.id: who, "snapshot": moment}
@@ -241,8 +242,15 @@ def _customers(dataset: Dataset, logs: dict[str, list[Row]]) -> Iterator[Row]:
             found["since_last_event"], found["since_first_event"] = min(ages, default=None), max(ages, default=None)
             days = {row[dataset.tables[active].moment].date() for row in own[active]}
             found["active_days"] = len(days) if days else None
-            found["churned"] = _outcome(dataset, who, moment, known)
+            found["churned"] = _outcome(dataset, moment, theirs[label.table].get(who, []))
             yield found
+
+
+def _by_customer(dataset: Dataset, name: str, rows: list[Row]) -> dict[str, list[Row]]:
+    found: dict[str, list[Row]] = {}
+    for row in rows:
+        found.setdefault(row[dataset.tables[name].id], []).append(row)
+    return found
 
 
 def _seen(dataset: Dataset, name: str, rows: list[Row], moment: datetime) -> list[Row]:
@@ -321,7 +329,7 @@ def _aggregate(dataset: Dataset, one: Aggregate, cell: Any, rows: list[Row]) -> 
     raise AssertionError(one.what)
 
 
-def _outcome(dataset: Dataset, who: str, moment: datetime, logs: dict[str, list[Row]]) -> str | None:
+def _outcome(dataset: Dataset, moment: datetime, own: list[Row]) -> str | None:
     rule, label = dataset.snapshots, dataset.label
     assert rule is not None
     assert label is not None
@@ -329,7 +337,6 @@ def _outcome(dataset: Dataset, who: str, moment: datetime, logs: dict[str, list[
     if end + label.grace * DAY > datetime.fromisoformat(rule.until):
         return None
     table = dataset.tables[label.table]
-    own = [row for row in logs[label.table] if row[table.id] == who]
     if label.kind == "end":
         own = [row for row in own if row["ends"] is not None and not _renewed(row, own, label.grace)]
     at = "ends" if label.kind == "end" else table.moment

@@ -120,17 +120,18 @@ def log(path: Path, events: int) -> None:
 
 def ours(path: str, out: str) -> None:
     """The description's statement."""
-    from churn.data.events import engine, staging
+    from churn.data.events import on_duckdb, staging, views
     from churn.settings import core
     from churn.settings.dataset import Dataset
 
     text = DESCRIPTION.format(path=path, horizon=HORIZON, dates=", ".join(f"{moment:%Y-%m-%d}" for moment in MOMENTS))
     dataset = core.parse(Dataset, text, "bench.toml")
-    with engine.connected(Path(out)) as connection:
+    with on_duckdb.connected(Path(out)) as connection:
         staged = {"log": staging.stage(dataset, "log", None, Path(out), connection)}
         begin = (time.perf_counter(), time.process_time())
-        engine.views(connection, dataset, staged, datetime(2025, 1, 1))
-        engine.run(connection, dataset, MOMENTS, Path(out, "customers"))
+        views.make(connection, dataset, staged, datetime(2025, 1, 1))
+        for moment in MOMENTS:
+            on_duckdb.write_moment(connection, dataset, moment, Path(out, f"{moment:%Y%m%d}.parquet"))
         print(json.dumps(_used(begin)))
 
 

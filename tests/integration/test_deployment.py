@@ -180,7 +180,7 @@ def _deploy(model: model_registry.Registered, run: str) -> rollout.Outcome:
     rollout.finish(target, run)
     checks = (DeploymentCheck("all", True, ""),)
     plan = rollout.Plan(model, _served(model), target.served(), "")
-    record.mark_kept(plan)
+    record.settle_kept(plan)
     if plan.bento == plan.former:
         return rollout.Outcome(rollout.KEPT)
     return deploying.carry_out(target, verification.Verified(plan, checks), run, 0)

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from churn.data.events import engine, staging, synthetic
+from churn.data.events import engine, on_duckdb, staging, synthetic
 from churn.errors import ChurnError
 from churn.settings import core
 from churn.settings.dataset import Dataset
@@ -32,8 +32,8 @@ def dataset() -> Dataset:
 def test_too_little_memory_is_said_with_the_way_out(
     shop: Path, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv(engine.MEMORY, "1MB")
-    with pytest.raises(ChurnError, match=rf"raise {engine.MEMORY} \(now 1MB\), or free space on the disk of TMPDIR"):
+    monkeypatch.setenv(on_duckdb.MEMORY, "1MB")
+    with pytest.raises(ChurnError, match=rf"raise {on_duckdb.MEMORY} \(now 1MB\), or free space on the disk of TMPDIR"):
         engine.customers(dataset, staging.given(dataset, str(shop)))
 
 

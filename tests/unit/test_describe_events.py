@@ -87,3 +87,53 @@ def test_files_without_events_are_refused_by_name() -> None:
         infer_events.describe({"a.csv": once, "b.csv": once.assign(joined="2024-02-01")}, "x")
     with pytest.raises(events.ChurnError, match=r"a\.csv: no column names the customers"):
         infer_events.describe({"a.csv": pd.DataFrame({"at": ["2024-01-01", "2024-02-01"], "x": [0.5, 0.25]})}, "x")
+
+
+def _invoices(rows: int = 600) -> pd.DataFrame:
+    """As shops export them: returns, a number for each invoice, customers who are not known, in any order."""
+    who = pd.Series([f"{n * 7 % 60:06d}" for n in range(rows)]).where([n % 20 > 0 for n in range(rows)], "")
+    days = pd.Timestamp("2022-01-01") + pd.to_timedelta([n * 11 % 700 for n in range(rows)], unit="D")
+    return pd.DataFrame(
+        {
+            "InvoiceNo": [f"{'C' * (n % 9 == 0)}{500000 + n}" for n in range(rows)],
+            "CustomerID": who,
+            "InvoiceDate": days.strftime("%Y%m%d"),
+            "Quantity": [str(-1 if n % 9 == 0 else n % 5 + 1) for n in range(rows)],
+        }
+    )
+
+
+def test_invoices_without_a_customer_are_nobodys_and_their_numbers_count_nothing(tmp_path) -> None:  # type: ignore[no-untyped-def]
+    frame = _invoices()
+    _, dataset, notes = infer_events.describe({str(tmp_path / "invoices.csv"): frame}, "retail")
+    table = dataset.tables["invoices"]
+    assert (table.id, table.time, table.format, table.without_id) == (
+        "CustomerID",
+        "InvoiceDate",
+        "%Y%m%d",
+        "leave out",
+    )
+    assert "InvoiceNo" not in table.columns
+    assert any("30 of 600 rows have no CustomerID; they are left out as nobody's" in note for note in notes)
+    frame.to_csv(tmp_path / "invoices.csv", index=False)
+    found = tables.from_bytes(engine.customers(dataset, {}).table)
+    last = found[found["snapshot"] == found["snapshot"].max()]
+    assert set(found["CustomerID"]) <= set(frame["CustomerID"]) - {""}
+    assert found.filter(like="invoices_quantity_sum").min().min() < 0
+    assert last["invoices_all"].sum() <= 570
+    strict = table.model_copy(update={"without_id": "refuse"})
+    with pytest.raises(ChurnError, match='missing in 30 of 600 rows; fill it in, or write without_id = "leave out" in'):
+        engine.customers(dataset.model_copy(update={"tables": {"invoices": strict}}), {})
+
+
+@pytest.mark.parametrize(("form", "unit"), [("%s", 1), ("%Q", 1000)])
+def test_seconds_and_milliseconds_since_1970_are_moments(tmp_path, form: str, unit: int) -> None:  # type: ignore[no-untyped-def]
+    at = pd.date_range("2024-01-01", periods=400, freq="17h")
+    logins = pd.DataFrame(
+        {"user_id": [f"U-{n % 40}" for n in range(400)], "ts": (at.as_unit("s").astype("int64") * unit).astype(str)}
+    )
+    _, dataset, _ = infer_events.describe({str(tmp_path / "logins.csv"): logins}, "app")
+    assert (dataset.tables["logins"].time, dataset.tables["logins"].format) == ("ts", form)
+    logins.to_csv(tmp_path / "logins.csv", index=False)
+    made = engine.customers(dataset, {})
+    assert made.lineage["tables"]["logins"]["newest"] == at[-1].isoformat()

@@ -1,6 +1,7 @@
 """The documents name what exists."""
 
 import re
+import shlex
 import subprocess
 from pathlib import Path
 
@@ -38,6 +39,40 @@ def test_the_operator_gets_the_rules_that_are_tested() -> None:
     made = yaml.safe_load(said)
     assert made["kind"] == "PrometheusRule"
     assert made["spec"] == yaml.safe_load((ROOT / "config/prometheus/rules.yml").read_text())
+
+
+COMMANDS = sorted(
+    {
+        (path.name, line.split("#")[0].strip())
+        for path in [*(ROOT / "docs").glob("*.md"), *ROOT.glob("*.md"), *(ROOT / "terraform").rglob("*.md")]
+        for block in re.findall(r"^```(?:bash)?\n(.*?)^```", path.read_text(), re.MULTILINE | re.DOTALL)
+        for line in block.splitlines()
+        if re.match(r"make [a-z]", line)
+    }
+)
+
+
+def test_make_takes_every_command_of_the_docs() -> None:
+    """With the variables that its target knows; what the commands then do, the tests of their flows and scripts show."""
+    for place, command in COMMANDS:
+        words = shlex.split(command)
+        done = subprocess.run([*words[:1], "--dry-run", *words[1:]], cwd=ROOT, capture_output=True, text=True)
+        assert done.returncode == 0, (place, command, done.stderr)
+        for name in re.findall(r"\b([A-Z_]+)=", " ".join(words)):
+            (recipe,) = re.findall(
+                rf"^{words[1]}:.*?(?=^\S|\Z)", (ROOT / "Makefile").read_text(), re.MULTILINE | re.DOTALL
+            )
+            assert re.search(rf"\b{name}\b", recipe + TOP), f"{place}: {command}: make {words[1]} does not know {name}"
+
+
+TOP = (ROOT / "Makefile").read_text().split("##@")[0]
+
+
+def test_every_page_is_in_the_sites_navigation() -> None:
+    text = (ROOT / "mkdocs.yml").read_text()
+    assert set(re.findall(r": ([\w-]+\.md)$", text, re.MULTILINE)) == {
+        path.name for path in (ROOT / "docs").glob("*.md")
+    }
 
 
 def test_a_commit_is_held_to_what_ci_lints() -> None:

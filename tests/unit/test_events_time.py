@@ -9,8 +9,9 @@ import pytest
 from churn.cards import events_card
 from churn.cards.card_parts import Table
 from churn.data import tables
-from churn.data.events import engine, staging
+from churn.data.events import engine, on_duckdb, staging
 from churn.serving.reference import Reference
+from churn.validation import version_diff
 
 FIRST = {"customer": "b", "at": datetime(2024, 1, 1), "seen": datetime(2024, 1, 1), "amount": 1.0, "kind": "a"}
 
@@ -95,16 +96,29 @@ def test_snapshots_come_every_so_often(every: str, first: str, moments: list[str
 
 def test_a_file_that_grows_while_it_is_read_stops_the_run(tmp_path, monkeypatch) -> None:  # type: ignore[no-untyped-def]
     dataset = events.described("inactive", "ever", 0)
-    run = engine.run
+    write = on_duckdb.write_moment
 
     def grown(connection, *rest):  # type: ignore[no-untyped-def]
-        paths = run(connection, *rest)
+        write(connection, *rest)
         events.write(tmp_path, purchases=[FIRST, _row(datetime(2024, 4, 1)), _row(datetime(2024, 4, 2))], contracts=[])
-        return paths
 
-    monkeypatch.setattr(engine, "run", grown)
+    monkeypatch.setattr(on_duckdb, "write_moment", grown)
     with pytest.raises(events.ChurnError, match="changed while it was read; run this again when it is whole"):
         _as_of(tmp_path, dataset, [FIRST, _row(datetime(2024, 4, 1))], datetime(2024, 6, 1))
+
+
+def test_more_customers_than_are_wanted_are_a_sample_of_whole_customers(monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    dataset = events.described("inactive", "ever", 0)
+    rows = [{**_row(datetime(2024, 1, 10)), "customer": f"{n:05d}"} for n in range(1000)]
+    rows.append(_row(datetime(2024, 3, 1)))  # after the second snapshot
+    whole = events.made(dataset, purchases=rows, contracts=[])
+    rule = dataset.snapshots.model_copy(update={"most_rows": 1000})
+    found = events.made(dataset.model_copy(update={"snapshots": rule}), purchases=rows, contracts=[])
+    kept = set(found["customer"])
+    assert len(whole) == 2000
+    assert 900 < len(found) < 1100
+    assert set(found.groupby("customer").size()) == {2}
+    pd.testing.assert_frame_equal(found, whole[whole["customer"].isin(kept)].reset_index(drop=True))
 
 
 @pytest.mark.parametrize("outdated", ["refuse", "flag"])
@@ -132,3 +146,23 @@ def test_the_customers_of_now_are_those_of_a_snapshot_at_that_moment(tmp_path) -
     trained = tables.from_bytes(engine.customers(dataset, given, datetime(2024, 3, 1)).table)
     now = tables.from_bytes(engine.customers(dataset, given, datetime(2024, 3, 1), now=True).table)
     pd.testing.assert_frame_equal(trained.tail(1).reset_index(drop=True), now)
+
+
+def test_late_events_are_a_difference_from_the_version_made_before() -> None:
+    dataset = events.described("inactive", "ever", 0)
+    before = events.made(dataset, purchases=[FIRST, _row(datetime(2024, 3, 10))], contracts=[])
+    late = [FIRST, _row(datetime(2024, 1, 20)), _row(datetime(2024, 3, 10))]
+    versions = [
+        SimpleNamespace(version=name, dataset=dataset, train=table, holdout=table.iloc[:0])
+        for name, table in (("a", before), ("b", events.made(dataset, purchases=late, contracts=[])))
+    ]
+    said = version_diff.late(versions[0], versions[1])
+    assert said.startswith(
+        "Of 2 rows of the same customers and snapshots, 2 differ from version a, by events that came late"
+    )
+    assert "contracts" not in said
+    assert "first 0" not in said
+    assert "n_30d 1" in said
+    assert version_diff.late(versions[0], versions[0]).endswith(
+        "2 rows of the same customers and snapshots are the same: no event came late"
+    )

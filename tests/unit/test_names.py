@@ -36,6 +36,7 @@ SHARED = {
     "report": "lines for the terminal on what was found and done",
     "root": "the folder, or the prefix in S3, of what a module writes",
     "rows": "the rows of a table or a version",
+    "running": "an engine over a description's tables, ready for its statement",
     "samples": "metrics for Prometheus",
     "save": "stores a data version",
     "screen": "customers without an outcome that can be scored, apart from those that cannot",

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 CHURNED, STAYED = "#c4472f", "#3f6f9f"
+WIDTH = 90  # characters of a command in one line
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,20 @@ def inert(text: str) -> str:
     An invisible space (U+200B) breaks their syntax, inside and outside of code. Cards have no links of their own.
     """
     return re.sub(r"(?<=\])(?=[(\[:])|(?<=<)(?=[A-Za-z/!?])", "\u200b", text)
+
+
+def command(text: str) -> str:
+    """A command as a block that is no wider than a laptop's card and can be pasted as it is.
+
+    It is broken at blanks outside quotes; the shell joins the lines again.
+    """
+    words = re.findall(r"(?:[^\s'\"]|'[^']*'|\"[^\"]*\")+", text)
+    lines = [""]
+    for word in words:
+        if lines[-1] and len(lines[-1]) + len(word) > WIDTH:
+            lines.append("")
+        lines[-1] += f" {word}" if lines[-1] else word
+    return "```\n" + " \\\n  ".join(lines) + "\n```"
 
 
 def figure(width: float, height: float, rows: int = 1, columns: int = 1) -> tuple[Any, Any]:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from churn.cards.card_parts import CHURNED, STAYED, Chart, Part, Table
+from churn.cards.card_parts import CHURNED, STAYED, Chart, Part, Table, command
 from churn.monitoring.alerts import Assessment, WindowResult
 from churn.monitoring.chunked_drift import ChunkedDrift
 from churn.monitoring.drift import ALL, MISSING, PROBABILITY, UNSEEN
@@ -39,7 +39,7 @@ def parts(
         f"# {verdict.severity.upper()}: {reference.model.name}, version {reference.model.version}",
         f"**{verdict.summary}**",
         _lights(verdict),
-        *([f"## What to do\nTrain on newer customers: `{todo}`"] if verdict.severity == "alert" else []),
+        *(["## What to do\nTrain on newer customers:\n" + command(todo)] if verdict.severity == "alert" else []),
         *(_worst(reference, analysis, newest) if newest.judged else []),
         *(_over_time(judged, before) if len(judged) > 1 else []),
         "## Scores",
@@ -206,7 +206,7 @@ def _over_time(judged: Sequence[WindowResult], before: dict[str, float]) -> list
     y = {"type": "quantitative", "title": None, "scale": {"zero": False}}
     plots = [
         {
-            "width": 260, "height": 130, "title": {"text": plot, "fontSize": 11},
+            "width": 215, "height": 130, "title": {"text": plot, "fontSize": 11},
             "data": {"values": [p for p in points if p["plot"] == plot]},
             "layer": [
                 {"mark": {"type": "line", "point": {"size": 60}, "color": STAYED},

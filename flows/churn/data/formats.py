@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from churn.settings.description.column import Cells, Column
 
 UNCLEAR = re.compile(r"[-+]?[1-9]\d{0,2}\.\d{3}")  # 1.234: is the point a decimal mark or a thousands separator?
+SINCE_1970 = {"%s": 1_000_000, "%Q": 1_000}  # microseconds of what is counted: seconds, or milliseconds
+LATEST = 253_402_300_800 * 1_000_000  # the year 10000
 LONGEST = 60  # characters of a number with its unit
 _UNIT = r"[^\d\s.,'\u2019()+\-\u2212]{1,12}\.?"
 _NUMERAL = re.compile(
@@ -140,8 +142,15 @@ def has_digit(word: str) -> bool:
 
 
 def parse_timestamps(texts: "pd.Series", form: str | None = None) -> "pd.Series":
-    """Timestamps as datetime64[us] in UTC without a time zone, missing where a text does not fit ``form`` (default: ISO 8601)."""
+    """Timestamps as datetime64[us] in UTC without a time zone, missing where a text does not fit ``form`` (default: ISO 8601).
+
+    ``form`` is strftime's, or SINCE_1970's.
+    """
     import pandas as pd
 
+    if form in SINCE_1970:
+        whole = pd.to_numeric(texts, errors="coerce").astype("float64")
+        micros = (whole.where(whole.abs() < LATEST / SINCE_1970[form]) * SINCE_1970[form]).round()
+        return micros.astype("Int64").astype("datetime64[us]")
     parsed = pd.to_datetime(texts, errors="coerce", format=form or "ISO8601", utc=True)
     return parsed.dt.tz_localize(None).astype("datetime64[us]")

@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl, unquote
 
 from churn.data import casting, fetch, tables
 from churn.errors import ChurnError
-from churn.files import reader
+from churn.files import parts, reader
 from churn.settings import commands
 from churn.settings.data import Bucket, Events, File, Generate, Http, Origin, Source, Sql, any_made_up, source_at
 from churn.settings.dataset import Dataset
@@ -118,6 +118,36 @@ def read(source: Origin, dataset: Cells) -> Rows:
         return data, tuple(f"{source.name}: {note.replace(f'{folder}/', '')}" for note in notes)
 
 
+Part = tuple["pd.DataFrame", tuple[str, ...]]
+
+
+def in_parts(source: File | Bucket | Http | Sql) -> Iterator[Part]:
+    """``read`` for tables of any size: some rows at a time with the notes on their reading, and no more than these in memory.
+
+    Raises:
+        Unreachable: a database does not answer to the end; what it sent must not be used.
+        ChurnError: The source cannot be read.
+    """
+    if isinstance(source, Sql):
+        yield from ((tables.object_to_text(rows), ()) for rows in batches(source, parts.ROWS))
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        here = isinstance(source, File)
+
+        def say(text: object) -> str:
+            return str(text) if here else f"{source.name}: {str(text).replace(f'{folder}/', '')}"
+
+        if isinstance(source, File):
+            files = reader.data_files(Path(source.path).expanduser())
+        else:
+            files = persist(source, lambda: _fetch(source, Path(folder)))
+        try:
+            for found in chain.from_iterable(parts.read(file, source.most_bytes) for file in files):
+                yield found.table.to_pandas(ignore_metadata=True), tuple(map(say, found.notes))
+        except ChurnError as error:
+            raise ChurnError(say(error)) from None
+
+
 def _fetch(source: Bucket | Http, folder: Path) -> list[Path]:
     return fetch.from_bucket(source, folder) if isinstance(source, Bucket) else fetch.from_http(source, folder)
 
@@ -125,8 +155,8 @@ def _fetch(source: Bucket | Http, folder: Path) -> list[Path]:
 def _whole(files: Sequence[Path], dataset: Cells, most_bytes: int) -> Rows:
     if len(files) == 1:
         return tables.to_parquet(files[0], most_bytes)
-    parts, notes = zip(*(tables.to_parquet(file, most_bytes) for file in files), strict=True)
-    return tables.to_bytes(tables.concatenate(parts, map(str, files), dataset)), tuple(chain(*notes))
+    read, notes = zip(*(tables.to_parquet(file, most_bytes) for file in files), strict=True)
+    return tables.to_bytes(tables.concatenate(read, map(str, files), dataset)), tuple(chain(*notes))
 
 
 def persist(source: Bucket | Http | Sql, attempt: Callable[[], Result]) -> Result:
@@ -148,7 +178,12 @@ def persist(source: Bucket | Http | Sql, attempt: Callable[[], Result]) -> Resul
 
 
 def query(source: Sql) -> "pd.DataFrame":
-    """The rows that a database answers with.
+    """The rows that a database answers with; raises what ``batches`` does."""
+    return next(batches(source))
+
+
+def batches(source: Sql, size: int | None = None) -> "Iterator[pd.DataFrame]":
+    """The same in tables of ``size`` rows, as the database sends them; without, in one.
 
     Raises:
         Unreachable: it does not answer, or not to the end.
@@ -166,9 +201,18 @@ def query(source: Sql) -> "pd.DataFrame":
         limits = {"connect_timeout": int(source.timeout)} if url.get_backend_name() == "postgresql" else {}
         engine = sqlalchemy.create_engine(url, connect_args=limits, poolclass=sqlalchemy.NullPool)
         with engine.connect() as connection:
-            answer = connection.exec_driver_sql(source.query)
+            streamed = {"stream_results": True, "max_row_buffer": size} if size else {}
+            answer = connection.execution_options(**streamed).exec_driver_sql(source.query)
             names = list(answer.keys())
-            rows = pd.DataFrame(answer.fetchall(), columns=names)
+            if twice := [name for name, count in Counter(names).items() if count > 1]:
+                listed = ", ".join(map(repr, twice))
+                raise ChurnError(f"{source.name}: the query gives {listed} twice; name each with AS")
+            rows = answer.fetchmany(size) if size else answer.fetchall()
+            if not rows:
+                raise ChurnError(f"{source.name}: the query found no rows")
+            while rows:
+                yield pd.DataFrame(rows, columns=names)
+                rows = answer.fetchmany(size) if size else []
     except ModuleNotFoundError as error:
         raise ChurnError(
             f"{source.name}: the database's driver is not installed ({error.name}); install it into .venv, or name another "
@@ -179,11 +223,6 @@ def query(source: Sql) -> "pd.DataFrame":
         if isinstance(error, OperationalError | InterfaceError) and (not sqlite or "locked" in str(error)):
             raise fetch.Unreachable(_first_line(error)) from error
         raise ChurnError(f"{source.name}: {_first_line(error)}; correct the url or query of this [[source]]") from error
-    if rows.empty:
-        raise ChurnError(f"{source.name}: the query found no rows")
-    if twice := [name for name, count in Counter(names).items() if count > 1]:
-        raise ChurnError(f"{source.name}: the query gives {', '.join(map(repr, twice))} twice; name each with AS")
-    return rows
 
 
 def _database(source: Sql) -> "sqlalchemy.URL":

@@ -35,7 +35,7 @@ def to_bytes(frame: "pd.DataFrame") -> bytes:
 
 
 def written(table: "pa.Table") -> bytes:
-    """The same of a table of pyarrow's."""
+    """``to_bytes`` for a pyarrow table."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -49,6 +49,29 @@ def written(table: "pa.Table") -> bytes:
         table, buffer, compression="zstd", store_schema=False, write_statistics=False, use_dictionary=few or True
     )
     return buffer.getvalue()
+
+
+def write_parts(parts: "Iterable[pd.DataFrame]", cells: Cells, target: Path) -> None:
+    """Write the described columns of tables, one after the other, as one Parquet file: numbers as doubles, the rest as text.
+
+    Raises:
+        ChurnError: the disk does not take them.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    kinds = {"timestamp": pa.timestamp("us"), "number": pa.float64(), "integer": pa.float64()}
+    schema = pa.schema([(name, kinds.get(column.type, pa.string())) for name, column in cells.columns.items()])
+    try:
+        with pq.ParquetWriter(target, schema, compression="zstd") as file:
+            for frame in parts:
+                rows = pa.Table.from_pandas(frame[schema.names], preserve_index=False)
+                file.write_table(rows.replace_schema_metadata(None).cast(schema, safe=False))
+    except OSError as error:
+        why = error.strerror or error
+        raise ChurnError(
+            f"{target.parent}: cannot be written: {why}; free space there, or name another disk by TMPDIR"
+        ) from None
 
 
 def from_bytes(data: bytes, columns: Iterable[str] | None = None) -> "pd.DataFrame":

@@ -46,6 +46,12 @@ class Text:
         """A strict parser of the rows (RFC 4180); blanks before a quote are skipped."""
         return _parser(io.TextIOWrapper(io.BytesIO(self.data), "utf-8", newline=""), self.separator)
 
+    def going_on(self, data: bytes, before: int) -> "Text":
+        """A later part of the same file, ``before`` lines down, under the header of this one."""
+        header = self.data[: _header(self)[1]]
+        rows = _tabbed(data) if self.said else data
+        return Text(self.name, header + rows, self.separator, before + 1 - len(LINE_END.findall(header)), self.said)
+
 
 def read(data: bytes, name: str) -> "tuple[list[str], pa.Table, list[str]]":
     """The cells of the header, the rows below as a table of text (columns '0', '1', ...), and notes on how they were read.
@@ -54,9 +60,14 @@ def read(data: bytes, name: str) -> "tuple[list[str], pa.Table, list[str]]":
         ChurnError: A row has fewer cells than the header or more (not counting empty ones at its end), a quote is not closed,
             the encoding is unknown, or two separators fit equally well; the message names the line.
     """
-    decoded, notes = utf8(data, name)
-    text = _dialect(decoded, name)
-    notes += [text.said] if text.said else []
+    decoded, encoded = utf8(data, name)
+    header, table, notes = table_of(dialect(decoded, name))
+    return header, table, [*encoded, *notes]
+
+
+def table_of(text: Text) -> "tuple[list[str], pa.Table, list[str]]":
+    """``read`` for text whose separator is known."""
+    name, notes = text.name, [text.said] if text.said else []
     header, start = _header(text)
     table = _fast(text, header, start)
     if table is None:
@@ -70,7 +81,8 @@ def read(data: bytes, name: str) -> "tuple[list[str], pa.Table, list[str]]":
     return header, table, notes
 
 
-def _dialect(data: bytes, name: str) -> Text:
+def dialect(data: bytes, name: str) -> Text:
+    """The text with the separator that fits its first lines best. Raises ChurnError if two fit equally well."""
     start = data[:SAMPLE_BYTES].decode("utf-8", errors="ignore")
     if said := SEP_LINE.match(start):
         return Text(name, data[len(said[0].encode()) :], said[1], line=2)
@@ -80,8 +92,7 @@ def _dialect(data: bytes, name: str) -> Text:
     fits = {separator: _fit(lines, separator) for separator in SEPARATORS}
     best = max(fits.values())
     if not best[1] and _in_blanks(lines):
-        tabbed = re.sub(rb"[ \t]+", b"\t", re.sub(rb"(?m)^[ \t]+|[ \t]+(?=\r?$)", b"", data))
-        return Text(name, tabbed, "\t", said=f"{name}: blanks separate its cells")
+        return Text(name, _tabbed(data), "\t", said=f"{name}: blanks separate its cells")
     chosen = [separator for separator, fit in fits.items() if fit == best]
     if best[1] > 1 and len(chosen) > 1:
         words = " and ".join(SEPARATORS[separator] for separator in chosen)
@@ -89,6 +100,10 @@ def _dialect(data: bytes, name: str) -> Text:
             f"{name}: {words} separate its cells equally well; say which one does by a first line sep={chosen[0]}"
         )
     return Text(name, data, chosen[0])
+
+
+def _tabbed(data: bytes) -> bytes:
+    return re.sub(rb"[ \t]+", b"\t", re.sub(rb"(?m)^[ \t]+|[ \t]+(?=\r?$)", b"", data))
 
 
 def _in_blanks(lines: Sequence[str]) -> bool:

@@ -1,4 +1,4 @@
-"""What a Parquet file takes in memory, told before it is read: dictionaries and runs unfold by a factor without bounds."""
+"""What a Parquet file takes in memory, told before it is read: dictionaries and runs may expand without limit."""
 
 from typing import TYPE_CHECKING, Any
 

@@ -106,12 +106,15 @@ def parse(data: bytes, name: str, most_bytes: int = file_kinds.MOST_BYTES) -> Re
         table, notes = _workbook(data, name, most_bytes)
     else:
         header, table, notes = delimited_text.read(data, name)
-        table = table.rename_columns(_names(header, name, notes))
-    return _customers(table, name, notes)
+        table = table.rename_columns(column_names(header, name, notes))
+    return with_values(table, name, notes)
 
 
-def _customers(table: "pa.Table", name: str, notes: Sequence[str]) -> Reading:
-    """The rows that hold a value. If the first column is complete, as it usually is, no other column is read."""
+def with_values(table: "pa.Table", name: str, notes: Sequence[str]) -> Reading:
+    """The rows that hold a value; raises ChurnError if there is none.
+
+    If the first column is complete, as it usually is, no other column is read.
+    """
     import pyarrow.compute as pc
 
     empty = None
@@ -147,19 +150,26 @@ def _parquet(data: bytes, name: str, most_bytes: int) -> Reading:
         file = pq.ParquetFile(pa.BufferReader(data))
         notes: list[str] = []
         file_kinds.require_width(name, file.metadata.num_columns)
-        if nested := [field.name for field in file.schema_arrow if pa.types.is_nested(field.type)]:
-            raise ChurnError(
-                f"{name}: column {nested[0]!r} holds lists or structures, not cells; make columns of them, or leave it out"
-            )
-        names = _names(file.schema_arrow.names, name, notes)
+        require_cells(file, name)
+        found = column_names(file.schema_arrow.names, name, notes)
         if parquet_size.exceeds(data, file.metadata, most_bytes):
             raise file_kinds.Expanded(name, most_bytes)
-        if names == file.schema_arrow.names and file.metadata.num_rows and _full(file):
+        if found == file.schema_arrow.names and file.metadata.num_rows and _full(file):
             return Reading(data)
         table = file.read()
     except (pa.ArrowException, OSError, ValueError) as error:
         raise file_kinds.damaged(name, "Parquet file", error) from None
-    return _customers(table.rename_columns(names), name, notes)
+    return with_values(table.rename_columns(found), name, notes)
+
+
+def require_cells(file: "pq.ParquetFile", name: str) -> None:
+    """Raise ChurnError if a column of the Parquet file holds anything but cells."""
+    import pyarrow as pa
+
+    if nested := [field.name for field in file.schema_arrow if pa.types.is_nested(field.type)]:
+        raise ChurnError(
+            f"{name}: column {nested[0]!r} holds lists or structures, not cells; make columns of them, or leave it out"
+        )
 
 
 def _full(file: "pq.ParquetFile") -> bool:
@@ -182,11 +192,11 @@ def _workbook(data: bytes, name: str, most_bytes: int) -> "tuple[pa.Table, list[
                 f"{name}: column {place + 1} has no name in the first row, but row {first + 2} holds {cells[first]!r} there; "
                 "the first row of the sheet must name every column"
             )
-    names = _names([header[place] for place in named], name, notes)
-    return pa.table([pa.array(columns[place]) for place in named], names=names), notes
+    found = column_names([header[place] for place in named], name, notes)
+    return pa.table([pa.array(columns[place]) for place in named], names=found), notes
 
 
-def _names(header: Sequence[str], name: str, notes: list[str]) -> list[str]:
+def column_names(header: Sequence[str], name: str, notes: list[str]) -> list[str]:
     """The stripped names of the columns; a column without a name gets the one that pandas would give it.
 
     Raises:
@@ -197,11 +207,11 @@ def _names(header: Sequence[str], name: str, notes: list[str]) -> list[str]:
         raise ChurnError(
             f"{name}: the first line looks like a customer, not like names ({', '.join(header[:4])}); put a header line above it"
         )
-    names = [cell.strip().strip(INVISIBLE).strip() or f"Unnamed: {place}" for place, cell in enumerate(header)]
-    for place, cell in enumerate(names):
+    found = [cell.strip().strip(INVISIBLE).strip() or f"Unnamed: {place}" for place, cell in enumerate(header)]
+    for place, cell in enumerate(found):
         if cell not in header[place]:
             notes.append(f"{name}: column {place + 1} has no name in the header; it is called {cell!r}")
-    if twice := [cell for cell, count in Counter(names).items() if count > 1]:
-        places = [str(place + 1) for place, cell in enumerate(names) if cell == twice[0]]
+    if twice := [cell for cell, count in Counter(found).items() if count > 1]:
+        places = [str(place + 1) for place, cell in enumerate(found) if cell == twice[0]]
         raise ChurnError(f"{name}: columns {' and '.join(places)} are both named {twice[0]!r}; rename or remove one")
-    return names
+    return found

@@ -20,6 +20,7 @@ STORES: tuple[Callable[[Subject, bool], Iterator[Trace]], ...] = (
     registered_models.sweep,
     registered_models.tags,
     logged_rows.sweep,
+    logged_rows.newest_features,
     run_store.sweep,
     written_files.lists,
     written_files.quarantine,

@@ -12,8 +12,9 @@ import numpy as np
 from churn.campaigns import campaign_log
 from churn.privacy import run_store, written_files
 from churn.privacy.subject import Subject, Unreadable, without
-from churn.privacy.trace import Trace, damaged_trace, rows_as_text
+from churn.privacy.trace import Trace, damaged_file, rows_as_text
 from churn.serving import prediction_log
+from churn.storage import keyed_table
 from churn.storage.places import Place
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def sweep(subject: Subject, remove: bool) -> Iterator[Trace]:
                 rows = subject.parquet_rows(content)
                 kept = without(content, rows) if rows.any() else content
             except Unreadable:
-                yield damaged_trace(STORE, place.at(entry.name))
+                yield damaged_file(STORE, place.at(entry.name))
                 continue
             if rows.any():
                 own = _rows(content, rows)
@@ -53,6 +54,17 @@ def sweep(subject: Subject, remove: bool) -> Iterator[Trace]:
                 elif remove:
                     place.write(entry.name, kept)
                 yield Trace(STORE, place.at(entry.name), f"{len(own)} rows", values=rows_as_text(own))
+
+
+def newest_features(subject: Subject, remove: bool) -> Iterator[Trace]:
+    """The customer's newest features, which the service finds by id."""
+    place = Place.of(prediction_log.root())
+    for entry in place.entries(f"{keyed_table.FOLDER}/") if subject.keyed is not None else ():
+        kept = keyed_table.without_customer(place.read(entry.name) or b"", subject.keyed or "")
+        if kept is not None:
+            if remove:
+                place.write(entry.name, kept)
+            yield Trace("newest features", place.at(entry.name), "1 row")
 
 
 def _rows(content: bytes, rows: np.ndarray) -> "pd.DataFrame":

@@ -9,11 +9,13 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from churn.errors import ChurnError
 from churn.registry import mlflow_store
 from churn.registry.mlflow_store import Taken, client
 from churn.settings import commands
 from churn.settings.environment import ROOT
+from churn.training.evaluation import Baseline
 from churn.training.hyperparameter_search import Candidate
 
 if TYPE_CHECKING:
@@ -70,18 +72,8 @@ def log_board(parent: str, board: Iterable[Candidate], metric: str) -> None:
 
 def log_family(parent: str, candidate: Candidate, metric: str) -> None:
     """Log a family and its trials under ``parent``, in place of what an interrupted attempt may have left there."""
-    mlflow = client()
-    run = mlflow.get_run(parent)
-    training, experiment = run.data.tags[TRAINING], run.info.experiment_id
-    name = candidate.family.name
-    for left in mlflow.search_runs([experiment], f"tags.`{TRAINING}` = '{training}' and tags.`{FAMILY}` = '{name}'"):
-        mlflow.delete_run(left.info.run_id)
-    tags = {
-        TRAINING: training,
-        FAMILY: name,
-        **{k: v for k, v in run.data.tags.items() if k.startswith(("data_", "git_", "metaflow_"))},
-    }
-    child = mlflow.create_run(experiment, run_name=name, tags={**tags, "mlflow.parentRunId": parent}).info.run_id
+    mlflow, name = client(), candidate.family.name
+    child, experiment, tags = _child(mlflow, parent, name)
     low, high = candidate.interval
     _log(
         mlflow,
@@ -98,6 +90,33 @@ def log_family(parent: str, candidate: Candidate, metric: str) -> None:
             trial.params,
             {**trial.scores, "share_of_rows": trial.share, "folds": len(trial.by_fold)},
         )
+
+
+def log_baselines(parent: str, found: Iterable[Baseline]) -> None:
+    """Log what a model must beat under ``parent``, as the families are: on the leaderboard's folds and on the holdout."""
+    mlflow = client()
+    for one in found:
+        child, _, _ = _child(mlflow, parent, f"{one.name} (baseline)")
+        own = {"roc_auc": float(np.mean(one.by_fold))} if one.by_fold else {}
+        scores = {
+            "holdout_roc_auc": one.auc,
+            "gain": one.gain,
+            "gain_low": one.gain_interval[0],
+            "gain_high": one.gain_interval[1],
+        }
+        _log(mlflow, child, {}, own | scores)
+
+
+def _child(mlflow: "MlflowClient", parent: str, name: str) -> tuple[str, str, dict[str, str]]:
+    """A run for ``name`` under ``parent`` in place of an earlier attempt's, the experiment, and the tags of further ones."""
+    run = mlflow.get_run(parent)
+    training, experiment = run.data.tags[TRAINING], run.info.experiment_id
+    for left in mlflow.search_runs([experiment], f"tags.`{TRAINING}` = '{training}' and tags.`{FAMILY}` = '{name}'"):
+        mlflow.delete_run(left.info.run_id)
+    inherited = {k: v for k, v in run.data.tags.items() if k.startswith(("data_", "git_", "metaflow_"))}
+    tags = {TRAINING: training, FAMILY: name, **inherited}
+    child = mlflow.create_run(experiment, run_name=name, tags={**tags, "mlflow.parentRunId": parent})
+    return child.info.run_id, experiment, tags
 
 
 def _log(mlflow: "MlflowClient", run: str, params: Mapping[str, Any], metrics: Mapping[str, float]) -> None:

@@ -69,6 +69,8 @@ def rhythm(who: "pd.Series", at: "pd.Series") -> Rhythm:
     """The rhythm of a log of n events, ``who`` and ``at`` each of shape (n,)."""
     import pandas as pd
 
+    named = who.notna().to_numpy()
+    who, at = who[named], at[named]
     days = pd.DataFrame({"who": pd.factorize(who)[0], "day": at.to_numpy("datetime64[D]")}).drop_duplicates()
     days = days.sort_values(["who", "day"], ignore_index=True)
     day, same = days["day"].to_numpy("datetime64[D]"), np.diff(days["who"].to_numpy()) == 0

@@ -19,6 +19,12 @@ WHO = re.compile(r"customer|client|user|member|subscriber|account|buyer|kunde|ho
 KNOWN = re.compile(r"known|load|ingest|insert|record|import|updated|received", re.I)
 END = re.compile(r"^end|_end|ends|ended|until|expir|cancel|valid_?to|closed|terminat", re.I)
 COMPACT = re.compile(r"(19|20)\d\d(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])")  # 19970131
+EPOCHS = {"%s": r"1\d{9}(\.\d+)?", "%Q": r"1\d{12}(\.\d+)?"}  # since 2001, until 2033
+WHEN = re.compile(r"time|date|\bat\b|_at$|ts$|epoch|moment|when|created|logged|seen", re.I)
+ONE_ROW = re.compile(
+    r"(^|_|\b)(id|no|nr|num|number|key|code|ref)$|(Id|ID|No|Nr|Num|Number|Key|Ref)$"
+)  # names one row, or invoice
+NAMED = 0.5  # of the rows that at least have a customer
 REPEATS = 1.2  # rows for each customer from which on a table is one of events
 
 
@@ -32,6 +38,7 @@ class RecognizedTable:
     time: str
     known: str = ""
     end: str = ""
+    nobody: int = 0  # rows without an id
     format: str | None = None
     decimal: str = "."
     missing_values: tuple[str, ...] = ()
@@ -72,6 +79,7 @@ def recognise(
         )
         _set_moments(table, frame, moments)
         table.who = casting.as_text(frame[who])
+        table.nobody = int(table.who.isna().sum())
         for name, guess in guesses.items():
             if (
                 name not in (who, table.time, table.known, table.end)
@@ -90,7 +98,12 @@ def _moment_format(values: "pd.Series", guess: Guess) -> str | None:
     if guess.keys.get("type") == "timestamp" or "format" in guess.keys:
         return str(guess.keys.get("format") or "")
     texts = [str(text) for text in guess.counts.index[:200]]
-    return "%Y%m%d" if texts and all(COMPACT.fullmatch(text) for text in texts) else None
+    if texts and all(COMPACT.fullmatch(text) for text in texts):
+        return "%Y%m%d"
+    for form, digits in EPOCHS.items():
+        if texts and all(re.fullmatch(digits, text) for text in texts) and WHEN.search(str(values.name)):
+            return form
+    return None
 
 
 def _customer(frame: "pd.DataFrame", names: list[str], shared: set[str]) -> str | None:
@@ -99,7 +112,9 @@ def _customer(frame: "pd.DataFrame", names: list[str], shared: set[str]) -> str 
     Else the one that repeats most evenly.
     """
     rows = len(frame)
-    able = [name for name in names if name in shared and frame[name].notna().all() and frame[name].nunique() > 1]
+    able = [
+        name for name in names if name in shared and frame[name].notna().mean() > NAMED and frame[name].nunique() > 1
+    ]
     able = [name for name in able if frame[name].nunique() >= min(20, rows / 50)]
     called = [name for name in able if WHO.search(name)]
     ids = [name for name in able if re.search(r"(^|_|\b)(id|no|nr|key)$", name, re.I)]
@@ -129,6 +144,8 @@ def _keys(guess: Guess, values: "pd.Series") -> dict[str, Any]:
     if kind not in ("integer", "number", "category") or guess.keys.get("role") == "ignore":
         return {}
     if kind == "category" and len(guess.counts) > max(50, len(values) / 20):
+        return {}
+    if kind != "category" and ONE_ROW.search(str(values.name)) and values.nunique() > max(50, len(values) / 20):
         return {}
     kept = {
         key: guess.keys[key]

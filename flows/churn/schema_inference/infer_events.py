@@ -38,6 +38,11 @@ def describe(frames: "Mapping[str, pd.DataFrame]", name: str) -> tuple[str, Data
         for table in recognised
         if not table.time
     ]
+    notes += [
+        f"{table.source}: {table.nobody:,} of {len(table.who):,} rows have no {table.id}; they are left out as nobody's"  # type: ignore[arg-type]
+        for table in timed
+        if table.nobody
+    ]
     logs = sorted((table for table in timed if table.repeated and not table.end), key=lambda table: -len(table.who))  # type: ignore[arg-type]
     contracts = [table for table in timed if table.end]
     if not logs and not contracts:
@@ -108,6 +113,7 @@ def _tables(tables: Sequence[RecognizedTable]) -> list[str]:
             line(key, value) for key, value in (("known", one.known), ("end", one.end), ("format", one.format)) if value
         ]
         lines += [line("missing_values", one.missing_values)] if one.missing_values else []
+        lines += [line("without_id", "leave out")] if one.nobody else []
         lines += [line("decimal", one.decimal)] if one.decimal != "." else []
         lines += ["", f"[tables.{one.name}.columns]"] if one.columns else []
         lines += [f"{_key(column)} = {_inline(keys)}" for column, keys in one.columns.items()]

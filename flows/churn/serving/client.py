@@ -56,6 +56,12 @@ def rank(file: str | Path, url: str, key: str = "") -> "tuple[pd.DataFrame, tupl
     return ranked, given.notes
 
 
+def ask_by_id(customer: str, url: str, key: str = "") -> dict[str, Any]:
+    """What the service says of a customer whom ScoreFlow has looked at, by id. Raises what ``ask`` does."""
+    answer: dict[str, Any] = ask(f"{url}/predict", {"customer_id": customer}, key)
+    return answer
+
+
 def ask(url: str, body: Any = None, key: str = "") -> Any:
     """The JSON answer to a GET, or to a POST of ``body``. Raises Refused, or ChurnError if there is no service."""
     headers = {"Content-Type": "application/json", **({"X-API-Key": key} if key else {})}
@@ -76,7 +82,7 @@ def ask(url: str, body: Any = None, key: str = "") -> Any:
 
 
 def _remedy(url: str) -> str:
-    """What brings a service to the address, where that is this machine's."""
+    """The command that starts a service at the address, if it is this machine's."""
     address = urlsplit(url)
     if not listening.local(address.hostname or ""):
         return "check the address"

@@ -71,7 +71,7 @@ class Dataset(Cells):
     snapshots: Snapshots | None = None
     label: Label | None = None
     aggregates: dict[str, Aggregate] = {}
-    engine: Literal["duckdb", "postgresql"] = "duckdb"
+    engine: Literal["duckdb", "postgresql", "spark"] = "duckdb"
 
     @model_validator(mode="after")
     def _columns_of_events(self) -> "Dataset":

@@ -28,7 +28,7 @@ def key() -> bytes | None:
 
 def keyed(customer: str, secret: bytes) -> str:
     """The id under the key ``secret``: DIGITS hexadecimal digits."""
-    return hmac.new(secret, customer.encode(), hashlib.sha256).hexdigest()[:DIGITS]
+    return hmac.digest(secret, customer.encode(), hashlib.sha256).hex()[:DIGITS]
 
 
 def logged(plain: bool) -> Callable[[Any], str | None]:

@@ -9,8 +9,8 @@ from churn.data import customer_keys, features
 from churn.data.events import baselines
 from churn.data.snapshots import Snapshot
 from churn.settings.dataset import Dataset
-from churn.settings.train import Slices, Worth
-from churn.training import expected_profit, metrics
+from churn.settings.train import Search, Slices, Worth
+from churn.training import expected_profit, folds, metrics
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -42,13 +42,17 @@ class Slice:
 
 @dataclass(frozen=True)
 class Baseline:
-    """A baseline's ROC-AUC on the holdout with its 95 % interval, and by how much the model's is higher, with its own."""
+    """A baseline's ROC-AUC on the holdout with its 95 % interval, and by how much the model's is higher, with its own.
+
+    ``by_fold`` is its ROC-AUC in each of the folds that the leaderboard is made of.
+    """
 
     name: str
     auc: float
     interval: tuple[float, float]
     gain: float
     gain_interval: tuple[float, float]
+    by_fold: tuple[float, ...] = ()
 
     @property
     def beaten(self) -> bool:
@@ -91,9 +95,15 @@ class Evaluation:
 
 
 def read_holdout(
-    whole: "Pipeline", threshold: float, data: Snapshot, seed: int, rule: Slices, worth: Worth | None
+    whole: "Pipeline",
+    threshold: float,
+    data: Snapshot,
+    seed: int,
+    rule: Slices,
+    worth: Worth | None,
+    search: Search | None = None,
 ) -> Evaluation:
-    """Evaluate the whole pipeline (raw columns in) on the holdout.
+    """Evaluate the whole pipeline (raw columns in) on the holdout; baselines also on the folds of ``search``.
 
     ``threshold`` and ``worth`` (see ``expected_profit.settle``), by which customers are decided on, were chosen without it.
     """
@@ -126,13 +136,18 @@ def read_holdout(
         slices(dataset, holdout, outcome, probability, decision, measured, rule, seed, customer),
         reasons(whole, data, seed),
         expected_profit.curve(gain, profit) if gain is not None and profit is not None else None,
-        compare_baselines(data, outcome, probability, seed, customer),
+        compare_baselines(data, outcome, probability, seed, customer, search),
         over_time(data, outcome, probability),
     )
 
 
 def compare_baselines(
-    data: Snapshot, outcome: np.ndarray, probability: np.ndarray, seed: int, customer: np.ndarray
+    data: Snapshot,
+    outcome: np.ndarray,
+    probability: np.ndarray,
+    seed: int,
+    customer: np.ndarray,
+    search: Search | None = None,
 ) -> tuple[Baseline, ...]:
     """The baselines of data made of events on the rows that ``probability`` is of; none for other data."""
     theirs = baselines.scores(data.dataset, data.train, data.holdout)
@@ -146,7 +161,22 @@ def compare_baselines(
         return ()
     whole, sure = measure(np.arange(len(outcome))), metrics.bootstrap(outcome, measure, RESAMPLES, seed, customer)
     gains = {name: f"gain over {name}" for name in theirs}
-    return tuple(Baseline(name, whole[name], sure[name], whole[gain], sure[gain]) for name, gain in gains.items())
+    folded = _in_folds(data, search) if search is not None else {}
+    return tuple(
+        Baseline(name, whole[name], sure[name], whole[gain], sure[gain], folded.get(name, ()))
+        for name, gain in gains.items()
+    )
+
+
+def _in_folds(data: Snapshot, search: Search) -> dict[str, tuple[float, ...]]:
+    """Each baseline's ROC-AUC in each fold of the training rows in which it can be fitted."""
+    found: dict[str, tuple[float, ...]] = {}
+    for places in folds.folds(search, data.dataset, data.train):
+        fit, test = data.train.iloc[places.fit], data.train.iloc[places.test]
+        outcome = features.outcome(data.dataset, test)
+        for name, score in baselines.scores(data.dataset, fit, test).items():
+            found[name] = (*found.get(name, ()), metrics.auc(outcome, score))
+    return found
 
 
 def over_time(data: Snapshot, outcome: np.ndarray, probability: np.ndarray) -> tuple[Moment, ...]:

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -54,6 +54,7 @@ def tune(
     jobs: int = 1,
     warm: Mapping[str, Any] | None = None,
     training: str = "",
+    seen: Callable[[int, int], None] | None = None,
 ) -> Candidate:
     """Tune one family with cross-validation (see ``folds``), by ``search.strategy``.
 
@@ -62,7 +63,8 @@ def tune(
     are those of scikit-learn's RandomizedSearchCV over the whole pipeline. "halving" is successive halving of it (Jamieson &
     Talwalkar 2016): all trials start on few rows, and the best 1/factor continue with factor times as many.
 
-    After ``search.seconds`` no further fit starts, and the best finished trial wins (the first always finishes).
+    After ``search.seconds`` no further fit starts, and the best finished trial wins (the first always finishes). ``seen`` is told
+    after each trial of "tpe" how many of how many are done.
     """
     started = time.monotonic()
     deadline = time.time() + (search.seconds or math.inf)  # wall clock, as workers may be other machines
@@ -70,7 +72,11 @@ def tune(
     checkpoint = Checkpoint(training, family.name)
     with fold_fits.parallel(search.backend, jobs):
         if search.strategy == "tpe":
-            made = list(study.proposed(family, search, prepared, len(train), warm or {}, checkpoint, deadline))
+            made = []
+            for trial in study.proposed(family, search, prepared, len(train), warm or {}, checkpoint, deadline):
+                made.append(trial)
+                if seen is not None:
+                    seen(len(made), family.iterations)
         else:
             made = _random(family, search, prepared, len(train), deadline)
     checkpoint.clear()

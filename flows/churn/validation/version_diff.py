@@ -49,6 +49,26 @@ def diff(before: Snapshot, after: Snapshot) -> Difference:
     return Difference((len(a), len(b)), *counts, columns[0], columns[1], distances)
 
 
+def late(before: Snapshot, after: Snapshot) -> str:
+    """How a backfill's customers differ from an earlier version's, at the snapshots of both: what late events changed."""
+    import pandas as pd
+
+    key, time = after.dataset.id, after.dataset.time
+    assert key is not None
+    assert time is not None
+    a, b = (pd.concat([v.train, v.holdout], ignore_index=True) for v in (before, after))
+    shared = [name for name in a.columns if name in set(b.columns)]
+    _, _, changed, cells = _by_id(a, b, [key, time], shared)
+    both = len(a.merge(b, on=[key, time]))
+    if not changed:
+        return f"Of version {before.version}, {both:,} rows of the same customers and snapshots are the same: no event came late"
+    columns = ", ".join(f"{name} {count:,}" for name, count in sorted(cells.items(), key=lambda one: (-one[1], one[0])))
+    return (
+        f"Of {both:,} rows of the same customers and snapshots, {changed:,} differ from version {before.version}, by events "
+        f"that came late or became known since: {columns}"
+    )
+
+
 def _by_id(
     a: "pd.DataFrame", b: "pd.DataFrame", keys: list[str], shared: list[str]
 ) -> tuple[int, int, int | None, dict[str, int]]:

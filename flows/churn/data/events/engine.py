@@ -1,30 +1,32 @@
-"""DuckDB runs a description's statement over its staged tables, a moment at a time, within a limit of memory."""
+"""An engine runs a description's statement over its tables, a moment at a time; what it made is one table of customers."""
 
-import os
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from churn.data import tables
-from churn.data.events import in_database, staging, statement
-from churn.data.events.predicates import sql_name
+from churn.data import customer_keys, tables
+from churn.data.events import in_database, on_duckdb, on_spark, statement
+from churn.data.events.running import Running
 from churn.errors import ChurnError
 from churn.settings import commands
 from churn.settings.data import Source
 from churn.settings.dataset import Dataset
-from churn.settings.events.history import CHURNED, SNAPSHOT
-from churn.settings.events.table import EventTable
+from churn.settings.events.history import CHURNED
 
 if TYPE_CHECKING:
-    import duckdb
     import pandas as pd
 
-MEMORY = "CHURNFLOW_DUCKDB_MEMORY"  # what DuckDB may hold before it spills to TMPDIR
-USUAL = "2GB"
+Engine = Callable[[Dataset, dict[str, Source], datetime, Path], AbstractContextManager[Running]]
+ENGINES: dict[str, Engine] = {
+    "duckdb": on_duckdb.running,
+    "postgresql": in_database.running,
+    "spark": on_spark.running,
+}
+SAMPLE = 1 << 32  # as no seed of [split]: who is in the sample says nothing about who is held out
 
 
 @dataclass(frozen=True)
@@ -42,63 +44,69 @@ class Made:
 def customers(dataset: Dataset, instead: dict[str, Source], as_of: datetime | None = None, now: bool = False) -> Made:
     """The customers of all snapshots, or, with ``now``, of the newest event's moment.
 
-    As they were known at ``as_of`` (default: now).
+    As they were known at ``as_of`` (default: now). Where there are more than the description's ``most_rows``, so many of the
+    snapshots' are taken, customers as the id draws them.
 
     Raises:
         ChurnError: a table cannot be read, no moment lies within it, or memory or disk do not suffice.
     """
-    import pyarrow.parquet as pq
-
     limit = as_of or datetime.now(UTC).replace(tzinfo=None)
-    if dataset.engine == "postgresql" and not instead:
-        return _in_database(dataset, limit, now)
-    with tempfile.TemporaryDirectory() as folder, connected(Path(folder)) as connection:
-        staged = {
-            name: staging.stage(dataset, name, instead.get(name), Path(folder), connection) for name in dataset.tables
-        }
-        before = staging.fingerprints(list(staged.values()))
-        newest = views(connection, dataset, staged, limit)
-        aged = _outdated(dataset, newest["until"], limit) if now else []
-        moments = [newest["until"]] if now else snapshots(dataset, newest["until"])
-        parts = run(connection, dataset, moments, Path(folder, "customers"))
-        if staging.fingerprints(list(staged.values())) != before:
+    engine = on_duckdb.running if instead else ENGINES[dataset.engine]
+    with tempfile.TemporaryDirectory() as folder, engine(dataset, instead, limit, Path(folder)) as running:
+        until = _newest(dataset, running.tables, limit)
+        notes = [*(_outdated(dataset, until, limit) if now else []), *running.notes, *_late(running, limit)]
+        moments = [until] if now else snapshots(dataset, until)
+        parts = [Path(folder, f"customers-{moment:%Y%m%dT%H%M%S%f}.parquet") for moment in moments]
+        for moment, part in zip(moments, parts, strict=True):
+            running.write(moment, part)
+        if not running.unchanged():
             raise ChurnError(
                 f"data set '{dataset.name}': a table's file changed while it was read; run this again when it is whole"
             )
-        table, calendar = tables.written(pq.read_table(parts)), _calendar(connection, parts)
-    notes = aged + [note for one in staged.values() for note in one.notes]
-    notes += [
-        f"{name}: {newest[name]['late']:,} rows had happened by {limit:%Y-%m-%d %H:%M} and became known later; they are not used"
-        for name in staged
-        if newest[name].get("late")
-    ]
-    lineage = {
-        "snapshots": calendar,
-        "tables": {name: {"hash": staged[name].hash, **newest[name]} for name in staged},
-        "sql": statement.compiled(dataset, moments),
-    }
-    return Made(table, lineage, tuple(notes))
+        calendar = _calendar(moments, parts)
+        table, sampled = _sampled(dataset, parts, sum(one["customers"] for one in calendar), now)
+    lineage = {"snapshots": calendar, "tables": running.tables, "sql": statement.compiled(dataset, moments)}
+    return Made(table, lineage, (*notes, *sampled))
 
 
-def _in_database(dataset: Dataset, limit: datetime, now: bool) -> Made:
-    """The same where the tables live."""
-    in_database.database(dataset)
-    found = in_database.tables_lineage(dataset, limit)
-    until = _newest(dataset, found, limit)
-    aged = _outdated(dataset, until, limit) if now else []
-    moments = [until] if now else snapshots(dataset, until)
-    frame = in_database.customers(dataset, moments, limit)
-    calendar = [
-        {
-            "moment": datetime.fromisoformat(str(moment)).isoformat(),
-            "customers": len(outcomes),
-            "churned": int((outcomes == "Yes").sum()),
-            "unlabelled": int(outcomes.isna().sum()),
-        }
-        for moment, outcomes in frame.groupby(SNAPSHOT)[CHURNED]
-    ]
-    lineage = {"snapshots": calendar, "tables": found, "sql": statement.compiled(dataset, moments)}
-    return Made(tables.to_bytes(tables.object_to_text(frame)), lineage, tuple(aged))
+def _late(running: Running, limit: datetime) -> list[str]:
+    said = f"rows had happened by {limit:%Y-%m-%d %H:%M} and became known later; they are not used"
+    return [f"{name}: {one['late']:,} {said}" for name, one in running.tables.items() if one.get("late")]
+
+
+def _calendar(moments: Sequence[datetime], parts: Sequence[Path]) -> list[dict[str, Any]]:
+    """Each moment that has customers, with how many of them have churned and have no outcome yet."""
+    import pyarrow.dataset as ds
+
+    found = []
+    for moment, part in zip(moments, parts, strict=True):
+        outcomes = ds.dataset(part, format="parquet").to_table([CHURNED]).column(CHURNED)
+        churned = sum(one["counts"].as_py() for one in outcomes.value_counts() if one["values"].as_py() == "Yes")
+        counts = {"customers": len(outcomes), "churned": churned, "unlabelled": outcomes.null_count}
+        found += [{"moment": moment.isoformat(), **counts}] if len(outcomes) else []
+    return found
+
+
+def _sampled(dataset: Dataset, parts: Sequence[Path], rows: int, now: bool) -> tuple[bytes, list[str]]:
+    """One table of all parts, of which no more than one is in memory beside it, and a note if it is a sample."""
+    import pyarrow as pa
+    import pyarrow.dataset as ds
+
+    assert dataset.snapshots is not None
+    assert dataset.id is not None
+    share = 1.0 if now else dataset.snapshots.most_rows / max(rows, 1)
+    found = []
+    for part in parts:
+        table = ds.dataset(part, format="parquet").to_table()
+        if share < 1:
+            who = customer_keys.keys(table.select([dataset.id]).to_pandas(), dataset.id, ())
+            table = table.filter(pa.array(customer_keys.fractions(who, SAMPLE) < share))
+        found.append(table)
+    kept = tables.written(pa.concat_tables(found))
+    if share >= 1:
+        return kept, []
+    setting = f"most_rows = {dataset.snapshots.most_rows:,} in {commands.description(dataset.name)} [snapshots]"
+    return kept, [f"{rows:,} customers at snapshots; {share:.1%} of the customers, drawn by id, are kept: {setting}"]
 
 
 def _outdated(dataset: Dataset, until: datetime, now: datetime) -> list[str]:
@@ -134,57 +142,6 @@ def _newest(dataset: Dataset, found: dict[str, Any], as_of: datetime) -> datetim
     return max(moments)
 
 
-def views(
-    connection: "duckdb.DuckDBPyConnection", dataset: Dataset, staged: dict[str, staging.Staged], as_of: datetime
-) -> dict[str, Any]:
-    """Make a view of each table; its rows and newest event, and under ``until`` the newest of all.
-
-    Raises:
-        ChurnError: a cell is missing that may not be, or there is no row at all.
-    """
-    whole, found = staging.whole_ids(dataset, staged), {}
-    for name, table in dataset.tables.items():
-        connection.execute(
-            f"CREATE OR REPLACE VIEW {sql_name(name)} AS {staging.select(table, staged[name], whole, as_of)}"
-        )
-        full = [table.id, table.moment, *([table.known] if table.known else [])]
-        full += [column for column, described in table.columns.items() if not described.missing]
-        gaps = "".join(f", COUNT(*) FILTER (WHERE {sql_name(column)} IS NULL)" for column in full)
-        counts = connection.execute(
-            f"SELECT COUNT(*){gaps} FROM ({staging.rows(table, staged[name], whole)}) AS rows"
-        ).fetchone()
-        assert counts is not None
-        for column, gone in zip(full, counts[1:], strict=True):
-            if gone:
-                way = (
-                    f"write missing = true in {commands.description(dataset.name)} [tables.{name}.columns.{column}]"
-                    if column in table.columns
-                    else "leave these rows out"
-                )
-                raise ChurnError(
-                    f"table '{name}': column {column!r} is missing in {gone:,} of {counts[0]:,} rows; fill it in, or {way}"
-                )
-        rows, newest = connection.execute(
-            f"SELECT COUNT(*), MAX({sql_name(table.moment)}) FROM {sql_name(name)}"
-        ).fetchone() or (0, None)
-        found[name] = {"rows": rows, "newest": newest and newest.isoformat()}
-        if table.known:
-            found[name]["late"] = _late(connection, table, staged[name], whole, as_of)
-    return {**found, "until": _newest(dataset, found, as_of)}
-
-
-def _late(
-    connection: "duckdb.DuckDBPyConnection", table: EventTable, staged: staging.Staged, whole: bool, as_of: datetime
-) -> int:
-    """The rows that had happened at ``as_of`` and became known later."""
-    limit = f"TIMESTAMP '{as_of.isoformat(sep=' ')}'"
-    late = f"{sql_name(table.moment)} <= {limit} AND {sql_name(table.known)} > {limit}"
-    found = connection.execute(
-        f"SELECT COUNT(*) FROM ({staging.rows(table, staged, whole)}) AS rows WHERE {late}"
-    ).fetchone()
-    return int(found[0]) if found else 0
-
-
 def snapshots(dataset: Dataset, until: datetime) -> list[datetime]:
     """The description's moments that are not after ``until``, ascending.
 
@@ -218,62 +175,3 @@ def _period(unit: str) -> "pd.DateOffset":
 
     offsets = {"day": pd.DateOffset(days=1), "week": pd.DateOffset(weeks=1), "month": pd.DateOffset(months=1)}
     return offsets.get(unit, pd.DateOffset(years=1))
-
-
-def run(
-    connection: "duckdb.DuckDBPyConnection", dataset: Dataset, moments: Sequence[datetime], folder: Path
-) -> list[str]:
-    """Run the statement for each of the ``moments`` and write its customers to ``folder``, a Parquet file a moment.
-
-    Returns:
-        The paths of the files.
-    """
-    folder.mkdir(parents=True)
-    paths = []
-    for moment in moments:
-        path = str(folder / f"{moment:%Y%m%dT%H%M%S%f}.parquet")
-        text = statement.compiled(dataset, [moment])
-        ids = f"* REPLACE (CAST({sql_name(dataset.id or '')} AS VARCHAR) AS {sql_name(dataset.id or '')})"
-        connection.execute(
-            f"COPY (SELECT {ids} FROM ({text}) AS customers) TO '{path}' (FORMAT parquet, COMPRESSION zstd)"
-        )
-        paths.append(path)
-    return paths
-
-
-def _calendar(connection: "duckdb.DuckDBPyConnection", parts: list[str]) -> list[dict[str, Any]]:
-    """Each moment with its customers, and how many of them have churned and have no outcome yet."""
-    counts = f"COUNT(*), COUNT(*) FILTER (WHERE {CHURNED} = 'Yes'), COUNT(*) FILTER (WHERE {CHURNED} IS NULL)"
-    query = f"SELECT {SNAPSHOT}, {counts} FROM read_parquet(?) GROUP BY ALL ORDER BY ALL"
-    names = ("moment", "customers", "churned", "unlabelled")
-    rows = connection.execute(query, [parts]).fetchall()
-    return [dict(zip(names, (moment.isoformat(), *found), strict=True)) for moment, *found in rows]
-
-
-@contextmanager
-def connected(folder: Path) -> Iterator["duckdb.DuckDBPyConnection"]:
-    """DuckDB in memory, spilling to ``folder``.
-
-    Its refusals for want of memory or disk, and what it cannot read, as ChurnError.
-    """
-    import duckdb
-
-    try:
-        limits = {"memory_limit": os.environ.get(MEMORY, USUAL), "temp_directory": str(folder / "spill")}
-        with duckdb.connect(config={**limits, "preserve_insertion_order": "false"}) as connection:
-            connection.execute("SET TimeZone TO 'UTC'")
-            yield connection
-    except duckdb.OutOfMemoryException as error:
-        now = os.environ.get(MEMORY, USUAL)
-        raise ChurnError(
-            f"DuckDB needs more memory or disk: {_first(error)}; raise {MEMORY} (now {now}), or free space on the disk of TMPDIR"
-        ) from error
-    except duckdb.Error as error:
-        raise ChurnError(
-            f"DuckDB stopped: {_first(error)}; see that every file is whole and that the disk of TMPDIR has room, and run "
-            "this again"
-        ) from error
-
-
-def _first(error: Exception) -> str:
-    return str(error).splitlines()[0]

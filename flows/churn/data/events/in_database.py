@@ -1,15 +1,19 @@
 """The same statement where the tables live: PostgreSQL runs it, and only its customers come here."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from churn.data import sources
+from churn.data import sources, tables
 from churn.data.events import statement
 from churn.data.events.predicates import sql_name
+from churn.data.events.running import Running
 from churn.errors import ChurnError
+from churn.files import parts
 from churn.settings import commands
-from churn.settings.data import Sql
+from churn.settings.data import Source, Sql
 from churn.settings.dataset import Dataset
 from churn.settings.events.table import EventTable
 
@@ -35,12 +39,23 @@ def database(dataset: Dataset) -> Sql:
     return found[0]
 
 
-def customers(dataset: Dataset, moments: Sequence[datetime], as_of: datetime) -> "pd.DataFrame":
-    """The customers of the ``moments`` as they were known at ``as_of``, by moment and id."""
-    assert dataset.id is not None
-    text = statement.compiled(dataset, moments).removeprefix("WITH ")
-    found = run_query(dataset, f"WITH {_tables(dataset, as_of)}, {text}")
-    return found.sort_values(["snapshot", dataset.id], ignore_index=True)
+@contextmanager
+def running(dataset: Dataset, instead: dict[str, Source], as_of: datetime, folder: Path) -> Iterator[Running]:
+    """PostgreSQL over its tables as they were known at ``as_of``; only customers come here."""
+    assert not instead
+    database(dataset)
+    yield Running(tables_lineage(dataset, as_of), (), lambda moment, path: customers(dataset, moment, as_of, path))
+
+
+def customers(dataset: Dataset, moment: datetime, as_of: datetime, path: Path) -> None:
+    """Write the customers of the ``moment`` as they were known at ``as_of`` to ``path``, as the database sends them."""
+    text = statement.compiled(dataset, [moment]).removeprefix("WITH ")
+    ordered = f'ORDER BY snapshot, {sql_name(dataset.id or "")} COLLATE "C"'
+    place = database(dataset)
+    given = place.model_copy(
+        update={"query": f"WITH {_tables(dataset, as_of)}, made AS (WITH {text}) SELECT * FROM made {ordered}"}
+    )
+    sources.persist(place, lambda: tables.write_parts(sources.batches(given, parts.ROWS), dataset, path))
 
 
 def tables_lineage(dataset: Dataset, as_of: datetime) -> dict[str, dict[str, Any]]:
@@ -70,7 +85,7 @@ def _rows(table: EventTable, as_of: datetime) -> str:
     """The rows that had happened and were known, in the types that the statement expects."""
     (source,) = table.source
     assert isinstance(source, Sql)
-    columns = [f"TRIM(CAST({sql_name(table.id)} AS TEXT)) AS {sql_name(table.id)}"]
+    columns = [f"NULLIF(TRIM(CAST({sql_name(table.id)} AS TEXT)), '') AS {sql_name(table.id)}"]
     columns += [f"CAST({sql_name(name)} AS TIMESTAMP) AS {sql_name(name)}" for name in table.moments]
     for name, column in table.columns.items():
         cell = (
@@ -80,6 +95,7 @@ def _rows(table: EventTable, as_of: datetime) -> str:
         )
         columns.append(f"{cell} AS {sql_name(name)}")
     limit = f"TIMESTAMP '{as_of.isoformat(sep=' ')}'"
-    seen = " AND ".join(f"{sql_name(moment)} <= {limit}" for moment in (table.moment, table.known) if moment)
+    seen = f"{sql_name(table.id)} IS NOT NULL AND " if table.without_id == "leave out" else ""
+    seen += " AND ".join(f"{sql_name(moment)} <= {limit}" for moment in (table.moment, table.known) if moment)
     rows = f"SELECT {'DISTINCT ' * table.deduplicate}{', '.join(columns)} FROM ({source.query.rstrip().rstrip(';')}) AS given"
     return f"SELECT * FROM ({rows}) AS typed WHERE {seen}"

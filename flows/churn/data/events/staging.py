@@ -5,24 +5,26 @@ is named by its hash, its rows and its newest event.
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from churn.data import casting, sources, tables
+from churn.data.events import synthetic
 from churn.data.events.predicates import sql_name
 from churn.errors import ChurnError
 from churn.files import reader
 from churn.settings import commands
-from churn.settings.data import File, Generate, Source
+from churn.settings.data import File, Generate, Source, Sql
 from churn.settings.dataset import Dataset
 from churn.settings.description.column import Column
 from churn.settings.events.table import EventTable
 
 if TYPE_CHECKING:
     import duckdb
+    import pandas as pd
 
 MOMENTS = ("DATE", "TIMESTAMP", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS", "TIMESTAMP WITH TIME ZONE")
 WHOLE = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER")
@@ -35,13 +37,14 @@ EXAMPLES = 3
 class Staged:
     """One table: its Parquet ``files`` with the types of their columns, a hash of what was read.
 
-    ``notes`` say how it was read.
+    ``notes`` say how it was read; ``view`` is what the files are called where DuckDB does not read them.
     """
 
     files: tuple[str, ...]
     types: dict[str, str]
     hash: str
     notes: tuple[str, ...] = ()
+    view: str = ""
 
 
 def given(dataset: Dataset, path: str) -> dict[str, Source]:
@@ -162,43 +165,55 @@ def _plain(column: Column, kind: str, table: EventTable) -> bool:
 
 
 def _typed(dataset: Dataset, name: str, table: EventTable, source: Source, target: Path, connection: Any) -> Staged:
-    """The source read as every file is, its described columns typed, and written to ``target``."""
-    data, notes = _read(name, source, table)
-    frame = tables.from_bytes(data)
-    place = f"{commands.description(dataset.name)} [tables.{name}]"
-    if missing := [column for column in table.cells.columns if column not in frame]:
-        raise ChurnError(
-            f"{source.name}: column {missing[0]!r} is missing; the file has: {', '.join(map(str, frame.columns))}. "
-            f"Name another in {place}"
-        )
-    typed, unreadable = casting.cast(frame, table.cells)
-    for column, bad in unreadable.items():
-        kind = table.cells.columns[column].type
-        shown = ", ".join(repr(str(cell)) for cell in frame[column][bad].head(EXAMPLES))
-        way = (
-            f'give format, such as "%d.%m.%Y", in {place}'
-            if kind == "timestamp"
-            else f"say how it is written in {place}.columns"
-        )
-        raise ChurnError(
-            f"{source.name}: column {column!r}: {bad.sum():,} of {len(frame):,} cells are no {kind} ({shown}); "
-            f"correct them, or {way}"
-        )
-    try:
-        target.write_bytes(tables.to_bytes(typed))
-    except OSError as error:
-        raise ChurnError(
-            f"{target.parent}: cannot be written: {error.strerror}; free space there, or name another disk by TMPDIR"
-        ) from None
-    return Staged((str(target),), _types(connection, [str(target)]), hashlib.sha256(data).hexdigest(), notes)
+    """The source read as every file is, its described columns typed, and written to ``target``, some rows at a time."""
+
+    def write() -> tuple[str, ...]:
+        notes: list[str] = []
+        typed = _typed_parts(name, source, table, commands.description(dataset.name), notes)
+        tables.write_parts(typed, table.cells, target)
+        return tuple(dict.fromkeys(notes))
+
+    notes = sources.persist(source, write) if isinstance(source, Sql) else write()
+    return Staged((str(target),), _types(connection, [str(target)]), _hash([target]), notes)
 
 
-def _read(name: str, source: Source, table: EventTable) -> sources.Rows:
-    if not isinstance(source, Generate):
-        return sources.read(source, table.cells)
-    from churn.data.events import synthetic
+def _typed_parts(name: str, source: Source, table: EventTable, file: str, notes: list[str]) -> "Iterator[pd.DataFrame]":
+    """The described columns of the source's rows, typed; how they were read is added to ``notes``.
 
-    return tables.to_bytes(synthetic.synthetic_table(name, source.rows, source.seed)), ()
+    Raises:
+        ChurnError: the source cannot be read, lacks a column, or cells are not of their column's type.
+    """
+    place, before = f"{file} [tables.{name}]", 0
+    for frame, said in _rows(name, source):
+        if missing := [column for column in table.cells.columns if column not in frame]:
+            raise ChurnError(
+                f"{source.name}: column {missing[0]!r} is missing; the file has: {', '.join(map(str, frame.columns))}. "
+                f"Name another in {place}"
+            )
+        typed, unreadable = casting.cast(frame, table.cells)
+        for column, bad in unreadable.items():
+            kind = table.cells.columns[column].type
+            shown = ", ".join(repr(str(cell)) for cell in frame[column][bad].head(EXAMPLES))
+            below = f" below row {before:,}" if before else ""
+            way = (
+                f'give format, such as "%d.%m.%Y", in {place}'
+                if kind == "timestamp"
+                else f"say how it is written in {place}.columns"
+            )
+            raise ChurnError(
+                f"{source.name}: column {column!r}: {bad.sum():,} of {len(frame):,} cells{below} are no {kind} ({shown}); "
+                f"correct them, or {way}"
+            )
+        before += len(frame)
+        notes += said
+        yield typed
+
+
+def _rows(name: str, source: Source) -> Iterator[sources.Part]:
+    if isinstance(source, Generate):
+        yield synthetic.synthetic_table(name, source.rows, source.seed), ()
+    else:
+        yield from sources.in_parts(source)
 
 
 def select(table: EventTable, staged: Staged, whole_ids: bool, as_of: datetime) -> str:
@@ -210,15 +225,16 @@ def select(table: EventTable, staged: Staged, whole_ids: bool, as_of: datetime) 
 
 def rows(table: EventTable, staged: Staged, whole_ids: bool) -> str:
     """The query for all of a table's rows, in the types that the statement expects."""
-    columns = [
-        f"{sql_name(table.id)}" if whole_ids else f"TRIM(CAST({sql_name(table.id)} AS VARCHAR)) AS {sql_name(table.id)}"
-    ]
+    text = f"NULLIF(TRIM(CAST({sql_name(table.id)} AS VARCHAR)), '')"
+    columns = [sql_name(table.id) if whole_ids else f"{text} AS {sql_name(table.id)}"]
     columns += [f"{_moment(staged.types[name], name)} AS {sql_name(name)}" for name in table.moments]
     for name, column in table.columns.items():
         cell = f"CAST({sql_name(name)} AS DOUBLE)" if column.numeric else f"NULLIF(TRIM({sql_name(name)}), '')"
         columns.append(f"{cell} AS {sql_name(name)}")
     files = ", ".join("'" + file.replace("'", "''") + "'" for file in staged.files)
-    return f"SELECT {'DISTINCT ' * table.deduplicate}{', '.join(columns)} FROM read_parquet([{files}])"
+    place = staged.view or f"read_parquet([{files}])"
+    named = f" WHERE {text} IS NOT NULL" if table.without_id == "leave out" else ""
+    return f"SELECT {'DISTINCT ' * table.deduplicate}{', '.join(columns)} FROM {place}{named}"
 
 
 def _moment(kind: str, name: str) -> str:

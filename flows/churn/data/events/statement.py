@@ -16,10 +16,12 @@ from churn.settings.events.aggregate import ZERO, Aggregate, Cell
 from churn.settings.events.history import BASELINE, CHURNED, SNAPSHOT, activity
 from churn.settings.events.table import EventTable
 
-DIALECTS = {"duckdb": "duckdb", "postgresql": "postgres"}
+DIALECTS = {"duckdb": "duckdb", "postgresql": "postgres", "spark": "spark"}
 _AGE = {  # days from a row to the moment, the same bits in every engine
     "duckdb": "(EPOCH_US(s.snapshot) - EPOCH_US({0})) / 86400000000.0",
     "postgresql": "CAST(EXTRACT(EPOCH FROM (s.snapshot - {0})) * 1000000 AS BIGINT) / CAST(86400000000 AS DOUBLE PRECISION)",
+    "spark": "(UNIX_MICROS(CAST(s.snapshot AS TIMESTAMP_LTZ)) - UNIX_MICROS(CAST({0} AS TIMESTAMP_LTZ)))"
+    " / CAST(86400000000 AS DOUBLE)",
 }
 
 
@@ -31,7 +33,7 @@ def compiled(dataset: Dataset, moments: Sequence[datetime]) -> str:
     text = f"WITH {', '.join(parts.tables(moments))} {parts.customers()}"
     found = sqlglot.transpile(text, read="duckdb", write=DIALECTS[dataset.engine], pretty=True, max_text_width=120)[0]
     for name, age in parts.ages.items():
-        found = found.replace(name, age)
+        found = found.replace(name, age.replace('"', "`") if dataset.engine == "spark" else age)
     return found
 
 
@@ -104,7 +106,10 @@ class _Parts:
         yield f"snapshots(snapshot) AS (VALUES {values})"
         yield f"observed AS ({self._observed()})"
         for name, cells in self._cells.items():
-            yield f"{sql_name(name + '_seen')} AS NOT MATERIALIZED ({self._rows(name, self._dataset.tables[name])})"
+            lazily = (
+                "" if self._dataset.engine == "spark" else "NOT MATERIALIZED "
+            )  # Spark always is, and has no word for it
+            yield f"{sql_name(name + '_seen')} AS {lazily}({self._rows(name, self._dataset.tables[name])})"
             columns = "".join(f", {what} AS {sql_name(cell)}" for cell, what in cells)
             grouped = f"FROM {sql_name(name + '_seen')} GROUP BY snapshot, {self._id}"
             yield f"{sql_name(name + '_aggregates')} AS (SELECT snapshot, {self._id}, MIN(age) AS age{columns} {grouped})"

@@ -1,6 +1,7 @@
 """A table of events, contracts or attributes: where its rows come from and what its columns mean."""
 
 from functools import cached_property
+from typing import Literal
 
 from churn.settings.data import Source
 from churn.settings.description.column import Cells, Column, Kind
@@ -15,9 +16,10 @@ class EventTable(Cells):
 
     ``id`` is whose a row is, ``time`` when it happened (of a table of customers: ``valid_from``), ``known`` when it
     became known (where not given: then, too), ``end`` when a contract ended, empty while it is open. ``format`` says
-    how these moments are written where they are not ISO 8601. ``columns`` are those that labels and aggregates may
-    use; a missing cell is refused unless a column says ``missing = true``. ``deduplicate`` keeps one of several rows
-    that are alike in all described columns.
+    how these moments are written where they are not ISO 8601: as strftime has it, "%s" for seconds since 1970, "%Q" for
+    milliseconds. ``columns`` are those that labels and aggregates may use; a missing cell is refused unless a column
+    says ``missing = true``. ``deduplicate`` keeps one of several rows that are alike in all described columns. Rows
+    without an id stop the run, or, where ``without_id`` says "leave out", are nobody's.
     """
 
     source: tuple[Source, ...] = Field(min_length=1)
@@ -28,6 +30,7 @@ class EventTable(Cells):
     end: str = ""
     format: str | None = Field(default=None, pattern="%")
     deduplicate: bool = False
+    without_id: Literal["refuse", "leave out"] = "refuse"
     columns: dict[str, Column] = {}
 
     @model_validator(mode="after")

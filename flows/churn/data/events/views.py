@@ -1,0 +1,62 @@
+"""The rows of each table that had happened and were known at a moment, as a view; its rows, its newest event, what came late."""
+
+from datetime import datetime
+from typing import Any
+
+from churn.data.events import staging
+from churn.data.events.predicates import sql_name
+from churn.errors import ChurnError
+from churn.settings import commands
+from churn.settings.dataset import Dataset
+from churn.settings.events.table import EventTable
+
+
+def make(
+    connection: Any, dataset: Dataset, staged: dict[str, staging.Staged], as_of: datetime
+) -> dict[str, dict[str, Any]]:
+    """Make a view of each table in DuckDB or Spark; by table its hash, rows, newest event and, where told, late rows.
+
+    Raises:
+        ChurnError: a cell is missing that may not be.
+    """
+    whole, found = staging.whole_ids(dataset, staged), {}
+    for name, table in dataset.tables.items():
+        connection.execute(
+            f"CREATE OR REPLACE TEMPORARY VIEW {sql_name(name)} AS {staging.select(table, staged[name], whole, as_of)}"
+        )
+        full = [table.id, table.moment, *([table.known] if table.known else [])]
+        full += [column for column, described in table.columns.items() if not described.missing]
+        gaps = "".join(f", COUNT(*) FILTER (WHERE {sql_name(column)} IS NULL)" for column in full)
+        counts = connection.execute(
+            f"SELECT COUNT(*){gaps} FROM ({staging.rows(table, staged[name], whole)}) AS rows"
+        ).fetchone()
+        assert counts is not None
+        for column, gone in zip(full, counts[1:], strict=True):
+            if gone:
+                way = (
+                    f"write missing = true in {commands.description(dataset.name)} [tables.{name}.columns.{column}]"
+                    if column in table.columns
+                    else f'write without_id = "leave out" in {commands.description(dataset.name)} [tables.{name}]'
+                    if column == table.id
+                    else "leave these rows out"
+                )
+                raise ChurnError(
+                    f"table '{name}': column {column!r} is missing in {gone:,} of {counts[0]:,} rows; fill it in, or {way}"
+                )
+        rows, newest = connection.execute(
+            f"SELECT COUNT(*), MAX({sql_name(table.moment)}) FROM {sql_name(name)}"
+        ).fetchone() or (0, None)
+        found[name] = {"hash": staged[name].hash, "rows": rows, "newest": newest and newest.isoformat()}
+        if table.known:
+            found[name]["late"] = _late(connection, table, staged[name], whole, as_of)
+    return found
+
+
+def _late(connection: Any, table: EventTable, staged: staging.Staged, whole: bool, as_of: datetime) -> int:
+    """The rows that had happened at ``as_of`` and became known later."""
+    limit = f"TIMESTAMP '{as_of.isoformat(sep=' ')}'"
+    late = f"{sql_name(table.moment)} <= {limit} AND {sql_name(table.known)} > {limit}"
+    found = connection.execute(
+        f"SELECT COUNT(*) FROM ({staging.rows(table, staged, whole)}) AS rows WHERE {late}"
+    ).fetchone()
+    return int(found[0]) if found else 0

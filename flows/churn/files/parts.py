@@ -1,0 +1,126 @@
+"""A large file in the memory of one part of it: text by blocks of whole lines, Parquet by batches of rows.
+
+Each part goes through the one reader's parsers and is read as strictly. What cannot be cut surely - other encodings than UTF-8,
+workbooks, archives - and every small file is one part, read whole.
+"""
+
+import codecs
+import gzip
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, cast
+
+from churn.errors import ChurnError
+from churn.files import delimited_text, file_kinds, reader
+from churn.files.reader import Reading
+from churn.files.text_encoding import utf8
+
+BLOCK = 32 << 20  # bytes of text that are parsed at once
+LARGE = 2 * BLOCK  # of a smaller file its whole content is
+ROWS = 1 << 19  # of Parquet
+PACKED = 8  # times smaller than its text, at most, is what gzip makes of a table
+
+
+def read(path: Path, most_bytes: int = file_kinds.MOST_BYTES) -> Iterator[Reading]:
+    """The tables of a file's parts, in order, with the same columns each.
+
+    Raises:
+        ChurnError: The file cannot be read (see ``reader.parse``), or gzip unfolds to more than ``most_bytes``.
+    """
+    try:
+        with path.open("rb") as file:
+            first = file.read(4)
+        packed = first[:2] == file_kinds.GZIP
+        if path.stat().st_size < (LARGE // PACKED if packed else LARGE):
+            yield reader.read(path, most_bytes)
+        elif first == b"PAR1":
+            yield from _batches(path)
+        elif _plain(path, packed):
+            yield from _blocks(path, packed, most_bytes)
+        else:
+            yield reader.read(path, most_bytes)
+    except OSError as error:
+        raise ChurnError(f"{path}: cannot be read: {error.strerror or error}") from None
+
+
+def _batches(path: Path) -> Iterator[Reading]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        with pq.ParquetFile(path) as file:
+            notes: list[str] = []
+            file_kinds.require_width(str(path), file.metadata.num_columns)
+            reader.require_cells(file, str(path))
+            names = reader.column_names(file.schema_arrow.names, str(path), notes)
+            for batch in file.iter_batches(ROWS):
+                yield reader.with_values(pa.Table.from_batches([batch]).rename_columns(names), str(path), notes)
+    except pa.ArrowException as error:
+        raise file_kinds.damaged(str(path), "Parquet file", error) from None
+
+
+def _opened(path: Path, packed: bool) -> IO[bytes]:
+    return cast(IO[bytes], gzip.open(path)) if packed else path.open("rb")
+
+
+def _plain(path: Path, packed: bool) -> bool:
+    """Whether it is UTF-8 text from beginning to end, without NUL bytes, of lines that end in a line feed."""
+    decoder, lines = codecs.getincrementaldecoder("utf-8")(), False
+    try:
+        with _opened(path, packed) as file:
+            start = file.peek(4)[:4] if hasattr(file, "peek") else b""
+            if start.startswith((file_kinds.ZIP, file_kinds.OLE, file_kinds.GZIP, b"PAR1")):
+                return False
+            while block := file.read(BLOCK // 2):
+                decoder.decode(block)
+                if b"\x00" in block:
+                    return False
+                lines |= b"\n" in block
+            decoder.decode(b"", final=True)
+    except (UnicodeDecodeError, *file_kinds.UNREADABLE):
+        return False  # read whole it gets its encoding, or its message
+    return lines
+
+
+def _blocks(path: Path, packed: bool, most_bytes: int) -> Iterator[Reading]:
+    name, text, line = str(path), None, 0
+    with _opened(path, packed) as file:
+        for block in _lines(file, name, most_bytes if packed else None):
+            if text is None:
+                data, _ = file_kinds.unpack(block, name)
+                text = delimited_text.dialect(utf8(data, name)[0], name)
+                header, table, notes = delimited_text.table_of(text)
+            else:
+                header, table, notes = delimited_text.table_of(text.going_on(block, line))
+            line += block.count(b"\n")
+            if table.num_rows:
+                yield reader.with_values(table.rename_columns(reader.column_names(header, name, notes)), name, notes)
+
+
+def _lines(file: IO[bytes], name: str, most_bytes: int | None) -> Iterator[bytes]:
+    """Blocks that end where a line does and no quote is open."""
+    rest, total = b"", 0
+    while block := file.read(BLOCK):
+        total += len(block)
+        if most_bytes is not None and total > most_bytes:
+            raise file_kinds.Expanded(name, most_bytes)
+        rest += block
+        if end := _end(rest):
+            yield rest[:end]
+            rest = rest[end:]
+    if rest.strip():
+        yield rest
+
+
+def _end(data: bytes) -> int:
+    """Behind the last line feed with an even number of quotes before it; 0 if there is none yet.
+
+    A block several times too long has a quote that is not closed, which the parser will name: then the last line feed.
+    """
+    end, quotes = data.rfind(b"\n") + 1, data.count(b'"')
+    quotes -= data.count(b'"', end)
+    while end and quotes % 2:
+        before = data.rfind(b"\n", 0, end - 1) + 1
+        quotes -= data.count(b'"', before, end)
+        end = before
+    return end or (data.rfind(b"\n") + 1 if len(data) > 4 * BLOCK else 0)
