@@ -213,5 +213,5 @@ def test_a_deployment_that_died_after_it_was_kept_is_settled_by_the_next(
     model, told = Registered("churn", "2", "run", {record.OUTCOME: outcome, record.BENTO: "a"}), dict[str, str]()
     monkeypatch.setattr(record.model_registry, "by_version", lambda *_: model)
     monkeypatch.setattr(record.model_registry, "annotate", lambda _, tags: told.update(tags))
-    record.mark_kept(rollout.Plan(model, "a", former, "2"))
+    record.settle_kept(rollout.Plan(model, "a", former, "2"))
     assert (told.get(record.OUTCOME) == rollout.KEPT) == settled
