@@ -16,7 +16,8 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 from churn.data import snapshots, synthetic, tables
-from churn.privacy import data_versions, logged_rows, registered_models, run_store, written_files
+from churn.errors import ChurnError
+from churn.privacy import data_versions, erasure, logged_rows, registered_models, run_store, written_files
 from churn.privacy.subject import Subject, without
 from churn.registry import model_registry
 from churn.serving import prediction_log
@@ -81,6 +82,12 @@ def test_text_is_redacted_and_other_ids_stay(text: str) -> None:
     assert who.redacted(both.encode()).decode() == both.replace("4711-GONE", "[erased]", 1)
     assert len(who.masked(both.encode())) == len(both)
     assert not who.named_in("4711-GONER X4711-GONE")
+
+
+@pytest.mark.parametrize("customer", ["", "  ", "M\udcfcller-1"])
+def test_what_is_no_id_is_refused(customer: str) -> None:
+    with pytest.raises(ChurnError, match="ID is empty, or no text in UTF-8; give the customer's id"):
+        erasure.subject(customer)
 
 
 def test_ids_are_found_as_json_html_and_addresses_write_them() -> None:

@@ -32,9 +32,9 @@ STORES: tuple[Callable[[Subject, bool], Iterator[Trace]], ...] = (
 
 
 def subject(customer: str, dataset: str = "") -> Subject:
-    """The customer of that id, looked for in the data set of that name, or in all. Raises ChurnError for an empty id."""
-    if not customer.strip():
-        raise ChurnError("ID is empty; give the customer's id as the data have it")
+    """The customer of that id, looked for in the data set of that name, or in all. Raises ChurnError for what is no id."""
+    if not customer.strip() or customer.encode(errors="ignore").decode() != customer:  # bytes of another encoding
+        raise ChurnError("ID is empty, or no text in UTF-8; give the customer's id as the data have it")
     described = [load(Dataset, file) for file in sorted((ROOT / "config" / "datasets").glob("*.toml"))]
     names = {one.id for one in described if one.id is not None and dataset in ("", one.name)}
     names |= {one.id for one in data_versions.descriptions() if one.id is not None and dataset in ("", one.name)}
