@@ -224,7 +224,7 @@ lint: $(READY) ## ruff (lint and format), mypy, the imports between the rooms of
 	@program=$$(.ci/tool actionlint) && set -x && "$$program" || { echo "the workflows were not linted by actionlint"; exit 1; }
 
 format: $(READY) ## format the code and sort its imports
-	$(VENV)/bin/ruff check --fix .
+	$(VENV)/bin/ruff check --fix-only --quiet .
 	$(VENV)/bin/ruff format .
 
 docs: $(READY) ## write docs/reference.md and docs/imports.svg from the code, and build the site into site/
@@ -271,7 +271,7 @@ clean: ## remove all local state (.churnflow, or CHURNFLOW_HOME) with its tempor
 	  read -r -p "Remove $$state with all runs, models and data versions? [y/N] " answer; \
 	  if [ "$$answer" = y ]; then rm -rf -- "$$state"; else echo "kept"; fi
 
-##@ Workflows
+##@ CI
 
 test-parts: ## install the real parts of the tests that PyPI does not have (Debian's packages)
 	.ci/parts

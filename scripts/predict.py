@@ -25,7 +25,7 @@ def main() -> None:
     with base.stopping():
         ranked, notes = client.rank(options.file, url.rstrip("/"), os.environ.get("CHURNFLOW_API_KEY", ""))
         try:
-            with open(out, "w", encoding="utf-8", newline="", opener=private) as file:
+            with open(out, "wb", opener=private) as file:
                 file.write(formulas.csv(ranked))
         except OSError as error:
             raise base.ChurnError(

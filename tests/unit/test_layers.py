@@ -24,6 +24,8 @@ HEAVY = {
     "skl2onnx",
     "sklearn",
     "xgboost",
+    "lightgbm",
+    "optuna",
 }
 
 

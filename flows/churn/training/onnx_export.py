@@ -36,15 +36,27 @@ def convert(pipeline: "Pipeline", dataset: Dataset) -> bytes:
 
 def _one(pipeline: "Pipeline", dataset: Dataset) -> Any:
     """The graph of preprocessing and one estimator."""
-    from skl2onnx import to_onnx
+    return converted(pipeline, inputs(dataset))
+
+
+def inputs(dataset: Dataset) -> list[tuple[str, Any]]:
+    """The names and types of the model inputs."""
     from skl2onnx.common.data_types import FloatTensorType, StringTensorType
 
-    _know_booster(pipeline.steps[-1][1])
+    numbers = [(name, FloatTensorType([None, 1])) for name in dataset.numeric]
+    return numbers + [(name, StringTensorType([None, 1])) for name in dataset.categorical]
+
+
+def converted(fitted: Any, given: list[tuple[str, Any]]) -> Any:
+    """The graph of a fitted pipeline or estimator over inputs of these names and types."""
+    from skl2onnx import to_onnx
+    from sklearn.base import is_classifier
+
+    _know_booster(fitted.steps[-1][1] if hasattr(fitted, "steps") else fitted)
     _know_one_hot()
     _know_ours()
-    inputs = [(name, FloatTensorType([None, 1])) for name in dataset.numeric]
-    inputs += [(name, StringTensorType([None, 1])) for name in dataset.categorical]
-    graph = to_onnx(pipeline, initial_types=inputs, options={id(pipeline): {"zipmap": False}}, target_opset=OPSET)
+    options: Any = {id(fitted): {"zipmap": False}} if is_classifier(fitted) else None
+    graph = to_onnx(fitted, initial_types=given, options=options, target_opset=OPSET)
     _part_trees(graph)
     return graph
 
@@ -74,22 +86,61 @@ def _mean(graphs: list[Any], weights: list[float]) -> Any:
 
 
 def _know_booster(estimator: Any) -> None:
-    """Register the converter of XGBoost's or LightGBM's classifier, if ``estimator`` is one."""
+    """Register the converter of XGBoost's or LightGBM's classifier or regressor, if ``estimator`` is one."""
     from skl2onnx import update_registered_converter
-    from skl2onnx.common.shape_calculator import calculate_linear_classifier_output_shapes as shapes
+    from skl2onnx.common import shape_calculator
+    from sklearn.base import is_classifier
 
-    options: Any = {"nocl": [True, False], "zipmap": [True, False, "columns"]}
+    kind, shapes, options = "Regressor", shape_calculator.calculate_linear_regressor_output_shapes, dict[str, Any]()
+    if is_classifier(estimator):
+        kind, shapes = "Classifier", shape_calculator.calculate_linear_classifier_output_shapes
+        options = {"nocl": [True, False], "zipmap": [True, False, "columns"]}
     library = type(estimator).__module__.split(".")[0]
     if library == "xgboost":
         from onnxmltools.convert.xgboost.operator_converters.XGBoost import convert_xgboost
 
-        update_registered_converter(type(estimator), "XGBoostXGBClassifier", shapes, convert_xgboost, options=options)
+        update_registered_converter(type(estimator), f"XGBoostXGB{kind}", shapes, convert_xgboost, options=options)
     elif library == "lightgbm":
         from onnxmltools.convert.lightgbm.operator_converters.LightGbm import convert_lightgbm
 
-        update_registered_converter(
-            type(estimator), "LightGbmLGBMClassifier", shapes, convert_lightgbm, options=options
-        )
+        def convert(scope: Any, operator: Any, container: Any) -> None:
+            operator.raw_operator = _Rounded(operator.raw_operator)
+            convert_lightgbm(scope, operator, container)
+
+        update_registered_converter(type(estimator), f"LightGbmLGBM{kind}", shapes, convert, options=options)
+
+
+class _Rounded:
+    """LightGBM's classifier with thresholds in float32, rounded down: for numbers in float32, as inputs are, they mean the same.
+
+    The nearest float32 can be the next larger input, which the model sends to the other side. And a missing number is 0 to a node
+    that has seen none, whatever side the node says it sends them to.
+    """
+
+    is_mock = True  # onnxmltools then takes the trees as ``dump_model`` gives them
+
+    def __init__(self, estimator: Any) -> None:
+        self._estimator = estimator
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._estimator, name)
+
+    @property
+    def booster_(self) -> "_Rounded":
+        return _Rounded(self._estimator.booster_)
+
+    def dump_model(self) -> dict[str, Any]:
+        dumped = self._estimator.dump_model()
+        open_nodes = [tree["tree_structure"] for tree in dumped["tree_info"]]
+        while open_nodes:
+            node = open_nodes.pop()
+            if "threshold" in node:
+                given = np.float32(node["threshold"])
+                down = np.nextafter(given, np.float32(-np.inf)) if float(given) > node["threshold"] else given
+                node["threshold"] = float(down)
+                node["default_left"] = down >= 0 if node["missing_type"] == "None" else node["default_left"]
+                open_nodes += [node["left_child"], node["right_child"]]
+        return dumped
 
 
 def _know_one_hot() -> None:
@@ -158,17 +209,16 @@ def _know_ours() -> None:
         container.add_node("Concat", [whole, hinges], operator.outputs[0].full_name, axis=1)
 
     def convert_rates(scope: Any, operator: Any, container: Any) -> None:
-        encoder, parts = operator.raw_operator.encoder_, []
-        for given, levels, rates in zip(operator.inputs, encoder.categories_, encoder.encodings_, strict=True):
-            parts.append(scope.get_unique_variable_name("rate"))
-            table = {
-                "keys_strings": levels.tolist(),
-                "values_floats": rates.tolist(),
-                "default_float": encoder.target_mean_,
-            }
-            container.add_node(
-                "LabelEncoder", given.full_name, parts[-1], op_domain="ai.onnx.ml", op_version=2, **table
-            )
+        encoder, parts, whole = operator.raw_operator.encoder_, [], scope.get_unique_variable_name("all")
+        container.add_node("Concat", [given.full_name for given in operator.inputs], whole, axis=1)
+        for i, (levels, rates) in enumerate(zip(encoder.categories_, encoder.encodings_, strict=True)):
+            place, level, rate = (scope.get_unique_variable_name(f"{name}_{i}") for name in ("at", "level", "rate"))
+            parts.append(rate)
+            container.add_initializer(place, 7, [1], [i])  # 7: int64
+            container.add_node("Gather", [whole, place], level, axis=1)
+            table = {"keys_strings": levels.tolist(), "values_floats": rates.tolist()}
+            default = {"default_float": float(encoder.target_mean_)}
+            container.add_node("LabelEncoder", level, rate, op_domain="ai.onnx.ml", op_version=2, **table, **default)
         container.add_node("Concat", parts, operator.outputs[0].full_name, axis=1)
 
     update_registered_converter(Hinges, "ChurnflowHinges", shape_hinges, convert_hinges)

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from churn.settings.environment import STATE, private
+from churn.settings.environment import TEMPORARY, private
 from churn.training.search.trials import Trial
 
-FOLDER = STATE / "searches"
+FOLDER = TEMPORARY
 
 
 class Known(NamedTuple):
@@ -22,11 +22,14 @@ class Known(NamedTuple):
 
 
 class Checkpoint:
-    """One file for each trial of one family of one training; it lies in the state folder, which a pod takes with it."""
+    """One file for each trial of one family of one training, without ids of customers.
+
+    It lies among the temporary files: swept after a day, and gone with a pod; the search then starts anew.
+    """
 
     def __init__(self, training: str = "", family: str = "") -> None:
         """``training`` is the training's id, as a resume keeps it; without one nothing is kept."""
-        self._folder = FOLDER / training.replace("/", "-") / family if training else None
+        self._folder = FOLDER / f"search-{training.replace('/', '-')}" / family if training else None
 
     def get(self, number: int, asked: dict[str, Any]) -> Known | None:
         """The trial of this number if it was finished, and asked for with the same parameters."""
