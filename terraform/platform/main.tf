@@ -128,7 +128,7 @@ resource "kubernetes_secret_v1" "churnflow" {
     churnflow-serving = merge(local.store_variables, local.keys.serving, {
       CHURNFLOW_PREDICTIONS   = "s3://${var.bucket}/log"
       CHURNFLOW_ID_KEY        = local.key.ids
-      CHURNFLOW_API_KEYS      = "deploy:${local.key.callers}"
+      CHURNFLOW_API_KEYS      = "deploy:${local.key.callers}" # pragma: allowlist secret
       CHURNFLOW_FEEDBACK_KEYS = "feedback:${local.key.feedback}"
     })
   }

@@ -39,7 +39,7 @@ locals {
           MF_UI_METADATA_PORT       = "8083"
           AWS_EC2_METADATA_DISABLED = "true"
         })
-        variables_of = { user = "MF_METADATA_DB_USER", password = "MF_METADATA_DB_PSWD" }
+        variables_of = { user = "MF_METADATA_DB_USER", password = "MF_METADATA_DB_PSWD" } # pragma: allowlist secret
         prepare      = null
       }
       pushgateway = {

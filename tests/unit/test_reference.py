@@ -21,7 +21,7 @@ DOCS = sorted([*(ROOT / "docs").glob("*.md"), *ROOT.glob("*.md")])
 CODE = sorted(path for folder in ("flows", "scripts", "bento") for path in (ROOT / folder).rglob("*.py"))
 MAKEFILE = (ROOT / "Makefile").read_text()
 LIST = ROOT / "flows" / "churn" / "telemetry" / "prometheus_metrics.py"
-GROUPS = {"Run", "Data", "Models", "Serve", "Watch", "Cluster", "Develop", "Workflows", "Benchmarks"}
+GROUPS = {"Run", "Data", "Models", "Serve", "Watch", "Cluster", "Develop", "Benchmarks"}
 # Read by the tests and by MLflow's server; a column of a customer's.
 ELSEWHERE = {"CHURNFLOW_TEST_S3", "MLFLOW_SERVER_ALLOWED_HOSTS", "closed_at"}
 
