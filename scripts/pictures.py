@@ -114,7 +114,8 @@ def main() -> None:
     """Run, and take every picture."""
     with tempfile.TemporaryDirectory() as state:
         os.environ["CHURNFLOW_HOME"] = state
-        (PLACE / "run.svg").write_text(terminal("make run", recorded("make", "run")), encoding="utf-8")
+        run = ("make", "run")
+        (PLACE / "run.svg").write_text(terminal(" ".join(run), recorded(*run)), encoding="utf-8")
         recorded("make", "drift-demo")
         # In a process of its own, whose settings are those of the new state folder.
         subprocess.run([sys.executable, __file__, "--pages"], check=True)

@@ -2,6 +2,7 @@
 
 import io
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -28,7 +29,8 @@ def test_a_campaigns_lists_have_no_formulas(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setenv("CHURNFLOW_SCORES", str(tmp_path))
     about = {"offer": "@call", "cost": -1.0, "probability": 0.5, "prediction_id": "0" * 32}
     members = pd.DataFrame({"id": [*HOSTILE, "4711"], **about})
-    place = execution._list(members, "contacts/telco-spring.csv", "=customer", "spring")
+    plan = SimpleNamespace(campaign="spring", scored=None)
+    place = execution._list(plan, members, "contacts/telco-spring.csv", "=customer")
     found = pd.read_csv(place, dtype="str", keep_default_na=False)
     assert found["'=customer"].tolist() == [*("'" + text for text in HOSTILE), "4711"]
     assert set(found.offer) == {"'@call"}
