@@ -177,8 +177,8 @@ def test_a_model_of_uplift_is_learned_from_the_log_registered_and_served(
     assert "champion version 1 stays: Qini" in again.summary
     asked = packaging.json_rows(telco, casting.cast(here.rows, telco)[0].head(2))
     with bento_server.served(packaging.build_bento(replace(trained.train.champion, name="spare"))) as url:
-        row = bento_server.post(f"{url}/predict_batch", {"rows": asked})[0]
-        why = bento_server.post(f"{url}/explain", asked[0])
+        row = bento_server.post_json(f"{url}/predict_batch", {"rows": asked})[0]
+        why = bento_server.post_json(f"{url}/explain", asked[0])
     table = pd.DataFrame(asked[:1])
     assert row["uplift"] == pytest.approx(registration.load_uplift(model).table(table)[0], abs=1e-6)
     assert row["recommendation"] == ("contact" if row["uplift"] >= found.threshold else "leave alone")

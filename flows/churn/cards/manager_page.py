@@ -58,26 +58,26 @@ th, td {{ text-align: left; padding: .4rem .6rem; border-bottom: 1px solid #e4e7
 <script type="application/json" id="data">{data}</script>
 <script>
 "use strict";
-const data = JSON.parse(document.getElementById("data").textContent), most = 200;
-const put = (id, text) => {{ document.getElementById(id).textContent = text; }};
-const money = (value) => value.toLocaleString("en", {{ maximumFractionDigits: 0 }});
-const share = (value) => value === null ? "-" : (100 * value).toFixed(1) + " %";
+const data=JSON.parse(document.getElementById("data").textContent), most=200;
+const put=(id, text) => {{ document.getElementById(id).textContent=text; }};
+const money=(value) => value.toLocaleString("en", {{ maximumFractionDigits: 0 }});
+const share=(value) => value === null ? "-" : (100 * value).toFixed(1) + " %";
 function show() {{
-  const chosen = data.rows.slice(0, +document.getElementById("budget").value);
-  const sum = (key) => chosen.reduce((total, row) => total + row[key], 0);
-  const known = chosen.every((row) => row.kept !== null);
+  const chosen=data.rows.slice(0, +document.getElementById("budget").value);
+  const sum=(key) => chosen.reduce((total, row) => total + row[key], 0);
+  const known=chosen.every((row) => row.kept !== null);
   put("contacts", money(chosen.length));
   put("cost", money(sum("cost")));
   put("kept", known ? sum("kept").toFixed(1) : "not known yet");
   put("profit", known && data.margin !== null ? money(data.margin * sum("kept") - sum("cost")) : "not known yet");
   put("shown", chosen.length > most ? `The first ${{most}} of ${{money(chosen.length)}}.` : "");
   document.getElementById("list").replaceChildren(...chosen.slice(0, most).map((row, place) => {{
-    const line = document.createElement("tr");
-    const cells = [[place + 1, 1], [row.id, 0], [share(row.risk), 1], [share(row.uplift), 1], [row.offer, 0]];
+    const line=document.createElement("tr");
+    const cells=[[place + 1, 1], [row.id, 0], [share(row.risk), 1], [share(row.uplift), 1], [row.offer, 0]];
     for (const [text, number] of cells) {{
-      const cell = document.createElement("td");
-      cell.textContent = text;
-      if (number) cell.className = "number";
+      const cell=document.createElement("td");
+      cell.textContent=text;
+      if (number) cell.className="number";
       line.append(cell);
     }}
     return line;
