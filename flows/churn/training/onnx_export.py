@@ -74,7 +74,7 @@ def _mean(graphs: list[Any], weights: list[float]) -> Any:
 
 
 def _know_booster(estimator: Any) -> None:
-    """Register the converter of XGBoost's or LightGBM's classifier, if ``estimator`` is one."""
+    """Register the converter of XGBoost's, LightGBM's or CatBoost's classifier, if ``estimator`` is one."""
     from skl2onnx import update_registered_converter
     from skl2onnx.common.shape_calculator import calculate_linear_classifier_output_shapes as shapes
 
@@ -92,6 +92,28 @@ def _know_booster(estimator: Any) -> None:
             convert_lightgbm(scope, operator, container)
 
         update_registered_converter(type(estimator), "LightGbmLGBMClassifier", shapes, convert, options=options)
+    elif library == "catboost":
+        from skl2onnx.common.data_types import FloatTensorType, Int64TensorType
+
+        def convert_catboost(scope: Any, operator: Any, container: Any) -> None:
+            from catboost.utils import convert_to_onnx_object
+            from onnx import helper
+
+            trees = convert_to_onnx_object(operator.raw_operator).graph.node[0]  # a node after it makes dictionaries
+            given = {attribute.name: helper.get_attribute_value(attribute) for attribute in trees.attribute}
+            names = [one.full_name for one in (*operator.inputs, *operator.outputs)]
+            container.add_node(trees.op_type, names[:1], names[1:], op_domain="ai.onnx.ml", op_version=1, **given)
+
+        def outputs(scope: Any, model: Any, inputs: Any, custom_parsers: Any = None) -> Any:
+            made = scope.declare_local_operator("ChurnflowCatBoost", model)  # skl2onnx sees no classifier in it
+            made.inputs = inputs
+            for name, kind in (("label", Int64TensorType()), ("probabilities", FloatTensorType())):
+                made.outputs.append(scope.declare_local_variable(name, kind))
+            return made.outputs
+
+        update_registered_converter(
+            type(estimator), "ChurnflowCatBoost", shapes, convert_catboost, parser=outputs, options=options
+        )
 
 
 class _Rounded:
