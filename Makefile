@@ -224,7 +224,7 @@ lint: $(READY) ## ruff (lint and format), mypy, the imports between the rooms of
 	@program=$$(.ci/tool actionlint) && set -x && "$$program" || { echo "the workflows were not linted by actionlint"; exit 1; }
 
 format: $(READY) ## format the code and sort its imports
-	$(VENV)/bin/ruff check --fix .
+	$(VENV)/bin/ruff check --fix-only --quiet .
 	$(VENV)/bin/ruff format .
 
 docs: $(READY) ## write docs/reference.md and docs/imports.svg from the code, and build the site into site/
@@ -266,7 +266,7 @@ audit: $(READY) ## risky code, secrets, licences, a CycloneDX SBOM, and known vu
 	$(PY) -m uv export --frozen --no-dev --all-extras --no-emit-project --no-hashes --quiet --output-file $(AUDIT)/requirements.txt
 	$(if $(OFFLINE),@echo "known vulnerabilities were not looked up (OFFLINE)",$(PY) -m uv tool run pip-audit==$(PIP_AUDIT_VERSION) --strict --disable-pip --no-deps --requirement $(AUDIT)/requirements.txt)
 
-##@ GitHub's workflows
+##@ CI
 
 test-parts: ## install the real parts of the tests that PyPI does not have (Debian's packages)
 	.ci/parts

@@ -1,6 +1,6 @@
 """What the service answers, as pydantic models: they document it. Errors have one shape."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from churn.serving.request import PREDICTION_ID, Feedback, Problem
 from pydantic import BaseModel, Field
@@ -39,7 +39,19 @@ class Judged(Versions):
     ]
 
 
-class Prediction(Judged):
+class Recommended(Judged):
+    """What a contact would change, where the service has a model of uplift."""
+
+    uplift: Annotated[float | None, Field(description="by how much a contact raises the chance to stay (-1 to 1)")] = (
+        None
+    )
+    recommendation: Annotated[
+        Literal["contact", "leave alone"] | None,
+        Field(description="contact where the uplift reaches the model's threshold"),
+    ] = None
+
+
+class Prediction(Recommended):
     """The answer of predict, and one of predict_batch's."""
 
     prediction_id: Annotated[str, Field(pattern=PREDICTION_ID)]
@@ -54,7 +66,7 @@ class Reason(BaseModel):
     contribution: float
 
 
-class Explanation(Judged):
+class Explanation(Recommended):
     """The answer of explain."""
 
     base_value: Annotated[Share, Field(description="mean probability of a sample of training customers")]
@@ -62,6 +74,10 @@ class Explanation(Judged):
         list[Reason],
         Field(description="Shapley values, largest first; base_value plus all contributions is the probability"),
     ]
+    uplift_base_value: Annotated[float | None, Field(description="mean uplift of the same sample")] = None
+    uplift_reasons: Annotated[
+        list[Reason], Field(description="the same for the uplift, where the service has a model of it")
+    ] = []
 
 
 class Accepted(Feedback):

@@ -183,7 +183,7 @@ class App(FastAPI):
         bearer: Annotated[Any, Security(_BEARER)],
         header: Annotated[str | None, Security(_HEADER)],
     ) -> None:
-        # FastAPI takes a bearer without a token for no bearer: the header is read here, the parameter documents it.
+        # FastAPI ignores a bearer without a token: the header is read here, and the parameter documents it.
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         given = (token.strip() if scheme.lower() == "bearer" else header or "").encode("latin-1")
         holders = {of: api_keys.holder(given, keys) for of, keys in self._keys.items()}
@@ -198,7 +198,7 @@ class App(FastAPI):
         self.metrics.let_in(str(holders[right]), request.url.path)
 
     def unheard(self, status: int, message: str) -> bytes:
-        """The body of the answer to what is no HTTP, or too much of it; it is counted."""
+        """The body of the answer to a request that is not HTTP or exceeds a limit; it is counted."""
         self.metrics.answered(_OTHER, status, 0)
         return bytes(refusal(Rejected(status, message)).body)
 
@@ -230,7 +230,7 @@ async def _now(work: Callable[[], None]) -> None:
 
 @dataclass
 class Answered:
-    """The middleware around all routes: it sets the time limit, answers what nobody else has, and counts."""
+    """The middleware around all routes: it sets the time limit, answers what no route has answered, and counts."""
 
     app: Callable[[Message, Receive, Send], Awaitable[None]]
     service: App

@@ -18,6 +18,7 @@ from churn.serving.request import Rejected, Row
 from churn.storage import keyed_ids
 from churn.training import expected_profit, shapley
 from churn.training.onnx_scorer import Scorer
+from churn.uplift.scorer import UpliftScorer
 from pydantic_core import to_json
 from starlette.responses import PlainTextResponse
 
@@ -38,9 +39,9 @@ _PAGE = {"content-security-policy": "default-src 'self'; frame-ancestors 'none';
 class Endpoints:
     """The service's work, one method an endpoint."""
 
-    def __init__(self, scorer: Scorer, settings: ServeConfig) -> None:
-        """``scorer`` is the model, ``settings`` are those of config/serve.toml."""
-        self._scorer, self._settings = scorer, settings
+    def __init__(self, scorer: Scorer, settings: ServeConfig, uplift: UpliftScorer | None = None) -> None:
+        """``scorer`` is the model, ``settings`` are those of config/serve.toml, ``uplift`` is the model of uplift, if any."""
+        self._scorer, self._settings, self._uplift = scorer, settings, uplift
         self._versions = {name: scorer.manifest[name] for name in ("model_version", "data_version")}
         self._reader = request.Reader(
             scorer.dataset,
@@ -54,6 +55,7 @@ class Endpoints:
         if settings.log.enabled and settings.log.customer_id is True and keyed_ids.key() is None:
             logger.warning("%s is not set: the log keeps no customer ids", keyed_ids.KEY)
         self._explainer = shapley.Explainer.of(scorer)
+        self._why_contact = uplift.explainer() if uplift is not None else None
         self._instruments = ServiceMetrics(scorer.manifest)
         schemas = {
             prediction_log.PREDICTIONS: prediction_log.schema(scorer.dataset, bool(settings.log.customer_id)),
@@ -148,9 +150,12 @@ class Endpoints:
         content = {
             **self._judged(columns, self._scorer.probability(columns))[0],
             "base_value": self._explainer.base,
-            "reasons": [{"field": name, "value": row[name], "contribution": gain} for name, _, gain in gains],
+            "reasons": _reasons(row, gains),
             **self._versions,
         }
+        if self._why_contact is not None:
+            (gains,) = self._why_contact.reasons(columns, top=len(row))
+            content |= {"uplift_base_value": self._why_contact.base, "uplift_reasons": _reasons(row, gains)}
         return Answer(to_json(content))
 
     def feedback(self, body: bytes, reporter: str | None = None) -> Answer:
@@ -183,11 +188,24 @@ class Endpoints:
         if worth is not None:
             profits = [None if v != v else v for v in expected_profit.expected(worth, columns, probability_of).tolist()]
         return [
-            {"probability": probability, "decision": decision, "threshold": limit, "expected_value": profit}
-            for probability, decision, limit, profit in zip(
-                probability_of.tolist(), decisions, limits, profits, strict=True
+            {"probability": probability, "decision": decision, "threshold": limit, "expected_value": profit, **more}
+            for probability, decision, limit, profit, more in zip(
+                probability_of.tolist(),
+                decisions,
+                limits,
+                profits,
+                self._recommended(columns, len(probability_of)),
+                strict=True,
             )
         ]
+
+    def _recommended(self, columns: features.Columns, rows: int) -> list[dict[str, Any]]:
+        """Uplift and recommendation of each customer, where there is a model of uplift."""
+        if self._uplift is None:
+            return [{}] * rows
+        found = self._uplift.uplift(columns)
+        said = zip(found.tolist(), self._uplift.recommend(found), strict=True)
+        return [{"uplift": uplift, "recommendation": recommendation} for uplift, recommendation in said]
 
     def _warnings(self, row: Row) -> Sequence[request.Problem]:
         warnings = self._reader.warnings(row)
@@ -241,7 +259,7 @@ class Endpoints:
         }
 
     def ready(self) -> Answer:
-        """The model answers; a log whose writer has died is told, and does not keep it from answering."""
+        """The model answers; a log whose writer has died is reported, but does not stop the answers."""
         logs = {kind: "alive" if log.alive else "dead" for kind, log in self._logs.items()}
         return Answer(to_json({"status": "ready", "logs": logs}))
 
@@ -261,6 +279,10 @@ _UNTOLD = {
     "background",
 }
 _PAGES = {"index.html": "/", "docs.html": "/docs"}
+
+
+def _reasons(row: Row, gains: list[tuple[str, Any, float]]) -> list[dict[str, Any]]:
+    return [{"field": name, "value": row[name], "contribution": gain} for name, _, gain in gains]
 
 
 def _file(page: Path) -> Callable[[], Answer]:

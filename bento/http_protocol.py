@@ -1,7 +1,7 @@
 """uvicorn's HTTP protocol with the limits that it lacks, and an orderly end.
 
-A request's headers are limited in bytes and time, connections in number; of an answer the reader has to take what is sent.
-Connections that still send or ask once shutdown begins are answered, and told to come no more.
+A request's headers are limited in bytes and time, connections in number; and a client must read the answer it is sent.
+Connections that still send or ask once shutdown begins are answered, and told to open a new one.
 """
 
 import asyncio
@@ -66,7 +66,7 @@ class Protocol(HttpToolsProtocol):
             self._head += len(data)
             if self._head > self.limits.header_bytes:
                 self._refuse(431, "the headers are too large")
-        elif self.idle and self._late is None:  # uvicorn waits without end for one who sends what is no request
+        elif self.idle and self._late is None:  # uvicorn waits forever for a client that sends no valid request
             self._wait(self.timeout_keep_alive)
 
     def on_message_begin(self) -> None:
@@ -90,14 +90,14 @@ class Protocol(HttpToolsProtocol):
             self.cycle.keep_alive = False
 
     def on_response_complete(self) -> None:
-        """Wait for the next request; whoever still sends the body of one that is answered has a moment to stop."""
+        """Wait for the next request; a client still sending the body of an answered one has a moment to stop."""
         self.since = self.loop.time()
         super().on_response_complete()
         if self.cycle.response_complete and self.cycle.more_body:
             self._wait(self.timeout_keep_alive)
 
     def send_400_response(self, msg: str) -> None:
-        """What is no HTTP, in the one shape of errors."""
+        """Answer what is not HTTP, in the one shape of errors."""
         status, message = self._why
         self._refuse(status, message or msg)
 

@@ -65,7 +65,7 @@ class Log:
 
     @property
     def alive(self) -> bool:
-        """Whether the thread that writes is there."""
+        """Whether the writer thread is alive."""
         return self._thread.is_alive()
 
     @property

@@ -8,7 +8,8 @@ import numpy as np
 from churn.data import features
 from churn.errors import ChurnError
 from churn.storage import checksums
-from churn.training.onnx_scorer import PARITY, Scorer
+from churn.training.onnx_scorer import PARITY, Scorer, manifest
+from churn.uplift.scorer import UpliftScorer
 
 FILE = "proof.json"  # in a Bento, beside this module: the files' checksums, and the probabilities of the manifest's examples
 
@@ -29,6 +30,25 @@ def proven_scorer(folder: Path, proof: Path, threads: int) -> Scorer:
             f"{PARITY:.0e}): the packages or the processor are others; build the Bento again here"
         )
     return scorer
+
+
+def proven_uplift(folder: Path, proof: Path) -> UpliftScorer | None:
+    """The model of uplift in ``folder``; None if none was packed. Raises ChurnError if it is not the one that was packed.
+
+    The files have been compared by ``proven_scorer``.
+    """
+    noted = json.loads(proof.read_text(encoding="utf-8"))
+    if "uplift" not in noted:
+        return None
+    found = UpliftScorer(folder)
+    answers = found.uplift(features.from_rows(found.dataset, manifest(folder)["examples"]))
+    off = float(np.abs(answers - np.array(noted["uplift"])).max())
+    if not off <= PARITY:
+        raise ChurnError(
+            f"the model of uplift in {folder} answers its examples otherwise than when it was packed, by {off:.1e} (allowed: "
+            f"{PARITY:.0e}); build the Bento again here"
+        )
+    return found
 
 
 class Unready:

@@ -84,7 +84,9 @@ class ChurnService:
         http_protocol.Protocol.limits = SETTINGS.limits
         try:
             proof, threads = Path(__file__).with_name(self_test.FILE), max(1, cpus() // SETTINGS.workers)
-            self._endpoints = Endpoints(self_test.proven_scorer(Path(MODEL.resolve().path), proof, threads), SETTINGS)
+            folder = Path(MODEL.resolve().path)
+            scorer, uplift = self_test.proven_scorer(folder, proof, threads), self_test.proven_uplift(folder, proof)
+            self._endpoints = Endpoints(scorer, SETTINGS, uplift)
             _started["app"] = app = self._endpoints.app()
             http_protocol.Protocol.refusal = app.unheard
         except Exception as error:  # whatever it is: a worker that died of it would only be started again

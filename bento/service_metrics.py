@@ -105,7 +105,7 @@ class ServiceMetrics:
         self._waiting.labels(kind).set(rows)
 
     def lives(self, kind: str, alive: bool) -> None:
-        """Whether a log's writer is there."""
+        """Whether a log's writer thread is alive."""
         self._alive.labels(kind).set(alive)
 
     def exposition(self) -> bytes:
@@ -190,7 +190,7 @@ def _label(problem: Problem) -> tuple[str, str]:
 
 
 def _forget_the_dead() -> None:
-    """Gauges of workers that were killed count no longer."""
+    """Drop the gauges of workers that were killed."""
     for file in Path(os.environ.get(_FOLDER) or os.devnull).glob("gauge_live*_*.db"):
         pid = file.stem.rsplit("_", 1)[1]
         if not Path("/proc", pid).exists():

@@ -41,12 +41,13 @@ class CampaignFlow(base.Flow):
     def assign(self) -> None:
         """Unless it is a dry run, the arms are in the campaign log, and then both lists are written."""
         from churn.campaigns import execution
-        from churn.cards import campaign_card
+        from churn.cards import campaign_card, manager_page
 
         rule, run = base.read(CampaignConfig, self.settings), f"{current.flow_name}/{current.run_id}"
         plan = execution.plan(self.model, self.source, self.campaign, rule, run, self.moment)
         dataset = base.read(Dataset, self.description)
         self.places = () if self.dry else execution.write_campaign(plan, self.model, dataset, self.moment)
+        self.page = "" if self.dry else manager_page.manager_page(plan, self.model, dataset, rule)
         self.summary = str(plan)
         base.render(current.card["campaign"], campaign_card.parts(plan, rule, self.places))
         self.next(self.end)
@@ -56,7 +57,7 @@ class CampaignFlow(base.Flow):
         """Sizes, costs and power are printed, and where the lists are."""
         print(self.summary)
         base.say(
-            [f"Contacts: {self.places[0]}", f"Held back: {self.places[1]}"]
+            [f"Contacts: {self.places[0]}", f"Held back: {self.places[1]}", f"Page: {self.page}"]
             if self.places
             else ["Dry run: nothing written"]
         )

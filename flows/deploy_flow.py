@@ -33,7 +33,7 @@ class DeployFlow(base.Flow):
         base.say(filter(None, [rollout.finish(target, run)]))
         asked = verification.Request(self.requested, self.bento, self.breaking, current.get("trigger") is None)
         self.verified = verification.verify(target, dataset, asked)
-        record.mark_kept(self.verified.plan)
+        record.settle_kept(self.verified.plan)
         self.notice = launch.begin(made_up.model(self.verified.plan.model, dataset.name))
         self.nothing_to_do = bool(self.verified.nothing)
         self.next(self.roll_out)

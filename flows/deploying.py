@@ -74,7 +74,7 @@ def count(outcome: str) -> dict[str, int]:
     try:
         Run(f"{current.flow_name}/{current.run_id}").add_tag(f"{PREFIX}{outcome}")
         tags = Counter(tag for run in Flow(str(current.flow_name)) for tag in run.user_tags)
-    except MetaflowException as error:  # how it ended must not depend on the run store
+    except MetaflowException as error:  # counting deployments is best effort
         print(f"The deployments are not counted: {error}")
     finally:
         namespace(own)

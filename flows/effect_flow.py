@@ -34,12 +34,13 @@ class EffectFlow(base.Flow):
     @step
     def judge(self) -> None:
         """Each contacted arm is compared with those held back, and the card says what that means."""
-        from churn.campaigns import report
+        from churn.campaigns import report, verdicts
         from churn.cards import effect_card
 
         rule = base.read(CampaignConfig, self.settings).report
         self.comparisons = report.compare_arms(self.trial, rule)
         self.lines = effect_card.headline(self.campaign, self.comparisons, self.trial)
+        verdicts.keep_verdict(base.read(Dataset, self.description), self.campaign, self.lines)
         base.render(current.card["effect"], effect_card.parts(self.campaign, self.comparisons, self.trial, rule))
         self.next(self.end)
 

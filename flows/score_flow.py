@@ -12,7 +12,7 @@ from churn.settings.dataset import Dataset
 from churn.settings.score import ScoreConfig
 from metaflow import Parameter, card, current, step
 
-KEPT = ["model", "made_up", "scoring", "moment", "table", "aside", "notes"]
+KEPT = ["model", "uplift", "made_up", "scoring", "moment", "table", "aside", "notes"]
 
 
 @base.deployed
@@ -38,7 +38,7 @@ class ScoreFlow(base.Flow):
 
         dataset = base.read(Dataset, self.description)
         self.sources = sources.choose(base.read(ScoreConfig, self.settings).source, self.source, dataset, "score")
-        self.model, self.made_up = release.champion(dataset), any_made_up(self.sources)
+        (self.model, self.uplift), self.made_up = release.champions(dataset), any_made_up(self.sources)
         self.notice = made_up.sources(self.sources, dataset.name, "score") or launch.begin(
             made_up.model(self.model, dataset.name)
         )
@@ -67,7 +67,9 @@ class ScoreFlow(base.Flow):
 
         scorer, (first, end) = batch_scoring.scorer(self.model), self.input
         customers = tables.typed(self.table, scorer.dataset).iloc[first:end]
-        self.scored = batch_scoring.score(scorer, customers, self.scoring)
+        self.scored = batch_scoring.with_uplift(
+            batch_scoring.score(scorer, customers, self.scoring), customers, self.uplift
+        )
         if base.read(ScoreConfig, self.settings).score.log and not self.made_up:
             batch_scoring.log(scorer, self.model, customers, self.scored, self.moment, f"score-{self.scoring}-{first}")
         self.next(self.rank)
@@ -83,7 +85,8 @@ class ScoreFlow(base.Flow):
         self.merge_artifacts(inputs, include=KEPT)
         scorer, rule = batch_scoring.scorer(self.model), base.read(ScoreConfig, self.settings).score
         scored, name = [shard.scored for shard in inputs], f"{scorer.dataset.name}-{self.scoring}"
-        self.ranked = batch_scoring.rank(scorer, tables.typed(self.table, scorer.dataset), scored, rule, name)
+        table = tables.typed(self.table, scorer.dataset)
+        self.ranked = batch_scoring.rank(scorer, table, scored, rule, name, self.uplift)
         base.render(current.card["list"], ranking_card.parts(self.ranked, self.model, self.aside, self.notes))
         self.next(self.end)
 

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from churn.data.snapshots import Snapshot
     from churn.registry.training_record import Training
 
-KEPT = ["nothing_to_do", "data_version", "rows", "training", "lineage", "mlflow_run", "challenger", "config_files"]
+KEPT = ["nothing_to_do", "data_version", "rows", "training", "lineage", "mlflow_run", "challenger", "config_files",
+        "outcomes"]  # fmt: skip
 
 
 def _checked(config: TrainConfig, file: str) -> None:
@@ -44,9 +45,9 @@ class TrainFlow(base.Flow):
         data = snapshots.load(requested)
         self.data_version, self.notice = data.version, runs.introduce(data, origin)
         release.check_before_training(data, config)
-        self.rows, self.families = len(data.train), list(config.model)
+        self.rows, self.families = len(data.train), self._branches(config, data)
         self.training = f"{current.flow_name}/{current.run_id}"  # kept by a resume: it names the training, not the run
-        self.lineage = release.lineage(self.data_version, self.training, config)
+        self.lineage = release.lineage(self.data_version, self.training, config, self.outcomes)
         self.challenger, self.mlflow_run = release.start_run(data, config, self.lineage, self.force)
         self.warm = release.parameters(data, config)
         self.nothing_to_do = self.challenger is not None
@@ -55,13 +56,14 @@ class TrainFlow(base.Flow):
     @base.skippable
     @step
     def tune(self) -> None:
-        """The hyperparameters of one family are tuned."""
+        """The hyperparameters of one family, of churn or of uplift, are tuned."""
         from churn.data import snapshots
         from churn.training import hyperparameter_search
+        from churn.uplift import candidates
 
-        search, data = base.read(TrainConfig, self.settings).search, snapshots.load(self.data_version)
-        known = hyperparameter_search.jobs(search, len(self.families)), self.warm, self.training
-        self.candidate = hyperparameter_search.tune(self.input, search, data.dataset, data.train, *known)
+        config, data = base.read(TrainConfig, self.settings), snapshots.load(self.data_version)
+        known = hyperparameter_search.jobs(config.search, len(self.families)), self.warm, self.training
+        self.candidate = candidates.tune_branch(self.input, config, data, self.outcomes, *known)
         self.next(self.select)
 
     @base.skippable
@@ -73,11 +75,13 @@ class TrainFlow(base.Flow):
         """
         from churn.data import snapshots
         from churn.training import selection
+        from churn.uplift import candidates, success
 
         self.merge_artifacts(inputs, include=KEPT)
         config, data = base.read(TrainConfig, self.settings), snapshots.load(self.data_version)
-        self.board = selection.board([one.candidate for one in inputs], config.search, data.dataset, data.train)
-        worth = config.value or data.dataset.value
+        tuned, self.uplift_board = candidates.parted([one.candidate for one in inputs])
+        self.board = selection.board(tuned, config.search, data.dataset, data.train)
+        worth = success.measured(config.value or data.dataset.value, self.outcomes, data.dataset)
         self.chosen = selection.finalize(self.board[0], config.search, data.dataset, data.train, worth)
         self.pipeline, self.threshold = self.chosen.pipeline, self.chosen.threshold
         self.next(self.evaluate)
@@ -85,14 +89,16 @@ class TrainFlow(base.Flow):
     @base.skippable
     @step
     def evaluate(self) -> None:
-        """The model is evaluated on the holdout, which is read only here."""
+        """The model is evaluated on the holdout, which is read only here; and so is that of uplift, on its own."""
         from churn.data import snapshots
         from churn.training import estimators, evaluation
+        from churn.uplift import holdout
 
         config, data = base.read(TrainConfig, self.settings), snapshots.load(self.data_version)
         whole = estimators.whole(self.pipeline, data.dataset)
         seed, worth = config.search.seed, self.chosen.worth
         self.evaluation = evaluation.read_holdout(whole, self.threshold, data, seed, config.slices, worth)
+        self.uplift = holdout.evaluate_uplift(self.uplift_board, self.outcomes, data.dataset, config, worth)
         self.next(self.gate)
 
     @card(type="blank", id="training")
@@ -100,15 +106,18 @@ class TrainFlow(base.Flow):
     @step
     def gate(self) -> None:
         """The trials are in MLflow; the bounds are checked, and the champion is compared on rows that neither has seen."""
-        from churn.cards import training_card
+        from churn.cards import training_card, uplift_card
         from churn.data import snapshots
         from churn.registry import tracking
         from churn.serving import release
+        from churn.uplift import registration
 
         config, data = base.read(TrainConfig, self.settings), snapshots.load(self.data_version)
         tracking.log_board(self.mlflow_run, self.board, config.search.metric)
         self.gate_result = release.judge(self.evaluation, data, config, self.training)
-        base.render(current.card["training"], training_card.parts(self._training(data)))
+        self.uplift_gate = registration.judge_uplift(self.uplift, self.outcomes, data.dataset, config, self.training)
+        shown = uplift_card.parts(self.uplift, self.uplift_gate)
+        base.render(current.card["training"], [*training_card.parts(self._training(data)), *shown])
         self.next(self.register)
 
     @card(type="blank", id="model")
@@ -120,11 +129,13 @@ class TrainFlow(base.Flow):
         from churn.data import snapshots
         from churn.registry import training_record
         from churn.serving import release
+        from churn.uplift import registration
 
         data = snapshots.load(self.data_version)
         ways = (self.config_files["settings"], base.again(self), runs.anew(data))
         self.gate_result.require(base.card("gate"), training_record.other_bounds(self.gate_result, data.dataset, *ways))
         self.challenger, self.gate_result = release.register(self._training(data), self.mlflow_run)
+        base.say(registration.register_uplift(self.uplift, self.uplift_gate, self.outcomes, self._training(data)))
         base.render(current.card["model"], model_card.keep(self._training(data), self.challenger))
         self.next(self.package)
 
@@ -147,6 +158,15 @@ class TrainFlow(base.Flow):
 
         result = None if self.nothing_to_do else self.gate_result
         print(training_record.ending(self.champion, self.challenger, self.bento, result, base.again(self, True)))
+
+    def _branches(self, config: TrainConfig, data: "Snapshot") -> list[Any]:
+        """What the foreach trains; the outcomes that models of uplift learn from, if there are any, are in ``outcomes``."""
+        from churn.campaigns import uplift_outcomes
+        from churn.uplift import candidates
+
+        self.outcomes, notes = uplift_outcomes.gather_outcomes(config.uplift, data.dataset)
+        base.say(notes)
+        return candidates.branches(config, self.outcomes)
 
     def _training(self, data: "Snapshot") -> "Training":
         """The training so far, in the form that cards and registry use."""

@@ -1,4 +1,4 @@
-"""``make drift-demo``: the champion is served, gets ordinary and then shifted customers, and MonitorFlow looks at both.
+"""``make drift-demo``: the champion is served, answers ordinary and then shifted customers, and MonitorFlow analyses both.
 
 Prices rise by 30 % and more customers have a month-to-month contract. The predictions go to a log of their own, so that
 made-up customers never reach yours; with --retrain a model is trained on customers like the shifted ones, and becomes

@@ -263,8 +263,9 @@ def environment() -> Iterator[str]:
     yield from _markdown(("variable", "local", "cluster", "says"), rows)
     yield f"\nAnd in both, by `flows/churn/settings/environment.py`: {_listed(DEFAULTS)}."
     others = [name for name in known() if name not in {*mine, *local, *cluster, *DEFAULTS}]
-    yield f"\nNot for you: {_listed(name for name in others if name.startswith('CHURNFLOW_'))}, by which processes of Churnflow"
-    yield f"tell each other, and what libraries tell: {_listed(name for name in others if not name.startswith('CHURNFLOW_'))}."
+    own, libraries = ([name for name in others if name.startswith("CHURNFLOW_") == ours] for ours in (True, False))
+    yield f"\nNot for you: {_listed(own)}, which processes of Churnflow set for each other,"
+    yield f"and what they read of libraries or set for them: {_listed(libraries)}."
 
 
 def _code(text: str) -> str:

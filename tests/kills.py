@@ -74,8 +74,14 @@ def leftovers(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-def forked(work: Callable[[], object], at: int = 0, of: Sequence[tuple[Any, str]] = (), seconds: float = 180) -> int:
-    """Let a process of its own do the ``work``, and be killed before its change number ``at`` (0: never).
+def forked(
+    work: Callable[[], object],
+    at: int = 0,
+    of: Sequence[tuple[Any, str]] = (),
+    after: bool = False,
+    seconds: float = 180,
+) -> int:
+    """Let a process of its own do the ``work``, and be killed before its change number ``at`` (0: never), or right ``after`` it.
 
     A change is a call of the methods ``of`` owners, or else a file written, named or removed, and a statement to SQLite that
     is no question. Returns how many there were; -1 if the process was killed.
@@ -85,7 +91,7 @@ def forked(work: Callable[[], object], at: int = 0, of: Sequence[tuple[Any, str]
     if process == 0:
         code = 1
         try:
-            made = _count(at, of)
+            made = _count(at, of, after)
             work()
             os.write(write, str(made()).encode())
             code = 0
@@ -106,8 +112,8 @@ def forked(work: Callable[[], object], at: int = 0, of: Sequence[tuple[Any, str]
         return int(said.read()) if code == 0 else -1
 
 
-def _count(at: int, of: Sequence[tuple[Any, str]]) -> Callable[[], int]:
-    """Kill this process before change number ``at``; what is returned says how many there were."""
+def _count(at: int, of: Sequence[tuple[Any, str]], after: bool) -> Callable[[], int]:
+    """Kill this process before or after change number ``at``; what is returned says how many there were."""
     made, connect = 0, sqlite3.connect
 
     def change(*_: object) -> None:
@@ -133,8 +139,12 @@ def _count(at: int, of: Sequence[tuple[Any, str]]) -> Callable[[], int]:
 
     def counted(method: Callable[..., Any]) -> Callable[..., Any]:
         def call(*words: Any, **named: Any) -> Any:
+            if not after:
+                change()
+                return method(*words, **named)
+            done = method(*words, **named)
             change()
-            return method(*words, **named)
+            return done
 
         return call
 

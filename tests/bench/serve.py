@@ -93,7 +93,9 @@ def targets(stack: ExitStack, model: Any) -> dict[str, Target]:
     """Ours and the rivals, started one after the other."""
     registered, log = f"models:/{model.name}/{model.version}", stack.enter_context(tempfile.TemporaryDirectory())
     begun = time.monotonic()
-    ours = stack.enter_context(common.bento_server.served(common.packaging.package(model), CHURNFLOW_PREDICTIONS=log))
+    ours = stack.enter_context(
+        common.bento_server.served(common.packaging.build_bento(model), CHURNFLOW_PREDICTIONS=log)
+    )
     ready = time.monotonic() - begun
     customers = common.get(f"{ours}/model")["examples"]
     flat = [json.dumps(customer).encode() for customer in customers]
@@ -117,7 +119,7 @@ def targets(stack: ExitStack, model: Any) -> dict[str, Target]:
 
 def measure(name: str, model: Any, rounds: int, seconds: float) -> None:
     """Print what one family's service reaches beside its rivals."""
-    common.packaging.package(model)  # built here, so that the start is only a start
+    common.packaging.build_bento(model)  # built here, so that the start is only a start
     with ExitStack() as stack:
         found = targets(stack, model)
         ours = found["ours"]

@@ -1,18 +1,23 @@
 """A campaign, really run on the champion of the session: lists, log, and what the report says."""
 
 import re
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 
 import pandas as pd
 import pytest
-from churn.campaigns import campaign_log, execution, outcomes, report
+from churn.campaigns import campaign_log, execution, outcomes, report, uplift_outcomes
+from churn.data import casting
 from churn.errors import ChurnError
+from churn.serving import bento_server, packaging
 from churn.settings.core import from_dict
 from churn.settings.dataset import Dataset
 from churn.settings.score import CampaignConfig
+from churn.settings.train import TrainConfig
 from churn.storage import keyed_ids
+from churn.uplift import candidates, holdout, registration
 from conftest import flow
 
 SETTINGS = """
@@ -71,8 +76,16 @@ def test_the_lists_are_apart_and_nobody_on_them_is_suppressed(campaign: SimpleNa
         campaign.rows.customerID.iloc[1:200:2]
     )
     assert not refused & (contacts | held)
-    (log,) = campaign.folder.rglob("*.parquet")
+    (log,) = (campaign.folder / "log" / "campaigns").rglob("*.parquet")
     assert not set(campaign.rows.customerID) & set(pd.read_parquet(log).customerID), "ids are keyed"
+    (predictions,) = (campaign.folder / "log" / "predictions").rglob("*.parquet")
+    known = pd.read_parquet(predictions)
+    assert len(known) == len(campaign.rows), "all customers of the source, as ScoreFlow logs them"
+    assert set(lists["contacts"].prediction_id) <= set(known.prediction_id)
+    first = lists["contacts"].iloc[0]
+    assert all(" = " in first[f"reason_{n}"] for n in (1, 2, 3))
+    assert first.MonthlyCharges == campaign.rows.set_index("customerID").MonthlyCharges[first.customerID]
+    assert "reason_1" not in lists["held_back"]
 
 
 @pytest.fixture
@@ -98,9 +111,9 @@ def test_who_was_contacted_lately_is_not_contacted_again(trained: SimpleNamespac
 def test_uplift_from_a_column_ranks_and_a_column_that_is_not_there_is_named(
     trained: SimpleNamespace, here: SimpleNamespace
 ) -> None:
-    with pytest.raises(
-        ChurnError, match=r"no column uplift, which config/campaign.toml names; the file has: customerID"
-    ):
+    with pytest.raises(ChurnError, match=r"no column gain, which config/campaign.toml names; the file has: customerID"):
+        plan(trained, here, "autumn", targeting={"contacts": 10, "ranking": "uplift", "uplift_column": "gain"})
+    with pytest.raises(ChurnError, match=r"needs a champion of uplift; add \[uplift\] to config/train.toml"):
         plan(trained, here, "autumn", targeting={"contacts": 10, "ranking": "uplift"})
     found = plan(
         trained, here, "autumn", targeting={"contacts": 10, "ranking": "uplift", "uplift_column": "MonthlyCharges"}
@@ -139,3 +152,43 @@ def test_the_report_of_the_flow_and_of_the_next_data_version(
     assert one.treated == pytest.approx(left[contacts].mean())
     assert f"Campaign spring, contact: {one.verdict}. {100 * one.treated:.2f} % against" in done.stdout
     assert campaign_log.read(telco).campaign.unique().tolist() == ["spring"]
+
+
+def test_a_model_of_uplift_is_learned_from_the_log_registered_and_served(
+    trained: SimpleNamespace, here: SimpleNamespace, telco: Dataset, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Under another name than the session's champion, whose Bento other tests look at."""
+    uplift = {"data_version": trained.data.data_version, "horizon_days": 0, "least": 20, "learners": ["t"], "trials": 1}
+    linear = {"name": "linear", "estimator": "sklearn.linear_model.LogisticRegression", "impute": True, "scale": True}
+    config = from_dict(TrainConfig, {"model": [linear], "uplift": {**uplift, "gate": {"qini": -9}}}, "train.toml")
+    spare = telco.model_copy(update={"registered_model": "spare"})
+    outcomes, said = uplift_outcomes.gather_outcomes(config.uplift, spare)
+    assert outcomes is not None, said
+    branch = candidates.branches(config, outcomes)[1]
+    board = [candidates.tune_branch(branch, config, SimpleNamespace(dataset=spare), outcomes)]
+    found = holdout.evaluate_uplift(board, outcomes, spare, config, None)
+    verdict = registration.judge_uplift(found, outcomes, spare, config, "TrainFlow/1")
+    lineage = {"metaflow_run": "TrainFlow/1", "data_version": trained.data.data_version}
+    training = SimpleNamespace(config=config, lineage=lineage, data=SimpleNamespace(dataset=spare))
+    (line,) = registration.register_uplift(found, verdict, outcomes, training)
+    assert "spare-uplift version 1 (t_linear). Qini" in line
+    model = registration.uplift_champion(spare)
+    again = registration.judge_uplift(found, outcomes, spare, config, "TrainFlow/2")
+    assert "champion version 1 stays: Qini" in again.summary
+    asked = packaging.json_rows(telco, casting.cast(here.rows, telco)[0].head(2))
+    with bento_server.served(packaging.build_bento(replace(trained.train.champion, name="spare"))) as url:
+        row = bento_server.post(f"{url}/predict_batch", {"rows": asked})[0]
+        why = bento_server.post(f"{url}/explain", asked[0])
+    table = pd.DataFrame(asked[:1])
+    assert row["uplift"] == pytest.approx(registration.load_uplift(model).table(table)[0], abs=1e-6)
+    assert row["recommendation"] == ("contact" if row["uplift"] >= found.threshold else "leave alone")
+    told = why["uplift_base_value"] + sum(reason["contribution"] for reason in why["uplift_reasons"])
+    assert told == pytest.approx(row["uplift"], abs=1e-4)
+    monkeypatch.setattr(registration, "beside", lambda name: model)
+    by_uplift = plan(trained, here, "winter", targeting={"contacts": 5, "ranking": "uplift"})
+    assert (by_uplift.members.worth == by_uplift.members.uplift).all()
+    monkeypatch.setenv("CHURNFLOW_SCORES", str(tmp_path))
+    place, _ = execution.write_campaign(by_uplift, trained.train.champion, telco, NOW)
+    listed = pd.read_csv(place)
+    assert listed.uplift.is_monotonic_decreasing
+    assert " = " in listed.uplift_reason_1[0]

@@ -16,6 +16,7 @@ import pandas as pd
 import pytest
 import runs
 import unpacked
+from churn.campaigns import campaign_log, execution
 from churn.data import snapshots, tables
 from churn.privacy import data_versions, erasure, lineage, retention, trials
 from churn.registry import mlflow_store, model_registry, tracking, versions
@@ -61,6 +62,18 @@ def _put_back(state: dict[str, bytes]) -> None:
             path.write_bytes(content)
 
 
+def _campaign(telco: Dataset, ids: list[str], now: int) -> None:
+    """What a campaign of these customers leaves: its log, and the list of whom to contact."""
+    members = pd.DataFrame({name: [None] * len(ids) for name in campaign_log.log_columns(telco).names})
+    members["customerID"] = [keyed_ids.keyed(one, SECRET.encode()) for one in ids]
+    members["prediction_id"] = [f"{number:032x}" for number in range(len(ids))]
+    members = members.assign(
+        campaign="spring", dataset="telco", offer="call", time=pd.Timestamp(now, unit="us", tz="UTC")
+    )
+    campaign_log.append(telco, members, now, "spring")
+    execution._list(members.assign(id=ids), "contacts/telco-spring.csv", "customerID", "spring")
+
+
 @pytest.fixture(scope="module")
 def known(trained: SimpleNamespace, telco: Dataset, customers_csv: Path) -> Iterator[SimpleNamespace]:
     """Two customers whose traces are everywhere; what is done to the state is undone at the end."""
@@ -87,6 +100,7 @@ def known(trained: SimpleNamespace, telco: Dataset, customers_csv: Path) -> Iter
         prediction_log.store(
             prediction_log.root(), prediction_log.part_name(kind, now), prediction_log.encode(columns, content)
         )
+    _campaign(telco, [*ids.values(), "somebody else"], now)
     for folder in ("quarantine", "tmp/tmpx"):
         (STATE / folder).mkdir(parents=True, exist_ok=True)
     text = "customerID,reasons\n" + "".join(f"{one},tenure is missing\n" for one in ids.values())
@@ -134,7 +148,7 @@ def test_finding_changes_nothing_and_says_all(known: SimpleNamespace, put_back: 
 
 @pytest.mark.parametrize("who", [HELD_OUT, TRAINED])
 def test_a_customer_is_erased_everywhere_and_nobody_else(
-    known: SimpleNamespace, put_back: Callable[[], None], who: str
+    known: SimpleNamespace, put_back: Callable[[], None], telco: Dataset, who: str
 ) -> None:
     customer = known.ids[who]
     said = _erase(customer)
@@ -145,6 +159,9 @@ def test_a_customer_is_erased_everywhere_and_nobody_else(
     now = snapshots.current(known.data.version)
     assert now != known.data.version
     assert f"  data_version now       {now}, since customers were erased" in list(versions.lineage(known.model))
+    left = pd.read_csv(STATE / "scores" / "contacts" / "telco-spring.csv").customerID.tolist()
+    assert left == [*(one for one in known.ids.values() if one != customer), "somebody else"]
+    assert len(campaign_log.read(telco)) == 2
     feedback = pd.read_parquet(STATE / "log" / prediction_log.FEEDBACK)
     assert known.predictions[known.ids[TRAINED if who == HELD_OUT else HELD_OUT]] in feedback.prediction_id.tolist()
     assert len(feedback) == (2 if who == HELD_OUT else 3)

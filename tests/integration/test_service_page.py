@@ -9,7 +9,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from churn.serving import bento_server
+from churn.campaigns import planning, synthetic, verdicts
+from churn.cards import manager_page
+from churn.serving import batch_scoring, bento_server
+from churn.settings.core import from_dict
+from churn.settings.score import CampaignConfig
 from selenium import webdriver
 from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver.chrome.options import Options
@@ -202,3 +206,43 @@ def test_the_api_page_sends_its_examples(page: SimpleNamespace) -> None:
         operation.find_element(By.XPATH, ".//button").click()
         answers = operation.find_elements(By.XPATH, "./pre")
         _until(page.browser, lambda answers=answers: answers[-1].text.startswith("20"))
+
+
+def test_the_manager_page_of_a_campaign_follows_the_budget_on_a_phone_and_on_paper(
+    browser: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file of its own: the numbers are those of the customers it lists, and an id cannot end the data."""
+    monkeypatch.setenv("CHURNFLOW_SCORES", str(tmp_path))
+    monkeypatch.setattr(batch_scoring, "scorer", lambda model: SimpleNamespace(worth=None))
+    truth = synthetic.population(500, 1)
+    offered = truth.table[[]].assign(id=truth.table.customer_id, probability=truth.alone, uplift=truth.uplift)
+    offered = offered.assign(worth=truth.uplift, suppressed=False, recent=False, group="", prediction_id="p")
+    offered.loc[offered.uplift.idxmax(), "id"] = "</script><b>x"
+    tables = {
+        "targeting": {"contacts": 60, "control": 0.25, "ranking": "uplift"},
+        "offer": [{"name": "call", "cost": 4.0}],
+    }
+    rule = from_dict(CampaignConfig, {**tables, "report": {"margin": 120.0}}, "campaign.toml")
+    known = offered.iloc[:0].assign(arm="", offer="", cost=0.0, share=0.0, stratum=0)
+    plan = planning.draft(offered, known.drop(columns=["worth", "suppressed", "recent", "group"]), "spring", rule)
+    people: Any = SimpleNamespace(name="people")
+    verdicts.keep_verdict(people, "winter", ["Campaign winter, call: helped. <i>21 %</i> against 30 %"])
+    browser.set_window_size(500, 900)
+    browser.get(f"file://{manager_page.manager_page(plan, None, people, rule)}")  # type: ignore[arg-type]
+
+    def said(name: str) -> str:
+        return browser.find_element(By.ID, name).text
+
+    assert (said("contacts"), said("cost"), said("kept"), said("profit")) == ("60", "240", "18.0", "1,920")
+    slider = browser.find_element(By.ID, "budget")
+    browser.execute_script("arguments[0].value = 10; arguments[0].dispatchEvent(new Event('input'))", slider)
+    assert (said("contacts"), said("kept"), said("profit")) == ("10", "3.0", "320")
+    assert len(browser.find_elements(By.CSS_SELECTOR, "#list tr")) == 10
+    assert "helped. <i>21 %</i> against 30 %" in browser.find_element(By.TAG_NAME, "body").text
+    assert browser.execute_script("return document.documentElement.scrollWidth <= window.innerWidth")
+    assert browser.execute_script(UNLABELLED) == []
+    assert browser.execute_script(LOADED) == []
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    assert not slider.is_displayed()
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
+    browser.set_window_size(1300, 1300)

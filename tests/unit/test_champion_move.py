@@ -3,6 +3,7 @@
 import os
 import random
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -193,11 +194,15 @@ def test_forty_kills_at_any_moment(case: str, mlflow: Any, database: str, tmp_pa
     rng, wanted = random.Random(case), CASES[case][1]
     code = {"promote": PROMOTE, "rollback": ROLLBACK}[case]
     environ = {"MLFLOW_TRACKING_URI": database}
-    outcomes = []
+    process, began, outcomes = kills.start(kills.script(code), **environ), time.monotonic(), []
+    assert process.wait(300) == 0
+    takes = time.monotonic() - began
+    _reset(mlflow)
     for _ in range(40):
         process = kills.start(kills.script(code), **environ)
-        kills.after(1.5, rng)
-        kills.end(process)
+        kills.after(1.3 * takes, rng)
+        if process.poll() is None:
+            kills.end(process)
         outcomes.append(state())
         assert outcomes[-1] in (START, wanted)
         if case == "promote":

@@ -26,6 +26,7 @@ from churn.training import (
     selection,
     shapley,
 )
+from scipy import stats
 
 RNG = np.random.default_rng(5)
 TRUE = RNG.beta(1.2, 3, 3000)
@@ -241,3 +242,19 @@ def test_the_service_answers_with_each_customers_own_threshold(
     told = json.loads(endpoints.explain(json.dumps(rows[1]).encode()).body)
     for name in ("decision", "threshold", "expected_value"):
         assert told[name] == pytest.approx(answers[1][name])
+
+
+@pytest.mark.parametrize("rate", [0.3, 1.0])
+def test_empc_is_the_best_profit_over_thresholds_and_success_rates(rate: float) -> None:
+    """Against its definition (Verbraken et al. 2013), integrated over a grid of success rates."""
+    rng = np.random.default_rng(5)
+    outcome = (rng.random(400) < 0.3).astype(int)
+    probability = np.clip(0.3 + 0.3 * outcome + rng.normal(0, 0.2, 400), 0, 1)
+    worth = Worth(contact_cost=2, offer_cost=10, success_rate=rate, margin=200)
+    order = np.argsort(-probability, kind="stable")
+    churners = np.append(0, np.cumsum(outcome[order])) / 400
+    others = np.append(0, np.cumsum(1 - outcome[order])) / 400
+    beta = stats.beta(20 * min(rate, 1 - 1e-6), 20 * max(1 - rate, 1e-6))
+    rates = beta.ppf((np.arange(2000) + 0.5) / 2000)
+    profit = [(churners * (gamma * (200 - 10) - 2) - others * (10 + 2)).max() for gamma in rates]
+    assert expected_profit.empc(worth, outcome, probability) == pytest.approx(np.mean(profit), rel=0.02)

@@ -6,13 +6,14 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from churn.deployment import rollout, scrape, smoke, watch
+from churn.deployment import record, rollout, scrape, smoke, watch
 from churn.deployment.checks import DeploymentCheck
 from churn.deployment.scrape import Counts
 from churn.deployment.smoke import Latency
 from churn.deployment.target import Instance
 from churn.errors import ChurnError
 from churn.registry.model_registry import Registered
+from churn.settings.dataset import Dataset
 from churn.settings.deploy import Rollout
 from scipy.spatial.distance import jensenshannon
 
@@ -175,3 +176,42 @@ def _answering(monkeypatch: pytest.MonkeyPatch, body: bytes) -> Iterator[None]:
 
     monkeypatch.setattr("urllib.request.urlopen", opened)
     yield
+
+
+@pytest.mark.parametrize(
+    ("outcome", "served"),
+    [
+        (None, "2"),
+        (rollout.KEPT, "2"),
+        *((one, "1") for one in (rollout.BACK, rollout.REFUSED, rollout.CUT, record.PROGRESS, record.WAITS)),
+    ],
+)
+def test_a_service_begins_with_the_champion_unless_its_deployment_failed_died_or_waits(
+    outcome: str | None, served: str, telco: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    champion = Registered("churn", "2", "run", {record.OUTCOME: outcome} if outcome else {})
+    former = Registered("churn", "1", "run", {record.OUTCOME: rollout.KEPT, record.AT: "2026-01-01"})
+    monkeypatch.setattr(record.release, "champion", lambda _: champion)
+    monkeypatch.setattr(record.model_registry, "by_tags", lambda *_: [former])
+    found, why = record.to_serve(telco)
+    assert found.version == served
+    assert bool(why) == (served == "1")
+
+
+@pytest.mark.parametrize(
+    ("former", "outcome", "settled"),
+    [
+        ("a", record.PROGRESS, True),
+        ("b", record.PROGRESS, False),
+        ("a", rollout.BACK, False),
+        ("a", rollout.KEPT, False),
+    ],
+)
+def test_a_deployment_that_died_after_it_was_kept_is_settled_by_the_next(
+    former: str, outcome: str, settled: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, told = Registered("churn", "2", "run", {record.OUTCOME: outcome, record.BENTO: "a"}), dict[str, str]()
+    monkeypatch.setattr(record.model_registry, "by_version", lambda *_: model)
+    monkeypatch.setattr(record.model_registry, "annotate", lambda _, tags: told.update(tags))
+    record.settle_kept(rollout.Plan(model, "a", former, "2"))
+    assert (told.get(record.OUTCOME) == rollout.KEPT) == settled

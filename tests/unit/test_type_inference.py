@@ -202,6 +202,31 @@ def test_a_day_that_may_be_a_month_is_asked_about_and_each_answer_works() -> Non
         assert (table["seen"].dt.month == month).all()
 
 
+@pytest.mark.parametrize("unknown", ["0", "99999999", "99991231"])
+def test_dates_without_separators_of_which_some_are_not_known(unknown: str) -> None:
+    found = of(customers(seen=[unknown if i % 10 == 0 else day.strftime("%Y%m%d") for i, day in enumerate(DAYS)]))
+    column = found.dataset.columns["seen"]
+    assert (column.type, column.format, column.missing) == ("timestamp", "%Y%m%d", True)
+    assert f"not timestamps: '{unknown}'" in found.text
+
+
+def test_months_without_separators_are_dates() -> None:
+    found = of(customers(seen=DAYS.strftime("%Y%m")))
+    assert "is '2024" in decision(found, "seen")
+    assert found.dataset.columns["seen"].format == "%Y%m"
+
+
+def test_a_date_that_cannot_be_meant_is_asked_about() -> None:
+    """As the time of a row it would be the newest, and so the holdout."""
+    found = of(customers(seen=["9999-12-31" if i % 10 == 0 else f"{day:%Y-%m-%d}" for i, day in enumerate(DAYS)]))
+    assert 'missing_values = ["9999-12-31"] and missing = true' in decision(found, "seen")
+
+
+def test_a_code_that_looks_like_a_power_of_ten_is_asked_about() -> None:
+    found = of(customers(x=[f"{i % 40 + 10}E{i % 7}" for i in range(ROWS)]))
+    assert re.search(r"is '\d+E\d' \d+, or a code\?", decision(found, "x"))
+
+
 @pytest.mark.parametrize(("unit", "text"), [(1, "seconds"), (1000, "milliseconds")])
 def test_moments_since_1970_are_left_out_and_asked_about(unit: int, text: str) -> None:
     seconds = DAYS.astype("datetime64[s]").astype("int64")

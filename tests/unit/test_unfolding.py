@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import zipfile
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +16,12 @@ import pyarrow.parquet as pq
 import pytest
 from churn.data import sources, synthetic
 from churn.errors import ChurnError
-from churn.files import parquet_size, reader
+from churn.files import parquet_pages, parquet_size, reader
 from churn.settings.data import File
 from churn.settings.dataset import Dataset
 from conftest import ROOT
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 
 def zipped(files: dict[str, bytes]) -> bytes:
@@ -30,6 +33,16 @@ def zipped(files: dict[str, bytes]) -> bytes:
     return packed.getvalue()
 
 
+def _varint(number: int) -> bytes:
+    """As Thrift writes a number."""
+    rest, low = divmod(number << 1, 128)
+    parts = [low]
+    while rest:
+        rest, low = divmod(rest, 128)
+        parts.append(low)
+    return bytes([*(part | 128 for part in parts[:-1]), parts[-1]])
+
+
 def parquet_bomb(kind: str) -> bytes:
     """Parquet of a few kilobytes whose one column unfolds to 80 MB or more."""
     out = io.BytesIO()
@@ -39,6 +52,14 @@ def parquet_bomb(kind: str) -> bytes:
     elif kind == "long text":
         column = pa.array(["y", "x" * 100_000_000])
         pq.write_table(pa.table({"a": column}), out, compression="zstd", dictionary_pagesize_limit=1 << 30)
+    elif kind == "footer that lies":  # of the sizes
+        column = pa.array(["y", "x" * 100_000_000])
+        pq.write_table(pa.table({"a": column}), out, compression="zstd", use_dictionary=False, write_statistics=False)
+        content, said = out.getvalue(), pq.read_metadata(out).row_group(0).column(0).total_uncompressed_size
+        footer = content[-int.from_bytes(content[-8:-4], "little") - 8 : -8]
+        lie = _varint(1)[:-1] + bytes([_varint(1)[-1] | 128, *[128] * (len(_varint(said)) - 2), 0])
+        assert footer.count(_varint(said)) == 2
+        return content[: -len(footer) - 8] + footer.replace(_varint(said), lie) + content[-8:]
     elif kind == "prefix":
         column = pa.array(["x" * 100_000 + str(number) for number in range(900)])
         pq.write_table(
@@ -49,7 +70,7 @@ def parquet_bomb(kind: str) -> bytes:
     return out.getvalue()
 
 
-@pytest.mark.parametrize("kind", ["dictionary", "long text", "prefix", "numbers"])
+@pytest.mark.parametrize("kind", ["dictionary", "long text", "footer that lies", "prefix", "numbers"])
 def test_parquet_that_unfolds_to_too_much_is_refused_before_it_does(kind: str, tmp_path: Path) -> None:
     bomb = tmp_path / "bomb.parquet"
     bomb.write_bytes(parquet_bomb(kind))
@@ -109,6 +130,32 @@ def test_a_workbook_that_unfolds_to_too_much_is_refused(kind: str) -> None:
     assert len(bomb) < 2 << 20
     with pytest.raises(ChurnError, match="unpacked it is larger than 67,108,864 bytes"):
         reader.parse(bomb, "bomb", most_bytes=64 << 20)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"use_dictionary": False}, {"data_page_version": "2.0"}, {"compression": "gzip", "write_page_checksum": True}],
+)
+def test_pages_say_what_an_honest_footer_says(options: dict[str, object], telco: Dataset) -> None:
+    table, out = pa.Table.from_pandas(synthetic.generate(telco, 3000, 1), preserve_index=False), io.BytesIO()
+    pq.write_table(table, out, row_group_size=1000, data_page_size=1000, **options)
+    metadata, used = pq.read_metadata(out), set()
+    for group in range(metadata.num_row_groups):
+        for place in range(metadata.num_columns):
+            chunk = metadata.row_group(group).column(place)
+            pages = list(parquet_pages.pages(out.getvalue(), parquet_size._start(chunk), chunk.total_compressed_size))
+            headers = chunk.total_uncompressed_size - sum(page.unpacked for page in pages)
+            assert 10 * len(pages) < headers < 120 * len(pages)
+            used |= {page.encoding for page in pages} - {None}
+    assert used == ({0} if "use_dictionary" in options else {8})
+
+
+@settings(deadline=None)
+@given(st.binary(max_size=200), st.integers(-1, 2000))
+def test_what_is_no_page_is_refused_in_time(content: bytes, length: int) -> None:
+    with suppress(ValueError):
+        for page in parquet_pages.pages(content, 0, length):
+            assert page.unpacked >= 0
 
 
 @pytest.mark.parametrize("cells", [["x" * 100_000] * 2000, {"a": "x" * 100_000}])

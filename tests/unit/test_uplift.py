@@ -2,7 +2,8 @@
 
 import numpy as np
 import pytest
-from churn.campaigns import synthetic, uplift, uplift_metrics
+from churn.campaigns import synthetic
+from churn.uplift import learners, ranking_metrics
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import PolynomialFeatures, StandardScaler
@@ -34,31 +35,31 @@ def test_qini_and_auuc_equal_the_reference(levels):
     for rows in (50, 501):
         kept, arm = (rng.random(rows) < 0.7).astype(int), rng.random(rows) < 0.4
         score = rng.integers(0, levels, rows) / levels
-        assert uplift_metrics.qini(kept, score, arm) == pytest.approx(
+        assert ranking_metrics.qini(kept, score, arm) == pytest.approx(
             metrics.qini_auc_score(kept, score, arm.astype(int)), abs=1e-9
         )
-        assert uplift_metrics.auuc(kept, score, arm) == pytest.approx(
+        assert ranking_metrics.auuc(kept, score, arm) == pytest.approx(
             metrics.uplift_auc_score(kept, score, arm.astype(int)), abs=1e-9
         )
 
 
-@pytest.mark.parametrize("learner", uplift.LEARNERS)
+@pytest.mark.parametrize("learner", learners.LEARNERS)
 def test_contacting_by_uplift_keeps_half_as_many_again_as_contacting_by_risk(trial, learner):
     truth, x, kept, contacted = trial
-    score = uplift.cross_fitted(learner, classifier, regressor, x, kept, contacted, 0.5, 0)
+    score = learners.cross_fitted(learner, classifier, regressor, x, kept, contacted, 0.5, 0)
     budget = len(x) // 5
     by_uplift, by_risk = (truth.uplift[np.argsort(-rank)[:budget]].sum() for rank in (score, truth.alone))
     assert by_uplift >= 1.5 * by_risk
-    assert uplift_metrics.resampled(uplift_metrics.qini, kept, score, contacted, 0, 50).low > 0
+    assert ranking_metrics.resampled(ranking_metrics.qini, kept, score, contacted, 0, 50).low > 0
 
 
 def test_the_policy_values_cover_the_truth(trial):
     truth, x, kept, contacted = trial
     policy = truth.alone > 0.4
-    expected = uplift.cross_fitted_chances(classifier, x, kept, contacted, 0)
+    expected = learners.cross_fitted_chances(classifier, x, kept, contacted, 0)
     real = 1 - np.where(policy, truth.contacted, truth.alone).mean()
-    weighted = uplift_metrics.policy_value(kept, contacted, 0.5, policy)
-    robust = uplift_metrics.policy_value(kept, contacted, 0.5, policy, expected)
+    weighted = ranking_metrics.policy_value(kept, contacted, 0.5, policy)
+    robust = ranking_metrics.policy_value(kept, contacted, 0.5, policy, expected)
     assert weighted.low <= real <= weighted.high
     assert robust.low <= real <= robust.high
     assert robust.high - robust.low < 0.8 * (weighted.high - weighted.low)
@@ -66,4 +67,4 @@ def test_the_policy_values_cover_the_truth(trial):
 
 def test_another_learner_is_refused():
     with pytest.raises(ValueError, match="there are s, t, x, dr"):
-        uplift.fit_learner("r", classifier, regressor, np.ones((2, 1)), np.ones(2), np.ones(2), 0.5)
+        learners.fit_learner("r", classifier, regressor, np.ones((2, 1)), np.ones(2), np.ones(2), 0.5)

@@ -23,11 +23,11 @@ CONTACT, CONTROL = "contact", "control"
 
 
 def log_columns(dataset: Dataset) -> "pyarrow.Schema":
-    """Columns of the log; ``share`` is the probability with which the customer was held back."""
+    """Columns of the log; ``share`` is the probability with which the customer was held back; ``uplift`` may be missing."""
     import pyarrow as pa
 
     words = ("campaign", "dataset", identifier(dataset), "arm", "offer")
-    numbers = ("cost", "probability", "share")
+    numbers = ("cost", "probability", "share", "uplift")
     known = ("prediction_id", "model_version", "data_version")
     return pa.schema(
         [
@@ -88,7 +88,9 @@ def append(dataset: Dataset, rows: "pd.DataFrame", time: int, campaign: str) -> 
     """
     import pyarrow as pa
 
-    content = prediction_log.content(pa.Table.from_pandas(rows, schema=log_columns(dataset), preserve_index=False))
+    wanted = log_columns(dataset)
+    table = pa.Table.from_pandas(rows.reindex(columns=wanted.names), schema=wanted, preserve_index=False)
+    content = prediction_log.content(table)
     name = prediction_log.part_name(CAMPAIGNS, time, f"{campaign}-{os.urandom(4).hex()}")
     try:
         prediction_log.store(prediction_log.root(), name, content)

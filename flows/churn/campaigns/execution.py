@@ -1,6 +1,7 @@
 """From a file of customers to the lists of a campaign: who can be chosen, and what is written, the log before any list."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ from churn.settings.description.spelling import fold
 from churn.settings.score import CampaignConfig, Score
 from churn.storage import keyed_ids
 from churn.training.onnx_scorer import Scorer
+from churn.uplift import registration
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,13 +46,17 @@ def plan(model: Registered, source: str, campaign: str, rule: CampaignConfig, ru
 
     ``members`` have the key of the id as ``key``, and a ``prediction_id``. Raises ChurnError for a bad file or setting.
     """
+    import pandas as pd
+
     scorer, key = batch_scoring.scorer(model), campaign_log.secret()
     column, place = campaign_log.identifier(scorer.dataset), sources.named(source)
     table, _, _ = batch_scoring.screen([place], scorer.dataset, Score(quarantine=rule.targeting.quarantine))
     if scorer.dataset.time is not None:
         table = table.sort_values(scorer.dataset.time, kind="stable")
     table = table[~casting.as_text(table[column]).duplicated(keep="last")].reset_index(drop=True)
-    candidates = _candidates(scorer, table, place, rule, run)
+    by_uplift = registration.uplift_champion(scorer.dataset)
+    scored = batch_scoring.with_uplift(batch_scoring.score(scorer, table, f"{run}/campaign"), table, by_uplift)
+    candidates = _candidates(scorer, table, scored, place, rule)
     candidates["key"] = [keyed_ids.keyed(one, key) for one in candidates.id]
     log = campaign_log.read(scorer.dataset)
     own, others = log[log.campaign == campaign], log[(log.campaign != campaign) & (log.arm == campaign_log.CONTACT)]
@@ -58,16 +64,20 @@ def plan(model: Registered, source: str, campaign: str, rule: CampaignConfig, ru
     candidates["recent"] = candidates.key.isin(others[others.time > since][column])
     names = candidates.set_index("key").id
     known = own.assign(id=own[column].map(names).fillna(own[column]))[
-        ["id", "arm", "offer", "cost", "share", "stratum", "probability", "prediction_id"]
+        ["id", "arm", "offer", "cost", "share", "stratum", "probability", "uplift", "prediction_id"]
     ]
-    return planning.draft(candidates, known, campaign, rule)
+    drafted = planning.draft(candidates, known, campaign, rule)
+    return replace(drafted, scored=pd.concat([table, scored], axis=1))
 
 
-def _candidates(scorer: Scorer, table: "pd.DataFrame", place: Source, rule: CampaignConfig, run: str) -> "pd.DataFrame":
+def _candidates(
+    scorer: Scorer, table: "pd.DataFrame", scored: "pd.DataFrame", place: Source, rule: CampaignConfig
+) -> "pd.DataFrame":
     """What ``planning.draft`` chooses from, but for ``recent``."""
     dataset = scorer.dataset
-    scored = batch_scoring.score(scorer, table, f"{run}/campaign")
-    found = scored[["probability", "prediction_id"]].assign(id=casting.as_text(table[dataset.id]).astype("str"))
+    found = scored.reindex(columns=["probability", "uplift", "prediction_id"]).assign(
+        id=casting.as_text(table[dataset.id]).astype("str")
+    )
     cells = _cells(place, dataset, table, found.id, rule)
     found["worth"] = _worth(scored, cells, rule, dataset)
     found["group"] = casting.as_text(cells(rule.policy.quota_column)).fillna("") if rule.policy.quota else ""
@@ -87,7 +97,7 @@ def _cells(
     import pandas as pd
 
     wanted = {rule.policy.suppression_column, rule.policy.quota_column}
-    wanted |= {rule.targeting.uplift_column} if rule.targeting.ranking == "uplift" else set()
+    wanted |= {rule.targeting.uplift_column}
     if not wanted - {"", *table.columns}:
         return lambda name: table[name]
     whole = header_lines.drop_repeated(tables.from_bytes(sources.read(place, dataset)[0]), place.name)[0]
@@ -106,12 +116,17 @@ def _worth(
 ) -> "pd.Series":
     import pandas as pd
 
-    if rule.targeting.ranking == "uplift":
+    if rule.targeting.uplift_column and rule.targeting.ranking == "uplift":
         return pd.to_numeric(cells(rule.targeting.uplift_column), errors="coerce").astype("float64")
     if rule.targeting.ranking == "expected_value" and scored.expected_value.isna().all():
         raise ChurnError(
             f'ranking = "expected_value" in {commands.settings("campaign.toml")} [targeting] needs a champion that knows what a '
             f"customer is worth; add [value] to {commands.settings('train.toml')} and train again, or rank by probability"
+        )
+    if rule.targeting.ranking not in scored:
+        raise ChurnError(
+            f'ranking = "uplift" in {commands.settings("campaign.toml")} [targeting] needs a champion of uplift; add [uplift] to '
+            f"{commands.settings('train.toml')} and train again, or name a column of the source: uplift_column"
         )
     return scored[rule.targeting.ranking]
 
@@ -127,7 +142,7 @@ def _listed(file: str, dataset: Dataset) -> "pd.Series":
 
 
 def write_campaign(plan: CampaignPlan, model: Registered, dataset: Dataset, now: int) -> tuple[str, ...]:
-    """Write the log, then both lists; their addresses: contacts, held back.
+    """Write the predictions, the log, then both lists; their addresses: contacts, held back.
 
     Killed in between, the next run finds who is in the log, and writes the same lists. Raises ChurnError if anything cannot be
     written.
@@ -136,6 +151,9 @@ def write_campaign(plan: CampaignPlan, model: Registered, dataset: Dataset, now:
 
     column, fresh = campaign_log.identifier(dataset), plan.members[plan.members.new.astype(bool)]
     if len(fresh):
+        if plan.scored is not None:
+            scorer = batch_scoring.scorer(model)
+            batch_scoring.log(scorer, model, plan.scored, plan.scored, now, f"campaign-{plan.campaign}")
         rows = fresh.drop(columns=column, errors="ignore").assign(
             campaign=plan.campaign,
             dataset=dataset.name,
@@ -144,18 +162,50 @@ def write_campaign(plan: CampaignPlan, model: Registered, dataset: Dataset, now:
             time=pd.Timestamp(now, unit="us", tz="UTC"),
         )
         rows[column] = fresh.key
-        campaign_log.append(dataset, rows[campaign_log.log_columns(dataset).names], now, plan.campaign)
+        campaign_log.append(dataset, rows, now, plan.campaign)
     may = ~plan.members.suppressed.astype(bool)
     contacted = plan.members.arm == campaign_log.CONTACT
+    call, leave = (plan.members[rows].reset_index(drop=True) for rows in (contacted & may, ~contacted))
     return (
-        _list(plan.members[contacted & may], f"{CONTACTS}/{dataset.name}-{plan.campaign}.csv", column, plan.campaign),
-        _list(plan.members[~contacted], f"{HELD_BACK}/{dataset.name}-{plan.campaign}.csv", column, plan.campaign),
+        _list(
+            plan,
+            call.assign(**_why(plan, model, call, column)),
+            f"{CONTACTS}/{dataset.name}-{plan.campaign}.csv",
+            column,
+        ),
+        _list(plan, leave, f"{HELD_BACK}/{dataset.name}-{plan.campaign}.csv", column),
     )
 
 
-def _list(rows: "pd.DataFrame", name: str, column: str, campaign: str) -> str:
-    rows = rows.assign(rank=np.arange(1, len(rows) + 1), campaign=campaign)
-    listed = formulas.csv(rows[["id", *_OWN]].rename(columns={"id": column}))
+def _why(plan: CampaignPlan, model: Registered, call: "pd.DataFrame", column: str) -> "dict[str, pd.Series]":
+    """The reasons of the first to be contacted, for the risk and for the uplift."""
+    if plan.scored is None:
+        return {}
+    first = _customers(plan, call, column).head(Score().explained)
+    uplift = registration.beside(model.name)
+    return batch_scoring.reason_columns(batch_scoring.scorer(model), first, Score().reasons, uplift)
+
+
+def _customers(plan: CampaignPlan, rows: "pd.DataFrame", column: str) -> "pd.DataFrame":
+    """The customers' own columns, in the order of the members ``rows``."""
+    import pandas as pd
+
+    if plan.scored is None:
+        return pd.DataFrame(index=rows.index)
+    ids = casting.as_text(plan.scored[column]).astype("str")
+    own = plan.scored.drop(columns=[column, *batch_scoring.OWN, *batch_scoring.UPLIFT], errors="ignore")
+    return own.set_axis(ids, axis=0).loc[rows.id.tolist()].reset_index(drop=True)
+
+
+def _list(plan: CampaignPlan, rows: "pd.DataFrame", name: str, column: str) -> str:
+    import pandas as pd
+
+    table = rows.assign(rank=np.arange(1, len(rows) + 1), campaign=plan.campaign).rename(columns={"id": column})
+    more = [one for one in table if str(one).startswith(("reason_", "uplift"))]
+    own = table[[column, *_OWN, *more]].dropna(axis="columns", how="all")
+    customers = _customers(plan, rows, column)
+    own = own.drop(columns=[one for one in customers if one in own])
+    listed = formulas.csv(pd.concat([own, customers], axis=1))
     try:
         prediction_log.store(batch_scoring.root(), name, listed)
     except OSError as error:

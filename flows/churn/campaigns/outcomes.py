@@ -27,9 +27,10 @@ class Experiment:
 
     ``arm`` has the arms' names, shape (n,), and ``control`` is that left alone. ``lost`` is what a contact should lower: churn
     (bool), or a number; ``good`` says that it is an outcome that should rise, with its sign turned. ``stratum`` (int),
-    ``covariates`` (n, k), ``delivered`` (bool) and ``risk`` are None where nobody knows them. ``cost`` is each customer's.
-    Besides the n, ``waiting`` are too early to judge, until ``due``; ``unknown`` counts who should have an outcome, by arm;
-    ``elsewhere`` those held back whom another campaign contacted. ``closed``: no outcome will be added any more.
+    ``covariates`` (n, k), ``delivered`` (bool), and ``risk`` and ``uplift`` as the models saw them are None where nobody knows
+    them. ``cost`` is each customer's. Besides the n, ``waiting`` are too early to judge, until ``due``; ``unknown`` counts who
+    should have an outcome, by arm; ``elsewhere`` those held back whom another campaign contacted. ``closed``: no outcome will be
+    added any more.
     """
 
     arm: np.ndarray
@@ -41,6 +42,7 @@ class Experiment:
     covariates: np.ndarray | None = None
     delivered: np.ndarray | None = None
     risk: np.ndarray | None = None
+    uplift: np.ndarray | None = None
     waiting: int = 0
     due: str = ""
     unknown: dict[str, int] = field(default_factory=dict)
@@ -72,8 +74,11 @@ def experiment(
     return from_campaign(campaign, dataset, rule.report, moment, file, version)
 
 
-def from_trial(trial: RandomisedTrial, dataset: Dataset) -> Experiment:
-    """The trial in a file. Raises ChurnError for a column, a level or an outcome that it does not have."""
+def trial_table(trial: RandomisedTrial, dataset: Dataset) -> "tuple[pd.DataFrame, np.ndarray, np.ndarray]":
+    """The trial's file; each customer's arm; and whether arm and outcome are known, bool.
+
+    Raises ChurnError for a column or a level that it does not have.
+    """
     table = header_lines.drop_repeated(
         tables.from_bytes(sources.read(sources.named(trial.path), dataset)[0]), trial.path
     )[0]
@@ -92,9 +97,15 @@ def from_trial(trial: RandomisedTrial, dataset: Dataset) -> Experiment:
             f"{trial.path}: column {trial.arm} has the levels {', '.join(map(repr, levels[:9]))}; control = {trial.control!r} "
             "must be one of several"
         )
-    lost = _number(table[trial.outcome][known], trial)
+    return table, arm, known
+
+
+def from_trial(trial: RandomisedTrial, dataset: Dataset) -> Experiment:
+    """The trial in a file. Raises ChurnError for a column, a level or an outcome that it does not have."""
+    table, arm, known = trial_table(trial, dataset)
+    lost = trial_outcome(table[trial.outcome][known], trial)
     delivered = _said(table[trial.delivered][known]) if trial.delivered else None
-    unknown = {level: int((~known & (arm == level)).sum()) for level in levels}
+    unknown = {str(level): int((~known & (arm == level)).sum()) for level in np.unique(arm[known])}
     return Experiment(
         arm[known],
         trial.control,
@@ -108,7 +119,7 @@ def from_trial(trial: RandomisedTrial, dataset: Dataset) -> Experiment:
     )
 
 
-def _number(values: "pd.Series", trial: RandomisedTrial) -> np.ndarray:
+def trial_outcome(values: "pd.Series", trial: RandomisedTrial) -> np.ndarray:
     """The outcome as what a contact should lower; bool where it is 0 or 1."""
     import pandas as pd
 
@@ -165,7 +176,7 @@ def from_campaign(
         raise ChurnError(
             f"the log of data set {dataset.name} has no campaign {campaign!r}; it has: {known}. Plan it: {again}"
         )
-    told = _told(own, column, dataset, rule, until, file, version)
+    told = told_outcomes(own, column, dataset, rule, until, file, version)
     ripe = (own.time + timedelta(days=rule.horizon_days) <= until).to_numpy()
     rows = own[ripe].merge(told, how="left", on=column)
     lacking = rows.outcome.isna().to_numpy()
@@ -188,6 +199,7 @@ def from_campaign(
         covariates=known_rows[["probability"]].to_numpy(dtype=np.float64),
         delivered=_said(known_rows[rule.delivered]) if rule.delivered in known_rows else None,
         risk=known_rows.probability.to_numpy(dtype=np.float64),
+        uplift=None if known_rows.uplift.isna().any() else known_rows.uplift.to_numpy(dtype=np.float64),
         waiting=int((~ripe).sum()),
         due=f"{due:%Y-%m-%d}" if due is not None else "",
         unknown={str(name): int(count) for name, count in rows.arm[lacking].value_counts().items()},
@@ -195,7 +207,7 @@ def from_campaign(
     )
 
 
-def _told(
+def told_outcomes(
     own: "pd.DataFrame", column: str, dataset: Dataset, rule: Judgement, until: datetime, file: str, version: str
 ) -> "pd.DataFrame":
     """Keyed id, ``outcome`` (bool: churned within the horizon) and, from a file, whether the contact was delivered."""

@@ -23,12 +23,14 @@ class CampaignPlan:
     """Who is in the campaign, in which arm, with which offer.
 
     ``members`` has one row for each customer, the first of the ranking first, with id, arm, offer, cost, probability, share,
-    stratum and ``new`` (not in the log yet). ``left_out`` counts, by reason, who was not chosen.
+    stratum and ``new`` (not in the log yet). ``left_out`` counts, by reason, who was not chosen. ``scored`` are all customers of
+    the source, with their columns and what the models say of them (None: nothing is written of it).
     """
 
     campaign: str
     members: "pd.DataFrame"
     left_out: dict[str, int]
+    scored: "pd.DataFrame | None" = None
 
     @property
     def contacted(self) -> int:

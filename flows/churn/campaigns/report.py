@@ -16,7 +16,7 @@ FEWEST = 10  # customers of an arm, below which nothing is said of a group
 
 @dataclass(frozen=True)
 class Group:
-    """The effect among the customers of one tenth of risk; ``low`` and ``high`` are its probabilities."""
+    """The effect among the customers of one tenth of risk or of uplift; ``low`` and ``high`` are its first and last."""
 
     low: float
     high: float
@@ -42,6 +42,7 @@ class Compared:
     gained: float | None
     anytime: Effect
     groups: tuple[Group, ...]
+    by_uplift: tuple[Group, ...]
     verdict: str
     when: str
     cost: float
@@ -66,9 +67,9 @@ def compare_arms(trial: Experiment, rule: Judgement) -> tuple[Compared, ...]:
 def _compared(trial: Experiment, arm: str, rule: Judgement) -> Compared:
     rows = np.isin(trial.arm, (arm, trial.control))
     lost, contacted = trial.lost[rows], trial.arm[rows] == arm
-    stratum, known, risk, delivered = (
+    stratum, known, risk, uplift, delivered = (
         None if values is None else values[rows]
-        for values in (trial.stratum, trial.covariates, trial.risk, trial.delivered)
+        for values in (trial.stratum, trial.covariates, trial.risk, trial.uplift, trial.delivered)
     )
     plain = effect.difference(lost, contacted, stratum, rule.level)
     least = min(contacted.sum(), (~contacted).sum())
@@ -93,6 +94,7 @@ def _compared(trial: Experiment, arm: str, rule: Judgement) -> Compared:
         None if adjusted is None else _gain(effect.difference(lost, contacted, level=rule.level), adjusted),
         anytime,
         _groups(lost, contacted, risk, rule),
+        _groups(lost, contacted, uplift, rule),
         verdict,
         when,
         cost,

@@ -127,22 +127,22 @@ def _reached(one: Compared) -> list[Part]:
 
 
 def _tenths(one: Compared, trial: Experiment) -> list[Part]:
-    if not one.groups:
-        return []
-    rows = [
-        [
-            f"{100 * g.low:.1f} to {100 * g.high:.1f} %",
-            f"{g.effect.contacted:,}",
-            f"{g.effect.control:,}",
-            _range(g.effect, trial),
+    shown: list[Part] = []
+    for title, what, groups in (
+        ("risk", "probability of churn", one.groups),
+        ("uplift", "uplift, as the model saw it", one.by_uplift),
+    ):
+        rows = [
+            [
+                f"{100 * g.low:.1f} to {100 * g.high:.1f} %",
+                f"{g.effect.contacted:,}",
+                f"{g.effect.control:,}",
+                _range(g.effect, trial),
+            ]
+            for g in groups
         ]
-        for g in one.groups
-    ]
-    return [
-        "### By tenth of risk",
-        Table(["probability of churn", "contacted", "held back", "effect"], rows),
-        "Ten looks: one of them may stand out by chance.",
-    ]
+        shown += [f"### By tenth of {title}", Table([what, "contacted", "held back", "effect"], rows)] if rows else []
+    return [*shown, "Ten looks: one of them may stand out by chance."] if shown else []
 
 
 def _method(trial: Experiment, rule: Judgement) -> str:

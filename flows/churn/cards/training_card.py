@@ -3,10 +3,13 @@
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 from churn.cards import events_card
 from churn.cards.card_parts import CHURNED, STAYED, Part, Table, figure
+from churn.data import features
 from churn.registry.gate import Gate
 from churn.registry.training_record import Training
+from churn.training import expected_profit
 from churn.training.evaluation import Evaluation, Slice
 from churn.training.hyperparameter_search import Candidate
 from churn.training.selection import Chosen
@@ -29,13 +32,14 @@ def parts(training: Training) -> list[Part]:
         *looks(training),
         "## Leaderboard",
         f"Cross-validated on the training rows ({training.config.search.folds} folds{later}, decided by {_plain(metric)}).",
-        _leaderboard(training.board, metric),
+        _leaderboard(training),
         *baselines(evaluation),
         _parameters(training.board),
         "## Holdout",
         holdout_scores(evaluation),
         *events_card.calendar(training.data, evaluation),
         decision(chosen),
+        *_measured(chosen),
         _curves(evaluation),
         calibration(chosen),
         _reliability(evaluation),
@@ -103,6 +107,19 @@ def decision(chosen: Chosen) -> str:
     )
 
 
+def _measured(chosen: Chosen) -> list[Part]:
+    """The success rate where campaigns measured it."""
+    if chosen.worth is None or not chosen.worth.evidence:
+        return []
+    rows = [
+        [f"up to {risk:.3f}", f"{rate:.1%}", f"{low:.1%}", f"{high:.1%}"]
+        for risk, rate, low, high in chosen.worth.evidence
+    ]
+    rows[0][0] = "all"
+    said = "Success rate as campaigns measured it: of those who would churn, the share that a contact keeps. That of all counts."
+    return [said, Table(["risk", "success rate", "95 % from", "to"], rows)]
+
+
 def calibration(chosen: Chosen) -> str:
     """The effect of recalibration, and whether it is used."""
     c = chosen.calibration
@@ -147,15 +164,31 @@ def _gate(gate: Gate) -> Table:
     return Table(["verdict", "metric", "customers", "evidence"], rows)
 
 
-def _leaderboard(board: list[Candidate], metric: str) -> Table:
-    rows = []
+def _leaderboard(training: Training) -> Table:
+    rows, board, metric = [], training.board, training.config.search.metric
+    money = ["profit", "EMPC"] if training.value is not None else []
     for place, candidate in enumerate(board, start=1):
         low, high = sorted(abs(edge) for edge in candidate.interval)
         budget = " (time budget)" if candidate.stopped else ""
         scores = [f"{abs(value):.4f}" for value in candidate.best.scores.values()]
         spent = f"{candidate.seconds:.0f} s{budget}"
-        rows.append([str(place), candidate.family.name, *scores, f"{low:.4f} to {high:.4f}", spent])
-    return Table(["", "family", *map(_plain, board[0].best.scores), f"{_plain(metric)} 95 %", "search"], rows)
+        earned = _earned(training, candidate)
+        rows.append([str(place), candidate.family.name, *scores, f"{low:.4f} to {high:.4f}", *earned, spent])
+    return Table(["", "family", *map(_plain, board[0].best.scores), f"{_plain(metric)} 95 %", *money, "search"], rows)
+
+
+def _earned(training: Training, candidate: Candidate) -> list[str]:
+    """Profit per customer out of fold of contacting whom it pays to contact, and EMPC, the most at any threshold."""
+    worth, dataset, train = training.value, training.data.dataset, training.data.train
+    if worth is None:
+        return []
+    tested = ~np.isnan(candidate.unseen)
+    outcome, unseen = features.outcome(dataset, train)[tested], candidate.unseen[tested]
+    raw = features.from_frame(dataset, train[tested])
+    curve = expected_profit.curve(
+        expected_profit.gains(worth, raw, outcome), expected_profit.expected(worth, raw, unseen)
+    )
+    return [f"{curve.earned:.2f}", f"{expected_profit.empc(worth, outcome, unseen):.2f}"]
 
 
 def _plain(metric: str) -> str:

@@ -1,4 +1,4 @@
-"""Prototypes: rows that look like customers and are nobody, for what travels with a model.
+"""Prototypes: rows that look like customers but describe no real one, for what travels with a model.
 
 Microaggregation (Domingo-Ferrer & Mateo-Sanz 2002): each is the aggregate of the GROUP customers nearest to one that is drawn,
 so that together they are spread as the customers are. Numbers are means; categories the commonest level of the group, by
@@ -22,8 +22,8 @@ NOISE = 0.5  # scale of the noise on counts
 def made(dataset: Dataset, table: "pd.DataFrame", count: int, seed: int) -> list[dict[str, Any]]:
     """At most ``count`` prototypes of the table's customers, as rows of raw columns (None: missing).
 
-    One that equals a customer's row is left out, unless it says nothing of anyone because GROUP customers share it; where
-    none is left, a customer of whom nothing is known stands in.
+    One that equals a customer's row is left out, unless GROUP customers share it, so that it identifies nobody; where
+    none is left, a row with every value missing stands in.
     """
     rng = np.random.default_rng(seed)
     whole = features.from_frame(dataset, table)

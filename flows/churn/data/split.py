@@ -1,4 +1,4 @@
-"""Which customers are held out: those that their id and the seed draw, or the latest ones. Nobody is on both sides."""
+"""Which customers are held out: those that their id and the seed draw, or the latest ones. No customer is on both sides."""
 
 import math
 from typing import TYPE_CHECKING
@@ -75,7 +75,7 @@ def forward(customer: np.ndarray, late: np.ndarray, drawn: np.ndarray) -> tuple[
 
 
 def across_embargo(times: "pd.Series", dataset: Dataset, drawn: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The rows to fit on and to test on where customers are looked at again and again; both bool of shape (n,).
+    """The rows to fit on and to test on where the same customers are observed repeatedly; both bool of shape (n,).
 
     Tested on are the ``drawn`` customers at the latest snapshots; fitted on the others, at snapshots whose outcomes
     were known by then: they are earlier by the embargo, which is horizon and gap.

@@ -35,7 +35,7 @@ def to_bytes(frame: "pd.DataFrame") -> bytes:
 
 
 def written(table: "pa.Table") -> bytes:
-    """The same of a table of pyarrow's."""
+    """``to_bytes`` for a pyarrow table."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 

@@ -67,7 +67,7 @@ def mark_ended(plan: Plan, outcome: Outcome) -> None:
     model_registry.annotate(plan.model, tags)
 
 
-def mark_kept(plan: Plan) -> None:
+def settle_kept(plan: Plan) -> None:
     """Say that the version is kept where it is served already, and its deployment died before it had said so."""
     tags = model_registry.by_version(plan.model.name, plan.model.version).tags
     if plan.bento == plan.former == tags.get(BENTO) and tags.get(OUTCOME) == PROGRESS:

@@ -1,4 +1,4 @@
-"""Whether everything that one service takes is taken by another: two JSON Schemas of a customer, compared."""
+"""Whether one service accepts every request that another accepts: two JSON Schemas of a customer, compared."""
 
 from collections.abc import Iterator
 from typing import Any

@@ -172,7 +172,7 @@ class Deployment:
 def finish(target: Target, run: str) -> str:
     """End what a deployment that died has left at the ``target``, and wait for one that lives; what was done, in words.
 
-    Whether it lives is seen from its moving: no clock is compared with another machine's.
+    A deployment whose sign of life changes is alive: clocks of two machines are never compared.
     """
     seen, since, left = target.unfinished(), time.monotonic(), ""
     while seen:

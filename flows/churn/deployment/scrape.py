@@ -1,4 +1,4 @@
-"""An instance's own metrics, read as what happened between two looks at them."""
+"""An instance's own metrics: two scrapes tell what happened between them."""
 
 import urllib.request
 from collections.abc import Mapping

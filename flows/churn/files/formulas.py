@@ -1,4 +1,4 @@
-"""Lists that people open in a spreadsheet: text that it would take for a formula is quoted, as OWASP asks (CSV injection)."""
+"""Lists for spreadsheets: text that would be read as a formula is quoted, as OWASP recommends (CSV injection)."""
 
 import io
 import re

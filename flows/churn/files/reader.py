@@ -157,7 +157,7 @@ def _parquet(data: bytes, name: str, most_bytes: int) -> Reading:
         if names == file.schema_arrow.names and file.metadata.num_rows and _full(file):
             return Reading(data)
         table = file.read()
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+    except (pa.ArrowException, OSError, ValueError) as error:
         raise file_kinds.damaged(name, "Parquet file", error) from None
     return _customers(table.rename_columns(names), name, notes)
 

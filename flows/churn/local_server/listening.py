@@ -35,7 +35,7 @@ def _refusal(host: str, port: int) -> OSError | None:
 
 
 def _holder(port: int) -> str:
-    """By whom, as far as the system tells."""
+    """The process that holds the port, as far as the system tells."""
     import psutil
 
     try:

@@ -29,7 +29,7 @@ FEWEST_COLUMNS = 3  # for a reconstruction from their principal components
 
 @dataclass(frozen=True)
 class Distance:
-    """One statistic of one column, and from where on it is drift."""
+    """One statistic of one column, and the threshold above which it is drift."""
 
     column: str
     method: str
@@ -43,7 +43,7 @@ class Distance:
 
     @property
     def excess(self) -> float:
-        """The value by its threshold: what columns and methods are ranked by. Of chi2 the root, to be of the others' kind."""
+        """The value over its threshold, by which columns and methods are ranked; for chi2 the root, to be comparable."""
         ratio = self.value / self.threshold if self.threshold > 0 else (np.inf if self.value > 0 else 0.0)
         return float(np.sqrt(ratio)) if self.method == "chi2" else ratio
 
@@ -142,7 +142,7 @@ class Detector:
         return distances
 
     def _new(self, name: str, rows: int) -> float:
-        """The share of unseen values from which on they are news.
+        """The share of unseen values above which it is drift.
 
         That of the levels which occur once in the reference is the expected one (Good 1953).
         """

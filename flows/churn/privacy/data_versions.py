@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from churn.data import features, snapshots
 from churn.privacy.subject import PARQUET, Subject, Unreadable, without
-from churn.privacy.trace import Trace, damaged_trace, rows_as_text
+from churn.privacy.trace import Trace, damaged_file, rows_as_text
 from churn.privacy.written_files import in_table
 from churn.settings.dataset import Dataset, from_dump
 from churn.storage.places import Place, days
@@ -115,7 +115,7 @@ def sweep(subject: Subject, remove: bool) -> Iterator[Trace]:
     for file in sorted(_named(remote) | listed):  # what ``holding`` passed over
         content = remote.read(file) or b""
         if not _whole(content, file):
-            yield damaged_trace(STORE, remote.at(file))
+            yield damaged_file(STORE, remote.at(file))
 
 
 def _replace(remote: Place, version: Version) -> str:

@@ -12,7 +12,7 @@ import numpy as np
 from churn.campaigns import campaign_log
 from churn.privacy import run_store, written_files
 from churn.privacy.subject import Subject, Unreadable, without
-from churn.privacy.trace import Trace, damaged_trace, rows_as_text
+from churn.privacy.trace import Trace, damaged_file, rows_as_text
 from churn.serving import prediction_log
 from churn.storage.places import Place
 
@@ -43,7 +43,7 @@ def sweep(subject: Subject, remove: bool) -> Iterator[Trace]:
                 rows = subject.parquet_rows(content)
                 kept = without(content, rows) if rows.any() else content
             except Unreadable:
-                yield damaged_trace(STORE, place.at(entry.name))
+                yield damaged_file(STORE, place.at(entry.name))
                 continue
             if rows.any():
                 own = _rows(content, rows)

@@ -15,7 +15,7 @@ from typing import Any
 from churn.privacy import data_versions, written_files
 from churn.privacy.data_versions import Version
 from churn.privacy.subject import Subject, without
-from churn.privacy.trace import Trace, damaged_trace
+from churn.privacy.trace import Trace, damaged_file
 from churn.registry import model_registry
 from churn.registry.mlflow_store import client
 from churn.registry.model_registry import CHECKSUMS, FILES, Registered
@@ -57,7 +57,7 @@ def _model(model: Registered, version: Version, remove: bool) -> Iterator[Trace]
     there = {name: files.read(name) for name in (prediction_log.HOLDOUT, onnx_scorer.MANIFEST)}
     for name, content in there.items():
         if content is not None and not _whole(name, content, noted):
-            yield damaged_trace(STORE, files.at(name))
+            yield damaged_file(STORE, files.at(name))
             there[name] = None  # no checksum is noted of what is damaged
     changed = {}
     holdout, text = there.values()

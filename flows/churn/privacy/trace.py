@@ -21,7 +21,7 @@ class Trace:
     values: tuple[str, ...] = ()
 
 
-def damaged_trace(store: str, place: str) -> Trace:
+def damaged_file(store: str, place: str) -> Trace:
     """A damaged file, of which nobody can tell whose rows it has; what reads it refuses it."""
     return Trace(store, place, "a file that is damaged", "bring it back from a backup and erase again, or remove it")
 

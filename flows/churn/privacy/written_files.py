@@ -12,7 +12,7 @@ from pathlib import Path
 
 from churn.files import formulas
 from churn.privacy.subject import PARQUET, Subject, Unreadable, without
-from churn.privacy.trace import Trace, damaged_trace
+from churn.privacy.trace import Trace, damaged_file
 from churn.serving import batch_scoring
 from churn.settings.environment import ROOT, STATE
 from churn.storage.places import Place
@@ -81,7 +81,7 @@ def clean(store: str, place: Place, name: str, content: bytes, subject: Subject,
             rows = subject.parquet_rows(content)
             kept = without(content, rows) if rows.any() else content
         except Unreadable:
-            yield damaged_trace(store, where)
+            yield damaged_file(store, where)
             return
         if rows.any():
             if remove:

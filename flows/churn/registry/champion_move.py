@@ -14,7 +14,11 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 CHALLENGER, CHAMPION, PREVIOUS = "challenger", "champion", "previous"
-STAGES = {CHALLENGER: "Staging", CHAMPION: "Production", PREVIOUS: "Archived"}  # for people who read stages
+STAGES = {
+    CHALLENGER: "Staging",
+    CHAMPION: "Production",
+    PREVIOUS: "Archived",
+}  # stages are for those who still read them
 MOVE = "churnflow.move"  # tag of a registered model whose champion changes
 ROOM = 5000  # characters: what PostgreSQL holds in such a tag
 
@@ -45,7 +49,7 @@ class Move:
 
 
 def aliases(model: Any) -> dict[str, str]:
-    """The versions of MLflow's registered ``model`` by their aliases, a move that was decided taken for finished."""
+    """The versions of MLflow's registered ``model`` by their aliases, with a decided move counted as finished."""
     versions = {alias: str(version) for alias, version in model.aliases.items()}
     move = Move.noted(model.tags)
     if move is not None and versions.get(CHAMPION) == move.champion:

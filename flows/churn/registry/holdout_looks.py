@@ -1,7 +1,7 @@
-"""How often the same customers have decided between champion and challenger: every such look uses their evidence up a little.
+"""How often the same customers have decided between champion and challenger: each look uses up some of their evidence.
 
-A look is kept as a tag of the registered model, which every run on every machine sees, also where the gate was closed and
-no version came of it: its number, how many rows it was at, and a sketch of them - the SIZE smallest of their keys (bottom-k
+A look is kept as a tag of the registered model, which every run on every machine sees, even where the gate was closed and
+no version was registered: its number, how many rows it read, and a sketch of them - the SIZE smallest of their keys (bottom-k
 sketch, Cohen & Kaplan 2007), which tells how many rows two looks share though neither's are stored.
 """
 
@@ -19,8 +19,8 @@ SAME = 0.5  # the share of the rows from which on an earlier look was at the sam
 def number(name: str, comparison: str, keys: np.ndarray) -> int:
     """Which look at the rows with these ``keys`` this is for the registered model ``name``, from 1 on.
 
-    ``comparison`` names training and champion: the same one, in a step that is repeated, is the same look. Looks at once
-    count one another: each is kept before it counts.
+    ``comparison`` names training and champion: the same one, in a step that is repeated, is the same look. Simultaneous looks
+    count one another: each is stored before it counts.
     """
     mlflow, own = client(), TAG + comparison
     records = {key: json.loads(text) for key, text in _tags(name).items()}

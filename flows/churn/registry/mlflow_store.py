@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 
 class Missing(ChurnError):
-    """MLflow is well, but does not have what was asked for."""
+    """MLflow answers, but does not have what was asked for."""
 
 
 class Taken(ChurnError):
-    """MLflow is well, but has something of this name already."""
+    """MLflow answers, but has something of this name already."""
 
 
 _ANSWERS = {"RESOURCE_DOES_NOT_EXIST": Missing, "RESOURCE_ALREADY_EXISTS": Taken}

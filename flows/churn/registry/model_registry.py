@@ -107,7 +107,8 @@ def _registered(version: Any) -> Registered:
 def by_alias(name: str, alias: str) -> Registered | None:
     """The version that carries ``alias``, if the model, the alias and the version exist.
 
-    A change of champions that a process did not finish is finished first, or taken for finished while another one is at it.
+    A change of champions that a process left unfinished is finished first, or counts as finished while another process
+    does that.
     """
     mlflow = client()
     if not mlflow.search_registered_models(f"name = '{name}'"):
@@ -124,7 +125,7 @@ def by_alias(name: str, alias: str) -> Registered | None:
 
 
 def _replaced(mlflow: "MlflowClient", name: str, champion: str) -> Registered | None:
-    """What the champion once took over from. Older releases broke off with it as its own ``previous``."""
+    """The version that the champion replaced. An older release could stop with a champion that is its own ``previous``."""
     registered = _find(mlflow, name, champion)
     return (
         _find(mlflow, name, registered.tags[REPLACED])

@@ -2,8 +2,8 @@
 
 MLflow has no compare-and-set. What it does guarantee is that a name is given once: the lock is the registered model
 NAME.lock, and its description is the holder's token. It is removed by renaming it to NAME.lock.TOKEN, which succeeds once
-for each token. So of several who find the same lock left behind one takes it over, and a former holder removes nobody
-else's. No clock is compared with another machine's. The token says which process made it: of one that is known to be dead,
+for each token. So of several who find the same lock left behind one takes it over, and a former holder removes no lock but
+its own. No clock is compared with another machine's. The token says which process made it: from one known to be dead,
 because it ran on this machine, the lock is taken over at once.
 """
 
@@ -34,8 +34,8 @@ class Held(ChurnError):
 def locked(mlflow: "MlflowClient", name: str, patience: float | None = None) -> Iterator[Callable[[], None]]:
     """Only one process at a time works on the registered model ``name``.
 
-    Call what is yielded before writing: it raises ChurnError if this process took longer than SECONDS and another one
-    has taken the lock over. Raises Held if the lock cannot be had within ``patience`` seconds (default: PATIENCE).
+    Call what is yielded before writing: it raises ChurnError if this process took longer than SECONDS and another one has
+    taken over the lock. Raises Held if the lock cannot be had within ``patience`` seconds (default: PATIENCE).
     """
     lock, token = f"{name}.lock", f"{uuid.uuid4().hex}-{_here()}-{_process(os.getpid())}"
     _take(mlflow, lock, token, PATIENCE if patience is None else patience)

@@ -28,11 +28,13 @@ _PLACES = ("churn.training.pipeline", "churn.training.estimators", "churn.pipeli
 TRUSTED = (
     *(f"{place}.{step}" for place in _PLACES for step in ("FeatureStep", "Calibrated", "Blend")),
     "catboost.core.CatBoostClassifier",
+    "churn.uplift.pipeline.Uplift",
     "churn.training.pipeline.Hinges",
     "churn.training.pipeline.LevelRates",
     "collections.OrderedDict",
     "lightgbm.basic.Booster",
     "lightgbm.sklearn.LGBMClassifier",
+    "lightgbm.sklearn.LGBMRegressor",
     "numpy.dtype",
     "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
     "sklearn.metrics._dist_metrics.EuclideanDistance64",
@@ -42,6 +44,7 @@ TRUSTED = (
     "xgboost.core.Booster",
     "xgboost.sklearn.XGBClassifier",
     "xgboost.sklearn.XGBRFClassifier",
+    "xgboost.sklearn.XGBRegressor",
 )
 
 
@@ -74,7 +77,8 @@ def log_pipeline(run: str, whole: "Pipeline", example: "pd.DataFrame") -> tuple[
 
     # Integers go in as doubles: MLflow's integer columns cannot hold a missing value.
     inputs = example.astype(dict.fromkeys(example.select_dtypes("number"), "float64"))
-    expected = whole.predict_proba(inputs)
+    method = "predict_proba" if hasattr(whole, "predict_proba") else "predict"  # a model of uplift is no classifier
+    expected = getattr(whole, method)(inputs)
     types = skops.io.get_untrusted_types(data=skops.io.dumps(whole))  # we have just made it
     with explained(), mlflow.start_run(run_id=run):
         address = mlflow.sklearn.log_model(
@@ -85,11 +89,11 @@ def log_pipeline(run: str, whole: "Pipeline", example: "pd.DataFrame") -> tuple[
             code_paths=[str(FLOWS / "churn")],
             pip_requirements=packages(*(name.split(".")[0] for name in types)),
             signature=infer_signature(inputs, expected),
-            pyfunc_predict_fn="predict_proba",
+            pyfunc_predict_fn=method,
         ).model_uri
     with tempfile.TemporaryDirectory() as folder:
         stored = download(address, folder)
-        if not np.array_equal(skops.io.load(stored, trusted=types).predict_proba(inputs), expected):
+        if not np.array_equal(getattr(skops.io.load(stored, trusted=types), method)(inputs), expected):
             raise ChurnError(
                 f"{address}: {FILE} in MLflow's artifact store answers otherwise than the model; run this again"
             )

@@ -1,4 +1,4 @@
-"""What a person asks of the registry: promote by hand, compare two versions, walk back from a version to its data."""
+"""What a person does with the registry: promote by hand, compare two versions, walk back from a version to its data."""
 
 import tempfile
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ TARGETS = {CHALLENGER: CHALLENGER, "Staging": CHALLENGER, CHAMPION: CHAMPION, "P
 def promote(name: str, version: str, target: str, reason: str) -> list[str]:
     """Give the version the alias of ``target`` (an alias or a stage name of TARGETS); what happened, in words.
 
-    That is no look at a holdout: it reads none. What the person went by - a training or ``compare`` - was counted then.
+    That is no look at a holdout: it reads none. What the decision rests on - a training or ``compare`` - was counted already.
     """
     model = model_registry.by_version(name, version)
     if TARGETS[target] == CHALLENGER:

@@ -1,5 +1,6 @@
 """A guess at one column of an unknown file: the keys of its description, and notes for the user."""
 
+import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 DECIDE = "DECIDE:"
+LIKELY = range(1900, 2200)  # years of dates that are meant
+SCIENTIFIC = re.compile(r"\d+e\d+", re.I)  # 12E3: a number, or a code
 MOST_NAMED = 3  # words or values named in one note
 
 
@@ -66,7 +69,7 @@ def describe_column(guess: Guess, decimal: str) -> None:
     if len(guess.counts) < 2:
         guess.set_aside("text", "always the same value" if len(guess.counts) else "always empty")
         return
-    if guess.numbers is not None and (dates := type_inference.packed_dates(guess.numbers)) is not None:
+    if guess.numbers is not None and (dates := type_inference.packed_dates(guess.counts, guess.numbers)) is not None:
         _describe_timestamps(guess, dates)
     elif guess.numbers is not None:
         _describe_numbers(guess, guess.numbers, decimal)
@@ -120,6 +123,11 @@ def _describe_numbers(guess: Guess, inferred: Interpretation[NumberFormat], deci
     low, high = _roomy(float(values.min()), float(values.max()))
     guess.keys |= {"type": _kind(values), "min": low, "max": high, **format_keys(inferred.format, values, decimal)}
     guess.notes.append(f"seen: {values.min():g} to {values.max():g}")
+    scientific = [text for text in values.index if SCIENTIFIC.fullmatch(text)]
+    if scientific:
+        guess.ask(
+            f"is {scientific[0]!r} {values[scientific[0]]:.15g}, or a code? It is read as the number; a code is a category."
+        )
     if guess.by_file or any(key in guess.keys for key in ("unit", "thousands", "negative")):
         text = max(values.index, key=len)
         why = f", as the decimal mark of other columns is {inferred.format.decimal!r}" if guess.by_file else ""
@@ -153,7 +161,7 @@ def _ask_about_words(guess: Guess, inferred: Interpretation[NumberFormat]) -> No
 
 
 def _which(inferred: Interpretation[NumberFormat], decimal: str) -> str:
-    """The question which of several formats is meant, each with the keys that select it."""
+    """The question of which format is meant, each with the keys that select it."""
     text = next(t for t in inferred.values.index if len({form.read(t) for form in inferred.formats}) > 1)
     ways = []
     for form in inferred.formats:
@@ -200,6 +208,9 @@ def _describe_timestamps(guess: Guess, inferred: Interpretation[str | None]) -> 
         guess.keys["format"] = inferred.format
         text = next(iter(inferred.values.index))
         guess.ask(f"is {text!r} {_timestamp(text, inferred.format)}? It is read so.")
+    if far := [text for text, moment in inferred.values.items() if moment.year not in LIKELY]:
+        way = f"Then add here: {line('missing_values', far[:MOST_NAMED])} and missing = true"
+        guess.ask(f"does {' or '.join(map(repr, far[:MOST_NAMED]))} mean that no date is known? {way}.")
     if len(inferred.words):
         guess.notes.append(f"not timestamps: {', '.join(map(repr, inferred.words.index[:MOST_NAMED]))}")
         guess.keys["missing"] = True

@@ -51,7 +51,7 @@ def choose_returning_id(rows: "pd.DataFrame", guesses: dict[str, Guess]) -> None
 
 
 def _rank(column: str) -> int:
-    """How much the name looks like that of an id (2) and of a customer (1); 0 if like neither."""
+    """How clearly the name is that of an id (2) or of a customer (1); 0 if it is neither."""
     words = re.findall(r"[a-z]+", re.sub(r"([a-z])([A-Z])", r"\1 \2", column).lower())
     named = bool({"id", "key", "uuid", "guid"} & set(words)) or bool(re.search(r"(num|id)$", column, re.I))
     return 2 * named + bool(CUSTOMER.search(column)) if not {"row", "index", "unnamed"} & set(words) else 0

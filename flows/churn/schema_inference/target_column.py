@@ -130,7 +130,7 @@ def _likely(guesses: dict[str, Guess], hints: Hints) -> str:
 
 
 def _rank(column: str, values: "pd.Series") -> tuple[int, bool, int]:
-    """The lower, the likelier: a clear name, values that tell which of them means leaving, a short name."""
+    """The likelier the lower: by a clear name, values that tell which of them means leaving, a short name."""
     word = next((i for i, word in enumerate(NAMES) if word in column.lower()), 0)
     return word, len(_left(values)) != 1, len(column)
 

@@ -32,7 +32,11 @@ DATES = (
     *("%b %d %Y", "%B %d %Y", "%d. %m. %Y"),
 )
 TIMES = ("", " %H:%M", " %H:%M:%S", " %H:%M:%S.%f", "T%H:%M:%S", ", %H:%M", " %I:%M %p", " %I:%M:%S %p")
-PACKED = re.compile(r"(19|20)\d\d(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])")  # a date without separators: 20231022
+PACKED = {  # dates and months without separators, 20231022 and 202310, and how many different ones prove it
+    "%Y%m%d": (re.compile(r"(19|20)\d\d(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])"), 3),
+    "%Y%m": (re.compile(r"(19|20)\d\d(0[1-9]|1[0-2])"), 6),
+}
+NO_DATE = re.compile(r"0+|9{6,}|99991231")  # stands where a date is not known
 EPOCH = {"seconds": 1, "milliseconds": 1000}  # since 1970, in these units
 SENTINEL = re.compile(r"-(1|9+)|9{2,}")  # numbers that often stand for "not known"
 Format = TypeVar("Format")
@@ -207,13 +211,14 @@ def _enough(counts: "pd.Series", words: "pd.Series") -> bool:
     return few and words.sum() <= counts.sum() / 2 and not any(map(formats.has_digit, words.index))
 
 
-def packed_dates(inferred: Interpretation[NumberFormat]) -> Interpretation[str | None] | None:
-    """Numbers such as 20231022 read as dates; None unless several were read and each of them is one of 1900 to 2099."""
-    texts = inferred.values.index
-    if len(texts) < 3 or not all(map(PACKED.fullmatch, texts)):
-        return None
-    dates = formats.parse_timestamps(texts.to_series(), "%Y%m%d")
-    return None if dates.isna().any() else Interpretation(dates, ("%Y%m%d",), inferred.words)
+def packed_dates(counts: "pd.Series", inferred: Interpretation[NumberFormat]) -> Interpretation[str | None] | None:
+    """Numbers such as 20231022 or 202310 read as dates of 1900 to 2099; None unless all are, save those of NO_DATE."""
+    texts = inferred.values.index[[not NO_DATE.fullmatch(text) for text in inferred.values.index]]
+    for form, (written, least) in PACKED.items():
+        if len(texts) >= least and all(map(written.fullmatch, texts)):
+            dates = formats.parse_timestamps(texts.to_series(), form)
+            return None if dates.isna().any() else Interpretation(dates, (form,), counts.drop(texts))
+    return None
 
 
 def epoch_unit(values: "pd.Series") -> str:

@@ -19,7 +19,7 @@ _NAME, _KEY = re.compile(r"[A-Za-z0-9_.-]{1,64}"), re.compile(r"[!-~]+")
 def read(variable: str) -> Keys:
     """The keys of ``variable`` with their holders' names; none if it is not set, or empty.
 
-    A key without a name is called after its place, ``key-1``.
+    A key without a name is named by its position, ``key-1``.
 
     Raises:
         ChurnError: An entry is empty, no name or no key, or there twice. Keys are not shown.
@@ -52,6 +52,6 @@ def rights() -> dict[str, Keys]:
 
 
 def holder(given: bytes, keys: Keys) -> str | None:
-    """Who shows this key, if anybody of ``keys``. How long it takes says nothing about the keys."""
+    """The holder of this key, if it is one of ``keys``, in constant time."""
     names = [name for key, name in keys.items() if hmac.compare_digest(given, key)]
     return names[0] if names else None

@@ -19,6 +19,7 @@ from churn.settings.dataset import Dataset
 from churn.settings.score import Score
 from churn.training import expected_profit, shapley
 from churn.training.onnx_scorer import Scorer
+from churn.uplift import registration
 from churn.validation import validation
 
 if TYPE_CHECKING:
@@ -31,7 +32,8 @@ OWN = (
     "expected_value",
     "prediction_id",
 )  # columns of the list, before the customers'
-REASON = "reason_{}"
+REASON, UPLIFT_REASON = "reason_{}", "uplift_reason_{}"
+UPLIFT = ("uplift", "recommendation")  # columns besides, where there is a champion of uplift
 SAMPLE = 20  # rows on the card
 
 
@@ -109,6 +111,24 @@ def score(scorer: Scorer, table: "pd.DataFrame", run: str) -> "pd.DataFrame":
     return pd.DataFrame(columns, index=table.index)
 
 
+def with_uplift(
+    scored: "pd.DataFrame", table: "pd.DataFrame", model: model_registry.Registered | None
+) -> "pd.DataFrame":
+    """What ``score`` found, and UPLIFT by the ``model`` of uplift if there is one.
+
+    Raises ChurnError if columns of the data set have these names.
+    """
+    if model is None:
+        return scored
+    found = registration.load_uplift(model)
+    if taken := sorted({*UPLIFT} & set(found.dataset.columns)):
+        raise ChurnError(
+            f"data set {found.dataset.name}: columns {', '.join(taken)} have names of the list's own; rename them"
+        )
+    uplift = found.table(table)
+    return scored.assign(uplift=uplift, recommendation=found.recommend(uplift))
+
+
 def log(
     scorer: Scorer,
     model: model_registry.Registered,
@@ -140,10 +160,18 @@ def log(
         ) from None
 
 
-def rank(scorer: Scorer, table: "pd.DataFrame", parts: Sequence["pd.DataFrame"], rule: Score, name: str) -> Ranked:
+def rank(
+    scorer: Scorer,
+    table: "pd.DataFrame",
+    parts: Sequence["pd.DataFrame"],
+    rule: Score,
+    name: str,
+    uplift: model_registry.Registered | None = None,
+) -> Ranked:
     """Put the customers in order, give the first ones their reasons, and write the list as ``name``.csv below ``root()``.
 
-    ``parts`` are what ``score`` found for the table's rows, in any order. Raises ChurnError if it cannot be written.
+    With a model of ``uplift`` they have the reasons for it too. ``parts`` are what ``score`` found for the table's rows, in any
+    order. Raises ChurnError if it cannot be written.
     """
     import pandas as pd
 
@@ -158,7 +186,7 @@ def rank(scorer: Scorer, table: "pd.DataFrame", parts: Sequence["pd.DataFrame"],
         own.insert(1, scorer.dataset.id, customers.pop(scorer.dataset.id))
     if not by_value:
         own = own.drop(columns="expected_value")
-    own = own.assign(**_reasons(scorer, customers.head(rule.explained), rule.reasons))
+    own = own.assign(**reason_columns(scorer, customers.head(rule.explained), rule.reasons, uplift))
     listed = pd.concat([own, customers], axis=1)
     try:
         prediction_log.store(root(), f"{name}.csv", formulas.csv(listed))
@@ -168,16 +196,31 @@ def rank(scorer: Scorer, table: "pd.DataFrame", parts: Sequence["pd.DataFrame"],
     return Ranked(f"{root()}/{name}.csv", own.head(SAMPLE), len(own), churning, by_value, probability)
 
 
-def _reasons(scorer: Scorer, customers: "pd.DataFrame", count: int) -> dict[str, "pd.Series"]:
-    """``count`` columns of text, one row a customer: the column, its value, and what it adds to the probability."""
+def reason_columns(
+    scorer: Scorer, customers: "pd.DataFrame", count: int, uplift: model_registry.Registered | None = None
+) -> dict[str, "pd.Series"]:
+    """``count`` columns of text, one row a customer: the column, its value, and what it adds to the probability.
+
+    With a model of ``uplift`` as many again, of what it adds to that.
+    """
+    found = _texts(shapley.Explainer.of(scorer), scorer.dataset, customers, count, REASON)
+    if uplift is None:
+        return found
+    by_uplift = registration.load_uplift(uplift)
+    return found | _texts(by_uplift.explainer(), by_uplift.dataset, customers, count, UPLIFT_REASON)
+
+
+def _texts(
+    explainer: shapley.Explainer, dataset: Dataset, customers: "pd.DataFrame", count: int, name: str
+) -> dict[str, "pd.Series"]:
     import pandas as pd
 
     reasons: list[list[tuple[str, Any, float]]] = []
     if len(customers):
-        reasons = shapley.Explainer.of(scorer).reasons(features.from_frame(scorer.dataset, customers), count)
-    texts = [[f"{name} = {_shown(cell)} ({gain:+.2f})" for name, cell, gain in one] for one in reasons]
+        reasons = explainer.reasons(features.from_frame(dataset, customers), count)
+    texts = [[f"{column} = {_shown(cell)} ({gain:+.2f})" for column, cell, gain in one] for one in reasons]
     return {
-        REASON.format(i + 1): pd.Series([one[i] if i < len(one) else "" for one in texts], dtype="str")
+        name.format(i + 1): pd.Series([one[i] if i < len(one) else "" for one in texts], dtype="str")
         for i in range(count)
     }
 

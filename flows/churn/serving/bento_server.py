@@ -1,4 +1,4 @@
-"""A packaged Bento, served for a while, and compared with the model it was made of."""
+"""A packaged Bento, served temporarily and compared with the model it was made of."""
 
 import json
 import os

@@ -48,7 +48,7 @@ def kept(get: Callable[[str], Any], kind: str, tag: str, whole: Callable[[Any], 
         why = "its files have changed"
     except bentoml.exceptions.NotFound:
         return False
-    except Exception as error:  # noqa: BLE001 - whatever BentoML makes of half a folder
+    except Exception as error:  # noqa: BLE001 - whatever BentoML raises for half a folder
         why = " ".join(str(error).split())[:200]
     logger.warning("%s is damaged in BentoML's store (%s); it is built again", tag, why)
     shutil.rmtree(Path(os.environ["BENTOML_HOME"], kind, *tag.split(":")))

@@ -76,7 +76,7 @@ def ask(url: str, body: Any = None, key: str = "") -> Any:
 
 
 def _remedy(url: str) -> str:
-    """What brings a service to the address, where that is this machine's."""
+    """The command that starts a service at the address, if it is this machine's."""
     address = urlsplit(url)
     if not listening.local(address.hostname or ""):
         return "check the address"

@@ -23,6 +23,8 @@ from churn.settings.dataset import Dataset, from_dump
 from churn.settings.environment import FLOWS, ROOT
 from churn.storage import checksums
 from churn.training import onnx_scorer
+from churn.uplift import registration
+from churn.uplift import scorer as uplift_scorer
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,15 +39,16 @@ EXAMPLES, SEED = 5, 0  # made-up customers in the documentation and on the page
 
 
 def build_bento(champion: model_registry.Registered) -> str:
-    """Build the Bento of a registered model; its tag, which names the model version and the service's files.
+    """Build the Bento of a registered model and of the champion of uplift beside it; its tag names both and the service's files.
 
     One that exists already is kept, if it is whole. Raises ChurnError naming BentoML's store if it cannot be built.
     """
     import bentoml
 
     with bento_store.explained(), tempfile.TemporaryDirectory() as folder, _one_at_a_time():
-        model_tag = f"{MODEL}:v{champion.version}-{champion.run[:8]}"
-        proof = _store_model(champion, model_tag, Path(folder))
+        uplift = registration.beside(champion.name)
+        model_tag = f"{MODEL}:v{champion.version}-{champion.run[:8]}{f'-u{uplift.version}' if uplift else ''}"
+        proof = _store_model(champion, uplift, model_tag, Path(folder))
         context = _context(Path(folder, "context"), model_tag, proof)
         tag = f"{SERVICE}:{model_tag.split(':')[1]}-{_digest(context)}"
         if bento_store.kept(bentoml.get, "bentos", tag, partial(_as_tagged, tag)):
@@ -64,7 +67,7 @@ def build_bento(champion: model_registry.Registered) -> str:
 
 @contextmanager
 def _one_at_a_time() -> Iterator[None]:
-    """BentoML's stores refuse a second writer of a tag, and show an item before it is whole."""
+    """Serialise builds: BentoML's stores refuse a second writer of a tag, and show an item before it is complete."""
     import fcntl
 
     lock = Path(os.environ["BENTOML_HOME"], "package.lock")
@@ -107,21 +110,30 @@ def _as_tagged(tag: str, bento: Any) -> bool:
     return tag.rpartition("-")[2] == _digest(Path(bento.path, "src"))
 
 
-def _store_model(champion: model_registry.Registered, tag: str, folder: Path) -> dict[str, Any]:
-    """Keep the scorer's files in BentoML's model store, with the registry version and made-up example customers.
+def _store_model(
+    champion: model_registry.Registered, uplift: model_registry.Registered | None, tag: str, folder: Path
+) -> dict[str, Any]:
+    """Keep the scorers' files in BentoML's model store, with the registry version and made-up example customers.
 
-    What is returned goes into the Bento (``bento.self_test``): the files' checksums, and the examples' probabilities as the
-    registered model gives them.
+    What is returned goes into the Bento (``bento.self_test``): the files' checksums, and the examples' probabilities, and uplift
+    if there is a model of it, as the registered models give them.
     """
     import bentoml
 
     files = model_registry.fetch(champion, folder)
+    if uplift is not None:
+        more = model_registry.fetch(uplift, folder / "uplift")
+        for name in uplift_scorer.FILES:
+            shutil.copy(more / name, files)
     if not bento_store.kept(bentoml.models.get, "models", tag, _unharmed):
         _store(champion, files, tag)
     stored, scorer = Path(bentoml.models.get(tag).path), onnx_scorer.Scorer(files)
     asked = features.from_rows(scorer.dataset, onnx_scorer.manifest(stored)["examples"])
-    noted = {name: checksums.file_sha256(stored / name) for name in onnx_scorer.FILES}
-    return {"files": noted, "probability": scorer.probability(asked).astype(np.float64).tolist()}
+    proof: dict[str, Any] = {"files": {path.name: checksums.file_sha256(path) for path in _files(stored)}}
+    proof["probability"] = scorer.probability(asked).astype(np.float64).tolist()
+    if uplift is not None:
+        proof["uplift"] = uplift_scorer.UpliftScorer(files).uplift(asked).astype(np.float64).tolist()
+    return proof
 
 
 def _store(champion: model_registry.Registered, files: Path, tag: str) -> None:
@@ -132,7 +144,8 @@ def _store(champion: model_registry.Registered, files: Path, tag: str) -> None:
     manifest["model_version"] = champion.version
     manifest["examples"] = examples(described)
     with bentoml.models.create(tag, labels={"model_version": champion.version}) as model:
-        shutil.copy(files / onnx_scorer.MODEL, model.path_of(onnx_scorer.MODEL))
+        for file in _files(files):
+            shutil.copy(file, model.path_of(file.name))
         text = json.dumps(format_version.stamped(manifest, onnx_scorer.FORMAT), indent=1)
         Path(model.path_of(onnx_scorer.MANIFEST)).write_text(text, encoding="utf-8")
         model.info.labels[_CHECKSUM] = _model_digest(Path(model.path))
@@ -164,7 +177,13 @@ def _unharmed(model: Any) -> bool:
 
 
 def _model_digest(folder: Path) -> str:
-    return checksums.sha256(b"".join((folder / name).read_bytes() for name in onnx_scorer.FILES))[:32]
+    return checksums.sha256(b"".join(file.read_bytes() for file in _files(folder)))[:32]
+
+
+def _files(folder: Path) -> list[Path]:
+    """The files of the models in a folder: that of churn, and that of uplift if there is one."""
+    named = [folder / name for name in (*onnx_scorer.FILES, *uplift_scorer.FILES)]
+    return [file for file in named if file.is_file() or file.name in onnx_scorer.FILES]
 
 
 def _context(folder: Path, model_tag: str, proof: Mapping[str, Any]) -> Path:

@@ -23,6 +23,7 @@ from churn.settings.train import BLEND, TrainConfig
 from churn.storage import checksums
 from churn.training import estimators, expected_profit, onnx_scorer, shapley
 from churn.training.evaluation import Evaluation
+from churn.uplift import registration
 from churn.validation import leakage
 
 PROOF_ROWS = 500
@@ -36,12 +37,13 @@ def fingerprint(*settings: Strict) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-def lineage(data_version: str, training: str, config: TrainConfig) -> dict[str, str]:
-    """Where a model comes from: data, config, code, run and packages."""
+def lineage(data_version: str, training: str, config: TrainConfig, outcomes: bytes | None = None) -> dict[str, str]:
+    """Where a model comes from: data, config (with the ``outcomes`` of campaigns that it learns from), code, run and packages."""
+    known = checksums.sha256(outcomes)[:12] if outcomes is not None else ""
     return {
         "data_version": data_version,
         "metaflow_run": training,
-        "config_hash": fingerprint(config),
+        "config_hash": fingerprint(config) + known,
         **tracking.git_state(),
         "packages": " ".join(sklearn_model.packages(*estimators.libraries(config))),
     }
@@ -120,7 +122,7 @@ def against_champion(
 ) -> champion_challenger.Comparison | None:
     """The comparison with the champion on the rows that neither model has seen; None if there is no champion.
 
-    It is counted as a look of the ``training`` at these rows, also if the gate is closed.
+    It is counted as a look of the ``training`` at these rows, even if the gate is closed.
     """
     dataset, current = data.dataset, model_registry.by_alias(data.dataset.model, model_registry.CHAMPION)
     if current is None:
@@ -210,6 +212,11 @@ def champion(dataset: Dataset) -> model_registry.Registered:
         first = commands.say("run", DATASET=dataset.name, SOURCE=source)
         raise ChurnError(f"{dataset.model} has no champion yet; train one with: {first}")
     return registered
+
+
+def champions(dataset: Dataset) -> tuple[model_registry.Registered, model_registry.Registered | None]:
+    """The champion, and that of uplift if there is one; ChurnError if there is none of churn yet."""
+    return champion(dataset), registration.uplift_champion(dataset)
 
 
 def package_champion(dataset: Dataset) -> tuple[model_registry.Registered, str, float]:

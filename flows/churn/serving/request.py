@@ -1,4 +1,4 @@
-"""What a request may say: pydantic types generated from the data set, which also document it, and the reader over them.
+"""What a request may hold: pydantic types generated from the data set, which also document it, and the reader over them.
 
 Bodies are checked by pydantic straight from the bytes. Numbers become float64; a category takes the spellings and the words for
 'missing' that training takes, and what goes on is the level. A name that is given twice keeps its last value, as in most JSON

@@ -31,14 +31,14 @@ class ScoreConfig(Strict):
 class Targeting(Strict):
     """Whom a campaign chooses: the first of the ``ranking``, up to ``contacts`` customers or ``money`` spent on offers.
 
-    The share ``control`` of the chosen is held back, by a hash of ``salt``, campaign and id. ``uplift_column`` of the source is
-    what the ranking "uplift" reads. A share of invalid rows above ``quarantine`` stops the run.
+    The share ``control`` of the chosen is held back, by a hash of ``salt``, campaign and id. The ranking "uplift" is
+    by the champion of uplift, or by the source's ``uplift_column``. A share of invalid rows above ``quarantine`` stops the run.
     """
 
     contacts: int | None = Field(default=None, ge=1)
     money: float | None = Field(default=None, gt=0)
     ranking: Literal["probability", "expected_value", "uplift"] = "probability"
-    uplift_column: str = "uplift"
+    uplift_column: str = ""
     control: float = Field(default=0.1, gt=0, lt=1)
     salt: str = "churnflow"
     quarantine: float = Field(default=0.05, ge=0, lt=1)

@@ -3,6 +3,7 @@
 from typing import Annotated, Literal
 
 from churn.settings.core import Strict
+from churn.settings.score import RandomisedTrial
 from pydantic import AfterValidator, Field, model_validator
 
 
@@ -91,17 +92,25 @@ class Worth(Strict):
 
     The worth is ``margin``, or ``margin_column`` (money per month) times ``horizon`` (months); then ``margin`` stands in only
     where the column is missing (default: the median of the training rows). Every contact costs ``contact_cost``, every
-    accepted offer ``offer_cost``; ``success_rate`` is the share of contacted churners who stay. ``budget`` is the share of
-    customers that can be contacted, for the report.
+    accepted offer ``offer_cost``; ``success_rate`` is the share of contacted churners who stay, or "measured" by the outcomes of
+    [uplift]. ``budget`` is the share of customers that can be contacted, for the report. ``evidence`` is what a training fills in
+    of a measured rate: rows of (highest risk, rate, low, high), the first of all customers.
     """
 
     contact_cost: float = Field(ge=0)
     offer_cost: float = Field(default=0.0, ge=0)
-    success_rate: float = Field(gt=0, le=1)
+    success_rate: Annotated[float, Field(gt=0, le=1)] | Literal["measured"]
     margin: float | None = Field(default=None, gt=0)
     margin_column: str | None = None
     horizon: float = Field(default=12.0, gt=0)
     budget: float = Field(default=0.1, gt=0, le=1)
+    evidence: tuple[tuple[float, float, float, float], ...] = ()
+
+    @property
+    def rate(self) -> float:
+        """The success rate as a number: after ``success.measured``."""
+        assert not isinstance(self.success_rate, str)
+        return self.success_rate
 
     @model_validator(mode="after")
     def _one_margin(self) -> "Worth":
@@ -137,6 +146,30 @@ class Promotion(Strict):
     resamples: int = Field(default=1000, ge=100)
 
 
+class UpliftRule(Strict):
+    """The table [uplift]: models of what a contact changes, one branch for each of ``learners`` over each of ``families``.
+
+    ``families`` are names of [[model]] (default: all). Outcomes are those of the log's campaigns after ``horizon_days``: from the
+    file ``outcomes``, the data version ``data_version``, or else the service's feedback; or those of a ``trial`` assigned
+    elsewhere, of which ``arms`` count as contacted (default: all but its control). There is something to learn from ``least``
+    customers who stayed, and as many who churned, in each arm. ``trials`` settings of a family are tried; the share ``holdout``
+    of the customers is read once, by the gate; ``budget`` is the share of the customers that a policy contacts.
+    """
+
+    learners: tuple[Literal["s", "t", "x", "dr"], ...] = Field(default=("s", "t", "x", "dr"), min_length=1)
+    families: tuple[str, ...] = ()
+    trials: int = Field(default=3, ge=1)
+    horizon_days: float = Field(default=90, ge=0)
+    outcomes: str = ""
+    data_version: str = ""
+    trial: RandomisedTrial | None = None
+    arms: tuple[str, ...] = ()
+    least: int = Field(default=50, ge=20)
+    holdout: float = Field(default=0.3, gt=0, lt=1)
+    budget: float = Field(default=0.2, gt=0, lt=1)
+    gate: dict[Literal["qini", "auuc", "qini_over_risk"], float] = {"qini": 0.0}
+
+
 class TrainConfig(Strict):
     """config/train.toml; ``leakage`` is the ROC-AUC that no single column may exceed."""
 
@@ -146,6 +179,7 @@ class TrainConfig(Strict):
     gate: Bounds = {}
     slices: Slices = Slices()
     value: Worth | None = None
+    uplift: UpliftRule | None = None
     promotion: Promotion = Promotion()
     model: tuple[Family, ...] = Field(min_length=1)
 
@@ -156,4 +190,6 @@ class TrainConfig(Strict):
             raise ValueError(f"two [[model]] tables have the same name: {', '.join(names)}")
         if BLEND in names:
             raise ValueError(f"no [[model]] may be named {BLEND!r}: the mean of several families has that name")
+        if self.uplift is not None and (unknown := sorted(set(self.uplift.families) - set(names))):
+            raise ValueError(f"[uplift] families: no [[model]] is named {', '.join(unknown)}")
         return self

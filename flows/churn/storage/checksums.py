@@ -1,6 +1,6 @@
 """Whether bytes are those that were written: SHA-256 of files, and of Parquet files within themselves.
 
-A model's files are held against what the registry has noted of them. A part of the prediction log has nobody to note it: it
+A model's files are compared with what the registry has noted of them. A part of the prediction log has no such place: it
 carries the checksum of all its bytes behind its footer's own, where Parquet's readers look for nothing (the format puts the
 signature of an encrypted file there). Parquet's own checksums are of its pages alone, not of the footer that explains them.
 """
@@ -66,6 +66,6 @@ def is_sealed(parquet: bytes) -> bool:
 def intact(parquet: bytes, footer: int) -> bool:
     """Whether the file ``is_sealed``, or was never sealed: there is nothing behind its footer of so many bytes then.
 
-    Older releases did not seal theirs; nobody can say more of them than their pages' own checksums do.
+    Older releases did not seal theirs; for them there are only the checksums of their pages.
     """
     return is_sealed(parquet) or int.from_bytes(parquet[-_TAIL : -len(END)], "little") == footer

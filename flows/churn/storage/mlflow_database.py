@@ -15,7 +15,7 @@ BUSY = 5.0  # seconds that another process's transaction is waited for, where th
 
 
 def prepare(uri: str) -> None:
-    """See to it that the database at ``uri`` has MLflow's tables: if not, they are made in a copy, which then takes its place.
+    """Ensure that the database at ``uri`` has MLflow's tables: if not, they are made in a copy, which then takes its place.
 
     Does nothing for other stores than SQLite's. Of several processes at once, one does the work and the others wait.
     Raises what SQLite, the file system and MLflow's migrations raise.

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 POINTS = 101
+BETA = 20.0  # alpha + beta of EMPC's success rate: 6 and 14 in Verbraken et al.
 
 
 @dataclass(frozen=True)
@@ -87,13 +88,13 @@ def gains(worth: Worth, raw: Mapping[str, Any], outcome: np.ndarray) -> np.ndarr
 def expected(worth: Worth, raw: Mapping[str, Any], probability: np.ndarray) -> np.ndarray:
     """Expected profit of contacting each customer, shape (n,): the ``gains`` of both outcomes, weighted by probability."""
     chance = np.asarray(probability, dtype=np.float64)
-    saved = worth.success_rate * (_margin(worth, raw) - worth.offer_cost)
+    saved = worth.rate * (_margin(worth, raw) - worth.offer_cost)
     return chance * saved - (1 - chance) * worth.offer_cost - worth.contact_cost
 
 
 def break_even(worth: Worth, margin: Any) -> np.ndarray:
     """The probability above which contacting a customer with this margin pays; 1 where it never does."""
-    more = worth.success_rate * (np.asarray(margin, dtype=np.float64) - worth.offer_cost) + worth.offer_cost
+    more = worth.rate * (np.asarray(margin, dtype=np.float64) - worth.offer_cost) + worth.offer_cost
     cost = worth.offer_cost + worth.contact_cost
     return np.where(more > cost, cost / np.where(more > 0, more, 1), np.where(np.isnan(more), np.nan, 1.0))
 
@@ -126,6 +127,28 @@ def curve(gain: np.ndarray, expected: np.ndarray) -> Curve:
     share, pays = np.linspace(0, 1, POINTS), expected > 0
     profit = heights[np.round(share * len(gain)).astype(int)]
     return Curve(share, profit, float(pays.mean()), float(np.mean(np.where(pays, gain, 0))))
+
+
+def empc(worth: Worth, outcome: np.ndarray, probability: np.ndarray) -> float:
+    """The expected maximum profit of a churn model, per customer (Verbraken, Verbeke & Baesens 2013), by empulse.
+
+    The best profit over all thresholds, where the success rate is not known but a Beta variable with the configured mean; as
+    there, its parameters add up to BETA. ``outcome`` and ``probability`` have shape (n,); a margin by column counts with its
+    typical value.
+    """
+    from empulse.metrics import empc_score
+
+    rate = min(worth.rate, 1 - 1e-6)  # a Beta distribution has both outcomes
+    found = empc_score(
+        outcome,
+        probability,
+        alpha=BETA * rate,
+        beta=BETA * (1 - rate),
+        clv=worth.margin or 0.0,
+        incentive_cost=worth.offer_cost,
+        contact_cost=worth.contact_cost,
+    )
+    return float(found)
 
 
 def capture(outcome: np.ndarray, score: np.ndarray, share: float) -> float:

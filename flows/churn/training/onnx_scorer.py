@@ -103,7 +103,7 @@ def check_parity(scorer: Scorer, whole: "Pipeline", table: "pd.DataFrame", seed:
         ChurnError: The difference is above PARITY.
     """
     worst = 0.0
-    for rows in (table, _damaged(table, scorer.dataset, seed)):
+    for rows in (table, with_damage(table, scorer.dataset, seed)):
         expected = whole.predict_proba(rows)[:, 1]
         worst = max(worst, float(np.abs(scorer.table(rows) - expected).max()))
     if worst > PARITY:
@@ -114,13 +114,14 @@ def check_parity(scorer: Scorer, whole: "Pipeline", table: "pd.DataFrame", seed:
     return worst
 
 
-def _damaged(table: "pd.DataFrame", dataset: Dataset, seed: int) -> "pd.DataFrame":
+def with_damage(table: "pd.DataFrame", dataset: Dataset, seed: int) -> "pd.DataFrame":
+    """The same customers with random missing and unseen values."""
     rng = np.random.default_rng(seed)
-    damaged = table.copy()
+    harmed = table.copy()
     for name, column in dataset.raw.items():
         hit = rng.random(len(table)) < 0.05
         if column.numeric:
-            damaged[name] = damaged[name].astype("float64").mask(hit)
+            harmed[name] = harmed[name].astype("float64").mask(hit)
         else:
-            damaged[name] = damaged[name].mask(hit).mask(rng.random(len(table)) < 0.05, "never seen before")
-    return damaged
+            harmed[name] = harmed[name].mask(hit).mask(rng.random(len(table)) < 0.05, "never seen before")
+    return harmed

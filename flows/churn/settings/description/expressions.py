@@ -1,4 +1,4 @@
-"""The little language of config/datasets: arithmetic, comparisons and a few functions over whole columns.
+"""The expression language of config/datasets: arithmetic, comparisons and a few functions over whole columns.
 
 Columns are numpy arrays of one length: float64 with NaN for missing, or text (object) with "" for missing. An expression
 is parsed, checked node by node - names, arity, kinds and depth - and compiled once; nothing outside its columns and

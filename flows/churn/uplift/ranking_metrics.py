@@ -6,6 +6,7 @@ ranks; all of shape (n,).
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -71,7 +72,7 @@ def auuc(kept: np.ndarray, score: np.ndarray, contacted: np.ndarray) -> float:
 
 
 def resampled(
-    metric: Callable[..., float],
+    metric: Callable[..., Any],
     kept: np.ndarray,
     score: np.ndarray,
     contacted: np.ndarray,
@@ -79,18 +80,49 @@ def resampled(
     rounds: int = 500,
 ) -> Interval:
     """A metric of a ranking with its percentile interval; customers are drawn within each arm (Efron & Tibshirani 1993)."""
+    low, high = _percentiles(metric, kept, score, contacted, seed, rounds)
+    return Interval(metric(kept, score, contacted), float(low), float(high))
+
+
+def against(
+    kept: np.ndarray, score: np.ndarray, risk: np.ndarray, contacted: np.ndarray, seed: int, rounds: int
+) -> dict[str, Interval]:
+    """Qini and AUUC of a ``score`` and of ``risk`` on the same resamples, and the paired differences (``..._over_risk``)."""
+
+    def both(kept: np.ndarray, scores: np.ndarray, contacted: np.ndarray) -> np.ndarray:
+        found = [[metric(kept, one, contacted) for one in scores.T] for metric in (qini, auuc)]
+        return np.array([[mine, theirs, mine - theirs] for mine, theirs in found]).ravel()
+
+    names = [f"{metric}{what}" for metric in ("qini", "auuc") for what in ("", "_by_risk", "_over_risk")]
+    scores = np.column_stack([score, risk])
+    values, (low, high) = both(kept, scores, contacted), _percentiles(both, kept, scores, contacted, seed, rounds)
+    return {name: Interval(*map(float, one)) for name, *one in zip(names, values, low, high, strict=True)}
+
+
+def _percentiles(
+    measure: Callable[..., Any],
+    kept: np.ndarray,
+    score: np.ndarray,
+    contacted: np.ndarray,
+    seed: int,
+    rounds: int,
+) -> np.ndarray:
+    """The 95 % percentile interval of each value that ``measure`` returns; customers are drawn within each arm."""
     rng = np.random.default_rng(seed)
     arms = [np.flatnonzero(contacted), np.flatnonzero(~contacted)]
     values = []
     for _ in range(rounds):
         rows = np.concatenate([rng.choice(arm, len(arm)) for arm in arms])
-        values.append(metric(kept[rows], score[rows], contacted[rows]))
-    low, high = np.nanpercentile(values, [2.5, 97.5])
-    return Interval(metric(kept, score, contacted), float(low), float(high))
+        values.append(measure(kept[rows], score[rows], contacted[rows]))
+    return np.nanpercentile(values, [2.5, 97.5], axis=0)
 
 
 def policy_value(
-    kept: np.ndarray, contacted: np.ndarray, share: float, policy: np.ndarray, expected: np.ndarray | None = None
+    kept: np.ndarray,
+    contacted: np.ndarray,
+    share: np.ndarray | float,
+    policy: np.ndarray,
+    expected: np.ndarray | None = None,
 ) -> Interval:
     """The share of customers who would stay if exactly those of ``policy`` (bool of shape (n,)) were contacted.
 
@@ -104,5 +136,5 @@ def policy_value(
     if expected is not None:
         rows = np.arange(len(kept))
         scores = expected[rows, policy.astype(int)] + agrees * (kept - expected[rows, contacted.astype(int)])
-    value, spread = float(scores.mean()), 1.96 * float(scores.std(ddof=1)) / np.sqrt(len(scores))
+    value, spread = float(scores.mean()), 1.96 * float(scores.std(ddof=1)) / len(scores) ** 0.5
     return Interval(value, value - spread, value + spread)

@@ -1,0 +1,155 @@
+"""From a judged uplift model to the champion: gate, comparison, and a registered model of its own beside that of churn."""
+
+import tempfile
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from churn.registry import champion_challenger, holdout_looks, model_registry, tracking
+from churn.registry.champion_challenger import Comparison
+from churn.registry.gate import Gate, Verdict
+from churn.registry.model_registry import Registered
+from churn.registry.training_record import Training
+from churn.settings.dataset import Dataset
+from churn.settings.train import TrainConfig, UpliftRule
+from churn.training import estimators, shapley
+from churn.uplift import outcome_rows, ranking_metrics, scorer
+from churn.uplift.holdout import UpliftModel
+from churn.uplift.outcome_rows import OutcomeRows
+from churn.uplift.scorer import UpliftScorer
+
+SUFFIX = "-uplift"
+
+
+def registered_name(dataset: Dataset) -> str:
+    """The registered model of a data set's uplift."""
+    return f"{dataset.model}{SUFFIX}"
+
+
+def uplift_champion(dataset: Dataset) -> Registered | None:
+    """The champion of uplift, if there is one."""
+    return beside(dataset.model)
+
+
+def beside(name: str) -> Registered | None:
+    """The champion of uplift beside the registered model ``name`` of churn."""
+    return model_registry.by_alias(f"{name}{SUFFIX}", model_registry.CHAMPION)
+
+
+def load_uplift(model: Registered) -> UpliftScorer:
+    """The registered model, ready to score."""
+    with tempfile.TemporaryDirectory() as folder:
+        return UpliftScorer(model_registry.fetch(model, folder))
+
+
+def judge_uplift(
+    found: UpliftModel | None, outcomes: bytes | None, dataset: Dataset, config: TrainConfig, training: str
+) -> Gate | None:
+    """The bounds of [uplift.gate], and the comparison with the champion on customers that neither has seen."""
+    if found is None or outcomes is None or config.uplift is None:
+        return None
+    verdicts = tuple(Verdict(name, found.scores[name].value, bound) for name, bound in config.uplift.gate.items())
+    rows = outcome_rows.rows_from_bytes(outcomes, dataset)
+    return Gate(verdicts, _against_champion(found, rows, dataset, config, training))
+
+
+def _against_champion(
+    found: UpliftModel, rows: OutcomeRows, dataset: Dataset, config: TrainConfig, training: str
+) -> Comparison | None:
+    current, rule = uplift_champion(dataset), config.uplift
+    if current is None:
+        return None
+    assert rule is not None
+    theirs = load_uplift(current)
+    ours = rows.held_out(rule.holdout, config.search.seed)
+    fair = rows.held_out(theirs.manifest["holdout"], theirs.manifest["seed"])[ours]
+    held = rows.of(ours).of(fair)
+    if not len(held.kept) or held.fewest() < 2:
+        return champion_challenger.nobody(current.version, len(held.kept))
+    name, look = registered_name(dataset), f"{training}/{current.version}"
+    number = holdout_looks.number(name, look, held.customer)
+    return compare_uplift(held, found.uplift[fair], theirs.table(held.table), current.version, config, number)
+
+
+def compare_uplift(
+    held: OutcomeRows, challenger: np.ndarray, champion: np.ndarray, version: str, config: TrainConfig, look: int
+) -> Comparison:
+    """Whether the gain of the Qini coefficient on the same customers is certain enough, by a paired bootstrap.
+
+    Its error is that of the resampled differences (Efron & Tibshirani 1993, ch. 16), taken as normal; how certain it must be
+    rises with every ``look`` (see ``champion_challenger.needed``).
+    """
+    from scipy.stats import norm
+
+    rule, seed = config.promotion, config.search.seed
+    found = ranking_metrics.against(held.kept, challenger, champion, held.contacted, seed, rule.resamples)
+    gain, asked = found["qini_over_risk"], champion_challenger.needed(rule, look)
+    error = (gain.high - gain.low) / (2 * 1.96)
+    sure = float(norm.cdf((gain.value - rule.margin) / error)) if error else float(gain.value > rule.margin)
+    promote = sure >= asked
+    reason = (
+        f"Qini {found['qini'].value:.4f} against {found['qini_by_risk'].value:.4f} on {len(held.kept):,} customers, gain "
+        f"{gain.low:+.4f} to {gain.high:+.4f}: a gain above {rule.margin:g} is {sure:.2%} certain, {asked:.2%} is "
+        f"{'reached' if promote else 'needed: the champion stays'}"
+    ) + (f"; look {look} at these customers" if look > 1 else "")
+    return champion_challenger.undecided(version, promote, reason, len(held.kept))
+
+
+def register_uplift(
+    found: UpliftModel | None, verdict: Gate | None, outcomes: bytes | None, training: Training
+) -> list[str]:
+    """Register the model as challenger unless the gate is closed, promote it if the verdict says so; what was done, in words.
+
+    Its ONNX form has been proved on the holdout first. Nothing is done, and nothing said, where there is no model.
+    """
+    config, dataset = training.config, training.data.dataset
+    if found is None or verdict is None or outcomes is None or config.uplift is None:
+        return []
+    if not verdict.passed:
+        return [f"Uplift: {verdict.summary} It is not registered."]
+    lineage, name = training.lineage, registered_name(dataset)
+    own = f"{lineage['metaflow_run']}/uplift"  # of churn's model, that is the training's id
+    rows = outcome_rows.rows_from_bytes(outcomes, dataset)
+    held = rows.of(rows.held_out(config.uplift.holdout, config.search.seed)).table
+    described, whole = _manifest(found, rows, dataset, config, lineage), estimators.whole(found.pipeline, dataset)
+    run = tracking.open_run(config.experiment, own, lineage)
+    with tempfile.TemporaryDirectory() as folder:
+        scorer.write_uplift(folder, found.pipeline, described)
+        scorer.check_uplift_parity(UpliftScorer(folder), whole, held, config.search.seed)
+        tags = {"family": found.winner.family.name, "dataset": dataset.name}
+        tags |= {key: lineage[key] for key in ("data_version", "metaflow_run")}
+        example = held[list(dataset.raw)].head(100)
+        made = model_registry.register(name, run, own, whole, folder, example, tags)
+    expected = verdict.comparison.champion if verdict.comparison is not None else None
+    if not verdict.promote:
+        model_registry.annotate(made, verdict.evidence())
+    elif not model_registry.promote(made, verdict.evidence(), expected):
+        verdict = Gate(
+            verdict.verdicts, champion_challenger.undecided(expected or "", False, "there is another by now")
+        )
+    tracking.close_run(run, described["params"], {key: one.value for key, one in found.scores.items()})
+    qini, ahead = found.scores["qini"], found.scores["qini_over_risk"]
+    return [
+        f"Uplift: {name} version {made.version} ({found.winner.family.name}). Qini {qini.value:.4f} ({qini.low:.4f} to "
+        f"{qini.high:.4f}), ahead of ranking by risk by {ahead.value:+.4f} ({ahead.low:+.4f} to {ahead.high:+.4f}). "
+        f"{verdict.summary}"
+    ]
+
+
+def _manifest(
+    found: UpliftModel, rows: OutcomeRows, dataset: Dataset, config: TrainConfig, lineage: Mapping[str, str]
+) -> dict[str, Any]:
+    """What travels with the model (see ``scorer.UpliftScorer``)."""
+    rule, seed = config.uplift or UpliftRule(), config.search.seed
+    train = rows.of(~rows.held_out(rule.holdout, seed)).table
+    return {
+        **lineage,
+        "family": found.winner.family.name,
+        "params": found.winner.params,
+        "threshold": found.threshold,
+        "scores": {name: [one.value, one.low, one.high] for name, one in found.scores.items()},
+        "holdout": rule.holdout,
+        "seed": seed,
+        "dataset": dataset.model_dump(mode="json"),
+        shapley.BACKGROUND: shapley.background(dataset, train, seed),
+    }
