@@ -7,8 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from churn.data import features, synthetic
+from churn.settings import core
 from churn.settings.dataset import Dataset, from_dump
-from churn.settings.train import Family
+from churn.settings.train import Family, TrainConfig
 from churn.training import estimators, onnx_scorer
 from churn.training.pipeline import Blend, Hinges, LevelRates
 from sklearn.pipeline import Pipeline
@@ -85,3 +86,35 @@ def test_a_threshold_between_neighbouring_floats_sends_both_to_their_sides(telco
         pipeline = estimators.build_pipeline(TREES, telco, 0, {}, inputs).fit(inputs, outcome)
         assert np.unique(pipeline.predict_proba(inputs)[:, 1] > 0.5).tolist() == [False, True]
         assert _parity(pipeline, telco, table, tmp_path) <= 1e-5
+
+
+def test_catboost_grows_stops_is_kept_and_answers_as_in_onnx(
+    telco: Dataset, table: pd.DataFrame, tmp_path: Path
+) -> None:
+    pytest.importorskip("catboost", reason="the extra is not installed: make install EXTRA=catboost")
+    import skops.io
+    from churn.registry import sklearn_model
+    from churn.settings.train import Search
+    from churn.training import hyperparameter_search, selection
+
+    text = """
+    [[model]]
+    name = "catboost"
+    estimator = "catboost.CatBoostClassifier"
+    iterations = 2
+    early_stopping = 10
+    fixed = { iterations = 200, thread_count = 1 }
+    [model.search]
+    depth = { low = 3, high = 5, integer = true }
+    """
+    settings, search = core.parse(TrainConfig, text, "train.toml"), Search(folds=3)
+    estimators.check(settings, "train.toml")
+    found = hyperparameter_search.tune(settings.model[0], search, telco, table)
+    assert 1 <= found.best.params["iterations"] < 200
+    chosen = selection.finalize(found, search, telco, table, None)
+    assert _parity(chosen.pipeline, telco, table, tmp_path) <= 1e-5
+    kept = skops.io.dumps(chosen.pipeline)
+    assert set(skops.io.get_untrusted_types(data=kept)) <= set(sklearn_model.TRUSTED)
+    inputs = features.frame(telco, table)
+    again = skops.io.loads(kept, trusted=list(sklearn_model.TRUSTED)).predict_proba(inputs)
+    np.testing.assert_array_equal(again, chosen.pipeline.predict_proba(inputs))

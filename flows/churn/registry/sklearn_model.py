@@ -27,6 +27,7 @@ _PLACES = ("churn.training.pipeline", "churn.training.estimators", "churn.pipeli
 # Besides what skops trusts by itself: the steps of our own, and what the estimators of these packages are made of.
 TRUSTED = (
     *(f"{place}.{step}" for place in _PLACES for step in ("FeatureStep", "Calibrated", "Blend")),
+    "catboost.core.CatBoostClassifier",
     "churn.uplift.pipeline.Uplift",
     "churn.training.pipeline.Hinges",
     "churn.training.pipeline.LevelRates",

@@ -258,6 +258,7 @@ def _gaps(group: dict[str, float], whole: dict[str, float], allowed: dict[str, f
 def importance(whole: "Pipeline", inputs: "pd.DataFrame", outcome: np.ndarray, seed: int) -> list[tuple[str, float]]:
     """Permutation importance (Breiman 2001): the loss of ROC-AUC when a column is shuffled, largest first."""
     from sklearn.inspection import permutation_importance
+    from threadpoolctl import threadpool_limits
 
     rng = np.random.default_rng(seed)
     rows = np.sort(rng.permutation(len(inputs))[:IMPORTANCE_ROWS])
@@ -266,9 +267,10 @@ def importance(whole: "Pipeline", inputs: "pd.DataFrame", outcome: np.ndarray, s
         return metrics.auc(y, model.predict_proba(X)[:, 1])
 
     repeats = max(1, min(REPEATS, 150 // len(inputs.columns)))
-    result = permutation_importance(
-        whole, inputs.iloc[rows], outcome[rows], scoring=score, n_repeats=repeats, random_state=seed, n_jobs=1
-    )
+    with threadpool_limits(1):  # of so few rows: threads would wait for one another longer than they work
+        result = permutation_importance(
+            whole, inputs.iloc[rows], outcome[rows], scoring=score, n_repeats=repeats, random_state=seed, n_jobs=1
+        )
     return ranked(list(inputs.columns), result.importances_mean)
 
 
@@ -276,6 +278,7 @@ def reasons(whole: "Pipeline", data: Snapshot, seed: int) -> list[tuple[str, flo
     """Mean absolute Shapley value (see ``shapley``) of each raw column over a sample of the holdout, largest first."""
     import pandas as pd
     from churn.training import shapley
+    from threadpoolctl import threadpool_limits
 
     def probability(raw: features.Columns) -> np.ndarray:
         return whole[1:].predict_proba(pd.DataFrame(features.build(dataset, raw)))[:, 1]
@@ -284,7 +287,8 @@ def reasons(whole: "Pipeline", data: Snapshot, seed: int) -> list[tuple[str, flo
     explainer = shapley.Explainer(dataset, probability, shapley.background(dataset, data.train, seed))
     rows = max(10, min(REASON_ROWS, 20 * REASON_ROWS // len(dataset.raw)))
     sample = holdout.sample(min(rows, len(holdout)), random_state=seed)
-    contributions = explainer.contributions(features.from_frame(dataset, sample))
+    with threadpool_limits(1):
+        contributions = explainer.contributions(features.from_frame(dataset, sample))
     return ranked(explainer.names, np.abs(contributions).mean(axis=0))
 
 

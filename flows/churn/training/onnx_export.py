@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from churn.settings.dataset import Dataset
 from churn.training.calibration import EDGE
+from churn.training.converters import boosted, steps
 
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
@@ -52,9 +53,8 @@ def converted(fitted: Any, given: list[tuple[str, Any]]) -> Any:
     from skl2onnx import to_onnx
     from sklearn.base import is_classifier
 
-    _know_booster(fitted.steps[-1][1] if hasattr(fitted, "steps") else fitted)
-    _know_one_hot()
-    _know_ours()
+    boosted.know_booster(fitted.steps[-1][1] if hasattr(fitted, "steps") else fitted)
+    steps.know_steps()
     options: Any = {id(fitted): {"zipmap": False}} if is_classifier(fitted) else None
     graph = to_onnx(fitted, initial_types=given, options=options, target_opset=OPSET)
     _part_trees(graph)
@@ -83,146 +83,6 @@ def _mean(graphs: list[Any], weights: list[float]) -> Any:
     made = helper.make_model(graph, opset_imports=opsets, ir_version=graphs[0].ir_version)
     checker.check_model(made)
     return made
-
-
-def _know_booster(estimator: Any) -> None:
-    """Register the converter of XGBoost's or LightGBM's classifier or regressor, if ``estimator`` is one."""
-    from skl2onnx import update_registered_converter
-    from skl2onnx.common import shape_calculator
-    from sklearn.base import is_classifier
-
-    kind, shapes, options = "Regressor", shape_calculator.calculate_linear_regressor_output_shapes, dict[str, Any]()
-    if is_classifier(estimator):
-        kind, shapes = "Classifier", shape_calculator.calculate_linear_classifier_output_shapes
-        options = {"nocl": [True, False], "zipmap": [True, False, "columns"]}
-    library = type(estimator).__module__.split(".")[0]
-    if library == "xgboost":
-        from onnxmltools.convert.xgboost.operator_converters.XGBoost import convert_xgboost
-
-        update_registered_converter(type(estimator), f"XGBoostXGB{kind}", shapes, convert_xgboost, options=options)
-    elif library == "lightgbm":
-        from onnxmltools.convert.lightgbm.operator_converters.LightGbm import convert_lightgbm
-
-        def convert(scope: Any, operator: Any, container: Any) -> None:
-            operator.raw_operator = _Rounded(operator.raw_operator)
-            convert_lightgbm(scope, operator, container)
-
-        update_registered_converter(type(estimator), f"LightGbmLGBM{kind}", shapes, convert, options=options)
-
-
-class _Rounded:
-    """LightGBM's classifier with thresholds in float32, rounded down: for numbers in float32, as inputs are, they mean the same.
-
-    The nearest float32 can be the next larger input, which the model sends to the other side. And a missing number is 0 to a node
-    that has seen none, whatever side the node says it sends them to.
-    """
-
-    is_mock = True  # onnxmltools then takes the trees as ``dump_model`` gives them
-
-    def __init__(self, estimator: Any) -> None:
-        self._estimator = estimator
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._estimator, name)
-
-    @property
-    def booster_(self) -> "_Rounded":
-        return _Rounded(self._estimator.booster_)
-
-    def dump_model(self) -> dict[str, Any]:
-        dumped = self._estimator.dump_model()
-        open_nodes = [tree["tree_structure"] for tree in dumped["tree_info"]]
-        while open_nodes:
-            node = open_nodes.pop()
-            if "threshold" in node:
-                given = np.float32(node["threshold"])
-                down = np.nextafter(given, np.float32(-np.inf)) if float(given) > node["threshold"] else given
-                node["threshold"] = float(down)
-                node["default_left"] = down >= 0 if node["missing_type"] == "None" else node["default_left"]
-                open_nodes += [node["left_child"], node["right_child"]]
-        return dumped
-
-
-def _know_one_hot() -> None:
-    """Register a converter of OneHotEncoder for text.
-
-    skl2onnx's own cannot group the rare levels of a single column, and declares too wide an output where it groups. Here a table
-    maps each level to its position in the output (rare levels share the last), which is then one-hot encoded; an unknown
-    level has no position, so all zeros.
-    """
-    from skl2onnx import update_registered_converter
-    from skl2onnx.common.data_types import FloatTensorType
-    from sklearn.preprocessing import OneHotEncoder
-
-    def shape(operator: Any) -> None:
-        width = len(operator.raw_operator.get_feature_names_out())
-        operator.outputs[0].type = FloatTensorType([operator.inputs[0].get_first_dimension(), width])
-
-    def convert(scope: Any, operator: Any, container: Any) -> None:
-        encoder, parts = operator.raw_operator, []
-        for i, (given, levels) in enumerate(zip(operator.inputs, encoder.categories_, strict=True)):
-            rare = set() if encoder.infrequent_categories_[i] is None else set(encoder.infrequent_categories_[i])
-            common = [level for level in levels if level not in rare]
-            places = {level: n for n, level in enumerate(common)} | dict.fromkeys(rare, len(common))
-            place, part = (scope.get_unique_variable_name(f"{name}_{i}") for name in ("place", "one_hot"))
-            # Sorted: the order of a set of strings differs between processes, and so would the bytes.
-            texts = sorted(places)
-            table = {"keys_strings": texts, "values_int64s": [places[t] for t in texts], "default_int64": -1}
-            width = len(common) + bool(rare)
-            container.add_node("LabelEncoder", given.full_name, place, op_domain="ai.onnx.ml", op_version=2, **table)
-            container.add_node(
-                "OneHotEncoder", place, part, op_domain="ai.onnx.ml", cats_int64s=list(range(width)), zeros=1
-            )
-            flat = scope.get_unique_variable_name(f"flat_{i}")
-            rows = scope.get_unique_variable_name(f"shape_{i}")
-            container.add_initializer(rows, 7, [2], [-1, width])  # 7: int64
-            container.add_node("Reshape", [part, rows], flat)
-            parts.append(flat)
-        container.add_node("Concat", parts, operator.outputs[0].full_name, axis=1)
-
-    update_registered_converter(OneHotEncoder, "ChurnflowOneHotEncoder", shape, convert)
-
-
-def _know_ours() -> None:
-    """Register the converters of ``pipeline.Hinges`` and ``pipeline.LevelRates``."""
-    from churn.training.pipeline import Hinges, LevelRates
-    from skl2onnx import update_registered_converter
-    from skl2onnx.common.data_types import FloatTensorType
-
-    def shape_hinges(operator: Any) -> None:
-        width = sum(given.type.shape[1] for given in operator.inputs) + len(operator.raw_operator.at_)
-        operator.outputs[0].type = FloatTensorType([operator.inputs[0].get_first_dimension(), width])
-
-    def shape_rates(operator: Any) -> None:
-        width = len(operator.raw_operator.encoder_.encodings_)
-        operator.outputs[0].type = FloatTensorType([operator.inputs[0].get_first_dimension(), width])
-
-    def convert_hinges(scope: Any, operator: Any, container: Any) -> None:
-        step, names = operator.raw_operator, ("all", "columns", "at", "bent", "beyond", "hinges")
-        whole, columns, at, bent, beyond, hinges = (scope.get_unique_variable_name(name) for name in names)
-        container.add_node("Concat", [given.full_name for given in operator.inputs], whole, axis=1)
-        container.add_initializer(columns, 7, [len(step.columns_)], step.columns_.tolist())  # 7: int64
-        container.add_initializer(at, 1, [len(step.at_)], step.at_.tolist())  # 1: float
-        container.add_node("Gather", [whole, columns], bent, axis=1)
-        container.add_node("Sub", [bent, at], beyond)
-        container.add_node("Relu", beyond, hinges)
-        container.add_node("Concat", [whole, hinges], operator.outputs[0].full_name, axis=1)
-
-    def convert_rates(scope: Any, operator: Any, container: Any) -> None:
-        encoder, parts, whole = operator.raw_operator.encoder_, [], scope.get_unique_variable_name("all")
-        container.add_node("Concat", [given.full_name for given in operator.inputs], whole, axis=1)
-        for i, (levels, rates) in enumerate(zip(encoder.categories_, encoder.encodings_, strict=True)):
-            place, level, rate = (scope.get_unique_variable_name(f"{name}_{i}") for name in ("at", "level", "rate"))
-            parts.append(rate)
-            container.add_initializer(place, 7, [1], [i])  # 7: int64
-            container.add_node("Gather", [whole, place], level, axis=1)
-            table = {"keys_strings": levels.tolist(), "values_floats": rates.tolist()}
-            default = {"default_float": float(encoder.target_mean_)}
-            container.add_node("LabelEncoder", level, rate, op_domain="ai.onnx.ml", op_version=2, **table, **default)
-        container.add_node("Concat", parts, operator.outputs[0].full_name, axis=1)
-
-    update_registered_converter(Hinges, "ChurnflowHinges", shape_hinges, convert_hinges)
-    update_registered_converter(LevelRates, "ChurnflowLevelRates", shape_rates, convert_rates)
 
 
 def _part_trees(model: Any) -> None:
