@@ -221,7 +221,8 @@ lint: $(READY) ## ruff (lint and format), mypy, the imports between the rooms of
 	$(VENV)/bin/mypy
 	PYTHONPATH=flows $(VENV)/bin/lint-imports
 	$(VENV)/bin/zizmor --offline --no-progress --quiet .github
-	@program=$$(.ci/tool actionlint) && set -x && "$$program" || { echo "the workflows were not linted by actionlint"; exit 1; }
+	@if program=$$(.ci/tool $(if $(GITHUB_ACTIONS),,--at-hand) actionlint); then set -x; "$$program"; else \
+	  echo "NOT RUN: actionlint; .ci/tool actionlint builds it (needs Go), as GitHub's workflow does"; $(if $(GITHUB_ACTIONS),false); fi
 
 format: $(READY) ## format the code and sort its imports
 	$(VENV)/bin/ruff check --fix-only --quiet .
