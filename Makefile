@@ -222,7 +222,7 @@ lint: $(READY) ## ruff (lint and format), mypy, the imports between the rooms of
 	PYTHONPATH=flows $(VENV)/bin/lint-imports
 	$(VENV)/bin/zizmor --offline --no-progress --quiet .github
 	@if program=$$(.ci/tool $(if $(GITHUB_ACTIONS),,--at-hand) actionlint); then set -x; "$$program"; else \
-	  echo "NOT RUN: actionlint; .ci/tool actionlint builds it (needs Go), as GitHub's workflow does"; $(if $(GITHUB_ACTIONS),false); fi
+	  echo "NOT RUN: actionlint; .ci/tool actionlint builds it (needs Go), as GitHub's workflow does"; $(if $(GITHUB_ACTIONS),false,true); fi
 
 format: $(READY) ## format the code and sort its imports
 	$(VENV)/bin/ruff check --fix-only --quiet .
