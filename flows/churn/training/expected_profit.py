@@ -139,7 +139,7 @@ def empc(worth: Worth, outcome: np.ndarray, probability: np.ndarray) -> float:
     from empulse.metrics import empc_score
 
     rate = min(worth.rate, 1 - 1e-6)  # a Beta distribution has both outcomes
-    found = empc_score(
+    profit = empc_score(
         outcome,
         probability,
         alpha=BETA * rate,
@@ -148,7 +148,7 @@ def empc(worth: Worth, outcome: np.ndarray, probability: np.ndarray) -> float:
         incentive_cost=worth.offer_cost,
         contact_cost=worth.contact_cost,
     )
-    return float(found)
+    return float(profit)
 
 
 def capture(outcome: np.ndarray, score: np.ndarray, share: float) -> float:
