@@ -52,13 +52,13 @@ def identifier(dataset: Dataset) -> str:
 
 def secret() -> bytes:
     """The key of the ids. Raises ChurnError if there is none."""
-    found = keyed_ids.key()
-    if found is None:
+    key = keyed_ids.key()
+    if key is None:
         raise ChurnError(
             f"{keyed_ids.KEY} is not set: the campaign log names customers by ids under this key, and finds them again by it; "
             "set it to the output of: openssl rand -hex 32 - and keep it"
         )
-    return found
+    return key
 
 
 def read(dataset: Dataset) -> "pd.DataFrame":
@@ -71,14 +71,14 @@ def read(dataset: Dataset) -> "pd.DataFrame":
     wanted, mine = log_columns(dataset), arrow.field("dataset") == dataset.name
     end = datetime.now(UTC) + timedelta(days=1)
     at, damaged = prediction_log.root(), set[str]()
-    found = prediction_log.rows_between(CAMPAIGNS, wanted, datetime(2000, 1, 1, tzinfo=UTC), end, at, damaged, mine)
+    rows = prediction_log.rows_between(CAMPAIGNS, wanted, datetime(2000, 1, 1, tzinfo=UTC), end, at, damaged, mine)
     if damaged:
         raise ChurnError(
             f"the campaign log is damaged: {', '.join(sorted(damaged))}; bring it back from a backup, or move it away, and its "
             "customers are in no campaign any more"
         )
     text = [field.name for field in wanted if field.type == wanted.field("arm").type]
-    return found.astype(dict.fromkeys(text, "str")).drop_duplicates(["campaign", identifier(dataset)])
+    return rows.astype(dict.fromkeys(text, "str")).drop_duplicates(["campaign", identifier(dataset)])
 
 
 def append(dataset: Dataset, rows: "pd.DataFrame", time: int, campaign: str) -> None:

@@ -75,19 +75,19 @@ def _candidates(
 ) -> "pd.DataFrame":
     """What ``planning.draft`` chooses from, but for ``recent``."""
     dataset = scorer.dataset
-    found = scored.reindex(columns=["probability", "uplift", "prediction_id"]).assign(
+    candidates = scored.reindex(columns=["probability", "uplift", "prediction_id"]).assign(
         id=casting.as_text(table[dataset.id]).astype("str")
     )
-    cells = _cells(place, dataset, table, found.id, rule)
-    found["worth"] = _worth(scored, cells, rule, dataset)
-    found["group"] = casting.as_text(cells(rule.policy.quota_column)).fillna("") if rule.policy.quota else ""
-    found["suppressed"] = False
+    cells = _cells(place, dataset, table, candidates.id, rule)
+    candidates["worth"] = _worth(scored, cells, rule, dataset)
+    candidates["group"] = casting.as_text(cells(rule.policy.quota_column)).fillna("") if rule.policy.quota else ""
+    candidates["suppressed"] = False
     if rule.policy.suppression_column:
-        said = casting.as_text(cells(rule.policy.suppression_column)).fillna("").map(lambda text: fold(str(text)))
-        found["suppressed"] |= ~said.isin(_FREE)
+        marks = casting.as_text(cells(rule.policy.suppression_column)).fillna("").map(lambda text: fold(str(text)))
+        candidates["suppressed"] |= ~marks.isin(_FREE)
     if rule.policy.suppression:
-        found["suppressed"] |= found.id.isin(_listed(rule.policy.suppression, dataset))
-    return found
+        candidates["suppressed"] |= candidates.id.isin(_listed(rule.policy.suppression, dataset))
+    return candidates
 
 
 def _cells(
