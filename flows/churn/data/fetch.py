@@ -47,8 +47,8 @@ def from_bucket(source: Bucket, folder: Path) -> list[Path]:
             raise ChurnError(f"{source.name}: no file below this prefix ends in {', '.join(SUFFIXES)}")
         return [_download(system, name, about, folder) for name, about in listed.items()]
     except (FileNotFoundError, PermissionError) as error:
-        said = f"{source.name}: {error}; check bucket, key and {_VARIABLES[source.kind]} in the environment"
-        raise ChurnError(said) from error
+        message = f"{source.name}: {error}; check bucket, key and {_VARIABLES[source.kind]} in the environment"
+        raise ChurnError(message) from error
     except (ChurnError, Unreachable):
         raise
     except ValueError as error:

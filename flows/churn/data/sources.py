@@ -142,8 +142,8 @@ def in_parts(source: File | Bucket | Http | Sql) -> Iterator[Part]:
         else:
             files = persist(source, lambda: _fetch(source, Path(folder)))
         try:
-            for found in chain.from_iterable(parts.read(file, source.most_bytes) for file in files):
-                yield found.table.to_pandas(ignore_metadata=True), tuple(map(say, found.notes))
+            for part in chain.from_iterable(parts.read(file, source.most_bytes) for file in files):
+                yield part.table.to_pandas(ignore_metadata=True), tuple(map(say, part.notes))
         except ChurnError as error:
             raise ChurnError(say(error)) from None
 

@@ -69,16 +69,16 @@ def generate(customers: int, seed: int, signal: bool = True) -> SyntheticLog:
         contracts += [(int(who), int(since[who]), day + 1) for who in np.flatnonzero(leaves)]
         active &= ~leaves
     contracts += [(int(who), int(since[who]), -1) for who in np.flatnonzero(active)]
-    found = {name: _events(parts, rng, name) for name, parts in rows.items()}
+    tables = {name: _events(parts, rng, name) for name, parts in rows.items()}
     begun = pd.DataFrame(contracts, columns=["customer", "begin", "end"])
-    found["contracts"] = pd.DataFrame(
+    tables["contracts"] = pd.DataFrame(
         {
             "customer_id": _ids(begun["customer"]),
             "start": _moment(begun["begin"]),
             "end": _moment(begun["end"].where(begun["end"] > 0)),
         }
     )
-    return SyntheticLog(found, hazard)
+    return SyntheticLog(tables, hazard)
 
 
 def synthetic_table(name: str, customers: int, seed: int) -> "pd.DataFrame":
