@@ -59,8 +59,8 @@ def report(who: Subject, traces: list[Trace], removed: bool) -> Iterator[str]:
     todo = list(dict.fromkeys((trace.todo, trace.place) for trace in traces if trace.todo))
     if todo:
         yield "Left to do:" if removed else "To do afterwards:"
-        for said in dict.fromkeys(said for said, _ in todo):
-            yield f"  {', '.join(place for other, place in todo if other == said)}: {said}"
+        for advice in dict.fromkeys(advice for advice, _ in todo):
+            yield f"  {', '.join(place for other, place in todo if other == advice)}: {advice}"
     yield from _limits(who, bool(traces))
     if traces and not removed:
         yield f"Erase it: {commands.say('erase', ID=who.id, DATASET=who.dataset)}"
