@@ -135,8 +135,8 @@ class Endpoints:
         customer = self._known.asked_for(body)
         if customer is None:
             return self._reader.customer(body), []
-        found, aged = self._known.row(customer)
-        row, name = self._reader.customer(to_json(found)), self._scorer.dataset.id
+        known, aged = self._known.row(customer)
+        row, name = self._reader.customer(to_json(known)), self._scorer.dataset.id
         return ({**row, name: customer} if name is not None and name in self._logged else row), aged
 
     def predict_batch(self, body: bytes) -> Answer:
@@ -216,9 +216,9 @@ class Endpoints:
         """Uplift and recommendation of each customer, where there is a model of uplift."""
         if self._uplift is None:
             return [{}] * rows
-        found = self._uplift.uplift(columns)
-        said = zip(found.tolist(), self._uplift.recommend(found), strict=True)
-        return [{"uplift": uplift, "recommendation": recommendation} for uplift, recommendation in said]
+        uplifts = self._uplift.uplift(columns)
+        pairs = zip(uplifts.tolist(), self._uplift.recommend(uplifts), strict=True)
+        return [{"uplift": uplift, "recommendation": recommendation} for uplift, recommendation in pairs]
 
     def _warnings(self, row: Row) -> Sequence[request.Problem]:
         warnings = self._reader.warnings(row)
@@ -261,9 +261,9 @@ class Endpoints:
 
     def _model(self) -> dict[str, Any]:
         manifest, dataset = self._scorer.manifest, self._scorer.dataset
-        told = ("model_version", "data_version", "family", "threshold", "scores", "params")
+        shown = ("model_version", "data_version", "family", "threshold", "scores", "params")
         return {
-            **{name: manifest[name] for name in told},
+            **{name: manifest[name] for name in shown},
             "dataset": dataset.model_dump(mode="json"),  # how files are to be read, among others
             "lineage": {name: value for name, value in manifest.items() if name not in _UNTOLD},
             "schema": self._reader.schemas["Customer"],

@@ -40,15 +40,15 @@ def proven_uplift(folder: Path, proof: Path) -> UpliftScorer | None:
     noted = json.loads(proof.read_text(encoding="utf-8"))
     if "uplift" not in noted:
         return None
-    found = UpliftScorer(folder)
-    answers = found.uplift(features.from_rows(found.dataset, manifest(folder)["examples"]))
+    scorer = UpliftScorer(folder)
+    answers = scorer.uplift(features.from_rows(scorer.dataset, manifest(folder)["examples"]))
     off = float(np.abs(answers - np.array(noted["uplift"])).max())
     if not off <= PARITY:
         raise ChurnError(
             f"the model of uplift in {folder} answers its examples otherwise than when it was packed, by {off:.1e} (allowed: "
             f"{PARITY:.0e}); build the Bento again here"
         )
-    return found
+    return scorer
 
 
 class Unready:
