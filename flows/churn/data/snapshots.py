@@ -32,7 +32,7 @@ TRAIN, HOLDOUT, DESCRIPTION, FORMAT = "train.parquet", "holdout.parquet", "snaps
 
 @dataclass(frozen=True)
 class Snapshot:
-    """One data version: its description, its two tables, and whether its customers are synthetic.
+    """One data version: its description, its two tables, and whether its customers are made up.
 
     With a time column, ``boundary`` is the time (ISO 8601) from which rows are held out; all training rows are earlier.
     ``events`` names the snapshots, tables and statement that it was made of (see ``events.engine``); empty without events.

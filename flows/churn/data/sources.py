@@ -34,7 +34,7 @@ def choose(configured: Sequence[Source], path: str, dataset: Dataset, target: st
     newest event alone.
 
     Raises:
-        ChurnError: There is nothing at ``path``; or the source is synthetic but the data set has no [generate] table: the message
+        ChurnError: There is nothing at ``path``; or customers are to be made up and the data set has no [generate] table: the message
             then asks for a file, with the command ``target`` (see ``commands.say``).
     """
     if as_of and not dataset.tables:
@@ -50,8 +50,8 @@ def choose(configured: Sequence[Source], path: str, dataset: Dataset, target: st
     chosen: list[Origin] = [named(path)] if path else list(configured)
     if any_made_up(chosen) and not dataset.generate:
         raise ChurnError(
-            f"data set '{dataset.name}': there are no customers to read, and its description has no [generate] table to make "
-            f"some up; give a file: {commands.say(target, DATASET=dataset.name, SOURCE=commands.FILE)}"
+            f"data set '{dataset.name}': there are no customers to read, and its description has no [generate] table for "
+            f"made-up ones; give a file: {commands.say(target, DATASET=dataset.name, SOURCE=commands.FILE)}"
         )
     return chosen
 

@@ -1,6 +1,6 @@
-"""Made-up contracts, purchases and tickets whose truth is known.
+"""Contracts, purchases and tickets of made-up customers, whose daily hazard of leaving is known.
 
-The daily hazard of leaving, which depends on what happened before.
+The hazard depends on what happened before.
 """
 
 from dataclasses import dataclass
