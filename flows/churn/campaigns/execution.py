@@ -35,7 +35,7 @@ def require_source(source: str, campaign: str, dataset: Dataset) -> None:
     planning.require_campaign_name(campaign)
     if not source:
         again = commands.say("campaign", NAME=campaign, SOURCE=commands.FILE, DATASET=dataset.name)
-        raise ChurnError(f"whose campaign is it? Give a file of customers: {again}")
+        raise ChurnError(f"a campaign needs customers; give a file of them: {again}")
     sources.named(source)
     campaign_log.identifier(dataset)
     campaign_log.secret()
@@ -210,7 +210,7 @@ def _list(plan: CampaignPlan, rows: "pd.DataFrame", name: str, column: str) -> s
         prediction_log.store(batch_scoring.root(), name, listed)
     except OSError as error:
         raise ChurnError(
-            f"the list {batch_scoring.root()}/{name} cannot be written: {error}; mend CHURNFLOW_SCORES and run this again: "
-            "everybody keeps the arm"
+            f"the list {batch_scoring.root()}/{name} cannot be written: {error}; correct CHURNFLOW_SCORES and run this again: "
+            "everybody keeps their arm"
         ) from None
     return f"{batch_scoring.root()}/{name}"

@@ -69,7 +69,7 @@ def experiment(
     try:
         moment = datetime.fromisoformat(until) if until else datetime.now(UTC)
     except ValueError:
-        raise ChurnError(f"until: {until!r} is no time; write it as 2026-11-25 or 2026-11-25T06:00 (UTC)") from None
+        raise ChurnError(f"until: {until!r} is not a time; write it as 2026-11-25 or 2026-11-25T06:00 (UTC)") from None
     moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     return from_campaign(campaign, dataset, rule.report, moment, file, version)
 
@@ -95,7 +95,7 @@ def trial_table(trial: RandomisedTrial, dataset: Dataset) -> "tuple[pd.DataFrame
     if trial.control not in levels or len(levels) < 2:
         raise ChurnError(
             f"{trial.path}: column {trial.arm} has the levels {', '.join(map(repr, levels[:9]))}; control = {trial.control!r} "
-            "must be one of several"
+            "must be one of them, beside others"
         )
     return table, arm, known
 
@@ -135,7 +135,7 @@ def trial_outcome(values: "pd.Series", trial: RandomisedTrial) -> np.ndarray:
         if numbers.isna().any():
             bad = values[numbers.isna()].iloc[0]
             raise ChurnError(
-                f'{trial.path}: {trial.outcome}: {bad!r} is no number; say which word counts as 1: positive = "..." of [trial]'
+                f'{trial.path}: {trial.outcome}: {bad!r} is not a number; say which word counts as 1: positive = "..." of [trial]'
             )
         outcome = numbers.to_numpy(dtype=np.float64)
     if np.isin(outcome, (0.0, 1.0)).all():
@@ -234,7 +234,7 @@ def _from_file(own: "pd.DataFrame", column: str, dataset: Dataset, rule: Judgeme
     names = [name for name in (column, "prediction_id") if name in table]
     if outcome is None or not names:
         raise ChurnError(
-            f"{file}: outcomes are a file with {column} (or prediction_id) and {dataset.target} (or outcome); this one has: "
+            f"{file}: a file of outcomes needs {column} (or prediction_id) and {dataset.target} (or outcome); this one has: "
             f"{', '.join(map(str, table.columns))}"
         )
     more = [rule.delivered] if rule.delivered in table else []

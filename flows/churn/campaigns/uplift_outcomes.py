@@ -52,15 +52,13 @@ def _of_trial(rule: UpliftRule, dataset: Dataset) -> "tuple[pd.DataFrame, dict[s
         )
     if missing := sorted(set(rule.arms) - set(arm[known]) | set(rule.arms) & {trial.control}):
         raise ChurnError(
-            f"{trial.path}: [uplift] arms in {place}: {', '.join(missing)} is no contacted arm of column {trial.arm}; it has "
+            f"{trial.path}: [uplift] arms in {place}: {', '.join(missing)} is not a contacted arm of column {trial.arm}; it has "
             f"{', '.join(sorted(set(arm[known]) - {trial.control}))}"
         )
     known = known & np.isin(arm, [trial.control, *(rule.arms or arm[known])])
     lost = outcomes.trial_outcome(table[trial.outcome][known], trial)
     if lost.dtype != bool:
-        raise ChurnError(
-            f"{trial.path}: {trial.outcome} is neither yes nor no; [uplift] in {place} learns from such an outcome"
-        )
+        raise ChurnError(f"{trial.path}: {trial.outcome} is not a yes-or-no outcome, which [uplift] in {place} needs")
     contacted = arm[known] != trial.control
     customers = casting.cast(table[known].reset_index(drop=True), dataset)[0][wanted]
     share = np.full(len(lost), contacted.mean())

@@ -20,7 +20,9 @@ def keep_verdict(dataset: Dataset, campaign: str, lines: list[str]) -> None:
     try:
         prediction_log.store(batch_scoring.root(), name, text.encode())
     except OSError as error:
-        raise ChurnError(f"{batch_scoring.root()}/{name} cannot be written: {error}; mend CHURNFLOW_SCORES") from None
+        raise ChurnError(
+            f"{batch_scoring.root()}/{name} cannot be written: {error}; correct CHURNFLOW_SCORES"
+        ) from None
 
 
 def kept_verdicts(dataset: Dataset) -> list[dict[str, Any]]:
