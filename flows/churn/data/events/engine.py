@@ -137,7 +137,7 @@ def _newest(dataset: Dataset, lineage: dict[str, Any], as_of: datetime) -> datet
     moments = [datetime.fromisoformat(one["newest"]) for one in lineage.values() if one["newest"]]
     if not moments:
         raise ChurnError(
-            f"data set '{dataset.name}': its tables hold no row until {as_of:%Y-%m-%d}; give others, or a later date"
+            f"data set '{dataset.name}': its tables hold no rows up to {as_of:%Y-%m-%d}; give others, or a later date"
         )
     return max(moments)
 

@@ -89,7 +89,7 @@ def _session() -> Any:
     if not any(os.environ.get(name) for name in ELSEWHERE):
         if shutil.which("java") is None and not os.environ.get("JAVA_HOME"):
             raise ChurnError(
-                'engine = "spark" needs Java 17 or newer on this machine; install it, or name a Spark by SPARK_REMOTE'
+                'engine = "spark" needs Java 17 or newer on this machine; install it, or name a Spark server in SPARK_REMOTE'
             )
         for name, value in HERE.items():
             builder = builder.config(name, value)
