@@ -43,8 +43,8 @@ def settle(worth: Worth, train: "pd.DataFrame", dataset: Dataset) -> Worth:
     typical = float(train[worth.margin_column].median()) * worth.horizon
     if not typical > 0:
         raise ChurnError(
-            f"[value] margin_column '{worth.margin_column}' of data set '{dataset.name}': its median, which counts where it "
-            f"is missing, is {typical / worth.horizon:g}; add 'margin', what a kept customer brings then"
+            f"[value] margin_column '{worth.margin_column}' of data set '{dataset.name}': its median, which stands in where it "
+            f"is missing, is {typical / worth.horizon:g}; add 'margin', what a kept customer is worth instead"
         )
     return worth.model_copy(update={"margin": typical})
 
