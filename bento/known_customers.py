@@ -56,7 +56,7 @@ class KnownCustomers:
         if isinstance(customer, int) and not isinstance(customer, bool):
             customer = str(customer)
         if not isinstance(customer, str) or not customer.strip():
-            raise Rejected(422, "the id is none", [Problem(name, "type", customer, "a text, or a whole number")])
+            raise Rejected(422, "this is not an id", [Problem(name, "type", customer, "a text, or a whole number")])
         return customer.strip()
 
     def row(self, customer: str) -> tuple[Row, list[Problem]]:
@@ -75,7 +75,7 @@ class KnownCustomers:
             raise Rejected(409, why, [Problem(name, OUTDATED, customer, again)])
         known = table.row(keyed_ids.keyed(customer, secret))
         if known is None:
-            message = f"no customer of this id at {table.about['snapshot']}"
+            message = f"no customer with this id at {table.about['snapshot']}"
             raise Rejected(404, message, [Problem(name, "unknown", customer, "an id of the newest list of ScoreFlow")])
         row = {column: known[column] for column in self._wanted}
         return row | {c: int(row[c]) for c in self._whole if row[c] is not None}, self._age(table)
@@ -87,7 +87,9 @@ class KnownCustomers:
             return []
         old = Problem("snapshot", OUTDATED, moment.isoformat(), f"at most {rule.max_age_days} days old; {self._again}")
         if rule.outdated == "refuse":
-            raise Rejected(409, f"the customer's features are {days} days old; make them again: {self._again}", [old])
+            raise Rejected(
+                409, f"the customer's features are {days} days old; compute them again with: {self._again}", [old]
+            )
         return [old]
 
     def _opened(self) -> KeyedTable | None:

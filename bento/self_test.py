@@ -26,8 +26,8 @@ def proven_scorer(folder: Path, proof: Path, threads: int) -> Scorer:
     off = float(np.abs(answers - np.array(noted["probability"])).max())
     if not off <= PARITY:  # NaN is no answer either
         raise ChurnError(
-            f"the model in {folder} answers its examples otherwise than when it was packed, by {off:.1e} (allowed: "
-            f"{PARITY:.0e}): the packages or the processor are others; build the Bento again here"
+            f"the model in {folder} answers its examples differently from when it was packed, by {off:.1e} (allowed: "
+            f"{PARITY:.0e}): the packages or the processor differ; build the Bento again here"
         )
     return scorer
 
@@ -45,7 +45,7 @@ def proven_uplift(folder: Path, proof: Path) -> UpliftScorer | None:
     off = float(np.abs(answers - np.array(noted["uplift"])).max())
     if not off <= PARITY:
         raise ChurnError(
-            f"the model of uplift in {folder} answers its examples otherwise than when it was packed, by {off:.1e} (allowed: "
+            f"the model of uplift in {folder} answers its examples differently from when it was packed, by {off:.1e} (allowed: "
             f"{PARITY:.0e}); build the Bento again here"
         )
     return scorer
