@@ -95,7 +95,7 @@ def trial_table(trial: RandomisedTrial, dataset: Dataset) -> "tuple[pd.DataFrame
     if trial.control not in levels or len(levels) < 2:
         raise ChurnError(
             f"{trial.path}: column {trial.arm} has the levels {', '.join(map(repr, levels[:9]))}; control = {trial.control!r} "
-            "must be one of them, beside others"
+            "must be one of them, and not the only one"
         )
     return table, arm, known
 

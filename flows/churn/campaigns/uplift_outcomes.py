@@ -34,7 +34,7 @@ def gather_outcomes(rule: UpliftRule | None, dataset: Dataset) -> tuple[bytes | 
     rows = outcome_rows.rows_from_bytes(made, dataset)
     summary = f"Uplift: outcomes of {len(table):,} customers, {int(rows.contacted.sum()):,} of them contacted"
     if rows.fewest() < rule.least:
-        fewest = f"of an arm only {rows.fewest():,} stayed or churned, [uplift] least = {rule.least}"
+        fewest = f"in one arm only {rows.fewest():,} stayed or churned, [uplift] least = {rule.least}"
         return None, [f"{summary}; {fewest}: churn alone is trained"]
     return made, [summary]
 

@@ -44,7 +44,7 @@ def settle(worth: Worth, train: "pd.DataFrame", dataset: Dataset) -> Worth:
     if not typical > 0:
         raise ChurnError(
             f"[value] margin_column '{worth.margin_column}' of data set '{dataset.name}': its median, which stands in where it "
-            f"is missing, is {typical / worth.horizon:g}; add 'margin', what a kept customer is worth instead"
+            f"is missing, is {typical / worth.horizon:g}; add 'margin', a fixed value for it"
         )
     return worth.model_copy(update={"margin": typical})
 

@@ -89,7 +89,7 @@ def synthetic_table(name: str, customers: int, seed: int) -> "pd.DataFrame":
     """
     if name not in TABLES:
         raise ChurnError(
-            f"table '{name}': kind = \"generate\" makes up {', '.join(TABLES)} only; name a file, a query or an address"
+            f"table '{name}': kind = \"generate\" is for {', '.join(TABLES)} only; name a file, a query or an address"
         )
     return generate(customers, seed).tables[name]
 
