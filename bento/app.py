@@ -185,8 +185,8 @@ class App(FastAPI):
     ) -> None:
         # FastAPI ignores a bearer without a token: the header is read here, and the parameter documents it.
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
-        given = (token.strip() if scheme.lower() == "bearer" else header or "").encode("latin-1")
-        holders = {of: api_keys.holder(given, keys) for of, keys in self._keys.items()}
+        key = (token.strip() if scheme.lower() == "bearer" else header or "").encode("latin-1")
+        holders = {of: api_keys.holder(key, keys) for of, keys in self._keys.items()}
         if holders[right] is None:
             status, what = (
                 (403, "this key does not open it") if any(holders.values()) else (401, "an API key is needed")

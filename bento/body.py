@@ -37,7 +37,9 @@ class Body:
             async with asyncio.timeout_at(request.scope[UNTIL]):
                 return await self._read(request, too_large)
         except TimeoutError:
-            raise refused(408, "the body was too slow", "body", None, "all of it in the time of an answer") from None
+            raise refused(
+                408, "the body was too slow", "body", None, "all of it within the time limit of an answer"
+            ) from None
 
     async def _read(self, request: Request, too_large: Rejected) -> bytes:
         chunks, size = [], 0

@@ -135,8 +135,8 @@ class Endpoints:
         customer = self._known.asked_for(body)
         if customer is None:
             return self._reader.customer(body), []
-        found, aged = self._known.row(customer)
-        row, name = self._reader.customer(to_json(found)), self._scorer.dataset.id
+        known, aged = self._known.row(customer)
+        row, name = self._reader.customer(to_json(known)), self._scorer.dataset.id
         return ({**row, name: customer} if name is not None and name in self._logged else row), aged
 
     def predict_batch(self, body: bytes) -> Answer:
@@ -216,9 +216,9 @@ class Endpoints:
         """Uplift and recommendation of each customer, where there is a model of uplift."""
         if self._uplift is None:
             return [{}] * rows
-        found = self._uplift.uplift(columns)
-        said = zip(found.tolist(), self._uplift.recommend(found), strict=True)
-        return [{"uplift": uplift, "recommendation": recommendation} for uplift, recommendation in said]
+        uplifts = self._uplift.uplift(columns)
+        pairs = zip(uplifts.tolist(), self._uplift.recommend(uplifts), strict=True)
+        return [{"uplift": uplift, "recommendation": recommendation} for uplift, recommendation in pairs]
 
     def _warnings(self, row: Row) -> Sequence[request.Problem]:
         warnings = self._reader.warnings(row)

@@ -47,16 +47,16 @@ class KnownCustomers:
         if not self.offered or len(body) > LONGEST:
             return None
         try:
-            given = from_json(body)
+            content = from_json(body)
         except ValueError:
             return None
-        if not isinstance(given, dict) or len(given) != 1 or not self._names & set(given):
+        if not isinstance(content, dict) or len(content) != 1 or not self._names & set(content):
             return None
-        ((name, customer),) = given.items()
+        ((name, customer),) = content.items()
         if isinstance(customer, int) and not isinstance(customer, bool):
             customer = str(customer)
         if not isinstance(customer, str) or not customer.strip():
-            raise Rejected(422, "the id is none", [Problem(name, "type", customer, "a text, or a whole number")])
+            raise Rejected(422, "this is not an id", [Problem(name, "type", customer, "a text, or a whole number")])
         return customer.strip()
 
     def row(self, customer: str) -> tuple[Row, list[Problem]]:
@@ -73,11 +73,11 @@ class KnownCustomers:
         if missing := sorted(self._wanted - table.names):
             why = f"the table of customers is another description's: it lacks {missing[0]!r}; write it again with: {again}"
             raise Rejected(409, why, [Problem(name, OUTDATED, customer, again)])
-        found = table.row(keyed_ids.keyed(customer, secret))
-        if found is None:
-            said = f"no customer of this id at {table.about['snapshot']}"
-            raise Rejected(404, said, [Problem(name, "unknown", customer, "an id of the newest list of ScoreFlow")])
-        row = {column: found[column] for column in self._wanted}
+        known = table.row(keyed_ids.keyed(customer, secret))
+        if known is None:
+            message = f"no customer with this id at {table.about['snapshot']}"
+            raise Rejected(404, message, [Problem(name, "unknown", customer, "an id of the newest list of ScoreFlow")])
+        row = {column: known[column] for column in self._wanted}
         return row | {c: int(row[c]) for c in self._whole if row[c] is not None}, self._age(table)
 
     def _age(self, table: KeyedTable) -> list[Problem]:
@@ -87,7 +87,9 @@ class KnownCustomers:
             return []
         old = Problem("snapshot", OUTDATED, moment.isoformat(), f"at most {rule.max_age_days} days old; {self._again}")
         if rule.outdated == "refuse":
-            raise Rejected(409, f"the customer's features are {days} days old; make them again: {self._again}", [old])
+            raise Rejected(
+                409, f"the customer's features are {days} days old; compute them again with: {self._again}", [old]
+            )
         return [old]
 
     def _opened(self) -> KeyedTable | None:

@@ -26,8 +26,8 @@ def proven_scorer(folder: Path, proof: Path, threads: int) -> Scorer:
     off = float(np.abs(answers - np.array(noted["probability"])).max())
     if not off <= PARITY:  # NaN is no answer either
         raise ChurnError(
-            f"the model in {folder} answers its examples otherwise than when it was packed, by {off:.1e} (allowed: "
-            f"{PARITY:.0e}): the packages or the processor are others; build the Bento again here"
+            f"the model in {folder} answers its examples differently from when it was packed, by {off:.1e} (allowed: "
+            f"{PARITY:.0e}): the packages or the processor differ; build the Bento again here"
         )
     return scorer
 
@@ -40,15 +40,15 @@ def proven_uplift(folder: Path, proof: Path) -> UpliftScorer | None:
     noted = json.loads(proof.read_text(encoding="utf-8"))
     if "uplift" not in noted:
         return None
-    found = UpliftScorer(folder)
-    answers = found.uplift(features.from_rows(found.dataset, manifest(folder)["examples"]))
+    scorer = UpliftScorer(folder)
+    answers = scorer.uplift(features.from_rows(scorer.dataset, manifest(folder)["examples"]))
     off = float(np.abs(answers - np.array(noted["uplift"])).max())
     if not off <= PARITY:
         raise ChurnError(
-            f"the model of uplift in {folder} answers its examples otherwise than when it was packed, by {off:.1e} (allowed: "
+            f"the model of uplift in {folder} answers its examples differently from when it was packed, by {off:.1e} (allowed: "
             f"{PARITY:.0e}); build the Bento again here"
         )
-    return found
+    return scorer
 
 
 class Unready:

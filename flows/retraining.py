@@ -26,7 +26,7 @@ def typed(reference: "Reference", source: str) -> str:
     """The command that retrains on newer customers, as a person types it.
 
     It reads ``source``, else the sources in config/data.toml, else the file that the model's own customers came from, but
-    never synthetic ones. In a cluster it starts the deployed DataFlow.
+    never made-up ones. In a cluster it starts the deployed DataFlow.
     """
     if IN_POD:
         where = "--production" if current.is_production else f"--branch {current.branch_name}"
@@ -38,7 +38,7 @@ def typed(reference: "Reference", source: str) -> str:
 
 
 def check(dataset: Dataset, source: str, learned_from_made_up: bool = True) -> None:
-    """Raise ChurnError if a retraining would use synthetic customers that cannot or must not be used.
+    """Raise ChurnError if a retraining would use made-up customers that cannot or must not be used.
 
     That is without a [generate] table, or for a model that learned from real customers.
     """

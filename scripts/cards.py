@@ -27,11 +27,11 @@ td,th{padding:.4rem .6rem;text-align:left;border-bottom:1px solid #dde3e8;vertic
 
 def flows() -> list[str]:
     """The names of the flows, in the order of their files."""
-    found = (
+    classes = (
         re.search(r"^class (\w+Flow)\(", path.read_text(encoding="utf-8"), re.MULTILINE)
         for path in FLOWS.glob("*_flow.py")
     )
-    return sorted(one[1] for one in found if one)
+    return sorted(one[1] for one in classes if one)
 
 
 def runs(flow: str) -> Iterator[Run]:
@@ -88,8 +88,8 @@ class Pages(card_server.CardViewerRoutes):
     def do_GET(self) -> None:
         """Answer with the list, or with one card of any flow."""
         namespace(None)
-        found = re.fullmatch(r"/card/(\w+/\w+/\w+/\w+)/(\w+)", self.path)
-        card = found and self.card(found[1], found[2])
+        match = re.fullmatch(r"/card/(\w+/\w+/\w+/\w+)/(\w+)", self.path)
+        card = match and self.card(match[1], match[2])
         self._response((card or page()).encode(), code=200 if card or self.path == "/" else 404)
 
     def card(self, task: str, wanted: str) -> str | None:

@@ -23,19 +23,19 @@ def describe(options: argparse.Namespace) -> str:
     path = base.ROOT / "config" / "datasets" / f"{options.name}.toml"
     if path.exists():
         raise ChurnError(f"{commands.shown(path)}: exists already; remove it first, or give another NAME")
-    given = options.source.split()
-    if len(given) > 1 and not Path(options.source).expanduser().exists():
-        return _of_events({source: _loaded(source) for source in given}, options.name, path)
+    paths = options.source.split()
+    if len(paths) > 1 and not Path(options.source).expanduser().exists():
+        return _of_events({source: _loaded(source) for source in paths}, options.name, path)
     with sources.at_hand(options.source) as files:
         data, notes = tables.to_parquet(files[0])
     if len(files) > 1:
         notes = (*notes, f"{files[0]}: described is the first of {len(files)} files")
     base.say(notes)  # also if the file is then refused
-    said = (options.target, options.positive, options.leave_out)
+    hints = (options.target, options.positive, options.leave_out)
     try:
-        description = infer.describe(tables.from_bytes(data), options.name, options.source, *said)
+        description = infer.describe(tables.from_bytes(data), options.name, options.source, *hints)
     except ChurnError as error:
-        if any(said) or len(files) > 1:
+        if any(hints) or len(files) > 1:
             raise
         try:
             return _of_events(

@@ -107,7 +107,7 @@ def demo(retrain: bool) -> None:
             f"retraining in a folder of its own: CHURNFLOW_HOME=/tmp/drift {commands.say('drift-demo', RETRAIN='1')}"
         )
     if made_up.learned_from_made_up(champion) and not described.generate:
-        raise ChurnError(f"{DESCRIPTION}: has no [generate] table any more to make up customers by; put it back")
+        raise ChurnError(f"{DESCRIPTION}: has no [generate] table any more, which made-up customers need; put it back")
     with tempfile.TemporaryDirectory(prefix="drift-demo-") as name:
         folder, log = Path(name), str(Path(name, "log"))
         description = folder / "shifted.toml"

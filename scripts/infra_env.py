@@ -15,7 +15,7 @@ KEYS = (
 )  # of secret churnflow-flows
 
 
-def told(*words: str) -> dict[str, object]:
+def parsed(*words: str) -> dict[str, object]:
     """What a command says, as JSON."""
     try:
         return json.loads(subprocess.run(words, capture_output=True, text=True, check=True).stdout)
@@ -39,9 +39,9 @@ def main() -> None:
     layer, path = sys.argv[1], Path(".env")
     if path.exists():
         sys.exit(f"{path} is there already; move it away, then: make infra-env LAYER={layer}")
-    outputs = told("tofu", f"-chdir=terraform/{layer}", "output", "-json", "env")
+    outputs = parsed("tofu", f"-chdir=terraform/{layer}", "output", "-json", "env")
     namespace = str(outputs["CHURNFLOW_NAMESPACE"])
-    secret = told("kubectl", "-n", namespace, "get", "secret", "churnflow-flows", "-o", "jsonpath={.data}")
+    secret = parsed("kubectl", "-n", namespace, "get", "secret", "churnflow-flows", "-o", "jsonpath={.data}")
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
         file.write(lines(outputs, {key: str(value) for key, value in secret.items()}))
     print(f"{path} is written, readable by you alone")

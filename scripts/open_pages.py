@@ -28,9 +28,9 @@ def main() -> None:
     site = ROOT / "site" / "index.html"
     there = [(name, address, answers(address), command) for name, address, command in PAGES]
     there.append(("the documentation", site.as_uri(), site.is_file(), "make docs"))
-    for name, address, found, command in there:
-        print(f"{name:<18} {address if found else f'is not there; begin with: {command}'}")
-        if found:
+    for name, address, answered, command in there:
+        print(f"{name:<18} {address if answered else f'is not there; begin with: {command}'}")
+        if answered:
             webbrowser.open(address)
 
 

@@ -137,8 +137,8 @@ def pages() -> None:
     tag = serve.champion_tag("telco")
     with browser() as driver:
         take(driver, f"{address}/", "cards.webp", 1, (180, 0, 1186, 380))
-        found = re.findall(r'href="(/card/(\w+)/[^"]*)">(\w+)<', cards.page())
-        newest = {name: path for path, flow, name in reversed(found)}
+        links = re.findall(r'href="(/card/(\w+)/[^"]*)">(\w+)<', cards.page())
+        newest = {name: path for path, flow, name in reversed(links)}
         take(driver, address + newest["training"], "training.webp", 8, (320, 30, 1366, 1480))
         take(driver, address + newest["monitoring"], "monitoring.webp", 8, (320, 30, 1366, 1180))
         with bento_server.served(tag) as url:

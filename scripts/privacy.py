@@ -32,8 +32,8 @@ def _prune(options: argparse.Namespace) -> Iterable[str]:
         retention.remove(gone)
     yield from retention.report(items, gone, options.confirm)
     if gone and not options.confirm:
-        given = {name.upper(): str(getattr(options, name) or "") for name in ("keep", "days")}
-        yield f"Nothing is removed yet; to remove it: {commands.say('prune', **given, CONFIRM='1')}"
+        limits = {name.upper(): str(getattr(options, name) or "") for name in ("keep", "days")}
+        yield f"Nothing is removed yet; to remove it: {commands.say('prune', **limits, CONFIRM='1')}"
 
 
 def main() -> None:

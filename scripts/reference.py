@@ -116,16 +116,16 @@ def settings() -> Iterator[str]:
     for file, model in FILES.items():
         yield f"\n## config/{file}"
         last = ""
-        said = _said(file)
+        remarks = _remarks(file)
         for name, inner in tables(model):
             if inner not in seen:
                 seen[inner] = f"`{name}` of config/{file}"
-                yield from _table(name, inner, said)
+                yield from _table(name, inner, remarks)
             elif (again := f"\n### `{name}`\n\nAs {seen[inner]}.") != last:
                 yield (last := again)
 
 
-def _said(file: str) -> dict[tuple[str, str], str]:
+def _remarks(file: str) -> dict[tuple[str, str], str]:
     """The comments of a file, or of all descriptions of data sets together; the first that says something counts."""
     texts: dict[tuple[str, str], str] = {}
     for path in sorted((ROOT / "config").glob(file.replace("NAME", "*")), reverse=True):  # telco first
@@ -133,24 +133,24 @@ def _said(file: str) -> dict[tuple[str, str], str]:
     return texts
 
 
-def _table(name: str, model: type[Strict], said: dict[tuple[str, str], str]) -> Iterator[str]:
+def _table(name: str, model: type[Strict], remarks: dict[tuple[str, str], str]) -> Iterator[str]:
     kind = model.model_fields.get("kind")
     if name:
         yield f"\n### `{name}`" + (f" of kind {_words(kind.annotation)}" if kind else "")
     yield f"\n{prose(model)}"
     rows = [
-        (f"`{key}`", takes(field), _default(field), _comment(said, name.strip("[]"), key))
+        (f"`{key}`", takes(field), _default(field), _comment(remarks, name.strip("[]"), key))
         for key, field in model.model_fields.items()
         if key != "kind" and _plain(field.annotation)
     ]
     yield from _markdown(("key", "takes", "default", "says"), rows)
 
 
-def _comment(said: dict[tuple[str, str], str], table: str, key: str) -> str:
+def _comment(remarks: dict[tuple[str, str], str], table: str, key: str) -> str:
     """What a file says of a key, or at the head of the table of that name; of [columns.NAME] where a column's table says it."""
     place = re.compile(table.replace("NAME", r"[^.]+"))
-    of_key = (text for (name, own), text in said.items() if own == key and place.fullmatch(name) and text)
-    return next(of_key, said.get((key, ""), ""))
+    of_key = (text for (name, own), text in remarks.items() if own == key and place.fullmatch(name) and text)
+    return next(of_key, remarks.get((key, ""), ""))
 
 
 def _markdown(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> Iterator[str]:
@@ -172,9 +172,9 @@ def prose(model: type[Strict]) -> str:
 def takes(field: FieldInfo) -> str:
     """What a key takes, in words: its type, its choices and its bounds."""
     bounds = [
-        said.format(f"{value:,}" if isinstance(value, int) else value)
+        wording.format(f"{value:,}" if isinstance(value, int) else value)
         for one in field.metadata
-        for bound, said in BOUNDS.items()
+        for bound, wording in BOUNDS.items()
         if (value := getattr(one, bound, None)) is not None
     ]
     return ", ".join([_words(field.annotation), " ".join(bounds)] if bounds else [_words(field.annotation)])
@@ -225,12 +225,12 @@ def variables(text: str) -> Iterator[tuple[str, str]]:
 
     A comment counts for all variables below it, to the next one; a line that ends with a colon is a heading.
     """
-    said = ""
+    comment = ""
     for line in text.splitlines():
         if pair := re.match(r"(?:# )?([A-Z][A-Z0-9_]+)=", line):
-            yield pair[1], said
+            yield pair[1], comment
         else:
-            said = line.removeprefix("# ")
+            comment = line.removeprefix("# ")
 
 
 def targets() -> Iterator[tuple[str, str, str]]:
@@ -252,13 +252,13 @@ def environment() -> Iterator[str]:
     """The chapter of the environment."""
     mine = dict(variables((ROOT / ".env.example").read_text(encoding="utf-8")))
     yield "\n## Environment"
-    yield from _markdown(("variable", "says"), [(f"`{name}`", said) for name, said in mine.items()])
+    yield from _markdown(("variable", "says"), [(f"`{name}`", comment) for name, comment in mine.items()])
     yield "\nSet for the libraries and the flows by `config/profiles`, where you have not set them:"
     texts = [(PROFILES / f"{name}.toml").read_text(encoding="utf-8") for name in ("local", "cluster")]
-    said = comments(texts[1])
+    remarks = comments(texts[1])
     local, cluster = map(tomllib.loads, texts)
     rows = [
-        (f"`{name}`", _code(local.get(name, "")), _code(cluster.get(name, "")), said.get(("", name), ""))
+        (f"`{name}`", _code(local.get(name, "")), _code(cluster.get(name, "")), remarks.get(("", name), ""))
         for name in sorted(local | cluster)
     ]
     yield from _markdown(("variable", "local", "cluster", "says"), rows)

@@ -26,8 +26,8 @@ def newest(dataset: str) -> dict[str, Any]:
     if not versions:
         return {}
     made = model_registry.by_version(name, str(max(int(one.version) for one in versions)))
-    found = release.record(made)
-    return {key: found.get(key) for key in ("metric", "families", "scores", "summary")} | {"version": made.version}
+    recorded = release.record(made)
+    return {key: recorded.get(key) for key in ("metric", "families", "scores", "summary")} | {"version": made.version}
 
 
 def lines(now: dict[str, Any], other: dict[str, Any] | None) -> Iterator[str]:
@@ -66,13 +66,13 @@ def main() -> None:
     parser.add_argument("--out", default="report.md", help="the file to write")
     options = parser.parse_args()
     with base.stopping():
-        found = newest(options.dataset)
+        current = newest(options.dataset)
     if options.json:
-        Path(options.json).write_text(json.dumps(found), encoding="utf-8")
+        Path(options.json).write_text(json.dumps(current), encoding="utf-8")
         return
     against = Path(options.against) if options.against else None
     other = json.loads(against.read_text(encoding="utf-8")) if against and against.is_file() else None
-    text = "\n".join(lines(found, other)) + "\n"
+    text = "\n".join(lines(current, other)) + "\n"
     Path(options.out).write_text(text, encoding="utf-8")
     print(text)
 

@@ -130,7 +130,7 @@ def test_without_a_key_or_a_file_nothing_begins(
         execution.require_source("", "spring", telco)
     monkeypatch.delenv(keyed_ids.KEY)
     with pytest.raises(
-        ChurnError, match="CHURNFLOW_ID_KEY is not set: the campaign log names customers by ids under this key"
+        ChurnError, match="CHURNFLOW_ID_KEY is not set: the campaign log stores customers' ids hashed with this key"
     ):
         execution.require_source(str(here.folder / "customers.csv"), "spring", telco)
 

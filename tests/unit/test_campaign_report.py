@@ -220,8 +220,8 @@ def test_churn_instead_of_a_good_outcome_turns_the_sign(trial_file: Path, shop: 
             {"arm": "segmnt"},
             "no column segmnt, which .trial. of config/campaign.toml names; the file has: segment, recency",
         ),
-        ({"control": "none"}, "control = 'none' must be one of several"),
-        ({"outcome": "came"}, "'(Yes|No)' is no number; say which word counts as 1"),
+        ({"control": "none"}, "control = 'none' must be one of them"),
+        ({"outcome": "came"}, "'(Yes|No)' is not a number; say which word counts as 1"),
         ({"outcome": "came", "positive": "maybe"}, "came is never 'maybe'"),
     ],
 )

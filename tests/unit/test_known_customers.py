@@ -82,7 +82,7 @@ def test_an_id_gets_the_answer_that_its_features_get(made: tuple[onnx_scorer.Sco
         by_id, plain = (_ask(endpoints, body) for body in ({"customer_id": who}, row))
         assert by_id == {**plain, "prediction_id": by_id["prediction_id"]}
     assert json.loads(bytes(endpoints.explain(json.dumps({"customer_id": who}).encode()).body))["reasons"]
-    with pytest.raises(Rejected, match="no customer of this id at 20") as unknown:
+    with pytest.raises(Rejected, match="no customer with this id at 20") as unknown:
         _ask(endpoints, {"customer_id": "nobody"})
     assert (unknown.value.status, unknown.value.problems[0].field) == (404, "customer_id")
     for wrong in ({"customer_id": None}, {"customer_id": " "}, {"customer_id": True}):
@@ -99,7 +99,7 @@ def test_outdated_features_are_flagged_or_refused(made: tuple[onnx_scorer.Scorer
     assert [one["reason"] for one in _ask(endpoints, body)["warnings"]][-1:] == ["outdated"]  # type: ignore[attr-defined]
     rule = scorer.dataset.snapshots.model_copy(update={"outdated": "refuse"})  # type: ignore[union-attr]
     endpoints._known._dataset = scorer.dataset.model_copy(update={"snapshots": rule})
-    with pytest.raises(Rejected, match="features are 31 days old; make them again: ") as old:
+    with pytest.raises(Rejected, match="features are 31 days old; compute them again with: ") as old:
         _ask(endpoints, body)
     assert (old.value.status, old.value.problems[0].reason) == (409, "outdated")
 
@@ -121,7 +121,7 @@ def test_an_erased_customer_is_unknown(made: tuple[onnx_scorer.Scorer, pd.DataFr
         (trace,) = logged_rows.newest_features(Subject(who, frozenset({"customer_id"})), remove)
         assert trace.place.endswith("features/shop.arrow")
     assert not list(logged_rows.newest_features(Subject(who, frozenset({"customer_id"})), True))
-    with pytest.raises(Rejected, match="no customer of this id"):
+    with pytest.raises(Rejected, match="no customer with this id"):
         _ask(endpoints, {"customer_id": who})
     assert _ask(endpoints, {"customer_id": other})
 

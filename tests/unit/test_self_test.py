@@ -84,7 +84,7 @@ def test_a_model_that_answers_otherwise_here_is_not_served(own: Path, off: float
     proof = json.loads(file.read_text())
     proof["probability"][3] += off
     file.write_text(json.dumps(proof))
-    with pytest.raises(ChurnError, match="answers its examples otherwise than when it was packed"):
+    with pytest.raises(ChurnError, match="answers its examples differently from when it was packed"):
         _opened(own)
 
 

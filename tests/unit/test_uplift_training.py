@@ -136,7 +136,7 @@ def test_too_few_outcomes_train_churn_alone(people: Dataset, trial: tuple[synthe
 
 def test_a_trial_that_does_not_fit_says_what_is_missing(people: Dataset, trial: tuple[synthetic.Truth, Path]) -> None:
     with pytest.raises(
-        ChurnError, match=r"\[uplift\] arms .*: fax is no contacted arm of column arm; it has call, letter"
+        ChurnError, match=r"\[uplift\] arms .*: fax is not a contacted arm of column arm; it has call, letter"
     ):
         uplift_outcomes.gather_outcomes(settings(trial[1], arms=["fax"]).uplift, people)
     with pytest.raises(ChurnError, match=r"\[uplift\] families: no \[\[model\]\] is named boosted"):

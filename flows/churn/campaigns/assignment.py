@@ -22,12 +22,12 @@ def draws(campaign: str, salt: str, ids: Sequence[str]) -> np.ndarray:
     It is a function of campaign, salt and id alone: the same in any order, on any machine, and in every retry.
     """
     start = hashlib.blake2b(f"{salt}\0{campaign}\0".encode(), digest_size=8)
-    found = np.empty(len(ids), dtype=np.uint64)
+    hashes = np.empty(len(ids), dtype=np.uint64)
     for row, one in enumerate(ids):
         own = start.copy()
         own.update(one.encode())
-        found[row] = int.from_bytes(own.digest(), "big")
-    return (found >> np.uint64(11)) * 2.0**-53
+        hashes[row] = int.from_bytes(own.digest(), "big")
+    return (hashes >> np.uint64(11)) * 2.0**-53
 
 
 def strata(risk: np.ndarray, tie: np.ndarray, count: int = STRATA) -> np.ndarray:
@@ -36,9 +36,9 @@ def strata(risk: np.ndarray, tie: np.ndarray, count: int = STRATA) -> np.ndarray
     Customers of the same ``risk`` are told apart by ``tie``, a draw that nothing else uses, not by their place in the table.
     """
     order = np.lexsort((tie, risk))
-    found = np.empty(len(risk), dtype=np.int64)
-    found[order] = np.arange(len(risk)) * count // max(len(risk), 1)
-    return found
+    stratum = np.empty(len(risk), dtype=np.int64)
+    stratum[order] = np.arange(len(risk)) * count // max(len(risk), 1)
+    return stratum
 
 
 def control(draw: np.ndarray, stratum: np.ndarray, share: float) -> np.ndarray:
@@ -47,14 +47,14 @@ def control(draw: np.ndarray, stratum: np.ndarray, share: float) -> np.ndarray:
     Over all strata the number held back is ``share * n`` up to one: each stratum's rounding carries over to the next
     (stratified randomisation, Imbens & Rubin 2015, chapter 9).
     """
-    found, owed = np.zeros(len(draw), dtype=bool), 0.0
+    held, owed = np.zeros(len(draw), dtype=bool), 0.0
     for group in np.unique(stratum):
         members = np.flatnonzero(stratum == group)
         owed += share * len(members)
         count = min(round(owed), len(members))
         owed -= count
-        found[members[np.argsort(draw[members], kind="stable")[:count]]] = True
-    return found
+        held[members[np.argsort(draw[members], kind="stable")[:count]]] = True
+    return held
 
 
 def balance(table: Any, held_back: np.ndarray) -> dict[str, float]:
@@ -64,12 +64,12 @@ def balance(table: Any, held_back: np.ndarray) -> dict[str, float]:
     """
     import pandas as pd
 
-    found = {}
+    gaps = {}
     for name in table.columns:
         values = table[name]
         coded = values if pd.api.types.is_numeric_dtype(values) else pd.get_dummies(values, dtype=float)
         coded = pd.DataFrame(coded).astype(float)
         one, other = coded[held_back], coded[~held_back]
         spread = np.sqrt((one.var() + other.var()) / 2).replace(0, np.nan)
-        found[str(name)] = float(((one.mean() - other.mean()).abs() / spread).max(skipna=True))
-    return {name: 0.0 if np.isnan(gap) else gap for name, gap in found.items()}
+        gaps[str(name)] = float(((one.mean() - other.mean()).abs() / spread).max(skipna=True))
+    return {name: 0.0 if np.isnan(gap) else gap for name, gap in gaps.items()}

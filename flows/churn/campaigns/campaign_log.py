@@ -44,7 +44,7 @@ def identifier(dataset: Dataset) -> str:
     """The data set's id column. Raises ChurnError if it has none."""
     if dataset.id is None:
         raise ChurnError(
-            f"data set {dataset.name}: a campaign needs to know its customers again; say which column names them: "
+            f"data set {dataset.name}: a campaign must recognise its customers later; say which column identifies them: "
             f'role = "id" in {commands.description(dataset.name)} [columns.NAME]'
         )
     return dataset.id
@@ -52,13 +52,13 @@ def identifier(dataset: Dataset) -> str:
 
 def secret() -> bytes:
     """The key of the ids. Raises ChurnError if there is none."""
-    found = keyed_ids.key()
-    if found is None:
+    key = keyed_ids.key()
+    if key is None:
         raise ChurnError(
-            f"{keyed_ids.KEY} is not set: the campaign log names customers by ids under this key, and finds them again by it; "
+            f"{keyed_ids.KEY} is not set: the campaign log stores customers' ids hashed with this key, and finds them by it; "
             "set it to the output of: openssl rand -hex 32 - and keep it"
         )
-    return found
+    return key
 
 
 def read(dataset: Dataset) -> "pd.DataFrame":
@@ -71,14 +71,14 @@ def read(dataset: Dataset) -> "pd.DataFrame":
     wanted, mine = log_columns(dataset), arrow.field("dataset") == dataset.name
     end = datetime.now(UTC) + timedelta(days=1)
     at, damaged = prediction_log.root(), set[str]()
-    found = prediction_log.rows_between(CAMPAIGNS, wanted, datetime(2000, 1, 1, tzinfo=UTC), end, at, damaged, mine)
+    rows = prediction_log.rows_between(CAMPAIGNS, wanted, datetime(2000, 1, 1, tzinfo=UTC), end, at, damaged, mine)
     if damaged:
         raise ChurnError(
-            f"the campaign log is damaged: {', '.join(sorted(damaged))}; bring it back from a backup, or move it away, and its "
-            "customers are in no campaign any more"
+            f"the campaign log is damaged: {', '.join(sorted(damaged))}; bring it back from a backup, or move it away; its "
+            "customers then count as in no campaign"
         )
     text = [field.name for field in wanted if field.type == wanted.field("arm").type]
-    return found.astype(dict.fromkeys(text, "str")).drop_duplicates(["campaign", identifier(dataset)])
+    return rows.astype(dict.fromkeys(text, "str")).drop_duplicates(["campaign", identifier(dataset)])
 
 
 def append(dataset: Dataset, rows: "pd.DataFrame", time: int, campaign: str) -> None:
@@ -96,6 +96,6 @@ def append(dataset: Dataset, rows: "pd.DataFrame", time: int, campaign: str) -> 
         prediction_log.store(prediction_log.root(), name, content)
     except OSError as error:
         raise ChurnError(
-            f"the campaign log {prediction_log.root()} cannot be written: {error}; mend CHURNFLOW_PREDICTIONS. "
+            f"the campaign log {prediction_log.root()} cannot be written: {error}; correct CHURNFLOW_PREDICTIONS. "
             "Nobody was assigned"
         ) from None

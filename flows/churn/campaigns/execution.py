@@ -35,7 +35,7 @@ def require_source(source: str, campaign: str, dataset: Dataset) -> None:
     planning.require_campaign_name(campaign)
     if not source:
         again = commands.say("campaign", NAME=campaign, SOURCE=commands.FILE, DATASET=dataset.name)
-        raise ChurnError(f"whose campaign is it? Give a file of customers: {again}")
+        raise ChurnError(f"a campaign needs customers; give a file of them: {again}")
     sources.named(source)
     campaign_log.identifier(dataset)
     campaign_log.secret()
@@ -75,19 +75,19 @@ def _candidates(
 ) -> "pd.DataFrame":
     """What ``planning.draft`` chooses from, but for ``recent``."""
     dataset = scorer.dataset
-    found = scored.reindex(columns=["probability", "uplift", "prediction_id"]).assign(
+    candidates = scored.reindex(columns=["probability", "uplift", "prediction_id"]).assign(
         id=casting.as_text(table[dataset.id]).astype("str")
     )
-    cells = _cells(place, dataset, table, found.id, rule)
-    found["worth"] = _worth(scored, cells, rule, dataset)
-    found["group"] = casting.as_text(cells(rule.policy.quota_column)).fillna("") if rule.policy.quota else ""
-    found["suppressed"] = False
+    cells = _cells(place, dataset, table, candidates.id, rule)
+    candidates["worth"] = _worth(scored, cells, rule, dataset)
+    candidates["group"] = casting.as_text(cells(rule.policy.quota_column)).fillna("") if rule.policy.quota else ""
+    candidates["suppressed"] = False
     if rule.policy.suppression_column:
-        said = casting.as_text(cells(rule.policy.suppression_column)).fillna("").map(lambda text: fold(str(text)))
-        found["suppressed"] |= ~said.isin(_FREE)
+        marks = casting.as_text(cells(rule.policy.suppression_column)).fillna("").map(lambda text: fold(str(text)))
+        candidates["suppressed"] |= ~marks.isin(_FREE)
     if rule.policy.suppression:
-        found["suppressed"] |= found.id.isin(_listed(rule.policy.suppression, dataset))
-    return found
+        candidates["suppressed"] |= candidates.id.isin(_listed(rule.policy.suppression, dataset))
+    return candidates
 
 
 def _cells(
@@ -210,7 +210,7 @@ def _list(plan: CampaignPlan, rows: "pd.DataFrame", name: str, column: str) -> s
         prediction_log.store(batch_scoring.root(), name, listed)
     except OSError as error:
         raise ChurnError(
-            f"the list {batch_scoring.root()}/{name} cannot be written: {error}; mend CHURNFLOW_SCORES and run this again: "
-            "everybody keeps the arm"
+            f"the list {batch_scoring.root()}/{name} cannot be written: {error}; correct CHURNFLOW_SCORES and run this again: "
+            "everybody keeps their arm"
         ) from None
     return f"{batch_scoring.root()}/{name}"

@@ -69,7 +69,7 @@ def experiment(
     try:
         moment = datetime.fromisoformat(until) if until else datetime.now(UTC)
     except ValueError:
-        raise ChurnError(f"until: {until!r} is no time; write it as 2026-11-25 or 2026-11-25T06:00 (UTC)") from None
+        raise ChurnError(f"until: {until!r} is not a time; write it as 2026-11-25 or 2026-11-25T06:00 (UTC)") from None
     moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     return from_campaign(campaign, dataset, rule.report, moment, file, version)
 
@@ -95,7 +95,7 @@ def trial_table(trial: RandomisedTrial, dataset: Dataset) -> "tuple[pd.DataFrame
     if trial.control not in levels or len(levels) < 2:
         raise ChurnError(
             f"{trial.path}: column {trial.arm} has the levels {', '.join(map(repr, levels[:9]))}; control = {trial.control!r} "
-            "must be one of several"
+            "must be one of them, and not the only one"
         )
     return table, arm, known
 
@@ -104,7 +104,7 @@ def from_trial(trial: RandomisedTrial, dataset: Dataset) -> Experiment:
     """The trial in a file. Raises ChurnError for a column, a level or an outcome that it does not have."""
     table, arm, known = trial_table(trial, dataset)
     lost = trial_outcome(table[trial.outcome][known], trial)
-    delivered = _said(table[trial.delivered][known]) if trial.delivered else None
+    delivered = _affirmed(table[trial.delivered][known]) if trial.delivered else None
     unknown = {str(level): int((~known & (arm == level)).sum()) for level in np.unique(arm[known])}
     return Experiment(
         arm[known],
@@ -129,18 +129,18 @@ def trial_outcome(values: "pd.Series", trial: RandomisedTrial) -> np.ndarray:
             raise ChurnError(
                 f"{trial.path}: {trial.outcome} is never {trial.positive!r}; correct 'positive' of [trial]"
             )
-        found = (words == fold(trial.positive)).to_numpy(dtype=np.float64)
+        outcome = (words == fold(trial.positive)).to_numpy(dtype=np.float64)
     else:
         numbers = pd.to_numeric(words.replace({"true": "1", "false": "0"}), errors="coerce")
         if numbers.isna().any():
             bad = values[numbers.isna()].iloc[0]
             raise ChurnError(
-                f'{trial.path}: {trial.outcome}: {bad!r} is no number; say which word counts as 1: positive = "..." of [trial]'
+                f'{trial.path}: {trial.outcome}: {bad!r} is not a number; say which word counts as 1: positive = "..." of [trial]'
             )
-        found = numbers.to_numpy(dtype=np.float64)
-    if np.isin(found, (0.0, 1.0)).all():
-        return found == (0.0 if trial.good else 1.0)
-    return found * (-1.0 if trial.good else 1.0)
+        outcome = numbers.to_numpy(dtype=np.float64)
+    if np.isin(outcome, (0.0, 1.0)).all():
+        return outcome == (0.0 if trial.good else 1.0)
+    return outcome * (-1.0 if trial.good else 1.0)
 
 
 def _covariates(table: "pd.DataFrame", trial: RandomisedTrial) -> np.ndarray | None:
@@ -156,7 +156,7 @@ def _covariates(table: "pd.DataFrame", trial: RandomisedTrial) -> np.ndarray | N
     return coded.fillna(coded.mean()).to_numpy() if len(coded.columns) else None
 
 
-def _said(values: "pd.Series") -> np.ndarray:
+def _affirmed(values: "pd.Series") -> np.ndarray:
     words = casting.as_text(values).fillna("").map(lambda text: fold(str(text)))
     return ~words.isin(("", "no", "n", "false", "0", "0.0")).to_numpy(dtype=bool)
 
@@ -176,9 +176,9 @@ def from_campaign(
         raise ChurnError(
             f"the log of data set {dataset.name} has no campaign {campaign!r}; it has: {known}. Plan it: {again}"
         )
-    told = told_outcomes(own, column, dataset, rule, until, file, version)
+    known_outcomes = told_outcomes(own, column, dataset, rule, until, file, version)
     ripe = (own.time + timedelta(days=rule.horizon_days) <= until).to_numpy()
-    rows = own[ripe].merge(told, how="left", on=column)
+    rows = own[ripe].merge(known_outcomes, how="left", on=column)
     lacking = rows.outcome.isna().to_numpy()
     known_rows = rows[~lacking]
     others = log[(log.campaign != campaign) & (log.arm == campaign_log.CONTACT) & (log.time <= until)]
@@ -197,7 +197,7 @@ def from_campaign(
         known_rows.cost.to_numpy(dtype=np.float64),
         stratum=known_rows.stratum.to_numpy(),
         covariates=known_rows[["probability"]].to_numpy(dtype=np.float64),
-        delivered=_said(known_rows[rule.delivered]) if rule.delivered in known_rows else None,
+        delivered=_affirmed(known_rows[rule.delivered]) if rule.delivered in known_rows else None,
         risk=known_rows.probability.to_numpy(dtype=np.float64),
         uplift=None if known_rows.uplift.isna().any() else known_rows.uplift.to_numpy(dtype=np.float64),
         waiting=int((~ripe).sum()),
@@ -212,12 +212,12 @@ def told_outcomes(
 ) -> "pd.DataFrame":
     """Keyed id, ``outcome`` (bool: churned within the horizon) and, from a file, whether the contact was delivered."""
     if file:
-        found = _from_file(own, column, dataset, rule, file)
+        known = _from_file(own, column, dataset, rule, file)
     elif version:
-        found = _keyed(_from_version(version, dataset), column)
+        known = _keyed(_from_version(version, dataset), column)
     else:
-        found = _from_feedback(own, column, rule, until)
-    return found.drop_duplicates(column, keep="last")
+        known = _from_feedback(own, column, rule, until)
+    return known.drop_duplicates(column, keep="last")
 
 
 def _keyed(table: "pd.DataFrame", column: str) -> "pd.DataFrame":
@@ -234,13 +234,13 @@ def _from_file(own: "pd.DataFrame", column: str, dataset: Dataset, rule: Judgeme
     names = [name for name in (column, "prediction_id") if name in table]
     if outcome is None or not names:
         raise ChurnError(
-            f"{file}: outcomes are a file with {column} (or prediction_id) and {dataset.target} (or outcome); this one has: "
+            f"{file}: a file of outcomes needs {column} (or prediction_id) and {dataset.target} (or outcome); this one has: "
             f"{', '.join(map(str, table.columns))}"
         )
     more = [rule.delivered] if rule.delivered in table else []
     table = table[table[outcome].notna()][[names[0], outcome, *more]]
-    said = labels.outcomes(table[outcome], dataset, f"{file}: {outcome}")
-    table = table.drop(columns=outcome).assign(outcome=said)
+    churned = labels.outcomes(table[outcome], dataset, f"{file}: {outcome}")
+    table = table.drop(columns=outcome).assign(outcome=churned)
     if names[0] == column:
         return _keyed(table, column)
     return table.astype({"prediction_id": "str"}).merge(own[["prediction_id", column]], on="prediction_id")
@@ -262,10 +262,10 @@ def _from_version(version: str, dataset: Dataset) -> "pd.DataFrame":
 
 def _from_feedback(own: "pd.DataFrame", column: str, rule: Judgement, until: datetime) -> "pd.DataFrame":
     """Who left later than the horizon had stayed until then; that somebody was still there before it, settles nothing."""
-    told = prediction_log.read_feedback(own.time.min().to_pydatetime(), until)
-    told = told.astype({"prediction_id": "str"}).merge(
+    feedback = prediction_log.read_feedback(own.time.min().to_pydatetime(), until)
+    feedback = feedback.astype({"prediction_id": "str"}).merge(
         own[["prediction_id", column, "time"]], on="prediction_id", suffixes=("", "_of")
     )
-    late = told.time > told.time_of + timedelta(days=rule.horizon_days)
-    left = told.outcome.astype(bool)
-    return told.assign(outcome=left & ~late)[left | late][[column, "outcome"]]
+    late = feedback.time > feedback.time_of + timedelta(days=rule.horizon_days)
+    left = feedback.outcome.astype(bool)
+    return feedback.assign(outcome=left & ~late)[left | late][[column, "outcome"]]

@@ -109,12 +109,12 @@ def _chosen(
         ("not worth a contact", ~(candidates.suppressed | candidates.recent | pays)),
     ):
         left_out[reason] = int(out.sum())
-    found = candidates[~(candidates.suppressed | candidates.recent) & pays]
-    tie = assignment.draws(campaign, "rank", found.id.tolist())  # not the order of the rows, which may change
-    found = found.iloc[np.lexsort((tie, -found.worth.to_numpy()))]
-    share, within = rule.targeting.control, np.ones(len(found), dtype=bool)
+    eligible = candidates[~(candidates.suppressed | candidates.recent) & pays]
+    tie = assignment.draws(campaign, "rank", eligible.id.tolist())  # not the order of the rows, which may change
+    eligible = eligible.iloc[np.lexsort((tie, -eligible.worth.to_numpy()))]
+    share, within = rule.targeting.control, np.ones(len(eligible), dtype=bool)
     for group, most in rule.policy.quota.items():
-        same = (found.group == group).to_numpy()
+        same = (eligible.group == group).to_numpy()
         already = earlier[earlier.group == group]
         # Arms are rounded over all groups at once: half a customer less is asked for, so that no quota is exceeded.
         within &= ~same | (
@@ -123,7 +123,7 @@ def _chosen(
     left_out["beyond the quota of their group"] = int((~within).sum())
     room = _room(most_contacts(rule), len(known), int((known.arm == CONTACT).sum()), share)
     left_out["beyond the budget"] = max(0, int(within.sum()) - room)
-    return found[within].head(room), {reason: count for reason, count in left_out.items() if count}
+    return eligible[within].head(room), {reason: count for reason, count in left_out.items() if count}
 
 
 def _room(most: float, members: int, contacts: int, control: float) -> int:
@@ -150,10 +150,10 @@ def _assigned(chosen: "pd.DataFrame", campaign: str, rule: CampaignConfig) -> "p
 
 def _offers(draw: np.ndarray, stratum: np.ndarray, held: np.ndarray, rule: CampaignConfig) -> np.ndarray:
     """The number of each customer's offer, in each stratum in proportion to their shares; -1 for who is held back."""
-    found, free = np.full(len(draw), -1), ~held
+    assigned, free = np.full(len(draw), -1), ~held
     shares: Sequence[float] = [offer.share for offer in rule.offer]
     for number, share in enumerate(shares):
         rows = np.flatnonzero(free)
         mine = rows[assignment.control(draw[rows], stratum[rows], share / sum(shares[number:]))]
-        found[mine], free[mine] = number, False
-    return found
+        assigned[mine], free[mine] = number, False
+    return assigned

@@ -134,10 +134,10 @@ def _judge(plain: Effect, anytime: Effect, trial: Experiment) -> tuple[str, str]
 def _groups(lost: np.ndarray, contacted: np.ndarray, risk: np.ndarray | None, rule: Judgement) -> tuple[Group, ...]:
     if risk is None:
         return ()
-    tenth, found = assignment.strata(risk, np.arange(len(risk))), []
+    tenth, groups = assignment.strata(risk, np.arange(len(risk))), []
     for number in np.unique(tenth):
         rows = tenth == number
         if min((contacted & rows).sum(), (~contacted & rows).sum()) >= FEWEST:
             own = effect.difference(lost[rows], contacted[rows], level=rule.level)
-            found.append(Group(float(risk[rows].min()), float(risk[rows].max()), own))
-    return tuple(found)
+            groups.append(Group(float(risk[rows].min()), float(risk[rows].max()), own))
+    return tuple(groups)

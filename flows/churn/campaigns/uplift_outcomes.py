@@ -26,17 +26,17 @@ def gather_outcomes(rule: UpliftRule | None, dataset: Dataset) -> tuple[bytes | 
     """
     if rule is None:
         return None, []
-    found = _of_trial(rule, dataset) if rule.trial is not None else _of_log(rule, dataset)
-    if found is None:
+    gathered = _of_trial(rule, dataset) if rule.trial is not None else _of_log(rule, dataset)
+    if gathered is None:
         return None, ["Uplift: the campaign log has no customers whose outcome is known; churn alone is trained"]
-    table, own = found
+    table, own = gathered
     made = outcome_rows.rows_to_bytes(table, **own)
     rows = outcome_rows.rows_from_bytes(made, dataset)
-    said = f"Uplift: outcomes of {len(table):,} customers, {int(rows.contacted.sum()):,} of them contacted"
+    summary = f"Uplift: outcomes of {len(table):,} customers, {int(rows.contacted.sum()):,} of them contacted"
     if rows.fewest() < rule.least:
-        fewest = f"of an arm only {rows.fewest():,} stayed or churned, [uplift] least = {rule.least}"
-        return None, [f"{said}; {fewest}: churn alone is trained"]
-    return made, [said]
+        fewest = f"in one arm only {rows.fewest():,} stayed or churned, [uplift] least = {rule.least}"
+        return None, [f"{summary}; {fewest}: churn alone is trained"]
+    return made, [summary]
 
 
 def _of_trial(rule: UpliftRule, dataset: Dataset) -> "tuple[pd.DataFrame, dict[str, np.ndarray]]":
@@ -52,15 +52,13 @@ def _of_trial(rule: UpliftRule, dataset: Dataset) -> "tuple[pd.DataFrame, dict[s
         )
     if missing := sorted(set(rule.arms) - set(arm[known]) | set(rule.arms) & {trial.control}):
         raise ChurnError(
-            f"{trial.path}: [uplift] arms in {place}: {', '.join(missing)} is no contacted arm of column {trial.arm}; it has "
+            f"{trial.path}: [uplift] arms in {place}: {', '.join(missing)} is not a contacted arm of column {trial.arm}; it has "
             f"{', '.join(sorted(set(arm[known]) - {trial.control}))}"
         )
     known = known & np.isin(arm, [trial.control, *(rule.arms or arm[known])])
     lost = outcomes.trial_outcome(table[trial.outcome][known], trial)
     if lost.dtype != bool:
-        raise ChurnError(
-            f"{trial.path}: {trial.outcome} is neither yes nor no; [uplift] in {place} learns from such an outcome"
-        )
+        raise ChurnError(f"{trial.path}: {trial.outcome} is not a yes-or-no outcome, which [uplift] in {place} needs")
     contacted = arm[known] != trial.control
     customers = casting.cast(table[known].reset_index(drop=True), dataset)[0][wanted]
     share = np.full(len(lost), contacted.mean())
@@ -78,8 +76,8 @@ def _of_log(rule: UpliftRule, dataset: Dataset) -> "tuple[pd.DataFrame, dict[str
         return None
     parts = []
     for _, one in ripe.groupby("campaign", sort=True):
-        told = outcomes.told_outcomes(one, column, dataset, judged, now, rule.outcomes, rule.data_version)
-        parts.append(one.merge(told[[column, "outcome"]], on=column).dropna(subset=["outcome"]))
+        known_outcomes = outcomes.told_outcomes(one, column, dataset, judged, now, rule.outcomes, rule.data_version)
+        parts.append(one.merge(known_outcomes[[column, "outcome"]], on=column).dropna(subset=["outcome"]))
     known = pd.concat(parts)
     rows = known.merge(_logged(known, dataset), on="prediction_id")
     if rows.empty:
@@ -95,11 +93,11 @@ def _logged(known: "pd.DataFrame", dataset: Dataset) -> "pd.DataFrame":
 
     mine = arrow.field("prediction_id").isin(known.prediction_id.tolist())
     first, last = known.time.min().to_pydatetime(), known.time.max().to_pydatetime() + timedelta(seconds=1)
-    found = prediction_log.rows_between(
+    rows = prediction_log.rows_between(
         prediction_log.PREDICTIONS, prediction_log.schema(dataset), first, last, prediction_log.root(), None, mine
     )
-    found = found.astype({"prediction_id": "str"}).drop_duplicates("prediction_id")
-    return found[["prediction_id", *dataset.raw]]
+    rows = rows.astype({"prediction_id": "str"}).drop_duplicates("prediction_id")
+    return rows[["prediction_id", *dataset.raw]]
 
 
 def _own(kept: np.ndarray, contacted: np.ndarray, share: np.ndarray, risk: np.ndarray) -> dict[str, np.ndarray]:

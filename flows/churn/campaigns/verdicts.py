@@ -20,7 +20,9 @@ def keep_verdict(dataset: Dataset, campaign: str, lines: list[str]) -> None:
     try:
         prediction_log.store(batch_scoring.root(), name, text.encode())
     except OSError as error:
-        raise ChurnError(f"{batch_scoring.root()}/{name} cannot be written: {error}; mend CHURNFLOW_SCORES") from None
+        raise ChurnError(
+            f"{batch_scoring.root()}/{name} cannot be written: {error}; correct CHURNFLOW_SCORES"
+        ) from None
 
 
 def kept_verdicts(dataset: Dataset) -> list[dict[str, Any]]:
@@ -29,9 +31,9 @@ def kept_verdicts(dataset: Dataset) -> list[dict[str, Any]]:
 
     store, folder = prediction_log.filesystem(batch_scoring.root())
     chosen = fs.FileSelector(f"{folder}/{FOLDER}/{dataset.name}", allow_not_found=True)
-    found = []
+    reports = []
     for info in store.get_file_info(chosen):
         if info.path.endswith(".json"):
             with store.open_input_stream(info.path) as stream:
-                found.append(format_version.opened(json.loads(stream.read()), FORMAT, info.path))
-    return sorted(found, key=lambda one: (one["day"], one["campaign"]), reverse=True)
+                reports.append(format_version.opened(json.loads(stream.read()), FORMAT, info.path))
+    return sorted(reports, key=lambda one: (one["day"], one["campaign"]), reverse=True)

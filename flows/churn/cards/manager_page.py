@@ -95,7 +95,9 @@ def manager_page(plan: CampaignPlan, model: Registered, dataset: Dataset, rule: 
     try:
         prediction_log.store(batch_scoring.root(), name, _text(plan, model, dataset, rule).encode())
     except OSError as error:
-        raise ChurnError(f"{batch_scoring.root()}/{name} cannot be written: {error}; mend CHURNFLOW_SCORES") from None
+        raise ChurnError(
+            f"{batch_scoring.root()}/{name} cannot be written: {error}; correct CHURNFLOW_SCORES"
+        ) from None
     return f"{batch_scoring.root()}/{name}"
 
 

@@ -47,8 +47,8 @@ def from_bucket(source: Bucket, folder: Path) -> list[Path]:
             raise ChurnError(f"{source.name}: no file below this prefix ends in {', '.join(SUFFIXES)}")
         return [_download(system, name, about, folder) for name, about in listed.items()]
     except (FileNotFoundError, PermissionError) as error:
-        said = f"{source.name}: {error}; check bucket, key and {_VARIABLES[source.kind]} in the environment"
-        raise ChurnError(said) from error
+        message = f"{source.name}: {error}; check bucket, key and {_VARIABLES[source.kind]} in the environment"
+        raise ChurnError(message) from error
     except (ChurnError, Unreachable):
         raise
     except ValueError as error:
@@ -97,7 +97,7 @@ def _download(system: Any, name: str, about: Mapping[str, Any], folder: Path) ->
             out.write(block)
     if have != size or _version(system.info(name)) != version:
         mark.unlink()
-        raise Unreachable(f"{name}: {have} of {size} bytes came, or it has changed meanwhile")
+        raise Unreachable(f"{name}: {have} of {size} bytes arrived, or it changed in the meantime")
     mark.unlink()
     return part.rename(target)
 
@@ -161,7 +161,8 @@ def _receive(answer: Any, source: Http, part: Path, mark: Path, have: int) -> No
     length = answer.headers.get("Content-Length")
     if length is None and not answer.chunked:
         raise ChurnError(
-            f"{source.name}: the server does not say how long the file is, so a partial one could not be told apart"
+            f"{source.name}: the server does not say how long the file is, so a truncated one would pass unnoticed; "
+            "download the file, and name it as the source"
         )
     total = have + int(length) if length is not None else None
     most = source.max_megabytes << 20

@@ -32,7 +32,7 @@ TRAIN, HOLDOUT, DESCRIPTION, FORMAT = "train.parquet", "holdout.parquet", "snaps
 
 @dataclass(frozen=True)
 class Snapshot:
-    """One data version: its description, its two tables, and whether its customers are synthetic.
+    """One data version: its description, its two tables, and whether its customers are made up.
 
     With a time column, ``boundary`` is the time (ISO 8601) from which rows are held out; all training rows are earlier.
     ``events`` names the snapshots, tables and statement that it was made of (see ``events.engine``); empty without events.
@@ -69,8 +69,8 @@ class Saved:
 
 def remote() -> str:
     """Where snapshots are kept: CHURNFLOW_DVC_REMOTE (a folder or s3://...), else a folder of the local state."""
-    given = os.environ.get("CHURNFLOW_DVC_REMOTE") or str(STATE / "dvc-remote")
-    return given if "://" in given else str(Path(given).expanduser().resolve())
+    address = os.environ.get("CHURNFLOW_DVC_REMOTE") or str(STATE / "dvc-remote")
+    return address if "://" in address else str(Path(address).expanduser().resolve())
 
 
 SUCCESSORS = "successors"  # folder of the remote: by a version's name, the version that has taken its place
@@ -183,15 +183,15 @@ def restore(version: str, folder: Path) -> Path:
         return _move(Path(repo.root_dir, FOLDER), folder)
 
 
-def _lost(store: Any, version: str, said: str = "") -> str:
-    """Why a version cannot be read, and the way out; ``said`` is DVC's reason, for want of a better one."""
+def _lost(store: Any, version: str, reason: str = "") -> str:
+    """Why a version cannot be read, and the way out; ``reason`` is DVC's reason, for want of a better one."""
     again = commands.say("data", DATASET=commands.NAME, SOURCE=commands.FILE)
     if integrity.state(store, version) == integrity.MISSING:
         return (
             f"data version {version!r} is not in {remote()} (no {integrity.object_address(store, version)}); name a version that "
             f"DataFlow printed, or give the same data again: {again}"
         )
-    harm = ", ".join(integrity.harm(store, version)) or said
+    harm = ", ".join(integrity.harm(store, version)) or reason
     return f"data version {version!r} cannot be read: {harm}; give the same data again, which stores that anew: {again}"
 
 

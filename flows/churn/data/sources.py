@@ -34,8 +34,8 @@ def choose(configured: Sequence[Source], path: str, dataset: Dataset, target: st
     newest event alone.
 
     Raises:
-        ChurnError: There is nothing at ``path``; or the source is synthetic but the data set has no [generate] table: the message
-            then asks for a file, with the command ``target`` (see ``commands.say``).
+        ChurnError: There is nothing at ``path``; or made-up customers are wanted and the data set has no [generate] table: the
+            message then asks for a file, with the command ``target`` (see ``commands.say``).
     """
     if as_of and not dataset.tables:
         raise ChurnError(
@@ -50,8 +50,8 @@ def choose(configured: Sequence[Source], path: str, dataset: Dataset, target: st
     chosen: list[Origin] = [named(path)] if path else list(configured)
     if any_made_up(chosen) and not dataset.generate:
         raise ChurnError(
-            f"data set '{dataset.name}': there are no customers to read, and its description has no [generate] table to make "
-            f"some up; give a file: {commands.say(target, DATASET=dataset.name, SOURCE=commands.FILE)}"
+            f"data set '{dataset.name}': there are no customers to read, and its description has no [generate] table for "
+            f"made-up ones; give a file: {commands.say(target, DATASET=dataset.name, SOURCE=commands.FILE)}"
         )
     return chosen
 
@@ -142,8 +142,8 @@ def in_parts(source: File | Bucket | Http | Sql) -> Iterator[Part]:
         else:
             files = persist(source, lambda: _fetch(source, Path(folder)))
         try:
-            for found in chain.from_iterable(parts.read(file, source.most_bytes) for file in files):
-                yield found.table.to_pandas(ignore_metadata=True), tuple(map(say, found.notes))
+            for part in chain.from_iterable(parts.read(file, source.most_bytes) for file in files):
+                yield part.table.to_pandas(ignore_metadata=True), tuple(map(say, part.notes))
         except ChurnError as error:
             raise ChurnError(say(error)) from None
 
@@ -206,17 +206,17 @@ def batches(source: Sql, size: int | None = None) -> "Iterator[pd.DataFrame]":
             names = list(answer.keys())
             if twice := [name for name, count in Counter(names).items() if count > 1]:
                 listed = ", ".join(map(repr, twice))
-                raise ChurnError(f"{source.name}: the query gives {listed} twice; name each with AS")
+                raise ChurnError(f"{source.name}: the query returns {listed} twice; name each with AS")
             rows = answer.fetchmany(size) if size else answer.fetchall()
             if not rows:
-                raise ChurnError(f"{source.name}: the query found no rows")
+                raise ChurnError(f"{source.name}: the query returned no rows; correct it")
             while rows:
                 yield pd.DataFrame(rows, columns=names)
                 rows = answer.fetchmany(size) if size else []
     except ModuleNotFoundError as error:
         raise ChurnError(
             f"{source.name}: the database's driver is not installed ({error.name}); install it into .venv, or name another "
-            "one in the url (postgresql+psycopg:// is there)"
+            "one in the url (postgresql+psycopg:// is installed)"
         ) from error
     except SQLAlchemyError as error:
         # In SQLite a wrong query is an operational error too; only a locked file is worth another attempt.
@@ -236,7 +236,7 @@ def _database(source: Sql) -> "sqlalchemy.URL":
     try:
         url = sqlalchemy.make_url(f"{scheme}://{expand(place, source.name)}")
     except (ValueError, sqlalchemy.exc.ArgumentError):
-        raise ChurnError(f"{source.name}: the url is none: host, port or name is malformed; correct it") from None
+        raise ChurnError(f"{source.name}: the url is malformed; correct its host, port or name") from None
     more = {key: expand(value, source.name) for key, value in parse_qsl(query, keep_blank_values=True)}
     return url.set(username=user or None, password=password or None).update_query_dict(more)
 
@@ -283,7 +283,7 @@ def _join(left: "pd.DataFrame", right: "pd.DataFrame", source: Origin, dataset: 
         )
     if shared := sorted(map(str, (set(left) & set(right)) - {key})):
         raise ChurnError(
-            f"{source.name}: column {', '.join(map(repr, shared))} comes from another source too; drop it in one"
+            f"{source.name}: column {', '.join(map(repr, shared))} comes from another source too; drop it from one of them"
         )
     keys = casting.as_text(right[key])
     if keys.duplicated().any():

@@ -116,5 +116,7 @@ def _remedy(dataset: Dataset) -> str:
     if dataset.time is not None:
         ways.append(f"change the role of '{dataset.time}' in {file}")
     if dataset.id is None:
-        ways.append(f"name the customers by a column of role 'id' in {file}: without one equal rows stay together")
+        ways.append(
+            f"give the column that names customers the role 'id' in {file}: without one, equal rows stay together"
+        )
     return ", or ".join(ways)

@@ -1,4 +1,4 @@
-"""Synthetic customers by the description of a data set, for a first run, for tests and for benchmarks."""
+"""Made-up customers, generated from the description of a data set, for a first run, for tests and for benchmarks."""
 
 from typing import TYPE_CHECKING
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def generate(dataset: Dataset, rows: int, seed: int) -> "pd.DataFrame":
-    """Draw ``rows`` customers with the columns of the data set; the same arguments give the same rows.
+    """Generate ``rows`` made-up customers with the columns of the data set; the same arguments give the same rows.
 
     Columns with an expression in [generate] follow it; the others are drawn independently from their allowed values or range.
     A target without an expression depends on all features, so that there is something to learn.

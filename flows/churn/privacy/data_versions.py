@@ -49,12 +49,12 @@ def path(oid: str) -> str:
 
 def listings(remote: Place) -> dict[str, dict[str, str]]:
     """Of each version the hashes of its files by their names; those whose listing is damaged are not among them."""
-    found = {}
+    hashes = {}
     for entry in remote.entries(OBJECTS):
         if entry.name.endswith(".dir") and _whole(text := remote.read(entry.name) or b"", entry.name):
             oid = entry.name.removeprefix(OBJECTS).replace("/", "")
-            found[oid] = {one["relpath"]: one["md5"] for one in json.loads(text)}
-    return found
+            hashes[oid] = {one["relpath"]: one["md5"] for one in json.loads(text)}
+    return hashes
 
 
 def holding(subject: Subject) -> Iterator[Version]:
@@ -88,8 +88,8 @@ def holding(subject: Subject) -> Iterator[Version]:
 def descriptions() -> list[Dataset]:
     """The data sets of the remote's versions."""
     remote = place()
-    found = (described(remote, files) for files in listings(remote).values())
-    return [one for one in found if one is not None]
+    datasets = (described(remote, files) for files in listings(remote).values())
+    return [one for one in datasets if one is not None]
 
 
 def described(remote: Place, files: Mapping[str, str]) -> Dataset | None:
@@ -180,9 +180,9 @@ def _tables(version: Version) -> "list[pd.DataFrame]":
 
 def rows(version: Version) -> list[dict[str, Any]]:
     """The customer's raw features in the version, as a model's manifest carries rows (None: missing)."""
-    found = []
+    raw_rows = []
     for table in _tables(version):
         raw = features.from_frame(version.dataset, table)
         for i in range(len(table)):
-            found.append({name: None if v[i] == "" or v[i] != v[i] else v[i] for name, v in raw.items()})
-    return found
+            raw_rows.append({name: None if v[i] == "" or v[i] != v[i] else v[i] for name, v in raw.items()})
+    return raw_rows

@@ -34,7 +34,7 @@ STORES: tuple[Callable[[Subject, bool], Iterator[Trace]], ...] = (
 def subject(customer: str, dataset: str = "") -> Subject:
     """The customer of that id, looked for in the data set of that name, or in all. Raises ChurnError for what is no id."""
     if not customer.strip() or customer.encode(errors="ignore").decode() != customer:  # bytes of another encoding
-        raise ChurnError("ID is empty, or no text in UTF-8; give the customer's id as the data have it")
+        raise ChurnError("ID is empty or not UTF-8 text; give the customer's id as it stands in the data")
     described = [load(Dataset, file) for file in sorted((ROOT / "config" / "datasets").glob("*.toml"))]
     names = {one.id for one in described if one.id is not None and dataset in ("", one.name)}
     names |= {one.id for one in data_versions.descriptions() if one.id is not None and dataset in ("", one.name)}
@@ -59,8 +59,8 @@ def report(who: Subject, traces: list[Trace], removed: bool) -> Iterator[str]:
     todo = list(dict.fromkeys((trace.todo, trace.place) for trace in traces if trace.todo))
     if todo:
         yield "Left to do:" if removed else "To do afterwards:"
-        for said in dict.fromkeys(said for said, _ in todo):
-            yield f"  {', '.join(place for other, place in todo if other == said)}: {said}"
+        for advice in dict.fromkeys(advice for advice, _ in todo):
+            yield f"  {', '.join(place for other, place in todo if other == advice)}: {advice}"
     yield from _limits(who, bool(traces))
     if traces and not removed:
         yield f"Erase it: {commands.say('erase', ID=who.id, DATASET=who.dataset)}"

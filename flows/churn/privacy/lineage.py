@@ -21,17 +21,17 @@ class Lineage:
 
 def known() -> Lineage:
     """Of all registered models."""
-    found = []
+    models = []
     for model in client().search_registered_models():
         aliases = client().get_registered_model(model.name).aliases
         for alias in model_registry.STAGES:
             if alias in aliases and (one := model_registry.by_alias(model.name, alias)) is not None:
-                found.append(one)
-    addresses = (bento_store.ADDRESS.match(one.tags.get(bento_store.TAG, "")) for one in found)
+                models.append(one)
+    addresses = (bento_store.ADDRESS.match(one.tags.get(bento_store.TAG, "")) for one in models)
     return Lineage(
-        frozenset(one.tags["data_version"] for one in found if "data_version" in one.tags),
-        frozenset(one.tags[TRAINING] for one in found if TRAINING in one.tags),
-        frozenset(one.tags["metaflow_run"] for one in found if "metaflow_run" in one.tags),
-        frozenset(f"v{one.version}-{one.run[:8]}" for one in found),
+        frozenset(one.tags["data_version"] for one in models if "data_version" in one.tags),
+        frozenset(one.tags[TRAINING] for one in models if TRAINING in one.tags),
+        frozenset(one.tags["metaflow_run"] for one in models if "metaflow_run" in one.tags),
+        frozenset(f"v{one.version}-{one.run[:8]}" for one in models),
         frozenset(address[1] for address in addresses if address is not None),
     )

@@ -38,14 +38,14 @@ def _open(own: list[Entry], age: float) -> bool:
 
 def _entries(place: Place) -> dict[tuple[str, str], list[Entry]]:
     """What is a run's own, but not that it was (``_meta`` of the run)."""
-    found: dict[tuple[str, str], list[Entry]] = defaultdict(list)
+    entries: dict[tuple[str, str], list[Entry]] = defaultdict(list)
     for entry in place.entries():
         parts = entry.name.split("/")
         if parts[0] == "mf.cards" and len(parts) > 4:
-            found[parts[1], parts[3]].append(entry)
+            entries[parts[1], parts[3]].append(entry)
         elif len(parts) > 3 and parts[1] != "data" and parts[2] != "_meta":
-            found[parts[0], parts[1]].append(entry)
-    return found
+            entries[parts[0], parts[1]].append(entry)
+    return entries
 
 
 def _remove(place: Place, flow: str, run: str, users: dict[str, set[tuple[str, str]]]) -> None:

@@ -41,8 +41,8 @@ def sweep(subject: Subject, remove: bool) -> Iterator[Trace]:
 
 
 def _all() -> list[Registered]:
-    found = client().search_model_versions()
-    return [model_registry.by_version(one.name, str(one.version)) for one in found]
+    versions = client().search_model_versions()
+    return [model_registry.by_version(one.name, str(one.version)) for one in versions]
 
 
 def _now(model: Registered) -> str:
@@ -82,9 +82,12 @@ def _model(model: Registered, version: Version, remove: bool) -> Iterator[Trace]
     if what:
         yield Trace(STORE, f"{model.name} version {model.version}", ", ".join(what), todo)
     if background is not None:
-        said = commands.say("bento", DATASET=version.dataset.name)
+        command = commands.say("bento", DATASET=version.dataset.name)
         yield Trace(
-            STORE, f"Bentos of version {model.version}", "a row of the background", f"build and roll out anew: {said}"
+            STORE,
+            f"Bentos of version {model.version}",
+            "a row of the background",
+            f"build and roll out anew: {command}",
         )
 
 
@@ -168,9 +171,9 @@ def _drop_bentos(model: Registered) -> None:
     tag = f"v{model.version}-{model.run[:8]}"
     for folder in (*home.glob(f"models/{packaging.MODEL}/{tag}*"), *home.glob(f"bentos/{packaging.SERVICE}/{tag}*")):
         shutil.rmtree(folder)
-    if found := bento_store.ADDRESS.match(model.tags.get(bento_store.TAG, "")):
-        bucket, key = s3.split(found[1])
-        with s3.explained(bucket, found[1]):
+    if address := bento_store.ADDRESS.match(model.tags.get(bento_store.TAG, "")):
+        bucket, key = s3.split(address[1])
+        with s3.explained(bucket, address[1]):
             s3.client().delete_object(Bucket=bucket, Key=key)
         client().delete_model_version_tag(model.name, model.version, bento_store.TAG)
 

@@ -53,14 +53,14 @@ def items(lineage: Lineage) -> dict[str, list[Item]]:
     }
 
 
-def outdated(found: dict[str, list[Item]], rules: Retention) -> list[Item]:
+def outdated(by_store: dict[str, list[Item]], rules: Retention) -> list[Item]:
     """What goes."""
-    return [item for store, own in found.items() for item in _outdated(own, getattr(rules, store))]
+    return [item for store, own in by_store.items() for item in _outdated(own, getattr(rules, store))]
 
 
-def _outdated(found: Iterable[Item], rule: Rule) -> Iterator[Item]:
+def _outdated(stored: Iterable[Item], rule: Rule) -> Iterator[Item]:
     groups: dict[str, list[Item]] = defaultdict(list)
-    for item in sorted(found, key=lambda item: -item.written):
+    for item in sorted(stored, key=lambda item: -item.written):
         groups[item.group].append(item)
     for own in groups.values():
         for place, item in enumerate(own):
@@ -69,9 +69,9 @@ def _outdated(found: Iterable[Item], rule: Rule) -> Iterator[Item]:
                 yield item
 
 
-def report(found: dict[str, list[Item]], gone: list[Item], removed: bool) -> Iterator[str]:
+def report(by_store: dict[str, list[Item]], gone: list[Item], removed: bool) -> Iterator[str]:
     """A line a store, then what goes, then the way to do it."""
-    for store, own in found.items():
+    for store, own in by_store.items():
         out = [item for item in gone if item.store == store]
         needed = sum(item.needed for item in own)
         yield (

@@ -63,7 +63,7 @@ def sweep(subject: Subject, remove: bool) -> Iterator[Trace]:
 
 def predictions(subject: Subject) -> set[str]:
     """The prediction ids that ScoreFlow's runs gave the customer (``batch_scoring.score``)."""
-    found: set[str] = set()
+    ids: set[str] = set()
     for place in places():
         for (flow, run), names in runs(place).items():
             for oid in {oid for name, oid in names if flow == "ScoreFlow" and name == "table"}:
@@ -71,18 +71,18 @@ def predictions(subject: Subject) -> set[str]:
                 if isinstance(table, bytes) and table[:4] == PARQUET:
                     with suppress(Unreadable):
                         rows = np.flatnonzero(subject.parquet_rows(table))
-                        found |= {hashlib.sha256(f"{run}/{row}".encode()).hexdigest()[:32] for row in rows}
-    return found
+                        ids |= {hashlib.sha256(f"{run}/{row}".encode()).hexdigest()[:32] for row in rows}
+    return ids
 
 
 def runs(place: Place) -> dict[tuple[str, str], set[tuple[str, str]]]:
     """Of each run the names and hashes of its artifacts."""
-    found: dict[tuple[str, str], set[tuple[str, str]]] = defaultdict(set)
+    artifacts: dict[tuple[str, str], set[tuple[str, str]]] = defaultdict(set)
     for entry in place.entries():
         if at := _MANIFEST.match(entry.name):
             content = json.loads(place.read(entry.name) or b"{}")
-            found[at[1], at[2]] |= set(content.get("objects", {}).items())
-    return found
+            artifacts[at[1], at[2]] |= set(content.get("objects", {}).items())
+    return artifacts
 
 
 def path(flow: str, oid: str) -> str:
@@ -264,9 +264,9 @@ def _texts(place: Place, subject: Subject, remove: bool) -> Iterator[Trace]:
 
 def _card_names(content: bytes, subject: Subject) -> bool:
     """A card's page carries its data in base 64."""
-    for found in _CARD_DATA.findall(content) if content[:200].lstrip()[:1] == b"<" else ():
+    for encoded in _CARD_DATA.findall(content) if content[:200].lstrip()[:1] == b"<" else ():
         try:
-            if subject.named_in(base64.b64decode(found)):
+            if subject.named_in(base64.b64decode(encoded)):
                 return True
         except binascii.Error:
             continue

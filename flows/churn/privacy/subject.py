@@ -76,17 +76,17 @@ class Subject:
 
     def masked(self, text: bytes) -> bytes:
         """The same in the same length, for what counts its bytes."""
-        return self._pattern.sub(lambda found: b"*" * len(found[0]), text)
+        return self._pattern.sub(lambda match: b"*" * len(match[0]), text)
 
     def rows(self, table: "pd.DataFrame") -> np.ndarray:
         """Which rows are the customer's, bool of shape (n,).
 
         They are matched by an id column, by any column of text unless the id is short, or by their prediction.
         """
-        found = np.zeros(len(table), dtype=bool)
+        matched = np.zeros(len(table), dtype=bool)
         for name in self._telling(map(str, table.columns), [not _number(table[name]) for name in table.columns]):
-            found |= self._cells(table.iloc[:, list(map(str, table.columns)).index(name)])
-        return found
+            matched |= self._cells(table.iloc[:, list(map(str, table.columns)).index(name)])
+        return matched
 
     def _telling(self, names: Iterable[str], textual: Iterable[bool]) -> list[str]:
         ids = {_plain(name) for name in self.columns} | {"prediction_id"}

@@ -58,6 +58,6 @@ def purge_deleted() -> None:
     words = [sys.executable, "-m", "mlflow", "gc", "--backend-store-uri", uri, "--tracking-uri", uri]
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise ChurnError(f"{uri}: deleted runs cannot be taken out: {done.stderr.strip().splitlines()[-1:]}")
+        raise ChurnError(f"{uri}: deleted runs cannot be purged: {''.join(done.stderr.strip().splitlines()[-1:])}")
     with closing(sqlite3.connect(uri.removeprefix(_SQLITE), timeout=30)) as database:
         database.execute("VACUUM")

@@ -128,15 +128,15 @@ def lines(text: str, subject: Subject) -> tuple[str, int]:
     if not body:
         return text, 0
     cells = [[formulas.unquoted(cell) for cell in row] for row in (rows[0], *body)]
-    found = subject.rows(pd.DataFrame(cells[1:], columns=cells[0], dtype="str"))
+    matched = subject.rows(pd.DataFrame(cells[1:], columns=cells[0], dtype="str"))
     if "prediction_id" in rows[0]:
         at = rows[0].index("prediction_id")
-        subject.predictions.update(row[at] for row, own in zip(body, found, strict=True) if own)
-    ours = iter(found)
+        subject.predictions.update(row[at] for row, own in zip(body, matched, strict=True) if own)
+    ours = iter(matched)
     kept = [rows[0], *(row for row in rows[1:] if len(row) != len(rows[0]) or not next(ours))]
     out = io.StringIO(newline="")
     csv.writer(out, lineterminator="\n").writerows(kept)
-    return out.getvalue(), int(found.sum())
+    return out.getvalue(), int(matched.sum())
 
 
 def _database(store: str, file: Path, content: bytes, subject: Subject, remove: bool) -> Iterator[Trace]:

@@ -12,7 +12,7 @@ EXPANDED_MEGABYTES = 2048  # of a file from anywhere, unless its [[source]] says
 
 
 class Generate(Strict):
-    """Synthetic rows, drawn from the data set's [generate] table."""
+    """Made-up customers, generated from the data set's [generate] table."""
 
     kind: Literal["generate"]
     rows: int = Field(default=10_000, ge=10, le=100_000_000)
@@ -163,7 +163,7 @@ Origin = Source | Events  # what a flow reads customers from
 
 
 def any_made_up(sources: Sequence[Origin]) -> bool:
-    """Whether any source is synthetic."""
+    """Whether any source generates made-up customers."""
     return any(source.kind == "generate" or (source.kind == "events" and source.made_up) for source in sources)
 
 

@@ -48,7 +48,7 @@ class Feature(Strict):
 class Dataset(Cells):
     """config/datasets/NAME.toml.
 
-    ``generate`` maps names to expressions, evaluated in order, for made-up rows; ``gate`` maps metric names to the least a
+    ``generate`` maps names to expressions, evaluated in order, for made-up customers; ``gate`` maps metric names to the least a
     model must reach on the holdout (the most, for errors); ``slices`` names the columns whose groups are judged on their own,
     ``value`` what a kept customer is worth. Models tell the ``most_levels - 1`` most frequent levels of a category apart and
     treat the others as one.

@@ -39,7 +39,7 @@ def check(config: TrainConfig, file: str) -> None:
     """
     if config.search.backend == "ray" and importlib.util.find_spec("ray") is None:
         raise ChurnError(
-            f"{file}: search.backend 'ray' needs the package ray; install it with `make install EXTRA=ray`, or take 'loky'"
+            f"{file}: search.backend 'ray' needs the package ray; install it with `make install EXTRA=ray`, or use 'loky'"
         )
     for family in config.model:
         made = _estimator_class(family, file)

@@ -154,8 +154,8 @@ def compare_baselines(
 
     def measure(rows: np.ndarray) -> dict[str, float]:
         ours = metrics.auc(outcome[rows], probability[rows])
-        found = {name: metrics.auc(outcome[rows], score[rows]) for name, score in theirs.items()}
-        return found | {f"gain over {name}": ours - auc for name, auc in found.items()}
+        aucs = {name: metrics.auc(outcome[rows], score[rows]) for name, score in theirs.items()}
+        return aucs | {f"gain over {name}": ours - auc for name, auc in aucs.items()}
 
     if not theirs:
         return ()
@@ -170,13 +170,13 @@ def compare_baselines(
 
 def _in_folds(data: Snapshot, search: Search) -> dict[str, tuple[float, ...]]:
     """Each baseline's ROC-AUC in each fold of the training rows in which it can be fitted."""
-    found: dict[str, tuple[float, ...]] = {}
+    aucs: dict[str, tuple[float, ...]] = {}
     for places in folds.folds(search, data.dataset, data.train):
         fit, test = data.train.iloc[places.fit], data.train.iloc[places.test]
         outcome = features.outcome(data.dataset, test)
         for name, score in baselines.scores(data.dataset, fit, test).items():
-            found[name] = (*found.get(name, ()), metrics.auc(outcome, score))
-    return found
+            aucs[name] = (*aucs.get(name, ()), metrics.auc(outcome, score))
+    return aucs
 
 
 def over_time(data: Snapshot, outcome: np.ndarray, probability: np.ndarray) -> tuple[Moment, ...]:
@@ -184,13 +184,13 @@ def over_time(data: Snapshot, outcome: np.ndarray, probability: np.ndarray) -> t
     if data.dataset.snapshots is None or data.dataset.time is None:
         return ()
     times, newest = data.holdout[data.dataset.time], data.train[data.dataset.time].max()
-    found = []
+    moments = []
     for moment in sorted(times.unique()):
         rows = (times == moment).to_numpy()
         churned = int(outcome[rows].sum())
         auc = metrics.auc(outcome[rows], probability[rows]) if 0 < churned < rows.sum() else float("nan")
-        found.append(Moment(moment.isoformat(), (moment - newest).days, int(rows.sum()), churned, auc))
-    return tuple(found)
+        moments.append(Moment(moment.isoformat(), (moment - newest).days, int(rows.sum()), churned, auc))
+    return tuple(moments)
 
 
 def slices(

@@ -43,8 +43,8 @@ def settle(worth: Worth, train: "pd.DataFrame", dataset: Dataset) -> Worth:
     typical = float(train[worth.margin_column].median()) * worth.horizon
     if not typical > 0:
         raise ChurnError(
-            f"[value] margin_column '{worth.margin_column}' of data set '{dataset.name}': its median, which counts where it "
-            f"is missing, is {typical / worth.horizon:g}; add 'margin', what a kept customer brings then"
+            f"[value] margin_column '{worth.margin_column}' of data set '{dataset.name}': its median, which stands in where it "
+            f"is missing, is {typical / worth.horizon:g}; add 'margin', a fixed value for it"
         )
     return worth.model_copy(update={"margin": typical})
 
@@ -139,7 +139,7 @@ def empc(worth: Worth, outcome: np.ndarray, probability: np.ndarray) -> float:
     from empulse.metrics import empc_score
 
     rate = min(worth.rate, 1 - 1e-6)  # a Beta distribution has both outcomes
-    found = empc_score(
+    profit = empc_score(
         outcome,
         probability,
         alpha=BETA * rate,
@@ -148,7 +148,7 @@ def empc(worth: Worth, outcome: np.ndarray, probability: np.ndarray) -> float:
         incentive_cost=worth.offer_cost,
         contact_cost=worth.contact_cost,
     )
-    return float(found)
+    return float(profit)
 
 
 def capture(outcome: np.ndarray, score: np.ndarray, share: float) -> float:

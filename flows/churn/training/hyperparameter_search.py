@@ -83,11 +83,11 @@ def tune(
     done = [trial for trial in made if trial.unseen is not None]
     best = max(done, key=lambda trial: trial.scores[search.metric])
     kept = sorted(done, key=lambda trial: -trial.scores[search.metric])[:GOOD]
-    found = tuple(trial if any(trial is one for one in kept) else replace(trial, unseen=None) for trial in made)
+    recorded = tuple(trial if any(trial is one for one in kept) else replace(trial, unseen=None) for trial in made)
     assert best.unseen is not None
     late = search.seconds is not None and time.time() > deadline
     return Candidate(
-        family, found, best, best.unseen, time.monotonic() - started, late and len(made) < family.iterations
+        family, recorded, best, best.unseen, time.monotonic() - started, late and len(made) < family.iterations
     )
 
 

@@ -48,7 +48,7 @@ def inputs(dataset: Dataset) -> list[tuple[str, Any]]:
     return numbers + [(name, StringTensorType([None, 1])) for name in dataset.categorical]
 
 
-def converted(fitted: Any, given: list[tuple[str, Any]]) -> Any:
+def converted(fitted: Any, input_types: list[tuple[str, Any]]) -> Any:
     """The graph of a fitted pipeline or estimator over inputs of these names and types."""
     from skl2onnx import to_onnx
     from sklearn.base import is_classifier
@@ -56,7 +56,7 @@ def converted(fitted: Any, given: list[tuple[str, Any]]) -> Any:
     boosted.know_booster(fitted.steps[-1][1] if hasattr(fitted, "steps") else fitted)
     steps.know_steps()
     options: Any = {id(fitted): {"zipmap": False}} if is_classifier(fitted) else None
-    graph = to_onnx(fitted, initial_types=given, options=options, target_opset=OPSET)
+    graph = to_onnx(fitted, initial_types=input_types, options=options, target_opset=OPSET)
     _part_trees(graph)
     return graph
 
@@ -72,10 +72,10 @@ def _mean(graphs: list[Any], weights: list[float]) -> Any:
         one = compose.add_prefix(model, f"m{number}_", rename_inputs=False).graph
         nodes += one.node
         constants += one.initializer
-        given = next(output.name for output in one.output if output.name.endswith("probabilities"))
+        model_output = next(output.name for output in one.output if output.name.endswith("probabilities"))
         outputs.append(f"m{number}_weighted")
         constants.append(helper.make_tensor(f"m{number}_weight", 1, [1], [weights[number]]))
-        nodes.append(helper.make_node("Mul", [given, f"m{number}_weight"], [outputs[-1]]))
+        nodes.append(helper.make_node("Mul", [model_output, f"m{number}_weight"], [outputs[-1]]))
     nodes.append(helper.make_node("Sum", outputs, ["probabilities"]))
     probabilities = next(output for output in first.output if output.name == "probabilities")
     graph = helper.make_graph(nodes, "blend", first.input, [probabilities], constants)
@@ -95,21 +95,21 @@ def _part_trees(model: Any) -> None:
 
     graph = model.graph
     tree = graph.node[-1]
-    given = {attribute.name: helper.get_attribute_value(attribute) for attribute in tree.attribute}
-    if tree.op_type != "TreeEnsembleClassifier" or set(given["class_ids"]) != {0}:  # one score, of churning
+    attributes = {attribute.name: helper.get_attribute_value(attribute) for attribute in tree.attribute}
+    if tree.op_type != "TreeEnsembleClassifier" or set(attributes["class_ids"]) != {0}:  # one score, of churning
         return
-    trees = sorted(set(given["nodes_treeids"]))
-    count = min(-(-len(given["nodes_treeids"]) // PART_NODES), MOST_PARTS, len(trees))
+    trees = sorted(set(attributes["nodes_treeids"]))
+    count = min(-(-len(attributes["nodes_treeids"]) // PART_NODES), MOST_PARTS, len(trees))
     parts = [f"trees_{i}" for i in range(count)]
     del graph.node[-1]
     for i, name in enumerate(parts):
         mine = set(trees[i * len(trees) // count : (i + 1) * len(trees) // count])
-        picked = _picked(given, "nodes_", "nodes_", mine) | _picked(given, "class_", "target_", mine)
-        base = {"base_values": given["base_values"]} if i == 0 and given.get("base_values") else {}
+        picked = _picked(attributes, "nodes_", "nodes_", mine) | _picked(attributes, "class_", "target_", mine)
+        base = {"base_values": attributes["base_values"]} if i == 0 and attributes.get("base_values") else {}
         node = helper.make_node("TreeEnsembleRegressor", tree.input, [name], domain="ai.onnx.ml", n_targets=1)
         node.attribute.extend(helper.make_attribute(key, values) for key, values in {**picked, **base}.items())
         graph.node.append(node)
-    last = "Sigmoid" if given["post_transform"] == b"LOGISTIC" else "Identity"
+    last = "Sigmoid" if attributes["post_transform"] == b"LOGISTIC" else "Identity"
     graph.initializer.append(helper.make_tensor("trees_one", 1, [1], [1.0]))
     graph.node.extend(
         [
@@ -122,10 +122,10 @@ def _part_trees(model: Any) -> None:
     del graph.output[0]
 
 
-def _picked(given: Mapping[str, Any], old: str, new: str, trees: Container[int]) -> dict[str, Any]:
+def _picked(attributes: Mapping[str, Any], old: str, new: str, trees: Container[int]) -> dict[str, Any]:
     """The attributes with the prefix ``old``, restricted to ``trees``, under the prefix ``new``."""
-    places = [i for i, tree in enumerate(given[f"{old}treeids"]) if tree in trees]
-    lists = {name: values for name, values in given.items() if name.startswith(old)}
+    places = [i for i, tree in enumerate(attributes[f"{old}treeids"]) if tree in trees]
+    lists = {name: values for name, values in attributes.items() if name.startswith(old)}
     return {new + name.removeprefix(old): [values[i] for i in places] for name, values in lists.items()}
 
 
@@ -154,4 +154,4 @@ def _recalibrate(model: Any, slope: float, intercept: float) -> None:
         ("Sub", ["calibration_one", "cal_churned"], "cal_stayed", {}),
         ("Concat", ["cal_stayed", "cal_churned"], "probabilities", {"axis": 1}),
     ]
-    graph.node.extend(helper.make_node(kind, into, [out], **given) for kind, into, out, given in steps)
+    graph.node.extend(helper.make_node(kind, into, [out], **attributes) for kind, into, out, attributes in steps)

@@ -47,7 +47,7 @@ class Scorer:
         options.enable_mem_pattern = False  # it would keep one for every number of rows it has seen
         self._session = onnxruntime.InferenceSession(str(Path(folder, MODEL)), options, ["CPUExecutionProvider"])
         # In the order of ``features.build``; names may differ from the columns' (ONNX allows no blanks, for example).
-        self._inputs = [given.name for given in self._session.get_inputs()]
+        self._inputs = [node.name for node in self._session.get_inputs()]
         self._threads = threads
         self._pool = ThreadPoolExecutor(threads, "churn-score") if threads > 1 else None
 

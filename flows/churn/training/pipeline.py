@@ -51,8 +51,8 @@ class Hinges(TransformerMixin, BaseEstimator):
     def fit(self, X: Any, y: Any = None) -> "Hinges":
         """Learn the quantiles; equal ones count once."""
         values = np.asarray(X, dtype=np.float32)
-        found = np.nanquantile(values, np.arange(1, self.knots + 1) / (self.knots + 1), axis=0, method="higher").T
-        each = [np.unique(own[~np.isnan(own)]) for own in found]
+        quantiles = np.nanquantile(values, np.arange(1, self.knots + 1) / (self.knots + 1), axis=0, method="higher").T
+        each = [np.unique(own[~np.isnan(own)]) for own in quantiles]
         self.columns_ = np.repeat(np.arange(len(each)), [len(own) for own in each])
         self.at_ = np.concatenate([*each, np.array([], np.float32)]).astype(np.float32)
         return self
@@ -71,7 +71,7 @@ class LevelRates(TransformerMixin, BaseEstimator):
         self.encoder_ = self._encoder().fit(X, y)
         return self
 
-    def fit_transform(self, X: Any, y: Any = None, **given: Any) -> np.ndarray:
+    def fit_transform(self, X: Any, y: Any = None, **fit_params: Any) -> np.ndarray:
         """Learn the rates, and return those of the rows by the others alone (cross-fitted), float32 of shape (n, columns)."""
         self.encoder_ = self._encoder()
         return self.encoder_.fit_transform(X, y).astype(np.float32)

@@ -88,15 +88,15 @@ def blend(ranked: Sequence[Candidate], search: Search, dataset: Dataset, train: 
 
 def _library(ranked: Sequence[Candidate], metric: str) -> list[Candidate]:
     """The good trials of all families as candidates, best first: the second of a family is named FAMILY-2."""
-    found = []
+    candidates = []
     for one in ranked:
         good = [trial for trial in one.trials if trial.unseen is not None] or [replace(one.best, unseen=one.unseen)]
         for number, trial in enumerate(sorted(good, key=lambda trial: -trial.scores[metric]), start=1):
             name = one.family.name if number == 1 else f"{one.family.name}-{number}"
             family = one.family.model_copy(update={"name": name})
             assert trial.unseen is not None
-            found.append(Candidate(family, (trial,), trial, trial.unseen, one.seconds))
-    return sorted(found, key=lambda one: -one.best.scores[metric])
+            candidates.append(Candidate(family, (trial,), trial, trial.unseen, one.seconds))
+    return sorted(candidates, key=lambda one: -one.best.scores[metric])
 
 
 def finalize(winner: Candidate, search: Search, dataset: Dataset, train: "pd.DataFrame", worth: Worth | None) -> Chosen:

@@ -63,15 +63,15 @@ class Explainer:
             others = self._others[name][self._rows]
             mixed[name] = np.where(self._own[:, i], np.array(customer[name], dtype=others.dtype), others)
         steps = self._probability(mixed).astype(np.float64).reshape(len(self._orders), len(self.names) + 1)
-        found = np.zeros(len(self.names))
-        np.add.at(found, self._orders, np.diff(steps, axis=1))
-        return found / len(self._orders)
+        sums = np.zeros(len(self.names))
+        np.add.at(sums, self._orders, np.diff(steps, axis=1))
+        return sums / len(self._orders)
 
     def reasons(self, raw: Mapping[str, np.ndarray], top: int) -> list[list[tuple[str, Any, float]]]:
         """For each of n customers, the ``top`` columns that move the probability most: name, value, contribution."""
-        found = self.contributions(raw)
+        contributions = self.contributions(raw)
         answers = []
-        for i, row in enumerate(found):
+        for i, row in enumerate(contributions):
             order = np.argsort(-np.abs(row), kind="stable")[:top]
             answers.append([(self.names[c], raw[self.names[c]][i], float(row[c])) for c in order])
         return answers

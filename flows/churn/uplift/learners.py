@@ -75,10 +75,10 @@ def cross_fitted_chances(
     classifier: Make, x: np.ndarray, kept: np.ndarray, contacted: np.ndarray, seed: int, folds: int = FOLDS
 ) -> np.ndarray:
     """The chance to stay when left alone and when contacted, shape (n, 2), each from models fitted on the other folds."""
-    found = np.empty((len(x), 2))
+    predicted = np.empty((len(x), 2))
     for train, test in _folds(x, kept, contacted, seed, folds):
-        found[test] = chances(classifier, x[train], kept[train], contacted[train], x[test])
-    return found
+        predicted[test] = chances(classifier, x[train], kept[train], contacted[train], x[test])
+    return predicted
 
 
 def cross_fitted(
@@ -93,13 +93,13 @@ def cross_fitted(
     folds: int = FOLDS,
 ) -> np.ndarray:
     """Each customer's uplift by a model that has not seen them, shape (n,); see ``fit_learner``."""
-    found, shares = np.empty(len(x)), np.broadcast_to(share, len(x))
+    predicted, shares = np.empty(len(x)), np.broadcast_to(share, len(x))
     for train, test in _folds(x, kept, contacted, seed, folds):
         fitted = fit_learner(
             learner, classifier, regressor, x[train], kept[train], contacted[train], shares[train], seed
         )
-        found[test] = fitted.predict(x[test])
-    return found
+        predicted[test] = fitted.predict(x[test])
+    return predicted
 
 
 def _folds(

@@ -25,16 +25,16 @@ def convert_uplift(pipeline: "Pipeline", dataset: Dataset) -> bytes:
     nodes, constants, matrix = [*shared.node], [*shared.initializer], shared.output[0].name
     parts = []
     for number, (weight, arm, member) in enumerate(zip(last.weights, last.arms, last.estimators, strict=True)):
-        name, given = f"m{number}", matrix
+        name, input_name = f"m{number}", matrix
         if arm is not None:
-            given = f"{name}_with_arm"
+            input_name = f"{name}_with_arm"
             nodes += _with_arm(name, arm, matrix, shared.input[0].name)
         own = onnx_export.converted(member, [("matrix", FloatTensorType([None, None]))])
         own = compose.add_prefix(own, f"{name}_").graph
-        nodes += [helper.make_node("Identity", [given], [f"{name}_matrix"]), *own.node]
+        nodes += [helper.make_node("Identity", [input_name], [f"{name}_matrix"]), *own.node]
         constants += own.initializer
-        said = next((o.name for o in own.output if o.name.endswith("probabilities")), own.output[0].name)
-        nodes += _weighed(name, weight, said, constants)
+        output_name = next((o.name for o in own.output if o.name.endswith("probabilities")), own.output[0].name)
+        nodes += _weighed(name, weight, output_name, constants)
         parts.append(f"{name}_part")
     nodes.append(helper.make_node("Sum", parts, [OUTPUT]))
     output = helper.make_tensor_value_info(OUTPUT, 1, [None, 1])
@@ -57,14 +57,14 @@ def _with_arm(name: str, arm: float, matrix: str, column: str) -> list[Any]:
     ]
 
 
-def _weighed(name: str, weight: float, said: str, constants: list[Any]) -> list[Any]:
+def _weighed(name: str, weight: float, output_name: str, constants: list[Any]) -> list[Any]:
     """Nodes that multiply a member's prediction, or the chance to stay, by its weight."""
     from onnx import helper
 
     constants.append(helper.make_tensor(f"{name}_weight", 1, [1], [weight]))
     nodes = []
-    if said.endswith("probabilities"):
+    if output_name.endswith("probabilities"):
         constants.append(helper.make_tensor(f"{name}_stays", 7, [1], [1]))
-        nodes.append(helper.make_node("Gather", [said, f"{name}_stays"], [f"{name}_chance"], axis=1))
-        said = f"{name}_chance"
-    return [*nodes, helper.make_node("Mul", [said, f"{name}_weight"], [f"{name}_part"])]
+        nodes.append(helper.make_node("Gather", [output_name, f"{name}_stays"], [f"{name}_chance"], axis=1))
+        output_name = f"{name}_chance"
+    return [*nodes, helper.make_node("Mul", [output_name, f"{name}_weight"], [f"{name}_part"])]

@@ -25,11 +25,11 @@ class Uplift(RegressorMixin, BaseEstimator):
 
     def predict(self, X: Any) -> np.ndarray:
         """The uplift of n customers, float64 of shape (n,)."""
-        found = np.zeros(len(X))
+        uplift = np.zeros(len(X))
         for weight, arm, member in zip(self.weights, self.arms, self.estimators, strict=True):
             inputs = X if arm is None else with_arm(X, arm)
-            found += weight * (chance(member, inputs) if hasattr(member, "predict_proba") else member.predict(inputs))
-        return found
+            uplift += weight * (chance(member, inputs) if hasattr(member, "predict_proba") else member.predict(inputs))
+        return uplift
 
     def __sklearn_is_fitted__(self) -> bool:
         """Always: it is made of fitted members."""

@@ -90,8 +90,8 @@ def against(
     """Qini and AUUC of a ``score`` and of ``risk`` on the same resamples, and the paired differences (``..._over_risk``)."""
 
     def both(kept: np.ndarray, scores: np.ndarray, contacted: np.ndarray) -> np.ndarray:
-        found = [[metric(kept, one, contacted) for one in scores.T] for metric in (qini, auuc)]
-        return np.array([[mine, theirs, mine - theirs] for mine, theirs in found]).ravel()
+        pairs = [[metric(kept, one, contacted) for one in scores.T] for metric in (qini, auuc)]
+        return np.array([[mine, theirs, mine - theirs] for mine, theirs in pairs]).ravel()
 
     names = [f"{metric}{what}" for metric in ("qini", "auuc") for what in ("", "_by_risk", "_over_risk")]
     scores = np.column_stack([score, risk])

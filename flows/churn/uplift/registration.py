@@ -43,18 +43,18 @@ def load_uplift(model: Registered) -> UpliftScorer:
 
 
 def judge_uplift(
-    found: UpliftModel | None, outcomes: bytes | None, dataset: Dataset, config: TrainConfig, training: str
+    model: UpliftModel | None, outcomes: bytes | None, dataset: Dataset, config: TrainConfig, training: str
 ) -> Gate | None:
     """The bounds of [uplift.gate], and the comparison with the champion on customers that neither has seen."""
-    if found is None or outcomes is None or config.uplift is None:
+    if model is None or outcomes is None or config.uplift is None:
         return None
-    verdicts = tuple(Verdict(name, found.scores[name].value, bound) for name, bound in config.uplift.gate.items())
+    verdicts = tuple(Verdict(name, model.scores[name].value, bound) for name, bound in config.uplift.gate.items())
     rows = outcome_rows.rows_from_bytes(outcomes, dataset)
-    return Gate(verdicts, _against_champion(found, rows, dataset, config, training))
+    return Gate(verdicts, _against_champion(model, rows, dataset, config, training))
 
 
 def _against_champion(
-    found: UpliftModel, rows: OutcomeRows, dataset: Dataset, config: TrainConfig, training: str
+    model: UpliftModel, rows: OutcomeRows, dataset: Dataset, config: TrainConfig, training: str
 ) -> Comparison | None:
     current, rule = uplift_champion(dataset), config.uplift
     if current is None:
@@ -68,7 +68,7 @@ def _against_champion(
         return champion_challenger.nobody(current.version, len(held.kept))
     name, look = registered_name(dataset), f"{training}/{current.version}"
     number = holdout_looks.number(name, look, held.customer)
-    return compare_uplift(held, found.uplift[fair], theirs.table(held.table), current.version, config, number)
+    return compare_uplift(held, model.uplift[fair], theirs.table(held.table), current.version, config, number)
 
 
 def compare_uplift(
@@ -82,13 +82,13 @@ def compare_uplift(
     from scipy.stats import norm
 
     rule, seed = config.promotion, config.search.seed
-    found = ranking_metrics.against(held.kept, challenger, champion, held.contacted, seed, rule.resamples)
-    gain, asked = found["qini_over_risk"], champion_challenger.needed(rule, look)
+    intervals = ranking_metrics.against(held.kept, challenger, champion, held.contacted, seed, rule.resamples)
+    gain, asked = intervals["qini_over_risk"], champion_challenger.needed(rule, look)
     error = (gain.high - gain.low) / (2 * 1.96)
     sure = float(norm.cdf((gain.value - rule.margin) / error)) if error else float(gain.value > rule.margin)
     promote = sure >= asked
     reason = (
-        f"Qini {found['qini'].value:.4f} against {found['qini_by_risk'].value:.4f} on {len(held.kept):,} customers, gain "
+        f"Qini {intervals['qini'].value:.4f} against {intervals['qini_by_risk'].value:.4f} on {len(held.kept):,} customers, gain "
         f"{gain.low:+.4f} to {gain.high:+.4f}: a gain above {rule.margin:g} is {sure:.2%} certain, {asked:.2%} is "
         f"{'reached' if promote else 'needed: the champion stays'}"
     ) + (f"; look {look} at these customers" if look > 1 else "")
@@ -96,14 +96,14 @@ def compare_uplift(
 
 
 def register_uplift(
-    found: UpliftModel | None, verdict: Gate | None, outcomes: bytes | None, training: Training
+    model: UpliftModel | None, verdict: Gate | None, outcomes: bytes | None, training: Training
 ) -> list[str]:
     """Register the model as challenger unless the gate is closed, promote it if the verdict says so; what was done, in words.
 
     Its ONNX form has been proved on the holdout first. Nothing is done, and nothing said, where there is no model.
     """
     config, dataset = training.config, training.data.dataset
-    if found is None or verdict is None or outcomes is None or config.uplift is None:
+    if model is None or verdict is None or outcomes is None or config.uplift is None:
         return []
     if not verdict.passed:
         return [f"Uplift: {verdict.summary} It is not registered."]
@@ -111,12 +111,12 @@ def register_uplift(
     own = f"{lineage['metaflow_run']}/uplift"  # of churn's model, that is the training's id
     rows = outcome_rows.rows_from_bytes(outcomes, dataset)
     held = rows.of(rows.held_out(config.uplift.holdout, config.search.seed)).table
-    described, whole = _manifest(found, rows, dataset, config, lineage), estimators.whole(found.pipeline, dataset)
+    described, whole = _manifest(model, rows, dataset, config, lineage), estimators.whole(model.pipeline, dataset)
     run = tracking.open_run(config.experiment, own, lineage)
     with tempfile.TemporaryDirectory() as folder:
-        scorer.write_uplift(folder, found.pipeline, described)
+        scorer.write_uplift(folder, model.pipeline, described)
         scorer.check_uplift_parity(UpliftScorer(folder), whole, held, config.search.seed)
-        tags = {"family": found.winner.family.name, "dataset": dataset.name}
+        tags = {"family": model.winner.family.name, "dataset": dataset.name}
         tags |= {key: lineage[key] for key in ("data_version", "metaflow_run")}
         example = held[list(dataset.raw)].head(100)
         made = model_registry.register(name, run, own, whole, folder, example, tags)
@@ -127,27 +127,27 @@ def register_uplift(
         verdict = Gate(
             verdict.verdicts, champion_challenger.undecided(expected or "", False, "there is another by now")
         )
-    tracking.close_run(run, described["params"], {key: one.value for key, one in found.scores.items()})
-    qini, ahead = found.scores["qini"], found.scores["qini_over_risk"]
+    tracking.close_run(run, described["params"], {key: one.value for key, one in model.scores.items()})
+    qini, ahead = model.scores["qini"], model.scores["qini_over_risk"]
     return [
-        f"Uplift: {name} version {made.version} ({found.winner.family.name}). Qini {qini.value:.4f} ({qini.low:.4f} to "
+        f"Uplift: {name} version {made.version} ({model.winner.family.name}). Qini {qini.value:.4f} ({qini.low:.4f} to "
         f"{qini.high:.4f}), ahead of ranking by risk by {ahead.value:+.4f} ({ahead.low:+.4f} to {ahead.high:+.4f}). "
         f"{verdict.summary}"
     ]
 
 
 def _manifest(
-    found: UpliftModel, rows: OutcomeRows, dataset: Dataset, config: TrainConfig, lineage: Mapping[str, str]
+    model: UpliftModel, rows: OutcomeRows, dataset: Dataset, config: TrainConfig, lineage: Mapping[str, str]
 ) -> dict[str, Any]:
     """What travels with the model (see ``scorer.UpliftScorer``)."""
     rule, seed = config.uplift or UpliftRule(), config.search.seed
     train = rows.of(~rows.held_out(rule.holdout, seed)).table
     return {
         **lineage,
-        "family": found.winner.family.name,
-        "params": found.winner.params,
-        "threshold": found.threshold,
-        "scores": {name: [one.value, one.low, one.high] for name, one in found.scores.items()},
+        "family": model.winner.family.name,
+        "params": model.winner.params,
+        "threshold": model.threshold,
+        "scores": {name: [one.value, one.low, one.high] for name, one in model.scores.items()},
         "holdout": rule.holdout,
         "seed": seed,
         "dataset": dataset.model_dump(mode="json"),

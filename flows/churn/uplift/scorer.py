@@ -37,7 +37,7 @@ class UpliftScorer:
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.enable_mem_pattern = False  # it would keep one for every number of rows it has seen
         self._session = onnxruntime.InferenceSession(str(Path(folder, MODEL)), options, ["CPUExecutionProvider"])
-        self._inputs = [given.name for given in self._session.get_inputs()]
+        self._inputs = [node.name for node in self._session.get_inputs()]
 
     def uplift(self, raw: Mapping[str, np.ndarray]) -> np.ndarray:
         """By how much a contact raises the chance to stay of n customers, float32 of shape (n,)."""

@@ -25,7 +25,7 @@ def scores(dataset: Dataset, train: "pd.DataFrame", rows: "pd.DataFrame") -> dic
     if dataset.label is None or not dataset.tables:
         return {}
     since = rows[BASELINE[0]].to_numpy(np.float64)
-    found = {RECENCY: np.nan_to_num(since, nan=np.nanmax(since, initial=0.0) + 1)}
+    by_baseline = {RECENCY: np.nan_to_num(since, nan=np.nanmax(since, initial=0.0) + 1)}
     if dataset.label.kind == "inactive" and dataset.snapshots is not None and dataset.time is not None:
         latest = train[train[dataset.time] == train[dataset.time].max()]
         model = fit(*histories(latest.sample(min(MOST, len(latest)), random_state=0)))
@@ -34,8 +34,8 @@ def scores(dataset: Dataset, train: "pd.DataFrame", rows: "pd.DataFrame") -> dic
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", RuntimeWarning)
                 expected = model.conditional_expected_number_of_purchases_up_to_time(horizon, *histories(rows))
-            found[BG_NBD] = -np.nan_to_num(np.asarray(expected, dtype=np.float64))
-    return found
+            by_baseline[BG_NBD] = -np.nan_to_num(np.asarray(expected, dtype=np.float64))
+    return by_baseline
 
 
 def histories(rows: "pd.DataFrame") -> tuple[np.ndarray, np.ndarray, np.ndarray]:

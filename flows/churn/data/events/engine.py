@@ -70,21 +70,21 @@ def customers(dataset: Dataset, instead: dict[str, Source], as_of: datetime | No
 
 
 def _late(running: Running, limit: datetime) -> list[str]:
-    said = f"rows had happened by {limit:%Y-%m-%d %H:%M} and became known later; they are not used"
-    return [f"{name}: {one['late']:,} {said}" for name, one in running.tables.items() if one.get("late")]
+    text = f"rows had happened by {limit:%Y-%m-%d %H:%M} and became known later; they are not used"
+    return [f"{name}: {one['late']:,} {text}" for name, one in running.tables.items() if one.get("late")]
 
 
 def _calendar(moments: Sequence[datetime], parts: Sequence[Path]) -> list[dict[str, Any]]:
     """Each moment that has customers, with how many of them have churned and have no outcome yet."""
     import pyarrow.dataset as ds
 
-    found = []
+    calendar = []
     for moment, part in zip(moments, parts, strict=True):
         outcomes = ds.dataset(part, format="parquet").to_table([CHURNED]).column(CHURNED)
         churned = sum(one["counts"].as_py() for one in outcomes.value_counts() if one["values"].as_py() == "Yes")
         counts = {"customers": len(outcomes), "churned": churned, "unlabelled": outcomes.null_count}
-        found += [{"moment": moment.isoformat(), **counts}] if len(outcomes) else []
-    return found
+        calendar += [{"moment": moment.isoformat(), **counts}] if len(outcomes) else []
+    return calendar
 
 
 def _sampled(dataset: Dataset, parts: Sequence[Path], rows: int, now: bool) -> tuple[bytes, list[str]]:
@@ -95,14 +95,14 @@ def _sampled(dataset: Dataset, parts: Sequence[Path], rows: int, now: bool) -> t
     assert dataset.snapshots is not None
     assert dataset.id is not None
     share = 1.0 if now else dataset.snapshots.most_rows / max(rows, 1)
-    found = []
+    samples = []
     for part in parts:
         table = ds.dataset(part, format="parquet").to_table()
         if share < 1:
             who = customer_keys.keys(table.select([dataset.id]).to_pandas(), dataset.id, ())
             table = table.filter(pa.array(customer_keys.fractions(who, SAMPLE) < share))
-        found.append(table)
-    kept = tables.written(pa.concat_tables(found))
+        samples.append(table)
+    kept = tables.written(pa.concat_tables(samples))
     if share >= 1:
         return kept, []
     setting = f"most_rows = {dataset.snapshots.most_rows:,} in {commands.description(dataset.name)} [snapshots]"
@@ -119,25 +119,25 @@ def _outdated(dataset: Dataset, until: datetime, now: datetime) -> list[str]:
     assert rule is not None
     if rule.max_age_days is None or (now - until).days <= rule.max_age_days:
         return []
-    said = (
+    note = (
         f"the newest event, of {until:%Y-%m-%d}, is {(now - until).days} days old: max_age_days = {rule.max_age_days}"
     )
     if rule.outdated == "refuse":
         way = f"export the tables again, or raise max_age_days in {commands.description(dataset.name)} [snapshots]"
-        raise ChurnError(f"data set '{dataset.name}': {said}; {way}")
-    return [said]
+        raise ChurnError(f"data set '{dataset.name}': {note}; {way}")
+    return [note]
 
 
-def _newest(dataset: Dataset, found: dict[str, Any], as_of: datetime) -> datetime:
+def _newest(dataset: Dataset, lineage: dict[str, Any], as_of: datetime) -> datetime:
     """The moment of the newest event of all tables.
 
     Raises:
         ChurnError: there is no row at all.
     """
-    moments = [datetime.fromisoformat(one["newest"]) for one in found.values() if one["newest"]]
+    moments = [datetime.fromisoformat(one["newest"]) for one in lineage.values() if one["newest"]]
     if not moments:
         raise ChurnError(
-            f"data set '{dataset.name}': its tables hold no row until {as_of:%Y-%m-%d}; give others, or a later date"
+            f"data set '{dataset.name}': its tables hold no rows up to {as_of:%Y-%m-%d}; give others, or a later date"
         )
     return max(moments)
 
@@ -153,15 +153,15 @@ def snapshots(dataset: Dataset, until: datetime) -> list[datetime]:
     rule = dataset.snapshots
     assert rule is not None
     if rule.dates:
-        found = [datetime.fromisoformat(text) for text in rule.dates]
+        moments = [datetime.fromisoformat(text) for text in rule.dates]
     else:
         number, unit = rule.every.split()
         last = min(datetime.fromisoformat(rule.last), until) if rule.last else until
-        first, found, steps = Timestamp(rule.first), [], 0
+        first, moments, steps = Timestamp(rule.first), [], 0
         while (moment := first + steps * int(number) * _period(unit.rstrip("s"))) <= last:
-            found.append(moment.to_pydatetime())
+            moments.append(moment.to_pydatetime())
             steps += 1
-    if not (kept := [moment for moment in found if moment <= until]):
+    if not (kept := [moment for moment in moments if moment <= until]):
         raise ChurnError(
             f"data set '{dataset.name}': no snapshot lies before the newest event ({until:%Y-%m-%d}); change first or dates in "
             f"{commands.description(dataset.name)} [snapshots]"

@@ -27,16 +27,16 @@ def database(dataset: Dataset) -> Sql:
     Raises:
         ChurnError: a table lies elsewhere.
     """
-    found = [source for table in dataset.tables.values() for source in table.source]
-    places = {getattr(source, "url", "") for source in found}
-    if len(found) > len(dataset.tables) or len(places) > 1:
-        found = []
-    if not found or not isinstance(found[0], Sql):
+    declared = [source for table in dataset.tables.values() for source in table.source]
+    places = {getattr(source, "url", "") for source in declared}
+    if len(declared) > len(dataset.tables) or len(places) > 1:
+        declared = []
+    if not declared or not isinstance(declared[0], Sql):
         raise ChurnError(
             f'{commands.description(dataset.name)}: engine = "postgresql" needs every table to have one source of kind = "sql" '
             "with the same url; correct them, or leave the engine out"
         )
-    return found[0]
+    return declared[0]
 
 
 @contextmanager
@@ -52,21 +52,21 @@ def customers(dataset: Dataset, moment: datetime, as_of: datetime, path: Path) -
     text = statement.compiled(dataset, [moment]).removeprefix("WITH ")
     ordered = f'ORDER BY snapshot, {sql_name(dataset.id or "")} COLLATE "C"'
     place = database(dataset)
-    given = place.model_copy(
+    source = place.model_copy(
         update={"query": f"WITH {_tables(dataset, as_of)}, made AS (WITH {text}) SELECT * FROM made {ordered}"}
     )
-    sources.persist(place, lambda: tables.write_parts(sources.batches(given, parts.ROWS), dataset, path))
+    sources.persist(place, lambda: tables.write_parts(sources.batches(source, parts.ROWS), dataset, path))
 
 
 def tables_lineage(dataset: Dataset, as_of: datetime) -> dict[str, dict[str, Any]]:
     """Each table's rows and newest event until ``as_of``, and a sum of its rows' hashes, which no order changes."""
-    found = {}
+    lineage = {}
     for name, table in dataset.tables.items():
         what = f"COUNT(*) AS n, MAX(t.{sql_name(table.moment)}) AS newest, SUM(HASHTEXTEXTENDED(CAST(t AS TEXT), 0)) AS hash"
         row = run_query(dataset, f"WITH {_tables(dataset, as_of)} SELECT {what} FROM {sql_name(name)} AS t").iloc[0]
         newest = None if row["n"] == 0 else row["newest"].isoformat()
-        found[name] = {"hash": str(row["hash"]), "rows": int(row["n"]), "newest": newest}
-    return found
+        lineage[name] = {"hash": str(row["hash"]), "rows": int(row["n"]), "newest": newest}
+    return lineage
 
 
 def run_query(dataset: Dataset, query: str) -> "pd.DataFrame":

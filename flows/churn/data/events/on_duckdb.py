@@ -27,13 +27,13 @@ def running(dataset: Dataset, instead: dict[str, Source], as_of: datetime, folde
     with connected(folder) as connection:
         staged = {name: staging.stage(dataset, name, instead.get(name), folder, connection) for name in dataset.tables}
         before = staging.fingerprints(list(staged.values()))
-        found = views.make(connection, dataset, staged, as_of)
+        lineage = views.make(connection, dataset, staged, as_of)
 
         def unchanged() -> bool:
             return staging.fingerprints(list(staged.values())) == before
 
         yield Running(
-            found,
+            lineage,
             tuple(note for one in staged.values() for note in one.notes),
             lambda moment, path: write_moment(connection, dataset, moment, path),
             unchanged,

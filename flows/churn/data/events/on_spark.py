@@ -37,10 +37,10 @@ def running(dataset: Dataset, instead: dict[str, Source], as_of: datetime, folde
     before = staging.fingerprints(list(staged.values()))
     with _errors():
         spark = _Connection()
-        given = {name: spark.given(name, one) for name, one in staged.items()}
-        found = views.make(spark, dataset, given, as_of)
+        viewed = {name: spark.view(name, one) for name, one in staged.items()}
+        lineage = views.make(spark, dataset, viewed, as_of)
         yield Running(
-            found,
+            lineage,
             tuple(note for one in staged.values() for note in one.notes),
             lambda moment, path: spark.write(statement.compiled(dataset, [moment]), path),
             lambda: staging.fingerprints(list(staged.values())) == before,
@@ -55,13 +55,13 @@ class _Connection:
         for name, value in MEANING.items():
             self._session.conf.set(name, value)
 
-    def given(self, name: str, staged: staging.Staged) -> staging.Staged:
+    def view(self, name: str, staged: staging.Staged) -> staging.Staged:
         """The table's files as a view, their moments in UTC."""
         rows = self._session.read.parquet(*staged.files)
         zoned = {column: rows[column].cast("timestamp_ntz") for column, kind in rows.dtypes if kind == "timestamp"}
-        rows.withColumns(zoned).createOrReplaceTempView(f"given_{name}")
+        rows.withColumns(zoned).createOrReplaceTempView(f"staged_{name}")
         types = {column: "TIMESTAMP" if column in zoned else kind for column, kind in staged.types.items()}
-        return replace(staged, types=types, view=f"given_{name}")
+        return replace(staged, types=types, view=f"staged_{name}")
 
     def execute(self, text: str) -> "_Connection":
         import sqlglot
@@ -89,7 +89,7 @@ def _session() -> Any:
     if not any(os.environ.get(name) for name in ELSEWHERE):
         if shutil.which("java") is None and not os.environ.get("JAVA_HOME"):
             raise ChurnError(
-                'engine = "spark" needs Java 17 or newer on this machine; install it, or name a Spark by SPARK_REMOTE'
+                'engine = "spark" needs Java 17 or newer on this machine; install it, or name a Spark server in SPARK_REMOTE'
             )
         for name, value in HERE.items():
             builder = builder.config(name, value)
@@ -109,7 +109,7 @@ def _errors() -> Iterator[None]:
     try:
         yield
     except (PySparkException, Py4JError) as error:
-        said = str(error).strip().splitlines()[0]
+        reason = str(error).strip().splitlines()[0]
         raise ChurnError(
-            f"Spark stopped: {said}; see that it is up, that its workers reach the tables and TMPDIR, and run this again"
+            f"Spark stopped: {reason}; see that it is up, that its workers reach the tables and TMPDIR, and run this again"
         ) from error

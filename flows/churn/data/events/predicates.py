@@ -76,7 +76,7 @@ class _Translation:
         return f"COALESCE({sql_name(name)}, '')" if column.missing and not column.numeric else sql_name(name)
 
     def _pair(self, left: ast.expr, op: ast.cmpop, right: ast.expr) -> str:
-        said = f"{self.of(left)} {_OPERATORS[type(op)]} {self.of(right)}"
+        comparison = f"{self.of(left)} {_OPERATORS[type(op)]} {self.of(right)}"
         unknown = (
             "TRUE" if isinstance(op, ast.NotEq) else "FALSE"
         )  # a missing number is unlike any other, and neither above nor below
@@ -84,18 +84,22 @@ class _Translation:
             n for side in (left, right) for n in ast.walk(side) if isinstance(n, ast.Name) and n.id in self._columns
         ]
         gone = any(self._columns[n.id].missing and self._columns[n.id].numeric for n in numbers)
-        return f"COALESCE({said}, {unknown})" if gone else f"({said})"
+        return f"COALESCE({comparison}, {unknown})" if gone else f"({comparison})"
 
     def _call(self, name: str, args: list[ast.expr]) -> str:
         if name == "col":
             assert isinstance(args[0], ast.Constant)
             return self._column(str(args[0].value))
-        said = [self.of(arg) for arg in args]
+        operands = [self.of(arg) for arg in args]
         if name == "missing":
-            return f"({said[0]} IS NULL OR {said[0]} = '')" if self._is_text(args[0]) else f"({said[0]} IS NULL)"
+            return (
+                f"({operands[0]} IS NULL OR {operands[0]} = '')"
+                if self._is_text(args[0])
+                else f"({operands[0]} IS NULL)"
+            )
         if name == "isin":
-            return f"({said[0]} IN ({', '.join(said[1:])}))"
-        return f"{_FUNCTIONS[name]}({', '.join(said)})"
+            return f"({operands[0]} IN ({', '.join(operands[1:])}))"
+        return f"{_FUNCTIONS[name]}({', '.join(operands)})"
 
     def _is_text(self, node: ast.expr) -> bool:
         return isinstance(node, ast.Name) and not self._columns[node.id].numeric

@@ -58,10 +58,10 @@ def given(dataset: Dataset, path: str) -> dict[str, Source]:
     if not path:
         return {}
     place = Path(path).expanduser()
-    found = reader.data_files(place)
+    files = reader.data_files(place)
     if place.is_file() and len(dataset.tables) == 1:
         return {next(iter(dataset.tables)): File(kind="file", path=str(place.resolve()))}
-    by_name = {file.name.split(".")[0]: file for file in found}
+    by_name = {file.name.split(".")[0]: file for file in files}
     if place.is_dir() and (place / next(iter(dataset.tables))).is_dir():
         by_name = {name: place / name for name in dataset.tables}
     if missing := [name for name in dataset.tables if name not in by_name]:
@@ -101,13 +101,13 @@ def _part(dataset: Dataset, name: str, table: EventTable, source: Source, target
     before = _states(files)
     if all(file.name.endswith(".parquet") for file in files):
         types = _types(connection, list(map(str, files)))
-        found = Staged(tuple(map(str, files)), types, _hash(files)) if _as_it_is(table, types) else None
+        staged = Staged(tuple(map(str, files)), types, _hash(files)) if _as_it_is(table, types) else None
     else:
-        found = None
-    found = found or _typed(dataset, name, table, source, target, connection)
+        staged = None
+    staged = staged or _typed(dataset, name, table, source, target, connection)
     if _states(files) != before:
         raise ChurnError(f"{source.path}: changed while it was read; run this again when whatever writes it is done")
-    return found
+    return staged
 
 
 def _states(files: Sequence[Path]) -> list[tuple[int, int]]:
@@ -123,12 +123,12 @@ def fingerprints(staged: Sequence[Staged]) -> dict[str, tuple[int, int]]:
 
 
 def _hash(files: Sequence[Path]) -> str:
-    found = hashlib.sha256()
+    digest = hashlib.sha256()
     for file in files:
         with file.open("rb") as content:
             while block := content.read(BLOCK):
-                found.update(block)
-    return found.hexdigest()
+                digest.update(block)
+    return digest.hexdigest()
 
 
 def _types(connection: Any, files: list[str]) -> dict[str, str]:
@@ -184,7 +184,7 @@ def _typed_parts(name: str, source: Source, table: EventTable, file: str, notes:
         ChurnError: the source cannot be read, lacks a column, or cells are not of their column's type.
     """
     place, before = f"{file} [tables.{name}]", 0
-    for frame, said in _rows(name, source):
+    for frame, frame_notes in _rows(name, source):
         if missing := [column for column in table.cells.columns if column not in frame]:
             raise ChurnError(
                 f"{source.name}: column {missing[0]!r} is missing; the file has: {', '.join(map(str, frame.columns))}. "
@@ -205,7 +205,7 @@ def _typed_parts(name: str, source: Source, table: EventTable, file: str, notes:
                 f"correct them, or {way}"
             )
         before += len(frame)
-        notes += said
+        notes += frame_notes
         yield typed
 
 

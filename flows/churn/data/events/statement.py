@@ -31,10 +31,10 @@ def compiled(dataset: Dataset, moments: Sequence[datetime]) -> str:
 
     parts = _Parts(dataset)
     text = f"WITH {', '.join(parts.tables(moments))} {parts.customers()}"
-    found = sqlglot.transpile(text, read="duckdb", write=DIALECTS[dataset.engine], pretty=True, max_text_width=120)[0]
+    query = sqlglot.transpile(text, read="duckdb", write=DIALECTS[dataset.engine], pretty=True, max_text_width=120)[0]
     for name, age in parts.ages.items():
-        found = found.replace(name, age.replace('"', "`") if dataset.engine == "spark" else age)
-    return found
+        query = query.replace(name, age.replace('"', "`") if dataset.engine == "spark" else age)
+    return query
 
 
 class _Parts:
@@ -80,10 +80,10 @@ class _Parts:
         share = level or ([sql(aggregate.of, table.columns)] if aggregate.of else [])
         if aggregate.what == "share":
             whole = [*window, *conditions]
-            found = f"{_filtered('COUNT(*)', [*whole, *share])} / NULLIF({_filtered('COUNT(*)', whole)}, 0)"
+            expression = f"{_filtered('COUNT(*)', [*whole, *share])} / NULLIF({_filtered('COUNT(*)', whole)}, 0)"
         else:
-            found = _aggregate(aggregate, cell, [*conditions, *level], window)
-        self._cells[aggregate.table].append((cell.name, found))
+            expression = _aggregate(aggregate, cell, [*conditions, *level], window)
+        self._cells[aggregate.table].append((cell.name, expression))
 
     def _ordered(self, aggregate: Aggregate, cell: Cell, conditions: list[str]) -> str:
         rows = f"FROM {sql_name(aggregate.table + '_seen')}" + _where(conditions)
@@ -174,9 +174,9 @@ class _Parts:
         """The query itself: one row for each customer of each moment."""
         joins = ["population AS p", "CROSS JOIN observed AS o"]
         cells: dict[str, str] = {}
-        for name, found in self._cells.items():
+        for name, aggregates in self._cells.items():
             joins.append(self._joined(name + "_aggregates"))
-            cells |= {cell: f"{sql_name(name + '_aggregates')}.{sql_name(cell)}" for cell, _ in found}
+            cells |= {cell: f"{sql_name(name + '_aggregates')}.{sql_name(cell)}" for cell, _ in aggregates}
         for cell, _ in self._own:
             joins.append(self._joined(cell + "_ordered"))
             cells[cell] = f"{sql_name(cell + '_ordered')}.{sql_name(cell)}"

@@ -1,6 +1,6 @@
-"""Made-up contracts, purchases and tickets whose truth is known.
+"""Contracts, purchases and tickets of made-up customers, whose daily hazard of leaving is known.
 
-The daily hazard of leaving, which depends on what happened before.
+The hazard depends on what happened before.
 """
 
 from dataclasses import dataclass
@@ -69,16 +69,16 @@ def generate(customers: int, seed: int, signal: bool = True) -> SyntheticLog:
         contracts += [(int(who), int(since[who]), day + 1) for who in np.flatnonzero(leaves)]
         active &= ~leaves
     contracts += [(int(who), int(since[who]), -1) for who in np.flatnonzero(active)]
-    found = {name: _events(parts, rng, name) for name, parts in rows.items()}
+    tables = {name: _events(parts, rng, name) for name, parts in rows.items()}
     begun = pd.DataFrame(contracts, columns=["customer", "begin", "end"])
-    found["contracts"] = pd.DataFrame(
+    tables["contracts"] = pd.DataFrame(
         {
             "customer_id": _ids(begun["customer"]),
             "start": _moment(begun["begin"]),
             "end": _moment(begun["end"].where(begun["end"] > 0)),
         }
     )
-    return SyntheticLog(found, hazard)
+    return SyntheticLog(tables, hazard)
 
 
 def synthetic_table(name: str, customers: int, seed: int) -> "pd.DataFrame":
@@ -89,7 +89,7 @@ def synthetic_table(name: str, customers: int, seed: int) -> "pd.DataFrame":
     """
     if name not in TABLES:
         raise ChurnError(
-            f"table '{name}': kind = \"generate\" makes {', '.join(TABLES)} only; name a file, a query or an address"
+            f"table '{name}': kind = \"generate\" is for {', '.join(TABLES)} only; name a file, a query or an address"
         )
     return generate(customers, seed).tables[name]
 

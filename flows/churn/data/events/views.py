@@ -19,7 +19,7 @@ def make(
     Raises:
         ChurnError: a cell is missing that may not be.
     """
-    whole, found = staging.whole_ids(dataset, staged), {}
+    whole, lineage = staging.whole_ids(dataset, staged), {}
     for name, table in dataset.tables.items():
         connection.execute(
             f"CREATE OR REPLACE TEMPORARY VIEW {sql_name(name)} AS {staging.select(table, staged[name], whole, as_of)}"
@@ -46,17 +46,17 @@ def make(
         rows, newest = connection.execute(
             f"SELECT COUNT(*), MAX({sql_name(table.moment)}) FROM {sql_name(name)}"
         ).fetchone() or (0, None)
-        found[name] = {"hash": staged[name].hash, "rows": rows, "newest": newest and newest.isoformat()}
+        lineage[name] = {"hash": staged[name].hash, "rows": rows, "newest": newest and newest.isoformat()}
         if table.known:
-            found[name]["late"] = _late(connection, table, staged[name], whole, as_of)
-    return found
+            lineage[name]["late"] = _late(connection, table, staged[name], whole, as_of)
+    return lineage
 
 
 def _late(connection: Any, table: EventTable, staged: staging.Staged, whole: bool, as_of: datetime) -> int:
     """The rows that had happened at ``as_of`` and became known later."""
     limit = f"TIMESTAMP '{as_of.isoformat(sep=' ')}'"
     late = f"{sql_name(table.moment)} <= {limit} AND {sql_name(table.known)} > {limit}"
-    found = connection.execute(
+    row = connection.execute(
         f"SELECT COUNT(*) FROM ({staging.rows(table, staged, whole)}) AS rows WHERE {late}"
     ).fetchone()
-    return int(found[0]) if found else 0
+    return int(row[0]) if row else 0

@@ -36,9 +36,9 @@ def know_booster(estimator: Any) -> None:
             from onnx import helper
 
             trees = convert_to_onnx_object(operator.raw_operator).graph.node[0]  # a node after it makes dictionaries
-            given = {attribute.name: helper.get_attribute_value(attribute) for attribute in trees.attribute}
+            attributes = {attribute.name: helper.get_attribute_value(attribute) for attribute in trees.attribute}
             names = [one.full_name for one in (*operator.inputs, *operator.outputs)]
-            container.add_node(trees.op_type, names[:1], names[1:], op_domain="ai.onnx.ml", op_version=1, **given)
+            container.add_node(trees.op_type, names[:1], names[1:], op_domain="ai.onnx.ml", op_version=1, **attributes)
 
         def outputs(scope: Any, model: Any, inputs: Any, custom_parsers: Any = None) -> Any:
             made = scope.declare_local_operator("ChurnflowCatBoost", model)  # skl2onnx sees no classifier in it
@@ -79,8 +79,8 @@ class _Rounded:
         while open_nodes:
             node = open_nodes.pop()
             if "threshold" in node:
-                given = np.float32(node["threshold"])
-                down = np.nextafter(given, np.float32(-np.inf)) if float(given) > node["threshold"] else given
+                rounded = np.float32(node["threshold"])
+                down = np.nextafter(rounded, np.float32(-np.inf)) if float(rounded) > node["threshold"] else rounded
                 node["threshold"] = float(down)
                 node["default_left"] = down >= 0 if node["missing_type"] == "None" else node["default_left"]
                 open_nodes += [node["left_child"], node["right_child"]]

@@ -26,7 +26,7 @@ def _know_one_hot() -> None:
 
     def convert(scope: Any, operator: Any, container: Any) -> None:
         encoder, parts = operator.raw_operator, []
-        for i, (given, levels) in enumerate(zip(operator.inputs, encoder.categories_, strict=True)):
+        for i, (variable, levels) in enumerate(zip(operator.inputs, encoder.categories_, strict=True)):
             rare = set() if encoder.infrequent_categories_[i] is None else set(encoder.infrequent_categories_[i])
             common = [level for level in levels if level not in rare]
             places = {level: n for n, level in enumerate(common)} | dict.fromkeys(rare, len(common))
@@ -35,7 +35,7 @@ def _know_one_hot() -> None:
             texts = sorted(places)
             table = {"keys_strings": texts, "values_int64s": [places[t] for t in texts], "default_int64": -1}
             width = len(common) + bool(rare)
-            container.add_node("LabelEncoder", given.full_name, place, op_domain="ai.onnx.ml", op_version=2, **table)
+            container.add_node("LabelEncoder", variable.full_name, place, op_domain="ai.onnx.ml", op_version=2, **table)
             container.add_node(
                 "OneHotEncoder", place, part, op_domain="ai.onnx.ml", cats_int64s=list(range(width)), zeros=1
             )
@@ -56,7 +56,7 @@ def _know_ours() -> None:
     from skl2onnx.common.data_types import FloatTensorType
 
     def shape_hinges(operator: Any) -> None:
-        width = sum(given.type.shape[1] for given in operator.inputs) + len(operator.raw_operator.at_)
+        width = sum(variable.type.shape[1] for variable in operator.inputs) + len(operator.raw_operator.at_)
         operator.outputs[0].type = FloatTensorType([operator.inputs[0].get_first_dimension(), width])
 
     def shape_rates(operator: Any) -> None:
@@ -66,7 +66,7 @@ def _know_ours() -> None:
     def convert_hinges(scope: Any, operator: Any, container: Any) -> None:
         step, names = operator.raw_operator, ("all", "columns", "at", "bent", "beyond", "hinges")
         whole, columns, at, bent, beyond, hinges = (scope.get_unique_variable_name(name) for name in names)
-        container.add_node("Concat", [given.full_name for given in operator.inputs], whole, axis=1)
+        container.add_node("Concat", [variable.full_name for variable in operator.inputs], whole, axis=1)
         container.add_initializer(columns, 7, [len(step.columns_)], step.columns_.tolist())  # 7: int64
         container.add_initializer(at, 1, [len(step.at_)], step.at_.tolist())  # 1: float
         container.add_node("Gather", [whole, columns], bent, axis=1)
@@ -76,7 +76,7 @@ def _know_ours() -> None:
 
     def convert_rates(scope: Any, operator: Any, container: Any) -> None:
         encoder, parts, whole = operator.raw_operator.encoder_, [], scope.get_unique_variable_name("all")
-        container.add_node("Concat", [given.full_name for given in operator.inputs], whole, axis=1)
+        container.add_node("Concat", [variable.full_name for variable in operator.inputs], whole, axis=1)
         for i, (levels, rates) in enumerate(zip(encoder.categories_, encoder.encodings_, strict=True)):
             place, level, rate = (scope.get_unique_variable_name(f"{name}_{i}") for name in ("at", "level", "rate"))
             parts.append(rate)

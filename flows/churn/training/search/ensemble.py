@@ -35,9 +35,9 @@ def weights(predictions: np.ndarray, outcome: np.ndarray, start: Sequence[int], 
         chosen += _greedy(products, hits, start, steps, bag)
     kept = np.argsort(-chosen, kind="stable")[:MOST]
     kept = kept[chosen[kept] >= LEAST * chosen.sum()]
-    found = np.zeros(count)
-    found[kept] = chosen[kept]
-    return found / found.sum()
+    trimmed = np.zeros(count)
+    trimmed[kept] = chosen[kept]
+    return trimmed / trimmed.sum()
 
 
 def _greedy(products: np.ndarray, hits: np.ndarray, start: Sequence[int], steps: int, bag: np.ndarray) -> np.ndarray:
