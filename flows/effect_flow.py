@@ -41,7 +41,7 @@ class EffectFlow(base.Flow):
         self.comparisons = report.compare_arms(self.trial, rule)
         self.lines = effect_card.headline(self.campaign, self.comparisons, self.trial)
         effects = verdicts.arm_effects(self.comparisons, self.trial)
-        verdicts.keep_verdict(dataset, self.campaign, self.lines, effects, outcomes.moment(self.until))
+        verdicts.keep_verdict(dataset, self.campaign, self.lines, effects, outcomes.judged_at(self.until))
         kept = verdicts.kept_verdicts(dataset)
         base.report(dataset.name, verdicts.samples(kept))
         base.render(current.card["effect"], effect_card.parts(self.campaign, self.comparisons, self.trial, rule, kept))

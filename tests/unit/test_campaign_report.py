@@ -1,13 +1,12 @@
 """What the report says of a campaign: from the log with outcomes of any origin, or from a trial assigned elsewhere."""
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-from churn.campaigns import assignment, campaign_log, outcomes, report, synthetic, verdicts
+from churn.campaigns import assignment, campaign_log, outcomes, report, synthetic
 from churn.cards import effect_card
 from churn.errors import ChurnError
 from churn.serving import prediction_log
@@ -15,7 +14,6 @@ from churn.settings.core import from_dict
 from churn.settings.dataset import Dataset
 from churn.settings.score import CampaignConfig, Judgement
 from churn.storage import keyed_ids
-from churn.telemetry import prometheus_metrics
 
 KEY = "a key of the tests"
 START = datetime(2026, 9, 1, tzinfo=UTC)
@@ -255,69 +253,3 @@ def test_an_erased_customer_is_in_no_campaign_any_more(
     (trace,) = logged_rows.sweep(Subject("C0000007", frozenset({"customer"})), remove=True)
     assert "/campaigns/" in trace.place
     assert len(campaign_log.read(shop)) == 3999
-
-
-def looked(lost_of_100: int) -> tuple[tuple[report.Compared, ...], outcomes.Experiment]:
-    """1,000 customers, half of them called; 30 of 100 of those held back are lost."""
-    arm = np.where(np.arange(1000) < 500, "control", "call").astype(object)
-    lost = np.arange(1000) % 100 < np.where(arm == "call", lost_of_100, 30)
-    trial = outcomes.Experiment(arm, "control", lost, np.zeros(1000))
-    return report.compare_arms(trial, Judgement()), trial
-
-
-def keep(shop: Dataset, campaign: str, day: int, lost_of_100: int) -> None:
-    comparisons, trial = looked(lost_of_100)
-    effects = verdicts.arm_effects(comparisons, trial)
-    verdicts.keep_verdict(shop, campaign, ["said"], effects, START + timedelta(days=day))
-
-
-def test_every_look_at_a_campaign_is_kept_and_shown_over_time(
-    shop: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("CHURNFLOW_SCORES", str(tmp_path))
-    verdicts.keep_verdict(shop, "winter", ["cannot tell yet"])
-    assert verdicts.samples(verdicts.kept_verdicts(shop)) == []
-    keep(shop, "spring", 9, 20)
-    comparisons, trial = looked(20)
-    rule, kept = Judgement(), verdicts.kept_verdicts(shop)
-    assert "## Effect by date of report" not in effect_card.parts("spring", comparisons, trial, rule, kept)
-    for day, lost in ((7, 25), (8, 30), (8, 24)):  # later than the first, of days before it; and twice the same day
-        keep(shop, "spring", day, lost)
-    keep(shop, "autumn", 5, 60)
-    kept = verdicts.kept_verdicts(shop)
-    (spring,) = [one for one in kept if one["campaign"] == "spring"]
-    assert [look["day"] for look in spring["looks"]] == ["2026-09-08", "2026-09-09", "2026-09-10"]
-    assert [look["effects"][0]["effect"] for look in spring["looks"]] == pytest.approx([0.05, 0.06, 0.1])
-    parts = effect_card.parts("spring", comparisons, trial, rule, kept)
-    (axis,) = parts[parts.index("## Effect by date of report") + 1].axes
-    assert sorted(axis.get_legend_handles_labels()[1]) == ["autumn, call", "spring, call"]
-    assert [label.get_text() for label in axis.get_xticklabels()][-1] == "2026-09-10"
-
-
-def test_prometheus_gets_the_newest_look_at_each_campaign(
-    shop: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("CHURNFLOW_SCORES", str(tmp_path))
-    for campaign, day, lost in (("spring", 1, 40), ("spring", 2, 20), ("autumn", 1, 40)):
-        keep(shop, campaign, day, lost)
-    pushed = verdicts.samples(verdicts.kept_verdicts(shop))
-    assert {one.metric for one in pushed} == set(prometheus_metrics.CAMPAIGN)
-    found = {(one.metric.name, one.labels): one.value for one in pushed}
-    assert len(found) == len(pushed)
-    assert found["campaign_verdict", ("spring", "call")] == 1
-    assert found["campaign_verdict", ("autumn", "call")] == -1
-    assert found["campaign_customers_kept", ("spring", "call")] == pytest.approx(50)
-    low, value, high = (found[f"campaign_effect{name}", ("spring", "call")] for name in ("_low", "", "_high"))
-    assert low < value < high
-    assert value == pytest.approx(0.1)
-    assert found["campaign_reported_timestamp_seconds", ("spring",)] == (START + timedelta(days=2)).timestamp()
-
-
-def test_an_outcome_of_numbers_has_an_effect_and_keeps_nobody() -> None:
-    trial = looked(20)[1]
-    money = replace(trial, lost=trial.lost * 10.0)
-    (one,) = verdicts.arm_effects(report.compare_arms(money, Judgement()), money)
-    assert one["effect"] == pytest.approx(1.0)
-    assert one["kept"] is None
-    kept = [{"campaign": "spend", "looks": [{"day": "2026-09-01", "effects": [one]}]}]
-    assert prometheus_metrics.CAMPAIGN_KEPT not in {sample.metric for sample in verdicts.samples(kept)}

@@ -63,14 +63,14 @@ class Experiment:
 def experiment(
     campaign: str, dataset: Dataset, rule: CampaignConfig, until: str = "", file: str = "", version: str = ""
 ) -> Experiment:
-    """The settings' trial if they have one, else the campaign of the log as it was at ``until`` (see ``moment``)."""
-    at = moment(until)
+    """The settings' trial if they have one, else the campaign of the log as it was at ``until`` (see ``judged_at``)."""
+    at = judged_at(until)
     if rule.trial is not None:
         return from_trial(rule.trial, dataset)
     return from_campaign(campaign, dataset, rule.report, at, file, version)
 
 
-def moment(until: str) -> datetime:
+def judged_at(until: str) -> datetime:
     """The time that ``until`` says (ISO 8601, UTC; "": now). Raises ChurnError if it is none."""
     try:
         at = datetime.fromisoformat(until) if until else datetime.now(UTC)

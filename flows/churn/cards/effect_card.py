@@ -129,7 +129,9 @@ def _over_time(campaign: str, kept: Sequence[dict[str, Any]], trial: Experiment)
         style: dict[str, Any] = {"fmt": "o-"} if name == campaign else {"fmt": "o:", "color": GREY, "alpha": 0.6}
         axis.errorbar(when, values, yerr=(below, above), capsize=2, label=f"{name}, {arm}", **style)
     axis.axhline(0, color="black", linewidth=0.8)
-    marked = days[:: math.ceil(len(days) / 8)]
+    marked = days[:1]
+    for day in days:
+        marked += [day] if day - marked[-1] >= (days[-1] - days[0]) / 7 else []
     axis.set_xticks(marked, [f"{day:%Y-%m-%d}" for day in marked])
     axis.set_ylabel("effect, in points" if binary else "effect")
     axis.legend(frameon=False)
