@@ -261,9 +261,8 @@ class Endpoints:
 
     def _model(self) -> dict[str, Any]:
         manifest, dataset = self._scorer.manifest, self._scorer.dataset
-        told = ("model_version", "data_version", "family", "threshold", "scores", "params")
         return {
-            **{name: manifest[name] for name in told},
+            **{name: manifest[name] for name in _TOLD},
             "dataset": dataset.model_dump(mode="json"),  # how files are to be read, among others
             "lineage": {name: value for name, value in manifest.items() if name not in _UNTOLD},
             "schema": self._reader.schemas["Customer"],
@@ -280,17 +279,8 @@ class Endpoints:
         return Answer(self._instruments.exposition(), headers={"content-type": CONTENT_TYPE})
 
 
-_UNTOLD = {
-    "model_version",
-    "data_version",
-    "family",
-    "threshold",
-    "scores",
-    "params",
-    "dataset",
-    "examples",
-    "background",
-}
+_TOLD = ("model_version", "data_version", "family", "threshold", "scores", "params")
+_UNTOLD = {*_TOLD, "dataset", "examples", "background"}  # elsewhere in the answer, or nobody's business
 _PAGES = {"index.html": "/", "docs.html": "/docs"}
 
 

@@ -1,6 +1,5 @@
 """``make docs``: write docs/reference.md, all that can be set, watched, asked or typed, in the words of code and config/."""
 
-import ast
 import re
 import sys
 import tomllib
@@ -9,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Literal
 
 import _flows  # noqa: F401 - first: it finds flows/
+import interfaces
 from churn.settings.core import Strict
 from churn.settings.data import DataConfig
 from churn.settings.dataset import Dataset
@@ -269,32 +269,6 @@ def environment() -> Iterator[str]:
     yield f"and what they read of libraries or set for them: {_listed(libraries)}."
 
 
-def endpoints() -> Iterator[tuple[str, str, str]]:
-    """Method, path and summary of each endpoint that the service's OpenAPI document shows."""
-    calls = ast.walk(ast.parse((ROOT / "bento" / "endpoints.py").read_text(encoding="utf-8")))
-    for call in (one for one in calls if isinstance(one, ast.Call) and isinstance(one.func, ast.Attribute)):
-        method = {"takes": "POST", "gives": "GET"}.get(call.func.attr) if isinstance(call.func, ast.Attribute) else None
-        said = {word.arg: word.value.value for word in call.keywords if isinstance(word.value, ast.Constant)}
-        if method and "summary" in said and isinstance(call.args[0], ast.Constant):
-            yield method, str(call.args[0].value), str(said["summary"])
-
-
-def artifacts() -> Iterator[tuple[str, str, str, str]]:
-    """Flow, step, the artifacts that the step leaves, and what is true after it."""
-    for path in sorted((ROOT / "flows").glob("*_flow.py")):
-        for flow in (one for one in ast.parse(path.read_text(encoding="utf-8")).body if isinstance(one, ast.ClassDef)):
-            for step in (one for one in flow.body if isinstance(one, ast.FunctionDef)):
-                if any(isinstance(one, ast.Name) and one.id == "step" for one in step.decorator_list):
-                    told = (ast.get_docstring(step) or "").split("\n")[0]
-                    yield flow.name, step.name, _listed(_left(step)), re.sub(r"``(.*?)``", r"`\1`", told)
-
-
-def _left(step: ast.FunctionDef) -> set[str]:
-    """The attributes of ``self`` that a step's body assigns."""
-    stores = (one for one in ast.walk(step) if isinstance(one, ast.Attribute) and isinstance(one.ctx, ast.Store))
-    return {one.attr for one in stores if isinstance(one.value, ast.Name) and one.value.id == "self"}
-
-
 def _code(text: str) -> str:
     return f"`{text}`" if text else ""
 
@@ -309,8 +283,12 @@ def page() -> str:
     parts += _markdown(
         ("metric", "labels", "says"), [(_code(one.name), _listed(one.labels), one.help) for one in metrics()]
     )
-    parts += ["\n## Endpoints", *_markdown(("method", "path", "says"), [(a, _code(b), c) for a, b, c in endpoints()])]
-    parts += ["\n## Artifacts", *_markdown(("flow", "step", "leaves", "what is true then"), list(artifacts()))]
+    parts += [
+        "\n## Endpoints",
+        *_markdown(("method", "path", "says"), [(a, _code(b), c) for a, b, c in interfaces.endpoints()]),
+    ]
+    left = [(flow, step, _listed(names), said) for flow, step, names, said in interfaces.artifacts()]
+    parts += ["\n## Artifacts", *_markdown(("flow", "step", "leaves", "what is true then"), left)]
     parts += ["\n## Commands", *_markdown(("for", "command", "says"), [(a, f"`make {b}`", c) for a, b, c in targets()])]
     return re.sub(r"\n{3,}", "\n\n", "\n".join(parts)) + "\n"
 

@@ -40,6 +40,13 @@ def test_churn_knows_nothing_of_metaflow(path: Path) -> None:
     assert "metaflow" not in _imported(ast.parse(path.read_text()))
 
 
+def test_a_module_has_at_most_300_lines_and_a_package_12_modules() -> None:
+    modules = [path for folder in ("flows", "bento", "scripts") for path in (ROOT / folder).rglob("*.py")]
+    assert not [path for path in modules if len(path.read_text().splitlines()) > 300]
+    packages = {path.parent for path in modules if path.name == "__init__.py"}
+    assert not [path for path in packages if len([one for one in path.glob("*.py") if one.name != "__init__.py"]) > 12]
+
+
 def test_no_heavy_library_is_imported_with_the_modules() -> None:
     light = [path for path in CHURN if path.stem not in ("__init__", "pipeline", "schema")]
     modules = ", ".join(".".join(path.relative_to(ROOT / "flows").with_suffix("").parts) for path in light)

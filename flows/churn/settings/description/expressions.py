@@ -284,9 +284,7 @@ def _compiled(text: str) -> CodeType:
     return compile(ast.fix_missing_locations(tree), "<expression>", "eval")
 
 
-def evaluate(
-    text: str, columns: Columns, rng: np.random.Generator | None = None, rows: int | None = None
-) -> np.ndarray:
+def evaluate(text: str, columns: Columns, rng: np.random.Generator | None = None, rows: int | None = None) -> Array:
     """Evaluate a checked expression to an array as long as the columns (or ``rows``), infinities made missing (NaN).
 
     ``rng`` provides the random functions of the generator.
