@@ -80,7 +80,9 @@ def test_a_commit_is_held_to_what_ci_lints() -> None:
     assert repository["repo"] == "local", "no second version of a linter"
     entries = [hook["entry"] for hook in repository["hooks"]]
     ci = (ROOT / ".ci" / "run").read_text().splitlines()
-    assert entries == [line for line in ci if re.search(r"\blint\b", line) and not line.startswith("#")] == ["make lint"]
+    assert (
+        entries == [line for line in ci if re.search(r"\blint\b", line) and not line.startswith("#")] == ["make lint"]
+    )
     assert all(hook["pass_filenames"] is False for hook in repository["hooks"]), "all files, as CI does"
     said = subprocess.run(["make", "--dry-run", "lint"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     assert [tool for tool in ("ruff check", "ruff format --check", "mypy", "lint-imports") if tool not in said] == []
