@@ -34,14 +34,17 @@ class EffectFlow(base.Flow):
     @step
     def judge(self) -> None:
         """Each contacted arm is compared with those held back, and the card says what that means."""
-        from churn.campaigns import report, verdicts
+        from churn.campaigns import outcomes, report, verdicts
         from churn.cards import effect_card
 
-        rule = base.read(CampaignConfig, self.settings).report
+        rule, dataset = base.read(CampaignConfig, self.settings).report, base.read(Dataset, self.description)
         self.comparisons = report.compare_arms(self.trial, rule)
         self.lines = effect_card.headline(self.campaign, self.comparisons, self.trial)
-        verdicts.keep_verdict(base.read(Dataset, self.description), self.campaign, self.lines)
-        base.render(current.card["effect"], effect_card.parts(self.campaign, self.comparisons, self.trial, rule))
+        effects = verdicts.arm_effects(self.comparisons, self.trial)
+        verdicts.keep_verdict(dataset, self.campaign, self.lines, effects, outcomes.judged_at(self.until))
+        kept = verdicts.kept_verdicts(dataset)
+        base.report(dataset.name, verdicts.samples(kept))
+        base.render(current.card["effect"], effect_card.parts(self.campaign, self.comparisons, self.trial, rule, kept))
         self.next(self.end)
 
     @step

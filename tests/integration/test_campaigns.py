@@ -17,6 +17,7 @@ from churn.settings.dataset import Dataset
 from churn.settings.score import CampaignConfig
 from churn.settings.train import TrainConfig
 from churn.storage import keyed_ids
+from churn.telemetry import push
 from churn.uplift import candidates, holdout, registration
 from conftest import flow
 
@@ -151,6 +152,8 @@ def test_the_report_of_the_flow_and_of_the_next_data_version(
     assert (one.plain.contacted, one.plain.control) == (300, 100)
     assert one.treated == pytest.approx(left[contacts].mean())
     assert f"Campaign spring, contact: {one.verdict}. {100 * one.treated:.2f} % against" in done.stdout
+    pushed = (push.FOLDER / "EffectFlow-telco.prom").read_text()
+    assert 'campaign_customers_kept{arm="contact",campaign="spring",dataset="telco",flow="EffectFlow"}' in pushed
     assert campaign_log.read(telco).campaign.unique().tolist() == ["spring"]
 
 

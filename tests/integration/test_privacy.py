@@ -71,7 +71,8 @@ def _campaign(telco: Dataset, ids: list[str], now: int) -> None:
         campaign="spring", dataset="telco", offer="call", time=pd.Timestamp(now, unit="us", tz="UTC")
     )
     campaign_log.append(telco, members, now, "spring")
-    execution._list(members.assign(id=ids), "contacts/telco-spring.csv", "customerID", "spring")
+    plan = SimpleNamespace(campaign="spring", scored=None)
+    execution._list(plan, members.drop(columns="customerID").assign(id=ids), "contacts/telco-spring.csv", "customerID")
 
 
 @pytest.fixture(scope="module")

@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 import yaml
+from churn.campaigns import verdicts
 from churn.data import synthetic
 from churn.deployment import record, rollout
 from churn.monitoring import alerts
@@ -33,6 +34,7 @@ from tests.unit.test_alerts import decided, window
 PROGRAMS = ("prometheus", "prometheus-pushgateway")
 WITHOUT_VALUE = {"ALERTS_FOR_STATE"}
 KEY = "test"
+EFFECT = {"effect": 0.03, "low": 0.01, "high": 0.05, "kept": 30.0}
 
 
 @contextmanager
@@ -136,7 +138,7 @@ def config(targets: dict[str, str]) -> dict[str, Any]:
 
 
 def monitored(gateway: str, folder: Path) -> None:
-    """Push what MonitorFlow pushes (its own run is in test_monitoring)."""
+    """Push what MonitorFlow and EffectFlow push (a run of the first is in test_monitoring)."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(push.GATEWAY, gateway)
         patch.setattr(push, "FOLDER", folder)
@@ -146,6 +148,9 @@ def monitored(gateway: str, folder: Path) -> None:
             ({}, [prometheus_metrics.LAST_SUCCESS.of(time.time()), prometheus_metrics.DURATION.of(5)]),
         ):
             assert push.send({"flow": "MonitorFlow", **group}, samples) == []
+        look = {"day": "2026-11-26", "effects": [{"arm": "call", "verdict": "helped", **EFFECT}]}
+        reported = verdicts.samples([{"campaign": "spring", "looks": [look]}])
+        assert push.send({"flow": "EffectFlow", "dataset": "telco"}, reported) == []
         assert push.send({"flow": "ProbeFlow"}, push.arrival_samples()) == []
         deployed = record.samples(rollout.Outcome(verdict=rollout.KEPT, seconds=40.0), {rollout.KEPT: 1})
         assert push.send({"flow": "DeployFlow", "dataset": "telco"}, deployed) == []

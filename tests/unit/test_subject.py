@@ -68,6 +68,11 @@ def test_a_long_id_is_found_in_any_column_of_text_and_in_no_number() -> None:
     assert _who("12345").rows(table).tolist() == [True, False]
 
 
+def test_a_column_whose_name_the_file_has_twice_is_searched_as_well() -> None:
+    table = pd.DataFrame([["x", "4711-GONE"], ["y", "z"]], columns=["customerID", "customerID"])
+    assert _who("4711-GONE").rows(table).tolist() == [True, False]
+
+
 def test_the_log_is_searched_by_the_keyed_id_and_by_predictions(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(keyed_ids.KEY, SECRET)
     who = Subject("4711-GONE", frozenset({"customerID"}), predictions={"ab" * 16})

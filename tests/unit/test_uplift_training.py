@@ -10,11 +10,12 @@ import pandas as pd
 import pytest
 from churn.campaigns import synthetic, uplift_outcomes
 from churn.cards import uplift_card
+from churn.data import casting
 from churn.errors import ChurnError
 from churn.settings.core import from_dict, parse
 from churn.settings.dataset import Dataset
-from churn.settings.train import Family, TrainConfig, Worth
-from churn.training import estimators, shapley
+from churn.settings.train import Family, Search, TrainConfig, Worth
+from churn.training import estimators, expected_profit, hyperparameter_search, selection, shapley
 from churn.uplift import candidates, holdout, outcome_rows, registration, scorer, success
 from threadpoolctl import threadpool_limits
 
@@ -166,3 +167,31 @@ def test_a_measured_success_rate_covers_the_truth_and_needs_outcomes(
     with pytest.raises(ChurnError, match="there are not enough outcomes of campaigns"):
         success.measured(worth, None, people)
     assert success.measured(None, None, people) is None
+
+
+def test_the_measured_success_rate_decides_threshold_contacts_and_profit(
+    people: Dataset, trial: tuple[synthetic.Truth, Path], rows: bytes
+) -> None:
+    """The same customers and model, once where a contact keeps a fifth of the churners and once four fifths."""
+    known, truth, search = outcome_rows.rows_from_bytes(rows, people), trial[0], Search(folds=2)
+    nobody = np.zeros(len(truth.table), dtype=bool)
+    table = casting.cast(truth.table.assign(left=truth.outcome(nobody).astype(int)).head(600), people)[0]
+    tuned = hyperparameter_search.tune(from_dict(Family, LINEAR, "train.toml"), search, people, table)
+    worth, found = Worth(contact_cost=10, success_rate="measured", margin=100), {}
+    for rate in (0.2, 0.8):
+        place = np.where(known.contacted, known.contacted.cumsum(), (~known.contacted).cumsum()) % 10
+        lost = place < np.where(known.contacted, round(5 * (1 - rate)), 5)
+        half = np.full(len(lost), 0.5)
+        told = outcome_rows.rows_to_bytes(
+            known.table, kept=~lost, contacted=known.contacted, share=half, risk=half * np.nan
+        )
+        settled = success.measured(worth, told, people)
+        found[rate] = selection.finalize(tuned, search, people, table, settled)
+    chances = np.linspace(0.01, 0.99, 99)
+    for rate, chosen in found.items():
+        assert chosen.threshold == pytest.approx(10 / (100 * rate), rel=0.01)
+        assert chosen.worth is not None
+        profit = expected_profit.expected(chosen.worth, {}, chances)
+        assert profit == pytest.approx(100 * rate * chances - 10, abs=0.5)
+        contacted = expected_profit.decide(chosen.worth, {}, chances, 0.5)
+        assert contacted.tolist() == (chances > chosen.threshold).tolist()

@@ -63,15 +63,20 @@ class Experiment:
 def experiment(
     campaign: str, dataset: Dataset, rule: CampaignConfig, until: str = "", file: str = "", version: str = ""
 ) -> Experiment:
-    """The settings' trial if they have one, else the campaign of the log as it was at ``until`` (ISO 8601, UTC; "": now)."""
+    """The settings' trial if they have one, else the campaign of the log as it was at ``until`` (see ``judged_at``)."""
+    at = judged_at(until)
     if rule.trial is not None:
         return from_trial(rule.trial, dataset)
+    return from_campaign(campaign, dataset, rule.report, at, file, version)
+
+
+def judged_at(until: str) -> datetime:
+    """The time that ``until`` says (ISO 8601, UTC; "": now). Raises ChurnError if it is none."""
     try:
-        moment = datetime.fromisoformat(until) if until else datetime.now(UTC)
+        at = datetime.fromisoformat(until) if until else datetime.now(UTC)
     except ValueError:
         raise ChurnError(f"until: {until!r} is not a time; write it as 2026-11-25 or 2026-11-25T06:00 (UTC)") from None
-    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return from_campaign(campaign, dataset, rule.report, moment, file, version)
+    return at if at.tzinfo else at.replace(tzinfo=UTC)
 
 
 def trial_table(trial: RandomisedTrial, dataset: Dataset) -> "tuple[pd.DataFrame, np.ndarray, np.ndarray]":

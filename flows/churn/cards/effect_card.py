@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from churn.campaigns.effect import Effect
@@ -20,11 +21,18 @@ def headline(campaign: str, comparisons: Sequence[Compared], trial: Experiment) 
     return [f"Campaign {campaign}, {one.arm}: {one.verdict}. {_sentence(one, trial)}" for one in comparisons]
 
 
-def parts(campaign: str, comparisons: Sequence[Compared], trial: Experiment, rule: Judgement) -> list[Part]:
-    """The parts of the card."""
+def parts(
+    campaign: str,
+    comparisons: Sequence[Compared],
+    trial: Experiment,
+    rule: Judgement,
+    kept: Sequence[dict[str, Any]] = (),
+) -> list[Part]:
+    """The parts of the card; ``kept`` are the reports so far, of all campaigns (see ``verdicts.kept_verdicts``)."""
     arms = [part for one in comparisons for part in _arm(one, trial, rule)]
     lines = headline(campaign, comparisons, trial)
-    return [f"# {lines[0]}", *(f"**{line}**" for line in lines[1:]), *_counts(trial), *arms, _method(trial, rule)]
+    told = [f"# {lines[0]}", *(f"**{line}**" for line in lines[1:]), *_counts(trial)]
+    return [*told, *arms, *_over_time(campaign, kept, trial), _method(trial, rule)]
 
 
 def _sentence(one: Compared, trial: Experiment) -> str:
@@ -98,6 +106,37 @@ def _forest(one: Compared, trial: Experiment) -> Any:
     axis.set_ylim(-0.6, len(shown) - 0.4)
     axis.set_xlabel("effect, in points: right of 0 is what the campaign is for" if scale == 100 else "effect")
     return picture
+
+
+def _over_time(campaign: str, kept: Sequence[dict[str, Any]], trial: Experiment) -> list[Part]:
+    """The effect by date of report, of this campaign and of the others whose outcome is of the same kind."""
+    binary = trial.lost.dtype == bool
+    scale = 100 if binary else 1
+    series: dict[tuple[str, str], list[tuple[datetime, float, float, float]]] = {}
+    for name, look in [(one["campaign"], look) for one in kept for look in one["looks"]]:
+        for one in look["effects"]:
+            if (one["kept"] is not None) == binary:
+                value, low, high = (scale * one[key] for key in ("effect", "low", "high"))
+                point = (datetime.fromisoformat(look["day"]), value, value - low, high - value)
+                series.setdefault((name, one["arm"]), []).append(point)
+    days = sorted({point[0] for points in series.values() for point in points})
+    if len(days) < 2:
+        return []
+    picture, axes = figure(7, 3)
+    axis = axes[0, 0]
+    for (name, arm), points in sorted(series.items(), key=lambda one: one[0][0] == campaign):
+        when, values, below, above = zip(*points, strict=True)
+        style: dict[str, Any] = {"fmt": "o-"} if name == campaign else {"fmt": "o:", "color": GREY, "alpha": 0.6}
+        axis.errorbar(when, values, yerr=(below, above), capsize=2, label=f"{name}, {arm}", **style)
+    axis.axhline(0, color="black", linewidth=0.8)
+    marked = days[:1]
+    for day in days:
+        marked += [day] if day - marked[-1] >= (days[-1] - days[0]) / 7 else []
+    axis.set_xticks(marked, [f"{day:%Y-%m-%d}" for day in marked])
+    axis.set_ylabel("effect, in points" if binary else "effect")
+    axis.legend(frameon=False)
+    said = "Above 0 is what a campaign is for; the intervals are those for any number of looks."
+    return ["## Effect by date of report", picture, said]
 
 
 def _money(one: Compared, trial: Experiment) -> list[Part]:

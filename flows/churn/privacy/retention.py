@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
+from churn.campaigns import verdicts
 from churn.data import snapshots
 from churn.privacy import data_versions, pruned_runs, trials
 from churn.privacy.lineage import Lineage
@@ -48,9 +49,15 @@ def items(lineage: Lineage) -> dict[str, list[Item]]:
         "trials": [Item("trials", *one) for one in trials.known(lineage.trainings)],
         "bentos": list(_bentos(lineage)),
         "log": list(_log()),
-        "scores": list(_files("scores", Place.of(batch_scoring.root()))),
-        "quarantine": list(_files("quarantine", Place.of(str(STATE / "quarantine")))),
+        "scores": list(kept_lists(Place.of(batch_scoring.root()))),
+        "quarantine": list(_quarantine()),
     }
+
+
+def kept_lists(place: Place) -> Iterator[Item]:
+    """Whatever scores and campaigns wrote; what campaigns brought names no customer, and stays."""
+    for entry in place.entries():
+        yield _file("scores", place, entry, needed=entry.name.startswith(f"{verdicts.FOLDER}/"))
 
 
 def outdated(by_store: dict[str, list[Item]], rules: Retention) -> list[Item]:
@@ -154,9 +161,10 @@ def _end(day: str) -> float | None:
         return None
 
 
-def _files(store: str, place: Place) -> Iterator[Item]:
+def _quarantine() -> Iterator[Item]:
+    place = Place.of(str(STATE / "quarantine"))
     for entry in place.entries():
-        yield _file(store, place, entry)
+        yield _file("quarantine", place, entry)
 
 
 def _file(store: str, place: Place, entry: Entry, group: str = "", needed: bool = False) -> Item:

@@ -84,8 +84,9 @@ class Subject:
         They are matched by an id column, by any column of text unless the id is short, or by their prediction.
         """
         matched = np.zeros(len(table), dtype=bool)
-        for name in self._telling(map(str, table.columns), [not _number(table[name]) for name in table.columns]):
-            matched |= self._cells(table.iloc[:, list(map(str, table.columns)).index(name)])
+        for name, values in table.items():  # not by name: a file may have one twice
+            if self._telling([str(name)], [not _number(values)]):
+                matched |= self._cells(values)
         return matched
 
     def _telling(self, names: Iterable[str], textual: Iterable[bool]) -> list[str]:

@@ -98,6 +98,25 @@ DEPLOYMENT_SECONDS = Metric(
 )
 DEPLOYMENT = (DEPLOYMENTS, DEPLOYMENT_SECONDS)
 
+# EffectFlow: the newest report of every campaign of the data set.
+_ARM = ("campaign", "arm")
+CAMPAIGN_EFFECT = Metric("campaign_effect", "what the contacts changed, a share of customers; above 0 is good", _ARM)
+CAMPAIGN_LOW = Metric("campaign_effect_low", "lower bound of the effect, however often one looks", _ARM)
+CAMPAIGN_HIGH = Metric("campaign_effect_high", "upper bound of the effect, however often one looks", _ARM)
+CAMPAIGN_KEPT = Metric("campaign_customers_kept", "customers who are here because of the campaign", _ARM)
+CAMPAIGN_VERDICT = Metric("campaign_verdict", "1 helped, 0 cannot tell yet, -1 harmed", _ARM)
+CAMPAIGN_REPORTED = Metric(
+    "campaign_reported_timestamp_seconds", "the day of the newest report, in seconds since 1970", ("campaign",)
+)
+CAMPAIGN = (
+    CAMPAIGN_EFFECT,
+    CAMPAIGN_LOW,
+    CAMPAIGN_HIGH,
+    CAMPAIGN_KEPT,
+    CAMPAIGN_VERDICT,
+    CAMPAIGN_REPORTED,
+)
+
 # MonitorFlow: the newest window of the prediction log against the champion's holdout. What could not be measured is NaN,
 # which no rule fires on; the thresholds are those that MonitorFlow used, so that no rule needs a second set.
 SEVERITY = Metric("monitoring_severity", "verdict of the last MonitorFlow: 0 ok, 1 warn, 2 alert")
