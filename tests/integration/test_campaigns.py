@@ -1,7 +1,8 @@
 """A campaign, really run on the champion of the session: lists, log, and what the report says."""
 
 import re
-from dataclasses import replace
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,6 +12,7 @@ import pytest
 from churn.campaigns import campaign_log, execution, outcomes, report, uplift_outcomes
 from churn.data import casting
 from churn.errors import ChurnError
+from churn.registry.model_registry import Registered
 from churn.serving import bento_server, packaging
 from churn.settings.core import from_dict
 from churn.settings.dataset import Dataset
@@ -19,7 +21,7 @@ from churn.settings.train import TrainConfig
 from churn.storage import keyed_ids
 from churn.telemetry import push
 from churn.uplift import candidates, holdout, registration
-from conftest import flow
+from conftest import ROOT, flow
 
 SETTINGS = """
 [targeting]
@@ -127,7 +129,7 @@ def test_uplift_from_a_column_ranks_and_a_column_that_is_not_there_is_named(
 def test_without_a_key_or_a_file_nothing_begins(
     here: SimpleNamespace, telco: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pytest.raises(ChurnError, match=r"Give a file of customers: .*campaign_flow\.py"):
+    with pytest.raises(ChurnError, match=r"give a file of them: .*campaign_flow\.py"):
         execution.require_source("", "spring", telco)
     monkeypatch.delenv(keyed_ids.KEY)
     with pytest.raises(
@@ -157,6 +159,19 @@ def test_the_report_of_the_flow_and_of_the_next_data_version(
     assert campaign_log.read(telco).campaign.unique().tolist() == ["spring"]
 
 
+def _built(model: Registered, name: str) -> str:
+    """The Bento of a model under another name, by a process of its own: BentoML imports the service, and changes its folder."""
+    code = (
+        "import sys; sys.path.insert(0, 'flows'); from dataclasses import replace\n"
+        "from churn.registry import model_registry; from churn.serving import packaging\n"
+        "print(packaging.build_bento(replace(model_registry.by_version(*sys.argv[1:3]), name=sys.argv[3])))"
+    )
+    words = [sys.executable, "-c", code, model.name, model.version, name]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.split()[-1]
+
+
 def test_a_model_of_uplift_is_learned_from_the_log_registered_and_served(
     trained: SimpleNamespace, here: SimpleNamespace, telco: Dataset, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -179,7 +194,7 @@ def test_a_model_of_uplift_is_learned_from_the_log_registered_and_served(
     again = registration.judge_uplift(found, outcomes, spare, config, "TrainFlow/2")
     assert "champion version 1 stays: Qini" in again.summary
     asked = packaging.json_rows(telco, casting.cast(here.rows, telco)[0].head(2))
-    with bento_server.served(packaging.build_bento(replace(trained.train.champion, name="spare"))) as url:
+    with bento_server.served(_built(trained.train.champion, "spare")) as url:
         row = bento_server.post_json(f"{url}/predict_batch", {"rows": asked})[0]
         why = bento_server.post_json(f"{url}/explain", asked[0])
     table = pd.DataFrame(asked[:1])

@@ -39,7 +39,7 @@ def test_another_companys_data_needs_a_toml_only(make, rows: int, quick_settings
 
 def test_training_scoring_and_serving_see_the_same_features(trained: SimpleNamespace, tmp_path: Path) -> None:
     data = snapshots.load(trained.data.data_version)
-    table = onnx_scorer._damaged(data.holdout, data.dataset, seed=0)
+    table = onnx_scorer.with_damage(data.holdout, data.dataset, seed=0)
     rows = [
         {name: None if pd.isna(value) else value for name, value in row.items()}
         for row in table[list(data.dataset.raw)].astype(object).to_dict("records")

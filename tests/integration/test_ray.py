@@ -1,5 +1,8 @@
 """joblib's backend ray, on a Ray of this machine's own; CI installs it."""
 
+import os
+import subprocess
+import sys
 from importlib.util import find_spec
 from ipaddress import ip_address
 
@@ -24,12 +27,22 @@ def _listening() -> set[str]:
 
 
 @pytest.mark.skipif(not find_spec("ray"), reason="the extra is not installed: make install EXTRA=ray")
-def test_a_local_ray_finds_what_threads_find(telco: Dataset) -> None:
+def test_a_local_ray_finds_what_threads_find() -> None:
+    """In a process of its own, as a step is: where Ray listens is decided when it is first imported."""
+    code = "from integration import test_ray; test_ray.compare()"
+    path = os.pathsep.join(str(ROOT / folder) for folder in ("tests", "flows", "."))
+    environ = os.environ | {"PYTHONPATH": path}
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environ, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def compare() -> None:
+    telco = core.load(Dataset, ROOT / "config" / "datasets" / "telco.toml")
     train = synthetic.generate(telco, 600, seed=3)
     family = core.load(TrainConfig, ROOT / "tests" / "quick_train.toml").model[0]
     here = hyperparameter_search.tune(family, Search(folds=3, backend="threading"), telco, train)
     there = hyperparameter_search.tune(family, Search(folds=3, backend="ray"), telco, train, jobs=2)
-    import ray  # not above: where it listens is decided before its import, which is the search's
+    import ray
 
     try:
         assert {node["NodeManagerAddress"] for node in ray.nodes()} == {"127.0.0.1"}

@@ -239,7 +239,7 @@ def test_make_predict_ranks_a_file_and_names_a_bad_line(
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     lines = out.read_text().splitlines()
-    assert lines[0].startswith("rank,probability,decision,prediction_id,customerID,")
+    assert lines[0].startswith('"rank","probability","decision","prediction_id","customerID",')
     assert len(lines) == 1501
     found = [float(line.split(",")[1]) for line in lines[1:]]
     assert found == sorted(found, reverse=True)
