@@ -181,9 +181,10 @@ def quick_settings() -> str:
 
 @pytest.fixture(scope="session")
 def one_family(quick_settings: str, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The same with the first family only."""
+    """The same with the first family only, which so becomes the champion: no blend of its trials does."""
     path = tmp_path_factory.mktemp("settings") / "one family.toml"
-    path.write_text("[[model]]".join(Path(quick_settings).read_text().split("[[model]]")[:2]))
+    short = "[[model]]".join(Path(quick_settings).read_text().split("[[model]]")[:2])
+    path.write_text(short.replace("\nblend = true", "\nblend = false"))
     return str(path)
 
 

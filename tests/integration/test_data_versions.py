@@ -23,12 +23,12 @@ from other_data import narrow, wide
 
 
 @pytest.mark.parametrize(("make", "rows"), [(narrow, 1500), (wide, 1500)], ids=["narrow", "wide"])
-def test_another_companys_data_needs_a_toml_only(make, rows: int, quick_settings: str, tmp_path: Path) -> None:
+def test_another_companys_data_needs_a_toml_only(make, rows: int, one_family: str, tmp_path: Path) -> None:
     name = f"{make.__name__}_customers"
     source, config = tmp_path / "customers.csv", tmp_path / f"{name}.toml"
     make(rows, 3).to_csv(source, index=False)
     config.write_text(infer.describe(pd.read_csv(source, dtype="str", keep_default_na=False), name, str(source)).text)
-    done = flow("run", "--dataset", str(config), "--source", str(source), "--settings", quick_settings)
+    done = flow("run", "--dataset", str(config), "--source", str(source), "--settings", one_family)
     assert done.returncode == 0, done.stdout
     champion = model_registry.by_alias(f"churn-classifier-{name}", model_registry.CHAMPION)
     assert champion is not None

@@ -129,7 +129,8 @@ def test_the_nursery_ends_with_the_run(driver):
     assert not Path(f"/proc/{nursery}").exists()
 
 
-def test_warm_and_cold_runs_give_the_same_data_version(trained, customers_csv):
-    cold = flow("data_flow", "run", "--source", str(customers_csv), CHURNFLOW_WARM="0", CHURNFLOW_PATCHES="0")
+def test_warm_and_cold_runs_give_the_same_data_version(trained, customers_csv, tmp_path):
+    environ = {"CHURNFLOW_WARM": "0", "CHURNFLOW_PATCHES": "0"}  # without them cards go below the working directory
+    cold = flow("data_flow", "run", "--source", str(customers_csv), cwd=tmp_path, **environ)
     assert trained.data.data_version in cold.stdout
     assert "already stored" in cold.stdout

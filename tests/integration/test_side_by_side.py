@@ -59,7 +59,11 @@ def runs(
     for family in FAMILIES:
         settings, told = folder / f"{family}.toml", folder / family
         told.mkdir()
-        settings.write_text(head + "[[model]]" + next(text for text in tables if f'"{family}"' in text))
+        settings.write_text(
+            head.replace("blend = true", "blend = false")
+            + "[[model]]"
+            + next(text for text in tables if f'"{family}"' in text)
+        )
         words = ["--config", "settings", str(settings), "run", "--data-version", version.version]
         probe = {"CHURNFLOW_WARM": "0", "PYTHONPATH": str(folder), "TOLD": str(told)}
         environ = {**os.environ, **probe, "MIN_ACCURACY": "0.5"}  # of one family on few rows; not what is tried here
