@@ -43,6 +43,37 @@ def test_a_bad_data_config_is_refused(text: str, reason: str) -> None:
     assert reason in str(error.value)
 
 
+SEARCHED = """
+[[model]]
+name = "forest"
+estimator = "sklearn.ensemble.RandomForestClassifier"
+search = { max_depth = { low = 2, high = 5, integer = true }, max_features = ["sqrt", 0.3], ccp_alpha = { low = 0, high = 1 } }
+start = [{ %s }]
+"""
+
+
+@pytest.mark.parametrize("start", ["max_depth = 2", "max_depth = 5, max_features = 'sqrt', ccp_alpha = 1"])
+def test_a_start_that_the_search_may_try_is_taken(start: str) -> None:
+    assert core.parse(TrainConfig, SEARCHED % start, "f.toml").model[0].start
+
+
+@pytest.mark.parametrize(
+    ("start", "reason"),
+    [
+        ("max_deepth = 3", "max_deepth = 3, but [model.search] has only max_depth, max_features, ccp_alpha"),
+        ("max_depth = 6", "forest: start has max_depth = 6, but [model.search] has low=2.0 high=5.0"),
+        ("max_depth = 2.5", "start has max_depth = 2.5"),
+        ("max_depth = true", "start has max_depth = True"),
+        ("ccp_alpha = 'small'", "start has ccp_alpha = 'small'"),
+        ("max_features = 'log2'", "start has max_features = 'log2', but [model.search] has ('sqrt', 0.3)"),
+    ],
+)
+def test_a_start_that_the_search_would_never_try_is_refused(start: str, reason: str) -> None:
+    with pytest.raises(ChurnError) as error:
+        core.parse(TrainConfig, SEARCHED % start, "f.toml")
+    assert reason in str(error.value)
+
+
 @pytest.mark.parametrize(
     ("text", "reason"),
     [

@@ -21,6 +21,11 @@ class Range(Strict):
             raise ValueError("a range needs low < high, and low > 0 on a log scale")
         return self
 
+    def __contains__(self, value: object) -> bool:
+        """Whether a search of the range may try the value."""
+        number = isinstance(value, int) if self.integer else isinstance(value, int | float)
+        return number and not isinstance(value, bool) and self.low <= value <= self.high  # type: ignore[operator]
+
 
 Choice = str | int | float | bool
 Value = Choice | None
@@ -58,6 +63,18 @@ class Family(Strict):
     fixed: dict[str, Value] = {}
     search: dict[str, tuple[Value, ...] | Range] = {}
     start: tuple[dict[str, Value], ...] = ()
+
+    def searches(self, name: str, value: Value) -> bool:
+        """Whether the search may try this value of the parameter."""
+        return name in self.search and value in self.search[name]
+
+    @model_validator(mode="after")
+    def _startable(self) -> "Family":
+        for name, value in (pair for one in self.start for pair in one.items()):
+            if not self.searches(name, value):
+                known = self.search[name] if name in self.search else f"only {', '.join(self.search) or 'nothing'}"
+                raise ValueError(f"[[model]] {self.name}: start has {name} = {value!r}, but [model.search] has {known}")
+        return self
 
 
 class Search(Strict):

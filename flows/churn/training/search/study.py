@@ -46,14 +46,8 @@ def starts(family: Family, warm: Mapping[str, Any]) -> list[dict[str, Any]]:
         member, _, name = key.partition(".")
         if member.partition("-")[0] == family.name:
             own.setdefault(member, {})[name] = value
-    tried = [{name: v for name, v in one.items() if _allowed(family.search.get(name), v)} for one in own.values()]
+    tried = [{name: v for name, v in one.items() if family.searches(name, v)} for one in own.values()]
     return [one for one in [*tried, *(dict(one) for one in family.start)] if one]
-
-
-def _allowed(space: Any, value: Any) -> bool:
-    if isinstance(space, Range):
-        return isinstance(value, int | float) and space.low <= value <= space.high
-    return space is not None and value in space
 
 
 def proposed(
