@@ -126,6 +126,21 @@ def test_an_erased_customer_is_unknown(made: tuple[onnx_scorer.Scorer, pd.DataFr
     assert _ask(endpoints, {"customer_id": other})
 
 
+def test_a_damaged_file_of_features_is_told_and_the_others_are_searched(
+    made: tuple[onnx_scorer.Scorer, pd.DataFrame], log: Path
+) -> None:
+    scorer, now = made
+    batch_scoring.keep_features(scorer, _as_of(now, datetime.now(UTC)))
+    whole = (log / "features" / "shop.arrow").read_bytes()
+    subject = Subject(now["customer_id"].iloc[0], frozenset({"customer_id"}))
+    for broken in (b"", b"not Arrow", whole[:-100], whole[: len(whole) // 2]):
+        (log / "features" / "other.arrow").write_bytes(broken)
+        damaged, found = logged_rows.newest_features(subject, False)
+        assert (damaged.what, found.what) == ("a file that is damaged", "1 row")
+        assert damaged.place.endswith("features/other.arrow")
+        assert damaged.todo
+
+
 def test_an_id_adds_a_fraction_of_what_a_request_costs(
     made: tuple[onnx_scorer.Scorer, pd.DataFrame], log: Path
 ) -> None:

@@ -21,21 +21,17 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-STORE = "prediction log"
+STORE, FEATURES = "prediction log", "newest features"
 
 
 def sweep(subject: Subject, remove: bool) -> Iterator[Trace]:
     """Rows of the log, of the campaigns and of the feedback."""
-    list(
-        written_files.lists(subject, remove=False)
-    )  # they say which predictions are the customer's, and are erased after the log
+    # Lists say which predictions are the customer's; they are erased after the log.
+    list(written_files.lists(subject, remove=False))
     subject.predictions.update(run_store.predictions(subject))
     place = Place.of(prediction_log.root())
-    for kind in (
-        prediction_log.PREDICTIONS,
-        prediction_log.FEEDBACK,
-        campaign_log.CAMPAIGNS,
-    ):  # the log may know predictions that outcomes are told of
+    # The log first: it may know predictions that outcomes are told of.
+    for kind in (prediction_log.PREDICTIONS, prediction_log.FEEDBACK, campaign_log.CAMPAIGNS):
         for entry in place.entries(f"{kind}/"):
             content = place.read(entry.name)
             if content is None:
@@ -58,13 +54,24 @@ def sweep(subject: Subject, remove: bool) -> Iterator[Trace]:
 
 def newest_features(subject: Subject, remove: bool) -> Iterator[Trace]:
     """The customer's newest features, which the service finds by id."""
+    import pyarrow as pa
+
+    if subject.keyed is None:
+        return
     place = Place.of(prediction_log.root())
-    for entry in place.entries(f"{keyed_table.FOLDER}/") if subject.keyed is not None else ():
-        kept = keyed_table.without_customer(place.read(entry.name) or b"", subject.keyed or "")
+    for entry in place.entries(f"{keyed_table.FOLDER}/"):
+        content = place.read(entry.name)
+        if content is None:
+            continue
+        try:
+            kept = keyed_table.without_customer(content, subject.keyed)
+        except (OSError, KeyError, pa.ArrowException):
+            yield damaged_file(FEATURES, place.at(entry.name))
+            continue
         if kept is not None:
             if remove:
                 place.write(entry.name, kept)
-            yield Trace("newest features", place.at(entry.name), "1 row")
+            yield Trace(FEATURES, place.at(entry.name), "1 row")
 
 
 def _rows(content: bytes, rows: np.ndarray) -> "pd.DataFrame":

@@ -49,7 +49,10 @@ def _halves(keyed: str) -> tuple[int, int]:
 
 
 def without_customer(content: bytes, keyed: str) -> bytes | None:
-    """The file without the customer of this keyed id; None if it does not hold the customer."""
+    """The file without the customer of this keyed id; None if it does not hold the customer.
+
+    Raises OSError, KeyError or pyarrow's ArrowException if it is not whole.
+    """
     import pyarrow as pa
     import pyarrow.compute as pc
 
