@@ -48,10 +48,12 @@ class Target:
 
 def family_settings() -> dict[str, str]:
     """A train.toml for each family: one trial at the slow end of its search space."""
-    head, *families = (ROOT / "config" / "train.toml").read_text().replace("folds = 5", "folds = 2").split("[[model]]")
+    shipped = (ROOT / "config" / "train.toml").read_text().replace("folds = 5", "folds = 2")
+    head, *families = re.split(r"^\[\[model\]\]", shipped, flags=re.MULTILINE)
     slow = {}
     for text in families:
         text = re.sub(r"iterations = \d+", "iterations = 1", text)
+        text = re.sub(r"^start = .*", "", text, flags=re.MULTILINE)
         text = re.sub(r"^(min_\w+) = \{ low = ([\d.]+),.*\}", r"\1 = [\2]", text, flags=re.MULTILINE)
         text = re.sub(r"^(\w+) = \{ low = .*high = ([\d.]+).*\}", r"\1 = [\2]", text, flags=re.MULTILINE)
         slow[re.findall(r'name = "(\w+)"', text)[0]] = f"{head}[[model]]{text}"

@@ -3,9 +3,11 @@
 import ast
 
 import pytest
+from churn.settings import core
+from churn.settings.train import TrainConfig
 from conftest import ROOT
 
-from tests.bench import common
+from tests.bench import common, serve
 
 
 def _path(node: ast.expr) -> list[str]:
@@ -25,3 +27,13 @@ def test_what_a_benchmark_takes_from_common_is_there(name: str) -> None:
         for part in more[:2] if first == "common" else ():
             assert hasattr(found, part), f"common.{'.'.join(more)}"
             found = getattr(found, part)
+
+
+def test_every_family_that_ships_is_served_at_the_slow_end_of_its_search() -> None:
+    shipped = core.load(TrainConfig, str(ROOT / "config" / "train.toml"))
+    slow = serve.family_settings()
+    assert list(slow) == [family.name for family in shipped.model]
+    for name, text in slow.items():
+        (family,) = core.parse(TrainConfig, text, "slow.toml").model
+        assert (family.name, family.iterations) == (name, 1)
+        assert all(isinstance(space, tuple) for space in family.search.values())
