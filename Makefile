@@ -98,7 +98,7 @@ card: $(READY) ## show a card in the browser: make card FLOW=train RUN=run/step
 	@$(call needs,FLOW RUN)$(PY) flows/$(call quoted,FLOW)_flow.py card view $(call quoted,RUN)
 
 cards: $(READY) ## the runs of every flow with their cards, on a page of this machine: make cards [PORT=8324]
-	@$(PY) scripts/cards.py --port $(if $(filter file,$(origin PORT)),8324,$(call quoted,PORT))
+	@$(PY) scripts/cards.py $(if $(filter file,$(origin PORT)),,--port $(call quoted,PORT))
 
 open: $(READY) ## open in the browser what is there: the service's page, MLflow, cards, documentation
 	@$(PY) scripts/open_pages.py

@@ -4,13 +4,15 @@ import urllib.request
 import webbrowser
 
 import _flows  # noqa: F401 - first: it finds flows/
+import cards
+from churn.serving import client
 from churn.settings import commands
 from churn.settings.environment import ROOT
 
 PAGES = (
-    ("the service", "http://127.0.0.1:3000/", commands.say("serve")),
+    ("the service", f"{client.USUAL}/", commands.say("serve")),
     ("MLflow", "http://127.0.0.1:5000/", commands.say("mlflow")),
-    ("runs and cards", "http://127.0.0.1:8324/", commands.say("cards")),
+    ("runs and cards", f"http://127.0.0.1:{cards.PORT}/", commands.say("cards")),
 )
 
 
