@@ -6,34 +6,34 @@ from churn.uplift.holdout import UpliftModel
 from churn.uplift.ranking_metrics import Interval
 
 
-def parts(found: UpliftModel | None, verdict: Gate | None) -> list[Part]:
+def parts(model: UpliftModel | None, verdict: Gate | None) -> list[Part]:
     """The parts of the card; none where no model of uplift was trained."""
-    if found is None or verdict is None:
+    if model is None or verdict is None:
         return []
     board = [
         [str(place), one.family.name, _between(one.qini), _between(one.auuc), f"{one.seconds:.0f} s"]
-        for place, one in enumerate(found.board, start=1)
+        for place, one in enumerate(model.board, start=1)
     ]
     return [
-        f"# Uplift: {found.winner.family.name}",
-        f"**{verdict.summary}** Outcomes of {found.rows:,} customers of randomised campaigns; "
-        f"{found.held_out:,} of them held out.",
+        f"# Uplift: {model.winner.family.name}",
+        f"**{verdict.summary}** Outcomes of {model.rows:,} customers of randomised campaigns; "
+        f"{model.held_out:,} of them held out.",
         Table(["verdict", "evidence"], [["ok" if v.passed else "FAILED", str(v)] for v in verdict.verdicts]),
         "Cross-fitted on the other customers, best Qini coefficient first (a random order has 0, a perfect one 1):",
         Table(["", "learner and family", "Qini, 95 %", "AUUC, 95 %", "search"], board),
         "On those held out, against ranking by the risk of churn; bootstrapped, paired:",
-        Table(["", "by uplift", "by risk", "ahead"], [_scores(found, name) for name in ("qini", "auuc")]),
-        f"Contacting whoever's uplift is {found.threshold:.4f} or more. Who would stay, by inverse propensity weighting "
+        Table(["", "by uplift", "by risk", "ahead"], [_scores(model, name) for name in ("qini", "auuc")]),
+        f"Contacting whoever's uplift is {model.threshold:.4f} or more. Who would stay, by inverse propensity weighting "
         "and doubly robust (Dudik, Langford & Li 2011):",
         Table(
             ["contacted", "customers", "stay, weighted", "stay, doubly robust"],
-            [[p.name, f"{p.contacted:,}", _percent(p.weighted), _percent(p.robust)] for p in found.policies],
+            [[p.name, f"{p.contacted:,}", _percent(p.weighted), _percent(p.robust)] for p in model.policies],
         ),
     ]
 
 
-def _scores(found: UpliftModel, name: str) -> list[str]:
-    return [name, *(_between(found.scores[f"{name}{what}"]) for what in ("", "_by_risk", "_over_risk"))]
+def _scores(model: UpliftModel, name: str) -> list[str]:
+    return [name, *(_between(model.scores[f"{name}{what}"]) for what in ("", "_by_risk", "_over_risk"))]
 
 
 def _between(one: Interval) -> str:

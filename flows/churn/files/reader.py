@@ -151,15 +151,15 @@ def _parquet(data: bytes, name: str, most_bytes: int) -> Reading:
         notes: list[str] = []
         file_kinds.require_width(name, file.metadata.num_columns)
         require_cells(file, name)
-        found = column_names(file.schema_arrow.names, name, notes)
+        names = column_names(file.schema_arrow.names, name, notes)
         if parquet_size.exceeds(data, file.metadata, most_bytes):
             raise file_kinds.Expanded(name, most_bytes)
-        if found == file.schema_arrow.names and file.metadata.num_rows and _full(file):
+        if names == file.schema_arrow.names and file.metadata.num_rows and _full(file):
             return Reading(data)
         table = file.read()
     except (pa.ArrowException, OSError, ValueError) as error:
         raise file_kinds.damaged(name, "Parquet file", error) from None
-    return with_values(table.rename_columns(found), name, notes)
+    return with_values(table.rename_columns(names), name, notes)
 
 
 def require_cells(file: "pq.ParquetFile", name: str) -> None:
@@ -192,8 +192,8 @@ def _workbook(data: bytes, name: str, most_bytes: int) -> "tuple[pa.Table, list[
                 f"{name}: column {place + 1} has no name in the first row, but row {first + 2} holds {cells[first]!r} there; "
                 "the first row of the sheet must name every column"
             )
-    found = column_names([header[place] for place in named], name, notes)
-    return pa.table([pa.array(columns[place]) for place in named], names=found), notes
+    names = column_names([header[place] for place in named], name, notes)
+    return pa.table([pa.array(columns[place]) for place in named], names=names), notes
 
 
 def column_names(header: Sequence[str], name: str, notes: list[str]) -> list[str]:
@@ -207,11 +207,11 @@ def column_names(header: Sequence[str], name: str, notes: list[str]) -> list[str
         raise ChurnError(
             f"{name}: the first line looks like a customer, not like names ({', '.join(header[:4])}); put a header line above it"
         )
-    found = [cell.strip().strip(INVISIBLE).strip() or f"Unnamed: {place}" for place, cell in enumerate(header)]
-    for place, cell in enumerate(found):
+    names = [cell.strip().strip(INVISIBLE).strip() or f"Unnamed: {place}" for place, cell in enumerate(header)]
+    for place, cell in enumerate(names):
         if cell not in header[place]:
             notes.append(f"{name}: column {place + 1} has no name in the header; it is called {cell!r}")
-    if twice := [cell for cell, count in Counter(found).items() if count > 1]:
-        places = [str(place + 1) for place, cell in enumerate(found) if cell == twice[0]]
+    if twice := [cell for cell, count in Counter(names).items() if count > 1]:
+        places = [str(place + 1) for place, cell in enumerate(names) if cell == twice[0]]
         raise ChurnError(f"{name}: columns {' and '.join(places)} are both named {twice[0]!r}; rename or remove one")
-    return found
+    return names

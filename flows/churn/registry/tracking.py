@@ -92,10 +92,10 @@ def log_family(parent: str, candidate: Candidate, metric: str) -> None:
         )
 
 
-def log_baselines(parent: str, found: Iterable[Baseline]) -> None:
+def log_baselines(parent: str, baselines: Iterable[Baseline]) -> None:
     """Log what a model must beat under ``parent``, as the families are: on the leaderboard's folds and on the holdout."""
     mlflow = client()
-    for one in found:
+    for one in baselines:
         child, _, _ = _child(mlflow, parent, f"{one.name} (baseline)")
         own = {"roc_auc": float(np.mean(one.by_fold))} if one.by_fold else {}
         scores = {

@@ -121,13 +121,13 @@ def with_uplift(
     """
     if model is None:
         return scored
-    found = registration.load_uplift(model)
-    if taken := sorted({*UPLIFT} & set(found.dataset.columns)):
+    by_uplift = registration.load_uplift(model)
+    if taken := sorted({*UPLIFT} & set(by_uplift.dataset.columns)):
         raise ChurnError(
-            f"data set {found.dataset.name}: columns {', '.join(taken)} have names of the list's own; rename them"
+            f"data set {by_uplift.dataset.name}: columns {', '.join(taken)} have names of the list's own; rename them"
         )
-    uplift = found.table(table)
-    return scored.assign(uplift=uplift, recommendation=found.recommend(uplift))
+    uplift = by_uplift.table(table)
+    return scored.assign(uplift=uplift, recommendation=by_uplift.recommend(uplift))
 
 
 def log(
@@ -156,7 +156,7 @@ def log(
         )
     except OSError as error:
         raise ChurnError(
-            f"the prediction log {prediction_log.root()} cannot be written: {error}; mend CHURNFLOW_PREDICTIONS, or set "
+            f"the prediction log {prediction_log.root()} cannot be written: {error}; correct CHURNFLOW_PREDICTIONS, or set "
             f"log = false in {commands.settings('score.toml')} [score]"
         ) from None
 
@@ -188,7 +188,7 @@ def keep_features(scorer: Scorer, table: "pd.DataFrame") -> tuple[str, ...]:
         prediction_log.store(prediction_log.root(), name, content)
     except OSError as error:
         raise ChurnError(
-            f"{prediction_log.root()}/{name}: cannot be written: {error}; mend CHURNFLOW_PREDICTIONS"
+            f"{prediction_log.root()}/{name}: cannot be written: {error}; correct CHURNFLOW_PREDICTIONS"
         ) from None
     return (f"the service can be asked for {len(table):,} customers by id",)
 
@@ -224,7 +224,7 @@ def rank(
     try:
         prediction_log.store(root(), f"{name}.csv", formulas.csv(listed))
     except OSError as error:
-        raise ChurnError(f"the list {root()}/{name}.csv cannot be written: {error}; mend CHURNFLOW_SCORES") from None
+        raise ChurnError(f"the list {root()}/{name}.csv cannot be written: {error}; correct CHURNFLOW_SCORES") from None
     churning, probability = int(scored["decision"].sum()), scored["probability"].to_numpy()
     return Ranked(f"{root()}/{name}.csv", own.head(SAMPLE), len(own), churning, by_value, probability)
 
@@ -236,11 +236,11 @@ def reason_columns(
 
     With a model of ``uplift`` as many again, of what it adds to that.
     """
-    found = _texts(shapley.Explainer.of(scorer), scorer.dataset, customers, count, REASON)
+    texts = _texts(shapley.Explainer.of(scorer), scorer.dataset, customers, count, REASON)
     if uplift is None:
-        return found
+        return texts
     by_uplift = registration.load_uplift(uplift)
-    return found | _texts(by_uplift.explainer(), by_uplift.dataset, customers, count, UPLIFT_REASON)
+    return texts | _texts(by_uplift.explainer(), by_uplift.dataset, customers, count, UPLIFT_REASON)
 
 
 def _texts(

@@ -49,9 +49,8 @@ class _Parts:
         self._activity = activity(dataset.tables, dataset.label, dataset.aggregates)
         self.ages: dict[str, str] = {}  # what stands for a table's ages until the dialect is chosen
         self._cells: dict[str, list[tuple[str, str]]] = {name: [] for name in self._seen()}
-        self._own: list[
-            tuple[str, str]
-        ] = []  # common table expressions of aggregates that need rows in order, and their cells
+        # Common table expressions of aggregates that need rows in order, and their cells.
+        self._own: list[tuple[str, str]] = []
         for name, aggregate in dataset.aggregates.items():
             for cell in aggregate.cells(name):
                 self._add(aggregate, cell)
@@ -105,10 +104,9 @@ class _Parts:
         values = ", ".join(f"({_moment(moment)})" for moment in moments)
         yield f"snapshots(snapshot) AS (VALUES {values})"
         yield f"observed AS ({self._observed()})"
+        # Spark has no word for what it always does.
+        lazily = "" if self._dataset.engine == "spark" else "NOT MATERIALIZED "
         for name, cells in self._cells.items():
-            lazily = (
-                "" if self._dataset.engine == "spark" else "NOT MATERIALIZED "
-            )  # Spark always is, and has no word for it
             yield f"{sql_name(name + '_seen')} AS {lazily}({self._rows(name, self._dataset.tables[name])})"
             columns = "".join(f", {what} AS {sql_name(cell)}" for cell, what in cells)
             grouped = f"FROM {sql_name(name + '_seen')} GROUP BY snapshot, {self._id}"
