@@ -43,7 +43,7 @@ def test_a_recipe_is_short(recipe: str) -> None:
 def copy(tmp_path_factory: pytest.TempPathFactory) -> Clone:
     """A copy in which every change of every recipe has been made."""
     made = clone(tmp_path_factory.mktemp("recipes"))
-    for name in ("argo", "docs", "tests", ".env.example"):
+    for name in (".ci", ".github", "argo", "docs", "tests", ".env.example", "mkdocs.yml"):
         (shutil.copytree if (ROOT / name).is_dir() else shutil.copy2)(ROOT / name, made.root / name)
     for recipe in RECIPES:
         for kind, file, text in blocks(recipe):
@@ -87,6 +87,8 @@ for night, tenure in (("1", "3"), ("2", "4")):
 text = f'[[source]]\\nkind = "newest"\\nfolder = "{exports}"\\nname = "nightly"'
 read = tables.from_bytes(sources.read(core.parse(DataConfig, text, "data.toml").source[0], telco)[0])
 assert read.to_dict("records") == [{"customerID": "1", "tenure": "4"}], read
+((part, _),) = sources.in_parts(core.parse(DataConfig, text, "data.toml").source[0])
+assert part.to_dict("records") == read.to_dict("records"), part
 assert 'of kind `"newest"`' in reference.page()
 
 limits = core.load(DataConfig, "config/data.toml").quality

@@ -16,7 +16,7 @@ from churn.data import casting, fetch, tables
 from churn.errors import ChurnError
 from churn.files import parts, reader
 from churn.settings import commands
-from churn.settings.data import Bucket, Events, File, Generate, Http, Origin, Source, Sql, any_made_up, source_at
+from churn.settings.data import Bucket, Events, File, Files, Generate, Http, Origin, Source, Sql, any_made_up, source_at
 from churn.settings.dataset import Dataset
 from churn.settings.description.column import Cells
 
@@ -56,7 +56,7 @@ def choose(configured: Sequence[Source], path: str, dataset: Dataset, target: st
     return chosen
 
 
-def named(path: str) -> File | Bucket | Http:
+def named(path: str) -> Files:
     """The source at a path or address. Raises ChurnError if it is of this machine and there is nothing to read."""
     source = source_at(path)
     if isinstance(source, File):
@@ -67,12 +67,8 @@ def named(path: str) -> File | Bucket | Http:
 @contextmanager
 def at_hand(path: str) -> Iterator[list[Path]]:
     """The files at a path, or those of an address as long as the context lasts. Raises ChurnError if there are none."""
-    source = source_at(path)
-    if isinstance(source, File):
-        yield reader.data_files(Path(path).expanduser())
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        yield persist(source, lambda: _fetch(source, Path(folder)))
+    with _files(source_at(path)) as (files, _):
+        yield files
 
 
 Rows = tuple[bytes, tuple[str, ...]]  # a table as Parquet bytes, and notes on how it was read
@@ -104,24 +100,38 @@ def read(source: Origin, dataset: Cells) -> Rows:
         from churn.data.synthetic import generate
 
         return tables.to_bytes(generate(dataset, source.rows, source.seed)), ()
-    if isinstance(source, File):
-        path = Path(source.path).expanduser()
-        return _whole(reader.data_files(path), dataset, source.most_bytes)
     if isinstance(source, Sql):
         return persist(source, lambda: tables.to_bytes(tables.object_to_text(query(source)))), ()
+    with _files(source) as (files, said):
+        data, notes = _whole(files, dataset, source.most_bytes)
+        return data, tuple(map(said, notes))
+
+
+@contextmanager
+def _files(source: Files) -> Iterator[tuple[list[Path], Callable[[str], str]]]:
+    """The source's files as long as the context lasts, and what makes a message about them one about the source.
+
+    A ChurnError within the context becomes one about the source, too.
+    """
+    if isinstance(source, File):
+        yield reader.data_files(Path(source.path).expanduser()), str
+        return
     with tempfile.TemporaryDirectory() as folder:
+
+        def said(text: str) -> str:
+            return f"{source.name}: {text.replace(f'{folder}/', '')}"
+
         files = persist(source, lambda: _fetch(source, Path(folder)))
         try:
-            data, notes = _whole(files, dataset, source.most_bytes)
+            yield files, said
         except ChurnError as error:
-            raise ChurnError(f"{source.name}: {str(error).replace(f'{folder}/', '')}") from None
-        return data, tuple(f"{source.name}: {note.replace(f'{folder}/', '')}" for note in notes)
+            raise ChurnError(said(str(error))) from None
 
 
 Part = tuple["pd.DataFrame", tuple[str, ...]]
 
 
-def in_parts(source: File | Bucket | Http | Sql) -> Iterator[Part]:
+def in_parts(source: Files | Sql) -> Iterator[Part]:
     """``read`` for tables of any size: some rows at a time with the notes on their reading, and no more than these in memory.
 
     Raises:
@@ -131,21 +141,9 @@ def in_parts(source: File | Bucket | Http | Sql) -> Iterator[Part]:
     if isinstance(source, Sql):
         yield from ((tables.object_to_text(rows), ()) for rows in batches(source, parts.ROWS))
         return
-    with tempfile.TemporaryDirectory() as folder:
-        here = isinstance(source, File)
-
-        def say(text: object) -> str:
-            return str(text) if here else f"{source.name}: {str(text).replace(f'{folder}/', '')}"
-
-        if isinstance(source, File):
-            files = reader.data_files(Path(source.path).expanduser())
-        else:
-            files = persist(source, lambda: _fetch(source, Path(folder)))
-        try:
-            for part in chain.from_iterable(parts.read(file, source.most_bytes) for file in files):
-                yield part.table.to_pandas(ignore_metadata=True), tuple(map(say, part.notes))
-        except ChurnError as error:
-            raise ChurnError(say(error)) from None
+    with _files(source) as (files, said):
+        for part in chain.from_iterable(parts.read(file, source.most_bytes) for file in files):
+            yield part.table.to_pandas(ignore_metadata=True), tuple(map(said, part.notes))
 
 
 def _fetch(source: Bucket | Http, folder: Path) -> list[Path]:

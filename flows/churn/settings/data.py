@@ -127,7 +127,10 @@ class Sql(_Place):
         return url
 
 
-def source_at(path: str) -> File | Bucket | Http:
+Files = File | Bucket | Http  # sources that are files, here or after a download
+
+
+def source_at(path: str) -> Files:
     """The source that a path of this machine, or an address of s3://, gs://, az:// or https:// names. Raises ChurnError."""
     scheme, address, _ = path.partition("://")
     if address and scheme in ("s3", "gs", "az"):
@@ -156,7 +159,7 @@ class Events(Strict):
         return f"events in {self.path}" if self.path else "the description's tables of events"
 
 
-Source = Annotated[Generate | File | Bucket | Http | Sql, Field(discriminator="kind")]
+Source = Annotated[Generate | Files | Sql, Field(discriminator="kind")]
 
 
 Origin = Source | Events  # what a flow reads customers from
