@@ -48,7 +48,7 @@ def record(flow: Path, words: list[str]) -> dict[str, Any]:
     from metaflow import metaflow_git
     from metaflow.plugins.kubernetes.kubernetes_client import KubernetesClient
 
-    metaflow_patches.close_pods()
+    metaflow_patches.close_pods(base.DEPLOY)
     recorder = _Recorder()
     metaflow_git.get_repository_info = lambda path: {}  # the export itself would change "has uncommitted changes"
     KubernetesClient.__init__ = lambda self: None  # type: ignore[method-assign]

@@ -115,6 +115,6 @@ def test_a_patch_does_what_it_is_for_and_is_off_where_it_is_switched_off(what: s
 
 
 def test_nothing_is_deployed_without_the_patch_that_closes_the_pods() -> None:
-    code = "import metaflow_patches\ntry: metaflow_patches.close_pods()\nexcept base.ChurnError as error: print(error)"
+    code = "import metaflow_patches as m\ntry: m.close_pods(base.DEPLOY)\nexcept base.ChurnError as error: print(error)"
     assert "the pods would be open" in loaded(code, CHURNFLOW_PATCHES="0")
     assert loaded(code) == ""
