@@ -1,7 +1,7 @@
 """docs/deployment.md from an empty cluster to an answer of the service, command by command as it is written there.
 
 CHURNFLOW_TEST_STEPS names the numbered steps to follow, "1 2 3 4 5" where Docker and GitHub are reached; without it the cluster
-has been deployed already, and this is skipped. What a person fills in is read from the environment, under the same names.
+has been deployed already, and this is skipped. What a person fills in is NAME=value in the file CHURNFLOW_TEST_FILLED.
 """
 
 import json
@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from clone import clone
 from on_cluster import ROOT, Cluster, kubectl
+from s3 import alone
 
 STEPS = os.environ.get("CHURNFLOW_TEST_STEPS", "").split()
 CASCADE = ("dataflow", "trainflow", "deployflow")
@@ -30,9 +31,11 @@ def written(text: str) -> dict[str, list[str]]:
 
 
 def filled(name: str) -> str:
-    """The file as a person fills it in: what the environment has for each of its names."""
+    """The file as a person fills it in."""
+    lines = Path(os.environ["CHURNFLOW_TEST_FILLED"]).read_text(encoding="utf-8").splitlines()
+    known = dict(line.split("=", 1) for line in lines if "=" in line)
     names = re.findall(r"^(?:# )?([A-Z][A-Z0-9_]+)=", (ROOT / name).read_text(encoding="utf-8"), re.MULTILINE)
-    return "".join(f"{one}={os.environ[one]}\n" for one in names if os.environ.get(one))
+    return "".join(f"{one}={known[one]}\n" for one in names if one in known)
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +43,9 @@ def followed(tmp_path_factory: pytest.TempPathFactory) -> float:
     """Every command of the steps has run in a copy of the repository: when the last one ended."""
     if not STEPS:
         pytest.skip("CHURNFLOW_TEST_STEPS names no step: the cluster has been deployed")
-    copy = clone(tmp_path_factory.mktemp("deployment") / "churnflow").root
+    folder = tmp_path_factory.mktemp("deployment") / "churnflow"  # secrets are filled in beside it
+    folder.mkdir()
+    copy = clone(folder).root
     for name in ("argo", "terraform"):
         (copy / name).symlink_to(ROOT / name)
     (copy / ".env").write_text(filled(".env.example"), encoding="utf-8")
@@ -53,9 +58,11 @@ def followed(tmp_path_factory: pytest.TempPathFactory) -> float:
                 given = copy.parent / "given" / Path(file[2]).name
                 given.write_text(filled(file[1]), encoding="utf-8")
                 script.append(f"cp {given} {file[2]}")
-    environ = {**os.environ, "PATH": f"{copy / '.venv' / 'bin'}:{os.environ['PATH']}"}
-    done = subprocess.run(["bash", "-c", "\n".join(script)], cwd=copy, env=environ, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    path = f"{copy / '.venv' / 'bin'}:{os.environ['PATH']}"
+    known = {name: os.environ[name] for name in ("KUBECONFIG", "USER") if name in os.environ}
+    command = alone(copy / "state", PATH=path, **known) | {"args": ["bash", "-c", "\n".join(script)], "cwd": copy}
+    done = subprocess.run(**command)
+    assert done.returncode == 0, done.stdout[-6000:]
     return time.time()
 
 

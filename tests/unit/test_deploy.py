@@ -6,7 +6,7 @@ from churn.registry import tracking
 from churn.serving import bento_store
 from churn.settings import environment
 from churn.settings.core import from_dict, load
-from churn.settings.deploy import Deploy, closed, closed_sensor, retried
+from churn.settings.deploy import USER, Deploy, closed, closed_sensor, retried
 from churn.storage import s3
 from conftest import ROOT
 
@@ -133,6 +133,7 @@ def test_sensors_and_the_event_source_are_not_root() -> None:
     for one in (made, source):
         template = one["spec"]["template"]
         assert template["securityContext"]["runAsNonRoot"] is True
+        assert template["securityContext"]["runAsUser"] == USER  # Argo Events' image is root: without it no pod starts
         assert template["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
         assert template["container"]["securityContext"]["allowPrivilegeEscalation"] is False
         assert template["container"]["securityContext"]["capabilities"] == {"drop": ["ALL"]}
