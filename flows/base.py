@@ -10,9 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import begun
-import fork_server
 from churn.errors import ChurnError, os_error_message
+from orchestration import fork_server, start_marker
 
 DEBUG = "CHURNFLOW_DEBUG"
 if "--debug" in sys.argv:  # removed here, as no command line knows it
@@ -29,12 +28,12 @@ def stopping() -> Iterator[None]:
         said = str(error) if isinstance(error, ChurnError) else os_error_message(error)
         if said is None or os.environ.get(DEBUG):
             raise
-        begun.forget()
+        start_marker.remove()
         sys.exit(said)
 
 
 with stopping():
-    begun.note()
+    start_marker.put()
 fork_server.start()
 with stopping():  # no such profile, or a mistake in deploy.toml
     from churn.settings import core as settings
@@ -44,13 +43,12 @@ with stopping():  # no such profile, or a mistake in deploy.toml
 
     DEPLOY = settings.load(Deploy, ROOT / "config" / "deploy.toml")
 import metaflow
-import metaflow_patches
-import metaflow_version
 from churn.settings import commands
 from churn.storage import s3
 from metaflow import Config, FlowMutator, FlowSpec, current, user_step_decorator
 from metaflow.exception import MetaflowException
 from metaflow.packaging_sys import ContentType
+from orchestration import metaflow_patches, metaflow_version
 
 metaflow_patches.apply()
 if "argo-workflows" in sys.argv:

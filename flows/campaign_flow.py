@@ -4,10 +4,10 @@
 """
 
 import base
-import launch
 from churn.settings.dataset import Dataset
 from churn.settings.score import CampaignConfig
 from metaflow import Parameter, card, current, step
+from orchestration import launch
 
 
 @base.deployed

@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import base
-import launch
-import runs
 from churn.settings.data import DataConfig, any_made_up
 from churn.settings.dataset import Dataset
 from metaflow import Parameter, card, current, step
+from orchestration import launch, runs
 
 
 @base.deployed

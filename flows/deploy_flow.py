@@ -4,10 +4,9 @@
 """
 
 import base
-import deploying
-import launch
 from churn.settings.dataset import Dataset
 from metaflow import Parameter, card, current, step
+from orchestration import deploying, launch
 
 
 @base.deployed

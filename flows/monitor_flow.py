@@ -6,11 +6,10 @@
 from typing import Any
 
 import base
-import launch
-import retraining
 from churn.settings.dataset import Dataset
 from churn.settings.monitor import MonitorConfig
 from metaflow import Parameter, card, current, step
+from orchestration import launch, retraining
 
 
 @base.deployed

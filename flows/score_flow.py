@@ -6,11 +6,11 @@
 from typing import Any
 
 import base
-import launch
 from churn.settings.data import any_made_up
 from churn.settings.dataset import Dataset
 from churn.settings.score import ScoreConfig
 from metaflow import Parameter, card, current, step
+from orchestration import launch
 
 KEPT = ["model", "uplift", "made_up", "scoring", "moment", "table", "aside", "notes"]
 

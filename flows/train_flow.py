@@ -6,11 +6,9 @@
 from typing import TYPE_CHECKING, Any
 
 import base
-import launch
-import progress
-import runs
 from churn.settings.train import TrainConfig
 from metaflow import Parameter, card, current, step
+from orchestration import launch, progress, runs
 
 if TYPE_CHECKING:
     from churn.data.snapshots import Snapshot

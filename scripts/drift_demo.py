@@ -16,9 +16,7 @@ from typing import TYPE_CHECKING
 
 import _flows  # noqa: F401 - first: it finds flows/
 import base
-import launch
 import numpy as np
-import retraining
 from churn.data import synthetic
 from churn.errors import ChurnError
 from churn.registry import made_up, model_registry
@@ -26,6 +24,7 @@ from churn.serving import bento_server, client, packaging, release
 from churn.settings import commands
 from churn.settings.core import load
 from churn.settings.dataset import Dataset
+from orchestration import launch, retraining
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -8,13 +8,13 @@ import sys
 
 import _flows  # noqa: F401 - first: it finds flows/
 import base
-import launch
 from churn.data import sources
 from churn.registry import made_up
 from churn.settings import core
 from churn.settings.data import DataConfig
 from churn.settings.dataset import Dataset
 from churn.settings.train import TrainConfig
+from orchestration import launch
 
 
 def here(words: list[str]) -> None:

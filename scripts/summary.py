@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import _flows  # noqa: F401 - first: it finds flows/
-import runs
 from churn.serving import release
 from churn.settings import commands
+from orchestration import runs
 
 
 def lines(data_run: str, train_run: str) -> Iterator[str]:

@@ -87,8 +87,11 @@ def test_a_training_alone_says_what_it_takes_and_what_else_there_is(
     logs: dict[str, list[str]], bank: tuple[Path, Path], home: Path
 ) -> None:
     versions = {name: re.findall(NAMED, "\n".join(lines))[0] for name, lines in logs.items()}
-    look = "import sys; sys.path.insert(0, 'flows'); import base, launch, runs; print(*runs.upstream(''), "
-    look += "*runs.others('bank'), *runs.others('telco'), runs.read_by(sys.argv[1]), launch.trained(), sep='\\n')"
+    look = (
+        "import sys; sys.path.insert(0, 'flows'); import base; from orchestration import launch, runs; "
+        "print(*runs.upstream(''), *runs.others('bank'), *runs.others('telco'), runs.read_by(sys.argv[1]), launch.trained(), "
+        "sep='\\n')"
+    )
     done = subprocess.run(**alone(home, "-c", look, versions["bank"], "--data-version", versions["telco"]))
     newest, why, *others, source, first = done.stdout.splitlines()
     assert newest in versions.values()

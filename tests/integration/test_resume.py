@@ -147,7 +147,7 @@ def test_a_resume_says_which_run_and_refuses_one_that_is_not_the_newest(
     trained: SimpleNamespace, customers_csv: Path
 ) -> None:
     home, words = Path(os.environ["CHURNFLOW_HOME"]), ("score_flow.py", "run", "--source", str(customers_csv))
-    note = home / "begun" / "score_flow"
+    note = home / "started" / "score_flow"
     done = flow("score_flow", "run", "--source", str(customers_csv) + ".gone")
     assert done.returncode != 0
     done = flow("score_flow", *words[1:])
@@ -205,7 +205,7 @@ def test_scoring_that_is_killed_after_it_logged_logs_nobody_twice(
 def _written(folder: Path, before: set[Path]) -> int:
     """The files of runs of ScoreFlow that were not there ``before``, of the log and the lists, and the note that it has begun."""
     runs = set((STATE / "metaflow" / ".metaflow" / "ScoreFlow").glob("[0-9]*")) - before
-    return (STATE / "begun" / "score_flow").exists() + sum(
+    return (STATE / "started" / "score_flow").exists() + sum(
         path.is_file() for place in (*runs, folder) for path in place.rglob("*")
     )
 

@@ -10,8 +10,6 @@ from types import SimpleNamespace
 import drift_demo
 import numpy as np
 import pytest
-import retraining
-import runs
 import yaml
 from churn.data import synthetic
 from churn.errors import ChurnError
@@ -21,6 +19,7 @@ from churn.settings import core
 from churn.settings.data import File
 from churn.settings.dataset import Dataset
 from conftest import ROOT
+from orchestration import retraining, runs
 
 
 @pytest.fixture
@@ -74,7 +73,7 @@ def test_the_demonstration_shifts_prices_and_contracts_and_nothing_else(telco: D
 
 
 def test_in_a_pod_an_alert_sends_the_event_that_dataflow_waits_for(hook: SimpleNamespace) -> None:
-    code = "import retraining; retraining.announce('DataFlow', {'columns': 'tenure'})"
+    code = "from orchestration import retraining; retraining.announce('DataFlow', {'columns': 'tenure'})"
     pod = {"ARGO_WORKFLOW_TEMPLATE": "monitor", "METAFLOW_ARGO_EVENTS_WEBHOOK_URL": f"{hook.url}/event"}
     for environ in ({}, pod):
         subprocess.run([sys.executable, "-c", code], cwd=ROOT / "flows", env={**os.environ, **environ}, check=True)

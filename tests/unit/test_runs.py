@@ -3,7 +3,7 @@
 from types import SimpleNamespace
 
 import pytest
-import runs
+from orchestration import runs
 
 
 def test_a_backfill_is_found_by_its_version_and_is_never_the_newest(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,20 +9,19 @@ from pathlib import Path
 from typing import Any
 
 import base
-import begun
-import deploying
-import runs
 from churn.data import sources
 from churn.errors import ChurnError
 from churn.registry import made_up
 from churn.settings import commands
 from churn.settings.core import Strict, load
 from churn.settings.dataset import Dataset
+from churn.settings.environment import FLOWS
 from churn.storage import s3
 from metaflow import Flow, FlowSpec, current
 from metaflow.exception import MetaflowException, MetaflowNotFound
 from metaflow.plugins.datastores.local_storage import LocalStorage
 from metaflow.util import get_latest_run_id
+from orchestration import deploying, runs, start_marker
 
 PART = "CHURNFLOW_PART"  # set where a flow is a part of a command, which has first and last lines of its own
 
@@ -42,7 +41,7 @@ def flow(kind: type[FlowSpec], before: Callable[[], str] = str) -> None:
             print(first, flush=True)
         kind()
     except SystemExit as end:
-        begun.forget()
+        start_marker.remove()
         if command and whole and not end.code:
             _last(kind.__name__)
         raise
@@ -105,7 +104,7 @@ def both(start: Callable[[list[str]], None], description: str = "", source: str 
 
 
 def _run(name: str, given: list[str], parameters: list[str], number: Path) -> list[str]:
-    script = str(Path(__file__).with_name(f"{name}_flow.py"))
+    script = str(FLOWS / f"{name}_flow.py")
     return [sys.executable, script, *given, "run", *parameters, "--run-id-file", str(number)]
 
 
@@ -159,7 +158,7 @@ def _kept(kind: type[FlowSpec]) -> Iterator[str]:
 def _require_newest(name: str, number: str) -> None:
     """Raises ChurnError if a run was begun after the one that Metaflow would resume, and killed before Metaflow knew of it."""
     root = LocalStorage.get_datastore_root_from_config(lambda *_, **__: None)
-    if begun.since(Path(root, name, "latest_run")):
+    if start_marker.newer_than(Path(root, name, "latest_run")):
         raise ChurnError(
             f"{name}/{number} is not the newest run to resume: another one was begun after it, and killed before its first step; "
             f"begin that one again with {_typed('run')}, or resume the older one: {_typed('resume', '--origin-run-id', number)}"

@@ -7,8 +7,6 @@ import sys
 from typing import TYPE_CHECKING
 
 import base
-import launch
-import runs
 from churn.data import sources
 from churn.errors import ChurnError
 from churn.settings import commands
@@ -17,6 +15,7 @@ from churn.settings.data import DataConfig, Source, any_made_up
 from churn.settings.dataset import Dataset
 from churn.settings.environment import IN_POD
 from metaflow import current
+from orchestration import launch, runs
 
 if TYPE_CHECKING:
     from churn.serving.reference import Reference
