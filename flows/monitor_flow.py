@@ -36,14 +36,14 @@ class MonitorFlow(base.Flow):
     def start(self) -> None:
         """The reference of the champion and the windows to compare with it are loaded."""
         from churn.monitoring import assessment
-        from churn.registry import made_up
+        from churn.registry import synthetic_notice
 
         dataset = base.read(Dataset, self.description)
         self.config = assessment.cut(base.read(MonitorConfig, self.settings), self.rows)
         self.reference = assessment.compared(dataset, self.version)
-        self.notice = launch.begin(made_up.model(self.reference.model, dataset.name))
+        self.notice = launch.begin(synthetic_notice.model(self.reference.model, dataset.name))
         if self.retrain:
-            retraining.check(dataset, self.source, made_up.learned_from_made_up(self.reference.model))
+            retraining.check(dataset, self.source, synthetic_notice.learned_from_synthetic(self.reference.model))
         self.windows = assessment.collect(self.reference, self.config, self.analysis, self.labels, self.until)
         base.say(self.windows.notes)
         self.next(self.drift, self.performance)

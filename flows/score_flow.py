@@ -6,13 +6,13 @@
 from typing import Any
 
 import base
-from churn.settings.data import any_made_up
+from churn.settings.data import any_synthetic
 from churn.settings.dataset import Dataset
 from churn.settings.score import ScoreConfig
 from metaflow import Parameter, card, current, step
 from orchestration import launch
 
-KEPT = ["model", "uplift", "made_up", "scoring", "moment", "table", "aside", "notes"]
+KEPT = ["model", "uplift", "synthetic", "scoring", "moment", "table", "aside", "notes"]
 
 
 @base.deployed
@@ -33,14 +33,14 @@ class ScoreFlow(base.Flow):
         import time
 
         from churn.data import sources
-        from churn.registry import made_up
+        from churn.registry import synthetic_notice
         from churn.serving import release
 
         dataset = base.read(Dataset, self.description)
         self.sources = sources.choose(base.read(ScoreConfig, self.settings).source, self.source, dataset, "score")
-        (self.model, self.uplift), self.made_up = release.champions(dataset), any_made_up(self.sources)
-        self.notice = made_up.sources(self.sources, dataset.name, "score") or launch.begin(
-            made_up.model(self.model, dataset.name)
+        (self.model, self.uplift), self.synthetic = release.champions(dataset), any_synthetic(self.sources)
+        self.notice = synthetic_notice.sources(self.sources, dataset.name, "score") or launch.begin(
+            synthetic_notice.model(self.model, dataset.name)
         )
         # A step that is retried or resumed writes the same predictions under the same names at the same time.
         self.scoring, self.moment = str(current.run_id), time.time_ns() // 1000
@@ -70,7 +70,7 @@ class ScoreFlow(base.Flow):
         self.scored = batch_scoring.with_uplift(
             batch_scoring.score(scorer, customers, self.scoring), customers, self.uplift
         )
-        if base.read(ScoreConfig, self.settings).score.log and not self.made_up:
+        if base.read(ScoreConfig, self.settings).score.log and not self.synthetic:
             batch_scoring.log(scorer, self.model, customers, self.scored, self.moment, f"score-{self.scoring}-{first}")
         self.next(self.rank)
 
@@ -87,7 +87,7 @@ class ScoreFlow(base.Flow):
         scored, name = [shard.scored for shard in inputs], f"{scorer.dataset.name}-{self.scoring}"
         table = tables.typed(self.table, scorer.dataset)
         self.ranked = batch_scoring.rank(scorer, table, scored, rule, name, self.uplift)
-        base.say(batch_scoring.keep_features(scorer, table) if rule.log and not self.made_up else ())
+        base.say(batch_scoring.keep_features(scorer, table) if rule.log and not self.synthetic else ())
         base.render(current.card["list"], ranking_card.parts(self.ranked, self.model, self.aside, self.notes))
         self.next(self.end)
 

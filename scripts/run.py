@@ -9,7 +9,7 @@ import sys
 import _flows  # noqa: F401 - first: it finds flows/
 import base
 from churn.data import sources
-from churn.registry import made_up
+from churn.registry import synthetic_notice
 from churn.settings import core
 from churn.settings.data import DataConfig
 from churn.settings.dataset import Dataset
@@ -51,7 +51,9 @@ def main() -> None:
         configured = core.load(DataConfig, base.ROOT / "config" / "data.toml").source
         if options.settings:
             core.load(TrainConfig, options.settings)
-        notice = made_up.sources(sources.choose(configured, options.source, dataset, "run"), dataset.name, "run")
+        notice = synthetic_notice.sources(
+            sources.choose(configured, options.source, dataset, "run"), dataset.name, "run"
+        )
     if notice:
         print(notice, flush=True)
     import summary

@@ -11,7 +11,7 @@ from typing import Any
 import base
 from churn.data import sources
 from churn.errors import ChurnError
-from churn.registry import made_up
+from churn.registry import synthetic_notice
 from churn.settings import commands
 from churn.settings.core import Strict, load
 from churn.settings.dataset import Dataset
@@ -52,7 +52,7 @@ def _last(name: str) -> None:
         start = runs.one(name, current.run_id)["start"].task.data
         notice = start.notice if "notice" in start else ""
     except (MetaflowException, ChurnError, OSError) as error:  # the run itself has succeeded
-        notice = f"Whether the customers are made up cannot be read: {error}"
+        notice = f"Whether the customers are synthetic cannot be read: {error}"
     begin(notice)
 
 
@@ -64,16 +64,16 @@ def begin(notice: str) -> str:
 
 
 def customers(target: str) -> str:
-    """``before`` of a flow that reads customers: there are some to read, and made-up ones are said to be so."""
+    """``before`` of a flow that reads customers: there are some to read, and synthetic ones are said to be so."""
     if "--config-value" in sys.argv or any(name.startswith("METAFLOW_FLOW_CONFIG") for name in os.environ):
         return ""  # the settings are not in a file: the start step sees them
     described = base.on_disk("description")
     chosen = sources.choose(base.on_disk("settings").source, option("source"), described, target)
-    return made_up.sources(chosen, described.name, target)
+    return synthetic_notice.sources(chosen, described.name, target)
 
 
 def trained() -> str:
-    """``before`` of TrainFlow: its data version is said to be made up, as far as DataFlow's runs know it."""
+    """``before`` of TrainFlow: its data version is said to be synthetic, as far as DataFlow's runs know it."""
     s3.check_access()
     try:
         run = None if "--trigger" in sys.argv else runs.newest(option("data-version"))
@@ -81,7 +81,7 @@ def trained() -> str:
         raise ChurnError(f"the runs of DataFlow cannot be read: {error}") from None
     if run is None:
         return ""  # the start step knows more, or stops
-    return made_up.data_version(run.data.data_version, run.data.description["name"], run.data.made_up)
+    return synthetic_notice.data_version(run.data.data_version, run.data.description["name"], runs.on_synthetic(run))
 
 
 def both(start: Callable[[list[str]], None], description: str = "", source: str = "", settings: str = "") -> list[str]:

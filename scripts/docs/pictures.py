@@ -1,4 +1,4 @@
-"""``make pictures``: take the documentation's pictures from a real run on made-up customers, in a state folder of its own.
+"""``make pictures``: take the documentation's pictures from a real run on synthetic customers, in a state folder of its own.
 
 ``docs/pictures/made_of.json`` keeps a hash of what each picture shows; tests/unit/test_pictures.py says which is outdated.
 """

@@ -134,14 +134,14 @@ def drifts(dataset: Dataset, rows: int, seed: int) -> Iterator[tuple[str, pd.Dat
     yield "only the first year", tilted(pool, (pool.tenure <= 12) + 0.0, rows, seed)
     yield "only after the third year", tilted(pool, (pool.tenure > 36) + 0.0, rows, seed)
     for rise in (1.1, 1.2, 1.3):
-        text = dataset.generate | {"MonthlyCharges": f"round({rise} * ({dataset.generate['MonthlyCharges']}), 2)"}
-        changed = dataset.model_copy(update={"generate": text})
+        text = dataset.synthetic | {"MonthlyCharges": f"round({rise} * ({dataset.synthetic['MonthlyCharges']}), 2)"}
+        changed = dataset.model_copy(update={"synthetic": text})
         yield f"prices up by {rise - 1:.0%}", synthetic.generate(changed, rows, seed)
 
 
 def concept(dataset: Dataset, rows: int, seed: int) -> Iterator[tuple[str, pd.DataFrame]]:
     """The same customers, who behave otherwise: what no estimate without outcomes can see."""
-    churn = dataset.generate["Churn"]
+    churn = dataset.synthetic["Churn"]
     for name, text in {
         "month-to-month no longer matters": churn.replace("0.75 * (Contract == 'Month-to-month')", "0.0 * tenure"),
         "long customers leave now": churn.replace("0.035 * tenure", "(-0.02) * tenure"),
@@ -149,7 +149,9 @@ def concept(dataset: Dataset, rows: int, seed: int) -> Iterator[tuple[str, pd.Da
     }.items():
         yield (
             name,
-            synthetic.generate(dataset.model_copy(update={"generate": dataset.generate | {"Churn": text}}), rows, seed),
+            synthetic.generate(
+                dataset.model_copy(update={"synthetic": dataset.synthetic | {"Churn": text}}), rows, seed
+            ),
         )
 
 

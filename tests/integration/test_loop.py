@@ -22,14 +22,14 @@ def test_the_snapshot_is_what_the_run_says(trained: SimpleNamespace) -> None:
     assert sum(trained.data.rows) == 1500
     assert trained.data.rows[1] == pytest.approx(300, abs=4 * np.sqrt(0.2 * 0.8 * 1500))
     assert not set(snapshot.train.customerID) & set(snapshot.holdout.customerID)
-    assert not snapshot.made_up
+    assert not snapshot.synthetic
 
 
 def test_the_same_data_is_the_same_version(trained: SimpleNamespace, tmp_path: Path) -> None:
     folder = snapshots.restore(trained.data.data_version, tmp_path / "version")
     snapshot = snapshots.load(trained.data.data_version)
     parts = [(folder / name).read_bytes() for name in (snapshots.TRAIN, snapshots.HOLDOUT)]
-    again = snapshots.save(*parts, snapshot.dataset, made_up=False)
+    again = snapshots.save(*parts, snapshot.dataset, synthetic=False)
     assert (again.version, again.uploaded) == (trained.data.data_version, False)
 
 

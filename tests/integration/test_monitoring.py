@@ -48,7 +48,7 @@ def test_shifted_customers_alert_and_the_changed_columns_are_named_first(
     assert set(demo.shifted.data.verdict.columns[:2]) == {"MonthlyCharges", "Contract"}
     assert re.search(
         rf"Train on newer customers: \S+ scripts/run\.py --dataset telco --source {customers_csv}\n", demo.alarmed
-    ), "the file that the champion's customers came from, and no made-up ones"
+    ), "the file that the champion's customers came from, and no synthetic ones"
 
 
 def test_the_estimated_roc_auc_falls(demo: SimpleNamespace) -> None:

@@ -12,7 +12,15 @@ from churn import format_version
 from churn.data import customer_keys
 from churn.data.snapshots import Snapshot, load
 from churn.errors import ChurnError
-from churn.registry import champion_challenger, gate, holdout_looks, model_registry, sklearn_model, tracking
+from churn.registry import (
+    champion_challenger,
+    gate,
+    holdout_looks,
+    model_registry,
+    sklearn_model,
+    synthetic_notice,
+    tracking,
+)
 from churn.registry.gate import Gate
 from churn.registry.training_record import Training
 from churn.serving import bento_server, bento_store, packaging, prediction_log, reference
@@ -73,10 +81,10 @@ def start_run(
 def parameters(data: Snapshot, config: TrainConfig) -> dict[str, Any]:
     """The parameters of the champion's models, as FAMILY.NAME: where the search begins.
 
-    Empty without a champion, with one of made-up customers for real ones, or the other way round, and where config wants none.
+    Empty without a champion, with one of synthetic customers for real ones, or the other way round, and where config wants none.
     """
     current = model_registry.by_alias(data.dataset.model, model_registry.CHAMPION) if config.search.warm_start else None
-    if current is None or data.made_up != (current.tags["made_up"] == "True"):
+    if current is None or data.synthetic != synthetic_notice.learned_from_synthetic(current):
         return {}
     with tempfile.TemporaryDirectory() as folder:
         described = onnx_scorer.manifest(model_registry.fetch(current, folder))
@@ -127,8 +135,8 @@ def against_champion(
     dataset, current = data.dataset, model_registry.by_alias(data.dataset.model, model_registry.CHAMPION)
     if current is None:
         return None
-    if data.made_up != (current.tags["made_up"] == "True"):
-        return champion_challenger.not_comparable(current.version, data.made_up)
+    if data.synthetic != synthetic_notice.learned_from_synthetic(current):
+        return champion_challenger.not_comparable(current.version, data.synthetic)
     theirs = load(current.tags["data_version"]).train
     fair = champion_challenger.unseen(data.holdout[customer_keys.columns(dataset)], theirs, dataset.id)
     rows, outcome = data.holdout[fair], evaluation.outcome[fair]
@@ -199,7 +207,7 @@ def register(training: Training, run: str) -> tuple[model_registry.Registered, G
 
 def _tags(described: Mapping[str, Any], data: Snapshot) -> dict[str, str]:
     keys = ("data_version", "git_commit", "git_dirty", "metaflow_run", "config_hash", "packages", "family", "threshold")
-    tags = {key: str(described[key]) for key in (*keys, "training_seconds")} | {"made_up": str(data.made_up)}
+    tags = {key: str(described[key]) for key in (*keys, "training_seconds")} | {"synthetic": str(data.synthetic)}
     tags["dataset"] = data.dataset.name
     return tags | {f"score.{name}": f"{value:.6f}" for name, value in described["scores"].items()}
 
@@ -208,7 +216,7 @@ def champion(dataset: Dataset) -> model_registry.Registered:
     """The champion; ChurnError if there is none yet."""
     registered = model_registry.by_alias(dataset.model, model_registry.CHAMPION)
     if registered is None:
-        source = "" if dataset.generate else commands.FILE
+        source = "" if dataset.synthetic else commands.FILE
         first = commands.say("run", DATASET=dataset.name, SOURCE=source)
         raise ChurnError(f"{dataset.model} has no champion yet; train one with: {first}")
     return registered
