@@ -66,7 +66,7 @@ class DataFlow(base.Flow):
         ingested = ingestion.ingest(self.sources, [(one.table, one.notes) for one in inputs], dataset, limits, previous)
         base.render(current.card["data"], data_card.data(ingested, dataset, self.lineage))
         base.report(dataset.name, push.quality_samples(ingested.report))
-        self.quality, self.columns, self.origin = ingested.report, ingested.profile_json, ingested.origin
+        self.quality, self.profile_json, self.origin = ingested.report, ingested.profile_json, ingested.origin
         self.quarantine, notes = ingestion.set_aside(ingested, f"{dataset.name}-{current.run_id}")
         base.say(notes)
         self.table = ingested.stored.result()

@@ -54,7 +54,7 @@ class MonitorFlow(base.Flow):
         from churn.monitoring import assessment
 
         self.distances = assessment.drift(self.reference, self.windows, self.config)
-        self.chunked = assessment.chunked(self.reference, self.windows, self.config)
+        self.chunked_drift = assessment.chunked(self.reference, self.windows, self.config)
         self.next(self.decide)
 
     @step
@@ -62,7 +62,9 @@ class MonitorFlow(base.Flow):
         """The scores are estimated, and computed where outcomes are known."""
         from churn.monitoring import assessment
 
-        self.scores, self.realised, self.before = assessment.performance(self.reference, self.windows, self.config)
+        self.estimated, self.realised, self.reference_scores = assessment.performance(
+            self.reference, self.windows, self.config
+        )
         self.next(self.decide)
 
     @card(type="blank", id="monitoring")
@@ -73,15 +75,15 @@ class MonitorFlow(base.Flow):
         from churn.monitoring import alerts, assessment
 
         self.merge_artifacts(inputs)
-        self.judged, self.verdict = assessment.conclude(
-            self.windows, self.distances, self.scores, self.realised, self.before, self.config
-        )
-        self.todo = retraining.typed(self.reference, self.source)
-        results = (self.judged, self.realised, self.before, self.verdict, self.todo, self.chunked)
-        base.render(current.card["monitoring"], monitoring_card.parts(self.reference, self.windows, *results))
-        counts = (len(self.windows.damaged), self.windows.conflicts)
-        measured = alerts.samples(self.judged[-1], self.realised, self.verdict, *counts)
-        base.report(self.reference.dataset.name, measured)
+        measured = self.distances, self.estimated, self.realised, self.reference_scores
+        self.window_results, self.assessment = assessment.conclude(self.windows, *measured, self.config)
+        self.retrain_command = retraining.typed(self.reference, self.source)
+        said = self.assessment, self.retrain_command, self.chunked_drift
+        results = self.window_results, self.realised, self.reference_scores
+        base.render(current.card["monitoring"], monitoring_card.parts(self.reference, self.windows, *results, *said))
+        counts = len(self.windows.damaged), self.windows.conflicts
+        samples = alerts.samples(self.window_results[-1], self.realised, self.assessment, *counts)
+        base.report(self.reference.dataset.name, samples)
         self.next(self.act)
 
     @step
@@ -89,19 +91,19 @@ class MonitorFlow(base.Flow):
         """An alert is posted to the webhook, and its event published to the flows that wait for it."""
         from churn.monitoring import notify
 
-        self.told = notify.post_alert(self.verdict, self.reference.model, self.todo)
-        if self.verdict.severity == "alert":
-            retraining.announce("DataFlow", {"columns": ",".join(self.verdict.columns)})
+        self.notified = notify.post_alert(self.assessment, self.reference.model, self.retrain_command)
+        if self.assessment.severity == "alert":
+            retraining.announce("DataFlow", {"columns": ",".join(self.assessment.columns)})
         self.next(self.end)
 
     @step
     def end(self) -> None:
         """The assessment is printed; after an alert with --retrain, a new model is champion if it is better."""
-        print(self.verdict, *filter(None, [self.told]), f"Card: {base.card('decide')}", sep="\n")
-        if self.verdict.severity == "alert" and self.retrain:
+        print(self.assessment, *filter(None, [self.notified]), f"Card: {base.card('decide')}", sep="\n")
+        if self.assessment.severity == "alert" and self.retrain:
             launch.both(retraining.flow, retraining.description(), self.source)
-        elif self.verdict.severity == "alert":
-            print(f"Train on newer customers: {self.todo}")
+        elif self.assessment.severity == "alert":
+            print(f"Train on newer customers: {self.retrain_command}")
 
 
 if __name__ == "__main__":

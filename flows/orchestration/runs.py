@@ -114,8 +114,9 @@ def previous_profile(dataset: str, synthetic: bool) -> Profile | None:
 
 def _profile(run: Run) -> Profile:
     data: Any = run.data
-    if "columns" in data:
-        return profile.from_json(data.columns)
+    for name in ("profile_json", "columns"):  # columns: of earlier releases
+        if name in data:
+            return profile.from_json(getattr(data, name))
     return profile.of_snapshot(snapshots.load(data.data_version))
 
 

@@ -66,7 +66,7 @@ def test_mlflow_holds_the_tree_of_runs(trained: SimpleNamespace) -> None:
     assert parent.data.tags["data_version"] == trained.data.data_version
     assert parent.data.tags["metaflow_run"] == f"TrainFlow/{trained.train_run.id}"
     assert parent.data.metrics["roc_auc"] == trained.train.evaluation.scores["roc_auc"]
-    runs = mlflow.search_runs([parent.info.experiment_id], f"tags.`{TRAINING}` = '{trained.train.training}'")
+    runs = mlflow.search_runs([parent.info.experiment_id], f"tags.`{TRAINING}` = '{trained.train.training_id}'")
     families = [r for r in runs if r.data.tags.get("mlflow.parentRunId") == parent.info.run_id]
     assert {r.data.tags[FAMILY] for r in families} == {c.family.name for c in trained.train.board}
     for candidate in trained.train.board:

@@ -74,7 +74,7 @@ def test_a_run_killed_in_the_foreach_resumes_to_the_same_result(
 def _families_in_mlflow(last: Any) -> list[str]:
     mlflow = client()
     parent = mlflow.get_run(last.mlflow_run)
-    runs = mlflow.search_runs([parent.info.experiment_id], f"tags.`{TRAINING}` = '{last.training}'")
+    runs = mlflow.search_runs([parent.info.experiment_id], f"tags.`{TRAINING}` = '{last.training_id}'")
     return sorted(r.data.tags[FAMILY] for r in runs if r.data.tags.get("mlflow.parentRunId") == last.mlflow_run)
 
 
@@ -91,7 +91,13 @@ def test_a_second_registration_of_the_same_training_is_the_first_one(trained: Si
     whole = estimators.whole(trained.train.pipeline, data.dataset)
     before = _versions()
     again = model_registry.register(
-        "churn-classifier", trained.train.mlflow_run, trained.train.training, whole, onnx_scorer.MODEL, data.holdout, {}
+        "churn-classifier",
+        trained.train.mlflow_run,
+        trained.train.training_id,
+        whole,
+        onnx_scorer.MODEL,
+        data.holdout,
+        {},
     )
     assert again.version == trained.train.challenger.version
     assert _versions() == before

@@ -48,7 +48,7 @@ def test_customers_become_a_ranked_list(
     )
     (card,) = get_cards(run["rank"].task)
     assert card.get()
-    assert run.data.aside.reasons.tolist() == ["tenure is between 0 and 240"]
+    assert run.data.quarantined.reasons.tolist() == ["tenure is between 0 and 240"]
 
 
 def test_synthetic_customers_are_ranked_and_not_logged(trained: SimpleNamespace, tmp_path: Path) -> None:

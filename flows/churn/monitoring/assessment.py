@@ -103,7 +103,7 @@ def conclude(
     config: MonitorConfig,
 ) -> tuple[list[WindowResult], Assessment]:
     """The results of each window, and the assessment of all of them."""
-    judged = [WindowResult(*measured) for measured in zip(analysis.windows, distances, scores, strict=True)]
+    results = [WindowResult(*measured) for measured in zip(analysis.windows, distances, scores, strict=True)]
     counts = (analysis.outcomes, analysis.unknown, analysis.others, analysis.damaged, analysis.conflicts)
     around = Context(before, analysis.file, *counts)
-    return judged, alerts.assess(judged, realised, config, around)
+    return results, alerts.assess(results, realised, config, around)

@@ -171,12 +171,12 @@ def build_manifest(training: Training) -> dict[str, Any]:
 def register(training: Training, run: str) -> tuple[model_registry.Registered, Gate]:
     """Prove the model's ONNX form on the holdout, register it as challenger, and promote it if the verdict says so.
 
-    If another training made a champion since the verdict, the model is judged against that one first: the verdict
+    If another training made a champion since the verdict, the model is judged against that one first: the result
     returned is the one that counted, and it is kept as RECORD beside the model.
     """
     from pyarrow import parquet
 
-    data, config, evaluation, verdict = training.data, training.config, training.evaluation, training.gate
+    data, config, evaluation, gate_result = training.data, training.config, training.evaluation, training.gate
     pipeline, described = training.chosen.pipeline, build_manifest(training)
     whole = estimators.whole(pipeline, data.dataset)
     with tempfile.TemporaryDirectory() as folder:
@@ -189,20 +189,20 @@ def register(training: Training, run: str) -> tuple[model_registry.Registered, G
             data.dataset.model, run, described["metaflow_run"], whole, folder, example, _tags(described, data)
         )
     while True:
-        if not verdict.promote:
-            model_registry.annotate(made, verdict.evidence())
+        if not gate_result.promote:
+            model_registry.annotate(made, gate_result.evidence())
             break
-        expected = verdict.comparison.champion if verdict.comparison is not None else None
-        if model_registry.promote(made, verdict.evidence(), expected):
+        expected = gate_result.comparison.champion if gate_result.comparison is not None else None
+        if model_registry.promote(made, gate_result.evidence(), expected):
             break
         compared = against_champion(evaluation, data, config, described["metaflow_run"])
-        verdict = Gate(verdict.verdicts, compared, verdict.warnings)
-    content = {"version": made.version, **training.record(), **verdict.record()}
+        gate_result = Gate(gate_result.verdicts, compared, gate_result.warnings)
+    content = {"version": made.version, **training.record(), **gate_result.record()}
     record = json.dumps(format_version.stamped(content, RECORD_FORMAT), indent=1)
     model_registry.annotate(made, {RECORD_CHECKSUM: checksums.sha256(record.encode())})
     tracking.log_texts(run, {RECORD: record})
     tracking.close_run(run, described["params"], described["scores"])
-    return made, verdict
+    return made, gate_result
 
 
 def _tags(described: Mapping[str, Any], data: Snapshot) -> dict[str, str]:
