@@ -14,6 +14,7 @@ from churn.errors import ChurnError, os_error_message
 from orchestration import fork_server, start_marker
 
 DEBUG = "CHURNFLOW_DEBUG"
+ARTIFACTS = 2  # one more with each change of artifacts' names, across which no run can be resumed
 if "--debug" in sys.argv:  # removed here, as no command line knows it
     sys.argv.remove("--debug")
     os.environ[DEBUG] = "1"
@@ -74,7 +75,7 @@ def _shown(error: ChurnError) -> Exception:
 def _reported(step_name: str, flow: Any, inputs: Any = None, attributes: Any = None) -> Iterator[None]:
     """Show a ChurnError as its message alone, and push how the run ended (``churn.telemetry.push``)."""
     if step_name == "start":
-        flow.config_files = files()  # a resume compares the settings with these
+        flow.config_files, flow.artifacts_format = files(), ARTIFACTS  # which a resume compares with its own
     try:
         yield
     except Exception as error:

@@ -137,9 +137,9 @@ def _kept(kind: type[FlowSpec]) -> Iterator[str]:
     artifacts = start.data if start is not None and start.successful else None
     files = base.files() | (getattr(artifacts, "config_files", None) or {})
     anew = _anew(kind, given_then, artifacts, files)
-    if artifacts is not None and "config_files" not in artifacts:
+    if artifacts is not None and getattr(artifacts, "artifacts_format", 1) != base.ARTIFACTS:
         raise ChurnError(
-            f"run {number} was begun by an older release, whose steps this one cannot go on from; again: {anew}"
+            f"run {number} was begun by another release, whose steps this one cannot go on from; again: {anew}"
         )
     for name, file in files.items():
         try:

@@ -133,6 +133,18 @@ def test_a_run_that_is_not_there_cannot_be_resumed(trained: SimpleNamespace) -> 
     assert re.fullmatch(r"there is no run TrainFlow/12 to resume; the newest is \d+\n", done.stdout)
 
 
+def test_a_run_of_a_release_with_other_artifacts_is_begun_again(trained: SimpleNamespace) -> None:
+    code = "import sys; sys.path.insert(0, 'flows'); import base; base.ARTIFACTS += 1; import runpy; "
+    code += "sys.argv[0] = 'flows/data_flow.py'; runpy.run_path(sys.argv[0], run_name='__main__')"
+    command = [sys.executable, "-c", code, "resume", "--origin-run-id", trained.data_run.id]
+    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    assert re.fullmatch(
+        rf"run {trained.data_run.id} was begun by another release, whose steps this one cannot go on from; "
+        r"again: \S+ flows/data_flow\.py run --source \S+\n",
+        done.stdout,
+    )
+
+
 def _killed(at: Callable[["subprocess.Popen[bytes]"], bool], *words: str, **environ: str) -> None:
     """Run a flow, and kill it with all of its processes once ``at`` says so."""
     command = [sys.executable, str(ROOT / "flows" / words[0]), *words[1:]]
