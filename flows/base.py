@@ -54,7 +54,7 @@ from orchestration import metaflow_patches, metaflow_version
 metaflow_patches.apply()
 if "argo-workflows" in sys.argv:
     with stopping():
-        metaflow_patches.close_pods()
+        metaflow_patches.close_pods(DEPLOY)
 if {"run", "resume"} & set(sys.argv) and metaflow_version.notice():
     print(metaflow_version.notice(), file=sys.stderr)
 fork_server.use()
@@ -79,7 +79,7 @@ def _reported(step_name: str, flow: Any, inputs: Any = None, attributes: Any = N
     try:
         yield
     except Exception as error:
-        if "METAFLOW_KUBERNETES_WORKLOAD" not in os.environ or current.retry_count >= DEPLOY.at(step_name).retries:
+        if "METAFLOW_KUBERNETES_WORKLOAD" not in os.environ or DEPLOY.at(step_name).last(current.retry_count):
             _ended(False, [])
         if isinstance(error, ChurnError):
             raise _shown(error) from error.__cause__

@@ -23,8 +23,9 @@ DONE = ("Succeeded", "Failed", "Error")
 
 
 def kubectl(*words: str, given: bytes | None = None, fails: bool = False) -> str:
-    """What kubectl says in the namespace."""
-    done = subprocess.run(["kubectl", "-n", NAMESPACE, *words], input=given, capture_output=True)
+    """What kubectl says, in the namespace unless the words name another."""
+    own = () if words[0] == "-n" else ("-n", NAMESPACE)
+    done = subprocess.run(["kubectl", *own, *words], input=given, capture_output=True)
     assert fails or done.returncode == 0, done.stderr.decode()
     return done.stdout.decode()
 
@@ -34,7 +35,8 @@ class Cluster:
 
     def __init__(self) -> None:
         kubectl("delete", "pod", POD, "--ignore-not-found", "--now")
-        kubectl("apply", "-f", "-", given=json.dumps(_pod()).encode())
+        pod = pod_spec(POD, NAMESPACE, {"app.kubernetes.io/name": "metaflow-task"}, IMAGE)
+        kubectl("apply", "-f", "-", given=json.dumps(pod).encode())
         kubectl("wait", f"pod/{POD}", "--for=condition=Ready", "--timeout=180s")
         content = io.BytesIO()
         with tarfile.open(fileobj=content, mode="w") as archive:
@@ -49,15 +51,22 @@ class Cluster:
 
     def deploy(self, **parameters: str) -> str:
         """Start DeployFlow: the workflow's name."""
-        given = [{"name": name.replace("_", "-"), "value": json.dumps(value)} for name, value in parameters.items()]
+        return self.start("deployflow", **parameters)
+
+    def start(self, flow: str, **parameters: Any) -> str:
+        """Start a flow: the workflow's name. A step is repeated after seconds, not after config/deploy.toml's minute."""
+        spec = json.loads(kubectl("get", "workflowtemplate", f"churnflow.prod.{flow}", "-o", "json"))["spec"]
+        for template in spec["templates"]:
+            if "retryStrategy" in template:
+                template["retryStrategy"]["backoff"] = {"duration": "5s"}
+        for one in spec["arguments"]["parameters"]:
+            if one["name"].replace("-", "_") in parameters:
+                one["value"] = json.dumps(parameters[one["name"].replace("-", "_")])
         workflow = {
             "apiVersion": "argoproj.io/v1alpha1",
             "kind": "Workflow",
-            "metadata": {"generateName": "deploy-", "namespace": NAMESPACE},
-            "spec": {
-                "workflowTemplateRef": {"name": "churnflow.prod.deployflow"},
-                "arguments": {"parameters": given},
-            },
+            "metadata": {"generateName": f"{flow}-", "namespace": NAMESPACE},
+            "spec": spec,
         }
         made = json.loads(kubectl("create", "-o", "json", "-f", "-", given=json.dumps(workflow).encode()))
         return str(made["metadata"]["name"])
@@ -65,23 +74,23 @@ class Cluster:
     def ended(self, workflow: str, seconds: float = 600) -> str:
         """Wait for the end of a workflow: its phase."""
         until = time.monotonic() + seconds
-        while (phase := _get("workflow", workflow, ".status.phase")) not in DONE:
+        while (phase := self.phase(workflow)) not in DONE:
             assert time.monotonic() < until, kubectl("get", "pods")
             time.sleep(1)
         return phase
 
-    def pods(self, workflow: str) -> list[str]:
-        """The names of a workflow's pods that run."""
+    def pods(self, workflow: str) -> dict[str, str]:
+        """The pods of a workflow that run, and the step of each."""
         label = f"workflows.argoproj.io/workflow={workflow}"
-        return kubectl(
-            "get",
-            "pods",
-            "-l",
-            label,
-            "--field-selector=status.phase=Running",
-            "-o",
-            "jsonpath={.items[*].metadata.name}",
-        ).split()
+        said = json.loads(kubectl("get", "pods", "-l", label, "--field-selector=status.phase=Running", "-o", "json"))
+        return {
+            pod["metadata"]["name"]: pod["metadata"]["annotations"]["metaflow/step_name"]
+            for pod in said["items"]
+            if "deletionTimestamp" not in pod["metadata"]
+        }
+
+    def phase(self, workflow: str) -> str:
+        return _get("workflow", workflow, ".status.phase")
 
     def served(self) -> str:
         """The Bento that the Deployment names."""
@@ -110,29 +119,30 @@ def _get(kind: str, name: str, place: str) -> str:
     return kubectl("get", kind, name, "-o", f"jsonpath={{{place}}}")
 
 
-def _pod() -> dict[str, Any]:
+def pod_spec(name: str, namespace: str, labels: dict[str, str], image: str, secret: bool = True) -> dict[str, Any]:
+    """A pod that waits for commands, with the flows' secret or without it."""
     closed = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
+    container = {
+        "name": "main",
+        "image": image,
+        "imagePullPolicy": "IfNotPresent",
+        "command": ["sleep", "7200"],
+        "resources": {
+            "requests": {"cpu": "100m", "memory": "256Mi"},
+            "limits": {"cpu": "2", "memory": "3Gi"},
+        },
+        "securityContext": closed,
+    }
+    if secret:
+        container["envFrom"] = [{"secretRef": {"name": "churnflow-flows"}}]
     return {
         "apiVersion": "v1",
         "kind": "Pod",
-        "metadata": {"name": POD, "labels": {"app.kubernetes.io/name": "metaflow-task"}},
+        "metadata": {"name": name, "namespace": namespace, "labels": labels},
         "spec": {
             "automountServiceAccountToken": False,
             "securityContext": {"runAsNonRoot": True, "runAsUser": 10001, "runAsGroup": 10001, "fsGroup": 10001},
-            "containers": [
-                {
-                    "name": "main",
-                    "image": IMAGE,
-                    "imagePullPolicy": "IfNotPresent",
-                    "command": ["sleep", "7200"],
-                    "envFrom": [{"secretRef": {"name": "churnflow-flows"}}],
-                    "resources": {
-                        "requests": {"cpu": "200m", "memory": "512Mi"},
-                        "limits": {"cpu": "2", "memory": "3Gi"},
-                    },
-                    "securityContext": closed,
-                }
-            ],
+            "containers": [container],
         },
     }
 

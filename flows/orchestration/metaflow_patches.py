@@ -59,10 +59,11 @@ def _keep_cards_with_their_runs() -> None:
     CardDatastore.get_storage_root = staticmethod(root)  # type: ignore[method-assign]
 
 
-def close_pods() -> None:
-    """What is deployed to Argo goes through ``churn.settings.deploy.closed``, a flow's sensor through ``closed_sensor``.
+def close_pods(settings: deploy.Deploy) -> None:
+    """What is deployed to Argo goes through ``churn.settings.deploy``: ``closed``, ``retried``, and a sensor ``closed_sensor``.
 
-    Metaflow 2.19 has no setting for a whole pod (metaflow/plugins/argo/argo_client.py; Metaflow issue 1262).
+    Metaflow 2.19 has no setting for a whole pod, and none for what a step is repeated after
+    (metaflow/plugins/argo/argo_client.py; Metaflow issue 1262).
 
     Raises:
         ChurnError: The patches are off.
@@ -77,7 +78,7 @@ def close_pods() -> None:
     register = ArgoClient.register_workflow_template
 
     def closed(self: ArgoClient, name: str, workflow_template: dict[str, Any]) -> Any:
-        return register(self, name, deploy.closed(workflow_template))
+        return register(self, name, deploy.retried(deploy.closed(workflow_template), settings))
 
     register_sensor = ArgoClient.register_sensor
 

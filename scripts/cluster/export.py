@@ -17,6 +17,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "flows"))
 
+import base
 from orchestration import metaflow_patches
 
 KINDS = {"workflowtemplates": "workflowtemplate", "cronworkflows": "cronworkflow", "sensors": "sensor"}
@@ -49,7 +50,7 @@ def record(flow: Path, words: list[str]) -> dict[str, Any]:
     from metaflow import metaflow_git
     from metaflow.plugins.kubernetes.kubernetes_client import KubernetesClient
 
-    metaflow_patches.close_pods()
+    metaflow_patches.close_pods(base.DEPLOY)
     recorder = _Recorder()
     metaflow_git.get_repository_info = lambda path: {}  # the export itself would change "has uncommitted changes"
     KubernetesClient.__init__ = lambda self: None  # type: ignore[method-assign]

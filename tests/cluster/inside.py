@@ -1,6 +1,7 @@
 """What the tests do in a pod of the cluster, where they reach the registry, S3 and the service: ``inside.py COMMAND WORD...``"""
 
 import json
+import os
 import sys
 import time
 
@@ -44,6 +45,45 @@ def tags(version: str) -> dict[str, str]:
     return {key.removeprefix("deploy."): value for key, value in found.items() if key.startswith("deploy.")}
 
 
+def kept() -> dict[str, int]:
+    """What a flow may add to: versions and trainings in MLflow, rows in the prediction log, and those there twice."""
+    from datetime import UTC, datetime
+
+    from churn.registry import tracking
+    from churn.serving import prediction_log
+
+    dataset, mlflow = load(Dataset, "config/datasets/telco.toml"), model_registry.client()
+    experiments = [one.experiment_id for one in mlflow.search_experiments()]
+    runs = mlflow.search_runs(experiments, max_results=50_000)
+    top = [run.data.tags[tracking.TRAINING] for run in runs if "mlflow.parentRunId" not in run.data.tags]
+    log = prediction_log.read(dataset, datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC))
+    return {
+        "versions": len(mlflow.search_model_versions(f"name = '{champion().name}'")),
+        "trainings": len(top),
+        "trainings twice": len(top) - len(set(top)),
+        "logged": int((~log["prediction_id"].duplicated()).sum()),
+        "logged twice": int(log["prediction_id"].duplicated().sum()),
+    }
+
+
+def customers(rows: str, seed: str, outcome: str = "") -> str:
+    """The address of a file of customers in the bucket, with their outcome or without."""
+    import boto3
+    from churn.data.synthetic import generate
+
+    table = generate(load(Dataset, "config/datasets/telco.toml"), int(rows), int(seed))
+    body = table if outcome else table.drop(columns="Churn")
+    bucket, key = os.environ["CHURNFLOW_BUCKET"], f"tests/customers-{rows}-{seed}{outcome}.csv"
+    boto3.client("s3").put_object(Bucket=bucket, Key=key, Body=body.to_csv(index=False))
+    return f"s3://{bucket}/{key}"
+
+
+def servers() -> dict[str, str]:
+    """The addresses of what the flows' pods are told to use."""
+    endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or "https://s3.amazonaws.com"
+    return {"AWS_ENDPOINT_URL_S3": endpoint, "MLFLOW_TRACKING_URI": os.environ["MLFLOW_TRACKING_URI"]}
+
+
 def traffic(seconds: str, rate: str) -> dict[str, object]:
     """Callers of the Service, for so long or until the file ``stop`` is there."""
     from pathlib import Path
@@ -60,4 +100,5 @@ def traffic(seconds: str, rate: str) -> dict[str, object]:
 
 
 if __name__ == "__main__":
-    print(json.dumps({"another": another, "bad": bad, "tags": tags, "traffic": traffic}[sys.argv[1]](*sys.argv[2:])))
+    commands = {one.__name__: one for one in (another, bad, tags, kept, customers, servers, traffic)}
+    print(json.dumps(commands[sys.argv[1]](*sys.argv[2:])))

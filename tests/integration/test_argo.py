@@ -117,7 +117,8 @@ def test_exported_pods_ask_for_what_deploy_toml_says(exported: Path) -> None:
     memory = {name: pod["container"]["resources"]["requests"]["memory"] for name, pod in pods.items()}
     assert (memory["tune"], memory["evaluate"]) == ("4096.0M", "2048.0M")
     assert pods["tune"]["retryStrategy"]["limit"] == 2
-    assert pods["gate"].get("retryStrategy", {}).get("limit", 0) == 0
+    assert "expression" not in pods["tune"]["retryStrategy"]
+    assert "exitCode" in pods["gate"]["retryStrategy"]["expression"]  # a verdict stands; a killed pod starts anew
     assert all(pod["container"]["image"] == "churnflow/flows:0.1.0" for pod in pods.values())
     # The namespace gives a limit to a container that names none, and a pod over its own limit is not admitted.
     assert all(

@@ -6,7 +6,7 @@ from churn.registry import tracking
 from churn.serving import bento_store
 from churn.settings import environment
 from churn.settings.core import from_dict, load
-from churn.settings.deploy import Deploy, closed, closed_sensor
+from churn.settings.deploy import Deploy, closed, closed_sensor, retried
 from churn.storage import s3
 from conftest import ROOT
 
@@ -18,11 +18,20 @@ def test_a_step_gets_its_own_table_over_the_default() -> None:
 
 
 def test_only_a_cluster_repeats_and_never_a_verdict() -> None:
+    """A refusal is final, yet a pod that is killed in the same step starts anew: a node may go at any moment."""
     deploy = load(Deploy, ROOT / "config" / "deploy.toml")
+    steps = ("tune", "features", "gate", "register", "act", "conclude")
+    templates = [
+        {"metadata": {"annotations": {"metaflow/step_name": step}}, "retryStrategy": {"limit": 2}} for step in steps
+    ]
+    tune, *verdicts = retried({"spec": {"templates": templates}}, deploy)["spec"]["templates"]
     assert "retry" not in dict(deploy.decorators("tune", on_cluster=False))
-    assert dict(deploy.decorators("tune", on_cluster=True))["retry"]["times"] > 0
-    for step in ("features", "gate", "register"):
-        assert dict(deploy.decorators(step, on_cluster=True))["retry"]["times"] == 0
+    assert "expression" not in tune["retryStrategy"]
+    assert not deploy.at("tune").last(0)
+    for step, template in zip(steps[1:], verdicts, strict=True):
+        assert dict(deploy.decorators(step, on_cluster=True))["retry"]["times"] > 0
+        assert 'lastRetry.status == "Error"' in template["retryStrategy"]["expression"]
+        assert deploy.at(step).last(0)
 
 
 def test_an_event_and_an_upstream_flow_exclude_each_other() -> None:

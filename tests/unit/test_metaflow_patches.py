@@ -114,7 +114,7 @@ def test_a_patch_does_what_it_is_for_and_is_off_where_it_is_switched_off(what: s
 
 
 def test_nothing_is_deployed_without_the_patch_that_closes_the_pods() -> None:
-    code = "from orchestration import metaflow_patches\ntry: metaflow_patches.close_pods()\n"
+    code = "from orchestration import metaflow_patches\ntry: metaflow_patches.close_pods(base.DEPLOY)\n"
     code += "except base.ChurnError as error: print(error)"
     assert "the pods would be open" in loaded(code, CHURNFLOW_PATCHES="0")
     assert loaded(code) == ""

@@ -199,3 +199,13 @@ def test_the_files_of_a_version_are_those_it_was_registered_with(
         model_registry.fetch(model, tmp_path / "c")
     with pytest.raises(ChurnError, match="its scikit-learn pipeline cannot be read from MLflow's artifact store"):
         model_registry.load(model)
+
+
+def test_a_repeated_step_opens_no_second_run_of_its_training(
+    store: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A pod that is killed behind the call leaves the run to its successor."""
+    monkeypatch.setenv("MLFLOW_ARTIFACTS", f"file://{tmp_path}")
+    run = tracking.open_run("churn", "TrainFlow/1", {})
+    assert tracking.open_run("churn", "TrainFlow/1", {}) == run
+    assert tracking.open_run("churn", "TrainFlow/2", {}) != run

@@ -97,7 +97,7 @@ def test_what_a_route_raises_is_answered_logged_and_counted(
     answer = asyncio.run(ask(app))
     assert answer.status == 500
     assert answer.content == {"status": 500, "error": "the service failed; its log says why", "problems": []}
-    assert answer.took < SECONDS
+    assert answer.took < 10  # it took 11, and was not counted, when it was left to the server
     assert counted(app) == {("/predict", "500"): 1}
     (record,) = caplog.records
     assert record.getMessage() == "/predict: failed"

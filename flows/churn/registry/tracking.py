@@ -44,7 +44,7 @@ def _git(*words: str) -> str:
 
 
 def open_run(experiment: str, training: str, tags: Mapping[str, str]) -> str:
-    """Id of the parent run of this training."""
+    """Id of the parent run of this training: the one that it has, if the step that opened it is repeated."""
     mlflow = client()
     location = f"{os.environ['MLFLOW_ARTIFACTS']}/{experiment}" if _embedded() else None
     while (stored := mlflow.get_experiment_by_name(experiment)) is None:
@@ -57,6 +57,9 @@ def open_run(experiment: str, training: str, tags: Mapping[str, str]) -> str:
             f"the experiment {experiment!r} was deleted in MLflow; bring it back: MLFLOW_TRACKING_URI={uri} {restore}, or give "
             "another name to 'experiment' in config/train.toml"
         )
+    mine = f"tags.`{TRAINING}` = '{training}' and attributes.run_name = '{training}'"
+    for opened in mlflow.search_runs([stored.experiment_id], mine, max_results=1):
+        return opened.info.run_id
     return mlflow.create_run(stored.experiment_id, run_name=training, tags={TRAINING: training, **tags}).info.run_id
 
 

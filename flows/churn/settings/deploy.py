@@ -1,6 +1,6 @@
 """config/deploy.toml: how the flows run on a cluster; ``base`` turns it into decorators."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from churn.settings.core import Strict
 from pydantic import Field, model_validator
@@ -14,6 +14,9 @@ ACCOUNTS = {
     "DeployFlow": "churnflow-deploy"
 }  # the flow that asks Kubernetes for more than the others (argo/base/accounts.yaml)
 _CONTAINER = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
+# A pod that was deleted or evicted, or a process ended by a signal (128 + its number); -1: the pod left no exit code.
+# https://argo-workflows.readthedocs.io/en/latest/retries/#conditional-retries
+_KILLED = 'lastRetry.status == "Error" || asInt(lastRetry.exitCode) < 0 || asInt(lastRetry.exitCode) > 128'
 
 
 def closed(template: dict[str, Any]) -> dict[str, Any]:
@@ -33,6 +36,19 @@ def closed(template: dict[str, Any]) -> dict[str, Any]:
     return {**template, "spec": {**spec, "templates": templates, "securityContext": _POD, **more}}
 
 
+def retried(template: dict[str, Any], settings: "Deploy") -> dict[str, Any]:
+    """The WorkflowTemplate in which steps of ``retry_on = "kill"`` are repeated only where their pod was killed."""
+
+    def limited(one: dict[str, Any]) -> dict[str, Any]:
+        step = one.get("metadata", {}).get("annotations", {}).get("metaflow/step_name", "")
+        if "retryStrategy" not in one or settings.at(step).retry_on != "kill":
+            return one
+        return {**one, "retryStrategy": {**one["retryStrategy"], "expression": _KILLED}}
+
+    spec = template["spec"]
+    return {**template, "spec": {**spec, "templates": [limited(one) for one in spec["templates"]]}}
+
+
 def closed_sensor(sensor: dict[str, Any]) -> dict[str, Any]:
     """The Sensor with a pod as ``closed`` makes them."""
     spec = sensor["spec"]
@@ -42,12 +58,20 @@ def closed_sensor(sensor: dict[str, Any]) -> dict[str, Any]:
 
 
 class Step(Strict):
-    """Resources of a step: CPUs, memory (MB), time limit (minutes), and retries."""
+    """Resources of a step: CPUs, memory (MB), time limit (minutes), and retries.
+
+    With ``retry_on = "kill"`` a step that fails by itself is final, and only one whose pod was killed is repeated.
+    """
 
     cpu: float = Field(default=1, gt=0)
     memory: int = Field(default=2048, ge=256)
     minutes: int = Field(default=30, ge=1)
     retries: int = Field(default=2, ge=0, le=5)
+    retry_on: Literal["failure", "kill"] = "failure"
+
+    def last(self, attempt: int) -> bool:
+        """Whether a failure of this attempt (from 0) is the step's last word."""
+        return self.retry_on == "kill" or attempt >= self.retries
 
 
 class Start(Strict):

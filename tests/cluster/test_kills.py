@@ -1,0 +1,66 @@
+"""A pod may go at any moment: in every step of every flow one is lost, and the flow ends as an undisturbed one."""
+
+import json
+import random
+import time
+from itertools import cycle
+from typing import Any
+
+import pytest
+from on_cluster import DONE, Cluster, kubectl
+
+# What each flow is asked for, and what it adds to what is kept, disturbed or not.
+FLOWS: dict[str, tuple[dict[str, Any], dict[str, int]]] = {
+    "dataflow": ({}, {}),
+    "trainflow": ({"force": True}, {"versions": 1, "trainings": 1}),
+    "scoreflow": ({"source": "CUSTOMERS"}, {"logged": 2000}),
+    "monitorflow": ({}, {}),
+    "pruneflow": ({}, {}),
+}
+
+
+def delete(pod: str) -> None:
+    kubectl("delete", "pod", pod, "--grace-period=0", "--force", fails=True)  # it may have ended meanwhile
+
+
+def kill(pod: str) -> None:
+    """SIGKILL for every process of the step; the pod itself stays."""
+    kubectl("exec", pod, "-c", "main", "--", "bash", "-c", "kill -9 -1", fails=True)
+
+
+@pytest.mark.parametrize("ways", [(delete, kill), (kill, delete)], ids=["delete first", "kill first"])
+@pytest.mark.parametrize("flow", FLOWS)
+def test_every_step_loses_its_pod_and_the_flow_ends_as_an_undisturbed_one(
+    cluster: Cluster, flow: str, ways: tuple[Any, ...]
+) -> None:
+    parameters, more = FLOWS[flow]
+    if "source" in parameters:
+        parameters = {"source": cluster.inside("customers", "2000", "7")}
+    before = cluster.inside("kept")
+    workflow = cluster.start(flow, **parameters)
+    _lose(cluster, workflow, ways)
+    nodes = _nodes(workflow)
+    assert cluster.phase(workflow) == "Succeeded", nodes
+    steps = {step for step, _ in nodes}
+    assert {step for step, phase in nodes if phase != "Succeeded"} == steps, nodes  # each was lost once
+    expected = {key: before[key] + more.get(key, 0) for key in before}
+    assert cluster.inside("kept") == expected
+
+
+def _lose(cluster: Cluster, workflow: str, ways: tuple[Any, ...], seconds: float = 1800) -> None:
+    """Lose the first pod of each step, some seconds after it has begun to run."""
+    lost, moment, turn, until = set(), random.Random(workflow), cycle(ways), time.monotonic() + seconds
+    while cluster.phase(workflow) not in DONE:
+        assert time.monotonic() < until, kubectl("get", "pods")
+        for pod, step in cluster.pods(workflow).items():
+            if step not in lost:
+                time.sleep(moment.uniform(0.5, 4))
+                next(turn)(pod)
+                lost.add(step)
+        time.sleep(0.5)
+
+
+def _nodes(workflow: str) -> list[tuple[str, str]]:
+    """Step and phase of each pod that the workflow had."""
+    nodes = json.loads(kubectl("get", "workflow", workflow, "-o", "json"))["status"]["nodes"]
+    return [(node["templateName"], node["phase"]) for node in nodes.values() if node["type"] == "Pod"]
