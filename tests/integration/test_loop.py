@@ -131,7 +131,7 @@ def test_the_cards_lie_with_their_runs_and_nothing_beside_them(trained: SimpleNa
     (data,) = get_cards(trained.data_run["validate"].task)
     assert "quality score" in _shown(data)
     (training,) = get_cards(trained.train_run["gate"].task)
-    for words in ("Leaderboard", "## Gate", "## Holdout", "What the model looks at", trained.train.gate_result.summary):
+    for words in ("Leaderboard", "## Gate", "## Holdout", "## Feature importance", trained.train.gate_result.summary):
         assert words in _shown(training)
     assert _shown(training).count("data:image/png") >= 3
     assert not (ROOT / ".metaflow").exists()

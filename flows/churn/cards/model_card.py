@@ -35,7 +35,7 @@ def parts(training: Training, version: str) -> list[Part]:
         card.holdout_scores(evaluation),
         card.decision(training.chosen),
         *(["## Groups", card.GROUPS, card.groups(evaluation.slices)] if evaluation.slices else []),
-        "## What it looks at",
+        "## Feature importance",
         Table(
             ["column", "mean absolute Shapley value"],
             [[name, f"{value:.4f}"] for name, value in evaluation.reasons[:10]],

@@ -190,22 +190,22 @@ def _predictions(newest: WindowResult) -> Light:
     if not newest.measured:
         return Light(question, "grey", "Too few rows.")
     worst = max(newest.prediction, key=lambda d: d.excess)
-    told = f"{worst.method.replace('_', '-')} {worst.value:.3f}, threshold {worst.threshold:.3f}."
+    answer = f"{worst.method.replace('_', '-')} {worst.value:.3f}, threshold {worst.threshold:.3f}."
     if worst.drifted:
-        return Light(question, "red", f"Their distribution has moved: {told}")
-    return Light(question, "green", f"Their distribution is the reference's: {told}")
+        return Light(question, "red", f"Their distribution has moved: {answer}")
+    return Light(question, "green", f"Their distribution is the reference's: {answer}")
 
 
 def _model(newest: WindowResult, realised: Realised | None, before: Mapping[str, float]) -> Light:
     question, was = "Is the model still good?", f"{before['roc_auc']:.3f} on the holdout"
     if realised is not None:
-        told = f"ROC-AUC {realised.score('roc_auc').value:.3f} on {realised.rows:,} customers whose outcome is known, {was}."
-        return Light(question, "red" if realised.fallen else "green", told)
+        answer = f"ROC-AUC {realised.score('roc_auc').value:.3f} on {realised.rows:,} customers whose outcome is known, {was}."
+        return Light(question, "red" if realised.fallen else "green", answer)
     estimate = newest.score("roc_auc")
     if estimate is None:
         return Light(question, "grey", f"Not known. Its ROC-AUC was {was}.")
-    told = f"Estimated ROC-AUC {estimate.value:.3f}, {was}; what counts is a fall below {estimate.threshold:.3f}."
-    return Light(question, "red" if newest.fallen else "green", told)
+    answer = f"Estimated ROC-AUC {estimate.value:.3f}, {was}; what counts is a fall below {estimate.threshold:.3f}."
+    return Light(question, "red" if newest.fallen else "green", answer)
 
 
 def _knowledge(newest: WindowResult, realised: Realised | None, config: MonitorConfig, around: Context) -> Light:
@@ -224,24 +224,24 @@ def _knowledge(newest: WindowResult, realised: Realised | None, config: MonitorC
         notes.append(f"{around.conflicts:,} predictions were given different outcomes; the first of each counts.")
     colour: Colour = "amber" if notes else "green"
     if not newest.measured:
-        colour, told = "amber", _too_few(newest, config)
+        colour, answer = "amber", _too_few(newest, config)
     elif realised is None:
         colour = "amber" if notes else "grey"
-        told = (
+        answer = (
             f"Only an estimate: {around.outcomes:,} outcomes are known, and {config.performance.min_labels} of both kinds are "
             "needed. An estimate cannot see that the same customers have begun to behave otherwise."
         )
     else:
         now, estimate = realised.score("roc_auc"), realised.estimated["roc_auc"]
         off = abs(estimate - now.value)
-        told = f"For those {realised.rows:,} customers the estimate was {estimate:.3f}: {off:.3f} from the truth."
+        answer = f"For those {realised.rows:,} customers the estimate was {estimate:.3f}: {off:.3f} from the truth."
         if off > max(CERTAIN * now.error, ACCURATE):
             colour = "red"
-            told += (
+            answer += (
                 " That is more than chance: customers behave otherwise than in the reference (concept drift). Do not "
                 "trust the estimate; train again."
             )
-    return Light("Do we know?", colour, " ".join([told, *notes]))
+    return Light("Do we know?", colour, " ".join([answer, *notes]))
 
 
 def samples(

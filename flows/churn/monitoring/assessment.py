@@ -88,10 +88,10 @@ def performance(
         tuple(estimator.estimate(rows)) if window.rows >= config.window.min_rows else ()
         for window, rows in analysis.each(known)
     ]
-    told = tables.from_bytes(analysis.labelled)
-    both = len(told) >= config.performance.min_labels and told.outcome.nunique() == 2
+    labelled = tables.from_bytes(analysis.labelled)
+    both = len(labelled) >= config.performance.min_labels and labelled.outcome.nunique() == 2
     before = {metric: value for metric, (value, _) in estimator.realised_reference.items()}
-    return estimated, estimator.realised(told) if both else None, before
+    return estimated, estimator.realised(labelled) if both else None, before
 
 
 def conclude(
