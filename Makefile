@@ -157,7 +157,7 @@ prune: $(READY) ## what is old and nobody needs, with sizes; CONFIRM=1 removes i
 ##@ Cluster
 
 argo-export: $(READY) ## write argo/flows/: what the cluster gets (needs the S3 store of profile cluster, no cluster)
-	@CHURNFLOW_PROFILE=cluster $(PY) scripts/export.py --production
+	@CHURNFLOW_PROFILE=cluster $(PY) scripts/cluster/export.py --production
 
 argo-golden: $(READY) ## the same into argo/flows/ with a throw-away S3 server: what a test compares with
 	@$(PY) -m tests.golden
@@ -169,7 +169,7 @@ argo-deploy: $(READY) ## apply argo/overlays/OVERLAY (prod) and deploy every flo
 	done
 
 infra-env: ## write .env from what Terraform made, with the flows' keys of the store: make infra-env [LAYER=platform]
-	@$(PYTHON) scripts/infra_env.py $(call quoted,LAYER)
+	@$(PYTHON) scripts/cluster/infra_env.py $(call quoted,LAYER)
 
 kind: ## from nothing to Argo, MinIO, MLflow and the rest on this machine's Docker (needs Docker, kind, kubectl, tofu)
 	kind get clusters | grep -qx churnflow || kind create cluster --config terraform/kind/cluster.yaml
@@ -184,7 +184,7 @@ kind-test: $(READY) ## deploy to the cluster of make kind, and run the cluster's
 	set -a; . ./.env; set +a; $(MAKE) argo-deploy test-cluster
 
 up: ## start MinIO, PostgreSQL, MLflow, Metaflow's service and UI, Prometheus, Grafana (needs Docker with Compose)
-	@$(PYTHON) scripts/credentials.py .env
+	@$(PYTHON) scripts/cluster/credentials.py .env
 	@docker compose version > /dev/null 2>&1 || { echo "make up needs Docker with Compose 2.24 or newer"; exit 1; }
 	docker compose up --detach --wait
 	@echo "MLflow http://127.0.0.1:5000  Metaflow http://127.0.0.1:8083  MinIO http://127.0.0.1:9001  Prometheus http://127.0.0.1:9090  Grafana http://127.0.0.1:3001"
@@ -229,8 +229,8 @@ format: $(READY) ## format the code and sort its imports
 	$(VENV)/bin/ruff format .
 
 docs: $(READY) ## write docs/reference.md and docs/imports.svg from the code, and build the site into site/
-	$(PY) scripts/reference.py
-	$(PY) scripts/picture.py
+	$(PY) scripts/docs/reference.py
+	$(PY) scripts/docs/import_graph.py
 	@$(MAKE) --no-print-directory site
 
 site: $(READY) ## build the documentation's site, strictly, into site/: every link leads somewhere
@@ -238,7 +238,7 @@ site: $(READY) ## build the documentation's site, strictly, into site/: every li
 	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --strict --quiet
 
 pictures: $(READY) ## take the documentation's pictures anew, from real runs (needs Chromium; some minutes)
-	$(PY) scripts/pictures.py
+	$(PY) scripts/docs/pictures.py
 
 infra-check: ## terraform/: formats, schemas, tests with mocked providers, tflint (builds OpenTofu and tflint once where they are not there)
 	terraform/check.sh
@@ -247,7 +247,7 @@ infra-schemas: $(READY) ## write the providers' schemas for infra-check anew, fr
 	$(PY) terraform/stand_in/schemas.py
 
 compose-check: $(READY) ## what docker compose makes of compose.yaml (needs Docker's Compose)
-	@folder=$$(mktemp -d) && $(PYTHON) scripts/credentials.py $$folder/.env > /dev/null && \
+	@folder=$$(mktemp -d) && $(PYTHON) scripts/cluster/credentials.py $$folder/.env > /dev/null && \
 	  docker compose --project-directory . --env-file $$folder/.env config --quiet && echo "compose.yaml is what Compose takes"
 
 checkov: $(READY) ## manifests, Terraform, workflows and Dockerfile against checkov's rules, in an environment of its own (100 packages)

@@ -10,11 +10,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import begun
-import fork_server
 from churn.errors import ChurnError, os_error_message
+from orchestration import fork_server, start_marker
 
 DEBUG = "CHURNFLOW_DEBUG"
+ARTIFACTS = 2  # one more with each change of artifacts' names, across which no run can be resumed
 if "--debug" in sys.argv:  # removed here, as no command line knows it
     sys.argv.remove("--debug")
     os.environ[DEBUG] = "1"
@@ -29,12 +29,12 @@ def stopping() -> Iterator[None]:
         said = str(error) if isinstance(error, ChurnError) else os_error_message(error)
         if said is None or os.environ.get(DEBUG):
             raise
-        begun.forget()
+        start_marker.remove()
         sys.exit(said)
 
 
 with stopping():
-    begun.note()
+    start_marker.put()
 fork_server.start()
 with stopping():  # no such profile, or a mistake in deploy.toml
     from churn.settings import core as settings
@@ -44,13 +44,12 @@ with stopping():  # no such profile, or a mistake in deploy.toml
 
     DEPLOY = settings.load(Deploy, ROOT / "config" / "deploy.toml")
 import metaflow
-import metaflow_patches
-import metaflow_version
 from churn.settings import commands
 from churn.storage import s3
 from metaflow import Config, FlowMutator, FlowSpec, current, user_step_decorator
 from metaflow.exception import MetaflowException
 from metaflow.packaging_sys import ContentType
+from orchestration import metaflow_patches, metaflow_version
 
 metaflow_patches.apply()
 if "argo-workflows" in sys.argv:
@@ -76,7 +75,7 @@ def _shown(error: ChurnError) -> Exception:
 def _reported(step_name: str, flow: Any, inputs: Any = None, attributes: Any = None) -> Iterator[None]:
     """Show a ChurnError as its message alone, and push how the run ended (``churn.telemetry.push``)."""
     if step_name == "start":
-        flow.config_files = files()  # a resume compares the settings with these
+        flow.config_files, flow.artifacts_format = files(), ARTIFACTS  # which a resume compares with its own
     try:
         yield
     except Exception as error:

@@ -4,10 +4,10 @@
 """
 
 import base
-import launch
 from churn.settings.dataset import Dataset
 from churn.settings.score import CampaignConfig
 from metaflow import Parameter, card, current, step
+from orchestration import launch
 
 
 @base.deployed
@@ -26,13 +26,13 @@ class CampaignFlow(base.Flow):
         import time
 
         from churn.campaigns import execution
-        from churn.registry import made_up
+        from churn.registry import synthetic_notice
         from churn.serving import release
 
         dataset = base.read(Dataset, self.description)
         execution.require_source(self.source, self.campaign, dataset)
         self.model = release.champion(dataset)
-        self.notice = launch.begin(made_up.model(self.model, dataset.name))
+        self.notice = launch.begin(synthetic_notice.model(self.model, dataset.name))
         self.moment = time.time_ns() // 1000  # a retried step logs at the same time
         self.next(self.assign)
 

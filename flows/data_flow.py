@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import base
-import launch
-import runs
-from churn.settings.data import DataConfig, any_made_up
+from churn.settings.data import DataConfig, any_synthetic
 from churn.settings.dataset import Dataset
 from metaflow import Parameter, card, current, step
+from orchestration import launch, runs
 
 
 @base.deployed
@@ -32,12 +31,13 @@ class DataFlow(base.Flow):
     def start(self) -> None:
         """The sources are known and the settings are valid."""
         from churn.data import sources
-        from churn.registry import made_up
+        from churn.registry import synthetic_notice
 
         dataset = base.read(Dataset, self.description)
         configured = base.read(DataConfig, self.settings).source
         self.sources = sources.choose(configured, self.source, dataset, "data", self.as_of)
-        self.made_up, self.notice = any_made_up(self.sources), made_up.sources(self.sources, dataset.name, "data")
+        self.synthetic = any_synthetic(self.sources)
+        self.notice = synthetic_notice.sources(self.sources, dataset.name, "data")
         self.path = str(Path(self.source).expanduser().resolve()) if self.source else ""
         self.next(self.ingest, foreach="sources")
 
@@ -60,13 +60,13 @@ class DataFlow(base.Flow):
         from churn.telemetry import push
         from churn.validation import ingestion
 
-        self.merge_artifacts(inputs, include=["made_up", "sources", "path", "lineage"])
+        self.merge_artifacts(inputs, include=["synthetic", "sources", "path", "lineage"])
         dataset, limits = base.read(Dataset, self.description), base.read(DataConfig, self.settings).quality
-        previous = runs.previous_profile(dataset.name, self.made_up)
+        previous = runs.previous_profile(dataset.name, self.synthetic)
         ingested = ingestion.ingest(self.sources, [(one.table, one.notes) for one in inputs], dataset, limits, previous)
         base.render(current.card["data"], data_card.data(ingested, dataset, self.lineage))
         base.report(dataset.name, push.quality_samples(ingested.report))
-        self.quality, self.columns, self.origin = ingested.report, ingested.profile_json, ingested.origin
+        self.quality, self.profile_json, self.origin = ingested.report, ingested.profile_json, ingested.origin
         self.quarantine, notes = ingestion.set_aside(ingested, f"{dataset.name}-{current.run_id}")
         base.say(notes)
         self.table = ingested.stored.result()
@@ -93,7 +93,9 @@ class DataFlow(base.Flow):
         from churn.validation import ingestion
 
         dataset, settings = base.read(Dataset, self.description), base.read(DataConfig, self.settings).version
-        self.saved = ingestion.save(self.table, self.derived, self.sides, dataset, self.made_up, settings, self.lineage)
+        self.saved = ingestion.save(
+            self.table, self.derived, self.sides, dataset, self.synthetic, settings, self.lineage
+        )
         self.data_version = self.saved.version
         del self.table, self.derived, self.sides
         self.next(self.end)
@@ -105,7 +107,7 @@ class DataFlow(base.Flow):
 
         if self.as_of:
             print(runs.late(self.description["name"], self.data_version))
-        print(ingestion.summary(self.saved, self.rows, self.unused, self.made_up, self.quality.left_out))
+        print(ingestion.summary(self.saved, self.rows, self.unused, self.synthetic, self.quality.left_out))
 
     def tags(self) -> list[str]:
         """The data set, its version, and for a backfill the date: it is not the newest that there is to train on."""

@@ -4,10 +4,9 @@
 """
 
 import base
-import deploying
-import launch
 from churn.settings.dataset import Dataset
 from metaflow import Parameter, card, current, step
+from orchestration import deploying, launch
 
 
 @base.deployed
@@ -26,7 +25,7 @@ class DeployFlow(base.Flow):
     def start(self) -> None:
         """Verified: it is known what is to be served, and whether it may be."""
         from churn.deployment import record, rollout, verification
-        from churn.registry import made_up
+        from churn.registry import synthetic_notice
 
         dataset, run = base.read(Dataset, self.description), f"{current.flow_name}/{current.run_id}"
         target = deploying.target(dataset, run, self.port, self.image)
@@ -34,7 +33,7 @@ class DeployFlow(base.Flow):
         asked = verification.Request(self.requested, self.bento, self.breaking, current.get("trigger") is None)
         self.verified = verification.verify(target, dataset, asked)
         record.settle_kept(self.verified.plan)
-        self.notice = launch.begin(made_up.model(self.verified.plan.model, dataset.name))
+        self.notice = launch.begin(synthetic_notice.model(self.verified.plan.model, dataset.name))
         self.nothing_to_do = bool(self.verified.nothing)
         self.next(self.roll_out)
 

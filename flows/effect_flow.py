@@ -4,10 +4,10 @@
 """
 
 import base
-import launch
 from churn.settings.dataset import Dataset
 from churn.settings.score import CampaignConfig
 from metaflow import Parameter, card, current, step
+from orchestration import launch
 
 
 @base.deployed
@@ -27,7 +27,7 @@ class EffectFlow(base.Flow):
         from churn.campaigns import outcomes
 
         rule, dataset = base.read(CampaignConfig, self.settings), base.read(Dataset, self.description)
-        self.trial = outcomes.experiment(self.campaign, dataset, rule, self.until, self.outcomes, self.version)
+        self.experiment = outcomes.experiment(self.campaign, dataset, rule, self.until, self.outcomes, self.version)
         self.next(self.judge)
 
     @card(type="blank", id="effect")
@@ -38,13 +38,15 @@ class EffectFlow(base.Flow):
         from churn.cards import effect_card
 
         rule, dataset = base.read(CampaignConfig, self.settings).report, base.read(Dataset, self.description)
-        self.comparisons = report.compare_arms(self.trial, rule)
-        self.lines = effect_card.headline(self.campaign, self.comparisons, self.trial)
-        effects = verdicts.arm_effects(self.comparisons, self.trial)
+        self.comparisons = report.compare_arms(self.experiment, rule)
+        self.lines = effect_card.headline(self.campaign, self.comparisons, self.experiment)
+        effects = verdicts.arm_effects(self.comparisons, self.experiment)
         verdicts.keep_verdict(dataset, self.campaign, self.lines, effects, outcomes.judged_at(self.until))
         kept = verdicts.kept_verdicts(dataset)
         base.report(dataset.name, verdicts.samples(kept))
-        base.render(current.card["effect"], effect_card.parts(self.campaign, self.comparisons, self.trial, rule, kept))
+        base.render(
+            current.card["effect"], effect_card.parts(self.campaign, self.comparisons, self.experiment, rule, kept)
+        )
         self.next(self.end)
 
     @step

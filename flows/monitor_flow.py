@@ -6,11 +6,10 @@
 from typing import Any
 
 import base
-import launch
-import retraining
 from churn.settings.dataset import Dataset
 from churn.settings.monitor import MonitorConfig
 from metaflow import Parameter, card, current, step
+from orchestration import launch, retraining
 
 
 @base.deployed
@@ -37,14 +36,14 @@ class MonitorFlow(base.Flow):
     def start(self) -> None:
         """The reference of the champion and the windows to compare with it are loaded."""
         from churn.monitoring import assessment
-        from churn.registry import made_up
+        from churn.registry import synthetic_notice
 
         dataset = base.read(Dataset, self.description)
         self.config = assessment.cut(base.read(MonitorConfig, self.settings), self.rows)
         self.reference = assessment.compared(dataset, self.version)
-        self.notice = launch.begin(made_up.model(self.reference.model, dataset.name))
+        self.notice = launch.begin(synthetic_notice.model(self.reference.model, dataset.name))
         if self.retrain:
-            retraining.check(dataset, self.source, made_up.learned_from_made_up(self.reference.model))
+            retraining.check(dataset, self.source, synthetic_notice.learned_from_synthetic(self.reference.model))
         self.windows = assessment.collect(self.reference, self.config, self.analysis, self.labels, self.until)
         base.say(self.windows.notes)
         self.next(self.drift, self.performance)
@@ -55,7 +54,7 @@ class MonitorFlow(base.Flow):
         from churn.monitoring import assessment
 
         self.distances = assessment.drift(self.reference, self.windows, self.config)
-        self.chunked = assessment.chunked(self.reference, self.windows, self.config)
+        self.chunked_drift = assessment.chunked(self.reference, self.windows, self.config)
         self.next(self.decide)
 
     @step
@@ -63,7 +62,9 @@ class MonitorFlow(base.Flow):
         """The scores are estimated, and computed where outcomes are known."""
         from churn.monitoring import assessment
 
-        self.scores, self.realised, self.before = assessment.performance(self.reference, self.windows, self.config)
+        self.estimated, self.realised, self.reference_scores = assessment.performance(
+            self.reference, self.windows, self.config
+        )
         self.next(self.decide)
 
     @card(type="blank", id="monitoring")
@@ -74,15 +75,15 @@ class MonitorFlow(base.Flow):
         from churn.monitoring import alerts, assessment
 
         self.merge_artifacts(inputs)
-        self.judged, self.verdict = assessment.conclude(
-            self.windows, self.distances, self.scores, self.realised, self.before, self.config
-        )
-        self.todo = retraining.typed(self.reference, self.source)
-        results = (self.judged, self.realised, self.before, self.verdict, self.todo, self.chunked)
-        base.render(current.card["monitoring"], monitoring_card.parts(self.reference, self.windows, *results))
-        counts = (len(self.windows.damaged), self.windows.conflicts)
-        measured = alerts.samples(self.judged[-1], self.realised, self.verdict, *counts)
-        base.report(self.reference.dataset.name, measured)
+        measured = self.distances, self.estimated, self.realised, self.reference_scores
+        self.window_results, self.assessment = assessment.conclude(self.windows, *measured, self.config)
+        self.retrain_command = retraining.typed(self.reference, self.source)
+        said = self.assessment, self.retrain_command, self.chunked_drift
+        results = self.window_results, self.realised, self.reference_scores
+        base.render(current.card["monitoring"], monitoring_card.parts(self.reference, self.windows, *results, *said))
+        counts = len(self.windows.damaged), self.windows.conflicts
+        samples = alerts.samples(self.window_results[-1], self.realised, self.assessment, *counts)
+        base.report(self.reference.dataset.name, samples)
         self.next(self.act)
 
     @step
@@ -90,19 +91,19 @@ class MonitorFlow(base.Flow):
         """An alert is posted to the webhook, and its event published to the flows that wait for it."""
         from churn.monitoring import notify
 
-        self.told = notify.post_alert(self.verdict, self.reference.model, self.todo)
-        if self.verdict.severity == "alert":
-            retraining.announce("DataFlow", {"columns": ",".join(self.verdict.columns)})
+        self.notified = notify.post_alert(self.assessment, self.reference.model, self.retrain_command)
+        if self.assessment.severity == "alert":
+            retraining.announce("DataFlow", {"columns": ",".join(self.assessment.columns)})
         self.next(self.end)
 
     @step
     def end(self) -> None:
         """The assessment is printed; after an alert with --retrain, a new model is champion if it is better."""
-        print(self.verdict, *filter(None, [self.told]), f"Card: {base.card('decide')}", sep="\n")
-        if self.verdict.severity == "alert" and self.retrain:
+        print(self.assessment, *filter(None, [self.notified]), f"Card: {base.card('decide')}", sep="\n")
+        if self.assessment.severity == "alert" and self.retrain:
             launch.both(retraining.flow, retraining.description(), self.source)
-        elif self.verdict.severity == "alert":
-            print(f"Train on newer customers: {self.todo}")
+        elif self.assessment.severity == "alert":
+            print(f"Train on newer customers: {self.retrain_command}")
 
 
 if __name__ == "__main__":

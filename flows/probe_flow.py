@@ -1,9 +1,8 @@
 """ProbeFlow: does an event arrive? Hourly it sends one, which starts it again: then it says that one has arrived."""
 
 import base
-import launch
-import retraining
 from metaflow import current, step
+from orchestration import launch, retraining
 
 
 @base.deployed

@@ -1,9 +1,9 @@
 """PruneFlow: what is old and nobody needs is removed, weekly on a cluster. ``make prune`` does the same by hand."""
 
 import base
-import launch
 from churn.settings.retention import Retention
 from metaflow import step
+from orchestration import launch
 
 
 @base.deployed

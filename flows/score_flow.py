@@ -6,13 +6,13 @@
 from typing import Any
 
 import base
-import launch
-from churn.settings.data import any_made_up
+from churn.settings.data import any_synthetic
 from churn.settings.dataset import Dataset
 from churn.settings.score import ScoreConfig
 from metaflow import Parameter, card, current, step
+from orchestration import launch
 
-KEPT = ["model", "uplift", "made_up", "scoring", "moment", "table", "aside", "notes"]
+KEPT = ["model", "uplift_model", "synthetic", "scoring_id", "moment", "table", "quarantined", "notes"]
 
 
 @base.deployed
@@ -33,17 +33,17 @@ class ScoreFlow(base.Flow):
         import time
 
         from churn.data import sources
-        from churn.registry import made_up
+        from churn.registry import synthetic_notice
         from churn.serving import release
 
         dataset = base.read(Dataset, self.description)
         self.sources = sources.choose(base.read(ScoreConfig, self.settings).source, self.source, dataset, "score")
-        (self.model, self.uplift), self.made_up = release.champions(dataset), any_made_up(self.sources)
-        self.notice = made_up.sources(self.sources, dataset.name, "score") or launch.begin(
-            made_up.model(self.model, dataset.name)
+        (self.model, self.uplift_model), self.synthetic = release.champions(dataset), any_synthetic(self.sources)
+        self.notice = synthetic_notice.sources(self.sources, dataset.name, "score") or launch.begin(
+            synthetic_notice.model(self.model, dataset.name)
         )
         # A step that is retried or resumed writes the same predictions under the same names at the same time.
-        self.scoring, self.moment = str(current.run_id), time.time_ns() // 1000
+        self.scoring_id, self.moment = str(current.run_id), time.time_ns() // 1000
         self.next(self.screen)
 
     @step
@@ -54,8 +54,8 @@ class ScoreFlow(base.Flow):
         from churn.validation import ingestion
 
         dataset, rule = batch_scoring.scorer(self.model).dataset, base.read(ScoreConfig, self.settings).score
-        table, self.aside, self.notes = batch_scoring.screen(self.sources, dataset, rule)
-        base.say([*self.notes, *ingestion.write_quarantine(self.aside, f"{dataset.name}-{self.scoring}")[1]])
+        table, self.quarantined, self.notes = batch_scoring.screen(self.sources, dataset, rule)
+        base.say([*self.notes, *ingestion.write_quarantine(self.quarantined, f"{dataset.name}-{self.scoring_id}")[1]])
         self.table, self.shards = tables.to_bytes(table), batch_scoring.shards(len(table), rule.shard_rows)
         self.next(self.score, foreach="shards")
 
@@ -68,10 +68,12 @@ class ScoreFlow(base.Flow):
         scorer, (first, end) = batch_scoring.scorer(self.model), self.input
         customers = tables.typed(self.table, scorer.dataset).iloc[first:end]
         self.scored = batch_scoring.with_uplift(
-            batch_scoring.score(scorer, customers, self.scoring), customers, self.uplift
+            batch_scoring.score(scorer, customers, self.scoring_id), customers, self.uplift_model
         )
-        if base.read(ScoreConfig, self.settings).score.log and not self.made_up:
-            batch_scoring.log(scorer, self.model, customers, self.scored, self.moment, f"score-{self.scoring}-{first}")
+        if base.read(ScoreConfig, self.settings).score.log and not self.synthetic:
+            batch_scoring.log(
+                scorer, self.model, customers, self.scored, self.moment, f"score-{self.scoring_id}-{first}"
+            )
         self.next(self.rank)
 
     @card(type="blank", id="list")
@@ -84,11 +86,11 @@ class ScoreFlow(base.Flow):
 
         self.merge_artifacts(inputs, include=KEPT)
         scorer, rule = batch_scoring.scorer(self.model), base.read(ScoreConfig, self.settings).score
-        scored, name = [shard.scored for shard in inputs], f"{scorer.dataset.name}-{self.scoring}"
+        scored, name = [shard.scored for shard in inputs], f"{scorer.dataset.name}-{self.scoring_id}"
         table = tables.typed(self.table, scorer.dataset)
-        self.ranked = batch_scoring.rank(scorer, table, scored, rule, name, self.uplift)
-        base.say(batch_scoring.keep_features(scorer, table) if rule.log and not self.made_up else ())
-        base.render(current.card["list"], ranking_card.parts(self.ranked, self.model, self.aside, self.notes))
+        self.ranked = batch_scoring.rank(scorer, table, scored, rule, name, self.uplift_model)
+        base.say(batch_scoring.keep_features(scorer, table) if rule.log and not self.synthetic else ())
+        base.render(current.card["list"], ranking_card.parts(self.ranked, self.model, self.quarantined, self.notes))
         self.next(self.end)
 
     @step

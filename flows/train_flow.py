@@ -6,17 +6,15 @@
 from typing import TYPE_CHECKING, Any
 
 import base
-import launch
-import progress
-import runs
 from churn.settings.train import TrainConfig
 from metaflow import Parameter, card, current, step
+from orchestration import launch, progress, runs
 
 if TYPE_CHECKING:
     from churn.data.snapshots import Snapshot
     from churn.registry.training_record import Training
 
-KEPT = ["nothing_to_do", "data_version", "rows", "training", "lineage", "mlflow_run", "challenger", "config_files",
+KEPT = ["nothing_to_do", "data_version", "rows", "training_id", "lineage", "mlflow_run", "challenger", "config_files",
         "outcomes"]  # fmt: skip
 
 
@@ -47,10 +45,10 @@ class TrainFlow(base.Flow):
         self.data_version, self.notice = data.version, runs.introduce(data, origin)
         release.check_before_training(data, config)
         self.rows, self.families = len(data.train), self._branches(config, data)
-        self.training = f"{current.flow_name}/{current.run_id}"  # kept by a resume: it names the training, not the run
-        self.lineage = release.lineage(self.data_version, self.training, config, self.outcomes)
+        self.training_id = f"{current.flow_name}/{current.run_id}"  # of the first run: a resume keeps it
+        self.lineage = release.lineage(self.data_version, self.training_id, config, self.outcomes)
         self.challenger, self.mlflow_run = release.start_run(data, config, self.lineage, self.force)
-        self.warm = release.parameters(data, config)
+        self.champion_parameters = release.parameters(data, config)
         self.nothing_to_do = self.challenger is not None
         self.next(self.tune, foreach="families")
 
@@ -64,7 +62,7 @@ class TrainFlow(base.Flow):
 
         config, data = base.read(TrainConfig, self.settings), snapshots.load(self.data_version)
         jobs = hyperparameter_search.jobs(config.search, len(self.families))
-        known = jobs, self.warm, self.training, progress.lines(f"{self.input.name}: trials")
+        known = jobs, self.champion_parameters, self.training_id, progress.lines(f"{self.input.name}: trials")
         self.candidate = candidates.tune_branch(self.input, config, data, self.outcomes, *known)
         self.next(self.select)
 
@@ -101,7 +99,7 @@ class TrainFlow(base.Flow):
         search, worth = config.search, self.chosen.worth
         slices, threshold = config.slices, self.threshold
         self.evaluation = evaluation.read_holdout(whole, threshold, data, search.seed, slices, worth, search)
-        self.uplift = holdout.evaluate_uplift(self.uplift_board, self.outcomes, data.dataset, config, worth)
+        self.uplift_model = holdout.evaluate_uplift(self.uplift_board, self.outcomes, data.dataset, config, worth)
         self.next(self.gate)
 
     @card(type="blank", id="training")
@@ -118,9 +116,10 @@ class TrainFlow(base.Flow):
         config, data = base.read(TrainConfig, self.settings), snapshots.load(self.data_version)
         tracking.log_board(self.mlflow_run, self.board, config.search.metric)
         tracking.log_baselines(self.mlflow_run, self.evaluation.baselines)
-        self.gate_result = release.judge(self.evaluation, data, config, self.training)
-        self.uplift_gate = registration.judge_uplift(self.uplift, self.outcomes, data.dataset, config, self.training)
-        shown = uplift_card.parts(self.uplift, self.uplift_gate)
+        self.gate_result = release.judge(self.evaluation, data, config, self.training_id)
+        known = self.outcomes, data.dataset, config, self.training_id
+        self.uplift_gate = registration.judge_uplift(self.uplift_model, *known)
+        shown = uplift_card.parts(self.uplift_model, self.uplift_gate)
         base.render(current.card["training"], [*training_card.parts(self._training(data)), *shown])
         self.next(self.register)
 
@@ -139,7 +138,7 @@ class TrainFlow(base.Flow):
         ways = (self.config_files["settings"], base.again(self), runs.anew(data))
         self.gate_result.require(base.card("gate"), training_record.other_bounds(self.gate_result, data.dataset, *ways))
         self.challenger, self.gate_result = release.register(self._training(data), self.mlflow_run)
-        base.say(registration.register_uplift(self.uplift, self.uplift_gate, self.outcomes, self._training(data)))
+        base.say(registration.register_uplift(self.uplift_model, self.uplift_gate, self.outcomes, self._training(data)))
         base.render(current.card["model"], model_card.keep(self._training(data), self.challenger))
         self.next(self.package)
 

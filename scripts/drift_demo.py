@@ -1,8 +1,8 @@
 """``make drift-demo``: the champion is served, answers ordinary and then shifted customers, and MonitorFlow analyses both.
 
 Prices rise by 30 % and more customers have a month-to-month contract. The predictions go to a log of their own, so that
-made-up customers never reach yours; with --retrain a model is trained on customers like the shifted ones, and becomes
-champion if it is better. The champion must itself have learned from made-up customers then.
+synthetic customers never reach yours; with --retrain a model is trained on customers like the shifted ones, and becomes
+champion if it is better. The champion must itself have learned from synthetic customers then.
 """
 
 import argparse
@@ -16,23 +16,22 @@ from typing import TYPE_CHECKING
 
 import _flows  # noqa: F401 - first: it finds flows/
 import base
-import launch
 import numpy as np
-import retraining
 from churn.data import synthetic
 from churn.errors import ChurnError
-from churn.registry import made_up, model_registry
+from churn.registry import model_registry, synthetic_notice
 from churn.serving import bento_server, client, packaging, release
 from churn.settings import commands
 from churn.settings.core import load
 from churn.settings.dataset import Dataset
+from orchestration import launch, retraining
 
 if TYPE_CHECKING:
     import pandas as pd
 
 ROWS, BATCH, SEEDS = 3000, 1000, (1001, 1002)
 NOTICE = (
-    "A demonstration: these customers are made up - or, for a champion of real ones, drawn from its holdout and changed -, "
+    "A demonstration: these customers are synthetic - or, for a champion of real ones, drawn from its holdout and changed -, "
     "none of yours."
 )
 DESCRIPTION = base.ROOT / "config" / "datasets" / "telco.toml"
@@ -41,7 +40,7 @@ RAISE, MOVED, MONTHLY = 1.3, 0.6, "Month-to-month"
 
 
 def shifted(text: str) -> str:
-    """The description of the Telco data set with its [generate] expressions for price and contract changed."""
+    """The description of the Telco data set with its [synthetic] expressions for price and contract changed."""
     lines = []
     for line in text.splitlines():
         name, _, value = line.partition(" = ")
@@ -54,9 +53,9 @@ def shifted(text: str) -> str:
 
 
 def customers(champion: model_registry.Registered, folder: Path) -> "tuple[pd.DataFrame, pd.DataFrame]":
-    """Ordinary and shifted customers: made up, or for a champion of real ones drawn from its holdout."""
+    """Ordinary and shifted customers: synthetic, or for a champion of real ones drawn from its holdout."""
     described = load(Dataset, DESCRIPTION)
-    if made_up.learned_from_made_up(champion):
+    if synthetic_notice.learned_from_synthetic(champion):
         return synthetic.generate(described, ROWS, SEEDS[0]), synthetic.generate(
             load(Dataset, folder / "shifted.toml"), ROWS, SEEDS[1]
         )
@@ -101,13 +100,15 @@ def demo(retrain: bool) -> None:
         print("There is no champion yet: DataFlow and TrainFlow run first.", flush=True)
         launch.both(retraining.flow, str(DESCRIPTION))
     champion = release.champion(described)
-    if retrain and not made_up.learned_from_made_up(champion):
+    if retrain and not synthetic_notice.learned_from_synthetic(champion):
         raise ChurnError(
-            f"version {champion.version} learned from real customers, and made-up ones must not replace it; try the "
+            f"version {champion.version} learned from real customers, and synthetic ones must not replace it; try the "
             f"retraining in a folder of its own: CHURNFLOW_HOME=/tmp/drift {commands.say('drift-demo', RETRAIN='1')}"
         )
-    if made_up.learned_from_made_up(champion) and not described.generate:
-        raise ChurnError(f"{DESCRIPTION}: has no [generate] table any more, which made-up customers need; put it back")
+    if synthetic_notice.learned_from_synthetic(champion) and not described.synthetic:
+        raise ChurnError(
+            f"{DESCRIPTION}: has no [synthetic] table any more, which synthetic customers need; put it back"
+        )
     with tempfile.TemporaryDirectory(prefix="drift-demo-") as name:
         folder, log = Path(name), str(Path(name, "log"))
         description = folder / "shifted.toml"

@@ -5,7 +5,6 @@ from collections.abc import Iterable
 
 import _flows  # noqa: F401 - first: it finds flows/
 import base
-import deploying
 import run
 from churn.deployment import record
 from churn.registry import model_registry, versions
@@ -14,6 +13,7 @@ from churn.settings.core import load
 from churn.settings.dataset import Dataset
 from churn.settings.train import TrainConfig
 from churn.storage import s3
+from orchestration import deploying
 
 
 def main() -> None:

@@ -8,13 +8,13 @@ import sys
 
 import _flows  # noqa: F401 - first: it finds flows/
 import base
-import launch
 from churn.data import sources
-from churn.registry import made_up
+from churn.registry import synthetic_notice
 from churn.settings import core
 from churn.settings.data import DataConfig
 from churn.settings.dataset import Dataset
 from churn.settings.train import TrainConfig
+from orchestration import launch
 
 
 def here(words: list[str]) -> None:
@@ -51,7 +51,9 @@ def main() -> None:
         configured = core.load(DataConfig, base.ROOT / "config" / "data.toml").source
         if options.settings:
             core.load(TrainConfig, options.settings)
-        notice = made_up.sources(sources.choose(configured, options.source, dataset, "run"), dataset.name, "run")
+        notice = synthetic_notice.sources(
+            sources.choose(configured, options.source, dataset, "run"), dataset.name, "run"
+        )
     if notice:
         print(notice, flush=True)
     import summary

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import _flows  # noqa: F401 - first: it finds flows/
-import runs
 from churn.serving import release
 from churn.settings import commands
+from orchestration import runs
 
 
 def lines(data_run: str, train_run: str) -> Iterator[str]:
@@ -17,7 +17,7 @@ def lines(data_run: str, train_run: str) -> Iterator[str]:
     champion, made = train.champion, train.challenger
     record = release.record(made)
     stored = "" if data.saved.uploaded else "; stored already, nothing uploaded"
-    kind = "made-up rows" if data.made_up else "rows"
+    kind = "synthetic rows" if data.synthetic else "rows"
     yield f"Data       {data.data_version}  ({data.rows[0]:,} {kind} to train, {data.rows[1]:,} held out{stored})"
     for i, family in enumerate(record.get("families", [])):
         yield f"{'' if i else 'Families':<10} {_family(family, record['metric'])}"

@@ -149,7 +149,7 @@ def hook() -> Iterator[SimpleNamespace]:
 
 @pytest.fixture(scope="session")
 def customers_csv(telco: dataset.Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """1,500 made-up customers as a CSV file."""
+    """1,500 synthetic customers as a CSV file."""
     path = tmp_path_factory.mktemp("data") / "customers.csv"
     synthetic.generate(telco, 1500, seed=7).to_csv(path, index=False)
     return path

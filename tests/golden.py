@@ -9,7 +9,7 @@ from tests.s3 import Server
 with tempfile.TemporaryDirectory() as folder:
     server = Server(Path(folder, "s3")).start()
     try:
-        done = server.run(Path(folder), "scripts/export.py", "--production")
+        done = server.run(Path(folder), "scripts/cluster/export.py", "--production")
     finally:
         server.kill()
 sys.exit(done.stdout if done.returncode else 0)

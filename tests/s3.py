@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[1]
 BUCKET = "churnflow"
 DATA = """
 [[source]]
-kind = "generate"
+kind = "synthetic"
 rows = 1000
 seed = 42
 """
@@ -60,7 +60,7 @@ def alone(home: Path, *words: str, **environ: str) -> dict[str, Any]:
 
 
 class Server:
-    """``environ`` is what a client needs. The data lives in ``folder``; keys are made up for each server."""
+    """``environ`` is what a client needs. The data lives in ``folder``; keys are random for each server."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder

@@ -71,14 +71,14 @@ class Judge:
 
     def __call__(self, window: pd.DataFrame, labelled: bool = False) -> tuple[alerts.WindowResult, alerts.Assessment]:
         measured = tuple(self._detector.distances(window)), tuple(self._estimator.estimate(window))
-        judged = alerts.WindowResult(windows.Window("", len(window)), *measured)
+        result = alerts.WindowResult(windows.Window("", len(window)), *measured)
         known = self._estimator.realised(window) if labelled else None
-        return judged, alerts.assess([judged], known, CONFIG, alerts.Context(self._before, file=True))
+        return result, alerts.assess([result], known, CONFIG, alerts.Context(self._before, file=True))
 
 
 def false_alarms(judge: Judge, drawn: Iterator[pd.DataFrame], name: str) -> None:
     found = [judge(window)[1] for window in drawn]
-    alarms = [verdict.summary for verdict in found if verdict.severity == "alert"]
+    alarms = [assessment.summary for assessment in found if assessment.severity == "alert"]
     print(f"  {name:<52} {len(alarms):3} of {len(found)} windows alert ({len(alarms) / len(found):.1%})", flush=True)
     for summary in alarms[:3]:
         print(f"      {summary}")
@@ -108,9 +108,9 @@ def power(judge: Judge, drawn: Callable[[int], pd.DataFrame], dataset: Dataset, 
             caught = named = 0
             for seed in range(count):
                 window = drawn(seed).reset_index(drop=True)
-                judged, verdict = judge(window.assign(**{name: shift(window)}))
-                caught += verdict.severity == "alert"
-                named += judged.columns[:1] == [name]
+                result, assessment = judge(window.assign(**{name: shift(window)}))
+                caught += assessment.severity == "alert"
+                named += result.columns[:1] == [name]
             print(f"  {name:<16} {text:<28} {caught:3} of {count} alert, {named:3} name it first", flush=True)
 
 
@@ -134,14 +134,14 @@ def drifts(dataset: Dataset, rows: int, seed: int) -> Iterator[tuple[str, pd.Dat
     yield "only the first year", tilted(pool, (pool.tenure <= 12) + 0.0, rows, seed)
     yield "only after the third year", tilted(pool, (pool.tenure > 36) + 0.0, rows, seed)
     for rise in (1.1, 1.2, 1.3):
-        text = dataset.generate | {"MonthlyCharges": f"round({rise} * ({dataset.generate['MonthlyCharges']}), 2)"}
-        changed = dataset.model_copy(update={"generate": text})
+        text = dataset.synthetic | {"MonthlyCharges": f"round({rise} * ({dataset.synthetic['MonthlyCharges']}), 2)"}
+        changed = dataset.model_copy(update={"synthetic": text})
         yield f"prices up by {rise - 1:.0%}", synthetic.generate(changed, rows, seed)
 
 
 def concept(dataset: Dataset, rows: int, seed: int) -> Iterator[tuple[str, pd.DataFrame]]:
     """The same customers, who behave otherwise: what no estimate without outcomes can see."""
-    churn = dataset.generate["Churn"]
+    churn = dataset.synthetic["Churn"]
     for name, text in {
         "month-to-month no longer matters": churn.replace("0.75 * (Contract == 'Month-to-month')", "0.0 * tenure"),
         "long customers leave now": churn.replace("0.035 * tenure", "(-0.02) * tenure"),
@@ -149,7 +149,9 @@ def concept(dataset: Dataset, rows: int, seed: int) -> Iterator[tuple[str, pd.Da
     }.items():
         yield (
             name,
-            synthetic.generate(dataset.model_copy(update={"generate": dataset.generate | {"Churn": text}}), rows, seed),
+            synthetic.generate(
+                dataset.model_copy(update={"synthetic": dataset.synthetic | {"Churn": text}}), rows, seed
+            ),
         )
 
 
@@ -158,23 +160,23 @@ def estimates(model: Model, judge: Judge, dataset: Dataset, rows: int, seed: int
     errors = []
     for name, customers in drifts(dataset, rows, seed):
         window = model.answer(customers)
-        judged, verdict = judge(window)
-        said, true = judged.score("roc_auc"), metrics.auc(window.outcome.to_numpy(int), window.probability.to_numpy())
+        result, assessment = judge(window)
+        said, true = result.score("roc_auc"), metrics.auc(window.outcome.to_numpy(int), window.probability.to_numpy())
         assert said is not None
         errors.append(abs(said.value - true))
         print(
-            f"  {name:<36} estimated {said.value:.3f}  true {true:.3f}  off {said.value - true:+.3f}  {verdict.severity}",
+            f"  {name:<36} estimated {said.value:.3f}  true {true:.3f}  off {said.value - true:+.3f}  {assessment.severity}",
             flush=True,
         )
     print(f"  mean absolute error over {len(errors)} drifts {np.mean(errors):.4f}, largest {max(errors):.4f}")
     print("  Concept drift, where the estimate is wrong, and what the card says once outcomes are known:")
     for name, customers in concept(dataset, rows, seed):
         window = model.answer(customers)
-        judged, verdict = judge(window, labelled=True)
-        said, true = judged.score("roc_auc"), metrics.auc(window.outcome.to_numpy(int), window.probability.to_numpy())
+        result, assessment = judge(window, labelled=True)
+        said, true = result.score("roc_auc"), metrics.auc(window.outcome.to_numpy(int), window.probability.to_numpy())
         assert said is not None
         print(
-            f"  {name:<36} estimated {said.value:.3f}  true {true:.3f}  {verdict.severity}: {verdict.lights[3].answer}",
+            f"  {name:<36} estimated {said.value:.3f}  true {true:.3f}  {assessment.severity}: {assessment.lights[3].answer}",
             flush=True,
         )
 

@@ -75,10 +75,10 @@ def monitor(folder: Path, dataset: Dataset) -> str:
     lap("drift")
     measured = assessment.performance(known, found, settings)
     lap("performance")
-    judged, verdict = assessment.conclude(found, distances, *measured, settings)
-    monitoring_card.parts(known, found, judged, measured[1], measured[2], verdict, "")
+    results, assessed = assessment.conclude(found, distances, *measured, settings)
+    monitoring_card.parts(known, found, results, measured[1], measured[2], assessed, "")
     lap("card")
-    return f"{verdict.severity}; seconds: {', '.join(laps)}"
+    return f"{assessed.severity}; seconds: {', '.join(laps)}"
 
 
 def main() -> None:

@@ -66,7 +66,7 @@ def flaml(
 
 
 def data_sets(telco_file: Path) -> dict[str, tuple[Dataset, pd.DataFrame]]:
-    """Telco, if its file is there, and two made-up companies' customers, described and checked as `make dataset` would."""
+    """Telco, if its file is there, and two synthetic companies' customers, described and checked as `make dataset` would."""
     made = {name: getattr(other_data, name)(rows, seed=1) for name, rows in ROWS.items()}
     texts = {name: table.to_csv(index=False) for name, table in made.items()}
     if telco_file.is_file():

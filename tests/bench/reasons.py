@@ -72,7 +72,7 @@ def _model(dataset: Dataset, table: pd.DataFrame) -> shapley.Probability:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--source", type=Path, help="Telco's file (default: made-up customers)")
+    parser.add_argument("--source", type=Path, help="Telco's file (default: synthetic customers)")
     file = parser.parse_args().source
     dataset = core.load(Dataset, ROOT / "config" / "datasets" / "telco.toml")
     table = synthetic.generate(dataset, 7000, seed=1)

@@ -37,7 +37,7 @@ def main() -> None:
         local = {**os.environ, "CHURNFLOW_PROFILE": "local", "CHURNFLOW_HOME": f"{folder}/local"}
         places = {"local": local, "s3": {**os.environ, **server.environ, "CHURNFLOW_HOME": f"{folder}/cluster"}}
         data = Path(folder, "data.toml")
-        data.write_text(f'[[source]]\nkind = "generate"\nrows = {options.rows}\nseed = 42\n', encoding="utf-8")
+        data.write_text(f'[[source]]\nkind = "synthetic"\nrows = {options.rows}\nseed = 42\n', encoding="utf-8")
         try:
             for environ in places.values():
                 run(environ, "data", "--config", "settings", str(data), "run")

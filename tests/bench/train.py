@@ -69,7 +69,7 @@ def main() -> None:
         text = (ROOT / "config" / "train.toml").read_text()
         lines = [f"iterations = {options.iterations}" if s.startswith("iterations") else s for s in text.splitlines()]
         train.write_text("\n".join(lines))
-        data.write_text(f'[[source]]\nkind = "generate"\nrows = {options.rows}\nseed = 42\n')
+        data.write_text(f'[[source]]\nkind = "synthetic"\nrows = {options.rows}\nseed = 42\n')
         _flow(environ, "data_flow", "--config", "settings", str(data), "run")
         version = _latest(environ)
         plain = json.loads(_run(environ, "-c", PLAIN, str(train), version))

@@ -26,13 +26,13 @@ GOLDEN = ROOT / "argo" / "flows"
 def exported(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The export of every flow."""
     home = tmp_path_factory.mktemp("export")
-    done = server.run(home, "scripts/export.py", "--production", "--out", str(home / "one"))
+    done = server.run(home, "scripts/cluster/export.py", "--production", "--out", str(home / "one"))
     assert done.returncode == 0, done.stdout
     return home / "one"
 
 
 def test_a_second_export_is_the_first_one(server: Server, exported: Path, tmp_path: Path) -> None:
-    done = server.run(tmp_path, "scripts/export.py", "--production", "--out", str(tmp_path / "two"))
+    done = server.run(tmp_path, "scripts/cluster/export.py", "--production", "--out", str(tmp_path / "two"))
     assert done.returncode == 0, done.stdout
     names = sorted(path.name for path in exported.iterdir())
     assert filecmp.cmpfiles(exported, tmp_path / "two", names, shallow=False) == (names, [], [])
@@ -172,7 +172,7 @@ def executed(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Simple
         words = ("--record", f"flows/{flow}_flow.py", "--config", "settings", str(home / f"{flow}.toml"))
         done = server.run(
             home,
-            *("scripts/export.py", *words, "--production"),
+            *("scripts/cluster/export.py", *words, "--production"),
             METAFLOW_ARGO_EVENTS_INTERNAL_WEBHOOK_URL=hook.url,
             METAFLOW_USER="churnflow",
         )

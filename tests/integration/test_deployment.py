@@ -13,7 +13,6 @@ from types import SimpleNamespace
 
 import bad_bentos
 import base
-import deploying
 import kills
 import pytest
 from churn.deployment import laptop, record, rollout, verification
@@ -25,6 +24,7 @@ from churn.settings.dataset import Dataset
 from churn.settings.deploy import Rollout
 from conftest import ROOT, flow
 from mlflow import MlflowClient
+from orchestration import deploying
 from traffic import calling
 
 RULE = Rollout(watch_seconds=4, ready_seconds=30)

@@ -178,14 +178,14 @@ def test_a_full_disk_is_named_and_holds_no_version(
     monkeypatch.setenv("CHURNFLOW_DVC_REMOTE", str(small_disk / "remote"))
     train, holdout = os.urandom(20 << 20), os.urandom(8 << 20)
     with pytest.raises(ChurnError, match=rf"cannot write the data version to {small_disk}.*No space left on device"):
-        snapshots.save(train, holdout, telco, made_up=False)
+        snapshots.save(train, holdout, telco, synthetic=False)
     assert check(in_folder(small_disk / "remote")) == 0
     subprocess.run(["mount", "-o", "remount,size=40m", str(small_disk)], check=True)
     leftovers = list((small_disk / "remote").glob("files/md5/??/.*.tmp"))
     assert leftovers
     for left in leftovers:
         os.utime(left, (0, 0))
-    saved = snapshots.save(train, holdout, telco, made_up=False)
+    saved = snapshots.save(train, holdout, telco, synthetic=False)
     assert saved.uploaded
     assert not any(left.exists() for left in leftovers), "what is a day old is swept"
     assert check(in_folder(small_disk / "remote")) == 1

@@ -27,7 +27,7 @@ sys.exit({"three": 3, "text": "a message"}.get(sys.argv[-1], 0))
 DRIVER = """
 import json, os, sys, time
 sys.path.insert(0, {flows!r})
-import fork_server
+from orchestration import fork_server
 fork_server.IMPORTS["probe.py"] = ("json",)
 sys.argv = ["probe.py", "run"]
 os.environ["LEFT"] = "in the runtime"

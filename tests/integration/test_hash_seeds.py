@@ -22,7 +22,7 @@ def test_branches_in_processes_of_their_own_are_joined(
     }[name]
     if name == "score":
         settings = tmp_path / "score.toml"
-        settings.write_text('[[source]]\nkind = "generate"\nrows = 50\n[score]\nshard_rows = 500\n')
+        settings.write_text('[[source]]\nkind = "synthetic"\nrows = 50\n[score]\nshard_rows = 500\n')
         words = ["--config", "settings", str(settings), *words]
     done = flow(f"{name}_flow", *words, **APART)
     assert done.returncode == 0, done.stdout

@@ -22,14 +22,14 @@ def test_the_snapshot_is_what_the_run_says(trained: SimpleNamespace) -> None:
     assert sum(trained.data.rows) == 1500
     assert trained.data.rows[1] == pytest.approx(300, abs=4 * np.sqrt(0.2 * 0.8 * 1500))
     assert not set(snapshot.train.customerID) & set(snapshot.holdout.customerID)
-    assert not snapshot.made_up
+    assert not snapshot.synthetic
 
 
 def test_the_same_data_is_the_same_version(trained: SimpleNamespace, tmp_path: Path) -> None:
     folder = snapshots.restore(trained.data.data_version, tmp_path / "version")
     snapshot = snapshots.load(trained.data.data_version)
     parts = [(folder / name).read_bytes() for name in (snapshots.TRAIN, snapshots.HOLDOUT)]
-    again = snapshots.save(*parts, snapshot.dataset, made_up=False)
+    again = snapshots.save(*parts, snapshot.dataset, synthetic=False)
     assert (again.version, again.uploaded) == (trained.data.data_version, False)
 
 
@@ -66,7 +66,7 @@ def test_mlflow_holds_the_tree_of_runs(trained: SimpleNamespace) -> None:
     assert parent.data.tags["data_version"] == trained.data.data_version
     assert parent.data.tags["metaflow_run"] == f"TrainFlow/{trained.train_run.id}"
     assert parent.data.metrics["roc_auc"] == trained.train.evaluation.scores["roc_auc"]
-    runs = mlflow.search_runs([parent.info.experiment_id], f"tags.`{TRAINING}` = '{trained.train.training}'")
+    runs = mlflow.search_runs([parent.info.experiment_id], f"tags.`{TRAINING}` = '{trained.train.training_id}'")
     families = [r for r in runs if r.data.tags.get("mlflow.parentRunId") == parent.info.run_id]
     assert {r.data.tags[FAMILY] for r in families} == {c.family.name for c in trained.train.board}
     for candidate in trained.train.board:
@@ -131,7 +131,7 @@ def test_the_cards_lie_with_their_runs_and_nothing_beside_them(trained: SimpleNa
     (data,) = get_cards(trained.data_run["validate"].task)
     assert "quality score" in _shown(data)
     (training,) = get_cards(trained.train_run["gate"].task)
-    for words in ("Leaderboard", "## Gate", "## Holdout", "What the model looks at", trained.train.gate_result.summary):
+    for words in ("Leaderboard", "## Gate", "## Holdout", "## Feature importance", trained.train.gate_result.summary):
         assert words in _shown(training)
     assert _shown(training).count("data:image/png") >= 3
     assert not (ROOT / ".metaflow").exists()

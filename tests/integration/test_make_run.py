@@ -1,4 +1,4 @@
-"""``make run``: two at once keep to their own data, made-up customers are said to be so, and Ctrl-C ends it."""
+"""``make run``: two at once keep to their own data, synthetic customers are said to be so, and Ctrl-C ends it."""
 
 import os
 import re
@@ -35,7 +35,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def logs(bank: tuple[Path, Path], one_family: str, home: Path) -> dict[str, list[str]]:
-    """What two runs in one state folder, a second apart, have printed: one types make and has telco's customers made up, the
+    """What two runs in one state folder, a second apart, have printed: one types make and has synthetic customers of telco, the
     other types Python and brings ``bank``."""
     source, description = bank
     ours = alone(home)
@@ -56,7 +56,7 @@ def logs(bank: tuple[Path, Path], one_family: str, home: Path) -> dict[str, list
 def test_each_trains_on_its_own_data_and_reports_its_own_model(logs: dict[str, list[str]], name: str) -> None:
     text = "\n".join(logs[name])
     (version,) = re.findall(NAMED, text)
-    kind = r" \(made-up customers\)" if name == "telco" else ""
+    kind = r" \(synthetic customers\)" if name == "telco" else ""
     assert re.search(rf"Training on data set '{name}'{kind}, version {version}, as asked for\n", text)
     assert re.search(rf"^Data       {version}  ", text, re.MULTILINE)
     assert re.search(r"^Champion   version 1 \(logistic_regression\)$", text, re.MULTILINE)
@@ -74,21 +74,24 @@ def test_each_is_told_commands_in_its_own_language(logs: dict[str, list[str]], b
     assert "make " not in other
 
 
-def test_made_up_customers_are_said_to_be_so_first_and_last(logs: dict[str, list[str]]) -> None:
+def test_synthetic_customers_are_said_to_be_so_first_and_last(logs: dict[str, list[str]]) -> None:
     line = (
-        "Made-up customers, none of yours: 10,000 rows from [generate] of data set 'telco'. "
+        "Synthetic customers, none of yours: 10,000 rows from [synthetic] of data set 'telco'. "
         "For yours: make run DATASET=telco SOURCE=FILE"
     )
     assert logs["telco"][0] == logs["telco"][-1] == line
-    assert "made-up" not in "\n".join(logs["bank"]).lower()
+    assert "synthetic" not in "\n".join(logs["bank"]).lower()
 
 
 def test_a_training_alone_says_what_it_takes_and_what_else_there_is(
     logs: dict[str, list[str]], bank: tuple[Path, Path], home: Path
 ) -> None:
     versions = {name: re.findall(NAMED, "\n".join(lines))[0] for name, lines in logs.items()}
-    look = "import sys; sys.path.insert(0, 'flows'); import base, launch, runs; print(*runs.upstream(''), "
-    look += "*runs.others('bank'), *runs.others('telco'), runs.read_by(sys.argv[1]), launch.trained(), sep='\\n')"
+    look = (
+        "import sys; sys.path.insert(0, 'flows'); import base; from orchestration import launch, runs; "
+        "print(*runs.upstream(''), *runs.others('bank'), *runs.others('telco'), runs.read_by(sys.argv[1]), launch.trained(), "
+        "sep='\\n')"
+    )
     done = subprocess.run(**alone(home, "-c", look, versions["bank"], "--data-version", versions["telco"]))
     newest, why, *others, source, first = done.stdout.splitlines()
     assert newest in versions.values()
@@ -97,7 +100,7 @@ def test_a_training_alone_says_what_it_takes_and_what_else_there_is(
         assert line.startswith(f"Newest of data set '{name}': ")
         assert line.endswith(f"flows/train_flow.py run --data-version {versions[name]}")
     assert source == str(bank[0])
-    assert first.startswith(f"Made-up customers, none of yours: data version {versions['telco']}. For yours: ")
+    assert first.startswith(f"Synthetic customers, none of yours: data version {versions['telco']}. For yours: ")
 
 
 def test_ctrl_c_ends_it_and_what_it_started(one_family: str, tmp_path: Path) -> None:

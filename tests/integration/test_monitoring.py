@@ -37,7 +37,7 @@ def demo(trained: SimpleNamespace) -> SimpleNamespace:
 
 def test_ordinary_customers_are_ok(demo: SimpleNamespace) -> None:
     assert "OK: Nothing has changed." in demo.calm
-    assert demo.ordinary.data.verdict.severity == "ok"
+    assert demo.ordinary.data.assessment.severity == "ok"
     assert [window.rows for window in demo.ordinary.data.windows.windows] == [1000, 1000, 1000]
 
 
@@ -45,14 +45,14 @@ def test_shifted_customers_alert_and_the_changed_columns_are_named_first(
     demo: SimpleNamespace, customers_csv: Path
 ) -> None:
     assert "ALERT: Changed: " in demo.alarmed
-    assert set(demo.shifted.data.verdict.columns[:2]) == {"MonthlyCharges", "Contract"}
+    assert set(demo.shifted.data.assessment.columns[:2]) == {"MonthlyCharges", "Contract"}
     assert re.search(
         rf"Train on newer customers: \S+ scripts/run\.py --dataset telco --source {customers_csv}\n", demo.alarmed
-    ), "the file that the champion's customers came from, and no made-up ones"
+    ), "the file that the champion's customers came from, and no synthetic ones"
 
 
 def test_the_estimated_roc_auc_falls(demo: SimpleNamespace) -> None:
-    calm, alarmed = (run.data.judged[-1].score("roc_auc").value for run in (demo.ordinary, demo.shifted))
+    calm, alarmed = (run.data.window_results[-1].score("roc_auc").value for run in (demo.ordinary, demo.shifted))
     assert alarmed < calm
 
 
@@ -61,11 +61,17 @@ def test_the_card_answers_four_questions_first(demo: SimpleNamespace) -> None:
 
     found: Any = demo.shifted.data
     card = monitoring_card.parts(
-        found.reference, found.windows, found.judged, found.realised, found.before, found.verdict, found.todo
+        found.reference,
+        found.windows,
+        found.window_results,
+        found.realised,
+        found.reference_scores,
+        found.assessment,
+        found.retrain_command,
     )
     assert card[0] == "# ALERT: churn-classifier, version 1"
     questions = [row["question"] for row in card[2].spec["data"]["values"]]
-    assert questions == [light.question for light in found.verdict.lights]
+    assert questions == [light.question for light in found.assessment.lights]
     titles = [plot["title"]["text"] for part in card for plot in getattr(part, "spec", {}).get("concat", [])]
     assert titles[0].startswith("probability")
     assert {title.split(":")[0] for title in titles[1:3]} == {"MonthlyCharges", "Contract"}

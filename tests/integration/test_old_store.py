@@ -17,7 +17,7 @@ VERSION = "acd825752003d130f64a20255ae71844.dir"
 LOOK = """
 import sys
 sys.path.insert(0, 'flows')
-import base, runs
+import base; from orchestration import runs
 from churn.registry import model_registry
 from churn.serving import release
 print({})

@@ -14,7 +14,6 @@ from types import SimpleNamespace
 
 import pandas as pd
 import pytest
-import runs
 import unpacked
 from churn.campaigns import campaign_log, execution
 from churn.data import snapshots, tables
@@ -27,6 +26,7 @@ from churn.settings.environment import STATE
 from churn.settings.retention import Retention
 from churn.storage import keyed_ids
 from conftest import ROOT, flow
+from orchestration import runs
 
 SECRET = "0123456789abcdef0123456789abcdef"  # pragma: allowlist secret
 HELD_OUT, TRAINED = "held out", "trained on"

@@ -79,7 +79,7 @@ def saved(
         else:
             place = Folder(tmp_path_factory.mktemp("remote"))
         patch.setenv("CHURNFLOW_DVC_REMOTE", place.at)
-        first = snapshots.save(*given, telco, made_up=False)
+        first = snapshots.save(*given, telco, synthetic=False)
         assert first.uploaded
         assert first.repaired == ()
 
@@ -88,7 +88,7 @@ def saved(
 
         listed = {entry["relpath"]: entry["md5"] for entry in json.loads(place.read(address(first.version)))}
         addresses = {name: address(listed.get(name, first.version)) for name in PARTS}
-        again: Callable[[], snapshots.Saved] = lambda: snapshots.save(*given, telco, made_up=False)  # noqa: E731
+        again: Callable[[], snapshots.Saved] = lambda: snapshots.save(*given, telco, synthetic=False)  # noqa: E731
         yield SimpleNamespace(version=first.version, again=again, place=place, addresses=addresses)
 
 

@@ -74,7 +74,7 @@ def test_a_run_killed_in_the_foreach_resumes_to_the_same_result(
 def _families_in_mlflow(last: Any) -> list[str]:
     mlflow = client()
     parent = mlflow.get_run(last.mlflow_run)
-    runs = mlflow.search_runs([parent.info.experiment_id], f"tags.`{TRAINING}` = '{last.training}'")
+    runs = mlflow.search_runs([parent.info.experiment_id], f"tags.`{TRAINING}` = '{last.training_id}'")
     return sorted(r.data.tags[FAMILY] for r in runs if r.data.tags.get("mlflow.parentRunId") == last.mlflow_run)
 
 
@@ -91,7 +91,13 @@ def test_a_second_registration_of_the_same_training_is_the_first_one(trained: Si
     whole = estimators.whole(trained.train.pipeline, data.dataset)
     before = _versions()
     again = model_registry.register(
-        "churn-classifier", trained.train.mlflow_run, trained.train.training, whole, onnx_scorer.MODEL, data.holdout, {}
+        "churn-classifier",
+        trained.train.mlflow_run,
+        trained.train.training_id,
+        whole,
+        onnx_scorer.MODEL,
+        data.holdout,
+        {},
     )
     assert again.version == trained.train.challenger.version
     assert _versions() == before
@@ -127,6 +133,18 @@ def test_a_run_that_is_not_there_cannot_be_resumed(trained: SimpleNamespace) -> 
     assert re.fullmatch(r"there is no run TrainFlow/12 to resume; the newest is \d+\n", done.stdout)
 
 
+def test_a_run_of_a_release_with_other_artifacts_is_begun_again(trained: SimpleNamespace) -> None:
+    code = "import sys; sys.path.insert(0, 'flows'); import base; base.ARTIFACTS += 1; import runpy; "
+    code += "sys.argv[0] = 'flows/data_flow.py'; runpy.run_path(sys.argv[0], run_name='__main__')"
+    command = [sys.executable, "-c", code, "resume", "--origin-run-id", trained.data_run.id]
+    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    assert re.fullmatch(
+        rf"run {trained.data_run.id} was begun by another release, whose steps this one cannot go on from; "
+        r"again: \S+ flows/data_flow\.py run --source \S+\n",
+        done.stdout,
+    )
+
+
 def _killed(at: Callable[["subprocess.Popen[bytes]"], bool], *words: str, **environ: str) -> None:
     """Run a flow, and kill it with all of its processes once ``at`` says so."""
     command = [sys.executable, str(ROOT / "flows" / words[0]), *words[1:]]
@@ -147,7 +165,7 @@ def test_a_resume_says_which_run_and_refuses_one_that_is_not_the_newest(
     trained: SimpleNamespace, customers_csv: Path
 ) -> None:
     home, words = Path(os.environ["CHURNFLOW_HOME"]), ("score_flow.py", "run", "--source", str(customers_csv))
-    note = home / "begun" / "score_flow"
+    note = home / "started" / "score_flow"
     done = flow("score_flow", "run", "--source", str(customers_csv) + ".gone")
     assert done.returncode != 0
     done = flow("score_flow", *words[1:])
@@ -205,7 +223,7 @@ def test_scoring_that_is_killed_after_it_logged_logs_nobody_twice(
 def _written(folder: Path, before: set[Path]) -> int:
     """The files of runs of ScoreFlow that were not there ``before``, of the log and the lists, and the note that it has begun."""
     runs = set((STATE / "metaflow" / ".metaflow" / "ScoreFlow").glob("[0-9]*")) - before
-    return (STATE / "begun" / "score_flow").exists() + sum(
+    return (STATE / "started" / "score_flow").exists() + sum(
         path.is_file() for place in (*runs, folder) for path in place.rglob("*")
     )
 

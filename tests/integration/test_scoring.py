@@ -12,7 +12,7 @@ from conftest import flow
 
 SHARDS = """
 [[source]]
-kind = "generate"
+kind = "synthetic"
 rows = 50
 [score]
 shard_rows = 600
@@ -48,16 +48,16 @@ def test_customers_become_a_ranked_list(
     )
     (card,) = get_cards(run["rank"].task)
     assert card.get()
-    assert run.data.aside.reasons.tolist() == ["tenure is between 0 and 240"]
+    assert run.data.quarantined.reasons.tolist() == ["tenure is between 0 and 240"]
 
 
-def test_made_up_customers_are_ranked_and_not_logged(trained: SimpleNamespace, tmp_path: Path) -> None:
+def test_synthetic_customers_are_ranked_and_not_logged(trained: SimpleNamespace, tmp_path: Path) -> None:
     (tmp_path / "score.toml").write_text(SHARDS)
     places = {"CHURNFLOW_SCORES": str(tmp_path / "scores"), "CHURNFLOW_PREDICTIONS": str(tmp_path / "log")}
     done = flow("score_flow", "--config", "settings", str(tmp_path / "score.toml"), "run", **places)
     assert " of 50 customers are likely to leave" in done.stdout
     lines = done.stdout.splitlines()
     assert lines[0] == lines[-1]
-    assert lines[0].startswith("Made-up customers, none of yours: 50 rows")
+    assert lines[0].startswith("Synthetic customers, none of yours: 50 rows")
     assert lines[0].endswith("flows/score_flow.py --config description config/datasets/telco.toml run --source FILE")
     assert not (tmp_path / "log").exists()

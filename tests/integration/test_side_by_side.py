@@ -53,7 +53,7 @@ def runs(
     (folder / "sitecustomize.py").write_text(PROBE)
     stored = snapshots.restore(trained.data.data_version, folder / "version")
     dataset = snapshots.load(trained.data.data_version).dataset.model_copy(update={"registered_model": NAME})
-    version = snapshots.save(*((stored / part).read_bytes() for part in (TRAIN, HOLDOUT)), dataset, made_up=False)
+    version = snapshots.save(*((stored / part).read_bytes() for part in (TRAIN, HOLDOUT)), dataset, synthetic=False)
     head, *tables = Path(quick_settings).read_text().split("[[model]]")
     running = {}
     for family in FAMILIES:

@@ -24,9 +24,9 @@ def test_only_a_certain_gain_promotes() -> None:
     assert not _compare(good[:0], bad[:0], outcome[:0]).promote, "no fair row, no promotion"
 
 
-def test_a_model_of_made_up_customers_gives_way_to_one_of_real_customers() -> None:
-    assert champion_challenger.not_comparable("1", made_up=False).promote
-    assert not champion_challenger.not_comparable("1", made_up=True).promote
+def test_a_model_of_synthetic_customers_gives_way_to_one_of_real_customers() -> None:
+    assert champion_challenger.not_comparable("1", synthetic=False).promote
+    assert not champion_challenger.not_comparable("1", synthetic=True).promote
 
 
 def test_rows_that_the_champion_trained_on_do_not_count() -> None:

@@ -23,7 +23,7 @@ ONCE = {"bucket", "metaflow-migrations"}  # they end when their work is done
 
 def credentials(path: Path) -> str:
     return subprocess.run(
-        [sys.executable, str(ROOT / "scripts" / "credentials.py"), str(path)],
+        [sys.executable, str(ROOT / "scripts" / "cluster" / "credentials.py"), str(path)],
         capture_output=True,
         text=True,
         check=True,

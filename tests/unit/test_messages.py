@@ -249,7 +249,7 @@ def test_every_command_that_is_said_has_its_words_and_no_others() -> None:
 
 def _passed_on() -> set[str]:
     """The targets that are handed to those functions."""
-    found = _calls("made_up.sources", "sources.choose", "launch.customers", "_line")
+    found = _calls("synthetic_notice.sources", "sources.choose", "launch.customers", "_line")
     targets = {call.args[-1].value for _, call in found if isinstance(call.args[-1], ast.Constant)}
     assert targets >= {"run", "data", "score"}
     return targets

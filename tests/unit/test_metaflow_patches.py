@@ -7,10 +7,9 @@ import sys
 import tomllib
 from typing import Any
 
-import fork_server
-import metaflow_version
 import pytest
 from conftest import ROOT
+from orchestration import fork_server, metaflow_version
 
 # What is replaced, or relied on, and the digest of its source as it was read.
 READ = {
@@ -63,7 +62,7 @@ def test_another_metaflow_runs_without_them_and_says_so(monkeypatch: pytest.Monk
 
 def test_no_import_of_the_nursery_starts_a_thread() -> None:
     code = (
-        "import importlib, sys; import fork_server; sys.modules.update(dict.fromkeys(fork_server._NEVER))\n"
+        "import importlib, sys; from orchestration import fork_server; sys.modules.update(dict.fromkeys(fork_server._NEVER))\n"
         "for names in fork_server.IMPORTS.values():\n"
         "    for name in names: importlib.import_module(name)\n"
         "print(len(fork_server._threads()))"
@@ -96,14 +95,14 @@ PATCHED: dict[str, Any] = {
     ),
     "few artifacts are sent from this process": (
         "from metaflow.plugins.datastores.s3_storage import S3Storage as S\n"
-        "print(S.save_bytes.__module__ == 'metaflow_patches')"
+        "print(S.save_bytes.__module__ == 'orchestration.metaflow_patches')"
     ),
     "an artifact is held against its name": (
         "from metaflow.datastore.content_addressed_store import ContentAddressedStore as S\n"
-        "print(S.load_blobs.__module__ == 'metaflow_patches')"
+        "print(S.load_blobs.__module__ == 'orchestration.metaflow_patches')"
     ),
     "a killed step says why": (
-        "from metaflow.runtime import Worker; print(Worker.terminate.__module__ == 'metaflow_patches')"
+        "from metaflow.runtime import Worker; print(Worker.terminate.__module__ == 'orchestration.metaflow_patches')"
     ),
 }
 
@@ -115,6 +114,7 @@ def test_a_patch_does_what_it_is_for_and_is_off_where_it_is_switched_off(what: s
 
 
 def test_nothing_is_deployed_without_the_patch_that_closes_the_pods() -> None:
-    code = "import metaflow_patches as m\ntry: m.close_pods(base.DEPLOY)\nexcept base.ChurnError as error: print(error)"
+    code = "from orchestration import metaflow_patches\ntry: metaflow_patches.close_pods(base.DEPLOY)\n"
+    code += "except base.ChurnError as error: print(error)"
     assert "the pods would be open" in loaded(code, CHURNFLOW_PATCHES="0")
     assert loaded(code) == ""

@@ -1,7 +1,7 @@
 """A step that lasts says how far it is, and what is left."""
 
-import progress
 import pytest
+from orchestration import progress
 
 
 def test_a_line_every_ten_seconds_says_what_is_left(capsys: pytest.CaptureFixture[str]) -> None:

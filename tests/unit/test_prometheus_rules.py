@@ -1,4 +1,4 @@
-"""Alerts and recording rules: valid, proved on made-up series, explained in the runbook."""
+"""Alerts and recording rules: valid, proved on test series, explained in the runbook."""
 
 import re
 import shutil
@@ -29,10 +29,10 @@ def test_config_and_rules_are_valid() -> None:
     promtool("check", "config", FOLDER / "prometheus.yml")
 
 
-def test_every_alert_fires_and_clears_on_made_up_series() -> None:
+def test_every_alert_fires_and_clears_on_its_test_series() -> None:
     fired, quiet = set(), set()
-    for made_up in yaml.safe_load(SERIES.read_text())["tests"]:
-        for case in made_up["alert_rule_test"]:
+    for series in yaml.safe_load(SERIES.read_text())["tests"]:
+        for case in series["alert_rule_test"]:
             (fired if case["exp_alerts"] else quiet).add(case["alertname"])
     assert fired == quiet == set(ALERTS)
     promtool("test", "rules", SERIES)

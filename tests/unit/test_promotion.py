@@ -19,7 +19,7 @@ from churn.training import metrics
 from churn.training.evaluation import Evaluation
 from conftest import ROOT
 
-TAGS = {"data_version": "d1", "config_hash": "c1", "made_up": "True", "gate.promotion": "The gate is passed."}
+TAGS = {"data_version": "d1", "config_hash": "c1", "synthetic": "True", "gate.promotion": "The gate is passed."}
 
 
 @pytest.fixture

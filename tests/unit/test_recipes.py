@@ -54,7 +54,7 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Clone:
 
 TRIED = """
 import pathlib, sys, tempfile
-sys.path[:0] = ["flows", "scripts"]
+sys.path[:0] = ["flows", "scripts", "scripts/docs"]
 import numpy as np, pandas as pd
 import reference
 from churn.data import sources, synthetic, tables

@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import picture
+import import_graph
 import pytest
 import reference
 from churn.settings.core import Strict
@@ -28,14 +28,14 @@ ELSEWHERE = {"CHURNFLOW_TEST_S3", "MLFLOW_SERVER_ALLOWED_HOSTS", "closed_at"}
 
 def test_the_page_and_the_picture_are_current() -> None:
     assert reference.page() == PAGE, "run make docs"
-    assert picture.svg() == (ROOT / "docs" / "imports.svg").read_text(), "run make docs"
+    assert import_graph.svg() == (ROOT / "docs" / "imports.svg").read_text(), "run make docs"
 
 
 def test_nothing_imports_upwards_as_the_picture_says() -> None:
-    order = [room.name for room in picture.rooms()]
+    order = [room.name for room in import_graph.rooms()]
     assert order[:3] == ["scripts", "flows", "bento"]
-    assert len(picture.imports()) > 40
-    assert [(one, other) for one, other in picture.imports() if order.index(one) > order.index(other)] == []
+    assert len(import_graph.imports()) > 40
+    assert [(one, other) for one, other in import_graph.imports() if order.index(one) > order.index(other)] == []
 
 
 def _chapter(title: str) -> str:

@@ -159,7 +159,7 @@ def test_a_column_that_is_missing_is_added_or_described_no_more() -> None:
 def _settings(check: checks.Check) -> Quality:
     """config/data.toml's [quality] after the remedy."""
     lines = "\n".join(toml_text.line(*item) for item in MINE.model_dump(exclude_none=True).items())
-    file = f'[[source]]\nkind = "generate"\n[quality]\n{lines}\n'
+    file = f'[[source]]\nkind = "synthetic"\n[quality]\n{lines}\n'
     return core.from_dict(DataConfig, written(check.remedy, file), "data.toml").quality
 
 

@@ -10,8 +10,6 @@ from types import SimpleNamespace
 import drift_demo
 import numpy as np
 import pytest
-import retraining
-import runs
 import yaml
 from churn.data import synthetic
 from churn.errors import ChurnError
@@ -21,13 +19,14 @@ from churn.settings import core
 from churn.settings.data import File
 from churn.settings.dataset import Dataset
 from conftest import ROOT
+from orchestration import retraining, runs
 
 
 @pytest.fixture
 def of_real_customers(telco: Dataset) -> Reference:
     """The reference of a champion that learned from real customers."""
     bank = telco.model_copy(update={"name": "bank"})
-    return Reference(Registered("m", "3", "run", {"data_version": "v.dir", "made_up": "False"}), bank, 0.5, None)
+    return Reference(Registered("m", "3", "run", {"data_version": "v.dir", "synthetic": "False"}), bank, 0.5, None)
 
 
 def test_the_command_keeps_data_set_and_source(of_real_customers: Reference, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -38,7 +37,7 @@ def test_the_command_keeps_data_set_and_source(of_real_customers: Reference, mon
     assert retraining.typed(of_real_customers, "a file.csv") == "make run DATASET=bank SOURCE='a file.csv'"
 
 
-def test_the_command_never_leads_to_made_up_customers(
+def test_the_command_never_leads_to_synthetic_customers(
     of_real_customers: Reference, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(runs, "read_by", lambda version: {"v.dir": "/exports/it's.csv"}[version])
@@ -51,16 +50,16 @@ def test_the_command_never_leads_to_made_up_customers(
     assert retraining.typed(of_real_customers, "") == "make run DATASET=bank", "the settings' own source"
 
 
-def test_a_retraining_on_made_up_customers_is_refused_before_any_work(
+def test_a_retraining_on_synthetic_customers_is_refused_before_any_work(
     telco: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CHURNFLOW_CALLER", "make")
-    nothing_to_make_up = telco.model_copy(update={"generate": {}})
-    for dataset, learned_from_made_up in ((telco, False), (nothing_to_make_up, True)):
+    without_a_table = telco.model_copy(update={"synthetic": {}})
+    for dataset, learned_from_synthetic in ((telco, False), (without_a_table, True)):
         with pytest.raises(ChurnError, match="make monitor DATASET=telco RETRAIN=1 SOURCE=FILE"):
-            retraining.check(dataset, "", learned_from_made_up)
-        retraining.check(dataset, "newer.csv", learned_from_made_up)
-    retraining.check(telco, "", learned_from_made_up=True)
+            retraining.check(dataset, "", learned_from_synthetic)
+        retraining.check(dataset, "newer.csv", learned_from_synthetic)
+    retraining.check(telco, "", learned_from_synthetic=True)
 
 
 def test_the_demonstration_shifts_prices_and_contracts_and_nothing_else(telco: Dataset, tmp_path: Path) -> None:
@@ -74,7 +73,7 @@ def test_the_demonstration_shifts_prices_and_contracts_and_nothing_else(telco: D
 
 
 def test_in_a_pod_an_alert_sends_the_event_that_dataflow_waits_for(hook: SimpleNamespace) -> None:
-    code = "import retraining; retraining.announce('DataFlow', {'columns': 'tenure'})"
+    code = "from orchestration import retraining; retraining.announce('DataFlow', {'columns': 'tenure'})"
     pod = {"ARGO_WORKFLOW_TEMPLATE": "monitor", "METAFLOW_ARGO_EVENTS_WEBHOOK_URL": f"{hook.url}/event"}
     for environ in ({}, pod):
         subprocess.run([sys.executable, "-c", code], cwd=ROOT / "flows", env={**os.environ, **environ}, check=True)

@@ -23,14 +23,14 @@ type = "integer"
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("[[source]]\nkind = 'generate'\nrowz = 3", "f.toml: unknown key 'source.0.rowz'"),
+        ("[[source]]\nkind = 'synthetic'\nrowz = 3", "f.toml: unknown key 'source.0.rowz'"),
         ("[[source]]\nkind = 'ftp'", "f.toml: source.0: Input tag 'ftp' found using 'kind'"),
         (
-            "[[source]]\nkind = 'generate'\nrows = '3'",
+            "[[source]]\nkind = 'synthetic'\nrows = '3'",
             "f.toml: source.0.rows: Input should be a valid integer (got '3')",
         ),
         (
-            "[[source]]\nkind = 'generate'\n[split]\nholdout = 1.5",
+            "[[source]]\nkind = 'synthetic'\n[split]\nholdout = 1.5",
             "f.toml: split.holdout: Input should be less than 1 (got 1.5)",
         ),
         ("", "f.toml: key 'source' is missing"),
@@ -107,7 +107,7 @@ def test_a_start_that_the_search_would_never_try_is_refused(start: str, reason: 
         ("[columns.x]\naliases = {a = 'b', A = 'c'}", "'aliases': a spelling, or one that differs only in"),
         ("[features.y]\nexpression = 'agge + 1'", "features.y: 'agge + 1': unknown column 'agge'"),
         ("[features.y]\nexpression = 'left + 1'", "unknown column 'left'"),
-        ("[generate]\nage = 'open(3)'", "generate.age: 'open(3)': unknown function 'open'"),
+        ("[synthetic]\nage = 'open(3)'", "synthetic.age: 'open(3)': unknown function 'open'"),
     ],
 )
 def test_a_bad_data_set_is_refused(text: str, reason: str) -> None:

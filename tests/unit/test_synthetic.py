@@ -1,4 +1,4 @@
-"""Made-up customers look like customers: the documented churn rate and dependencies, and the seed decides."""
+"""Synthetic customers look like customers: the documented churn rate and dependencies, and the seed decides."""
 
 import pandas as pd
 import pytest

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from churn.data import casting, synthetic, tables
 from churn.errors import ChurnError
-from churn.settings.data import Generate, Quality
+from churn.settings.data import Quality, Synthetic
 from churn.settings.dataset import Dataset
 from churn.validation import ingestion, leakage, profile, validation
 from churn.validation.checks import Check, Report
@@ -137,7 +137,7 @@ def test_drift_is_measured_from_the_previous_version(customers: pd.DataFrame, te
     same = synthetic.generate(telco, 1000, seed=6)
     moved = same.assign(MonthlyCharges=same.MonthlyCharges * 1.5, Contract="Two year")
     moved.loc[:300, "TotalCharges"] = np.nan
-    source = Generate(kind="generate")
+    source = Synthetic(kind="synthetic")
     for frame, expected in ((same, set()), (moved, {"MonthlyCharges", "Contract", "TotalCharges"})):
         found = ingestion.ingest([source], [(tables.to_bytes(frame), ())], telco, LIMITS, before)
         drifted = {c.column for c in found.report.warnings if "Jensen-Shannon" in c.rule}

@@ -98,8 +98,8 @@ def test_an_empty_log_is_one_window_without_rows(reference: Reference, config: M
 
 def judged(reference: Reference, found: windows.Analysis, config: MonitorConfig) -> Any:
     distances = assessment.drift(reference, found, config)
-    _, verdict = assessment.conclude(found, distances, *assessment.performance(reference, found, config), config)
-    return verdict
+    _, assessed = assessment.conclude(found, distances, *assessment.performance(reference, found, config), config)
+    return assessed
 
 
 @pytest.mark.parametrize("config", [DAYS, ROWS])
@@ -115,16 +115,16 @@ def test_answers_of_other_versions_are_left_out_and_told(
 
 def test_only_other_versions_is_nothing_to_judge(telco: Dataset, reference: Reference, tmp_path: Path) -> None:
     write(telco, tmp_path, NOW - timedelta(hours=1), 40, version="2")
-    verdict = judged(reference, windows.from_log(reference, ROWS, NOW, at=str(tmp_path)), ROWS)
-    assert verdict.summary.startswith("Not enough to judge")
-    assert "40 by version 2" in verdict.lights[3].answer
+    assessed = judged(reference, windows.from_log(reference, ROWS, NOW, at=str(tmp_path)), ROWS)
+    assert assessed.summary.startswith("Not enough to judge")
+    assert "40 by version 2" in assessed.lights[3].answer
 
 
 def test_a_column_that_the_log_lost_is_named(telco: Dataset, reference: Reference, tmp_path: Path) -> None:
     write(telco, tmp_path, NOW - timedelta(hours=1), 100, drop="tenure")
-    verdict = judged(reference, windows.from_log(reference, ROWS, NOW, at=str(tmp_path)), ROWS)
-    assert verdict.columns == ("tenure",)
-    assert "tenure (100.0% more or fewer missing values)" in verdict.lights[0].answer
+    assessed = judged(reference, windows.from_log(reference, ROWS, NOW, at=str(tmp_path)), ROWS)
+    assert assessed.columns == ("tenure",)
+    assert "tenure (100.0% more or fewer missing values)" in assessed.lights[0].answer
 
 
 def test_outcomes_find_their_predictions_and_strangers_are_counted(
@@ -148,8 +148,8 @@ def test_nobody_overwrites_an_outcome_and_conflicts_are_told(
     found = labels.from_log(reference, "", 90, NOW, str(tmp_path))
     assert (len(found.table), found.table.outcome.sum(), found.conflicts) == (60, 0, 10)
     analysis = windows.from_log(reference, ROWS, NOW, at=str(tmp_path))
-    verdict = judged(reference, analysis, ROWS)
-    assert "10 predictions were given different outcomes; the first of each counts" in verdict.lights[3].answer
+    assessed = judged(reference, analysis, ROWS)
+    assert "10 predictions were given different outcomes; the first of each counts" in assessed.lights[3].answer
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ def parts(training: Training, version: str) -> list[Part]:
         "like those it learned from; not for decisions on credit, price or service that a person has a right to contest.",
         "## Data",
         f"Data set '{dataset.name}', version `{training.data.version}`"
-        f"{' (made-up customers)' if training.data.made_up else ''}: {len(training.data.train):,} customers to train, "
+        f"{' (synthetic customers)' if training.data.synthetic else ''}: {len(training.data.train):,} customers to train, "
         f"{len(evaluation.outcome):,} held out, {evaluation.outcome.mean():.1%} of them churned. Inputs: {', '.join(dataset.raw)}"
         + (f"; derived: {', '.join(dataset.features)}." if dataset.features else "."),
         "## Model",
@@ -35,7 +35,7 @@ def parts(training: Training, version: str) -> list[Part]:
         card.holdout_scores(evaluation),
         card.decision(training.chosen),
         *(["## Groups", card.GROUPS, card.groups(evaluation.slices)] if evaluation.slices else []),
-        "## What it looks at",
+        "## Feature importance",
         Table(
             ["column", "mean absolute Shapley value"],
             [[name, f"{value:.4f}"] for name, value in evaluation.reasons[:10]],

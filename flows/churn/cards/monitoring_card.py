@@ -26,30 +26,30 @@ REFERENCE, NOW = "reference", "newest window"
 def parts(
     reference: Reference,
     analysis: Analysis,
-    judged: Sequence[WindowResult],
+    results: Sequence[WindowResult],
     realised: Realised | None,
     before: dict[str, float],
-    verdict: Assessment,
+    assessment: Assessment,
     todo: str,
     chunked: Sequence[ChunkedDrift] = (),
 ) -> list[Part]:
     """The parts of the card; ``todo`` is the command to run after an alert."""
-    newest = judged[-1]
+    newest = results[-1]
     return [
-        f"# {verdict.severity.upper()}: {reference.model.name}, version {reference.model.version}",
-        f"**{verdict.summary}**",
-        _lights(verdict),
-        *(["## What to do\nTrain on newer customers:\n" + command(todo)] if verdict.severity == "alert" else []),
-        *(_worst(reference, analysis, newest) if newest.judged else []),
-        *(_over_time(judged, before) if len(judged) > 1 else []),
+        f"# {assessment.severity.upper()}: {reference.model.name}, version {reference.model.version}",
+        f"**{assessment.summary}**",
+        _lights(assessment),
+        *(["## What to do\nTrain on newer customers:\n" + command(todo)] if assessment.severity == "alert" else []),
+        *(_worst(reference, analysis, newest) if newest.measured else []),
+        *(_over_time(results, before) if len(results) > 1 else []),
         "## Scores",
         _scores(newest, realised, before),
-        *(["## All distances of the newest window", _distances(newest)] if newest.judged else []),
+        *(["## All distances of the newest window", _distances(newest)] if newest.measured else []),
         *(_chunked(chunked) if chunked else []),
         "## What was compared",
         f"Reference: the {len(reference.table):,} customers held out when version {reference.model.version} was trained (data "
         f"version `{reference.model.tags['data_version']}`), with the probabilities it gave them. Compared: {analysis.origin}.",
-        Table(["window", "rows", "result"], [[j.window.name, f"{j.window.rows:,}", _result(j)] for j in judged]),
+        Table(["window", "rows", "result"], [[j.window.name, f"{j.window.rows:,}", _result(j)] for j in results]),
     ]
 
 
@@ -69,22 +69,22 @@ def _chunked(chunked: Sequence[ChunkedDrift]) -> list[Part]:
     ]
     words = (
         "## NannyML's chunked drift\nEach chunk of the windows' rows against the spread of the reference's chunks of that size; "
-        "an account beside the verdict, with NannyML's own thresholds, which allow each column its false alarms."
+        "an account beside the assessment, with NannyML's own thresholds, which allow each column its false alarms."
     )
     return [words, Table(["column", "statistic", "alerts", "chunks with one", "newest", "threshold"], rows)]
 
 
-def _result(judged: WindowResult) -> str:
-    if not judged.judged:
+def _result(result: WindowResult) -> str:
+    if not result.measured:
         return "too few rows to judge"
-    return "changed" if judged.violates else "as the reference"
+    return "changed" if result.violates else "as the reference"
 
 
-def _lights(verdict: Assessment) -> Chart:
+def _lights(assessment: Assessment) -> Chart:
     rows = [
         {"y": i, "question": light.question, "colour": light.colour, "sign": SIGNS[light.colour],
          "answer": textwrap.wrap(light.answer, LINE)}
-        for i, light in enumerate(verdict.lights)
+        for i, light in enumerate(assessment.lights)
     ]  # fmt: skip
     y = {"field": "y", "type": "ordinal", "axis": None}
     colour = {"field": "colour", "type": "nominal", "legend": None,
@@ -182,9 +182,9 @@ def _bars(before: "pd.Series", now: "pd.Series") -> list[dict[str, Any]]:
     ]
 
 
-def _over_time(judged: Sequence[WindowResult], before: dict[str, float]) -> list[Part]:
+def _over_time(results: Sequence[WindowResult], before: dict[str, float]) -> list[Part]:
     points = []
-    for j in judged:
+    for j in results:
         columns = [d.excess for d in j.distances if d.column != PROBABILITY]
         trends = {
             "columns: largest excess": (max(columns, default=None), 1.0),

@@ -28,7 +28,7 @@ def parts(ranked: Ranked, model: Registered, aside: "pd.DataFrame", notes: Seque
         f"## The first {len(ranked.head)}",
         f"Decision: yes {rule}. A reason is a column, the customer's value, and what it adds to the probability.",
         _head(ranked),
-        "## How many customers have which probability of leaving",
+        "## Distribution of the probability of leaving",
         _spread(ranked.probability),
         *data_card.reading(notes),
         *data_card.quarantined(aside),

@@ -46,7 +46,7 @@ def parts(training: Training) -> list[Part]:
         _reliability(evaluation),
         *([_profit(chosen, evaluation)] if chosen.curve is not None else []),
         *(["## Groups", GROUPS, groups(evaluation.slices)] if evaluation.slices else []),
-        "## What the model looks at",
+        "## Feature importance",
         "Red: the loss of ROC-AUC when the column is shuffled (permutation importance on holdout rows). Blue: by how much "
         "the column moves a customer's probability on average (mean absolute Shapley value).",
         _importance(evaluation),

@@ -1,7 +1,7 @@
 """Tables of customers: their sources, types, features, split and versions.
 
 Owns the sources (``sources``, ``fetch``), the types of the described columns (``casting``, ``formats``), the one feature
-function (``features``), the split, the snapshots, made-up customers (``synthetic``), rows of no real customer (``prototypes``),
+function (``features``), the split, the snapshots, synthetic customers (``synthetic``), rows of no real customer (``prototypes``),
 and customers made of events (``events``). Imports settings, files and storage. A new kind of source goes into
 ``settings.data`` and ``sources``, a new feature transformation into ``features``.
 """

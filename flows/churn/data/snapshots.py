@@ -27,12 +27,12 @@ if TYPE_CHECKING:
     import pandas as pd
 
 FOLDER = "snapshot"
-TRAIN, HOLDOUT, DESCRIPTION, FORMAT = "train.parquet", "holdout.parquet", "snapshot.json", 1
+TRAIN, HOLDOUT, DESCRIPTION, FORMAT = "train.parquet", "holdout.parquet", "snapshot.json", 2
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """One data version: its description, its two tables, and whether its customers are made up.
+    """One data version: its description, its two tables, and whether its customers are synthetic.
 
     With a time column, ``boundary`` is the time (ISO 8601) from which rows are held out; all training rows are earlier.
     ``events`` names the snapshots, tables and statement that it was made of (see ``events.engine``); empty without events.
@@ -40,7 +40,7 @@ class Snapshot:
 
     version: str
     dataset: Dataset
-    made_up: bool
+    synthetic: bool
     train: "pd.DataFrame"
     holdout: "pd.DataFrame"
     boundary: str | None = None
@@ -107,7 +107,7 @@ def save(
     train: bytes,
     holdout: bytes,
     dataset: Dataset,
-    made_up: bool,
+    synthetic: bool,
     boundary: str | None = None,
     events: dict[str, Any] | None = None,
 ) -> Saved:
@@ -125,7 +125,7 @@ def save(
         snapshot.mkdir()
         (snapshot / TRAIN).write_bytes(train)
         (snapshot / HOLDOUT).write_bytes(holdout)
-        description = {"made_up": made_up, "dataset": dataset.model_dump(mode="json")}
+        description = {"synthetic": synthetic, "dataset": dataset.model_dump(mode="json")}
         description |= {"boundary": boundary} if boundary is not None else {}
         description |= {"events": events} if events else {}
         description = format_version.stamped(description, FORMAT)
@@ -210,17 +210,25 @@ def _move(pulled: Path, folder: Path) -> Path:
         raise ChurnError(f"cannot write {folder}: {why}; free space or name another folder") from error
 
 
+def read_description(content: bytes, version: str) -> dict[str, Any]:
+    """The description of ``version`` from the ``content`` of its file; in format 1, ``synthetic`` was ``made_up``.
+
+    Raises ChurnError if a newer release wrote it.
+    """
+    description = format_version.opened(json.loads(content), FORMAT, f"data version {version}")
+    return {"synthetic" if key == "made_up" else key: value for key, value in description.items()}
+
+
 def load(version: str) -> Snapshot:
     """The snapshot of ``version`` (see ``current``) from the remote. Raises ChurnError if the remote does not hold it."""
     version = current(version)
     with tempfile.TemporaryDirectory() as folder:
         snapshot = restore(version, Path(folder, FOLDER))
-        kept = json.loads((snapshot / DESCRIPTION).read_text(encoding="utf-8"))
-        description = format_version.opened(kept, FORMAT, f"data version {version}")
+        description = read_description((snapshot / DESCRIPTION).read_bytes(), version)
         train, holdout = (tables.from_bytes((snapshot / name).read_bytes()) for name in (TRAIN, HOLDOUT))
-        dataset, made_up = from_dump(description["dataset"]), description["made_up"]
+        dataset, synthetic = from_dump(description["dataset"]), description["synthetic"]
         return Snapshot(
-            version, dataset, made_up, train, holdout, description.get("boundary"), description.get("events", {})
+            version, dataset, synthetic, train, holdout, description.get("boundary"), description.get("events", {})
         )
 
 

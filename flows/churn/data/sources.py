@@ -1,4 +1,4 @@
-"""Reads customers from files, S3, HTTP, SQL, or the generator; every source becomes one table in Parquet bytes."""
+"""Reads customers from files, S3, HTTP or SQL, or generates synthetic ones; every source becomes one table in Parquet bytes."""
 
 import os
 import re
@@ -16,7 +16,7 @@ from churn.data import casting, fetch, tables
 from churn.errors import ChurnError
 from churn.files import parts, reader
 from churn.settings import commands
-from churn.settings.data import Bucket, Events, File, Files, Generate, Http, Origin, Source, Sql, any_made_up, source_at
+from churn.settings.data import Bucket, Events, File, Files, Http, Origin, Sql, Synthetic, any_synthetic, source_at
 from churn.settings.dataset import Dataset
 from churn.settings.description.column import Cells
 
@@ -27,14 +27,14 @@ if TYPE_CHECKING:
 Result = TypeVar("Result")
 
 
-def choose(configured: Sequence[Source], path: str, dataset: Dataset, target: str, as_of: str = "") -> list[Origin]:
+def choose(configured: Sequence[Origin], path: str, dataset: Dataset, target: str, as_of: str = "") -> list[Origin]:
     """The configured sources, or the one file, folder or address at ``path`` if that is given.
 
     Of a description by events its tables, as they were known at ``as_of``; for a list of customers (``target`` "score") at the
     newest event alone.
 
     Raises:
-        ChurnError: There is nothing at ``path``; or made-up customers are wanted and the data set has no [generate] table: the
+        ChurnError: There is nothing at ``path``; or synthetic customers are wanted and the data set has no [synthetic] table: the
             message then asks for a file, with the command ``target`` (see ``commands.say``).
     """
     if as_of and not dataset.tables:
@@ -44,14 +44,14 @@ def choose(configured: Sequence[Source], path: str, dataset: Dataset, target: st
     if dataset.tables:
         if path:
             reader.data_files(Path(path).expanduser())
-        made_up = not path and any(any_made_up(table.source) for table in dataset.tables.values())
+        synthetic = not path and any(any_synthetic(table.source) for table in dataset.tables.values())
         folder = str(Path(path).expanduser().resolve()) if path else ""
-        return [Events(path=folder, as_of=as_of, now=target == "score", made_up=made_up)]
+        return [Events(path=folder, as_of=as_of, now=target == "score", synthetic=synthetic)]
     chosen: list[Origin] = [named(path)] if path else list(configured)
-    if any_made_up(chosen) and not dataset.generate:
+    if any_synthetic(chosen) and not dataset.synthetic:
         raise ChurnError(
-            f"data set '{dataset.name}': there are no customers to read, and its description has no [generate] table for "
-            f"made-up ones; give a file: {commands.say(target, DATASET=dataset.name, SOURCE=commands.FILE)}"
+            f"data set '{dataset.name}': there are no customers to read, and its description has no [synthetic] table for "
+            f"synthetic ones; give a file: {commands.say(target, DATASET=dataset.name, SOURCE=commands.FILE)}"
         )
     return chosen
 
@@ -95,7 +95,7 @@ def read(source: Origin, dataset: Cells) -> Rows:
     if isinstance(source, Events):
         assert isinstance(dataset, Dataset)
         return read_with_lineage(source, dataset)[:2]
-    if isinstance(source, Generate):
+    if isinstance(source, Synthetic):
         assert isinstance(dataset, Dataset)
         from churn.data.synthetic import generate
 

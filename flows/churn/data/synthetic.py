@@ -1,4 +1,4 @@
-"""Made-up customers, generated from the description of a data set, for a first run, for tests and for benchmarks."""
+"""Synthetic customers, generated from the description of a data set, for a first run, for tests and for benchmarks."""
 
 from typing import TYPE_CHECKING
 
@@ -12,16 +12,16 @@ if TYPE_CHECKING:
 
 
 def generate(dataset: Dataset, rows: int, seed: int) -> "pd.DataFrame":
-    """Generate ``rows`` made-up customers with the columns of the data set; the same arguments give the same rows.
+    """Generate ``rows`` synthetic customers with the columns of the data set; the same arguments give the same rows.
 
-    Columns with an expression in [generate] follow it; the others are drawn independently from their allowed values or range.
+    Columns with an expression in [synthetic] follow it; the others are drawn independently from their allowed values or range.
     A target without an expression depends on all features, so that there is something to learn.
     """
     import pandas as pd
 
     rng = np.random.default_rng(seed)
     made: dict[str, np.ndarray] = {}
-    for name, text in dataset.generate.items():
+    for name, text in dataset.synthetic.items():
         try:
             values = expressions.evaluate(text, made, rng, rows)
         except ValueError as error:  # of numpy, for a negative deviation and the like

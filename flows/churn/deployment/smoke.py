@@ -36,7 +36,7 @@ class Latency:
 
 
 def examples(model: Registered) -> list[tuple[Row, float]]:
-    """The made-up customers of the Bento's documentation, and what the registered model answers."""
+    """The synthetic customers of the Bento's documentation, and what the registered model answers."""
     with tempfile.TemporaryDirectory() as folder:
         scorer = Scorer(model_registry.fetch(model, folder))
     rows = packaging.examples(scorer.dataset)

@@ -13,7 +13,7 @@ from churn.deployment.checks import DeploymentCheck
 from churn.deployment.rollout import Plan
 from churn.deployment.target import Target
 from churn.errors import ChurnError
-from churn.registry import gate, made_up, model_registry
+from churn.registry import gate, model_registry, synthetic_notice
 from churn.registry.model_registry import Registered
 from churn.serving import bento_server, bento_store, packaging, reference, release
 from churn.settings import commands
@@ -73,18 +73,17 @@ def registered_version(dataset: Dataset, bento: str) -> Registered | None:
 
 
 def licence(model: Registered, served: Registered | None) -> Iterator[DeploymentCheck]:
-    """Whether the version may be served: it was judged, and a model of made-up customers does not follow one of real ones."""
+    """Whether the version may be served: it was judged, and a model of synthetic customers does not follow one of real ones."""
     judged = model.tags.get(gate.SUMMARY, "")
     yield DeploymentCheck(
         "gate", bool(judged), judged or "there is no evidence of a gate; only a version that was judged is served"
     )
-    if served is not None and made_up.learned_from_made_up(model) and not made_up.learned_from_made_up(served):
-        said = f"the model learned from made-up customers, the served version {served.version} from real ones"
+    synthetic = synthetic_notice.learned_from_synthetic(model)
+    if served is not None and synthetic and not synthetic_notice.learned_from_synthetic(served):
+        said = f"the model learned from synthetic customers, the served version {served.version} from real ones"
         yield DeploymentCheck("customers", False, said)
     else:
-        yield DeploymentCheck(
-            "customers", True, f"learned from {'made-up' if made_up.learned_from_made_up(model) else 'real'} ones"
-        )
+        yield DeploymentCheck("customers", True, f"learned from {'synthetic' if synthetic else 'real'} ones")
 
 
 def check_answers(model: Registered, bento: str, served_url: str, breaking: bool) -> Iterator[DeploymentCheck]:

@@ -28,7 +28,7 @@ class WindowResult:
     estimated: tuple[MetricValue, ...] = ()
 
     @property
-    def judged(self) -> bool:
+    def measured(self) -> bool:
         """Whether the window had enough rows to be measured."""
         return bool(self.distances)
 
@@ -131,9 +131,9 @@ def assess(
     severity: Severity = "ok"
     if fallen or (newest.violates and violating >= needed):
         severity = "alert"
-    elif newest.violates or not newest.judged or any(light.colour in ("amber", "red") for light in lights):
+    elif newest.violates or not newest.measured or any(light.colour in ("amber", "red") for light in lights):
         severity = "warn"
-    counted = f" ({violating} of {sum(w.judged for w in windows)} windows; an alert needs {needed} with the newest)"
+    counted = f" ({violating} of {sum(w.measured for w in windows)} windows; an alert needs {needed} with the newest)"
     said = _summary(severity, newest, around.before, fallen, "" if around.file else counted)
     return Assessment(severity, said, lights, tuple(newest.columns))
 
@@ -141,7 +141,7 @@ def assess(
 def _summary(
     severity: Severity, newest: WindowResult, before: Mapping[str, float], fallen: list[MetricValue], counted: str
 ) -> str:
-    if not newest.judged:
+    if not newest.measured:
         return f"Not enough to judge: {newest.window.rows:,} predictions in the newest window."
     findings = []
     if newest.columns:
@@ -165,7 +165,7 @@ def _few(names: Sequence[str]) -> str:
 
 def _data(newest: WindowResult, config: MonitorConfig) -> Light:
     question = "Is the data the same?"
-    if not newest.judged:
+    if not newest.measured:
         return Light(question, "grey", _too_few(newest, config))
     if not newest.drifted:
         return Light(question, "green", f"No column differs from the reference in {newest.window.rows:,} rows.")
@@ -187,25 +187,25 @@ def _too_few(newest: WindowResult, config: MonitorConfig) -> str:
 
 def _predictions(newest: WindowResult) -> Light:
     question = "Are the predictions the same?"
-    if not newest.judged:
+    if not newest.measured:
         return Light(question, "grey", "Too few rows.")
     worst = max(newest.prediction, key=lambda d: d.excess)
-    told = f"{worst.method.replace('_', '-')} {worst.value:.3f}, threshold {worst.threshold:.3f}."
+    answer = f"{worst.method.replace('_', '-')} {worst.value:.3f}, threshold {worst.threshold:.3f}."
     if worst.drifted:
-        return Light(question, "red", f"Their distribution has moved: {told}")
-    return Light(question, "green", f"Their distribution is the reference's: {told}")
+        return Light(question, "red", f"Their distribution has moved: {answer}")
+    return Light(question, "green", f"Their distribution is the reference's: {answer}")
 
 
 def _model(newest: WindowResult, realised: Realised | None, before: Mapping[str, float]) -> Light:
     question, was = "Is the model still good?", f"{before['roc_auc']:.3f} on the holdout"
     if realised is not None:
-        told = f"ROC-AUC {realised.score('roc_auc').value:.3f} on {realised.rows:,} customers whose outcome is known, {was}."
-        return Light(question, "red" if realised.fallen else "green", told)
+        answer = f"ROC-AUC {realised.score('roc_auc').value:.3f} on {realised.rows:,} customers whose outcome is known, {was}."
+        return Light(question, "red" if realised.fallen else "green", answer)
     estimate = newest.score("roc_auc")
     if estimate is None:
         return Light(question, "grey", f"Not known. Its ROC-AUC was {was}.")
-    told = f"Estimated ROC-AUC {estimate.value:.3f}, {was}; what counts is a fall below {estimate.threshold:.3f}."
-    return Light(question, "red" if newest.fallen else "green", told)
+    answer = f"Estimated ROC-AUC {estimate.value:.3f}, {was}; what counts is a fall below {estimate.threshold:.3f}."
+    return Light(question, "red" if newest.fallen else "green", answer)
 
 
 def _knowledge(newest: WindowResult, realised: Realised | None, config: MonitorConfig, around: Context) -> Light:
@@ -223,35 +223,35 @@ def _knowledge(newest: WindowResult, realised: Realised | None, config: MonitorC
     if around.conflicts:
         notes.append(f"{around.conflicts:,} predictions were given different outcomes; the first of each counts.")
     colour: Colour = "amber" if notes else "green"
-    if not newest.judged:
-        colour, told = "amber", _too_few(newest, config)
+    if not newest.measured:
+        colour, answer = "amber", _too_few(newest, config)
     elif realised is None:
         colour = "amber" if notes else "grey"
-        told = (
+        answer = (
             f"Only an estimate: {around.outcomes:,} outcomes are known, and {config.performance.min_labels} of both kinds are "
             "needed. An estimate cannot see that the same customers have begun to behave otherwise."
         )
     else:
         now, estimate = realised.score("roc_auc"), realised.estimated["roc_auc"]
         off = abs(estimate - now.value)
-        told = f"For those {realised.rows:,} customers the estimate was {estimate:.3f}: {off:.3f} from the truth."
+        answer = f"For those {realised.rows:,} customers the estimate was {estimate:.3f}: {off:.3f} from the truth."
         if off > max(CERTAIN * now.error, ACCURATE):
             colour = "red"
-            told += (
+            answer += (
                 " That is more than chance: customers behave otherwise than in the reference (concept drift). Do not "
                 "trust the estimate; train again."
             )
-    return Light("Do we know?", colour, " ".join([told, *notes]))
+    return Light("Do we know?", colour, " ".join([answer, *notes]))
 
 
 def samples(
-    newest: WindowResult, realised: Realised | None, verdict: Assessment, damaged: int = 0, conflicts: int = 0
+    newest: WindowResult, realised: Realised | None, assessment: Assessment, damaged: int = 0, conflicts: int = 0
 ) -> list[Sample]:
     """The samples for Prometheus (``prometheus_metrics.MONITORING``); what is unknown is NaN."""
     estimate = newest.score("roc_auc") or UNKNOWN
     known = realised.score("roc_auc") if realised is not None else UNKNOWN
     emitted = [
-        prometheus_metrics.SEVERITY.of(SEVERITIES.index(verdict.severity)),
+        prometheus_metrics.SEVERITY.of(SEVERITIES.index(assessment.severity)),
         prometheus_metrics.WINDOW_ROWS.of(newest.window.rows),
         prometheus_metrics.LOG_DAMAGED.of(damaged),
         prometheus_metrics.ESTIMATED_ROC_AUC.of(estimate.value),

@@ -88,10 +88,10 @@ def performance(
         tuple(estimator.estimate(rows)) if window.rows >= config.window.min_rows else ()
         for window, rows in analysis.each(known)
     ]
-    told = tables.from_bytes(analysis.labelled)
-    both = len(told) >= config.performance.min_labels and told.outcome.nunique() == 2
+    labelled = tables.from_bytes(analysis.labelled)
+    both = len(labelled) >= config.performance.min_labels and labelled.outcome.nunique() == 2
     before = {metric: value for metric, (value, _) in estimator.realised_reference.items()}
-    return estimated, estimator.realised(told) if both else None, before
+    return estimated, estimator.realised(labelled) if both else None, before
 
 
 def conclude(
@@ -103,7 +103,7 @@ def conclude(
     config: MonitorConfig,
 ) -> tuple[list[WindowResult], Assessment]:
     """The results of each window, and the assessment of all of them."""
-    judged = [WindowResult(*measured) for measured in zip(analysis.windows, distances, scores, strict=True)]
+    results = [WindowResult(*measured) for measured in zip(analysis.windows, distances, scores, strict=True)]
     counts = (analysis.outcomes, analysis.unknown, analysis.others, analysis.damaged, analysis.conflicts)
     around = Context(before, analysis.file, *counts)
-    return judged, alerts.assess(judged, realised, config, around)
+    return results, alerts.assess(results, realised, config, around)

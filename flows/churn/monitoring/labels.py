@@ -49,18 +49,22 @@ def from_log(
     import pandas as pd
 
     start = until - timedelta(days=days)
-    told = prediction_log.read_feedback(start, until, at, damaged)[["prediction_id", "outcome"]]
+    outcomes = prediction_log.read_feedback(start, until, at, damaged)[["prediction_id", "outcome"]]
     if file:
-        given = read(file, reference.dataset)
-        if "prediction_id" not in given:
-            given = _of_customers(given, reference.dataset, start, until, at, damaged)
-        told = pd.concat([given, told])
-    conflicts = int((told.groupby("prediction_id").outcome.nunique() > 1).sum())
-    told = told.drop_duplicates("prediction_id", keep="first")
-    known = prediction_log.rows_by_id(told.prediction_id.tolist(), start, until, at, damaged) if len(told) else _none()
+        reported = read(file, reference.dataset)
+        if "prediction_id" not in reported:
+            reported = _of_customers(reported, reference.dataset, start, until, at, damaged)
+        outcomes = pd.concat([reported, outcomes])
+    conflicts = int((outcomes.groupby("prediction_id").outcome.nunique() > 1).sum())
+    outcomes = outcomes.drop_duplicates("prediction_id", keep="first")
+    known = (
+        prediction_log.rows_by_id(outcomes.prediction_id.tolist(), start, until, at, damaged)
+        if len(outcomes)
+        else _none()
+    )
     own = known[known.model_version == reference.model.version]
-    table = own.merge(told, on="prediction_id")
-    return Labels(table, len(told) - len(known), len(known) - len(own), conflicts)
+    table = own.merge(outcomes, on="prediction_id")
+    return Labels(table, len(outcomes) - len(known), len(known) - len(own), conflicts)
 
 
 def _none() -> "pd.DataFrame":
@@ -70,15 +74,20 @@ def _none() -> "pd.DataFrame":
 
 
 def _of_customers(
-    given: "pd.DataFrame", dataset: Dataset, start: datetime, until: datetime, at: str | None, damaged: set[str] | None
+    reported: "pd.DataFrame",
+    dataset: Dataset,
+    start: datetime,
+    until: datetime,
+    at: str | None,
+    damaged: set[str] | None,
 ) -> "pd.DataFrame":
     """The outcomes of customers as those of all their predictions; one without a prediction stays, as an unknown one."""
     name, secret = str(dataset.id), keyed_ids.key()
-    logged = {one: one for one in given[name]}
-    logged |= {keyed_ids.keyed(one, secret): one for one in given[name]} if secret is not None else {}
+    logged = {one: one for one in reported[name]}
+    logged |= {keyed_ids.keyed(one, secret): one for one in reported[name]} if secret is not None else {}
     predictions = _logged(dataset, list(logged), start, until, at, damaged)
     predictions[name] = predictions[name].map(logged)
-    joined = given.merge(predictions, on=name, how="left")
+    joined = reported.merge(predictions, on=name, how="left")
     return joined.assign(prediction_id=joined.prediction_id.fillna("customer " + joined[name]))[
         ["prediction_id", "outcome"]
     ]

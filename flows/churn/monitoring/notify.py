@@ -13,9 +13,9 @@ WEBHOOK = "CHURNFLOW_WEBHOOK"  # a secret: whoever knows the address can write t
 SECONDS = 10.0
 
 
-def post_alert(verdict: Assessment, model: Registered, todo: str) -> str:
+def post_alert(assessment: Assessment, model: Registered, command: str) -> str:
     """Post an alert to the webhook (see ``post``); "" if there is none."""
-    return post(message(verdict, model, todo)["text"]) if verdict.severity == "alert" else ""
+    return post(message(assessment, model, command)["text"]) if assessment.severity == "alert" else ""
 
 
 def post(text: str) -> str:
@@ -40,8 +40,8 @@ def post(text: str) -> str:
         return f"{WEBHOOK}: {place} was not told: {error}"
 
 
-def message(verdict: Assessment, model: Registered, todo: str) -> dict[str, str]:
+def message(assessment: Assessment, model: Registered, command: str) -> dict[str, str]:
     """The message in the format of Slack's incoming webhooks."""
-    lines = [f"*{verdict.severity.upper()}: {model.name} version {model.version}*", verdict.summary]
-    lines += [f"• {light.question} {light.answer}" for light in verdict.lights if light.colour in ("red", "amber")]
-    return {"text": "\n".join([*lines, f"Train again: `{todo}`"])}
+    lines = [f"*{assessment.severity.upper()}: {model.name} version {model.version}*", assessment.summary]
+    lines += [f"• {light.question} {light.answer}" for light in assessment.lights if light.colour in ("red", "amber")]
+    return {"text": "\n".join([*lines, f"Train again: `{command}`"])}

@@ -101,14 +101,14 @@ def from_log(
         parts = [logged[(logged.time >= a) & (logged.time < b)] for a, b in pairwise(edges)]
         first = next((i for i, part in enumerate(parts) if len(part)), len(parts) - 1)
         parts, names = parts[first:], [_name(a, b) for a, b in pairwise(edges)][first:]
-    told = labels.from_log(reference, file, config.performance.label_days, until, at, damaged)
+    outcomes = labels.from_log(reference, file, config.performance.label_days, until, at, damaged)
     others.pop(version, None)
     windows = tuple(
         Window(f"{i}: {name}", len(part), _month(part.time, reference))
         for i, (name, part) in enumerate(zip(names, parts, strict=True), 1)
     )
     origin = f"prediction log {at or prediction_log.root()}"
-    analysis = _analysis(origin, windows, pd.concat(parts), reference, others, told)
+    analysis = _analysis(origin, windows, pd.concat(parts), reference, others, outcomes)
     left_out = tuple(sorted(damaged))
     return replace(analysis, damaged=left_out, notes=tuple(f"{part}: damaged, and left out" for part in left_out))
 
@@ -127,13 +127,21 @@ def _analysis(
     table: "pd.DataFrame",
     reference: Reference,
     others: dict[str, int],
-    told: Labels,
+    outcomes: Labels,
     file: bool = False,
 ) -> Analysis:
     rows = tables.to_bytes(table[[*reference.dataset.raw, "probability", "decision"]])
-    labelled = tables.to_bytes(told.table[["probability", "decision", "outcome"]])
+    labelled = tables.to_bytes(outcomes.table[["probability", "decision", "outcome"]])
     return Analysis(
-        origin, windows, rows, labelled, others, len(told.table), told.unknown, file, conflicts=told.conflicts
+        origin,
+        windows,
+        rows,
+        labelled,
+        others,
+        len(outcomes.table),
+        outcomes.unknown,
+        file,
+        conflicts=outcomes.conflicts,
     )
 
 
@@ -158,11 +166,11 @@ def from_file(reference: Reference, path: str, file: str = "") -> Analysis:
         frame = frame[versions == reference.model.version]
     table = _typed(frame, reference, path)
     table = _predicted(table, frame, reference, path)
-    told = _told(table, frame, reference, path, file)
+    outcomes = _told(table, frame, reference, path, file)
     time = dataset.time if dataset.time in frame else None
     month = _month(parse_timestamps(frame[time], dataset.columns[time].format), reference) if time is not None else None
     window = Window(Path(path).name, len(table), month)
-    analysis = _analysis(path, (window,), table, reference, others, told, file=True)
+    analysis = _analysis(path, (window,), table, reference, others, outcomes, file=True)
     return replace(analysis, notes=(*notes, *said))
 
 
@@ -217,6 +225,8 @@ def _told(table: "pd.DataFrame", frame: "pd.DataFrame", reference: Reference, pa
         return Labels(table.iloc[:0].assign(outcome=np.empty(0, dtype=bool)))
     if "prediction_id" not in frame:
         raise ChurnError(f"{path}: no column prediction_id, by which the labels in {file} could be assigned")
-    told = labels.read(file, dataset).drop_duplicates("prediction_id", keep="last")
-    joined = table.assign(prediction_id=frame.prediction_id.astype("str").to_numpy()).merge(told, on="prediction_id")
-    return Labels(joined, len(told) - joined.prediction_id.nunique())
+    outcomes = labels.read(file, dataset).drop_duplicates("prediction_id", keep="last")
+    joined = table.assign(prediction_id=frame.prediction_id.astype("str").to_numpy()).merge(
+        outcomes, on="prediction_id"
+    )
+    return Labels(joined, len(outcomes) - joined.prediction_id.nunique())

@@ -29,7 +29,7 @@ class Version:
 
     name: str
     dataset: Dataset
-    made_up: bool
+    synthetic: bool
     boundary: str | None
     events: dict[str, Any] | None
     train: np.ndarray
@@ -64,7 +64,7 @@ def holding(subject: Subject) -> Iterator[Version]:
         parts = {file: remote.read(path(oid)) or b"" for file, oid in files.items()}
         if not all(_whole(parts[file], path(oid)) for file, oid in files.items()):
             continue  # damaged: not to be stored again under a hash of its own; DataFlow stores it anew
-        described = json.loads(parts[snapshots.DESCRIPTION])
+        described = snapshots.read_description(parts[snapshots.DESCRIPTION], name)
         dataset = from_dump(described["dataset"])
         if subject.dataset not in ("", dataset.name):
             continue
@@ -76,7 +76,7 @@ def holding(subject: Subject) -> Iterator[Version]:
             yield Version(
                 name,
                 dataset,
-                described["made_up"],
+                described["synthetic"],
                 described.get("boundary"),
                 described.get("events"),
                 train,
@@ -124,7 +124,7 @@ def _replace(remote: Place, version: Version) -> str:
         without(version.content[file], rows) if rows.any() else version.content[file]
         for file, rows in ((snapshots.TRAIN, version.train), (snapshots.HOLDOUT, version.holdout))
     )
-    saved = snapshots.save(train, holdout, version.dataset, version.made_up, version.boundary, version.events)
+    saved = snapshots.save(train, holdout, version.dataset, version.synthetic, version.boundary, version.events)
     snapshots.succeed(version.name, saved.version)
     remove(remote, version.name)  # from here on the old name means the new version
     return saved.version

@@ -119,11 +119,13 @@ def nobody(champion: str, rows: int) -> Comparison:
     return undecided(champion, False, "no rows of both outcomes that neither model has seen", rows)
 
 
-def not_comparable(champion: str, made_up: bool) -> Comparison:
-    """The verdict when one of the two learned from made-up customers: the model of real customers wins, untested."""
-    if made_up:
-        return undecided(champion, False, "the challenger learned from made-up customers, the champion from real ones")
-    return undecided(champion, True, "the champion learned from made-up customers, the challenger from real ones")
+def not_comparable(champion: str, synthetic: bool) -> Comparison:
+    """The verdict when one of the two learned from synthetic customers: the model of real customers wins, untested."""
+    if synthetic:
+        return undecided(
+            champion, False, "the challenger learned from synthetic customers, the champion from real ones"
+        )
+    return undecided(champion, True, "the champion learned from synthetic customers, the challenger from real ones")
 
 
 def unseen(holdout: "pd.DataFrame", others_train: "pd.DataFrame", key: str | None) -> np.ndarray:

@@ -57,7 +57,7 @@ def open_run(experiment: str, training: str, tags: Mapping[str, str]) -> str:
             f"the experiment {experiment!r} was deleted in MLflow; bring it back: MLFLOW_TRACKING_URI={uri} {restore}, or give "
             "another name to 'experiment' in config/train.toml"
         )
-    mine = f"tags.`{TRAINING}` = '{training}' and attributes.run_name = '{training}'"
+    mine = f"tags.`{TRAINING}` = '{training}' and attributes.`run_name` = '{training}'"
     for opened in mlflow.search_runs([stored.experiment_id], mine, max_results=1):
         return opened.info.run_id
     return mlflow.create_run(stored.experiment_id, run_name=training, tags={TRAINING: training, **tags}).info.run_id

@@ -65,27 +65,27 @@ class Training:
         }
 
 
-def ending(champion: Registered, made: Registered, bento: str, verdict: Gate | None, again: str) -> str:
+def ending(champion: Registered, made: Registered, bento: str, gate_result: Gate | None, again: str) -> str:
     """The last lines of TrainFlow: the champion, whether it is the version just ``made``, and why.
 
-    ``verdict`` is None if that version existed already; ``again`` is the command that trains anyway.
+    ``gate_result`` is None if that version existed already; ``again`` is the command that trains anyway.
     """
     whose = "" if made.version == champion.version else f" (of another training; this one made version {made.version})"
-    if verdict is None:
+    if gate_result is None:
         whose, why = "", "" if made.version == champion.version else f" ({made.tags[SUMMARY].rstrip('.')})"
         said = f"nothing to train: same data and config as version {made.version}{why}; to train anyway: {again}"
     else:
-        said = verdict.summary
+        said = gate_result.summary
     return f"Champion: version {champion.version}{whose} as {bento}; {said}"
 
 
-def other_bounds(verdict: Gate, dataset: Dataset, settings: str, again: str, anew: str) -> str:
+def other_bounds(gate_result: Gate, dataset: Dataset, settings: str, again: str, anew: str) -> str:
     """How a person accepts a model that the gate refused: where the broken bounds stand, and the command that judges by others.
 
     Those of the data set are part of the data version: ``anew`` makes another one; ``again`` trains on the same, with the file
     ``settings``. A resume would keep them all.
     """
-    broken = [v for v in verdict.verdicts if not v.passed]
+    broken = [v for v in gate_result.verdicts if not v.passed]
     own = [v.metric for v in broken if v.metric in dataset.gate and not v.slice]
     others = [v for v in broken if v.metric not in own]
     ways = []

@@ -51,7 +51,7 @@ def rights() -> dict[str, Keys]:
     return {right: keys for right, keys in keys_of.items() if keys or keys_of[PREDICT]}
 
 
-def holder(given: bytes, keys: Keys) -> str | None:
+def holder(presented: bytes, keys: Keys) -> str | None:
     """The holder of this key, if it is one of ``keys``, in constant time."""
-    names = [name for key, name in keys.items() if hmac.compare_digest(given, key)]
+    names = [name for key, name in keys.items() if hmac.compare_digest(presented, key)]
     return names[0] if names else None

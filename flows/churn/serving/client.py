@@ -42,18 +42,18 @@ def rank(file: str | Path, url: str, key: str = "") -> "tuple[pd.DataFrame, tupl
     if Path(file).is_dir():
         every = commands.say("score", DATASET=dataset.name, SOURCE=str(file))
         raise ChurnError(f"{file}: a folder; give one of its files, or rank them all with: {every}")
-    given = customer_file.parse(content, str(file), dataset, list(model["schema"]["properties"]))
-    if clash := [name for name in ("rank", *ANSWER) if name in given.header]:
+    parsed = customer_file.parse(content, str(file), dataset, list(model["schema"]["properties"]))
+    if clash := [name for name in ("rank", *ANSWER) if name in parsed.header]:
         raise ChurnError(f"{file}: it has a column {clash[0]} already, which the ranked list adds; rename it")
     size = min(CHUNK, model["limits"]["rows"])
-    starts = range(0, len(given.rows), size)
-    answers = [answer for start in starts for answer in _batch(file, url, key, given, start, size)]
-    table = pd.DataFrame(given.cells, columns=given.header)
+    starts = range(0, len(parsed.rows), size)
+    answers = [answer for start in starts for answer in _batch(file, url, key, parsed, start, size)]
+    table = pd.DataFrame(parsed.cells, columns=parsed.header)
     for place, name in enumerate(ANSWER):
         table.insert(place, name, [answer[name] for answer in answers])
     ranked = table.sort_values("probability", ascending=False, kind="stable", ignore_index=True)
     ranked.insert(0, "rank", range(1, len(ranked) + 1))
-    return ranked, given.notes
+    return ranked, parsed.notes
 
 
 def ask_by_id(customer: str, url: str, key: str = "") -> dict[str, Any]:
@@ -101,15 +101,15 @@ class Refused(ChurnError):
 
 
 def _batch(
-    file: str | Path, url: str, key: str, given: customer_file.CustomerFile, start: int, size: int
+    file: str | Path, url: str, key: str, parsed: customer_file.CustomerFile, start: int, size: int
 ) -> Iterator[dict[str, Any]]:
     try:
-        yield from ask(f"{url}/predict_batch", {"rows": given.rows[start : start + size]}, key)
+        yield from ask(f"{url}/predict_batch", {"rows": parsed.rows[start : start + size]}, key)
     except Refused as error:
         first = next((p for p in error.problems if p["row"] is not None), None)
         if first is None:
             raise
-        number = given.numbers[start + first["row"]]
+        number = parsed.numbers[start + first["row"]]
         raise ChurnError(
             f"{file}, row {number}: column {first['field']} is {first['value']!r} ({first['reason']}); "
             f"allowed: {first['allowed']}"

@@ -35,7 +35,7 @@ PROOF = "proof.json"  # and how that is told to be the one that was proved (bent
 REQUIREMENTS = ("bentoml", "fastapi", "httptools", "msgspec", "numpy", "onnxruntime", "pandas", "prometheus-client", "pyarrow",
                 "pydantic", "python-calamine", "uvloop")  # fmt: skip
 _CHECKSUM = "files"  # label of a model in BentoML's store
-EXAMPLES, SEED = 5, 0  # made-up customers in the documentation and on the page
+EXAMPLES, SEED = 5, 0  # synthetic customers in the documentation and on the page
 
 
 def build_bento(champion: model_registry.Registered) -> str:
@@ -113,7 +113,7 @@ def _as_tagged(tag: str, bento: Any) -> bool:
 def _store_model(
     champion: model_registry.Registered, uplift: model_registry.Registered | None, tag: str, folder: Path
 ) -> dict[str, Any]:
-    """Keep the scorers' files in BentoML's model store, with the registry version and made-up example customers.
+    """Keep the scorers' files in BentoML's model store, with the registry version and synthetic example customers.
 
     What is returned goes into the Bento (``bento.self_test``): the files' checksums, and the examples' probabilities, and uplift
     if there is a model of it, as the registered models give them.
@@ -152,7 +152,7 @@ def _store(champion: model_registry.Registered, files: Path, tag: str) -> None:
 
 
 def examples(described: Dataset) -> list[dict[str, Any]]:
-    """The made-up customers that a Bento's manifest carries."""
+    """The synthetic customers that a Bento's manifest carries."""
     return json_rows(described, synthetic.generate(described, EXAMPLES, SEED))
 
 

@@ -12,7 +12,15 @@ from churn import format_version
 from churn.data import customer_keys
 from churn.data.snapshots import Snapshot, load
 from churn.errors import ChurnError
-from churn.registry import champion_challenger, gate, holdout_looks, model_registry, sklearn_model, tracking
+from churn.registry import (
+    champion_challenger,
+    gate,
+    holdout_looks,
+    model_registry,
+    sklearn_model,
+    synthetic_notice,
+    tracking,
+)
 from churn.registry.gate import Gate
 from churn.registry.training_record import Training
 from churn.serving import bento_server, bento_store, packaging, prediction_log, reference
@@ -73,10 +81,10 @@ def start_run(
 def parameters(data: Snapshot, config: TrainConfig) -> dict[str, Any]:
     """The parameters of the champion's models, as FAMILY.NAME: where the search begins.
 
-    Empty without a champion, with one of made-up customers for real ones, or the other way round, and where config wants none.
+    Empty without a champion, with one of synthetic customers for real ones, or the other way round, and where config wants none.
     """
     current = model_registry.by_alias(data.dataset.model, model_registry.CHAMPION) if config.search.warm_start else None
-    if current is None or data.made_up != (current.tags["made_up"] == "True"):
+    if current is None or data.synthetic != synthetic_notice.learned_from_synthetic(current):
         return {}
     with tempfile.TemporaryDirectory() as folder:
         described = onnx_scorer.manifest(model_registry.fetch(current, folder))
@@ -127,8 +135,8 @@ def against_champion(
     dataset, current = data.dataset, model_registry.by_alias(data.dataset.model, model_registry.CHAMPION)
     if current is None:
         return None
-    if data.made_up != (current.tags["made_up"] == "True"):
-        return champion_challenger.not_comparable(current.version, data.made_up)
+    if data.synthetic != synthetic_notice.learned_from_synthetic(current):
+        return champion_challenger.not_comparable(current.version, data.synthetic)
     theirs = load(current.tags["data_version"]).train
     fair = champion_challenger.unseen(data.holdout[customer_keys.columns(dataset)], theirs, dataset.id)
     rows, outcome = data.holdout[fair], evaluation.outcome[fair]
@@ -163,12 +171,12 @@ def build_manifest(training: Training) -> dict[str, Any]:
 def register(training: Training, run: str) -> tuple[model_registry.Registered, Gate]:
     """Prove the model's ONNX form on the holdout, register it as challenger, and promote it if the verdict says so.
 
-    If another training made a champion since the verdict, the model is judged against that one first: the verdict
+    If another training made a champion since the verdict, the model is judged against that one first: the result
     returned is the one that counted, and it is kept as RECORD beside the model.
     """
     from pyarrow import parquet
 
-    data, config, evaluation, verdict = training.data, training.config, training.evaluation, training.gate
+    data, config, evaluation, gate_result = training.data, training.config, training.evaluation, training.gate
     pipeline, described = training.chosen.pipeline, build_manifest(training)
     whole = estimators.whole(pipeline, data.dataset)
     with tempfile.TemporaryDirectory() as folder:
@@ -181,25 +189,25 @@ def register(training: Training, run: str) -> tuple[model_registry.Registered, G
             data.dataset.model, run, described["metaflow_run"], whole, folder, example, _tags(described, data)
         )
     while True:
-        if not verdict.promote:
-            model_registry.annotate(made, verdict.evidence())
+        if not gate_result.promote:
+            model_registry.annotate(made, gate_result.evidence())
             break
-        expected = verdict.comparison.champion if verdict.comparison is not None else None
-        if model_registry.promote(made, verdict.evidence(), expected):
+        expected = gate_result.comparison.champion if gate_result.comparison is not None else None
+        if model_registry.promote(made, gate_result.evidence(), expected):
             break
         compared = against_champion(evaluation, data, config, described["metaflow_run"])
-        verdict = Gate(verdict.verdicts, compared, verdict.warnings)
-    content = {"version": made.version, **training.record(), **verdict.record()}
+        gate_result = Gate(gate_result.verdicts, compared, gate_result.warnings)
+    content = {"version": made.version, **training.record(), **gate_result.record()}
     record = json.dumps(format_version.stamped(content, RECORD_FORMAT), indent=1)
     model_registry.annotate(made, {RECORD_CHECKSUM: checksums.sha256(record.encode())})
     tracking.log_texts(run, {RECORD: record})
     tracking.close_run(run, described["params"], described["scores"])
-    return made, verdict
+    return made, gate_result
 
 
 def _tags(described: Mapping[str, Any], data: Snapshot) -> dict[str, str]:
     keys = ("data_version", "git_commit", "git_dirty", "metaflow_run", "config_hash", "packages", "family", "threshold")
-    tags = {key: str(described[key]) for key in (*keys, "training_seconds")} | {"made_up": str(data.made_up)}
+    tags = {key: str(described[key]) for key in (*keys, "training_seconds")} | {"synthetic": str(data.synthetic)}
     tags["dataset"] = data.dataset.name
     return tags | {f"score.{name}": f"{value:.6f}" for name, value in described["scores"].items()}
 
@@ -208,7 +216,7 @@ def champion(dataset: Dataset) -> model_registry.Registered:
     """The champion; ChurnError if there is none yet."""
     registered = model_registry.by_alias(dataset.model, model_registry.CHAMPION)
     if registered is None:
-        source = "" if dataset.generate else commands.FILE
+        source = "" if dataset.synthetic else commands.FILE
         first = commands.say("run", DATASET=dataset.name, SOURCE=source)
         raise ChurnError(f"{dataset.model} has no champion yet; train one with: {first}")
     return registered

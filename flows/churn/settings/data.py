@@ -11,17 +11,22 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 EXPANDED_MEGABYTES = 2048  # of a file from anywhere, unless its [[source]] says otherwise
 
 
-class Generate(Strict):
-    """Made-up customers, generated from the data set's [generate] table."""
+class Synthetic(Strict):
+    """Synthetic customers, generated from the data set's [synthetic] table; earlier releases called this kind ``generate``."""
 
-    kind: Literal["generate"]
+    kind: Literal["synthetic", "generate"]
     rows: int = Field(default=10_000, ge=10, le=100_000_000)
     seed: int = Field(default=42, ge=0)
 
     @property
     def name(self) -> str:
         """What messages and cards call this source."""
-        return f"generated ({self.rows} rows, seed {self.seed})"
+        return f"synthetic ({self.rows} rows, seed {self.seed})"
+
+    @field_validator("kind")
+    @classmethod
+    def _present_name(cls, kind: str) -> str:
+        return "synthetic"
 
 
 class _Place(Strict):
@@ -151,7 +156,7 @@ class Events(Strict):
     path: str = ""
     as_of: str = ""
     now: bool = False
-    made_up: bool = False
+    synthetic: bool = False
 
     @property
     def name(self) -> str:
@@ -159,15 +164,15 @@ class Events(Strict):
         return f"events in {self.path}" if self.path else "the description's tables of events"
 
 
-Source = Annotated[Generate | Files | Sql, Field(discriminator="kind")]
+Source = Annotated[Synthetic | Files | Sql, Field(discriminator="kind")]
 
 
 Origin = Source | Events  # what a flow reads customers from
 
 
-def any_made_up(sources: Sequence[Origin]) -> bool:
-    """Whether any source generates made-up customers."""
-    return any(source.kind == "generate" or (source.kind == "events" and source.made_up) for source in sources)
+def any_synthetic(sources: Sequence[Origin]) -> bool:
+    """Whether any source generates synthetic customers."""
+    return any(source.kind == "synthetic" or (source.kind == "events" and source.synthetic) for source in sources)
 
 
 class Split(Strict):

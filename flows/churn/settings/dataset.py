@@ -19,7 +19,7 @@ from churn.settings.events.aggregate import Aggregate
 from churn.settings.events.history import Label, Snapshots
 from churn.settings.events.table import EventTable
 from churn.settings.train import Bounds, Worth
-from pydantic import Field, model_validator
+from pydantic import AliasChoices, Field, model_validator
 
 NAME = re.compile(r"[a-z][a-z0-9_]*")  # of a data set
 
@@ -48,10 +48,10 @@ class Feature(Strict):
 class Dataset(Cells):
     """config/datasets/NAME.toml.
 
-    ``generate`` maps names to expressions, evaluated in order, for made-up customers; ``gate`` maps metric names to the least a
-    model must reach on the holdout (the most, for errors); ``slices`` names the columns whose groups are judged on their own,
-    ``value`` what a kept customer is worth. Models tell the ``most_levels - 1`` most frequent levels of a category apart and
-    treat the others as one.
+    ``synthetic`` (``generate`` in files of earlier releases) maps names to expressions, evaluated in order, for synthetic
+    customers; ``gate`` maps metric names to the least a model must reach on the holdout (the most, for errors); ``slices`` names
+    the columns whose groups are judged on their own, ``value`` what a kept customer is worth. Models tell the
+    ``most_levels - 1`` most frequent levels of a category apart and treat the others as one.
 
     With ``tables`` of events, ``snapshots``, ``label`` and ``aggregates`` say how customers at a moment are made of
     them by ``engine`` (see ``churn.settings.events``); their columns follow from these, and ``columns`` only changes
@@ -66,7 +66,7 @@ class Dataset(Cells):
     gate: Bounds = {}
     slices: tuple[str, ...] = ()
     value: Worth | None = None
-    generate: dict[str, str] = {}
+    synthetic: dict[str, str] = Field(default={}, validation_alias=AliasChoices("synthetic", "generate"))
     tables: dict[str, EventTable] = {}
     snapshots: Snapshots | None = None
     label: Label | None = None
@@ -132,15 +132,15 @@ class Dataset(Cells):
                     f'features.{name}: the expression gives a {kind}: write type = "{other}", or change the expression'
                 )
         known: dict[str, expressions.Kind] = {}
-        for name, text in self.generate.items():
+        for name, text in self.synthetic.items():
             try:
                 known[name] = expressions.kind_of(text, known, random=True)
             except ChurnError as error:
-                raise ValueError(f"generate.{name}: {error}") from None
+                raise ValueError(f"synthetic.{name}: {error}") from None
             if known[name] == "condition":
-                known[name] = "number"  # a made-up column holds 0 and 1
+                known[name] = "number"  # a synthetic column holds 0 and 1
             if name == self.target and known[name] == "text":
-                raise ValueError(f"generate.{name}: the target is made of a condition: whether the customer leaves")
+                raise ValueError(f"synthetic.{name}: the target is made of a condition: whether the customer leaves")
         return self
 
     @property

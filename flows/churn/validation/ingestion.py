@@ -118,7 +118,7 @@ def save(
     derived: bytes,
     sides: "np.ndarray",
     dataset: Dataset,
-    made_up: bool,
+    synthetic: bool,
     settings: Versioning,
     lineage: dict[str, Any] | None = None,
 ) -> snapshots.Saved:
@@ -133,7 +133,7 @@ def save(
     boundary = None
     if dataset.time is not None:
         boundary = split.boundary(tables.from_bytes(table, [dataset.time])[dataset.time], sides)
-    saved = snapshots.save(train, holdout, dataset, made_up, boundary, lineage)
+    saved = snapshots.save(train, holdout, dataset, synthetic, boundary, lineage)
     if settings.pointer:
         try:
             snapshots.write_pointer(saved, Path(ROOT, settings.pointer))
@@ -143,9 +143,11 @@ def save(
     return saved
 
 
-def summary(saved: snapshots.Saved, rows: tuple[int, int], unused: int, made_up: bool, left_out: Sequence[str]) -> str:
+def summary(
+    saved: snapshots.Saved, rows: tuple[int, int], unused: int, synthetic: bool, left_out: Sequence[str]
+) -> str:
     """The last line of a DataFlow run: the data version, and what became of the rows."""
-    kind = "made-up rows" if made_up else "rows"
+    kind = "synthetic rows" if synthetic else "rows"
     rest = [f"{unused} in neither: other times of the same customers"] * bool(unused)
     out = f"; left out: {', '.join(left_out)}" if left_out else ""
     parts = ", ".join([f"{rows[0]} {kind} to train", f"{rows[1]} held out", *rest])

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from churn.settings.dataset import Dataset
 
 SUSPECT = 0.98
-SEED = 20_261_123  # one that made-up customers are unlikely to share
+SEED = 20_261_123  # one that synthetic customers are unlikely to share
 STRONG, TIMES, OTHERS = 0.9, 3, 4  # see far_ahead
 # Words for leaving: the first are always about churn, the others may be about a product (an exit node, cancelled orders).
 CHURN = re.compile(r"churn|attrit|abwander")

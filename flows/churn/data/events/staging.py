@@ -17,7 +17,7 @@ from churn.data.events.predicates import sql_name
 from churn.errors import ChurnError
 from churn.files import reader
 from churn.settings import commands
-from churn.settings.data import File, Generate, Source, Sql
+from churn.settings.data import File, Source, Sql, Synthetic
 from churn.settings.dataset import Dataset
 from churn.settings.description.column import Column
 from churn.settings.events.table import EventTable
@@ -210,7 +210,7 @@ def _typed_parts(name: str, source: Source, table: EventTable, file: str, notes:
 
 
 def _rows(name: str, source: Source) -> Iterator[sources.Part]:
-    if isinstance(source, Generate):
+    if isinstance(source, Synthetic):
         yield synthetic.synthetic_table(name, source.rows, source.seed), ()
     else:
         yield from sources.in_parts(source)

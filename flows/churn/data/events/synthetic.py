@@ -1,4 +1,4 @@
-"""Contracts, purchases and tickets of made-up customers, whose daily hazard of leaving is known.
+"""Contracts, purchases and tickets of synthetic customers, whose daily hazard of leaving is known.
 
 The hazard depends on what happened before.
 """
@@ -89,7 +89,7 @@ def synthetic_table(name: str, customers: int, seed: int) -> "pd.DataFrame":
     """
     if name not in TABLES:
         raise ChurnError(
-            f"table '{name}': kind = \"generate\" is for {', '.join(TABLES)} only; name a file, a query or an address"
+            f"table '{name}': kind = \"synthetic\" is for {', '.join(TABLES)} only; name a file, a query or an address"
         )
     return generate(customers, seed).tables[name]
 

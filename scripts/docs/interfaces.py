@@ -3,9 +3,9 @@
 import ast
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
-import _flows  # noqa: F401 - first: it finds flows/
-from churn.settings.environment import ROOT
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def endpoints() -> Iterator[tuple[str, str, str]]:

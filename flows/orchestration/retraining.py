@@ -7,16 +7,15 @@ import sys
 from typing import TYPE_CHECKING
 
 import base
-import launch
-import runs
 from churn.data import sources
 from churn.errors import ChurnError
 from churn.settings import commands
 from churn.settings.core import load
-from churn.settings.data import DataConfig, Source, any_made_up
+from churn.settings.data import DataConfig, Source, any_synthetic
 from churn.settings.dataset import Dataset
 from churn.settings.environment import IN_POD
 from metaflow import current
+from orchestration import launch, runs
 
 if TYPE_CHECKING:
     from churn.serving.reference import Reference
@@ -26,27 +25,27 @@ def typed(reference: "Reference", source: str) -> str:
     """The command that retrains on newer customers, as a person types it.
 
     It reads ``source``, else the sources in config/data.toml, else the file that the model's own customers came from, but
-    never made-up ones. In a cluster it starts the deployed DataFlow.
+    never synthetic ones. In a cluster it starts the deployed DataFlow.
     """
     if IN_POD:
         where = "--production" if current.is_production else f"--branch {current.branch_name}"
         return f"python flows/data_flow.py {where} argo-workflows trigger"
     read = source
-    if not read and not reference.dataset.tables and any_made_up(_configured()):
+    if not read and not reference.dataset.tables and any_synthetic(_configured()):
         read = runs.read_by(reference.model.tags["data_version"]) or commands.FILE
     return commands.say("run", DATASET=reference.dataset.name, SOURCE=read)
 
 
-def check(dataset: Dataset, source: str, learned_from_made_up: bool = True) -> None:
-    """Raise ChurnError if a retraining would use made-up customers that cannot or must not be used.
+def check(dataset: Dataset, source: str, learned_from_synthetic: bool = True) -> None:
+    """Raise ChurnError if a retraining would use synthetic customers that cannot or must not be used.
 
-    That is without a [generate] table, or for a model that learned from real customers.
+    That is without a [synthetic] table, or for a model that learned from real customers.
     """
-    ours = not source and not dataset.tables and any_made_up(_configured())
-    if ours and not (dataset.generate and learned_from_made_up):
+    ours = not source and not dataset.tables and any_synthetic(_configured())
+    if ours and not (dataset.synthetic and learned_from_synthetic):
         again = commands.say("monitor", DATASET=dataset.name, RETRAIN="1", SOURCE=commands.FILE)
         raise ChurnError(
-            f"{commands.settings('data.toml')} has made-up customers only, and a training after an alert must not be on them; "
+            f"{commands.settings('data.toml')} has synthetic customers only, and a training after an alert must not be on them; "
             f"give the file of newer ones: {again}"
         )
 

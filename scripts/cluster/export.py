@@ -14,9 +14,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import _flows  # noqa: F401 - first: it finds flows/
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "flows"))
+
 import base
-import metaflow_patches
+from orchestration import metaflow_patches
 
 KINDS = {"workflowtemplates": "workflowtemplate", "cronworkflows": "cronworkflow", "sensors": "sensor"}
 
@@ -91,7 +93,7 @@ def export(folder: Path, words: list[str]) -> list[Path]:
     for old in folder.glob("*.yaml"):
         old.unlink()
     written = []
-    for flow in sorted((base.ROOT / "flows").glob("*_flow.py")):
+    for flow in sorted((ROOT / "flows").glob("*_flow.py")):
         command = [sys.executable, __file__, "--record", str(flow), *words]
         steady = {
             "METAFLOW_USER": "churnflow",
@@ -115,7 +117,7 @@ def main() -> None:
     """Run the command."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--record", type=Path, help=argparse.SUPPRESS)
-    parser.add_argument("--out", type=Path, default=base.ROOT / "argo" / "flows")
+    parser.add_argument("--out", type=Path, default=ROOT / "argo" / "flows")
     options, words = parser.parse_known_args()
     if options.record:
         print(json.dumps(record(options.record, words)))

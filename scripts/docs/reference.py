@@ -5,15 +5,19 @@ import sys
 import tomllib
 import typing
 from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import Any, Literal
 
-import _flows  # noqa: F401 - first: it finds flows/
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "flows"))
+sys.path.append(str(ROOT))
+
 import interfaces
 from churn.settings.core import Strict
 from churn.settings.data import DataConfig
 from churn.settings.dataset import Dataset
 from churn.settings.deploy import Deploy
-from churn.settings.environment import DEFAULTS, PROFILES, ROOT
+from churn.settings.environment import DEFAULTS, PROFILES
 from churn.settings.monitor import MonitorConfig
 from churn.settings.retention import Retention
 from churn.settings.score import CampaignConfig, ScoreConfig
@@ -22,7 +26,6 @@ from churn.telemetry import prometheus_metrics
 from churn.telemetry.prometheus_metrics import Metric
 from pydantic.fields import FieldInfo
 
-sys.path.append(str(ROOT))
 from bento.settings import ServeConfig
 
 PAGE = ROOT / "docs" / "reference.md"

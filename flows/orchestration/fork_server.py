@@ -27,7 +27,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
-import metaflow_version
+from orchestration import metaflow_version
 
 # What a flow's steps import, in the order of need; base first: it sets the defaults metaflow reads.
 _ALL = ("base", "metaflow.runtime", "pandas", "pyarrow.parquet", "pyarrow.dataset")
@@ -153,7 +153,8 @@ def start() -> None:
     if not wanted or not {"run", "resume"} & set(sys.argv) or Path(sys.argv[0]).name not in IMPORTS:
         return
     _nursery, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    entry = f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); import fork_server; fork_server.nursery()"
+    flows = str(Path(__file__).parents[1])
+    entry = f"import sys; sys.path.insert(0, {flows!r}); from orchestration import fork_server; fork_server.nursery()"
     first, *others = IMPORTS[Path(sys.argv[0]).name]
     s3 = _S3 if os.environ.get("CHURNFLOW_PROFILE", "local") != "local" else ()
     command = [sys.executable, "-c", entry, str(theirs.fileno()), sys.argv[0], first, *s3, *others]

@@ -1,4 +1,4 @@
-"""``make pictures``: take the documentation's pictures from a real run on made-up customers, in a state folder of its own.
+"""``make pictures``: take the documentation's pictures from a real run on synthetic customers, in a state folder of its own.
 
 ``docs/pictures/made_of.json`` keeps a hash of what each picture shows; tests/unit/test_pictures.py says which is outdated.
 """
@@ -21,7 +21,7 @@ from http.server import ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[1]  # nothing of flows/ here: its settings would be those of the runs
+ROOT = Path(__file__).resolve().parents[2]  # nothing of flows/ here: its settings would be those of the runs
 PLACE = ROOT / "docs" / "pictures"
 CARDS = "flows/churn/cards"
 # What a picture shows: it is outdated when one of these has changed.
@@ -125,7 +125,7 @@ def main() -> None:
 
 def pages() -> None:
     """The pictures of pages, from the state folder that CHURNFLOW_HOME names."""
-    import _flows  # noqa: F401 - first: it finds flows/
+    sys.path.insert(0, str(ROOT / "scripts"))
     import cards
     import serve
     from churn.serving import bento_server

@@ -6,7 +6,7 @@ from typing import Any
 from churn.data import snapshots
 from churn.data.snapshots import Snapshot
 from churn.errors import ChurnError
-from churn.registry import made_up
+from churn.registry import synthetic_notice
 from churn.settings import commands
 from churn.validation import profile, version_diff
 from churn.validation.profile import Profile
@@ -46,12 +46,12 @@ def newest(version: str = "") -> Run | None:
 
 
 def introduce(data: Snapshot, origin: str) -> str:
-    """Say what is trained on, why, and how to train on something else; the line for made-up customers."""
-    kind = " (made-up customers)" if data.made_up else ""
+    """Say what is trained on, why, and how to train on something else; the line for synthetic customers."""
+    kind = " (synthetic customers)" if data.synthetic else ""
     print(f"Training on data set '{data.dataset.name}'{kind}, version {data.version}, {origin}")
     for line in others(data.dataset.name) if origin.endswith(NEWEST) else ():
         print(line)
-    return made_up.data_version(data.version, data.dataset.name, data.made_up)
+    return synthetic_notice.data_version(data.version, data.dataset.name, data.synthetic)
 
 
 def others(dataset: str) -> list[str]:
@@ -89,15 +89,21 @@ def _tag(run: Run, prefix: str) -> str:
     return next((tag.removeprefix(prefix) for tag in run.user_tags if tag.startswith(prefix)), "")
 
 
-def previous_profile(dataset: str, made_up: bool) -> Profile | None:
-    """The profile of the newest successful DataFlow run on this data set, made up or not; None without one.
+def on_synthetic(data_run: Run) -> bool:
+    """Whether a run of DataFlow read synthetic customers; earlier releases' artifact is ``made_up``."""
+    data: Any = data_run.data
+    return bool(data.synthetic if "synthetic" in data else data.made_up)
+
+
+def previous_profile(dataset: str, synthetic: bool) -> Profile | None:
+    """The profile of the newest successful DataFlow run on the data set's synthetic, or its real, customers; None without one.
 
     Older releases kept a pickle of their own classes, which is not opened: the profile is then made again from the version
     itself. A version that cannot be read any more is said to be missing, and nothing is compared.
     """
     ours = (run for run in _all() if _tag(run, DATASET) in ("", dataset) and not _tag(run, AS_OF) and run.successful)
     for run in ours:
-        if (run.data.description["name"], run.data.made_up) == (dataset, made_up):
+        if (run.data.description["name"], on_synthetic(run)) == (dataset, synthetic):
             try:
                 return _profile(run)
             except ChurnError as error:
@@ -108,8 +114,9 @@ def previous_profile(dataset: str, made_up: bool) -> Profile | None:
 
 def _profile(run: Run) -> Profile:
     data: Any = run.data
-    if "columns" in data:
-        return profile.from_json(data.columns)
+    for name in ("profile_json", "columns"):  # columns: of earlier releases
+        if name in data:
+            return profile.from_json(getattr(data, name))
     return profile.of_snapshot(snapshots.load(data.data_version))
 
 
@@ -121,5 +128,5 @@ def read_by(version: str) -> str:
 
 def anew(data: Snapshot) -> str:
     """The command that goes from the same customers to a champion again."""
-    source = read_by(data.version) or ("" if data.made_up or data.dataset.tables else commands.FILE)
+    source = read_by(data.version) or ("" if data.synthetic or data.dataset.tables else commands.FILE)
     return commands.say("run", DATASET=data.dataset.name, SOURCE=source)

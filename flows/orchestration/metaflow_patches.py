@@ -13,7 +13,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import metaflow_version
 from churn.errors import ChurnError, os_error_message
 from churn.settings import deploy
 from metaflow.client.filecache import FileBlobCache
@@ -24,6 +23,7 @@ from metaflow.metaflow_config import CARD_SUFFIX
 from metaflow.plugins.cards.card_datastore import CardDatastore
 from metaflow.plugins.datastores.local_storage import LocalStorage
 from metaflow.plugins.datastores.s3_storage import S3Storage
+from orchestration import metaflow_version
 
 KILLED = (
     b"The step's process was killed (SIGKILL), as the kernel does when memory runs out: give it more memory, or fewer rows, or "

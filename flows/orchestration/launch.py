@@ -9,20 +9,19 @@ from pathlib import Path
 from typing import Any
 
 import base
-import begun
-import deploying
-import runs
 from churn.data import sources
 from churn.errors import ChurnError
-from churn.registry import made_up
+from churn.registry import synthetic_notice
 from churn.settings import commands
 from churn.settings.core import Strict, load
 from churn.settings.dataset import Dataset
+from churn.settings.environment import FLOWS
 from churn.storage import s3
 from metaflow import Flow, FlowSpec, current
 from metaflow.exception import MetaflowException, MetaflowNotFound
 from metaflow.plugins.datastores.local_storage import LocalStorage
 from metaflow.util import get_latest_run_id
+from orchestration import deploying, runs, start_marker
 
 PART = "CHURNFLOW_PART"  # set where a flow is a part of a command, which has first and last lines of its own
 
@@ -42,7 +41,7 @@ def flow(kind: type[FlowSpec], before: Callable[[], str] = str) -> None:
             print(first, flush=True)
         kind()
     except SystemExit as end:
-        begun.forget()
+        start_marker.remove()
         if command and whole and not end.code:
             _last(kind.__name__)
         raise
@@ -53,7 +52,7 @@ def _last(name: str) -> None:
         start = runs.one(name, current.run_id)["start"].task.data
         notice = start.notice if "notice" in start else ""
     except (MetaflowException, ChurnError, OSError) as error:  # the run itself has succeeded
-        notice = f"Whether the customers are made up cannot be read: {error}"
+        notice = f"Whether the customers are synthetic cannot be read: {error}"
     begin(notice)
 
 
@@ -65,16 +64,16 @@ def begin(notice: str) -> str:
 
 
 def customers(target: str) -> str:
-    """``before`` of a flow that reads customers: there are some to read, and made-up ones are said to be so."""
+    """``before`` of a flow that reads customers: there are some to read, and synthetic ones are said to be so."""
     if "--config-value" in sys.argv or any(name.startswith("METAFLOW_FLOW_CONFIG") for name in os.environ):
         return ""  # the settings are not in a file: the start step sees them
     described = base.on_disk("description")
     chosen = sources.choose(base.on_disk("settings").source, option("source"), described, target)
-    return made_up.sources(chosen, described.name, target)
+    return synthetic_notice.sources(chosen, described.name, target)
 
 
 def trained() -> str:
-    """``before`` of TrainFlow: its data version is said to be made up, as far as DataFlow's runs know it."""
+    """``before`` of TrainFlow: its data version is said to be synthetic, as far as DataFlow's runs know it."""
     s3.check_access()
     try:
         run = None if "--trigger" in sys.argv else runs.newest(option("data-version"))
@@ -82,7 +81,7 @@ def trained() -> str:
         raise ChurnError(f"the runs of DataFlow cannot be read: {error}") from None
     if run is None:
         return ""  # the start step knows more, or stops
-    return made_up.data_version(run.data.data_version, run.data.description["name"], run.data.made_up)
+    return synthetic_notice.data_version(run.data.data_version, run.data.description["name"], runs.on_synthetic(run))
 
 
 def both(start: Callable[[list[str]], None], description: str = "", source: str = "", settings: str = "") -> list[str]:
@@ -105,7 +104,7 @@ def both(start: Callable[[list[str]], None], description: str = "", source: str 
 
 
 def _run(name: str, given: list[str], parameters: list[str], number: Path) -> list[str]:
-    script = str(Path(__file__).with_name(f"{name}_flow.py"))
+    script = str(FLOWS / f"{name}_flow.py")
     return [sys.executable, script, *given, "run", *parameters, "--run-id-file", str(number)]
 
 
@@ -138,9 +137,9 @@ def _kept(kind: type[FlowSpec]) -> Iterator[str]:
     artifacts = start.data if start is not None and start.successful else None
     files = base.files() | (getattr(artifacts, "config_files", None) or {})
     anew = _anew(kind, given_then, artifacts, files)
-    if artifacts is not None and "config_files" not in artifacts:
+    if artifacts is not None and getattr(artifacts, "artifacts_format", 1) != base.ARTIFACTS:
         raise ChurnError(
-            f"run {number} was begun by an older release, whose steps this one cannot go on from; again: {anew}"
+            f"run {number} was begun by another release, whose steps this one cannot go on from; again: {anew}"
         )
     for name, file in files.items():
         try:
@@ -159,7 +158,7 @@ def _kept(kind: type[FlowSpec]) -> Iterator[str]:
 def _require_newest(name: str, number: str) -> None:
     """Raises ChurnError if a run was begun after the one that Metaflow would resume, and killed before Metaflow knew of it."""
     root = LocalStorage.get_datastore_root_from_config(lambda *_, **__: None)
-    if begun.since(Path(root, name, "latest_run")):
+    if start_marker.newer_than(Path(root, name, "latest_run")):
         raise ChurnError(
             f"{name}/{number} is not the newest run to resume: another one was begun after it, and killed before its first step; "
             f"begin that one again with {_typed('run')}, or resume the older one: {_typed('resume', '--origin-run-id', number)}"

@@ -8,7 +8,7 @@ from html import escape
 from pathlib import Path
 from typing import NamedTuple
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 PICTURE = ROOT / "docs" / "imports.svg"
 COMMANDS = ("scripts", "flows", "bento")  # what imports the rooms of flows/churn
 WRAP, LINE, PAD, CELL, LEFT, TOP, MARGIN = 92, 14, 9, 30, 600, 130, 80
@@ -31,7 +31,8 @@ def rooms() -> list[Room]:
     """The commands' folders, then the rooms of flows/churn in the order that import-linter holds them to."""
     text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     (contract,) = tomllib.loads(text)["tool"]["importlinter"]["contracts"]
-    layers = [name.strip().removeprefix("churn.") for layer in contract["layers"] for name in layer.split(":")]
+    layers = [name.strip() for layer in contract["layers"] for name in layer.split(":")]
+    layers = [name.removeprefix("churn.") for name in layers if name.startswith("churn.")]
     return [
         Room(name, tuple(path.stem for path in _files(name) if path.stem[0] != "_")) for name in (*COMMANDS, *layers)
     ]
@@ -39,7 +40,7 @@ def rooms() -> list[Room]:
 
 def _files(room: str) -> list[Path]:
     if room in COMMANDS:
-        return sorted((ROOT / room).glob("*.py"))
+        return sorted(path for path in (ROOT / room).rglob("*.py") if "churn" not in path.relative_to(ROOT).parts)
     place = ROOT / "flows" / "churn" / room
     return sorted(place.glob("*.py")) or [place.with_suffix(".py")]
 
@@ -47,7 +48,7 @@ def _files(room: str) -> list[Path]:
 def imports() -> set[tuple[str, str]]:
     """The pairs of rooms of which a module of the first imports one of the second; imports for type checkers do not count."""
     names = [room.name for room in rooms()]
-    flows = {path.stem for path in _files("flows")}
+    flows = {path.relative_to(ROOT / "flows").with_suffix("").parts[0] for path in _files("flows")}
     edges = set()
     for room in names:
         for path in _files(room):
