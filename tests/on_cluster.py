@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -28,6 +28,12 @@ def kubectl(*words: str, given: bytes | None = None, fails: bool = False) -> str
     done = subprocess.run(["kubectl", *own, *words], input=given, capture_output=True)
     assert fails or done.returncode == 0, done.stderr.decode()
     return done.stdout.decode()
+
+
+class Pod(NamedTuple):
+    name: str
+    step: str
+    uid: str  # a pod that is made anew under the same name has another
 
 
 class Cluster:
@@ -79,15 +85,12 @@ class Cluster:
             time.sleep(1)
         return phase
 
-    def pods(self, workflow: str) -> dict[str, str]:
-        """The pods of a workflow that run, and the step of each."""
+    def pods(self, workflow: str) -> list[Pod]:
+        """The pods of a workflow that run."""
         label = f"workflows.argoproj.io/workflow={workflow}"
         said = json.loads(kubectl("get", "pods", "-l", label, "--field-selector=status.phase=Running", "-o", "json"))
-        return {
-            pod["metadata"]["name"]: pod["metadata"]["annotations"]["metaflow/step_name"]
-            for pod in said["items"]
-            if "deletionTimestamp" not in pod["metadata"]
-        }
+        about = [pod["metadata"] for pod in said["items"] if "deletionTimestamp" not in pod["metadata"]]
+        return [Pod(one["name"], one["annotations"]["metaflow/step_name"], one["uid"]) for one in about]
 
     def phase(self, workflow: str) -> str:
         return _get("workflow", workflow, ".status.phase")
@@ -122,7 +125,7 @@ def _get(kind: str, name: str, place: str) -> str:
 def pod_spec(name: str, namespace: str, labels: dict[str, str], image: str, secret: bool = True) -> dict[str, Any]:
     """A pod that waits for commands, with the flows' secret or without it."""
     closed = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
-    container = {
+    container: dict[str, Any] = {
         "name": "main",
         "image": image,
         "imagePullPolicy": "IfNotPresent",

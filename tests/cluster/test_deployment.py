@@ -50,7 +50,7 @@ def test_a_deployment_whose_pod_is_killed_is_rolled_back(cluster: Cluster, versi
         if moment == "watch":
             time.sleep(15)
         for pod in cluster.pods(workflow):
-            kubectl("delete", "pod", pod, "--grace-period=0", "--force")
+            kubectl("delete", "pod", pod.name, "--grace-period=0", "--force")
         assert cluster.ended(workflow) == "Failed"
     assert cluster.inside("tags", version)["outcome"] == "interrupted"
     assert (cluster.served(), cluster.unfinished()) == (before, "")

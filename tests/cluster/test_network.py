@@ -21,14 +21,15 @@ LABELS = {
     "a pod of any other namespace": {"app.kubernetes.io/name": "other"},
 }
 TRY = """
-import json, socket, sys
+import concurrent.futures, json, socket, sys
 def reached(place):
     try:
         socket.create_connection(place, timeout=4).close()
         return True
     except OSError:
         return False
-print(json.dumps([reached((host, port)) for host, port in json.loads(sys.argv[1])]))
+with concurrent.futures.ThreadPoolExecutor() as pool:
+    print(json.dumps(list(pool.map(reached, [(host, port) for host, port in json.loads(sys.argv[1])]))))
 """
 
 
