@@ -44,9 +44,10 @@ def _worth(**changed: float) -> Worth:
 def test_gains_by_hand() -> None:
     table = pd.DataFrame({"MonthlyCharges": [10.0, 20.0]})
     # A churner: 0.5 x (450 - 50) - 10; one who stays anyway: the offer and the contact are lost.
-    assert expected_profit.gains(_worth(), table, np.array([1, 0])).tolist() == [190.0, -60.0]
+    some = np.array([0.2, 0.7])
+    assert expected_profit.gains(_worth(), table, np.array([1, 0]), some).tolist() == [190.0, -60.0]
     by_column = Worth(contact_cost=0.0, success_rate=1.0, margin_column="MonthlyCharges", horizon=12.0)
-    assert expected_profit.gains(by_column, table, np.array([1, 1])).tolist() == [120.0, 240.0]
+    assert expected_profit.gains(by_column, table, np.array([1, 1]), some).tolist() == [120.0, 240.0]
     assert expected_profit.expected(_worth(), table, np.array([1.0, 0.24])).tolist() == pytest.approx([190.0, 0.0])
 
 
@@ -63,18 +64,18 @@ def test_with_a_fixed_margin_the_break_even_is_the_same_rule_as_the_profit(
     changed: dict[str, float], threshold: float
 ) -> None:
     worth = _worth(**changed)
-    assert expected_profit.break_even(worth, worth.margin) == pytest.approx(threshold)
+    assert expected_profit.break_even(worth, worth.margin, worth.rate) == pytest.approx(threshold)
+    assert expected_profit.pays_from(worth) == [expected_profit.break_even(worth, worth.margin, worth.rate)]
     chances = np.linspace(0, 0.9999, 5000)
     decided = expected_profit.decide(worth, {}, chances, 0.5)
     assert (decided == (chances > threshold)).all()
-    assert (
-        expected_profit.decision_thresholds(worth, {}, 3, 0.5) == expected_profit.break_even(worth, worth.margin)
-    ).all()
+    limits = expected_profit.decision_thresholds(worth, {}, chances, 0.5)
+    assert (limits == expected_profit.break_even(worth, worth.margin, worth.rate)).all()
 
 
 def test_of_honest_probabilities_no_other_threshold_earns_more_than_the_break_even() -> None:
     many = np.random.default_rng(1).beta(1.2, 3, 200_000)
-    gain = expected_profit.gains(_worth(), {}, (np.random.default_rng(2).random(200_000) < many).astype(int))
+    gain = expected_profit.gains(_worth(), {}, (np.random.default_rng(2).random(200_000) < many).astype(int), many)
     found = expected_profit.curve(gain, expected_profit.expected(_worth(), {}, many))
     profits = [np.where(t <= many, gain, 0).mean() for t in np.linspace(0, 1, 201)]
     assert found.earned == pytest.approx(max(profits), abs=0.05)
@@ -90,7 +91,7 @@ def test_if_no_contact_pays_nobody_is_contacted() -> None:
 def test_without_a_value_the_threshold_decides() -> None:
     chances = np.array([0.2, 0.3, 0.4], dtype=np.float32)
     assert expected_profit.decide(None, {}, chances, float(chances[1])).tolist() == [False, True, True]
-    assert expected_profit.decision_thresholds(None, {}, 2, 0.3).tolist() == [0.3, 0.3]
+    assert expected_profit.decision_thresholds(None, {}, chances, 0.3).tolist() == [0.3, 0.3, 0.3]
 
 
 def test_a_customer_of_unknown_margin_counts_as_the_median_one(telco: Dataset) -> None:
@@ -183,9 +184,9 @@ def test_training_decides_by_the_expected_profit(
     assert found.scores["recall"] == pytest.approx(found.outcome[pays].sum() / found.outcome.sum())
     assert chosen.worth is not None
     raw = features.from_frame(described, customers)
-    gain = expected_profit.gains(chosen.worth, raw, found.outcome)
+    gain = expected_profit.gains(chosen.worth, raw, found.outcome, found.probability)
     assert found.scores["profit"] == pytest.approx(gain[pays].sum() / len(gain))
-    assert chosen.threshold == pytest.approx(float(expected_profit.break_even(chosen.worth, chosen.worth.margin)))
+    assert chosen.threshold == float(expected_profit.break_even(chosen.worth, chosen.worth.margin, 0.3))
 
 
 def test_the_ranked_list_the_log_and_the_reference_decide_alike(
