@@ -16,7 +16,7 @@ from churn.serving.reference import Reference
 from churn.settings.core import parse
 from churn.settings.dataset import Dataset, from_dump
 from churn.settings.score import Score
-from churn.settings.train import Family, Search, Slices, Worth
+from churn.settings.train import Family, MeasuredRate, Search, Slices, Worth
 from churn.training import (
     estimators,
     evaluation,
@@ -35,6 +35,21 @@ FAMILY = Family(
     name="linear", estimator="sklearn.linear_model.LogisticRegression", iterations=1, impute=True, scale=True
 )
 BY_COLUMN = Worth(contact_cost=40.0, offer_cost=20.0, success_rate=0.3, margin_column="MonthlyCharges", horizon=6.0)
+RATES = {
+    0.0: 0.3,
+    0.1: -0.2,
+    0.3: 0.5,
+    0.6: 0.05,
+}  # from a risk on: below 0.1 that of all, the highest risks are lost causes
+MEASURED = BY_COLUMN.model_copy(
+    update={
+        "success_rate": "measured",
+        "evidence": tuple(
+            MeasuredRate(above=above, up_to=1, contacted=50, control=50, measured=rate, low=-1, high=1, rate=rate)
+            for above, rate in RATES.items()
+        ),
+    }
+)
 
 
 def _worth(**changed: float) -> Worth:
@@ -132,11 +147,16 @@ def customers(described: Dataset) -> pd.DataFrame:
     return casting.cast(table, described)[0]
 
 
+@pytest.fixture(scope="module", params=[BY_COLUMN, MEASURED], ids=["one rate", "measured by risk"])
+def worth(request: pytest.FixtureRequest) -> Worth:
+    return request.param
+
+
 @pytest.fixture(scope="module")
-def chosen(described: Dataset, customers: pd.DataFrame) -> selection.Chosen:
+def chosen(described: Dataset, customers: pd.DataFrame, worth: Worth) -> selection.Chosen:
     search = Search(folds=3)
     return selection.finalize(
-        hyperparameter_search.tune(FAMILY, search, described, customers), search, described, customers, BY_COLUMN
+        hyperparameter_search.tune(FAMILY, search, described, customers), search, described, customers, worth
     )
 
 
@@ -157,11 +177,14 @@ def scorer(
 
 
 @pytest.fixture(scope="module")
-def pays(described: Dataset, customers: pd.DataFrame, scorer: onnx_scorer.Scorer) -> np.ndarray:
+def pays(described: Dataset, customers: pd.DataFrame, scorer: onnx_scorer.Scorer, worth: Worth) -> np.ndarray:
     """Whether contacting a customer pays, worked out here again."""
     margin = customers.MonthlyCharges.fillna(customers.MonthlyCharges.median()) * 6
     chance = scorer.table(customers).astype(np.float64)
-    found = (chance * 0.3 * (margin - 20) - (1 - chance) * 20 - 40).to_numpy() > 0
+    rates = RATES if worth is MEASURED else {0.0: worth.rate}
+    rate = np.array([next(rates[above] for above in reversed(rates) if one > above) for one in chance])
+    found = (chance * rate * (margin - 20) - (1 - chance) * 20 - 40).to_numpy() > 0
+    assert not found[rate < 0].any(), "whom a contact drives away is not contacted"
     single = chance >= scorer.threshold
     assert 30 < found.sum() < 570
     assert (found != single).sum() > 10, "no threshold on the probability says the same"
@@ -186,7 +209,10 @@ def test_training_decides_by_the_expected_profit(
     raw = features.from_frame(described, customers)
     gain = expected_profit.gains(chosen.worth, raw, found.outcome, found.probability)
     assert found.scores["profit"] == pytest.approx(gain[pays].sum() / len(gain))
-    assert chosen.threshold == float(expected_profit.break_even(chosen.worth, chosen.worth.margin, 0.3))
+    if len(chosen.worth.evidence) == 0:
+        assert chosen.threshold == float(expected_profit.break_even(chosen.worth, chosen.worth.margin, 0.3))
+    else:
+        assert chosen.threshold == 0.3, "below, a contact pays at no risk"
 
 
 def test_the_ranked_list_the_log_and_the_reference_decide_alike(
@@ -237,9 +263,10 @@ def test_the_service_answers_with_each_customers_own_threshold(
     answers = json.loads(endpoints.predict_batch(json.dumps({"rows": rows}).encode()).body)
     assert [a["decision"] for a in answers] == pays.tolist()
     assert all(a["decision"] == (a["expected_value"] > 0) == (a["probability"] > a["threshold"]) for a in answers)
-    assert {round(a["threshold"], 12) for a in answers[::9]} == {round(scorer.threshold, 12)}, (
-        "unknown margins: the median"
-    )
+    if len(scorer.worth.evidence) == 0:
+        assert {round(a["threshold"], 12) for a in answers[::9]} == {round(scorer.threshold, 12)}, (
+            "unknown margins: the median"
+        )
     told = json.loads(endpoints.explain(json.dumps(rows[1]).encode()).body)
     for name in ("decision", "threshold", "expected_value"):
         assert told[name] == pytest.approx(answers[1][name])
