@@ -1,13 +1,20 @@
 """The success rate by tenth of risk, on campaigns whose truth is known, and what decisions it leads to."""
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from churn.campaigns import synthetic
-from churn.cards import uplift_card
+from churn.cards import manager_page, uplift_card
+from churn.serving import batch_scoring
 from churn.settings.core import from_dict
+from churn.settings.score import CampaignConfig
 from churn.settings.train import MeasuredRate, Worth
 from churn.training import expected_profit
 from churn.uplift import success
@@ -170,6 +177,21 @@ def test_a_harmed_group_is_not_contacted_though_it_costs_nothing_or_the_offer_is
         many = np.linspace(0.001, 0.999, 999)
         assert (expected_profit.expected(worth, {}, many) <= 0).all()
         assert not expected_profit.decide(worth, {}, many, 0.5).any()
+
+
+def test_the_managers_page_keeps_customers_at_the_rate_of_their_risk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CHURNFLOW_SCORES", str(tmp_path))
+    monkeypatch.setattr(batch_scoring, "scorer", lambda model: SimpleNamespace(worth=BY_RISK))
+    members = pd.DataFrame({"id": ["a", "b", "c"], "probability": [0.1, 0.4, 0.7], "uplift": np.nan, "arm": "contact"})
+    plan: Any = SimpleNamespace(campaign="spring", members=members.assign(offer="call", cost=1.0, suppressed=False))
+    people: Any = SimpleNamespace(name="people")
+    place = manager_page.manager_page(plan, None, people, from_dict(CampaignConfig, {}, "campaign.toml"))  # type: ignore[arg-type]
+    text = Path(place).read_text()
+    data = json.loads(text.partition('id="data">')[2].partition("</script>")[0])
+    assert [row["kept"] for row in data["rows"]] == pytest.approx([0.1 * 0.4, 0.4 * -0.5, 0.7 * 0.6])
+    assert "the success rate that campaigns measured at that risk: -50.0% to 60.0%" in text
 
 
 def test_evidence_travels_in_the_manifest_to_the_digit() -> None:

@@ -126,9 +126,10 @@ class Worth(Strict):
 
     The worth is ``margin``, or ``margin_column`` (money per month) times ``horizon`` (months); then ``margin`` stands in only
     where the column is missing (default: the median of the training rows). Every contact costs ``contact_cost``, every
-    accepted offer ``offer_cost``; ``success_rate`` is the share of contacted churners who stay, or "measured" by the outcomes of
-    [uplift]. ``budget`` is the share of customers that can be contacted, for the report. ``evidence`` is what a training fills in
-    where the rate is measured: first that of all customers, then those of the groups by risk, the lowest first.
+    accepted offer ``offer_cost``; ``success_rate`` is the share of contacted churners who stay, or "measured" at each
+    risk by the outcomes of [uplift]. ``budget`` is the share of customers that can be contacted, for the report. ``evidence`` is
+    what a training fills in where the rate is measured: first that of all customers, then those of the groups by risk, the lowest
+    first.
     """
 
     contact_cost: float = Field(ge=0)
