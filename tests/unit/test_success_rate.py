@@ -208,9 +208,9 @@ def test_empc_takes_the_share_of_the_expected_churners_that_contacts_would_keep(
 
 
 def test_the_card_shows_each_tenth_with_its_interval_and_where_a_contact_pays() -> None:
-    said, table = uplift_card.success_rates(BY_RISK)
+    said, table = uplift_card.measured_rates(BY_RISK)
     assert "the point, also where the interval includes 0" in said
     assert [row[0] for row in table.rows] == ["all", "0.200 to 0.500", "0.500 to 0.800", "0.800 to 1.000"]
     assert table.rows[1] == ["0.200 to 0.500", "90 / 10", "-50.0%", "below -100 %", "100.0%", "-50.0%", "never"]
     assert [row[-1] for row in table.rows] == ["never", "never", "above 0.500", "never"]
-    assert uplift_card.success_rates(WORTH.model_copy(update={"success_rate": 0.4})) == []
+    assert uplift_card.measured_rates(WORTH.model_copy(update={"success_rate": 0.4})) == []

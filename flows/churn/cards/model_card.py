@@ -35,7 +35,7 @@ def parts(training: Training, version: str) -> list[Part]:
         "## Scores on the holdout",
         card.holdout_scores(evaluation),
         card.decision(training.chosen),
-        *uplift_card.success_rates(training.value),
+        *uplift_card.measured_rates(training.value),
         *(["## Groups", card.GROUPS, card.groups(evaluation.slices)] if evaluation.slices else []),
         "## Feature importance",
         Table(

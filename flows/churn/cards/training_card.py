@@ -40,7 +40,7 @@ def parts(training: Training) -> list[Part]:
         holdout_scores(evaluation),
         *events_card.calendar(training.data, evaluation),
         decision(chosen),
-        *uplift_card.success_rates(chosen.worth),
+        *uplift_card.measured_rates(chosen.worth),
         _curves(evaluation),
         calibration(chosen),
         _reliability(evaluation),

@@ -46,7 +46,7 @@ def _percent(one: Interval) -> str:
     return f"{100 * one.value:.2f} % ({100 * one.low:.2f} to {100 * one.high:.2f})"
 
 
-def success_rates(worth: Worth | None) -> list[Part]:
+def measured_rates(worth: Worth | None) -> list[Part]:
     """The success rates where campaigns measured them, and from which risk on a contact pays."""
     if worth is None or not worth.evidence:
         return []
