@@ -30,7 +30,7 @@ class Judged(Versions):
         Share,
         Field(
             description="the model's decision threshold. Where training was given a [value]: the probability at which "
-            "contacting this customer costs as much as it brings"
+            "contacting this customer costs as much as it brings, at the success rate of their risk"
         ),
     ]
     expected_value: Annotated[

@@ -196,7 +196,7 @@ class Endpoints:
         """Probability, decision, threshold and expected profit of each customer."""
         scorer, worth = self._scorer, self._scorer.worth
         decisions = scorer.decide(columns, probability_of).tolist()
-        limits = expected_profit.decision_thresholds(worth, columns, len(probability_of), scorer.threshold).tolist()
+        limits = expected_profit.decision_thresholds(worth, columns, probability_of, scorer.threshold).tolist()
         profits: list[float | None] = [None] * len(probability_of)
         if worth is not None:
             profits = [None if v != v else v for v in expected_profit.expected(worth, columns, probability_of).tolist()]

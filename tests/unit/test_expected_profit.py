@@ -16,7 +16,7 @@ from churn.serving.reference import Reference
 from churn.settings.core import parse
 from churn.settings.dataset import Dataset, from_dump
 from churn.settings.score import Score
-from churn.settings.train import Family, Search, Slices, Worth
+from churn.settings.train import Family, MeasuredRate, Search, Slices, Worth
 from churn.training import (
     estimators,
     evaluation,
@@ -35,6 +35,21 @@ FAMILY = Family(
     name="linear", estimator="sklearn.linear_model.LogisticRegression", iterations=1, impute=True, scale=True
 )
 BY_COLUMN = Worth(contact_cost=40.0, offer_cost=20.0, success_rate=0.3, margin_column="MonthlyCharges", horizon=6.0)
+RATES = {
+    0.0: 0.3,
+    0.1: -0.2,
+    0.3: 0.5,
+    0.6: 0.05,
+}  # from a risk on: below 0.1 that of all, the highest risks are lost causes
+MEASURED = BY_COLUMN.model_copy(
+    update={
+        "success_rate": "measured",
+        "evidence": tuple(
+            MeasuredRate(above=above, up_to=1, contacted=50, control=50, measured=rate, low=-1, high=1, rate=rate)
+            for above, rate in RATES.items()
+        ),
+    }
+)
 
 
 def _worth(**changed: float) -> Worth:
@@ -44,9 +59,10 @@ def _worth(**changed: float) -> Worth:
 def test_gains_by_hand() -> None:
     table = pd.DataFrame({"MonthlyCharges": [10.0, 20.0]})
     # A churner: 0.5 x (450 - 50) - 10; one who stays anyway: the offer and the contact are lost.
-    assert expected_profit.gains(_worth(), table, np.array([1, 0])).tolist() == [190.0, -60.0]
+    some = np.array([0.2, 0.7])
+    assert expected_profit.gains(_worth(), table, np.array([1, 0]), some).tolist() == [190.0, -60.0]
     by_column = Worth(contact_cost=0.0, success_rate=1.0, margin_column="MonthlyCharges", horizon=12.0)
-    assert expected_profit.gains(by_column, table, np.array([1, 1])).tolist() == [120.0, 240.0]
+    assert expected_profit.gains(by_column, table, np.array([1, 1]), some).tolist() == [120.0, 240.0]
     assert expected_profit.expected(_worth(), table, np.array([1.0, 0.24])).tolist() == pytest.approx([190.0, 0.0])
 
 
@@ -63,18 +79,18 @@ def test_with_a_fixed_margin_the_break_even_is_the_same_rule_as_the_profit(
     changed: dict[str, float], threshold: float
 ) -> None:
     worth = _worth(**changed)
-    assert expected_profit.break_even(worth, worth.margin) == pytest.approx(threshold)
+    assert expected_profit.break_even(worth, worth.margin, worth.rate) == pytest.approx(threshold)
+    assert expected_profit.pays_from(worth) == [expected_profit.break_even(worth, worth.margin, worth.rate)]
     chances = np.linspace(0, 0.9999, 5000)
     decided = expected_profit.decide(worth, {}, chances, 0.5)
     assert (decided == (chances > threshold)).all()
-    assert (
-        expected_profit.decision_thresholds(worth, {}, 3, 0.5) == expected_profit.break_even(worth, worth.margin)
-    ).all()
+    limits = expected_profit.decision_thresholds(worth, {}, chances, 0.5)
+    assert (limits == expected_profit.break_even(worth, worth.margin, worth.rate)).all()
 
 
 def test_of_honest_probabilities_no_other_threshold_earns_more_than_the_break_even() -> None:
     many = np.random.default_rng(1).beta(1.2, 3, 200_000)
-    gain = expected_profit.gains(_worth(), {}, (np.random.default_rng(2).random(200_000) < many).astype(int))
+    gain = expected_profit.gains(_worth(), {}, (np.random.default_rng(2).random(200_000) < many).astype(int), many)
     found = expected_profit.curve(gain, expected_profit.expected(_worth(), {}, many))
     profits = [np.where(t <= many, gain, 0).mean() for t in np.linspace(0, 1, 201)]
     assert found.earned == pytest.approx(max(profits), abs=0.05)
@@ -90,7 +106,7 @@ def test_if_no_contact_pays_nobody_is_contacted() -> None:
 def test_without_a_value_the_threshold_decides() -> None:
     chances = np.array([0.2, 0.3, 0.4], dtype=np.float32)
     assert expected_profit.decide(None, {}, chances, float(chances[1])).tolist() == [False, True, True]
-    assert expected_profit.decision_thresholds(None, {}, 2, 0.3).tolist() == [0.3, 0.3]
+    assert expected_profit.decision_thresholds(None, {}, chances, 0.3).tolist() == [0.3, 0.3, 0.3]
 
 
 def test_a_customer_of_unknown_margin_counts_as_the_median_one(telco: Dataset) -> None:
@@ -131,11 +147,16 @@ def customers(described: Dataset) -> pd.DataFrame:
     return casting.cast(table, described)[0]
 
 
+@pytest.fixture(scope="module", params=[BY_COLUMN, MEASURED], ids=["one rate", "measured by risk"])
+def worth(request: pytest.FixtureRequest) -> Worth:
+    return request.param
+
+
 @pytest.fixture(scope="module")
-def chosen(described: Dataset, customers: pd.DataFrame) -> selection.Chosen:
+def chosen(described: Dataset, customers: pd.DataFrame, worth: Worth) -> selection.Chosen:
     search = Search(folds=3)
     return selection.finalize(
-        hyperparameter_search.tune(FAMILY, search, described, customers), search, described, customers, BY_COLUMN
+        hyperparameter_search.tune(FAMILY, search, described, customers), search, described, customers, worth
     )
 
 
@@ -156,11 +177,14 @@ def scorer(
 
 
 @pytest.fixture(scope="module")
-def pays(described: Dataset, customers: pd.DataFrame, scorer: onnx_scorer.Scorer) -> np.ndarray:
+def pays(described: Dataset, customers: pd.DataFrame, scorer: onnx_scorer.Scorer, worth: Worth) -> np.ndarray:
     """Whether contacting a customer pays, worked out here again."""
     margin = customers.MonthlyCharges.fillna(customers.MonthlyCharges.median()) * 6
     chance = scorer.table(customers).astype(np.float64)
-    found = (chance * 0.3 * (margin - 20) - (1 - chance) * 20 - 40).to_numpy() > 0
+    rates = RATES if worth is MEASURED else {0.0: worth.rate}
+    rate = np.array([next(rates[above] for above in reversed(rates) if one > above) for one in chance])
+    found = (chance * rate * (margin - 20) - (1 - chance) * 20 - 40).to_numpy() > 0
+    assert not found[rate < 0].any(), "whom a contact drives away is not contacted"
     single = chance >= scorer.threshold
     assert 30 < found.sum() < 570
     assert (found != single).sum() > 10, "no threshold on the probability says the same"
@@ -183,9 +207,12 @@ def test_training_decides_by_the_expected_profit(
     assert found.scores["recall"] == pytest.approx(found.outcome[pays].sum() / found.outcome.sum())
     assert chosen.worth is not None
     raw = features.from_frame(described, customers)
-    gain = expected_profit.gains(chosen.worth, raw, found.outcome)
+    gain = expected_profit.gains(chosen.worth, raw, found.outcome, found.probability)
     assert found.scores["profit"] == pytest.approx(gain[pays].sum() / len(gain))
-    assert chosen.threshold == pytest.approx(float(expected_profit.break_even(chosen.worth, chosen.worth.margin)))
+    if len(chosen.worth.evidence) == 0:
+        assert chosen.threshold == float(expected_profit.break_even(chosen.worth, chosen.worth.margin, 0.3))
+    else:
+        assert chosen.threshold == 0.3, "below, a contact pays at no risk"
 
 
 def test_the_ranked_list_the_log_and_the_reference_decide_alike(
@@ -236,9 +263,10 @@ def test_the_service_answers_with_each_customers_own_threshold(
     answers = json.loads(endpoints.predict_batch(json.dumps({"rows": rows}).encode()).body)
     assert [a["decision"] for a in answers] == pays.tolist()
     assert all(a["decision"] == (a["expected_value"] > 0) == (a["probability"] > a["threshold"]) for a in answers)
-    assert {round(a["threshold"], 12) for a in answers[::9]} == {round(scorer.threshold, 12)}, (
-        "unknown margins: the median"
-    )
+    if len(scorer.worth.evidence) == 0:
+        assert {round(a["threshold"], 12) for a in answers[::9]} == {round(scorer.threshold, 12)}, (
+            "unknown margins: the median"
+        )
     told = json.loads(endpoints.explain(json.dumps(rows[1]).encode()).body)
     for name in ("decision", "threshold", "expected_value"):
         assert told[name] == pytest.approx(answers[1][name])

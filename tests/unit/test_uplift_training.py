@@ -157,9 +157,10 @@ def test_a_measured_success_rate_covers_the_truth_and_needs_outcomes(
     assert found is not None
     among = truth.table.customer_id.isin(known.table.customer_id).to_numpy()
     real = truth.uplift[among].sum() / truth.alone[among].sum()
-    ((_, rate, low, high),) = found.evidence
-    assert low < real < high
-    assert found.rate == rate
+    (whole,) = found.evidence
+    assert whole.low < real < whole.high
+    assert found.rate == whole.rate == whole.measured, "nobody's risk is known: that of all counts"
+    assert (whole.contacted, whole.control) == (2692, 5383 - 2692)
     with_risk = replace(known, risk=truth.alone[among])
     tenths = [success.success_rate(with_risk, truth.alone[among] == chance) for chance in (0.55, 0.9)]
     assert tenths[0][1] < 0.3 / 0.55 < tenths[0][2], "persuadables"

@@ -20,6 +20,8 @@ from churn.storage import keyed_ids
 if TYPE_CHECKING:
     import pandas as pd
 
+MOST_LEVELS = 50  # of a covariate of text: each is a column
+
 
 @dataclass(frozen=True)
 class Experiment:
@@ -149,14 +151,26 @@ def trial_outcome(values: "pd.Series", trial: RandomisedTrial) -> np.ndarray:
 
 
 def _covariates(table: "pd.DataFrame", trial: RandomisedTrial) -> np.ndarray | None:
-    """Numbers as they are, text as one column a level; what is missing is the mean."""
+    """Numbers as they are, text as one column a level; what is missing is the mean.
+
+    Raises ChurnError for text of more than MOST_LEVELS levels.
+    """
     import pandas as pd
 
     if not trial.covariates:
         return None
-    columns = table[list(trial.covariates)]
-    text = [name for name in columns if not pd.api.types.is_numeric_dtype(columns[name])]
-    coded = pd.get_dummies(columns, columns=text, drop_first=True, dtype=float).astype("float64")
+    # Files of text have no types: a column is one of numbers where every cell is a number.
+    texts = {name: casting.as_text(table[name]).astype("object") for name in trial.covariates}
+    numbers = {name: pd.to_numeric(column, errors="coerce").astype("float64") for name, column in texts.items()}
+    words = [name for name, column in texts.items() if (column.notna() & numbers[name].isna()).any()]
+    for name in words:
+        if (levels := texts[name].nunique()) > MOST_LEVELS:
+            raise ChurnError(
+                f"{trial.path}: {name} has {levels:,} different texts, and a covariate of text at most {MOST_LEVELS}; name "
+                "others as covariates of [trial], or write numbers in this column"
+            )
+    columns = pd.DataFrame({name: (texts if name in words else numbers)[name] for name in trial.covariates})
+    coded = pd.get_dummies(columns, columns=words, drop_first=True, dtype=float).astype("float64")
     coded = coded.loc[:, coded.nunique() > 1]
     return coded.fillna(coded.mean()).to_numpy() if len(coded.columns) else None
 

@@ -15,6 +15,7 @@ from churn.registry.model_registry import Registered
 from churn.serving import batch_scoring, prediction_log
 from churn.settings.dataset import Dataset
 from churn.settings.score import CampaignConfig
+from churn.training import expected_profit
 
 PAGES = "pages"
 _PAGE = """<!doctype html>
@@ -112,9 +113,12 @@ def _text(plan: CampaignPlan, model: Registered, dataset: Dataset, rule: Campaig
     if rows.uplift.notna().all():
         kept, basis = rows.uplift.to_numpy(), "Kept customers are the sum of the model's uplift."
     elif worth is not None:
-        how = "as campaigns measured it" if worth.evidence else "as configured, not measured"
-        kept = rows.probability.to_numpy() * worth.rate
-        basis = f"Kept customers are the risk times the success rate of {worth.rate:.1%}, {how}."
+        rates = np.broadcast_to(expected_profit.success_rates(worth, rows.probability.to_numpy()), len(rows))
+        kept = rows.probability.to_numpy() * rates
+        basis = f"Kept customers are the risk times the success rate of {worth.rate:.1%}, as configured, not measured."
+        if worth.evidence:
+            span = f": {rates.min():.1%} to {rates.max():.1%}" if len(rates) else ""
+            basis = f"Kept customers are the risk times the success rate that campaigns measured at that risk{span}."
     own = rows[["id", "offer", "cost"]].assign(risk=rows.probability, uplift=rows.uplift.astype("float64"), kept=kept)
     records = own.astype("object").where(own.notna(), None).to_dict("records")
     data = json.dumps({"margin": margin, "rows": records}).replace("<", "\\u003c")

@@ -4,6 +4,7 @@ import html
 from typing import Any
 
 from churn.cards import training_card as card
+from churn.cards import uplift_card
 from churn.cards.card_parts import Part, Table, inert
 from churn.registry import tracking
 from churn.registry.model_registry import Registered
@@ -34,6 +35,7 @@ def parts(training: Training, version: str) -> list[Part]:
         "## Scores on the holdout",
         card.holdout_scores(evaluation),
         card.decision(training.chosen),
+        *uplift_card.measured_rates(training.value),
         *(["## Groups", card.GROUPS, card.groups(evaluation.slices)] if evaluation.slices else []),
         "## Feature importance",
         Table(

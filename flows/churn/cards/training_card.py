@@ -5,7 +5,7 @@ from statistics import fmean
 from typing import Any
 
 import numpy as np
-from churn.cards import events_card
+from churn.cards import events_card, uplift_card
 from churn.cards.card_parts import CHURNED, STAYED, Part, Table, figure
 from churn.data import features
 from churn.registry.gate import Gate
@@ -40,7 +40,7 @@ def parts(training: Training) -> list[Part]:
         holdout_scores(evaluation),
         *events_card.calendar(training.data, evaluation),
         decision(chosen),
-        *_measured(chosen),
+        *uplift_card.measured_rates(chosen.worth),
         _curves(evaluation),
         calibration(chosen),
         _reliability(evaluation),
@@ -101,24 +101,12 @@ def decision(chosen: Chosen) -> str:
             "F1 score on out-of-fold predictions."
         )
     who = "a customer" if chosen.worth.margin_column is None else f"a customer who brings {chosen.worth.margin:.2f}"
+    by_risk = " at the earliest: success rates are measured by risk" if len(chosen.worth.evidence) > 1 else ""
     return (
         f"A customer is worth contacting if the expected profit is above 0; for {who}, that is at a probability above "
-        f"{chosen.threshold:.3f}. On out-of-fold predictions this contacts {chosen.curve.contacted:.1%} of the customers "
-        f"and earns {chosen.curve.earned:.2f} per customer, averaged over all."
+        f"{chosen.threshold:.3f}{by_risk}. On out-of-fold predictions this contacts {chosen.curve.contacted:.1%} of the "
+        f"customers and earns {chosen.curve.earned:.2f} per customer, averaged over all."
     )
-
-
-def _measured(chosen: Chosen) -> list[Part]:
-    """The success rate where campaigns measured it."""
-    if chosen.worth is None or not chosen.worth.evidence:
-        return []
-    rows = [
-        [f"up to {risk:.3f}", f"{rate:.1%}", f"{low:.1%}", f"{high:.1%}"]
-        for risk, rate, low, high in chosen.worth.evidence
-    ]
-    rows[0][0] = "all"
-    said = "Success rate as campaigns measured it: of those who would churn, the share that a contact keeps. That of all counts."
-    return [said, Table(["risk", "success rate", "95 % from", "to"], rows)]
 
 
 def calibration(chosen: Chosen) -> str:
@@ -192,7 +180,7 @@ def _earned(training: Training, candidate: Candidate) -> list[str]:
     outcome, unseen = features.outcome(dataset, train)[tested], candidate.unseen[tested]
     raw = features.from_frame(dataset, train[tested])
     curve = expected_profit.curve(
-        expected_profit.gains(worth, raw, outcome), expected_profit.expected(worth, raw, unseen)
+        expected_profit.gains(worth, raw, outcome, unseen), expected_profit.expected(worth, raw, unseen)
     )
     return [f"{curve.earned:.2f}", f"{expected_profit.empc(worth, outcome, unseen):.2f}"]
 

@@ -2,6 +2,8 @@
 
 from churn.cards.card_parts import Part, Table
 from churn.registry.gate import Gate
+from churn.settings.train import Worth
+from churn.training import expected_profit
 from churn.uplift.holdout import UpliftModel
 from churn.uplift.ranking_metrics import Interval
 
@@ -42,3 +44,29 @@ def _between(one: Interval) -> str:
 
 def _percent(one: Interval) -> str:
     return f"{100 * one.value:.2f} % ({100 * one.low:.2f} to {100 * one.high:.2f})"
+
+
+def measured_rates(worth: Worth | None) -> list[Part]:
+    """The success rates where campaigns measured them, and from which risk on a contact pays."""
+    if worth is None or not worth.evidence:
+        return []
+    rows = []
+    for one, limit in zip(worth.evidence, expected_profit.pays_from(worth), strict=True):
+        risk = "all" if one is worth.evidence[0] else f"{one.above:.3f} to {one.up_to:.3f}"
+        sizes = f"{one.contacted:,} / {one.control:,}"
+        rates = [
+            f"{rate:.1%}" if rate >= -1 else "below -100 %" for rate in (one.measured, one.low, one.high, one.rate)
+        ]
+        rows.append([risk, sizes, *rates, "never" if limit >= 1 else f"above {limit:.3f}"])
+    said = (
+        "Success rate as campaigns measured it: of those who would churn, the share that a contact keeps; below 0 contacts drive "
+        "customers away. What counts is the rate measured at a customer's own risk, drawn towards the others' as far as chance "
+        "may explain how they differ: the point, also where the interval includes 0; where it is not above 0 no contact pays. "
+        + (
+            "That of all counts below the lowest risk that was in a campaign."
+            if len(rows) > 1
+            else "That of all counts: there are too few outcomes with a known risk to tell groups apart."
+        )
+    )
+    columns = ["risk", "contacted / held back", "measured", "95 % from", "to", "counts", "a contact pays"]
+    return [said, Table(columns, rows)]

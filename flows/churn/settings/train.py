@@ -104,14 +104,32 @@ class Search(Strict):
     blend: bool = True
 
 
+class MeasuredRate(Strict):
+    """The success rate of contacts as campaigns measured it, for customers whose risk is ``above`` one and ``up_to`` another.
+
+    ``measured`` is that of these customers alone, ``low`` to ``high`` its 95 % interval; ``rate`` is what decisions go by (see
+    ``success.measured``). Below 0, contacts drive customers away. ``contacted`` and ``control`` count the customers of each arm.
+    """
+
+    above: float
+    up_to: float
+    contacted: int
+    control: int
+    measured: float
+    low: float
+    high: float
+    rate: float
+
+
 class Worth(Strict):
     """What a retained customer is worth, and what retaining one costs, in one currency.
 
     The worth is ``margin``, or ``margin_column`` (money per month) times ``horizon`` (months); then ``margin`` stands in only
     where the column is missing (default: the median of the training rows). Every contact costs ``contact_cost``, every
-    accepted offer ``offer_cost``; ``success_rate`` is the share of contacted churners who stay, or "measured" by the outcomes of
-    [uplift]. ``budget`` is the share of customers that can be contacted, for the report. ``evidence`` is what a training fills in
-    of a measured rate: rows of (highest risk, rate, low, high), the first of all customers.
+    accepted offer ``offer_cost``; ``success_rate`` is the share of contacted churners who stay, or "measured" at each
+    risk by the outcomes of [uplift]. ``budget`` is the share of customers that can be contacted, for the report. ``evidence`` is
+    what a training fills in where the rate is measured: first that of all customers, then those of the groups by risk, the lowest
+    first.
     """
 
     contact_cost: float = Field(ge=0)
@@ -121,11 +139,13 @@ class Worth(Strict):
     margin_column: str | None = None
     horizon: float = Field(default=12.0, gt=0)
     budget: float = Field(default=0.1, gt=0, le=1)
-    evidence: tuple[tuple[float, float, float, float], ...] = ()
+    evidence: tuple[MeasuredRate, ...] = ()
 
     @property
     def rate(self) -> float:
-        """The success rate as a number: after ``success.measured``."""
+        """The success rate of all customers, after ``success.measured``; that of each is ``expected_profit.success_rates``."""
+        if self.evidence:
+            return self.evidence[0].rate
         assert not isinstance(self.success_rate, str)
         return self.success_rate
 

@@ -112,7 +112,7 @@ def read_holdout(
     raw, probability = features.from_frame(dataset, holdout), whole.predict_proba(inputs)[:, 1]
     decision = expected_profit.decide(worth, raw, probability, threshold)
     customer = customer_keys.keys(holdout, dataset.id, dataset.raw)
-    gain = expected_profit.gains(worth, raw, outcome) if worth is not None else None
+    gain = expected_profit.gains(worth, raw, outcome, probability) if worth is not None else None
     profit = expected_profit.expected(worth, raw, probability) if worth is not None else None
 
     def measure(rows: np.ndarray) -> dict[str, float]:

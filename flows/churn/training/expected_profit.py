@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 POINTS = 101
+TINY = 1e-6
 BETA = 20.0  # alpha + beta of EMPC's success rate: 6 and 14 in Verbraken et al.
 
 
@@ -68,35 +69,68 @@ def decide(worth: Worth | None, raw: Mapping[str, Any], probability: np.ndarray,
     return np.where(np.isnan(profit), probability >= threshold, profit > 0)
 
 
-def decision_thresholds(worth: Worth | None, raw: Mapping[str, Any], rows: int, threshold: float) -> np.ndarray:
-    """The probability above which ``decide`` says yes, for each customer; shape (rows,)."""
+def decision_thresholds(
+    worth: Worth | None, raw: Mapping[str, Any], probability: np.ndarray, threshold: float
+) -> np.ndarray:
+    """The probability that each customer's must exceed for ``decide`` to say yes, at their own success rate; shape (n,)."""
     if worth is None:
-        return np.full(rows, threshold)
-    pays_from = break_even(worth, np.broadcast_to(_margin(worth, raw), rows))
-    return np.where(np.isnan(pays_from), threshold, pays_from)
+        return np.full(len(probability), threshold)
+    margin = np.broadcast_to(_margin(worth, raw), len(probability))
+    limits = break_even(worth, margin, success_rates(worth, probability))
+    return np.where(np.isnan(limits), threshold, limits)
 
 
-def gains(worth: Worth, raw: Mapping[str, Any], outcome: np.ndarray) -> np.ndarray:
+def success_rates(worth: Worth, probability: Any) -> Any:
+    """Of those of a risk who would churn, the share that a contact keeps: the configured number, or as campaigns measured it.
+
+    A number, or an array in the shape of the churn ``probability`` where the rate is measured. Each group by risk has its own.
+    Below the lowest risk that was in a campaign that of all customers counts, above the highest that of the last group: most
+    campaigns take the highest risks, so that there are few customers above, and many below. A rate may be negative, but no
+    contact loses more customers than there are.
+    """
+    if not worth.evidence:
+        return worth.rate
+    risk = np.asarray(probability, dtype=np.float64)
+    group = np.searchsorted([one.above for one in worth.evidence[1:]], risk)
+    return np.maximum(np.array([one.rate for one in worth.evidence])[group], 1 - 1 / np.maximum(risk, TINY))
+
+
+def gains(worth: Worth, raw: Mapping[str, Any], outcome: np.ndarray, probability: np.ndarray) -> np.ndarray:
     """The profit of contacting each customer, shape (n,), after Neslin et al. (2006).
 
-    A contacted churner stays with probability ``success_rate`` and then brings the margin less the offer; a customer who would
-    have stayed anyway takes the offer; every contact costs ``contact_cost``.
+    A contacted churner stays with the chance of ``success_rates`` at this ``probability`` and then brings the margin less the
+    offer; a customer who would have stayed anyway takes the offer; every contact costs ``contact_cost``.
     """
-    return expected(worth, raw, outcome == 1)
+    return _profit(worth, raw, np.asarray(outcome == 1, dtype=np.float64), probability)
 
 
 def expected(worth: Worth, raw: Mapping[str, Any], probability: np.ndarray) -> np.ndarray:
     """Expected profit of contacting each customer, shape (n,): the ``gains`` of both outcomes, weighted by probability."""
-    chance = np.asarray(probability, dtype=np.float64)
-    saved = worth.rate * (_margin(worth, raw) - worth.offer_cost)
+    return _profit(worth, raw, np.asarray(probability, dtype=np.float64), probability)
+
+
+def _profit(worth: Worth, raw: Mapping[str, Any], chance: np.ndarray, probability: np.ndarray) -> np.ndarray:
+    saved = success_rates(worth, probability) * (_margin(worth, raw) - worth.offer_cost)
     return chance * saved - (1 - chance) * worth.offer_cost - worth.contact_cost
 
 
-def break_even(worth: Worth, margin: Any) -> np.ndarray:
-    """The probability above which contacting a customer with this margin pays; 1 where it never does."""
-    more = worth.rate * (np.asarray(margin, dtype=np.float64) - worth.offer_cost) + worth.offer_cost
+def break_even(worth: Worth, margin: Any, rate: Any) -> np.ndarray:
+    """The probability above which contacting a customer with this margin pays at a success ``rate``; 1 where it never does."""
+    more = rate * (np.asarray(margin, dtype=np.float64) - worth.offer_cost) + worth.offer_cost
     cost = worth.offer_cost + worth.contact_cost
     return np.where(more > cost, cost / np.where(more > 0, more, 1), np.where(np.isnan(more), np.nan, 1.0))
+
+
+def pays_from(worth: Worth) -> list[float]:
+    """The probability above which contacting a customer of the typical margin pays; 1 where it never does.
+
+    One for each row of the evidence of a measured success rate (the first: of customers below all others), else a single one.
+    """
+    if not worth.evidence:
+        return [float(break_even(worth, worth.margin, worth.rate))]
+    above = [one.above for one in worth.evidence]
+    limits = [max(float(break_even(worth, worth.margin, one.rate)), one.above) for one in worth.evidence]
+    return [one if one < end else 1.0 for one, end in zip(limits, [*above[1:], 1.0], strict=True)]
 
 
 def _margin(worth: Worth, raw: Mapping[str, Any]) -> Any:
@@ -133,12 +167,13 @@ def empc(worth: Worth, outcome: np.ndarray, probability: np.ndarray) -> float:
     """The expected maximum profit of a churn model, per customer (Verbraken, Verbeke & Baesens 2013), by empulse.
 
     The best profit over all thresholds, where the success rate is not known but a Beta variable with the configured mean; as
-    there, its parameters add up to BETA. ``outcome`` and ``probability`` have shape (n,); a margin by column counts with its
-    typical value.
+    there, its parameters add up to BETA. It knows one rate for all: of measured ones, the share of the expected churners that
+    contacts would keep. ``outcome`` and ``probability`` have shape (n,); a margin by column counts with its typical value.
     """
     from empulse.metrics import empc_score
 
-    rate = min(worth.rate, 1 - 1e-6)  # a Beta distribution has both outcomes
+    mean = np.average(success_rates(worth, probability), weights=probability) if worth.evidence else worth.rate
+    rate = float(np.clip(mean, TINY, 1 - TINY))  # a Beta distribution has both outcomes
     profit = empc_score(
         outcome,
         probability,

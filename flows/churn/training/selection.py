@@ -30,9 +30,9 @@ if TYPE_CHECKING:
 class Chosen:
     """The final model: the fitted pipeline over model inputs, its calibration, and its threshold.
 
-    With [value], the threshold is the probability above which contacting a customer with ``worth.margin`` pays, else the one with
-    the best F1 score. ``worth`` is [value] as ``expected_profit.settle`` returns it, ``curve`` what deciding by it earns out of
-    fold; both are None without [value].
+    With [value], the threshold is the smallest probability above which contacting a customer with ``worth.margin`` pays, else
+    the one with the best F1 score. ``worth`` is [value] as ``expected_profit.settle`` returns it, ``curve`` what deciding
+    by it earns out of fold; both are None without [value].
     """
 
     pipeline: "Pipeline"
@@ -116,9 +116,9 @@ def finalize(winner: Candidate, search: Search, dataset: Dataset, train: "pd.Dat
     worth = expected_profit.settle(worth, train, dataset)
     raw = features.from_frame(dataset, train.iloc[rows])
     curve = expected_profit.curve(
-        expected_profit.gains(worth, raw, outcome), expected_profit.expected(worth, raw, unseen)
+        expected_profit.gains(worth, raw, outcome, unseen), expected_profit.expected(worth, raw, unseen)
     )
-    return Chosen(pipeline, calibrated, float(expected_profit.break_even(worth, worth.margin)), curve, worth)
+    return Chosen(pipeline, calibrated, min(expected_profit.pays_from(worth)), curve, worth)
 
 
 def _unfitted(winner: Candidate, search: Search, dataset: Dataset, inputs: "pd.DataFrame") -> "Pipeline":

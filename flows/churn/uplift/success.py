@@ -1,21 +1,28 @@
 """The success rate of contacts as randomised campaigns measured it: of those who would churn, the share that a contact keeps."""
 
+import itertools
+from collections.abc import Sequence
+
 import numpy as np
 from churn.errors import ChurnError
 from churn.settings import commands
 from churn.settings.dataset import Dataset
-from churn.settings.train import Worth
+from churn.settings.train import MeasuredRate, Worth
 from churn.uplift import outcome_rows
 from churn.uplift.outcome_rows import OutcomeRows
 
-TENTHS = 10
-LEAST = 1e-6  # of a rate: where contacts kept nobody, none pays
+TENTHS = 10  # groups by risk
+FEWEST_GROUPS = 4  # of which a spread can be estimated
+FEWEST = 10  # customers of an arm in a group
 
 
 def measured(worth: Worth | None, outcomes: bytes | None, dataset: Dataset) -> Worth | None:
-    """``worth`` with its success rate as a number, and with ``evidence`` where it is to be "measured" by the ``outcomes``.
+    """``worth`` with the ``evidence`` of its success rate where that is to be "measured" by the ``outcomes``.
 
-    Raises ChurnError if there are no outcomes to measure it by.
+    Each tenth of the campaigns' customers by the risk known at their assignment has a rate of its own, drawn towards the others'
+    as far as chance may explain their differences (see ``shrunk``). The groups are fewer where a tenth would have less than
+    FEWEST customers in an arm; the rate of all counts where not even FEWEST_GROUPS are left, or no risk is known (trials
+    assigned elsewhere). Raises ChurnError if there are no outcomes to measure it by.
     """
     if worth is None or worth.success_rate != "measured":
         return worth
@@ -26,24 +33,100 @@ def measured(worth: Worth | None, outcomes: bytes | None, dataset: Dataset) -> W
         )
     rows = outcome_rows.rows_from_bytes(outcomes, dataset)
     everybody = np.ones(len(rows.kept), dtype=bool)
-    evidence = [(1.0, *success_rate(rows, everybody))]
-    if not np.isnan(rows.risk).any():
-        tenth = np.argsort(np.argsort(rows.risk, kind="stable")) * TENTHS // len(rows.risk)
-        parts = [tenth == number for number in range(TENTHS)]
-        usable = [part for part in parts if rows.of(part).fewest() > 0]
-        evidence += [(float(rows.risk[part].max()), *success_rate(rows, part)) for part in usable]
-    rate = float(np.clip(evidence[0][1], LEAST, 1))
-    return worth.model_copy(update={"success_rate": rate, "evidence": tuple(evidence)})
+    whole = _measured(rows, everybody, 0.0, 1.0, log_ratio(rows, everybody)[0])
+    return worth.model_copy(update={"evidence": (whole, *by_risk(rows))})
+
+
+def by_risk(rows: OutcomeRows) -> list[MeasuredRate]:
+    """The rates of groups of like risk, the lowest first; none where there are too few customers to tell groups apart."""
+    edges = _edges(rows)
+    if not len(edges):
+        return []
+    parts = [(rows.risk > above) & (rows.risk <= up_to) for above, up_to in itertools.pairwise(edges)]
+    ratios = shrunk(*np.array([log_ratio(rows, part) for part in parts]).T)
+    bounds = [*edges[:-1].tolist(), 1.0]  # nobody knows better of risks above all that were in a campaign
+    return [_measured(rows, *one) for one in zip(parts, bounds[:-1], bounds[1:], ratios, strict=True)]
+
+
+def _edges(rows: OutcomeRows) -> np.ndarray:
+    """The risks between which groups lie, the lowest excluded and the highest included; empty where there are too few."""
+    if np.isnan(rows.risk).any():
+        return np.empty(0)
+    lowest, highest = np.nextafter(rows.risk.min(), -1), rows.risk.max()
+    for count in range(TENTHS, FEWEST_GROUPS - 1, -1):
+        inner = np.quantile(rows.risk, np.arange(1, count) / count)
+        edges = np.unique([lowest, *inner, highest])  # customers of the same risk stay together
+        group, last = np.searchsorted(edges, rows.risk) - 1, len(edges) - 1
+        sizes = [np.bincount(group[arm], minlength=last) for arm in (rows.contacted, ~rows.contacted)]
+        if last >= FEWEST_GROUPS and np.min(sizes) >= FEWEST:
+            return edges
+    return np.empty(0)
+
+
+def _measured(rows: OutcomeRows, among: np.ndarray, above: float, up_to: float, ratio: float) -> MeasuredRate:
+    """What campaigns say of customers ``among``, where ``ratio`` is the logarithm that counts."""
+    own, low, high = success_rate(rows, among)
+    contacted = int((rows.contacted & among).sum())
+    return MeasuredRate(
+        above=above,
+        up_to=up_to,
+        contacted=contacted,
+        control=int(among.sum()) - contacted,
+        measured=own,
+        low=low,
+        high=high,
+        rate=1 - float(np.exp(ratio)),
+    )
+
+
+def shrunk(values: Sequence[float] | np.ndarray, variances: np.ndarray) -> np.ndarray:
+    """Estimates of k >= 4 groups, drawn towards their common mean as far as their ``variances`` explain how they differ.
+
+    Empirical Bayes (Morris 1983, section 5); the variance between groups is that of Paule & Mandel (1982), by statsmodels. An
+    estimate that says little for itself becomes nearly the mean; one that is sure stays.
+    """
+    from statsmodels.stats.meta_analysis import combine_effects
+
+    between, count = combine_effects(values, variances, method_re="iterated").tau2, len(values)
+    mean = np.average(values, weights=1 / (variances + between))
+    return values - (count - 3) / (count - 1) * variances / (variances + between) * (values - mean)
 
 
 def success_rate(rows: OutcomeRows, among: np.ndarray) -> tuple[float, float, float]:
     """One less the ratio of both arms' churn ``among`` customers (bool of shape (n,)), with its 95 % interval.
 
-    The arms are weighted by the probability of being drawn; the interval is that of the logarithm (Katz et al. 1978).
+    The score interval (Miettinen & Nurminen 1985), by statsmodels; where in an arm nobody or everybody leaves it has no end, and
+    the interval is that of the logarithm (Katz et al. 1978).
     """
-    lost, arms = 1 - rows.kept[among], (rows.contacted[among], ~rows.contacted[among])
-    chances = (rows.share[among], 1 - rows.share[among])
-    churn = [float(np.average(lost[arm], weights=1 / chance[arm])) for arm, chance in zip(arms, chances, strict=True)]
-    error = np.sqrt(sum((1 - p) / (p * arm.sum()) for p, arm in zip(churn, arms, strict=True)))
-    ratio, factor = churn[0] / churn[1], float(np.exp(1.96 * error))
-    return 1 - ratio, 1 - ratio * factor, 1 - ratio / factor
+    from statsmodels.stats.proportion import confint_proportions_2indep
+
+    ratio, variance = log_ratio(rows, among)
+    margin = 1.96 * np.sqrt(variance)
+    low, high = np.exp(ratio - margin), np.exp(ratio + margin)
+    arms = _churned(rows, among)
+    if all(0 < churned < size for churned, size in arms):
+        low, high = confint_proportions_2indep(*arms[0], *arms[1], method="score", compare="ratio")
+    return 1 - float(np.exp(ratio)), 1 - float(high), 1 - float(low)
+
+
+def log_ratio(rows: OutcomeRows, among: np.ndarray) -> tuple[float, float]:
+    """The logarithm of contacted churn over churn when left alone ``among`` customers (bool of shape (n,)), and its variance.
+
+    Half a churner and half one who stays are added, so that few customers give no infinite ratio (Agresti 2013, section 3.1).
+    """
+    churned, size = np.array(_churned(rows, among)).T + np.array([[0.5], [1.0]])
+    contacted, alone = np.log(churned / size)
+    return float(contacted - alone), float((1 / churned - 1 / size).sum())
+
+
+def _churned(rows: OutcomeRows, among: np.ndarray) -> list[tuple[float, float]]:
+    """How many churned, and of how many, in both arms: contacted, left alone.
+
+    Weighted by the probability of being drawn, and counted as so many customers as the weights are worth (Kish 1965).
+    """
+    arms = []
+    for arm, chance in ((rows.contacted & among, rows.share), (~rows.contacted & among, 1 - rows.share)):
+        weight = 1 / chance[arm]
+        size = float(weight.sum() ** 2 / (weight**2).sum())
+        arms.append((size * float(np.average(1 - rows.kept[arm], weights=weight)), size))
+    return arms
