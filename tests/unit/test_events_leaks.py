@@ -137,6 +137,16 @@ def test_training_outcomes_are_known_before_the_holdout_and_folds_keep_the_embar
         assert not set(train["customer"][fit]) & set(train["customer"][test])
 
 
+def test_a_description_may_hold_out_more_of_its_customers() -> None:
+    dataset, table = _panel(np.random.default_rng(0), 400, 12, 61)
+    half = dataset.model_copy(update={"snapshots": dataset.snapshots.model_copy(update={"holdout_share": 0.5})})  # type: ignore[union-attr]
+    usual, more = (split.sides(table, one, Split()) == split.HOLDOUT for one in (dataset, half))
+    assert usual.sum() == pytest.approx(0.2 * 400, abs=4 * np.sqrt(0.2 * 0.8 * 400))
+    assert more.sum() == pytest.approx(0.5 * 400, abs=4 * np.sqrt(0.25 * 400))
+    same = split.sides(table, dataset, Split(holdout=0.5))
+    assert (split.sides(table, half, Split()) == same).all(), "the description goes before data.toml"
+
+
 def test_snapshots_too_near_for_an_embargo_are_refused_with_the_way_out() -> None:
     dataset, table = _panel(np.random.default_rng(0), 200, 3, 181)
     with pytest.raises(
