@@ -52,7 +52,12 @@ def _buyers(rng: np.random.Generator, moment: str, rate: float) -> pd.DataFrame:
     repeats = rng.poisson(rate * rng.gamma(1.0, 1.0, 600) * age / 7)
     since = np.where(repeats > 0, age * rng.beta(1, np.maximum(repeats, 1)), age)
     return pd.DataFrame(
-        {"since_last_event": since, "since_first_event": age, "active_days": repeats + 1.0, "snapshot": pd.Timestamp(moment)}
+        {
+            "since_last_event": since,
+            "since_first_event": age,
+            "active_days": repeats + 1.0,
+            "snapshot": pd.Timestamp(moment),
+        }
     )
 
 

@@ -41,7 +41,7 @@ def scores(dataset: Dataset, rows: "pd.DataFrame") -> dict[str, np.ndarray]:
 
 
 def _expected(rows: "pd.DataFrame", weeks: float) -> np.ndarray | None:
-    """The purchases that BG/NBD, fitted on these customers of one moment, expects in so many weeks; None if it cannot be fitted."""
+    """What BG/NBD, fitted on these customers of one moment, expects them to buy in so many weeks; None if it cannot be fitted."""
     model = fit(*histories(rows.sample(min(MOST, len(rows)), random_state=0)))
     if model is None:
         return None
