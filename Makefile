@@ -312,6 +312,9 @@ bench-train: $(READY) ## TrainFlow beside the same fits in one process: make ben
 bench-serve: $(READY) ## the service beside mlflow, FastAPI and an empty service: make bench-serve [FAMILIES=xgboost]
 	@$(PY) -m tests.bench.serve $(if $(FAMILIES),--families $(FAMILIES))
 
+bench-by-id: $(READY) ## a request by a customer's id beside the plain one, of 1,000,000 customers: make bench-by-id [ROWS=1000000]
+	@$(PY) -m tests.bench.by_id $(if $(ROWS),--customers $(ROWS))
+
 bench-drift: $(READY) ## false alarms, power, estimate against truth, and 1,000,000 rows beside scipy
 	@$(PY) -m tests.bench.drift
 

@@ -242,7 +242,7 @@ def _customers(dataset: Dataset, logs: dict[str, list[Row]]) -> Iterator[Row]:
             found["since_last_event"], found["since_first_event"] = min(ages, default=None), max(ages, default=None)
             days = {row[dataset.tables[active].moment].date() for row in own[active]}
             found["active_days"] = len(days) if days else None
-            found["churned"] = _outcome(dataset, moment, theirs[label.table].get(who, []))
+            found["churned"] = outcome(dataset, moment, theirs[label.table].get(who, []))
             yield found
 
 
@@ -329,7 +329,7 @@ def _aggregate(dataset: Dataset, one: Aggregate, cell: Any, rows: list[Row]) -> 
     raise AssertionError(one.what)
 
 
-def _outcome(dataset: Dataset, moment: datetime, own: list[Row]) -> str | None:
+def outcome(dataset: Dataset, moment: datetime, own: list[Row]) -> str | None:
     rule, label = dataset.snapshots, dataset.label
     assert rule is not None
     assert label is not None

@@ -24,14 +24,14 @@ if TYPE_CHECKING:
 def typed(reference: "Reference", source: str) -> str:
     """The command that retrains on newer customers, as a person types it.
 
-    It reads ``source``, else the sources in config/data.toml, else the file that the model's own customers came from, but
+    It reads ``source``, else the configured sources, else the file that the model's own customers came from, but
     never synthetic ones. In a cluster it starts the deployed DataFlow.
     """
     if IN_POD:
         where = "--production" if current.is_production else f"--branch {current.branch_name}"
         return f"python flows/data_flow.py {where} argo-workflows trigger"
     read = source
-    if not read and not reference.dataset.tables and any_synthetic(_configured()):
+    if not read and any_synthetic(_configured(reference.dataset)):
         read = runs.read_by(reference.model.tags["data_version"]) or commands.FILE
     return commands.say("run", DATASET=reference.dataset.name, SOURCE=read)
 
@@ -41,11 +41,12 @@ def check(dataset: Dataset, source: str, learned_from_synthetic: bool = True) ->
 
     That is without a [synthetic] table, or for a model that learned from real customers.
     """
-    ours = not source and not dataset.tables and any_synthetic(_configured())
-    if ours and not (dataset.synthetic and learned_from_synthetic):
+    ours = not source and any_synthetic(_configured(dataset))
+    if ours and not ((dataset.synthetic or dataset.tables) and learned_from_synthetic):
         again = commands.say("monitor", DATASET=dataset.name, RETRAIN="1", SOURCE=commands.FILE)
+        place = commands.description(dataset.name) if dataset.tables else commands.settings("data.toml")
         raise ChurnError(
-            f"{commands.settings('data.toml')} has synthetic customers only, and a training after an alert must not be on them; "
+            f"{place} has synthetic customers only, and a training after an alert must not be on them; "
             f"give the file of newer ones: {again}"
         )
 
@@ -65,8 +66,10 @@ def description() -> str:
     return os.environ.get(f"{base.GIVEN}description", "")
 
 
-def _configured() -> tuple[Source, ...]:
-    """What DataFlow reads without ``--source``."""
+def _configured(dataset: Dataset) -> tuple[Source, ...]:
+    """What DataFlow reads without ``--source``: of events the description's own tables."""
+    if dataset.tables:
+        return tuple(source for table in dataset.tables.values() for source in table.source)
     return load(DataConfig, base.ROOT / "config" / "data.toml").source
 
 

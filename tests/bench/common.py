@@ -11,12 +11,13 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "flows"))
 
-from churn.data import features, synthetic  # noqa: E402, F401
+from churn.data import features, snapshots, synthetic  # noqa: E402, F401
 from churn.registry import model_registry  # noqa: E402, F401
-from churn.serving import bento_server, packaging, release, request  # noqa: E402, F401
+from churn.serving import batch_scoring, bento_server, packaging, release, request  # noqa: E402, F401
 from churn.settings import cpus, environment  # noqa: E402, F401
 from churn.settings.core import load  # noqa: E402
 from churn.settings.dataset import Dataset  # noqa: E402
+from churn.storage import keyed_ids  # noqa: E402, F401
 from churn.training import onnx_scorer  # noqa: E402, F401
 
 TELCO = ROOT / "config" / "datasets" / "telco.toml"

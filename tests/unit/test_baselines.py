@@ -46,6 +46,31 @@ def test_the_published_parameters_come_out_of_the_events_by_our_own_statement(pa
     assert {name: round(float(found[name]), 3) for name in PUBLISHED} == PUBLISHED
 
 
+def _buyers(rng: np.random.Generator, moment: str, rate: float) -> pd.DataFrame:
+    """Customers of a shop at a moment, who buy at about so many days a week and never leave."""
+    age = rng.uniform(100, 300, 600)
+    repeats = rng.poisson(rate * rng.gamma(1.0, 1.0, 600) * age / 7)
+    since = np.where(repeats > 0, age * rng.beta(1, np.maximum(repeats, 1)), age)
+    return pd.DataFrame(
+        {
+            "since_last_event": since,
+            "since_first_event": age,
+            "active_days": repeats + 1.0,
+            "snapshot": pd.Timestamp(moment),
+        }
+    )
+
+
+def test_bg_nbd_is_fitted_on_what_each_moment_knows_and_sees_no_outcome() -> None:
+    rng = np.random.default_rng(3)
+    dataset = core.load(Dataset, ROOT / "config" / "datasets" / "cdnow.toml")
+    calm, busy = _buyers(rng, "1997-11-30", 0.05), _buyers(rng, "1997-12-31", 0.5)
+    alone = [baselines.scores(dataset, one)[baselines.BG_NBD] for one in (calm, busy)]
+    mixed = pd.concat([calm, busy], ignore_index=True).sample(frac=1, random_state=0)
+    together = pd.Series(baselines.scores(dataset, mixed)[baselines.BG_NBD], mixed.index).sort_index()
+    np.testing.assert_allclose(together, np.concatenate(alone), rtol=1e-3, atol=1e-3)
+
+
 def _holdout(rng: np.random.Generator, rows: int) -> tuple[SimpleNamespace, np.ndarray]:
     since = rng.uniform(0, 200, rows)
     churned = rng.random(rows) < 0.2 + since / 400
@@ -62,7 +87,7 @@ def test_a_model_that_is_no_better_than_recency_is_told_so(noise: float, beaten:
     rng = np.random.default_rng(3)
     data, outcome = _holdout(rng, 1500)
     probability = data.holdout["since_last_event"].to_numpy() + rng.normal(0, noise + 1e-9, 1500)
-    found = evaluation.compare_baselines(data, outcome, probability, 0, np.arange(1500))  # type: ignore[arg-type]
+    found = evaluation.compare_baselines(data, outcome, probability, np.arange(1500))  # type: ignore[arg-type]
     assert [one.beaten for one in found if one.name == baselines.RECENCY] == [beaten]
 
 
@@ -80,7 +105,7 @@ def test_the_verdict_names_a_baseline_that_is_not_beaten(monkeypatch: pytest.Mon
 def test_a_model_that_knows_more_beats_recency() -> None:
     rng = np.random.default_rng(3)
     data, outcome = _holdout(rng, 1500)
-    found = evaluation.compare_baselines(data, outcome, outcome + rng.normal(0, 0.5, 1500), 0, np.arange(1500))  # type: ignore[arg-type]
+    found = evaluation.compare_baselines(data, outcome, outcome + rng.normal(0, 0.5, 1500), np.arange(1500))  # type: ignore[arg-type]
     assert [one.beaten for one in found if one.name == baselines.RECENCY] == [True]
     assert evaluation.over_time(data, outcome, outcome * 1.0) == (
         evaluation.Moment("1997-12-31T00:00:00", 0, 1500, int(outcome.sum()), 1.0),

@@ -1,18 +1,21 @@
 """Nothing of the future reaches a feature, a fold or the holdout; and where there is nothing to learn, nothing is learned."""
 
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import events
 import numpy as np
 import pandas as pd
 import pytest
-from churn.data import customer_keys, features, split
-from churn.data.events import synthetic
+from churn.data import customer_keys, features, split, tables
+from churn.data.events import engine, staging, synthetic
+from churn.settings import core
 from churn.settings.data import Split
 from churn.settings.dataset import Dataset
-from churn.settings.train import Search
-from churn.training import folds
+from churn.settings.train import Family, Search
+from churn.training import estimators, folds, metrics
+from conftest import ROOT
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
@@ -137,6 +140,16 @@ def test_training_outcomes_are_known_before_the_holdout_and_folds_keep_the_embar
         assert not set(train["customer"][fit]) & set(train["customer"][test])
 
 
+def test_a_description_may_hold_out_more_of_its_customers() -> None:
+    dataset, table = _panel(np.random.default_rng(0), 400, 12, 61)
+    half = dataset.model_copy(update={"snapshots": dataset.snapshots.model_copy(update={"holdout_share": 0.5})})  # type: ignore[union-attr]
+    usual, more = (split.sides(table, one, Split()) == split.HOLDOUT for one in (dataset, half))
+    assert usual.sum() == pytest.approx(0.2 * 400, abs=4 * np.sqrt(0.2 * 0.8 * 400))
+    assert more.sum() == pytest.approx(0.5 * 400, abs=4 * np.sqrt(0.25 * 400))
+    same = split.sides(table, dataset, Split(holdout=0.5))
+    assert (split.sides(table, half, Split()) == same).all(), "the description goes before data.toml"
+
+
 def test_snapshots_too_near_for_an_embargo_are_refused_with_the_way_out() -> None:
     dataset, table = _panel(np.random.default_rng(0), 200, 3, 181)
     with pytest.raises(
@@ -158,6 +171,33 @@ def test_a_log_without_signal_is_a_coin_and_one_with_it_is_not() -> None:
         found[signal] = roc_auc_score(gone, recent)
     assert abs(found[False] - 0.5) < 0.06
     assert found[True] > 0.58
+
+
+def _out_of_fold(tmp_path: Path, signal: bool, family: Family) -> float:
+    """ROC-AUC of a family on the later customers of a synthetic shop, less 0.5, in standard errors."""
+    for name, rows in synthetic.generate(3000, 5, signal).tables.items():
+        rows.to_parquet(tmp_path / f"{name}.parquet")
+    shop = core.load(Dataset, ROOT / "config" / "datasets" / "shop.toml")
+    table = tables.typed(engine.customers(shop, staging.given(shop, str(tmp_path))).table, shop)
+    table = table.dropna(subset="churned").reset_index(drop=True)
+    outcome, inputs = features.outcome(shop, table), features.frame(shop, table)
+    score = np.full(len(table), np.nan)
+    for fit, test in folds.folds(Search(folds=3), shop, table):
+        model = estimators.build_pipeline(family, shop, 0, {}).fit(inputs.iloc[fit], outcome[fit])
+        score[test] = model.predict_proba(inputs.iloc[test])[:, 1]
+    own = ~np.isnan(score)
+    customer = customer_keys.keys(table, shop.id, shop.raw)[own]
+    error = metrics.auc_error(outcome[own], score[own], customer)
+    return (metrics.auc(outcome[own], score[own]) - 0.5) / error
+
+
+@pytest.mark.parametrize("family", [
+    Family(name="linear", estimator="sklearn.linear_model.LogisticRegression", impute=True, scale=True),
+    Family(name="boosted", estimator="lightgbm.LGBMClassifier", fixed={"n_estimators": 60, "n_jobs": 1, "verbose": -1}),
+], ids=lambda one: one.name)  # fmt: skip
+def test_no_family_learns_from_events_without_signal(tmp_path: Path, family: Family) -> None:
+    assert abs(_out_of_fold(tmp_path, False, family)) < 3
+    assert _out_of_fold(tmp_path, True, family) > 6
 
 
 def test_a_customers_key_is_the_same_at_every_snapshot() -> None:

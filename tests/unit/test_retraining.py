@@ -4,6 +4,7 @@ import os
 import shlex
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -46,8 +47,25 @@ def test_the_command_never_leads_to_synthetic_customers(
     monkeypatch.setattr(runs, "read_by", lambda version: "")
     assert retraining.typed(of_real_customers, "") == "make run DATASET=bank SOURCE=FILE"
     real = (File(kind="file", path="daily.csv"),)
-    monkeypatch.setattr(retraining, "_configured", lambda: real)
+    monkeypatch.setattr(retraining, "_configured", lambda _: real)
     assert retraining.typed(of_real_customers, "") == "make run DATASET=bank", "the settings' own source"
+
+
+def test_nor_does_it_where_the_synthetic_customers_are_a_descriptions_own_events(
+    of_real_customers: Reference, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runs, "read_by", lambda version: {"v.dir": "/exports/shop"}[version])
+    monkeypatch.setenv("CHURNFLOW_CALLER", "make")
+    shop = core.load(Dataset, ROOT / "config" / "datasets" / "shop.toml")
+    reference = replace(of_real_customers, dataset=shop)
+    assert retraining.typed(reference, "") == "make run DATASET=shop SOURCE=/exports/shop"
+    with pytest.raises(
+        ChurnError, match=r"shop\.toml has synthetic customers only.* make monitor DATASET=shop RETRAIN=1 SOURCE"
+    ):
+        retraining.check(shop, "", learned_from_synthetic=False)
+    retraining.check(shop, "", learned_from_synthetic=True)
+    cdnow = core.load(Dataset, ROOT / "config" / "datasets" / "cdnow.toml")
+    assert retraining.typed(replace(of_real_customers, dataset=cdnow), "") == "make run DATASET=cdnow"
 
 
 def test_a_retraining_on_synthetic_customers_is_refused_before_any_work(

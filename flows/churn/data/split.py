@@ -29,13 +29,16 @@ def sides(frame: "pd.DataFrame", dataset: Dataset, settings: Split) -> np.ndarra
     """TRAIN, HOLDOUT or NEITHER for each row, int8 of shape (n,).
 
     A customer's side depends on the id (without one, on the row's features) and the seed alone: not on the outcome, and
-    not on other rows. With a time column the latest rows are the holdout (see ``forward``). Raises ChurnError if a side
+    not on other rows. With a time column the latest rows are the holdout (see ``forward``), with snapshots those of the drawn
+    customers at the latest ones, as many as ``[snapshots]`` says if it does. Raises ChurnError if a side
     would hold fewer than LEAST rows or one class only.
     """
     customer = customer_keys.keys(frame, dataset.id, dataset.raw)
-    drawn = draw(customer, settings)
+    rule = dataset.snapshots
+    share = settings.holdout if rule is None or rule.holdout_share is None else rule.holdout_share
+    drawn = draw(customer, settings.model_copy(update={"holdout": share}))
     train, holdout = ~drawn, drawn
-    if dataset.snapshots is not None:
+    if rule is not None:
         train, holdout = across_embargo(frame[dataset.time], dataset, drawn)
     elif dataset.time is not None:
         times = frame[dataset.time]

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
 
 RESAMPLES = 300
+SURE = 1.96  # standard errors of a 95 % interval
 IMPORTANCE_ROWS = 1000
 REPEATS = 3  # shuffles of each column; fewer from 75 columns on, as the cost grows with their number
 REASON_ROWS = 60  # customers explained; fewer, but at least 10, from 20 columns on
@@ -136,7 +137,7 @@ def read_holdout(
         slices(dataset, holdout, outcome, probability, decision, measured, rule, seed, customer),
         reasons(whole, data, seed),
         expected_profit.curve(gain, profit) if gain is not None and profit is not None else None,
-        compare_baselines(data, outcome, probability, seed, customer, search),
+        compare_baselines(data, outcome, probability, customer, search),
         over_time(data, outcome, probability),
     )
 
@@ -145,36 +146,36 @@ def compare_baselines(
     data: Snapshot,
     outcome: np.ndarray,
     probability: np.ndarray,
-    seed: int,
     customer: np.ndarray,
     search: Search | None = None,
 ) -> tuple[Baseline, ...]:
-    """The baselines of data made of events on the rows that ``probability`` is of; none for other data."""
-    theirs = baselines.scores(data.dataset, data.train, data.holdout)
+    """The baselines of data made of events on the rows that ``probability`` is of; none for other data.
 
-    def measure(rows: np.ndarray) -> dict[str, float]:
-        ours = metrics.auc(outcome[rows], probability[rows])
-        aucs = {name: metrics.auc(outcome[rows], score[rows]) for name, score in theirs.items()}
-        return aucs | {f"gain over {name}": ours - auc for name, auc in aucs.items()}
+    The intervals are DeLong's, paired for the gain, with the rows of one ``customer`` as one (see ``metrics.auc_gain``).
+    """
+    theirs = baselines.scores(data.dataset, data.holdout)
+    folded = _in_folds(data, search) if search is not None and theirs else {}
+    compared = []
+    for name, score in theirs.items():
+        auc = metrics.auc(outcome, score)
+        gain, error = metrics.auc_gain(outcome, probability, score, customer)
+        sure, gains = _around(auc, metrics.auc_error(outcome, score, customer)), _around(gain, error)
+        compared.append(Baseline(name, auc, sure, gain, gains, folded.get(name, ())))
+    return tuple(compared)
 
-    if not theirs:
-        return ()
-    whole, sure = measure(np.arange(len(outcome))), metrics.bootstrap(outcome, measure, RESAMPLES, seed, customer)
-    gains = {name: f"gain over {name}" for name in theirs}
-    folded = _in_folds(data, search) if search is not None else {}
-    return tuple(
-        Baseline(name, whole[name], sure[name], whole[gain], sure[gain], folded.get(name, ()))
-        for name, gain in gains.items()
-    )
+
+def _around(middle: float, error: float) -> tuple[float, float]:
+    """The 95 % interval of an estimate with this standard error."""
+    return middle - SURE * error, middle + SURE * error
 
 
 def _in_folds(data: Snapshot, search: Search) -> dict[str, tuple[float, ...]]:
     """Each baseline's ROC-AUC in each fold of the training rows in which it can be fitted."""
     aucs: dict[str, tuple[float, ...]] = {}
     for places in folds.folds(search, data.dataset, data.train):
-        fit, test = data.train.iloc[places.fit], data.train.iloc[places.test]
+        test = data.train.iloc[places.test]
         outcome = features.outcome(data.dataset, test)
-        for name, score in baselines.scores(data.dataset, fit, test).items():
+        for name, score in baselines.scores(data.dataset, test).items():
             aucs[name] = (*aucs.get(name, ()), metrics.auc(outcome, score))
     return aucs
 

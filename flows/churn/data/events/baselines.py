@@ -17,25 +17,38 @@ MOST = 20_000  # customers that the four parameters are estimated from
 PENALTIES = (0.0, 0.001, 0.01, 0.1)  # the least with which the likelihood has a maximum
 
 
-def scores(dataset: Dataset, train: "pd.DataFrame", rows: "pd.DataFrame") -> dict[str, np.ndarray]:
-    """Each baseline's score of ``rows``, float64 of shape (n,), higher where churn is likelier; fitted on ``train``.
+def scores(dataset: Dataset, rows: "pd.DataFrame") -> dict[str, np.ndarray]:
+    """Each baseline's score of ``rows``, float64 of shape (n,), higher where churn is likelier.
 
-    Empty without events. BG/NBD is left out where its likelihood has no maximum, or there are no customers to fit it on.
+    Neither sees an outcome. BG/NBD is fitted on what is known of the rows at their own moment, as somebody would who asks it that
+    day; it is left out where its likelihood has no maximum. Empty without events.
     """
     if dataset.label is None or not dataset.tables:
         return {}
     since = rows[BASELINE[0]].to_numpy(np.float64)
     by_baseline = {RECENCY: np.nan_to_num(since, nan=np.nanmax(since, initial=0.0) + 1)}
     if dataset.label.kind == "inactive" and dataset.snapshots is not None and dataset.time is not None:
-        latest = train[train[dataset.time] == train[dataset.time].max()]
-        model = fit(*histories(latest.sample(min(MOST, len(latest)), random_state=0)))
-        if model is not None:
-            horizon = dataset.snapshots.horizon / WEEK
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", RuntimeWarning)
-                expected = model.conditional_expected_number_of_purchases_up_to_time(horizon, *histories(rows))
-            by_baseline[BG_NBD] = -np.nan_to_num(np.asarray(expected, dtype=np.float64))
+        times, horizon = rows[dataset.time].to_numpy(), dataset.snapshots.horizon / WEEK
+        expected = np.empty(len(rows))
+        for moment in np.unique(times):
+            own = times == moment
+            purchases = _expected(rows[own], horizon)
+            if purchases is None:
+                return by_baseline
+            expected[own] = purchases
+        by_baseline[BG_NBD] = -expected
     return by_baseline
+
+
+def _expected(rows: "pd.DataFrame", weeks: float) -> np.ndarray | None:
+    """What BG/NBD, fitted on these customers of one moment, expects them to buy in so many weeks; None if it cannot be fitted."""
+    model = fit(*histories(rows.sample(min(MOST, len(rows)), random_state=0)))
+    if model is None:
+        return None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        expected = model.conditional_expected_number_of_purchases_up_to_time(weeks, *histories(rows))
+    return np.nan_to_num(np.asarray(expected, dtype=np.float64))
 
 
 def histories(rows: "pd.DataFrame") -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -40,7 +40,8 @@ class Snapshots(Strict):
 
     They are ``dates``, or ``every`` so often ("1 month", "2 weeks", "28 days") from ``first`` to ``last`` (by default
     the newest event). The label looks at the ``horizon`` days that begin ``gap`` days after a moment. The ``holdout``
-    latest moments whose outcome is known are held out. ``until`` is the moment until which the tables are complete, by
+    latest moments whose outcome is known are held out, of a ``holdout_share`` of the customers (by default ``[split] holdout`` of
+    data.toml), which no training row is of. ``until`` is the moment until which the tables are complete, by
     default their newest event. Of more than ``most_rows`` customers at snapshots a sample is kept, drawn by id; a list of
     customers is always of all. Where the newest event is more than ``max_age_days`` old, ScoreFlow makes no list, or, with
     ``outdated = "flag"``, says so beside it.
@@ -55,6 +56,7 @@ class Snapshots(Strict):
     dates: tuple[str, ...] = ()
     until: str = ""
     holdout: int = Field(default=1, ge=1)
+    holdout_share: float | None = Field(default=None, gt=0, lt=1)
     most_rows: int = Field(default=2_000_000, ge=1000)
     max_age_days: int | None = Field(default=None, ge=1)
     outdated: Literal["refuse", "flag"] = "refuse"
