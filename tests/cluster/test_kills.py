@@ -23,8 +23,11 @@ def delete(pod: str) -> None:
 
 
 def kill(pod: str) -> None:
-    """SIGKILL for every process of the step; the pod itself stays."""
-    kubectl("exec", pod, "-c", "main", "--", "bash", "-c", "kill -9 -1", fails=True)
+    """SIGKILL for every process of the step; the pod itself stays. Its container may not have begun yet."""
+    for _ in range(20):
+        if kubectl("exec", pod, "-c", "main", "--", "bash", "-c", "kill -9 -1; echo done", fails=True).strip():
+            return
+        time.sleep(0.3)
 
 
 @pytest.mark.parametrize("ways", [(delete, kill), (kill, delete)], ids=["delete first", "kill first"])
