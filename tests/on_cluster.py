@@ -34,6 +34,7 @@ class Pod(NamedTuple):
     name: str
     step: str
     uid: str  # a pod that is made anew under the same name has another
+    runs: bool
 
 
 class Cluster:
@@ -86,11 +87,13 @@ class Cluster:
         return phase
 
     def pods(self, workflow: str) -> list[Pod]:
-        """The pods of a workflow that run."""
-        label = f"workflows.argoproj.io/workflow={workflow}"
-        said = json.loads(kubectl("get", "pods", "-l", label, "--field-selector=status.phase=Running", "-o", "json"))
-        about = [pod["metadata"] for pod in said["items"] if "deletionTimestamp" not in pod["metadata"]]
-        return [Pod(one["name"], one["annotations"]["metaflow/step_name"], one["uid"]) for one in about]
+        """The pods of a workflow that are there."""
+        said = json.loads(kubectl("get", "pods", "-l", f"workflows.argoproj.io/workflow={workflow}", "-o", "json"))
+        return [
+            Pod(one["name"], one["annotations"]["metaflow/step_name"], one["uid"], pod["status"]["phase"] == "Running")
+            for pod in said["items"]
+            if "deletionTimestamp" not in (one := pod["metadata"])
+        ]
 
     def phase(self, workflow: str) -> str:
         return _get("workflow", workflow, ".status.phase")

@@ -49,7 +49,7 @@ def test_a_deployment_whose_pod_is_killed_is_rolled_back(cluster: Cluster, versi
         _until(lambda: cluster.unfinished() != "")
         if moment == "watch":
             time.sleep(15)
-        for pod in cluster.pods(workflow):
+        for pod in (one for one in cluster.pods(workflow) if one.runs):
             kubectl("delete", "pod", pod.name, "--grace-period=0", "--force")
         assert cluster.ended(workflow) == "Failed"
     assert cluster.inside("tags", version)["outcome"] == "interrupted"

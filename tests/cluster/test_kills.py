@@ -50,13 +50,15 @@ def test_every_step_loses_its_pod_and_the_flow_ends_as_an_undisturbed_one(
 def _lose(cluster: Cluster, workflow: str, ways: tuple[Any, ...], seconds: float = 1800) -> dict[str, set[str]]:
     """Lose the first pod of each step, some seconds after it has begun to run: the pods that each step had."""
     seen: dict[str, set[str]] = {}
+    lost: set[str] = set()
     moment, turn, until = random.Random(workflow), cycle(ways), time.monotonic() + seconds
     while cluster.phase(workflow) not in DONE:
         assert time.monotonic() < until, kubectl("get", "pods")
         for pod in cluster.pods(workflow):
-            if pod.step not in seen:
-                time.sleep(moment.uniform(0.5, 4))
+            if pod.runs and pod.step not in lost:
+                time.sleep(moment.uniform(0.2, 2))
                 next(turn)(pod.name)
+                lost.add(pod.step)
             seen.setdefault(pod.step, set()).add(pod.uid)
         time.sleep(0.5)
     return seen

@@ -69,7 +69,7 @@ def _scheduled() -> str:
 
 def _until_in(cluster: Cluster, workflow: str, step: str, seconds: float = 1200) -> None:
     until = time.monotonic() + seconds
-    while step not in {pod.step for pod in cluster.pods(workflow)}:
+    while step not in {pod.step for pod in cluster.pods(workflow) if pod.runs}:
         assert time.monotonic() < until, kubectl("get", "pods")
         time.sleep(0.5)
 
