@@ -197,19 +197,22 @@ down: ## stop what make up started; its data stays
 
 install: $(READY) ## create .venv and install the locked packages, as every target does first: make install [EXTRA=ray]
 
-test: $(READY) ## unit and integration tests, without those marked slow
-	$(PY) -m pytest -m "not slow" -n 2 --dist loadfile
+test: $(READY) ## unit and integration tests, without those marked long or slow
+	$(PY) -m pytest -m "not slow and not long" -n 2 --dist loadfile
+
+test-long: $(READY) ## those marked long, which CI runs as well
+	$(PY) -m pytest -m "long and not slow" -n 2 --dist loadfile
 
 test-all: $(READY) ## every test, also those marked slow
 	$(PY) -m pytest -n 2 --dist loadfile
 
 test-unit: $(READY) ## the unit tests of make test alone
-	$(PY) -m pytest tests/unit -m "not slow"
+	$(PY) -m pytest tests/unit -m "not slow and not long" -n 2 --dist loadfile
 
 test-integration: $(READY) ## its real flows and servers alone
-	$(PY) -m pytest tests/integration -m "not slow" -n 2 --dist loadfile
+	$(PY) -m pytest tests/integration -m "not slow and not long" -n 2 --dist loadfile
 
-test-coverage: $(READY) ## the tests of make test, and the share of the code that they run
+test-coverage: $(READY) ## the tests of make test and make test-long, and the share of the code that they run
 	$(PY) -m pytest -m "not slow" -n 2 --dist loadfile --cov --cov-report=term:skip-covered
 
 test-cluster: $(READY) ## DeployFlow on the cluster of the current kubeconfig, deployed as docs/deployment.md says (20 minutes)
