@@ -14,6 +14,8 @@ import pytest
 from churn.errors import ChurnError
 from churn.registry import mlflow_store, model_registry, tracking
 from churn.storage import checksums
+from conftest import ROOT
+from s3 import alone
 
 
 def line(monkeypatch: pytest.MonkeyPatch, uri: str) -> str:
@@ -36,7 +38,7 @@ def store(empty_database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 @contextmanager
-def answering(status: int, body: bytes) -> Iterator[str]:
+def answering(status: int, body: bytes, port: int = 0) -> Iterator[str]:
     """A server that answers everything so."""
 
     class Answer(BaseHTTPRequestHandler):
@@ -51,7 +53,7 @@ def answering(status: int, body: bytes) -> Iterator[str]:
         def log_message(self, *_: object) -> None:
             pass
 
-    with HTTPServer(("127.0.0.1", 0), Answer) as server:
+    with HTTPServer(("127.0.0.1", port), Answer) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}"
         server.shutdown()
@@ -82,6 +84,21 @@ def test_no_server_and_no_address(monkeypatch: pytest.MonkeyPatch) -> None:
         "start it or change MLFLOW_TRACKING_URI"
     )
     assert "is no address of MLflow; write http://HOST:PORT or sqlite:///FILE" in line(monkeypatch, "ftp://x")
+
+
+@pytest.mark.long
+def test_a_pod_waits_for_a_server_that_is_away(tmp_path: Path) -> None:
+    """For longer than a person is kept waiting: a step that gives its verdict once would else end the whole workflow."""
+    with HTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as free:
+        port = free.server_port
+    code = "from churn.registry import mlflow_store as m; print(m.client().get_experiment_by_name('churn'))"
+    environ = {"METAFLOW_KUBERNETES_WORKLOAD": "1", "MLFLOW_TRACKING_URI": f"http://127.0.0.1:{port}"}
+    asked = subprocess.Popen(**alone(tmp_path, "-c", code, PYTHONPATH=str(ROOT / "flows"), **environ))
+    with pytest.raises(subprocess.TimeoutExpired):
+        asked.wait(20)  # a person has been told by now
+    with answering(404, b'{"error_code": "RESOURCE_DOES_NOT_EXIST", "message": "no such experiment"}', port):
+        said, _ = asked.communicate(timeout=60)
+    assert "no such experiment" in said  # the server's answer, once it is there
 
 
 def test_a_database_server_that_is_away_is_named_in_seconds_and_without_its_password(

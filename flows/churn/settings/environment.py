@@ -57,7 +57,8 @@ DEFAULTS = {
     "METAFLOW_RUN_MAX_WORKERS": WORKERS,
     "METAFLOW_USER": os.environ.get("USER") or "churnflow",  # Metaflow refuses to run as a nameless root
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",  # a server that is down is reported in seconds, not in minutes
+    # A server that is down is reported in seconds where a person waits; a pod waits for it, up to four minutes.
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "7" if IN_POD else "3",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "1",
 }
 
