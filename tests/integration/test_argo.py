@@ -31,6 +31,7 @@ def exported(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return home / "one"
 
 
+@pytest.mark.long
 def test_a_second_export_is_the_first_one(server: Server, exported: Path, tmp_path: Path) -> None:
     done = server.run(tmp_path, "scripts/cluster/export.py", "--production", "--out", str(tmp_path / "two"))
     assert done.returncode == 0, done.stdout
@@ -188,15 +189,18 @@ def executed(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Simple
     return SimpleNamespace(**ran, home=home, events=hook.events)
 
 
+@pytest.mark.long
 def test_a_pod_that_is_lost_is_repeated(executed: SimpleNamespace) -> None:
     tried = [pod for pod in executed.data.pods if pod[0] == "version"]
     assert tried == [("version", 0, -signal.SIGKILL), ("version", 1, 0)]
 
 
+@pytest.mark.long
 def test_the_fan_out_has_a_pod_for_each_model(executed: SimpleNamespace) -> None:
     assert [pod for pod in executed.train.pods if pod[0] == "tune"] == [("tune", 0, 0)] * 2
 
 
+@pytest.mark.long
 def test_the_executed_export_registers_a_champion(executed: SimpleNamespace, server: Server) -> None:
     from mlflow import MlflowClient
 

@@ -163,6 +163,7 @@ def _interrupted(server: Server, home: Path, **environ: str) -> Iterator[Callabl
         run.kill()
 
 
+@pytest.mark.long
 def test_a_store_that_is_away_for_twenty_seconds_is_waited_for(server: Server, in_s3: Path) -> None:
     before = int(_champion(in_s3).version)
     with _interrupted(server, in_s3) as end:
@@ -173,6 +174,7 @@ def test_a_store_that_is_away_for_twenty_seconds_is_waited_for(server: Server, i
     assert int(_champion(in_s3).version) >= before
 
 
+@pytest.mark.long
 def test_a_store_that_stays_away_is_named_and_resume_finishes_when_it_is_back(server: Server, in_s3: Path) -> None:
     soon = {"AWS_MAX_ATTEMPTS": "2", "METAFLOW_S3_RETRY_COUNT": "1", "METAFLOW_S3_TRANSIENT_RETRY_COUNT": "1"}
     with _interrupted(server, in_s3, **soon) as end:
@@ -185,6 +187,7 @@ def test_a_store_that_stays_away_is_named_and_resume_finishes_when_it_is_back(se
     assert "Champion: version" in done.stdout
 
 
+@pytest.mark.long
 def test_a_customer_is_found_and_erased_in_the_bucket(server: Server, in_s3: Path) -> None:
     """Last: it changes what the others look at."""
     import unpacked

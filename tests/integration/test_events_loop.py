@@ -25,6 +25,8 @@ from conftest import ROOT, alone
 
 from tests.bench import common
 
+pytestmark = pytest.mark.long
+
 SECRET = "0123456789abcdef0123456789abcdef"  # pragma: allowlist secret
 CUSTOMERS, HORIZON, GRACE = 2500, 60, 14
 NEWEST = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0, tzinfo=None) - events.DAY

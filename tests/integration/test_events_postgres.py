@@ -15,6 +15,8 @@ from churn.settings import core
 from churn.settings.dataset import Dataset
 from conftest import ROOT
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[postgres.Server]:

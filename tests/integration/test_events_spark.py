@@ -15,6 +15,8 @@ from churn.settings import core
 from churn.settings.dataset import Dataset
 from conftest import ROOT
 
+pytestmark = pytest.mark.long
+
 LIMIT = datetime(2024, 6, 1)
 needs_spark = pytest.mark.skipif(
     importlib.util.find_spec("pyspark") is None or shutil.which("java") is None,

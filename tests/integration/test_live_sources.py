@@ -18,6 +18,8 @@ from churn.settings.dataset import Dataset
 from pydantic import TypeAdapter
 from s3 import BUCKET, Server, running
 
+pytestmark = pytest.mark.long
+
 
 def source(**keys: object) -> Source:
     return TypeAdapter(Source).validate_python({"timeout": 5, **keys})

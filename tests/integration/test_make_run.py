@@ -11,6 +11,8 @@ import pytest
 from conftest import alone
 from other_data import narrow
 
+pytestmark = pytest.mark.long
+
 NAMED = r"Data version (\S+) \(stored\)"
 
 

@@ -20,6 +20,8 @@ sys.path.insert(0, 'flows')
 import base; from orchestration import runs
 from churn.registry import model_registry
 from churn.serving import release
+
+pytestmark = pytest.mark.long
 print({})
 """
 

@@ -13,6 +13,8 @@ from clone import Clone, clone
 from conftest import flow
 from other_data import narrow
 
+pytestmark = pytest.mark.long
+
 
 @pytest.mark.parametrize("target", commands.TARGETS)
 def test_every_option_of_a_printed_command_is_one_of_its_command_line(target: str) -> None:

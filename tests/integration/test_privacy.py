@@ -28,6 +28,8 @@ from churn.storage import keyed_ids
 from conftest import ROOT, flow
 from orchestration import runs
 
+pytestmark = pytest.mark.long
+
 SECRET = "0123456789abcdef0123456789abcdef"  # pragma: allowlist secret
 HELD_OUT, TRAINED = "held out", "trained on"
 

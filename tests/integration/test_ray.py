@@ -15,6 +15,8 @@ from churn.settings.train import Search, TrainConfig
 from churn.training import hyperparameter_search
 from conftest import ROOT
 
+pytestmark = pytest.mark.long
+
 
 def _listening() -> set[str]:
     """The addresses that this process and those below it listen on."""

@@ -14,6 +14,8 @@ from churn.errors import ChurnError
 from churn.settings.dataset import Dataset
 from conftest import flow
 
+pytestmark = pytest.mark.long
+
 PARTS = ("listing", snapshots.TRAIN, snapshots.HOLDOUT, snapshots.DESCRIPTION)
 
 

@@ -20,6 +20,8 @@ from churn.registry.tracking import FAMILY, TRAINING, client
 from churn.settings.environment import STATE
 from conftest import ROOT, flow
 
+pytestmark = pytest.mark.long
+
 
 def _kill_in_the_foreach(settings: str, version: str, log: Path) -> None:
     """Start TrainFlow and SIGKILL it once a first branch has finished; the other branches' processes live on, as orphans."""

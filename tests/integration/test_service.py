@@ -135,6 +135,7 @@ def test_a_chunked_body_has_the_same_limit(service: SimpleNamespace) -> None:
         assert connection.recv(12) == b"HTTP/1.1 413"
 
 
+@pytest.mark.long
 def test_damaged_requests_neither_break_nor_grow_the_worker(service: SimpleNamespace) -> None:
     fuzz(service.url, 500, seed=1)
     before, alive = common.megabytes(service.url), {w.pid for w in common.workers(service.url)}
@@ -286,6 +287,7 @@ def test_sigterm_under_load_loses_no_request_and_no_row(service: SimpleNamespace
     assert sorted(prediction_log.read(telco, *AGES, str(tmp_path)).prediction_id) == sorted(answered)
 
 
+@pytest.mark.long
 def test_sigkill_leaves_a_readable_log_up_to_the_last_flush(
     service: SimpleNamespace, trained: SimpleNamespace, telco: Dataset, tmp_path: Path
 ) -> None:
@@ -301,6 +303,7 @@ def test_sigkill_leaves_a_readable_log_up_to_the_last_flush(
         until(lambda: bento_server._ready(url), 30)  # BentoML starts another worker
 
 
+@pytest.mark.long
 def test_a_store_that_is_away_fails_no_prediction(
     service: SimpleNamespace, trained: SimpleNamespace, tmp_path: Path
 ) -> None:

@@ -18,6 +18,8 @@ from conftest import ROOT
 
 from tests.bench import common
 
+pytestmark = pytest.mark.long
+
 AGES = (datetime.now(UTC) - timedelta(days=2), datetime.now(UTC) + timedelta(days=2))
 
 

@@ -10,10 +10,13 @@ from pathlib import Path
 from types import SimpleNamespace
 from urllib.parse import urlsplit
 
+import pytest
 from churn.serving import bento_server
 
 from tests.bench import common
 from tests.bench.siege import MEGABYTES, siege
+
+pytestmark = pytest.mark.long
 
 
 def test_hostile_callers_neither_grow_the_worker_nor_keep_others_waiting(

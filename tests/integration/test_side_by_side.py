@@ -19,6 +19,8 @@ FAMILIES = ("logistic_regression", "xgboost")
 PROBE = """
 import atexit, json, os, sys
 
+pytestmark = pytest.mark.long
+
 def tell():
     if "step" in sys.argv:
         step = sys.argv[sys.argv.index("step") + 1]

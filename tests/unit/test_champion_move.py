@@ -29,7 +29,7 @@ PROMOTED: State = ("3", "2", {"1": "Archived", "2": "Archived", "3": "Production
 BACK: State = ("1", None, {"1": "Production", "2": "Archived", "3": "None"}, False, (None, "1", None))
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+@pytest.fixture(scope="module", params=["sqlite", pytest.param("postgresql", marks=pytest.mark.long)])
 def database(
     request: pytest.FixtureRequest, empty_database: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[str]:

@@ -15,7 +15,7 @@ from churn.validation import validation
 from described import DAYS, LEFT, ROWS, customers, decision, of, rng
 
 
-@pytest.mark.parametrize("make", [other_data.narrow, other_data.wide])
+@pytest.mark.parametrize("make", [other_data.narrow, pytest.param(other_data.wide, marks=pytest.mark.long)])
 def test_the_described_data_passes_its_own_description(make) -> None:
     frame = make(4500, seed=2)
     dataset = of(frame).dataset
@@ -36,6 +36,7 @@ def test_the_narrow_set_is_understood() -> None:
     assert columns["country"].values == ("España", "Schweiz (DE)", "Österreich", "Česko")
 
 
+@pytest.mark.long
 def test_the_wide_set_is_understood() -> None:
     dataset = of(other_data.wide(4500, seed=2)).dataset
     assert (dataset.target, dataset.positive, dataset.id, dataset.time) == (
