@@ -215,7 +215,7 @@ test-integration: $(READY) ## its real flows and servers alone
 test-coverage: $(READY) ## the tests of make test and make test-long, and the share of the code that they run
 	$(PY) -m pytest -m "not slow" -n 2 --dist loadfile --cov --cov-report=term:skip-covered
 
-test-cluster: $(READY) ## DeployFlow on the cluster of the current kubeconfig, deployed as docs/deployment.md says (20 minutes)
+test-cluster: $(READY) ## kills, outages, network, autoscaler and DeployFlow on the cluster of the current kubeconfig, deployed as docs/deployment.md says (two hours)
 	$(PY) -m pytest tests/cluster
 
 lint: $(READY) ## ruff (lint and format), mypy, the imports between the rooms of flows/churn, and GitHub's workflows
