@@ -21,6 +21,8 @@ from churn.validation import ingestion, version_diff
 from conftest import ROOT, flow
 from other_data import narrow, wide
 
+pytestmark = pytest.mark.long
+
 
 @pytest.mark.parametrize(("make", "rows"), [(narrow, 1500), (wide, 1500)], ids=["narrow", "wide"])
 def test_another_companys_data_needs_a_toml_only(make, rows: int, one_family: str, tmp_path: Path) -> None:

@@ -19,11 +19,12 @@ from churn.settings.dataset import Dataset
 from conftest import ROOT, flow
 from s3 import BUCKET, Server
 
+pytestmark = pytest.mark.long
+
 TRAIN, HOLDOUT = 24 << 20, 8 << 20  # bytes: enough to be interrupted in the middle
 SAVE = """
 import fcntl, os, random, signal, sys
 
-pytestmark = pytest.mark.long
 def killed(clone, *_):  # at the one system call between a clone's name and its bytes
     if os.readlink(f"/proc/self/fd/{clone}").startswith(os.environ["CHURNFLOW_DVC_REMOTE"]):
         os.kill(os.getpid(), signal.SIGKILL)

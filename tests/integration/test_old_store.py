@@ -12,6 +12,8 @@ from churn.data import synthetic
 from churn.settings.dataset import Dataset
 from conftest import ROOT, alone
 
+pytestmark = pytest.mark.long
+
 FIXTURE = ROOT / "tests" / "fixtures" / "old_store"
 VERSION = "acd825752003d130f64a20255ae71844.dir"
 LOOK = """
@@ -21,7 +23,6 @@ import base; from orchestration import runs
 from churn.registry import model_registry
 from churn.serving import release
 
-pytestmark = pytest.mark.long
 print({})
 """
 

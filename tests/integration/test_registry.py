@@ -169,6 +169,7 @@ def _answers(port: int) -> bool:
         return False
 
 
+@pytest.mark.long
 def test_mlflow_down_at_the_start_and_at_the_end(trained: SimpleNamespace, quick_settings: str, tmp_path: Path) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

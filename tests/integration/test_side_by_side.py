@@ -13,13 +13,13 @@ from churn.data.snapshots import HOLDOUT, TRAIN
 from churn.registry import model_registry, tracking
 from conftest import ROOT
 
+pytestmark = pytest.mark.long
+
 NAME = "side-by-side"
 FAMILIES = ("logistic_regression", "xgboost")
 # Python imports this at its start, from PYTHONPATH: at the end of a step's process, its modules are written down.
 PROBE = """
 import atexit, json, os, sys
-
-pytestmark = pytest.mark.long
 
 def tell():
     if "step" in sys.argv:

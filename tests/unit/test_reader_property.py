@@ -5,6 +5,7 @@ import io
 from dataclasses import dataclass
 from typing import Any
 
+import pytest
 from churn.data.casting import cast
 from churn.files import reader, text_encoding
 from churn.settings import core
@@ -97,6 +98,7 @@ def written(rows: list[tuple[Any, ...]], dress: Dress, spelling: list[int]) -> b
     return (hint + file.getvalue()).encode(dress.encoding)
 
 
+@pytest.mark.long
 @settings(max_examples=2000, deadline=None, derandomize=True, database=None)
 @given(rows=ROWS, dress=DRESSES, spelling=st.lists(st.integers(0, 3), min_size=8, max_size=8))
 def test_every_dress_gives_the_same_table(rows: list[tuple[Any, ...]], dress: Dress, spelling: list[int]) -> None:
