@@ -93,9 +93,7 @@ def test_a_promotion_under_load_loses_no_request(
     assert f"{_served(second)} is served already" in again.stdout
 
 
-@pytest.mark.parametrize(
-    "how", [pytest.param(how, marks=pytest.mark.long) if "ten times" in how else how for how in REASON]
-)
+@pytest.mark.parametrize("how", REASON)
 def test_a_bad_bento_is_rolled_back_and_no_caller_notices(
     service: str, second: model_registry.Registered, telco: Dataset, how: str
 ) -> None:

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from contextlib import suppress
 from importlib.util import find_spec
 from ipaddress import ip_address
 
@@ -20,10 +21,10 @@ pytestmark = pytest.mark.long
 
 def _listening() -> set[str]:
     """The addresses that this process and those below it listen on."""
-    this = psutil.Process()
-    sockets = [
-        socket for process in [this, *this.children(recursive=True)] for socket in process.net_connections("tcp")
-    ]
+    this, sockets = psutil.Process(), []
+    for process in [this, *this.children(recursive=True)]:
+        with suppress(psutil.NoSuchProcess):  # one of Ray's that has ended since the list was made
+            sockets += process.net_connections("tcp")
     addresses = [ip_address(socket.laddr.ip) for socket in sockets if socket.status == "LISTEN"]
     return {str(getattr(address, "ipv4_mapped", None) or address) for address in addresses}
 
