@@ -1,18 +1,33 @@
 """What is in the Bento: the same whoever builds it, few packages, each of them locked, and an image definition."""
 
 import re
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 from churn.errors import ChurnError
-from churn.serving import bento_server
-from conftest import flow
+from churn.serving import bento_server, packaging
+from conftest import ROOT, flow
 
 
 def test_make_bento_and_the_flow_build_the_same(trained: SimpleNamespace) -> None:
     built = flow("serve", "--build")
     assert built.stdout.split() == [trained.train.bento]
+
+
+def test_a_process_that_has_imported_the_service_builds_the_same(trained: SimpleNamespace) -> None:
+    """BentoML imports the service that it packs: it must not be the one that is imported already, nor stay."""
+    import bentoml
+
+    from bento import settings
+
+    bentoml.delete(trained.train.bento)
+    assert packaging.build_bento(trained.train.champion) == trained.train.bento
+    assert sys.modules["bento.settings"] is settings
+    assert all(
+        ROOT in Path(module.__file__).parents for name, module in sys.modules.items() if name.startswith("bento.")
+    )
 
 
 def test_it_asks_for_few_packages_all_locked_and_no_training(trained: SimpleNamespace) -> None:

@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -45,7 +46,7 @@ def build_bento(champion: model_registry.Registered) -> str:
     """
     import bentoml
 
-    with bento_store.explained(), tempfile.TemporaryDirectory() as folder, _one_at_a_time():
+    with bento_store.explained(), tempfile.TemporaryDirectory() as folder, _one_at_a_time(), _unimported("bento"):
         uplift = registration.beside(champion.name)
         model_tag = f"{MODEL}:v{champion.version}-{champion.run[:8]}{f'-u{uplift.version}' if uplift else ''}"
         proof = _store_model(champion, uplift, model_tag, Path(folder))
@@ -75,6 +76,24 @@ def _one_at_a_time() -> Iterator[None]:
     with lock.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)  # given back with the file, also by a process that is killed
         yield
+
+
+@contextmanager
+def _unimported(package: str) -> Iterator[None]:
+    """No module of the package is imported yet, and none stays: a build imports the service from its own folder, which goes."""
+
+    def modules() -> dict[str, Any]:
+        return {name: module for name, module in sys.modules.items() if name.partition(".")[0] == package}
+
+    def drop() -> dict[str, Any]:
+        return {name: sys.modules.pop(name) for name in modules()}
+
+    before = drop()
+    try:
+        yield
+    finally:
+        drop()
+        sys.modules.update(before)
 
 
 def pinned_requirements() -> list[str]:
