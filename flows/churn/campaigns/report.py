@@ -8,9 +8,10 @@ from churn.campaigns import assignment, effect
 from churn.campaigns.effect import Effect
 from churn.campaigns.outcomes import Experiment
 from churn.settings.score import Judgement
+from churn.training import metrics
 
 HELPED, HARMED, OPEN = "helped", "harmed", "cannot tell yet"
-POWER = 2.8 / 1.96  # times the interval's half width: the effect that is found 4 times of 5
+POWER = 2.8 / metrics.Z_95  # times the interval's half width: the effect that is found 4 times of 5
 FEWEST = 10  # customers of an arm, below which nothing is said of a group
 
 

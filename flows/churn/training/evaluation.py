@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
 
 RESAMPLES = 300
-SURE = 1.96  # standard errors of a 95 % interval
 IMPORTANCE_ROWS = 1000
 REPEATS = 3  # shuffles of each column; fewer from 75 columns on, as the cost grows with their number
 REASON_ROWS = 60  # customers explained; fewer, but at least 10, from 20 columns on
@@ -166,7 +165,7 @@ def compare_baselines(
 
 def _around(middle: float, error: float) -> tuple[float, float]:
     """The 95 % interval of an estimate with this standard error."""
-    return middle - SURE * error, middle + SURE * error
+    return middle - metrics.Z_95 * error, middle + metrics.Z_95 * error
 
 
 def _in_folds(data: Snapshot, search: Search) -> dict[str, tuple[float, ...]]:

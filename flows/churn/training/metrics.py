@@ -12,6 +12,7 @@ DECIDING = (
 )  # higher is better, as scikit-learn has it
 
 LOWER_IS_BETTER = ("brier", "log_loss", "ece")
+Z_95 = 1.96  # standard errors from an estimate to either end of its 95 % interval
 SURE = 0.99  # the confidence of intervals that may fail a gate
 F1_TIE = 0.002  # a fraction of the standard error of F1, even with 10,000 customers
 

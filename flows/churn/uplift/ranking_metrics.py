@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from churn.training import metrics
 
 
 @dataclass(frozen=True)
@@ -136,5 +137,5 @@ def policy_value(
     if expected is not None:
         rows = np.arange(len(kept))
         scores = expected[rows, policy.astype(int)] + agrees * (kept - expected[rows, contacted.astype(int)])
-    value, spread = float(scores.mean()), 1.96 * float(scores.std(ddof=1)) / len(scores) ** 0.5
+    value, spread = float(scores.mean()), metrics.Z_95 * float(scores.std(ddof=1)) / len(scores) ** 0.5
     return Interval(value, value - spread, value + spread)

@@ -12,7 +12,7 @@ from churn.registry.model_registry import Registered
 from churn.registry.training_record import Training
 from churn.settings.dataset import Dataset
 from churn.settings.train import TrainConfig, UpliftRule
-from churn.training import estimators, shapley
+from churn.training import estimators, metrics, shapley
 from churn.uplift import outcome_rows, ranking_metrics, scorer
 from churn.uplift.holdout import UpliftModel
 from churn.uplift.outcome_rows import OutcomeRows
@@ -84,7 +84,7 @@ def compare_uplift(
     rule, seed = config.promotion, config.search.seed
     intervals = ranking_metrics.against(held.kept, challenger, champion, held.contacted, seed, rule.resamples)
     gain, asked = intervals["qini_over_risk"], champion_challenger.needed(rule, look)
-    error = (gain.high - gain.low) / (2 * 1.96)
+    error = (gain.high - gain.low) / (2 * metrics.Z_95)
     sure = float(norm.cdf((gain.value - rule.margin) / error)) if error else float(gain.value > rule.margin)
     promote = sure >= asked
     reason = (

@@ -8,6 +8,7 @@ from churn.errors import ChurnError
 from churn.settings import commands
 from churn.settings.dataset import Dataset
 from churn.settings.train import MeasuredRate, Worth
+from churn.training import metrics
 from churn.uplift import outcome_rows
 from churn.uplift.outcome_rows import OutcomeRows
 
@@ -101,7 +102,7 @@ def success_rate(rows: OutcomeRows, among: np.ndarray) -> tuple[float, float, fl
     from statsmodels.stats.proportion import confint_proportions_2indep
 
     ratio, variance = log_ratio(rows, among)
-    margin = 1.96 * np.sqrt(variance)
+    margin = metrics.Z_95 * np.sqrt(variance)
     low, high = np.exp(ratio - margin), np.exp(ratio + margin)
     arms = _churned(rows, among)
     if all(0 < churned < size for churned, size in arms):
