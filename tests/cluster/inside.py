@@ -46,9 +46,10 @@ def tags(version: str) -> dict[str, str]:
 
 
 def kept() -> dict[str, int]:
-    """What a flow may add to: versions and trainings in MLflow, rows in the prediction log, and those there twice."""
+    """What a flow may add to: versions and trainings in MLflow, rows in the logs, verdicts, and what is there twice."""
     from datetime import UTC, datetime
 
+    from churn.campaigns import campaign_log, verdicts
     from churn.registry import tracking
     from churn.serving import prediction_log
 
@@ -56,8 +57,15 @@ def kept() -> dict[str, int]:
     experiments = [one.experiment_id for one in mlflow.search_experiments()]
     runs = mlflow.search_runs(experiments, max_results=50_000)
     top = [run.data.tags[tracking.TRAINING] for run in runs if "mlflow.parentRunId" not in run.data.tags]
-    log = prediction_log.read(dataset, datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC))
+    ever = datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
+    log = prediction_log.read(dataset, *ever)
+    chosen = prediction_log.rows_between(
+        campaign_log.CAMPAIGNS, campaign_log.log_columns(dataset), *ever, prediction_log.root(), set()
+    )
     return {
+        "campaigns": chosen["campaign"].nunique(),
+        "assigned twice": int(chosen.duplicated(["campaign", str(dataset.id)]).sum()),
+        "campaigns judged": len(verdicts.kept_verdicts(dataset)),
         "versions": len(mlflow.search_model_versions(f"name = '{champion().name}'")),
         "trainings": len(top),
         "trainings twice": len(top) - len(set(top)),

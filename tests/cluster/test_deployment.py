@@ -57,6 +57,20 @@ def test_a_deployment_whose_pod_is_killed_is_rolled_back(cluster: Cluster, versi
     assert found["lost"] == []
 
 
+@pytest.mark.parametrize("step", ["start", "conclude"])
+def test_a_step_before_or_after_the_roll_out_is_repeated_where_its_pod_is_killed(cluster: Cluster, step: str) -> None:
+    """Nothing has begun yet, or it has been decided already."""
+    version = str(cluster.inside("another"))
+    with cluster.traffic() as found:
+        workflow = cluster.deploy(model_version=version)
+        _until(lambda: [one for one in cluster.pods(workflow) if one.runs and one.step == step] != [])
+        for pod in (one for one in cluster.pods(workflow) if one.step == step):
+            kubectl("delete", "pod", pod.name, "--grace-period=0", "--force")
+        assert cluster.ended(workflow) == "Succeeded"
+    assert (cluster.inside("tags", version)["outcome"], cluster.unfinished()) == ("kept", "")
+    assert found["lost"] == []
+
+
 def test_a_new_version_under_load_loses_no_request(cluster: Cluster, version: str) -> None:
     with cluster.traffic() as found:
         time.sleep(20)

@@ -2,19 +2,28 @@
 
 import random
 import time
+import uuid
 from itertools import cycle
 from typing import Any
 
 import pytest
 from on_cluster import DONE, Cluster, kubectl
 
-# What each flow is asked for, and what it adds to what is kept, disturbed or not.
+CAMPAIGN = f"kills-{uuid.uuid4().hex[:8]}"
+# What each flow is asked for, and what it adds to what is kept, disturbed or not. A list is the words of a file of customers.
 FLOWS: dict[str, tuple[dict[str, Any], dict[str, int]]] = {
     "dataflow": ({}, {}),
     "trainflow": ({"force": True}, {"versions": 1, "trainings": 1}),
-    "scoreflow": ({"source": "CUSTOMERS"}, {"logged": 2000}),
+    "scoreflow": ({"source": ["2000", "7"]}, {"logged": 2000}),
     "monitorflow": ({}, {}),
     "pruneflow": ({}, {}),
+    "probeflow": ({}, {}),
+    "campaignflow": ({"name": CAMPAIGN, "source": ["2000", "7"]}, {"campaigns": 1}),
+    # Reads what the kills of CampaignFlow left: the arms that it assigned.
+    "effectflow": (
+        {"name": CAMPAIGN, "outcomes": ["2000", "7", "outcome"], "until": "2100-01-01"},
+        {"campaigns judged": 1},
+    ),
 }
 
 
@@ -30,14 +39,19 @@ def kill(pod: str) -> None:
         time.sleep(0.3)
 
 
-@pytest.mark.parametrize("ways", [(delete, kill), (kill, delete)], ids=["delete first", "kill first"])
+WAYS = (delete, kill), (kill, delete)
+
+
+@pytest.mark.parametrize("ways", WAYS, ids=["delete first", "kill first"])
 @pytest.mark.parametrize("flow", FLOWS)
 def test_every_step_loses_its_pod_and_the_flow_ends_as_an_undisturbed_one(
     cluster: Cluster, flow: str, ways: tuple[Any, ...]
 ) -> None:
     parameters, more = FLOWS[flow]
-    if "source" in parameters:
-        parameters = {"source": cluster.inside("customers", "2000", "7")}
+    if flow in ("campaignflow", "effectflow") and ways == WAYS[1]:
+        more = {}  # the first way's campaign again: who is in its log keeps the arm, and its verdict is one
+    files = {name: cluster.inside("customers", *words) for name, words in parameters.items() if isinstance(words, list)}
+    parameters = parameters | files
     before = cluster.inside("kept")
     workflow = cluster.start(flow, **parameters)
     seen = _lose(cluster, workflow, ways)
