@@ -87,12 +87,12 @@ class Cluster:
         return phase
 
     def pods(self, workflow: str) -> list[Pod]:
-        """The pods of a workflow that are there."""
+        """The pods of a workflow's steps that are there; a hook's, at its end, is none."""
         said = json.loads(kubectl("get", "pods", "-l", f"workflows.argoproj.io/workflow={workflow}", "-o", "json"))
         return [
             Pod(one["name"], one["annotations"]["metaflow/step_name"], one["uid"], pod["status"]["phase"] == "Running")
             for pod in said["items"]
-            if "deletionTimestamp" not in (one := pod["metadata"])
+            if "deletionTimestamp" not in (one := pod["metadata"]) and "metaflow/step_name" in one["annotations"]
         ]
 
     def phase(self, workflow: str) -> str:

@@ -1,5 +1,6 @@
 """What lies in MLflow's artifact store is used only if it is what was registered, and runs no code here."""
 
+import contextlib
 import json
 import os
 import pickle
@@ -16,7 +17,7 @@ import pytest
 import skops.io
 from churn.data import features, synthetic, tables
 from churn.errors import ChurnError
-from churn.registry import mlflow_store, model_registry, sklearn_model
+from churn.registry import champion_move, mlflow_store, model_registry, sklearn_model
 from churn.serving import prediction_log
 from churn.settings.dataset import Dataset
 from churn.settings.train import Family
@@ -165,6 +166,38 @@ def test_no_flipped_bit_of_the_store_is_used(made: SimpleNamespace, tmp_path: Pa
 @pytest.mark.parametrize("name", [*FETCHED, sklearn_model.FILE])
 def test_none_of_five_hundred_flipped_bits_is_used(made: SimpleNamespace, tmp_path: Path, name: str) -> None:
     _flips(made, tmp_path, 500, (name,))
+
+
+def _flips_of_the_database(folder: Path, number: int, patch: pytest.MonkeyPatch) -> None:
+    """Each time one bit of MLflow's database: the same champion with the same tags, or our own error."""
+    whole = Path(shutil.copy(os.environ["MLFLOW_TRACKING_URI"].removeprefix("sqlite:///"), folder / "whole.db"))
+    patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{whole}")
+    model_registry.promote(model_registry.by_version("churn", "1"), {"verdict": "first"}, None)
+    champion, content = model_registry.by_alias("churn", champion_move.CHAMPION), whole.read_bytes()
+    assert champion is not None
+    rng = random.Random(number)
+    for turn in range(number):
+        changed, bit = bytearray(content), rng.randrange(8 * len(content))
+        changed[bit // 8] ^= 1 << bit % 8
+        copy = folder / f"{turn}.db"  # MLflow keeps an engine for each address
+        copy.write_bytes(changed)
+        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{copy}")
+        with contextlib.suppress(ChurnError):
+            assert model_registry.by_alias("churn", champion_move.CHAMPION) == champion, bit
+        copy.unlink(missing_ok=True)
+
+
+def test_no_flipped_bit_of_the_database_makes_another_champion(
+    made: SimpleNamespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _flips_of_the_database(tmp_path, 20, monkeypatch)
+
+
+@pytest.mark.slow
+def test_none_of_five_hundred_flipped_bits_of_the_database_makes_another_champion(
+    made: SimpleNamespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _flips_of_the_database(tmp_path, 500, monkeypatch)
 
 
 def test_an_answer_that_is_lost_registers_nothing_twice(made: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> None:
