@@ -14,7 +14,7 @@ from churn.errors import ChurnError, os_error_message
 from orchestration import fork_server, start_marker
 
 DEBUG = "CHURNFLOW_DEBUG"
-ARTIFACTS = 2  # one more with each change of artifacts' names, across which no run can be resumed
+ARTIFACTS = 3  # raised with each change of artifacts' names or classes' modules, across which no run can be resumed
 if "--debug" in sys.argv:  # removed here, as no command line knows it
     sys.argv.remove("--debug")
     os.environ[DEBUG] = "1"

@@ -18,7 +18,7 @@ from metaflow import current
 from orchestration import launch, runs
 
 if TYPE_CHECKING:
-    from churn.serving.reference import Reference
+    from churn.serving.reference_data import Reference
 
 
 def typed(reference: "Reference", source: str) -> str:

@@ -201,10 +201,7 @@ def _words(annotation: Any) -> str:
 def _default(field: FieldInfo) -> str:
     if field.is_required():
         return "required"
-    if field.default is None or field.default == {} or field.default == ():
-        return ""
-    value = field.default
-    return f"`{_toml(value)}`"
+    return "" if field.default in (None, {}, ()) else f"`{_toml(field.default)}`"
 
 
 def _toml(value: Any) -> str:
@@ -263,7 +260,7 @@ def environment() -> Iterator[str]:
     remarks = comments(texts[1])
     local, cluster = map(tomllib.loads, texts)
     rows = [
-        (f"`{name}`", _code(local.get(name, "")), _code(cluster.get(name, "")), remarks.get(("", name), ""))
+        (_code(name), _code(local.get(name, "")), _code(cluster.get(name, "")), remarks.get(("", name), ""))
         for name in sorted(local | cluster)
     ]
     yield from _markdown(("variable", "local", "cluster", "description"), rows)
@@ -285,19 +282,14 @@ def _listed(names: Iterable[str]) -> str:
 def page() -> str:
     """The whole page."""
     parts = [HEAD, *settings(), *environment(), "\n## Metrics"]
-    parts += _markdown(
-        ("metric", "labels", "description"), [(_code(one.name), _listed(one.labels), one.help) for one in metrics()]
-    )
-    parts += [
-        "\n## Endpoints",
-        *_markdown(("method", "path", "description"), [(a, _code(b), c) for a, b, c in interfaces.endpoints()]),
-    ]
-    left = [(flow, step, _listed(names), said) for flow, step, names, said in interfaces.artifacts()]
-    parts += ["\n## Artifacts", *_markdown(("flow", "step", "artifacts", "after the step"), left)]
-    parts += [
-        "\n## Commands",
-        *_markdown(("for", "command", "description"), [(a, f"`make {b}`", c) for a, b, c in targets()]),
-    ]
+    rows = [(_code(metric.name), _listed(metric.labels), metric.help) for metric in metrics()]
+    parts += _markdown(("metric", "labels", "description"), rows)
+    rows = [(method, _code(path), text) for method, path, text in interfaces.endpoints()]
+    parts += ["\n## Endpoints", *_markdown(("method", "path", "description"), rows)]
+    steps = [(flow, step, _listed(names), text) for flow, step, names, text in interfaces.artifacts()]
+    parts += ["\n## Artifacts", *_markdown(("flow", "step", "artifacts", "after the step"), steps)]
+    rows = [(group, _code(f"make {target}"), text) for group, target, text in targets()]
+    parts += ["\n## Commands", *_markdown(("for", "command", "description"), rows)]
     return re.sub(r"\n{3,}", "\n\n", "\n".join(parts)) + "\n"
 
 

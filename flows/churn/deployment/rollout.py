@@ -17,7 +17,7 @@ from churn.deployment.smoke import Latency
 from churn.deployment.target import Instance, Target
 from churn.errors import ChurnError
 from churn.registry.model_registry import Registered
-from churn.serving import reference
+from churn.serving import reference_data
 from churn.settings.deploy import Rollout
 
 KEPT, BACK, REFUSED, CUT = "kept", "rolled back", "refused", "interrupted"  # how a deployment ends
@@ -94,7 +94,7 @@ class Deployment:
         self._event("deployment", "smoke test passed")
         if self._rule.shadow_rows:
             self.outcome.shadow = shadow.replay(
-                new.url, reference.load(self._plan.model).dataset, self._rule.shadow_rows
+                new.url, reference_data.load(self._plan.model).dataset, self._rule.shadow_rows
             )
             self._event("deployment", f"{self.outcome.shadow.rows} predictions of the last day asked for again")
 

@@ -15,7 +15,7 @@ from churn.deployment.target import Target
 from churn.errors import ChurnError
 from churn.registry import gate, model_registry, synthetic_notice
 from churn.registry.model_registry import Registered
-from churn.serving import bento_server, bento_store, packaging, reference, release
+from churn.serving import bento_server, bento_store, packaging, reference_data, release
 from churn.settings import commands
 from churn.settings.dataset import Dataset
 from churn.training import onnx_scorer
@@ -91,7 +91,7 @@ def check_answers(model: Registered, bento: str, served_url: str, breaking: bool
 
     It is compared with the service at ``served_url``, if there is one.
     """
-    kept = reference.load(model)
+    kept = reference_data.load(model)
     rows = kept.table.head(KEPT_ROWS)
     try:
         tag = bento_store.install(bento) if bento.startswith("s3://") else packaging.require_whole(bento)

@@ -11,8 +11,8 @@ from churn.monitoring.drift import Detector, Distance
 from churn.monitoring.performance import Estimator, MetricValue, Realised
 from churn.monitoring.windows import Analysis
 from churn.registry import model_registry
-from churn.serving import reference, release
-from churn.serving.reference import Reference
+from churn.serving import reference_data, release
+from churn.serving.reference_data import Reference
 from churn.settings import core as settings
 from churn.settings.dataset import Dataset
 from churn.settings.monitor import MonitorConfig
@@ -24,7 +24,9 @@ def compared(dataset: Dataset, version: str = "") -> Reference:
     Raises:
         ChurnError: There is no such version, or it has no reference.
     """
-    return reference.load(model_registry.by_version(dataset.model, version) if version else release.champion(dataset))
+    return reference_data.load(
+        model_registry.by_version(dataset.model, version) if version else release.champion(dataset)
+    )
 
 
 def until(text: str) -> datetime:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from churn.monitoring.drift import PROBABILITY, Detector, quiet
-from churn.serving.reference import Reference
+from churn.serving.reference_data import Reference
 from churn.settings.monitor import Drift
 
 if TYPE_CHECKING:

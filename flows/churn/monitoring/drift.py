@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from churn.monitoring import distances, drift_thresholds
-from churn.serving.reference import Reference
+from churn.serving.reference_data import Reference
 from churn.settings.monitor import Drift
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from churn.storage import keyed_ids
 
 if TYPE_CHECKING:
     import pandas as pd
-    from churn.serving.reference import Reference
+    from churn.serving.reference_data import Reference
 
 _TRUE, _FALSE = ("true", "1"), ("false", "0")
 

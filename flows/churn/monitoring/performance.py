@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from churn.monitoring.drift import ONE_CHUNK, quiet
-from churn.serving.reference import Reference
+from churn.serving.reference_data import Reference
 from churn.settings.monitor import Performance
 
 if TYPE_CHECKING:

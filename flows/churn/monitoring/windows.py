@@ -16,7 +16,7 @@ from churn.monitoring import labels
 from churn.monitoring.labels import Labels
 from churn.registry import model_registry
 from churn.serving import prediction_log
-from churn.serving.reference import Reference
+from churn.serving.reference_data import Reference
 from churn.settings.monitor import MonitorConfig
 from churn.training import expected_profit, onnx_scorer
 from churn.validation import exclusions

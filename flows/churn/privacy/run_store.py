@@ -8,6 +8,7 @@ import base64
 import binascii
 import gzip
 import hashlib
+import io
 import json
 import os
 import pickle
@@ -31,6 +32,7 @@ STORE = "run"
 DEEP = 6  # levels of containers that are looked into
 _MANIFEST = re.compile(r"^(\w+)/([^/]+)/([^/]+)/([^/]+)/\d+\.data\.json$")
 BLOB = re.compile(r"^\w+/data/../\w+$")  # an artifact's content
+MOVED = {"churn.serving.reference": "churn.serving.reference_data"}  # modules whose classes earlier releases pickled
 _CARD_DATA = re.compile(rb'= "([A-Za-z0-9+/=]{100,})"')
 
 
@@ -148,10 +150,18 @@ def _unpacked(content: bytes | None) -> bytes:
         return content
 
 
+class _Unpickler(pickle.Unpickler):  # nosec B301 - of our own store
+    """Finds classes whose module has been renamed since they were pickled."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        """The class ``name`` of ``module``, under the module's current name."""
+        return super().find_class(MOVED.get(module, module), name)
+
+
 def _load(content: bytes | None) -> Any:
-    """The artifact's value; None if it cannot be read, or is nothing that was pickled."""
+    """The artifact's value; None if it cannot be read or is not a pickle."""
     try:
-        return pickle.loads(_unpacked(content))  # nosec B301 - of our own store
+        return _Unpickler(io.BytesIO(_unpacked(content))).load()
     except Exception:  # noqa: BLE001 - an older release's classes, or code: looked at as bytes
         return None
 

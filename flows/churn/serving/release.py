@@ -23,7 +23,7 @@ from churn.registry import (
 )
 from churn.registry.gate import Gate
 from churn.registry.training_record import Training
-from churn.serving import bento_server, bento_store, packaging, prediction_log, reference
+from churn.serving import bento_server, bento_store, packaging, prediction_log, reference_data
 from churn.settings import commands
 from churn.settings.core import Strict
 from churn.settings.dataset import Dataset
@@ -183,7 +183,7 @@ def register(training: Training, run: str) -> tuple[model_registry.Registered, G
         onnx_scorer.write(folder, pipeline, described)
         scorer = onnx_scorer.Scorer(folder)
         onnx_scorer.check_parity(scorer, whole, data.holdout, config.search.seed)
-        parquet.write_table(reference.holdout(scorer, data.holdout), Path(folder, prediction_log.HOLDOUT))
+        parquet.write_table(reference_data.holdout(scorer, data.holdout), Path(folder, prediction_log.HOLDOUT))
         example = data.holdout[list(data.dataset.raw)].head(100)
         made = model_registry.register(
             data.dataset.model, run, described["metaflow_run"], whole, folder, example, _tags(described, data)
@@ -235,7 +235,7 @@ def package_champion(dataset: Dataset) -> tuple[model_registry.Registered, str, 
     """
     model = champion(dataset)
     tag = packaging.build_bento(model)
-    kept = reference.load(model)
+    kept = reference_data.load(model)
     rows = kept.table.head(PROOF_ROWS)
     worst = bento_server.prove(tag, kept.dataset, rows, rows["probability"].to_numpy())
     publish(model)
