@@ -26,11 +26,11 @@ def stopping() -> Iterator[None]:
     try:
         yield
     except (ChurnError, OSError) as error:
-        said = str(error) if isinstance(error, ChurnError) else os_error_message(error)
-        if said is None or os.environ.get(DEBUG):
+        message = str(error) if isinstance(error, ChurnError) else os_error_message(error)
+        if message is None or os.environ.get(DEBUG):
             raise
         start_marker.remove()
-        sys.exit(said)
+        sys.exit(message)
 
 
 with stopping():
@@ -160,10 +160,10 @@ def config(
     """
     default = ROOT / "config" / file
     _CONFIGS[name] = (default, model)
-    if given := _given(name):
-        os.environ[f"{GIVEN}{name}"] = str(Path(given).resolve())  # the command lines of the steps lack it
+    if path := _given(name):
+        os.environ[f"{GIVEN}{name}"] = str(Path(path).resolve())  # the command lines of the steps lack it
         with stopping():  # Metaflow says less about a file that it cannot read
-            settings.read_text(Path(given))
+            settings.read_text(Path(path))
     if f"{GIVEN}{name}" in os.environ:
         commands.INSTEAD[file] = os.environ[f"{GIVEN}{name}"]
 
@@ -231,7 +231,7 @@ def _ended(well: bool, tags: list[str]) -> None:
 
     now, name = time.time(), str(current.flow_name)
     samples = [prometheus_metrics.LAST_SUCCESS.of(now) if well else prometheus_metrics.LAST_FAILURE.of(now)]
-    own = metaflow.get_namespace()
+    namespace = metaflow.get_namespace()
     metaflow.namespace(None)  # the runs of all users are counted
     try:
         run = metaflow.Run(f"{name}/{current.run_id}")
@@ -245,7 +245,7 @@ def _ended(well: bool, tags: list[str]) -> None:
     except (MetaflowException, OSError) as error:  # counting runs is best effort: it must not fail this run
         print(f"The runs are not counted: {error}")
     finally:
-        metaflow.namespace(own)
+        metaflow.namespace(namespace)
     for problem in push.send({"flow": name}, samples):
         print(problem)
 
@@ -289,6 +289,6 @@ def card(step: str) -> str:
 
 def again(flow: Any, force: bool = False) -> str:
     """The command that trains on the data version of the run again, with its settings file as it then is."""
-    own = flow.config_files["settings"]
-    settings = "" if own == str(_CONFIGS["settings"][0]) else commands.shown(Path(own))
+    file = flow.config_files["settings"]
+    settings = "" if file == str(_CONFIGS["settings"][0]) else commands.shown(Path(file))
     return commands.say("train", VERSION=flow.data_version, SETTINGS=settings, FORCE="1" if force else "")

@@ -30,8 +30,8 @@ class DeployFlow(base.Flow):
         dataset, run = base.read(Dataset, self.description), f"{current.flow_name}/{current.run_id}"
         target = deploying.target(dataset, run, self.port, self.image)
         base.say(filter(None, [rollout.finish(target, run)]))
-        asked = verification.Request(self.requested, self.bento, self.breaking, current.get("trigger") is None)
-        self.verified = verification.verify(target, dataset, asked)
+        request = verification.Request(self.requested, self.bento, self.breaking, current.get("trigger") is None)
+        self.verified = verification.verify(target, dataset, request)
         record.settle_kept(self.verified.plan)
         self.notice = launch.begin(synthetic_notice.model(self.verified.plan.model, dataset.name))
         self.nothing_to_do = bool(self.verified.nothing)

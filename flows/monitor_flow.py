@@ -78,9 +78,9 @@ class MonitorFlow(base.Flow):
         measured = self.distances, self.estimated, self.realised, self.reference_scores
         self.window_results, self.assessment = assessment.conclude(self.windows, *measured, self.config)
         self.retrain_command = retraining.typed(self.reference, self.source)
-        said = self.assessment, self.retrain_command, self.chunked_drift
+        ending = self.assessment, self.retrain_command, self.chunked_drift
         results = self.window_results, self.realised, self.reference_scores
-        base.render(current.card["monitoring"], monitoring_card.parts(self.reference, self.windows, *results, *said))
+        base.render(current.card["monitoring"], monitoring_card.parts(self.reference, self.windows, *results, *ending))
         counts = len(self.windows.damaged), self.windows.conflicts
         samples = alerts.samples(self.window_results[-1], self.realised, self.assessment, *counts)
         base.report(self.reference.dataset.name, samples)

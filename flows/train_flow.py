@@ -62,8 +62,8 @@ class TrainFlow(base.Flow):
 
         config, data = base.read(TrainConfig, self.settings), snapshots.load(self.data_version)
         jobs = hyperparameter_search.jobs(config.search, len(self.families))
-        known = jobs, self.champion_parameters, self.training_id, progress.lines(f"{self.input.name}: trials")
-        self.candidate = candidates.tune_branch(self.input, config, data, self.outcomes, *known)
+        options = jobs, self.champion_parameters, self.training_id, progress.lines(f"{self.input.name}: trials")
+        self.candidate = candidates.tune_branch(self.input, config, data, self.outcomes, *options)
         self.next(self.select)
 
     @base.skippable
@@ -95,10 +95,10 @@ class TrainFlow(base.Flow):
         from churn.uplift import holdout
 
         config, data = base.read(TrainConfig, self.settings), snapshots.load(self.data_version)
-        whole = estimators.whole(self.pipeline, data.dataset)
+        pipeline = estimators.whole(self.pipeline, data.dataset)
         search, worth = config.search, self.chosen.worth
         slices, threshold = config.slices, self.threshold
-        self.evaluation = evaluation.read_holdout(whole, threshold, data, search.seed, slices, worth, search)
+        self.evaluation = evaluation.read_holdout(pipeline, threshold, data, search.seed, slices, worth, search)
         self.uplift_model = holdout.evaluate_uplift(self.uplift_board, self.outcomes, data.dataset, config, worth)
         self.next(self.gate)
 
@@ -117,8 +117,8 @@ class TrainFlow(base.Flow):
         tracking.log_board(self.mlflow_run, self.board, config.search.metric)
         tracking.log_baselines(self.mlflow_run, self.evaluation.baselines)
         self.gate_result = release.judge(self.evaluation, data, config, self.training_id)
-        known = self.outcomes, data.dataset, config, self.training_id
-        self.uplift_gate = registration.judge_uplift(self.uplift_model, *known)
+        inputs = self.outcomes, data.dataset, config, self.training_id
+        self.uplift_gate = registration.judge_uplift(self.uplift_model, *inputs)
         shown = uplift_card.parts(self.uplift_model, self.uplift_gate)
         base.render(current.card["training"], [*training_card.parts(self._training(data)), *shown])
         self.next(self.register)

@@ -69,7 +69,7 @@ def carry_out(place: "Target", verified: "Verified", run: str, attempt: int) -> 
 
 def count(outcome: str) -> dict[str, int]:
     """How many runs ended how, this one with ``outcome`` among them: each says so in a tag."""
-    own, tags = get_namespace(), Counter[str]()
+    before, tags = get_namespace(), Counter[str]()
     namespace(None)
     try:
         Run(f"{current.flow_name}/{current.run_id}").add_tag(f"{PREFIX}{outcome}")
@@ -77,7 +77,7 @@ def count(outcome: str) -> dict[str, int]:
     except MetaflowException as error:  # counting deployments is best effort
         print(f"The deployments are not counted: {error}")
     finally:
-        namespace(own)
+        namespace(before)
     return {tag.removeprefix(PREFIX): number for tag, number in tags.items() if tag.startswith(PREFIX)}
 
 

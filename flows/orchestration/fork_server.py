@@ -85,10 +85,10 @@ class Child:
                 socket.send_fds(_nursery, [b"."], [request.fileno(), *streams, status, _nursery.fileno()])
             finally:
                 os.close(status)
-        said = os.read(self._status, 4)
-        if not said:
+        answer = os.read(self._status, 4)
+        if not answer:
             raise ChildProcessError("the nursery is gone")
-        self.pid = int.from_bytes(said, "little")
+        self.pid = int.from_bytes(answer, "little")
 
     def poll(self) -> int | None:
         """The exit code, negative for a signal, or None while it runs."""
@@ -138,12 +138,12 @@ def _check_output(command: list[str], env: Any, stderr: int, timeout: float | No
         if code is None:
             child.kill()
         output.seek(0)
-        said = output.read()
+        text = output.read()
     if code is None:
-        raise subprocess.TimeoutExpired(command, timeout or 0, said)
+        raise subprocess.TimeoutExpired(command, timeout or 0, text)
     if code:
-        raise subprocess.CalledProcessError(code, command, said)
-    return said
+        raise subprocess.CalledProcessError(code, command, text)
+    return text
 
 
 def start() -> None:
@@ -172,8 +172,8 @@ def use() -> None:
     from metaflow import runtime
     from metaflow.plugins.cards import card_creator
 
-    for module, own in ((runtime, {"Popen": _popen}), (card_creator, {"check_output": _check_output})):
-        module.subprocess = types.SimpleNamespace(**{**vars(subprocess), **own})  # type: ignore[attr-defined]
+    for module, replaced in ((runtime, {"Popen": _popen}), (card_creator, {"check_output": _check_output})):
+        module.subprocess = types.SimpleNamespace(**{**vars(subprocess), **replaced})  # type: ignore[attr-defined]
 
 
 def _serve(line: socket.socket, modules: list[str]) -> list[str] | None:
@@ -200,11 +200,11 @@ def _serve(line: socket.socket, modules: list[str]) -> list[str] | None:
                     os.close(key.fd)
                     os.close(status)
                     continue
-                message, given, _, _ = socket.recv_fds(line, 1, 6)
+                message, descriptors, _, _ = socket.recv_fds(line, 1, 6)
                 if not message:
                     return None
                 if len(_threads()) > 1:  # whoever asks starts a fresh process when nothing is answered
-                    for descriptor in given:
+                    for descriptor in descriptors:
                         os.close(descriptor)
                     continue
                 pid = os.fork()
@@ -213,12 +213,12 @@ def _serve(line: socket.socket, modules: list[str]) -> list[str] | None:
                         os.close(pidfd)
                         os.close(status)
                     line.close()
-                    return _become(given)
-                os.write(given[4], pid.to_bytes(4, "little"))
-                for descriptor in (*given[:4], given[5]):
+                    return _become(descriptors)
+                os.write(descriptors[4], pid.to_bytes(4, "little"))
+                for descriptor in (*descriptors[:4], descriptors[5]):
                     os.close(descriptor)
                 pidfd = os.pidfd_open(pid)
-                running[pidfd] = (pid, given[4])
+                running[pidfd] = (pid, descriptors[4])
                 selector.register(pidfd, selectors.EVENT_READ)
 
 
@@ -234,11 +234,11 @@ def _say_that_it_is_off(module: str) -> None:
     )
 
 
-def _become(given: list[int]) -> list[str]:
+def _become(descriptors: list[int]) -> list[str]:
     """In a child: take over streams, environment and working directory; the command line."""
     global _nursery
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    request, *streams, status, back = given
+    request, *streams, status, back = descriptors
     for number, stream in enumerate(streams):
         os.dup2(stream, number)
         os.close(stream)

@@ -33,16 +33,16 @@ def flow(kind: type[FlowSpec], before: Callable[[], str] = str) -> None:
     what it does not take, and a run that succeeds ends with the ``notice`` of its start.
     """
     command = next((word for word in ("run", "resume") if word in sys.argv[1:]), "")
-    whole = PART not in os.environ
+    outermost = PART not in os.environ
     try:
         with base.stopping():
             first = {"run": before, "resume": lambda: "\n".join(_kept(kind))}.get(command, str)()
-        if first and whole:
+        if first and outermost:
             print(first, flush=True)
         kind()
     except SystemExit as end:
         start_marker.remove()
-        if command and whole and not end.code:
+        if command and outermost and not end.code:
             _last(kind.__name__)
         raise
 
@@ -93,19 +93,19 @@ def both(start: Callable[[list[str]], None], description: str = "", source: str 
     config/data.toml and the ``settings`` of config/train.toml.
     """
     with tempfile.TemporaryDirectory() as folder:
-        known = {name: Path(folder, name) for name in ("data", "train")}
+        run_id_files = {name: Path(folder, name) for name in ("data", "train")}
         described = ["--config", "description", description] if description else []
-        start(_run("data", described, ["--source", source] if source else [], known["data"]))
-        version = runs.one("DataFlow", known["data"].read_text()).data.data_version
+        start(_run("data", described, ["--source", source] if source else [], run_id_files["data"]))
+        version = runs.one("DataFlow", run_id_files["data"].read_text()).data.data_version
         trained = ["--config", "settings", settings] if settings else []
-        start(_run("train", trained, ["--data-version", version], known["train"]))
+        start(_run("train", trained, ["--data-version", version], run_id_files["train"]))
         deploying.champion(load(Dataset, base.dataset_file(description or "telco")), start)
-        return [path.read_text() for path in known.values()]
+        return [path.read_text() for path in run_id_files.values()]
 
 
-def _run(name: str, given: list[str], parameters: list[str], number: Path) -> list[str]:
+def _run(name: str, options: list[str], parameters: list[str], number: Path) -> list[str]:
     script = str(FLOWS / f"{name}_flow.py")
-    return [sys.executable, script, *given, "run", *parameters, "--run-id-file", str(number)]
+    return [sys.executable, script, *options, "run", *parameters, "--run-id-file", str(number)]
 
 
 def option(name: str) -> str:
@@ -120,11 +120,11 @@ def option(name: str) -> str:
 
 def _kept(kind: type[FlowSpec]) -> Iterator[str]:
     """What a resume keeps of its first run's settings although their files say otherwise now, and how to take the new ones."""
-    name, given = kind.__name__, option("origin-run-id")
-    number = given or get_latest_run_id(lambda *_, **__: None, name)
+    name, requested = kind.__name__, option("origin-run-id")
+    number = requested or get_latest_run_id(lambda *_, **__: None, name)
     if not number:
         return  # Metaflow says that there is no run yet
-    if not given:
+    if not requested:
         _require_newest(name, number)
     try:
         run = runs.one(name, number)
@@ -187,7 +187,7 @@ def _anew(kind: type[FlowSpec], begun: Any, artifacts: Any, files: dict[str, str
     for attribute, parameter in kind._get_parameters():
         if parameter.IS_CONFIG_PARAMETER:
             continue
-        own = parameter.name.replace("-", "_")
-        value = getattr(artifacts, own) if artifacts is not None and own in artifacts else getattr(begun, attribute)
+        kept = parameter.name.replace("-", "_")
+        value = getattr(artifacts, kept) if artifacts is not None and kept in artifacts else getattr(begun, attribute)
         words += [f"--{parameter.name}", *([] if value is True else [str(value)])] if value else []
     return _typed(*words)

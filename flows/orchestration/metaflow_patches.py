@@ -102,11 +102,11 @@ def say_refusals() -> None:
     shown = cli.print_unknown_exception
 
     def told(error: Exception) -> None:
-        said = os_error_message(error)
-        if said is None:
+        message = os_error_message(error)
+        if message is None:
             shown(error)
         else:
-            cli.print_metaflow_exception(MetaflowException(said))
+            cli.print_metaflow_exception(MetaflowException(message))
 
     cli.print_unknown_exception = told
 

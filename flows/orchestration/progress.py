@@ -11,13 +11,13 @@ def lines(what: str, clock: Callable[[], float] = time.monotonic) -> Callable[[i
 
     Nothing is said of a step that takes less. Cards are not refreshed meanwhile: their final rendering would wait for it.
     """
-    begun = said = clock()
+    begun = reported = clock()
 
     def tell(done: int, total: int) -> None:
-        nonlocal said
+        nonlocal reported
         now = clock()
-        if now - said >= EVERY and done:
-            said = now
+        if now - reported >= EVERY and done:
+            reported = now
             print(f"{what}: {done} of {total}, about {(now - begun) / done * (total - done):.0f} s left", flush=True)
 
     return tell

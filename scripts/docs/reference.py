@@ -152,7 +152,9 @@ def _table(name: str, model: type[Strict], remarks: dict[tuple[str, str], str]) 
 def _comment(remarks: dict[tuple[str, str], str], table: str, key: str) -> str:
     """What a file says of a key, or at the head of the table of that name; of [columns.NAME] where a column's table says it."""
     place = re.compile(table.replace("NAME", r"[^.]+"))
-    of_key = (text for (name, own), text in remarks.items() if own == key and place.fullmatch(name) and text)
+    of_key = (
+        text for (name, name_of_key), text in remarks.items() if name_of_key == key and place.fullmatch(name) and text
+    )
     return next(of_key, remarks.get((key, ""), ""))
 
 
@@ -266,8 +268,8 @@ def environment() -> Iterator[str]:
     yield from _markdown(("variable", "local", "cluster", "description"), rows)
     yield f"\nDefaults that `flows/churn/settings/environment.py` sets in both profiles: {_listed(DEFAULTS)}."
     others = [name for name in known() if name not in {*mine, *local, *cluster, *DEFAULTS}]
-    own, libraries = ([name for name in others if name.startswith("CHURNFLOW_") == ours] for ours in (True, False))
-    yield f"\nInternal, not for users: {_listed(own)}, which processes of Churnflow set for each other;"
+    internal, libraries = ([name for name in others if name.startswith("CHURNFLOW_") == ours] for ours in (True, False))
+    yield f"\nInternal, not for users: {_listed(internal)}, which processes of Churnflow set for each other;"
     yield f"and variables of libraries that they read or set: {_listed(libraries)}."
 
 

@@ -180,8 +180,8 @@ def _wrong(pod: Any) -> str:
             return f"{one.name}: {state.waiting.reason} {' '.join((state.waiting.message or '').split())[:300]}".strip()
         ended = state.terminated if state.terminated is not None and state.terminated.exit_code else last.terminated
         if ended is not None and ended.exit_code:
-            said = " ".join((ended.message or "").split())[-300:]
-            return f"{one.name}: {ended.reason}, exit code {ended.exit_code} {said}".strip()
+            message = " ".join((ended.message or "").split())[-300:]
+            return f"{one.name}: {ended.reason}, exit code {ended.exit_code} {message}".strip()
     return ""
 
 

@@ -109,10 +109,10 @@ def _ready(instance: dict[str, Any]) -> bool:
 
 
 def _wrong(instance: dict[str, Any]) -> str:
-    said = f": {' '.join(instance['said'][-5:])[-500:]}" if instance["said"] else ""
+    output = f": {' '.join(instance['said'][-5:])[-500:]}" if instance["said"] else ""
     if instance["started"] is False:
-        return f"it ended before it was ready{said}"
-    return f"it died {instance['restarts']} times{said}" if instance["restarts"] else ""
+        return f"it ended before it was ready{output}"
+    return f"it died {instance['restarts']} times{output}" if instance["restarts"] else ""
 
 
 def _ask(control: str, order: dict[str, Any]) -> dict[str, Any]:

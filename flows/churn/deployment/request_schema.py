@@ -49,8 +49,8 @@ def _alternatives(schema: Schema) -> list[Schema]:
     typed = [{**schema, "type": kind} for kind in ([types] if isinstance(types, str) else types)]
     if values is None:
         return typed
-    own = [{**one, "enum": [value for value in values if _kind(value) in _TAKEN_BY[one["type"]]]} for one in typed]
-    return [one for one in own if one["enum"]]
+    narrowed = [{**one, "enum": [value for value in values if _kind(value) in _TAKEN_BY[one["type"]]]} for one in typed]
+    return [one for one in narrowed if one["enum"]]
 
 
 _TAKEN_BY = {kind: {kind} for kind in ("string", "boolean", "integer", "null")} | {"number": {"integer", "number"}}

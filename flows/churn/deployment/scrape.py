@@ -69,7 +69,7 @@ def look(url: str) -> Counts:
         families = {one.name: one for one in text_string_to_metric_families(answer.read().decode())}
     everything = _samples(families, prometheus_metrics.REQUESTS.name.removesuffix("_total"), "_total")
     requests = [one for one in everything if one.labels["endpoint"] not in OWN]
-    told = _samples(families, prometheus_metrics.MODEL_INFO.name, "")
+    model_info = _samples(families, prometheus_metrics.MODEL_INFO.name, "")
     return Counts(
         sum(one.value for one in requests),
         sum(one.value for one in requests if one.labels["status"].startswith("5")),
@@ -79,7 +79,7 @@ def look(url: str) -> Counts:
             if one.labels["endpoint"] == ENDPOINT
         ]),
         _buckets(_samples(families, prometheus_metrics.PROBABILITY.name, "_bucket")),
-        tuple(sorted({one.labels["model_version"] for one in told})),
+        tuple(sorted({one.labels["model_version"] for one in model_info})),
     )  # fmt: skip
 
 

@@ -107,9 +107,9 @@ def quick(latencies: Sequence[Latency], rule: Rollout) -> Iterator[DeploymentChe
     ``rule.slower`` times as slow as the old one.
     """
     new, slowest = latencies[0], max([rule.p99_ms / 1000, *(rule.slower * old.p99 for old in latencies[1:])])
-    said = f"99 of 100 within {1000 * new.p99:.1f} ms (allowed: {1000 * slowest:.0f} ms)"
-    yield DeploymentCheck("latency", new.p99 <= slowest, said)
+    finding = f"99 of 100 within {1000 * new.p99:.1f} ms (allowed: {1000 * slowest:.0f} ms)"
+    yield DeploymentCheck("latency", new.p99 <= slowest, finding)
     for old in latencies[1:]:
         limit = rule.slower * old.median + GRACE
-        said = f"{1000 * new.median:.1f} ms, version {old.version} {1000 * old.median:.1f} ms (allowed: {1000 * limit:.1f} ms)"
-        yield DeploymentCheck("median latency", new.median <= limit, said)
+        finding = f"{1000 * new.median:.1f} ms, version {old.version} {1000 * old.median:.1f} ms (allowed: {1000 * limit:.1f} ms)"
+        yield DeploymentCheck("median latency", new.median <= limit, finding)

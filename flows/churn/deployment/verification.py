@@ -68,8 +68,8 @@ def verify(target: Target, dataset: Dataset, request: Request) -> Verified:
 def registered_version(dataset: Dataset, bento: str) -> Registered | None:
     """The registry version that a Bento, by its tag or address, was made of; None if it is not known."""
     match = _VERSION.search(bento)
-    known = {one.version: one for one in model_registry.by_tags(dataset.model, {})} if match else {}
-    return known.get(match[1]) if match else None
+    versions = {one.version: one for one in model_registry.by_tags(dataset.model, {})} if match else {}
+    return versions.get(match[1]) if match else None
 
 
 def licence(model: Registered, served: Registered | None) -> Iterator[DeploymentCheck]:
@@ -80,8 +80,8 @@ def licence(model: Registered, served: Registered | None) -> Iterator[Deployment
     )
     synthetic = synthetic_notice.learned_from_synthetic(model)
     if served is not None and synthetic and not synthetic_notice.learned_from_synthetic(served):
-        said = f"the model learned from synthetic customers, the served version {served.version} from real ones"
-        yield DeploymentCheck("customers", False, said)
+        reason = f"the model learned from synthetic customers, the served version {served.version} from real ones"
+        yield DeploymentCheck("customers", False, reason)
     else:
         yield DeploymentCheck("customers", True, f"learned from {'synthetic' if synthetic else 'real'} ones")
 
@@ -105,8 +105,8 @@ def check_answers(model: Registered, bento: str, served_url: str, breaking: bool
             bento_server.served(tag, CHURNFLOW_PREDICTIONS=log, CHURNFLOW_API_KEYS="") as url,
         ):
             schema = request_schema.fetch_schema(url)
-            asked = packaging.json_rows(kept.dataset, rows)
-            worst = bento_server.differ(url, asked, rows["probability"].to_numpy())
+            requests = packaging.json_rows(kept.dataset, rows)
+            worst = bento_server.differ(url, requests, rows["probability"].to_numpy())
     except (ChurnError, OSError) as error:
         yield DeploymentCheck("start", False, str(error))
         return
@@ -121,7 +121,7 @@ def _compatible(schema: request_schema.Schema, served_url: str, breaking: bool, 
     if not served_url:
         return DeploymentCheck("request schema", True, "nothing is served yet")
     changes = request_schema.breaking(request_schema.fetch_schema(served_url), schema)
-    said = "; ".join(changes) or "takes all that the served one takes"
+    finding = "; ".join(changes) or "takes all that the served one takes"
     if changes and not breaking:
-        said += f"; if no caller sends that: {again}"
-    return DeploymentCheck("request schema", breaking or not changes, said)
+        finding += f"; if no caller sends that: {again}"
+    return DeploymentCheck("request schema", breaking or not changes, finding)

@@ -34,15 +34,15 @@ class Watch:
 
     def counts(self, new: bool) -> Counts:
         """The sum over the new instances, or over the old ones."""
-        own = [name for name in self._last if self._new[name] == new]
-        return sum((self._last[name] - self._first[name] for name in own), Counts())
+        names = [name for name in self._last if self._new[name] == new]
+        return sum((self._last[name] - self._first[name] for name in names), Counts())
 
 
 def errors(new: Counts, old: Counts, rule: Rollout) -> DeploymentCheck:
     """Whether the new instances fail no more often than the old ones; a single failure is forgiven."""
     before = old.failed / old.requests if old.requests else 0.0
-    said = f"{new.failed:.0f} of {new.requests:.0f} requests failed, {old.failed:.0f} of {old.requests:.0f} at the old ones"
-    return DeploymentCheck("errors", new.failed <= 1 + (before + rule.error_share) * new.requests, said)
+    finding = f"{new.failed:.0f} of {new.requests:.0f} requests failed, {old.failed:.0f} of {old.requests:.0f} at the old ones"
+    return DeploymentCheck("errors", new.failed <= 1 + (before + rule.error_share) * new.requests, finding)
 
 
 def final_checks(new: Counts, old: Counts, rule: Rollout) -> Iterator[DeploymentCheck]:
@@ -60,11 +60,11 @@ def final_checks(new: Counts, old: Counts, rule: Rollout) -> Iterator[Deployment
         )
         if theirs is not None and sum(old.seconds.values()) >= REQUESTS:
             limit = rule.slower * theirs + GRACE
-            said = f"{1000 * mid:.1f} ms, the old ones {1000 * theirs:.1f} ms (allowed: {1000 * limit:.1f} ms)"
-            yield DeploymentCheck("median latency of requests", mid <= limit, said)
+            finding = f"{1000 * mid:.1f} ms, the old ones {1000 * theirs:.1f} ms (allowed: {1000 * limit:.1f} ms)"
+            yield DeploymentCheck("median latency of requests", mid <= limit, finding)
     if min(new.answers, old.answers) < ANSWERS:
         yield DeploymentCheck("distribution of answers", True, f"not compared: fewer than {ANSWERS} answers on a side")
     else:
         distance = float(jensenshannon(list(new.probability.values()), list(old.probability.values()), base=2))
-        said = f"Jensen-Shannon distance {distance:.2f} from the old ones' (allowed: {rule.distance:g})"
-        yield DeploymentCheck("distribution of answers", distance <= rule.distance, said)
+        finding = f"Jensen-Shannon distance {distance:.2f} from the old ones' (allowed: {rule.distance:g})"
+        yield DeploymentCheck("distribution of answers", distance <= rule.distance, finding)

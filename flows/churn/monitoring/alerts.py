@@ -134,8 +134,8 @@ def assess(
     elif newest.violates or not newest.measured or any(light.colour in ("amber", "red") for light in lights):
         severity = "warn"
     counted = f" ({violating} of {sum(w.measured for w in windows)} windows; an alert needs {needed} with the newest)"
-    said = _summary(severity, newest, around.before, fallen, "" if around.file else counted)
-    return Assessment(severity, said, lights, tuple(newest.columns))
+    summary = _summary(severity, newest, around.before, fallen, "" if around.file else counted)
+    return Assessment(severity, summary, lights, tuple(newest.columns))
 
 
 def _summary(
@@ -171,8 +171,8 @@ def _data(newest: WindowResult, config: MonitorConfig) -> Light:
         return Light(question, "green", f"No column differs from the reference in {newest.window.rows:,} rows.")
     number = len(newest.columns)
     differ = {0: "No column differs by itself", 1: "1 column differs"}.get(number, f"{number} columns differ")
-    said = [_of(d) for d in newest.drifted[:4]]
-    return Light(question, "red", f"{differ}. Worst: {'; '.join(said)}.")
+    worst = [_of(d) for d in newest.drifted[:4]]
+    return Light(question, "red", f"{differ}. Worst: {'; '.join(worst)}.")
 
 
 def _of(d: Distance) -> str:
@@ -249,15 +249,15 @@ def samples(
 ) -> list[Sample]:
     """The samples for Prometheus (``prometheus_metrics.MONITORING``); what is unknown is NaN."""
     estimate = newest.score("roc_auc") or UNKNOWN
-    known = realised.score("roc_auc") if realised is not None else UNKNOWN
+    roc_auc = realised.score("roc_auc") if realised is not None else UNKNOWN
     emitted = [
         prometheus_metrics.SEVERITY.of(SEVERITIES.index(assessment.severity)),
         prometheus_metrics.WINDOW_ROWS.of(newest.window.rows),
         prometheus_metrics.LOG_DAMAGED.of(damaged),
         prometheus_metrics.ESTIMATED_ROC_AUC.of(estimate.value),
         prometheus_metrics.ESTIMATED_LIMIT.of(estimate.threshold),
-        prometheus_metrics.REALIZED_ROC_AUC.of(known.value),
-        prometheus_metrics.REALIZED_LIMIT.of(known.threshold),
+        prometheus_metrics.REALIZED_ROC_AUC.of(roc_auc.value),
+        prometheus_metrics.REALIZED_LIMIT.of(roc_auc.threshold),
         prometheus_metrics.CONFLICTS.of(conflicts),
     ]
     for d in newest.distances:

@@ -73,8 +73,8 @@ class Detector:
                 coded[name] = table[name].to_numpy(np.float64, na_value=np.nan)
                 continue
             column = table[name].astype("category").cat
-            known = np.append([self._code(name, str(level)) for level in column.categories], np.nan)
-            coded[name] = known[column.codes.to_numpy()]
+            codes = np.append([self._code(name, str(level)) for level in column.categories], np.nan)
+            coded[name] = codes[column.codes.to_numpy()]
         coded[PROBABILITY] = table[PROBABILITY].to_numpy(np.float64)
         return pd.DataFrame(coded)
 

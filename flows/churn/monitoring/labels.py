@@ -57,14 +57,14 @@ def from_log(
         outcomes = pd.concat([reported, outcomes])
     conflicts = int((outcomes.groupby("prediction_id").outcome.nunique() > 1).sum())
     outcomes = outcomes.drop_duplicates("prediction_id", keep="first")
-    known = (
+    predictions = (
         prediction_log.rows_by_id(outcomes.prediction_id.tolist(), start, until, at, damaged)
         if len(outcomes)
         else _none()
     )
-    own = known[known.model_version == reference.model.version]
-    table = own.merge(outcomes, on="prediction_id")
-    return Labels(table, len(outcomes) - len(known), len(known) - len(own), conflicts)
+    of_model = predictions[predictions.model_version == reference.model.version]
+    table = of_model.merge(outcomes, on="prediction_id")
+    return Labels(table, len(outcomes) - len(predictions), len(predictions) - len(of_model), conflicts)
 
 
 def _none() -> "pd.DataFrame":
@@ -100,8 +100,8 @@ def _logged(
     import pyarrow as pa
     from pyarrow import dataset as parts
 
-    name, whole = str(dataset.id), prediction_log.schema(dataset, with_id=True)
-    wanted = pa.schema([whole.field(column) for column in ("prediction_id", "time", name)])
+    name, schema = str(dataset.id), prediction_log.schema(dataset, with_id=True)
+    wanted = pa.schema([schema.field(column) for column in ("prediction_id", "time", name)])
     predictions = prediction_log.rows_between(
         prediction_log.PREDICTIONS, wanted, start, until, at or prediction_log.root(), damaged,
         parts.field(name).isin(ids),
@@ -133,11 +133,13 @@ def outcomes(values: "pd.Series", dataset: Dataset, where: str) -> "pd.Series":
 
     text = values.astype("str").str.strip()
     meaning = dict.fromkeys(_TRUE, True) | dict.fromkeys(_FALSE, False)
-    own, spellings = {dataset.positive: True, dataset.negative: False}, dataset.spellings(dataset.target)
-    said = {word: own.get(spellings.level(word), meaning.get(fold(word))) for word in text.dropna().unique()}
-    churned = text.map(said)
+    levels, spellings = {dataset.positive: True, dataset.negative: False}, dataset.spellings(dataset.target)
+    churned_by_text = {
+        word: levels.get(spellings.level(word), meaning.get(fold(word))) for word in text.dropna().unique()
+    }
+    churned = text.map(churned_by_text)
     if churned.isna().any():
-        words = sorted(dataset.columns[dataset.target].values, key=lambda word: not own[spellings.level(word)])
+        words = sorted(dataset.columns[dataset.target].values, key=lambda word: not levels[spellings.level(word)])
         raise ChurnError(
             f"{where}: {text[churned.isna()].iloc[0]!r} is no outcome; use {' and '.join(words)}, or true and false"
         )

@@ -115,8 +115,8 @@ class Estimator:
 def _frame(table: "pd.DataFrame") -> "pd.DataFrame":
     """The columns that scores need, in NannyML's form: decisions and outcomes are 0 or 1."""
     frame = table[[name for name in COLUMNS if name in table]].reset_index(drop=True)
-    whole = {name: frame[name].astype("int64") for name in COLUMNS[1:] if name in frame}
-    return frame.assign(probability=frame.probability.astype("float64"), **whole)
+    integers = {name: frame[name].astype("int64") for name in COLUMNS[1:] if name in frame}
+    return frame.assign(probability=frame.probability.astype("float64"), **integers)
 
 
 def _realised(reference: "pd.DataFrame", rows: "pd.DataFrame") -> dict[str, tuple[float, float]]:

@@ -156,7 +156,7 @@ def from_file(reference: Reference, path: str, file: str = "") -> Analysis:
     """
     dataset = reference.dataset
     data, notes = sources.read(sources.named(path), dataset)
-    frame, _, said = header_lines.drop_repeated(tables.from_bytes(data), path)
+    frame, _, dropped = header_lines.drop_repeated(tables.from_bytes(data), path)
     if missing := [name for name in dataset.raw if name not in frame]:
         raise ChurnError(f"{path}: no column {', '.join(missing)}; the model was trained with it. Export it too")
     others: dict[str, int] = {}
@@ -171,7 +171,7 @@ def from_file(reference: Reference, path: str, file: str = "") -> Analysis:
     month = _month(parse_timestamps(frame[time], dataset.columns[time].format), reference) if time is not None else None
     window = Window(Path(path).name, len(table), month)
     analysis = _analysis(path, (window,), table, reference, others, outcomes, file=True)
-    return replace(analysis, notes=(*notes, *said))
+    return replace(analysis, notes=(*notes, *dropped))
 
 
 def _month(times: "pd.Series", reference: Reference) -> int | None:

@@ -93,20 +93,20 @@ def path(flow: str, oid: str) -> str:
 
 
 def _artifacts(place: Place, subject: Subject, remove: bool) -> Iterator[Trace]:
-    own = runs(place)
-    known: dict[tuple[str, str], Blob] = {}
-    for (flow, _), names in own.items():
+    by_run = runs(place)
+    blobs: dict[tuple[str, str], Blob] = {}
+    for (flow, _), names in by_run.items():
         for _, oid in names:
-            if (flow, oid) not in known:
-                known[flow, oid] = _look(place.read(path(flow, oid)), subject)
-    anybody = any(blob.holds for blob in known.values())
-    for (flow, run), names in own.items():
-        held = any(known[flow, oid].holds for _, oid in names) or (flow == "MonitorFlow" and anybody)
-        tables = {oid: name for name, oid in names if held and known[flow, oid].rows}
-        texts = {oid for _, oid in names if known[flow, oid].names} - set(tables)
+            if (flow, oid) not in blobs:
+                blobs[flow, oid] = _look(place.read(path(flow, oid)), subject)
+    anybody = any(blob.holds for blob in blobs.values())
+    for (flow, run), names in by_run.items():
+        held = any(blobs[flow, oid].holds for _, oid in names) or (flow == "MonitorFlow" and anybody)
+        tables = {oid: name for name, oid in names if held and blobs[flow, oid].rows}
+        texts = {oid for _, oid in names if blobs[flow, oid].names} - set(tables)
         if remove:
             for oid in sorted(
-                tables, key=lambda oid: known[flow, oid].holds
+                tables, key=lambda oid: blobs[flow, oid].holds
             ):  # those that tell that there is more to do: last
                 place.remove(path(flow, oid))
             for oid in texts:
@@ -119,7 +119,7 @@ def _artifacts(place: Place, subject: Subject, remove: bool) -> Iterator[Trace]:
         if what:
             todo = "cannot be resumed any more; begin anew what had not ended" if tables else ""
             yield Trace(STORE, f"{flow}/{run}", "; ".join(what), todo)
-    named = {path(flow, oid) for (flow, _), names in own.items() for _, oid in names}
+    named = {path(flow, oid) for (flow, _), names in by_run.items() for _, oid in names}
     yield from _unnamed(place, named, subject, remove)
 
 

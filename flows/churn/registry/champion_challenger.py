@@ -58,15 +58,15 @@ def compare(
         return nobody(name, len(outcome))
     gain, error = metrics.auc_gain(outcome, challenger, champion, customer)
     confidence = _certainty(gain - rule.margin, error, metrics.independent(outcome, customer) - 1)
-    asked = needed(rule, look)
+    required = needed(rule, look)
     low, high = _interval(outcome, challenger, champion, rule.resamples, seed, customer)
-    promote = confidence >= asked
+    promote = confidence >= required
     reason = (
-        f"a gain above {rule.margin:g} is {_percent(confidence)} certain, {_percent(asked)} is "
+        f"a gain above {rule.margin:g} is {_percent(confidence)} certain, {_percent(required)} is "
         f"{'reached' if promote else 'needed: the champion stays'}"
     ) + (f"; look {look} at these customers" if look > 1 else "")
     aucs = metrics.auc(outcome, challenger), metrics.auc(outcome, champion)
-    return Comparison(name, len(outcome), *aucs, low, high, confidence, promote, reason, look, asked)
+    return Comparison(name, len(outcome), *aucs, low, high, confidence, promote, reason, look, required)
 
 
 def comparable(outcome: np.ndarray, customer: np.ndarray | None = None) -> bool:

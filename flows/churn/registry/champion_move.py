@@ -77,8 +77,8 @@ def finish_move(mlflow: "MlflowClient", name: str) -> None:
 
 
 def _follow(mlflow: "MlflowClient", name: str, move: Move) -> None:
-    known = mlflow.search_model_versions(f"name = '{name}'")
-    stages = {str(one.version): str(one.current_stage) for one in known}
+    versions = mlflow.search_model_versions(f"name = '{name}'")
+    stages = {str(one.version): str(one.current_stage) for one in versions}
     for version, tags in move.tags.items():
         for key, value in tags.items() if version in stages else ():  # it may have been deleted meanwhile
             mlflow.set_model_version_tag(name, version, key, value)

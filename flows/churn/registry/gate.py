@@ -40,25 +40,25 @@ class Verdict:
         kept = self.value <= self.bound if lower else self.value >= self.bound
         sign = {True: "<=" if lower else ">=", False: ">" if lower else "<"}[kept]
         where = f" of {self.slice}" if self.slice else ""
-        said = f"{self.metric}{where} {self.value:.4f} {sign} {self.bound:g}"
+        text = f"{self.metric}{where} {self.value:.4f} {sign} {self.bound:g}"
         if self.interval is None:
-            return said
+            return text
         surely = "" if kept else ", not surely" if self.passed else ", surely"
-        return f"{said}{surely} ({metrics.SURE:.0%} interval {self.interval[0]:.4f} to {self.interval[1]:.4f})"
+        return f"{text}{surely} ({metrics.SURE:.0%} interval {self.interval[0]:.4f} to {self.interval[1]:.4f})"
 
 
-def bounds(*given: Mapping[str, float]) -> dict[str, float]:
+def bounds(*sections: Mapping[str, float]) -> dict[str, float]:
     """The bounds of several tables, the last one on top, and the environment's (ENVIRONMENT) above all.
 
     Raises ChurnError for a value of the environment that is not a number from 0 to 1.
     """
-    made: dict[str, float] = {}
-    for table in given:
-        made |= table
+    combined: dict[str, float] = {}
+    for table in sections:
+        combined |= table
     for variable, metric in ENVIRONMENT.items():
         if text := os.environ.get(variable):
-            made[metric] = _share(variable, text)
-    return made
+            combined[metric] = _share(variable, text)
+    return combined
 
 
 def _share(variable: str, text: str) -> float:

@@ -22,16 +22,16 @@ def number(name: str, comparison: str, keys: np.ndarray) -> int:
     ``comparison`` names training and champion: the same one, in a step that is repeated, is the same look. Simultaneous looks
     count one another: each is stored before it counts.
     """
-    mlflow, own = client(), TAG + comparison
+    mlflow, tag = client(), TAG + comparison
     records = {key: json.loads(text) for key, text in _tags(name).items()}
-    if records.get(own, {}).get("look"):
-        return int(records[own]["look"])
+    if records.get(tag, {}).get("look"):
+        return int(records[tag]["look"])
     mine = sketch(keys)
-    mlflow.set_registered_model_tag(name, own, json.dumps({"rows": len(keys), "keys": mine}))
-    others = [json.loads(text)["keys"] for key, text in _tags(name).items() if key != own]
-    made = 1 + sum(shared(mine, before) >= SAME for before in others)
-    mlflow.set_registered_model_tag(name, own, json.dumps({"look": made, "rows": len(keys), "keys": mine}))
-    return made
+    mlflow.set_registered_model_tag(name, tag, json.dumps({"rows": len(keys), "keys": mine}))
+    others = [json.loads(text)["keys"] for key, text in _tags(name).items() if key != tag]
+    look = 1 + sum(shared(mine, before) >= SAME for before in others)
+    mlflow.set_registered_model_tag(name, tag, json.dumps({"look": look, "rows": len(keys), "keys": mine}))
+    return look
 
 
 def _tags(name: str) -> dict[str, str]:
@@ -49,5 +49,5 @@ def shared(sketch: str, before: str) -> float:
     """The share of this sketch's rows that are among those of the one ``before``; 1 if there is no telling."""
     now, then = ([int(text[i : i + 8], 16) for i in range(0, len(text), 8)] for text in (sketch, before))
     reach = then[-1] if len(then) == SIZE else 2**32  # beyond it, the other sketch says nothing
-    known = [value for value in now if value <= reach]
-    return sum(value in then for value in known) / len(known) if known else 1.0
+    comparable = [value for value in now if value <= reach]
+    return sum(value in then for value in comparable) / len(comparable) if comparable else 1.0

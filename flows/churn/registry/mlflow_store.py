@@ -122,8 +122,8 @@ def _theirs() -> tuple[type[Exception], ...]:
 
 def _meaning(error: Exception) -> str:
     kind = type(error)
-    whole = f"{kind.__module__}.{kind.__name__} {getattr(error, 'error_code', '')} {error}"
-    text = next(meaning for pattern, meaning in _MEANINGS if re.search(pattern, whole))
+    description = f"{kind.__module__}.{kind.__name__} {getattr(error, 'error_code', '')} {error}"
+    text = next(meaning for pattern, meaning in _MEANINGS if re.search(pattern, description))
     return text.format(uri=tracking_uri(), said=_said(error), python=sys.executable)
 
 

@@ -46,7 +46,7 @@ def register(
     name: str,
     run: str,
     training: str,
-    whole: "Pipeline",
+    pipeline: "Pipeline",
     files: str,
     example: "pd.DataFrame",
     tags: Mapping[str, str],
@@ -58,7 +58,7 @@ def register(
     """
     mlflow = client()
     if not _of_training(mlflow, name, training):
-        source, checksum = sklearn_model.log_pipeline(run, whole, example)
+        source, checksum = sklearn_model.log_pipeline(run, pipeline, example)
         mlflow.log_artifacts(run, files, FILES)
         with suppress(Taken):
             mlflow.create_registered_model(name)
@@ -77,15 +77,15 @@ def register(
             _, *again = _of_training(mlflow, name, training)
             for twice in again:  # the server's answer was lost, and MLflow's client asked once more
                 mlflow.delete_model_version(name, twice.version)
-    made = _of_training(mlflow, name, training)[0]
-    challenge(made)
-    return made
+    version = _of_training(mlflow, name, training)[0]
+    challenge(version)
+    return version
 
 
 def _of_training(mlflow: "MlflowClient", name: str, training: str) -> list[Registered]:
     """The versions of a training, the first one first."""
-    known = [_registered(version) for version in mlflow.search_model_versions(f"name = '{name}'")]
-    return sorted((one for one in known if one.tags.get(TRAINING) == training), key=lambda one: int(one.version))
+    versions = [_registered(version) for version in mlflow.search_model_versions(f"name = '{name}'")]
+    return sorted((one for one in versions if one.tags.get(TRAINING) == training), key=lambda one: int(one.version))
 
 
 def challenge(model: Registered) -> None:
@@ -144,19 +144,19 @@ def _find(mlflow: "MlflowClient", name: str, version: str) -> Registered | None:
 
 def by_version(name: str, version: str) -> Registered:
     """The version; ChurnError naming those there are."""
-    known = client().search_model_versions(f"name = '{name}'")
-    for candidate in known:
+    versions = client().search_model_versions(f"name = '{name}'")
+    for candidate in versions:
         if str(candidate.version) == version:
             return _registered(candidate)
-    there = ", ".join(sorted((str(v.version) for v in known), key=int)) or "none"
+    there = ", ".join(sorted((str(v.version) for v in versions), key=int)) or "none"
     raise ChurnError(f"{name} has no version {version!r}; there is: {there}")
 
 
 def by_tags(name: str, wanted: Mapping[str, str]) -> list[Registered]:
     """The versions that carry all of these tags, newest first."""
-    known = [_registered(version) for version in client().search_model_versions(f"name = '{name}'")]
-    known = [one for one in known if wanted.items() <= one.tags.items()]
-    return sorted(known, key=lambda one: -int(one.version))
+    versions = [_registered(version) for version in client().search_model_versions(f"name = '{name}'")]
+    versions = [one for one in versions if wanted.items() <= one.tags.items()]
+    return sorted(versions, key=lambda one: -int(one.version))
 
 
 def fetch(model: Registered, folder: str | Path) -> Path:

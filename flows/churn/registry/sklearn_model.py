@@ -66,10 +66,10 @@ def _distribution(module: str) -> str:
         return packages_distributions()[module][0]
 
 
-def log_pipeline(run: str, whole: "Pipeline", example: "pd.DataFrame") -> tuple[str, str]:
+def log_pipeline(run: str, pipeline: "Pipeline", example: "pd.DataFrame") -> tuple[str, str]:
     """Log the pipeline under ``run``: MLflow's address of the model, and the checksum of its skops file.
 
-    The checksum is that of the file in the store, which has answered as ``whole`` does. Raises ChurnError if it has not.
+    The checksum is that of the file in the store, which has answered as ``pipeline`` does. Raises ChurnError if it has not.
     """
     import mlflow
     import skops.io
@@ -77,12 +77,12 @@ def log_pipeline(run: str, whole: "Pipeline", example: "pd.DataFrame") -> tuple[
 
     # Integers go in as doubles: MLflow's integer columns cannot hold a missing value.
     inputs = example.astype(dict.fromkeys(example.select_dtypes("number"), "float64"))
-    method = "predict_proba" if hasattr(whole, "predict_proba") else "predict"  # a model of uplift is no classifier
-    expected = getattr(whole, method)(inputs)
-    types = skops.io.get_untrusted_types(data=skops.io.dumps(whole))  # we have just made it
+    method = "predict_proba" if hasattr(pipeline, "predict_proba") else "predict"  # a model of uplift is no classifier
+    expected = getattr(pipeline, method)(inputs)
+    types = skops.io.get_untrusted_types(data=skops.io.dumps(pipeline))  # we have just made it
     with explained(), mlflow.start_run(run_id=run):
         address = mlflow.sklearn.log_model(
-            whole,
+            pipeline,
             name="model",
             serialization_format=mlflow.sklearn.SERIALIZATION_FORMAT_SKOPS,
             skops_trusted_types=types,

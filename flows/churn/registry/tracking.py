@@ -100,14 +100,14 @@ def log_baselines(parent: str, baselines: Iterable[Baseline]) -> None:
     mlflow = client()
     for one in baselines:
         child, _, _ = _child(mlflow, parent, f"{one.name} (baseline)")
-        own = {"roc_auc": float(np.mean(one.by_fold))} if one.by_fold else {}
+        mean = {"roc_auc": float(np.mean(one.by_fold))} if one.by_fold else {}
         scores = {
             "holdout_roc_auc": one.auc,
             "gain": one.gain,
             "gain_low": one.gain_interval[0],
             "gain_high": one.gain_interval[1],
         }
-        _log(mlflow, child, {}, own | scores)
+        _log(mlflow, child, {}, mean | scores)
 
 
 def _child(mlflow: "MlflowClient", parent: str, name: str) -> tuple[str, str, dict[str, str]]:

@@ -65,18 +65,22 @@ class Training:
         }
 
 
-def ending(champion: Registered, made: Registered, bento: str, gate_result: Gate | None, again: str) -> str:
-    """The last lines of TrainFlow: the champion, whether it is the version just ``made``, and why.
+def ending(champion: Registered, version: Registered, bento: str, gate_result: Gate | None, again: str) -> str:
+    """The last lines of TrainFlow: the champion, whether it is the version just ``version``, and why.
 
     ``gate_result`` is None if that version existed already; ``again`` is the command that trains anyway.
     """
-    whose = "" if made.version == champion.version else f" (of another training; this one made version {made.version})"
+    whose = (
+        ""
+        if version.version == champion.version
+        else f" (of another training; this one made version {version.version})"
+    )
     if gate_result is None:
-        whose, why = "", "" if made.version == champion.version else f" ({made.tags[SUMMARY].rstrip('.')})"
-        said = f"nothing to train: same data and config as version {made.version}{why}; to train anyway: {again}"
+        whose, why = "", "" if version.version == champion.version else f" ({version.tags[SUMMARY].rstrip('.')})"
+        outcome = f"nothing to train: same data and config as version {version.version}{why}; to train anyway: {again}"
     else:
-        said = gate_result.summary
-    return f"Champion: version {champion.version}{whose} as {bento}; {said}"
+        outcome = gate_result.summary
+    return f"Champion: version {champion.version}{whose} as {bento}; {outcome}"
 
 
 def other_bounds(gate_result: Gate, dataset: Dataset, settings: str, again: str, anew: str) -> str:
@@ -86,11 +90,11 @@ def other_bounds(gate_result: Gate, dataset: Dataset, settings: str, again: str,
     ``settings``. A resume would keep them all.
     """
     broken = [v for v in gate_result.verdicts if not v.passed]
-    own = [v.metric for v in broken if v.metric in dataset.gate and not v.slice]
-    others = [v for v in broken if v.metric not in own]
+    of_dataset = [v.metric for v in broken if v.metric in dataset.gate and not v.slice]
+    others = [v for v in broken if v.metric not in of_dataset]
     ways = []
-    if own:
-        ways.append(f"{', '.join(own)} in [gate] of {commands.description(dataset.name)}, and then: {anew}")
+    if of_dataset:
+        ways.append(f"{', '.join(of_dataset)} in [gate] of {commands.description(dataset.name)}, and then: {anew}")
     if others:
         tables = dict.fromkeys("[slices.least]" if v.slice else "[gate]" for v in others)
         names = ", ".join(dict.fromkeys(v.metric for v in others))

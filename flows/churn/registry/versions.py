@@ -46,8 +46,10 @@ def compare(a: Registered, b: Registered, rule: Promotion) -> Iterator[str]:
     that b's training had, where that compared b with a already.
     """
     ours, theirs = (snapshots.load(model.tags["data_version"]) for model in (b, a))
-    known = ours.holdout[customer_keys.columns(ours.dataset)]
-    fair = np.all([champion_challenger.unseen(known, data.train, ours.dataset.id) for data in (ours, theirs)], axis=0)
+    customers = ours.holdout[customer_keys.columns(ours.dataset)]
+    fair = np.all(
+        [champion_challenger.unseen(customers, data.train, ours.dataset.id) for data in (ours, theirs)], axis=0
+    )
     rows = ours.holdout[fair]
     outcome = features.outcome(ours.dataset, rows)
     customer = customer_keys.keys(rows, ours.dataset.id, ours.dataset.raw)

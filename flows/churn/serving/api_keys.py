@@ -25,8 +25,8 @@ def read(variable: str) -> Keys:
         ChurnError: An entry is empty, no name or no key, or there twice. Keys are not shown.
     """
     holders: Keys = {}
-    told = {PREDICT: os.environ.get(PREDICT, ""), FEEDBACK: os.environ.get(FEEDBACK, "")}[variable]
-    for place, entry in enumerate(told.split(",") if told else (), 1):
+    entries = {PREDICT: os.environ.get(PREDICT, ""), FEEDBACK: os.environ.get(FEEDBACK, "")}[variable]
+    for place, entry in enumerate(entries.split(",") if entries else (), 1):
         name, colon, key = entry.strip().partition(":")
         name, key = (name.strip(), key.strip()) if colon else (f"key-{place}", name)
         if not _NAME.fullmatch(name) or not _KEY.fullmatch(key):

@@ -144,10 +144,11 @@ def log(
     """
     raw = features.from_frame(scorer.dataset, table)
     columns = [[None if v == "" or v != v else v for v in values.tolist()] for values in raw.values()]
-    own = [scored[column].tolist() for column in ("prediction_id", "probability", "decision")]
+    predictions = [scored[column].tolist() for column in ("prediction_id", "probability", "decision")]
     moment = (time, model.version, model.tags["data_version"])
     rows = [
-        (one, *moment, chance, decision, *cells) for one, chance, decision, *cells in zip(*own, *columns, strict=True)
+        (one, *moment, chance, decision, *cells)
+        for one, chance, decision, *cells in zip(*predictions, *columns, strict=True)
     ]
     content = prediction_log.encode(prediction_log.schema(scorer.dataset), rows)
     try:
@@ -213,20 +214,20 @@ def rank(
     key = scored["expected_value" if by_value else "probability"].fillna(-np.inf)
     order = np.argsort(-key.to_numpy(), kind="stable")
     customers = table.iloc[order].reset_index(drop=True)
-    own = scored.iloc[order].reset_index(drop=True)
-    own.insert(0, "rank", np.arange(1, len(own) + 1))
+    ranking = scored.iloc[order].reset_index(drop=True)
+    ranking.insert(0, "rank", np.arange(1, len(ranking) + 1))
     if scorer.dataset.id is not None:
-        own.insert(1, scorer.dataset.id, customers.pop(scorer.dataset.id))
+        ranking.insert(1, scorer.dataset.id, customers.pop(scorer.dataset.id))
     if not by_value:
-        own = own.drop(columns="expected_value")
-    own = own.assign(**reason_columns(scorer, customers.head(rule.explained), rule.reasons, uplift))
-    listed = pd.concat([own, customers], axis=1)
+        ranking = ranking.drop(columns="expected_value")
+    ranking = ranking.assign(**reason_columns(scorer, customers.head(rule.explained), rule.reasons, uplift))
+    listed = pd.concat([ranking, customers], axis=1)
     try:
         prediction_log.store(root(), f"{name}.csv", formulas.csv(listed))
     except OSError as error:
         raise ChurnError(f"the list {root()}/{name}.csv cannot be written: {error}; correct CHURNFLOW_SCORES") from None
     churning, probability = int(scored["decision"].sum()), scored["probability"].to_numpy()
-    return Ranked(f"{root()}/{name}.csv", own.head(SAMPLE), len(own), churning, by_value, probability)
+    return Ranked(f"{root()}/{name}.csv", ranking.head(SAMPLE), len(ranking), churning, by_value, probability)
 
 
 def reason_columns(

@@ -67,12 +67,12 @@ def _start(
         if ready:
             return process, url
         output.seek(0)
-        said = output.read().decode(errors="replace")[-2000:]
+        output_end = output.read().decode(errors="replace")[-2000:]
         # BentoML looks for free ports of its own, which another server that starts may take before it does.
-        if "Address already in use" not in said or not left:
+        if "Address already in use" not in output_end or not left:
             break
         output.truncate(0)
-    raise ChurnError(f"{tag}: the service did not start; its output ends:\n{said}")
+    raise ChurnError(f"{tag}: the service did not start; its output ends:\n{output_end}")
 
 
 def _ready(url: str) -> bool:

@@ -38,12 +38,12 @@ def explained() -> Iterator[None]:
         raise ChurnError(f"BentoML's store {os.environ['BENTOML_HOME']}: {why}") from error
 
 
-def kept(get: Callable[[str], Any], kind: str, tag: str, whole: Callable[[Any], bool]) -> bool:
-    """Whether BentoML's store of ``kind`` (models or bentos) has the tag, ``whole``. One that is damaged is removed."""
+def kept(get: Callable[[str], Any], kind: str, tag: str, intact: Callable[[Any], bool]) -> bool:
+    """Whether BentoML's store of ``kind`` (models or bentos) has the tag, ``intact``. One that is damaged is removed."""
     import bentoml
 
     try:
-        if whole(get(tag)):
+        if intact(get(tag)):
             return True
         why = "its files have changed"
     except bentoml.exceptions.NotFound:
@@ -67,15 +67,15 @@ def publish(tag: str) -> str | None:
     if not root:
         return None
     place = f"{root.rstrip('/')}/{tag.replace(':', '-')}.bento"
-    known = _checksum(place)
-    if known is None:
+    checksum = _checksum(place)
+    if checksum is None:
         with explained(), tempfile.TemporaryDirectory() as folder:
             content = Path(bentoml.export_bento(tag, str(Path(folder, "bento.bento")))).read_bytes()
-        known = hashlib.sha256(content).hexdigest()
+        checksum = hashlib.sha256(content).hexdigest()
         bucket, key = s3.split(place)
         with s3.explained(bucket, place):
-            s3.client().put_object(Bucket=bucket, Key=key, Body=content, Metadata={_CHECKSUM: known})
-    return f"{place}@sha256:{known}"
+            s3.client().put_object(Bucket=bucket, Key=key, Body=content, Metadata={_CHECKSUM: checksum})
+    return f"{place}@sha256:{checksum}"
 
 
 def _checksum(place: str) -> str | None:

@@ -44,16 +44,16 @@ def parse(
         raise ChurnError(
             f"{name}: no column {', '.join(absent)}; the service needs it for every customer. The file has: {', '.join(header)}"
         )
-    known = [field for field in fields if field in frame]
-    typed, unreadable = cast(frame[known], dataset)
-    columns = [_values(frame[field], typed[field], unreadable.get(field)) for field in known]
-    rows = [dict(zip(known, values, strict=True)) for values in zip(*columns, strict=True)]
+    present = [field for field in fields if field in frame]
+    typed, unreadable = cast(frame[present], dataset)
+    columns = [_values(frame[field], typed[field], unreadable.get(field)) for field in present]
+    rows = [dict(zip(present, values, strict=True)) for values in zip(*columns, strict=True)]
     text = frame.apply(as_text).astype("object").where(frame.notna(), "").fillna("")
     return CustomerFile(header, text.to_numpy().tolist(), rows, numbers.tolist(), (*reading.notes, *notes))
 
 
-def _values(given: "pd.Series", typed: "pd.Series", unreadable: Any) -> list[Any]:
+def _values(original: "pd.Series", typed: "pd.Series", unreadable: Any) -> list[Any]:
     cells = typed.astype("object").where(typed.notna(), None)
     if unreadable is not None:
-        cells = cells.where(~unreadable, as_text(given).astype("object"))
+        cells = cells.where(~unreadable, as_text(original).astype("object"))
     return cells.tolist()

@@ -147,11 +147,11 @@ def _store_model(
     if not bento_store.kept(bentoml.models.get, "models", tag, _unharmed):
         _store(champion, files, tag)
     stored, scorer = Path(bentoml.models.get(tag).path), onnx_scorer.Scorer(files)
-    asked = features.from_rows(scorer.dataset, onnx_scorer.manifest(stored)["examples"])
+    inputs = features.from_rows(scorer.dataset, onnx_scorer.manifest(stored)["examples"])
     proof: dict[str, Any] = {"files": {path.name: checksums.file_sha256(path) for path in _files(stored)}}
-    proof["probability"] = scorer.probability(asked).astype(np.float64).tolist()
+    proof["probability"] = scorer.probability(inputs).astype(np.float64).tolist()
     if uplift is not None:
-        proof["uplift"] = uplift_scorer.UpliftScorer(files).uplift(asked).astype(np.float64).tolist()
+        proof["uplift"] = uplift_scorer.UpliftScorer(files).uplift(inputs).astype(np.float64).tolist()
     return proof
 
 
@@ -240,7 +240,7 @@ def imported(importing: Iterable[Path]) -> set[Path]:
 def json_rows(dataset: Dataset, table: "pd.DataFrame") -> list[dict[str, Any]]:
     """The table's rows as the service takes them: None for missing, integers without a point."""
     rows = json.loads(table[list(dataset.raw)].to_json(orient="records", double_precision=15))
-    whole = [name for name, column in dataset.raw.items() if column.type == "integer"]
+    integers = [name for name, column in dataset.raw.items() if column.type == "integer"]
     for row in rows:
-        row.update({name: int(row[name]) for name in whole if row[name] is not None})
+        row.update({name: int(row[name]) for name in integers if row[name] is not None})
     return rows

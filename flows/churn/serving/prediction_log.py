@@ -54,12 +54,12 @@ def configured_root(variable: str, folder: str, what: str) -> str:
     Raises:
         ChurnError: It is an address of another kind, or has no bucket; ``what`` is that of which it is the place.
     """
-    told = (os.environ.get(variable) or folder).strip() or folder
-    if not _ADDRESS.match(told):
-        return str(STATE / Path(told).expanduser())
-    if not _BUCKET.match(told):
-        raise ChurnError(f"{variable}={told}: {what} a folder or s3://bucket/prefix; correct the variable")
-    return told
+    location = (os.environ.get(variable) or folder).strip() or folder
+    if not _ADDRESS.match(location):
+        return str(STATE / Path(location).expanduser())
+    if not _BUCKET.match(location):
+        raise ChurnError(f"{variable}={location}: {what} a folder or s3://bucket/prefix; correct the variable")
+    return location
 
 
 def schema(dataset: Dataset, with_id: bool = False) -> "pyarrow.Schema":
@@ -131,9 +131,9 @@ def newest(
         start = datetime.fromisoformat(day).replace(tzinfo=UTC)
         if start >= end or sum(map(len, chunks)) >= rows:
             continue
-        own = pyarrow.dataset.field("model_version") == version
+        of_version = pyarrow.dataset.field("model_version") == version
         stop = min(end, start + timedelta(days=1))
-        chunks.insert(0, rows_between(PREDICTIONS, schema(dataset), start, stop, at or root(), damaged, own))
+        chunks.insert(0, rows_between(PREDICTIONS, schema(dataset), start, stop, at or root(), damaged, of_version))
     return pd.concat(chunks).tail(rows) if chunks else read(dataset, end, end, at)
 
 
@@ -145,8 +145,8 @@ def rows_by_id(
     from pyarrow import dataset
 
     wanted = pa.schema(list(zip(COLUMNS, _kinds(), strict=True)))
-    own = dataset.field("prediction_id").isin(list(ids))
-    return rows_between(PREDICTIONS, wanted, start, end, at or root(), damaged, own)
+    with_ids = dataset.field("prediction_id").isin(list(ids))
+    return rows_between(PREDICTIONS, wanted, start, end, at or root(), damaged, with_ids)
 
 
 def versions(start: datetime, end: datetime, at: str | None = None, damaged: set[str] | None = None) -> dict[str, int]:

@@ -47,11 +47,11 @@ def fingerprint(*settings: Strict) -> str:
 
 def lineage(data_version: str, training: str, config: TrainConfig, outcomes: bytes | None = None) -> dict[str, str]:
     """Where a model comes from: data, config (with the ``outcomes`` of campaigns that it learns from), code, run and packages."""
-    known = checksums.sha256(outcomes)[:12] if outcomes is not None else ""
+    checksum = checksums.sha256(outcomes)[:12] if outcomes is not None else ""
     return {
         "data_version": data_version,
         "metaflow_run": training,
-        "config_hash": fingerprint(config) + known,
+        "config_hash": fingerprint(config) + checksum,
         **tracking.git_state(),
         "packages": " ".join(sklearn_model.packages(*estimators.libraries(config))),
     }
@@ -74,8 +74,8 @@ def start_run(
     data: Snapshot, config: TrainConfig, lineage: Mapping[str, str], force: bool
 ) -> tuple[model_registry.Registered | None, str]:
     """The version that makes this training needless (see ``unchanged``), or None and the id of the training's MLflow run."""
-    known = None if force else unchanged(data.dataset, lineage)
-    return known, "" if known else tracking.open_run(config.experiment, lineage["metaflow_run"], lineage)
+    registered = None if force else unchanged(data.dataset, lineage)
+    return registered, "" if registered else tracking.open_run(config.experiment, lineage["metaflow_run"], lineage)
 
 
 def parameters(data: Snapshot, config: TrainConfig) -> dict[str, Any]:
@@ -88,8 +88,8 @@ def parameters(data: Snapshot, config: TrainConfig) -> dict[str, Any]:
         return {}
     with tempfile.TemporaryDirectory() as folder:
         described = onnx_scorer.manifest(model_registry.fetch(current, folder))
-    own = "" if described["family"] == BLEND else f"{described['family']}."
-    return {f"{own}{name}": value for name, value in described["params"].items()}
+    prefix = "" if described["family"] == BLEND else f"{described['family']}."
+    return {f"{prefix}{name}": value for name, value in described["params"].items()}
 
 
 def check_before_training(data: Snapshot, config: TrainConfig) -> None:
@@ -178,31 +178,31 @@ def register(training: Training, run: str) -> tuple[model_registry.Registered, G
 
     data, config, evaluation, gate_result = training.data, training.config, training.evaluation, training.gate
     pipeline, described = training.chosen.pipeline, build_manifest(training)
-    whole = estimators.whole(pipeline, data.dataset)
+    full_pipeline = estimators.whole(pipeline, data.dataset)
     with tempfile.TemporaryDirectory() as folder:
         onnx_scorer.write(folder, pipeline, described)
         scorer = onnx_scorer.Scorer(folder)
-        onnx_scorer.check_parity(scorer, whole, data.holdout, config.search.seed)
+        onnx_scorer.check_parity(scorer, full_pipeline, data.holdout, config.search.seed)
         parquet.write_table(reference_data.holdout(scorer, data.holdout), Path(folder, prediction_log.HOLDOUT))
         example = data.holdout[list(data.dataset.raw)].head(100)
-        made = model_registry.register(
-            data.dataset.model, run, described["metaflow_run"], whole, folder, example, _tags(described, data)
+        version = model_registry.register(
+            data.dataset.model, run, described["metaflow_run"], full_pipeline, folder, example, _tags(described, data)
         )
     while True:
         if not gate_result.promote:
-            model_registry.annotate(made, gate_result.evidence())
+            model_registry.annotate(version, gate_result.evidence())
             break
         expected = gate_result.comparison.champion if gate_result.comparison is not None else None
-        if model_registry.promote(made, gate_result.evidence(), expected):
+        if model_registry.promote(version, gate_result.evidence(), expected):
             break
         compared = against_champion(evaluation, data, config, described["metaflow_run"])
         gate_result = Gate(gate_result.verdicts, compared, gate_result.warnings)
-    content = {"version": made.version, **training.record(), **gate_result.record()}
+    content = {"version": version.version, **training.record(), **gate_result.record()}
     record = json.dumps(format_version.stamped(content, RECORD_FORMAT), indent=1)
-    model_registry.annotate(made, {RECORD_CHECKSUM: checksums.sha256(record.encode())})
+    model_registry.annotate(version, {RECORD_CHECKSUM: checksums.sha256(record.encode())})
     tracking.log_texts(run, {RECORD: record})
     tracking.close_run(run, described["params"], described["scores"])
-    return made, gate_result
+    return version, gate_result
 
 
 def _tags(described: Mapping[str, Any], data: Snapshot) -> dict[str, str]:
