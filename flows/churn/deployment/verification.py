@@ -1,6 +1,6 @@
 """Verification before a rollout.
 
-Which Bento it is, whether that is what the registry says, whether it may be served, and whether it still fits its callers.
+It finds the Bento, and checks that it is what the registry recorded, that it may be served, and that it still suits its callers.
 """
 
 import re
@@ -28,8 +28,8 @@ _VERSION = re.compile(rf"{packaging.SERVICE}[:-]v(\d+)-")
 class Request:
     """What to deploy, as requested.
 
-    A registry ``version`` (empty: the champion), a ``bento`` that is already built (empty: that of the version), whether
-    callers may break, and whether a person asked rather than the end of a training.
+    ``version`` is a registry version (empty: the champion), ``bento`` one that is already built (empty: the version's);
+    ``breaking`` allows a change that breaks callers; ``by_hand`` says whether a person asked, rather than the end of a training.
     """
 
     version: str = ""
@@ -40,7 +40,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Verified:
-    """The ``plan``, with what was found out about it; or, in words, why there is ``nothing`` to do."""
+    """The ``plan`` with its checks; or, in words, why there is ``nothing`` to do."""
 
     plan: Plan
     checks: tuple[DeploymentCheck, ...] = ()
@@ -48,7 +48,7 @@ class Verified:
 
 
 def verify(target: Target, dataset: Dataset, request: Request) -> Verified:
-    """Find out what is to be served and whether it may be. Raises ChurnError if there is no such version or target."""
+    """Determine what to serve and whether it may be served. Raises ChurnError if the version or target does not exist."""
     model = model_registry.by_version(dataset.model, request.version) if request.version else release.champion(dataset)
     bento, served = request.bento or target.address(model), target.served()
     former = registered_version(dataset, served)
@@ -66,14 +66,14 @@ def verify(target: Target, dataset: Dataset, request: Request) -> Verified:
 
 
 def registered_version(dataset: Dataset, bento: str) -> Registered | None:
-    """The registry version that a Bento, by its tag or address, was made of; None if it is not known."""
+    """The registry version that a Bento, given by tag or address, was built from; None if unknown."""
     match = _VERSION.search(bento)
     versions = {one.version: one for one in model_registry.by_tags(dataset.model, {})} if match else {}
     return versions.get(match[1]) if match else None
 
 
 def licence(model: Registered, served: Registered | None) -> Iterator[DeploymentCheck]:
-    """Whether the version may be served: it was judged, and a model of synthetic customers does not follow one of real ones."""
+    """Whether the version may be served: it has a gate verdict, and no synthetic model replaces a real one."""
     judged = model.tags.get(gate.SUMMARY, "")
     yield DeploymentCheck(
         "gate", bool(judged), judged or "there is no evidence of a gate; only a version that was judged is served"
@@ -87,9 +87,9 @@ def licence(model: Registered, served: Registered | None) -> Iterator[Deployment
 
 
 def check_answers(model: Registered, bento: str, served_url: str, breaking: bool) -> Iterator[DeploymentCheck]:
-    """Serve a copy of the Bento and check its answers on kept rows, and its requests.
+    """Serve a copy of the Bento, and check its answers on stored rows and its request schema.
 
-    It is compared with the service at ``served_url``, if there is one.
+    The schema is compared with that of the service at ``served_url``, if there is one.
     """
     kept = reference_data.load(model)
     rows = kept.table.head(KEPT_ROWS)
