@@ -70,9 +70,9 @@ class WindowResult:
 class Context:
     """What an assessment depends on besides the windows.
 
-    ``before`` are the scores on the reference. A ``file`` is a single window, assessed by itself. ``outcomes`` are known,
-    ``unknown`` ones belong to no known prediction; ``others`` counts the rows of other model versions, which were left out,
-    as the log's ``damaged`` parts were; ``conflicts`` the predictions that were given different outcomes.
+    ``before`` are the scores on the reference. A ``file`` is a single window, assessed by itself. The others are counts: known
+    ``outcomes``, ``unknown`` ones without a prediction, rows of ``others``, the excluded model versions, excluded ``damaged``
+    parts of the log, and ``conflicts``, predictions with different outcomes.
     """
 
     before: Mapping[str, float]
@@ -116,7 +116,7 @@ def assess(
 ) -> Assessment:
     """Assess windows, oldest first.
 
-    It is an alert if ``violations`` of the windows violate a threshold, the newest among them, or if realised performance fell.
+    It is an alert if ``violations`` of the windows, including the newest, violate a threshold, or realised performance fell.
     """
     newest = windows[-1]
     violating = sum(window.violates for window in windows)
@@ -247,7 +247,7 @@ def _knowledge(newest: WindowResult, realised: Realised | None, config: MonitorC
 def samples(
     newest: WindowResult, realised: Realised | None, assessment: Assessment, damaged: int = 0, conflicts: int = 0
 ) -> list[Sample]:
-    """The samples for Prometheus (``prometheus_metrics.MONITORING``); what is unknown is NaN."""
+    """The samples for Prometheus (``prometheus_metrics.MONITORING``); unknown values are NaN."""
     estimate = newest.score("roc_auc") or UNKNOWN
     roc_auc = realised.score("roc_auc") if realised is not None else UNKNOWN
     emitted = [

@@ -19,10 +19,10 @@ from churn.settings.monitor import MonitorConfig
 
 
 def compared(dataset: Dataset, version: str = "") -> Reference:
-    """The reference of the given model version, or of the champion.
+    """The reference data of the given model version, or of the champion.
 
     Raises:
-        ChurnError: There is no such version, or it has no reference.
+        ChurnError: The version does not exist, or has no reference data.
     """
     return reference_data.load(
         model_registry.by_version(dataset.model, version) if version else release.champion(dataset)
@@ -33,7 +33,7 @@ def until(text: str) -> datetime:
     """The time given as an ISO 8601 date or time (UTC by default); now if ``text`` is empty.
 
     Raises:
-        ChurnError: It is neither.
+        ChurnError: ``text`` is neither.
     """
     try:
         moment = datetime.fromisoformat(text) if text else datetime.now(UTC)
@@ -64,7 +64,7 @@ def collect(reference: Reference, config: MonitorConfig, file: str, labels: str,
 def drift(reference: Reference, analysis: Analysis, config: MonitorConfig) -> list[tuple[Distance, ...]]:
     """The distances of each window from the reference; none for a window with too few rows.
 
-    Customers at snapshots are compared with the reference's rows of the same month, if there are as many as a window needs.
+    Customers at snapshots are compared with the reference's rows of the same month, if there are enough for a window.
     """
     least = config.window.min_rows
     months = {window.month for window in analysis.windows}
@@ -104,7 +104,7 @@ def conclude(
     before: dict[str, float],
     config: MonitorConfig,
 ) -> tuple[list[WindowResult], Assessment]:
-    """The results of each window, and the assessment of all of them."""
+    """The result of each window, and the assessment of all windows."""
     results = [WindowResult(*measured) for measured in zip(analysis.windows, distances, scores, strict=True)]
     counts = (analysis.outcomes, analysis.unknown, analysis.others, analysis.damaged, analysis.conflicts)
     around = Context(before, analysis.file, *counts)

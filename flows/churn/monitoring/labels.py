@@ -1,4 +1,4 @@
-"""Outcomes that became known after the prediction, from the service's feedback or from a file of labels."""
+"""Outcomes of earlier predictions, from the service's feedback or a file of labels."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -23,8 +23,8 @@ _TRUE, _FALSE = ("true", "1"), ("false", "0")
 class Labels:
     """Predictions with their ``outcome``, ``probability`` and ``decision``.
 
-    ``unknown`` counts the outcomes of unknown predictions, ``others`` those of predictions by other model versions,
-    ``conflicts`` the predictions that were given different ones.
+    ``unknown`` counts outcomes of unknown predictions, ``others`` outcomes of predictions by other model versions, ``conflicts``
+    predictions with different outcomes.
     """
 
     table: "pd.DataFrame"
@@ -43,8 +43,8 @@ def from_log(
 ) -> Labels:
     """The outcomes of the champion's predictions of the ``days`` before ``until``.
 
-    Those of ``file``, if one is given, come before the feedback in the log. Of several for one prediction the first counts:
-    nobody overwrites what is known. ``damaged``: see ``prediction_log.read``.
+    Outcomes in ``file``, if given, precede the feedback in the log. Of several outcomes for a prediction the first counts, so
+    none can be overwritten. ``damaged``: see ``prediction_log.read``.
     """
     import pandas as pd
 
@@ -81,7 +81,7 @@ def _of_customers(
     at: str | None,
     damaged: set[str] | None,
 ) -> "pd.DataFrame":
-    """The outcomes of customers as those of all their predictions; one without a prediction stays, as an unknown one."""
+    """Assign the outcomes of customers to all their predictions; outcomes without a prediction remain, as unknown."""
     name, secret = str(dataset.id), keyed_ids.key()
     logged = {one: one for one in reported[name]}
     logged |= {keyed_ids.keyed(one, secret): one for one in reported[name]} if secret is not None else {}
@@ -96,7 +96,7 @@ def _of_customers(
 def _logged(
     dataset: Dataset, ids: list[str], start: datetime, until: datetime, at: str | None, damaged: set[str] | None
 ) -> "pd.DataFrame":
-    """``prediction_id`` and id, as it was logged, of the predictions for ``ids``, which are as the log writes them."""
+    """The ``prediction_id`` and logged id of the predictions for ``ids``, given as they are logged."""
     import pyarrow as pa
     from pyarrow import dataset as parts
 
@@ -110,10 +110,10 @@ def _logged(
 
 
 def read(file: str, dataset: Dataset) -> "pd.DataFrame":
-    """Read a file of ``outcome`` (true or false, 1 or 0, or the data set's own values) by ``prediction_id``, or by customer.
+    """Read a file of ``outcome`` (true or false, 1 or 0, or the data set's values) by ``prediction_id`` or customer.
 
     Raises:
-        ChurnError: A column is missing or an outcome has no meaning; the message names it.
+        ChurnError: A column is missing or an outcome is invalid; the message names it.
     """
     table, _, _ = header_lines.drop_repeated(tables.from_bytes(sources.read(sources.named(file), dataset)[0]), file)
     by = str(dataset.id) if "prediction_id" not in table and dataset.id in table else "prediction_id"
@@ -127,7 +127,7 @@ def outcomes(values: "pd.Series", dataset: Dataset, where: str) -> "pd.Series":
     """Whether each customer churned, as bool.
 
     Raises:
-        ChurnError: A value has no meaning; ``where`` names its place.
+        ChurnError: A value is invalid; ``where`` names its location.
     """
     import pandas as pd
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 COLUMNS = ["probability", "decision", "outcome"]
 METRICS = ["roc_auc", "f1", "accuracy"]
 ROWS = 200_000  # a larger window is estimated from a sample of this many rows
-CERTAIN = 3.0  # standard errors, which chance exceeds in about one of a thousand windows
+CERTAIN = 3.0  # standard errors; chance exceeds them in about one of a thousand windows
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class MetricValue:
 
 @dataclass(frozen=True)
 class Realised:
-    """The scores of rows with known outcomes, and what CBPE estimates for the same rows."""
+    """The scores of rows with known outcomes, and CBPE's estimates for the same rows."""
 
     rows: int
     churned: int
@@ -54,10 +54,10 @@ class Realised:
 
 
 class Estimator:
-    """Estimated and realised scores of windows, by CBPE fitted once on the reference."""
+    """Computes estimated and realised scores of windows, with CBPE fitted once on the reference."""
 
     def __init__(self, reference: Reference, rule: Performance) -> None:
-        """``rule`` gives the drops that matter."""
+        """``rule`` sets the drops that matter."""
         self._reference, self._rule = _frame(reference.table), rule
 
     @cached_property

@@ -1,4 +1,4 @@
-"""What is monitored: the prediction log divided into windows, or any file of customers as one window."""
+"""The data to monitor: the prediction log divided into windows, or a file of customers as one window."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Window:
-    """Rows that are compared with the reference together; ``name`` is what cards and messages call them.
+    """Rows that are compared with the reference together; ``name`` identifies them on cards and in messages.
 
-    ``month`` (1 to 12) is that of customers at snapshots, who are compared with the reference's of the same month.
+    ``month`` (1 to 12), for customers at snapshots, selects the reference's rows of the same month.
     """
 
     name: str
@@ -43,9 +43,9 @@ class Analysis:
 
     ``table`` (Parquet) holds the rows of all windows in order: raw columns, ``probability`` and ``decision``. ``labelled``
     (Parquet) holds the ``outcomes`` rows whose outcome is known: ``probability``, ``decision`` and ``outcome``. ``unknown``
-    counts outcomes of unknown predictions, ``conflicts`` predictions with different ones, ``others`` rows of other versions,
-    which were left out. With ``file`` the only window is a file, not the log; ``notes`` say how it was read. ``damaged`` are
-    the addresses of the log's parts that were left out.
+    counts outcomes of unknown predictions, ``conflicts`` predictions with different outcomes, ``others`` excluded rows of other
+    versions. With ``file``, the only window is a file, not the log; ``notes`` say how it was read. ``damaged`` are the
+    addresses of the log's parts that were excluded.
     """
 
     origin: str
@@ -175,7 +175,7 @@ def from_file(reference: Reference, path: str, file: str = "") -> Analysis:
 
 
 def _month(times: "pd.Series", reference: Reference) -> int | None:
-    """The month of most of the rows; None for customers that are not taken at snapshots."""
+    """The month of most rows; None for customers that are not taken at snapshots."""
     if reference.dataset.snapshots is None or times.isna().all():
         return None
     return int(times.dt.month.mode().iloc[0])

@@ -1,4 +1,4 @@
-"""Bentos in S3: an archive a version, named with its checksum, so that one address says exactly what is served."""
+"""Bentos in S3: one archive per version. The address includes the checksum, so it identifies exactly what is served."""
 
 import hashlib
 import logging
@@ -25,7 +25,7 @@ _CHECKSUM = "sha256"  # key of the object's metadata
 
 @contextmanager
 def explained() -> Iterator[None]:
-    """What BentoML raises inside, and what the disk refuses it, becomes a ChurnError that names its store."""
+    """Turn errors of BentoML, and of the disk below it, into ChurnErrors that name BentoML's store."""
     import bentoml
 
     try:
@@ -39,7 +39,7 @@ def explained() -> Iterator[None]:
 
 
 def kept(get: Callable[[str], Any], kind: str, tag: str, intact: Callable[[Any], bool]) -> bool:
-    """Whether BentoML's store of ``kind`` (models or bentos) has the tag, ``intact``. One that is damaged is removed."""
+    """Whether BentoML's store of ``kind`` (models or bentos) has the tag ``intact``; a damaged item is removed."""
     import bentoml
 
     try:
@@ -58,8 +58,8 @@ def kept(get: Callable[[str], Any], kind: str, tag: str, intact: Callable[[Any],
 def publish(tag: str) -> str | None:
     """Archive the Bento under CHURNFLOW_BENTOS.
 
-    Returns its address, ``s3://.../NAME-VERSION.bento@sha256:...``, or None if CHURNFLOW_BENTOS is not set. A version that is
-    there already is kept: its address never changes.
+    Returns its address, ``s3://.../NAME-VERSION.bento@sha256:...``, or None if CHURNFLOW_BENTOS is not set. An existing archive
+    is kept: the address of a version never changes.
     """
     import bentoml
 
@@ -92,9 +92,9 @@ def _checksum(place: str) -> str | None:
 
 
 def fetch(address: str, folder: str | Path) -> Path:
-    """Download the archive at ``address`` to ``folder``/bento.bento and verify its checksum; its path.
+    """Download the archive at ``address`` to ``folder``/bento.bento, verify its checksum, and return its path.
 
-    Raises ChurnError if the address is malformed, the store refuses, or the checksum differs (no file is left then).
+    Raises ChurnError if the address is malformed, the store fails, or the checksum differs; then no file is left.
     """
     match = ADDRESS.match(address)
     if match is None:
@@ -110,9 +110,9 @@ def fetch(address: str, folder: str | Path) -> Path:
 
 
 def install(address: str) -> str:
-    """Fetch the archive at ``address`` into BentoML's store: the Bento's tag. Raises ChurnError as ``fetch`` does.
+    """Import the archive at ``address`` into BentoML's store; returns the Bento's tag. Raises ChurnError as ``fetch`` does.
 
-    One that is there already is kept: an init container may run again in the same pod.
+    An existing Bento is kept: an init container may run again in the same pod.
     """
     import bentoml
 
