@@ -243,7 +243,7 @@ def _ended(well: bool, tags: list[str]) -> None:
             prometheus_metrics.RUNS.of(ended[f"outcome:{outcome}"], status=outcome) for outcome in OUTCOMES.values()
         ]
     except (MetaflowException, OSError) as error:  # counting runs is best effort: it must not fail this run
-        print(f"The runs are not counted: {error}")
+        print(f"Cannot count the runs: {error}")
     finally:
         metaflow.namespace(namespace)
     for problem in push.send({"flow": name}, samples):

@@ -26,7 +26,7 @@ def on_cluster() -> bool:
     """Whether Bentos are served on the cluster. Raises ChurnError if CHURNFLOW_TARGET is neither laptop nor cluster."""
     named = os.environ[TARGET]
     if named not in ("laptop", "cluster"):
-        raise ChurnError(f"{TARGET}={named}: write laptop or cluster")
+        raise ChurnError(f"{TARGET}={named}: use laptop or cluster")
     return named == "cluster"
 
 
@@ -75,7 +75,7 @@ def count(outcome: str) -> dict[str, int]:
         Run(f"{current.flow_name}/{current.run_id}").add_tag(f"{PREFIX}{outcome}")
         tags = Counter(tag for run in Flow(str(current.flow_name)) for tag in run.user_tags)
     except MetaflowException as error:  # counting deployments is best effort
-        print(f"The deployments are not counted: {error}")
+        print(f"Cannot count the deployments: {error}")
     finally:
         namespace(before)
     return {tag.removeprefix(PREFIX): number for tag, number in tags.items() if tag.startswith(PREFIX)}

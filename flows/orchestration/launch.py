@@ -52,7 +52,7 @@ def _last(name: str) -> None:
         start = runs.one(name, current.run_id)["start"].task.data
         notice = start.notice if "notice" in start else ""
     except (MetaflowException, ChurnError, OSError) as error:  # the run itself has succeeded
-        notice = f"Whether the customers are synthetic cannot be read: {error}"
+        notice = f"Cannot determine whether the customers are synthetic: {error}"
     begin(notice)
 
 

@@ -55,7 +55,7 @@ class Cluster:
         """
         bento = model.tags.get(bento_store.TAG) or release.publish(model)
         if not bento:
-            raise ChurnError("CHURNFLOW_BENTOS: a cluster takes its Bentos from S3; set CHURNFLOW_PROFILE=cluster")
+            raise ChurnError("CHURNFLOW_BENTOS: a cluster needs its Bentos in S3; set CHURNFLOW_PROFILE=cluster")
         return bento
 
     def served(self) -> str:
@@ -77,7 +77,9 @@ class Cluster:
         self._bento = bento
         deployment = self._read()
         if (deployment.metadata.annotations or {}).get(RUN):
-            raise ChurnError(f"{self.place}: {deployment.metadata.annotations[RUN]} deploys there; wait for its end")
+            raise ChurnError(
+                f"{self.place}: {deployment.metadata.annotations[RUN]} is deploying there; wait until it ends"
+            )
         former = {
             FORMER: _bento(deployment.spec.template.spec),
             IMAGE: deployment.spec.template.spec.containers[0].image,
@@ -117,7 +119,7 @@ class Cluster:
         until = time.monotonic() + POD_SECONDS
         while sum(one.new for one in self.instances()) < number:
             if time.monotonic() > until:
-                raise ChurnError(f"{self.place}: no new pod within {POD_SECONDS:g} s; is the quota used up?")
+                raise ChurnError(f"{self.place}: no new pod within {POD_SECONDS:g} s; check the namespace's quota")
             time.sleep(POLL_SECONDS)
         self._patch(paused=True)
 
@@ -197,4 +199,4 @@ def _explained() -> Iterator[None]:
     except ApiException as error:
         raise ChurnError(f"Kubernetes refuses ({error.status} {error.reason}): {str(error.body)[:300]}") from error
     except (ConfigException, HTTPError) as error:
-        raise ChurnError(f"Kubernetes cannot be reached: {error}; is there a kubeconfig?") from error
+        raise ChurnError(f"cannot reach Kubernetes: {error}; is there a kubeconfig?") from error

@@ -36,7 +36,7 @@ class Laptop:
         if len(services) > 1:
             ports = ", ".join(one["url"].rpartition(":")[2] for one in services)
             again = commands.say("deploy", DATASET=dataset, PORT=commands.NUMBER)
-            raise ChurnError(f"{model} is served on several ports of this machine ({ports}); name one: {again}")
+            raise ChurnError(f"{model} is served on several ports on this machine ({ports}); name one: {again}")
         self.place, self._run, self._control = services[0]["url"], run, services[0]["control"]
         self._bento = ""
 
@@ -125,5 +125,5 @@ def _ask(control: str, order: dict[str, Any]) -> dict[str, Any]:
                 return dict(json.loads(answer.readline()))
     except (OSError, ValueError) as error:
         raise ChurnError(
-            f"the service does not answer its control ({Path(control)}: {error}); has it ended?"
+            f"the service does not answer on its control socket ({Path(control)}: {error}); it may have stopped"
         ) from error

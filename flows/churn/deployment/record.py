@@ -44,7 +44,7 @@ def approved(plan: Plan, run: str, place: str, hours: float, say: Callable[[str]
 def approve(model: Registered) -> str:
     """Approve the version's waiting deployment, and return a message. Raises ChurnError if none is waiting."""
     if model.tags.get(OUTCOME) != WAITS:
-        raise ChurnError(f"{model.name} version {model.version}: no deployment of it waits for approval")
+        raise ChurnError(f"{model.name} version {model.version}: no deployment is waiting for approval")
     model_registry.annotate(model, {APPROVED: model.tags[BENTO]})
     return f"Approved: version {model.version} at {model.tags['deploy.place']}"
 
@@ -72,7 +72,8 @@ def settle_kept(plan: Plan) -> None:
     tags = model_registry.by_version(plan.model.name, plan.model.version).tags
     if plan.bento == plan.former == tags.get(BENTO) and tags.get(OUTCOME) == PROGRESS:
         mark_ended(
-            plan, Outcome(KEPT, f"version {plan.model.version} is served; its deployment died before it said so")
+            plan,
+            Outcome(KEPT, f"version {plan.model.version} is served, but its deployment died before recording that"),
         )
 
 

@@ -71,7 +71,7 @@ def _refused(former: Schema, new: Schema) -> Iterator[str]:
     if "enum" in new:
         lost = [one for one in former["enum"] if one not in new["enum"]] if "enum" in former else None
         if lost is None or lost:
-            yield f"{', '.join(map(repr, lost)) if lost else 'what is not in its list'} is not taken any more"
+            yield f"{', '.join(map(repr, lost)) if lost else 'any value outside its list'} is not taken any more"
     if "enum" in former:
         return
     for key, worse in _BOUNDS.get(kind, ()):

@@ -96,7 +96,7 @@ class Deployment:
             self.outcome.shadow = shadow.replay(
                 new.url, reference_data.load(self._plan.model).dataset, self._rule.shadow_rows
             )
-            self._event("deployment", f"{self.outcome.shadow.rows} predictions of the last day asked for again")
+            self._event("deployment", f"{self.outcome.shadow.rows} predictions of the last day replayed")
 
     def _watch(self) -> None:
         looked = watch.Watch()
@@ -156,7 +156,7 @@ class Deployment:
                 self._settle(False)
             self._target.done()
         except ChurnError as error:
-            reason += f"; what was served before is not back yet: {error}"
+            reason += f"; the previous version is not restored yet: {error}"
         self._end(verdict, reason)
 
     def _end(self, verdict: str, reason: str) -> None:

@@ -76,7 +76,7 @@ def licence(model: Registered, served: Registered | None) -> Iterator[Deployment
     """Whether the version may be served: it has a gate verdict, and no synthetic model replaces a real one."""
     judged = model.tags.get(gate.SUMMARY, "")
     yield DeploymentCheck(
-        "gate", bool(judged), judged or "there is no evidence of a gate; only a version that was judged is served"
+        "gate", bool(judged), judged or "no gate verdict is recorded, and only versions with one are served"
     )
     synthetic = synthetic_notice.learned_from_synthetic(model)
     if served is not None and synthetic and not synthetic_notice.learned_from_synthetic(served):
@@ -95,7 +95,7 @@ def check_answers(model: Registered, bento: str, served_url: str, breaking: bool
     rows = kept.table.head(KEPT_ROWS)
     try:
         tag = bento_store.install(bento) if bento.startswith("s3://") else packaging.require_whole(bento)
-        yield DeploymentCheck("checksum", True, f"{bento} is what it was when it was built")
+        yield DeploymentCheck("checksum", True, f"{bento} is unchanged since it was built")
     except ChurnError as error:
         yield DeploymentCheck("checksum", False, str(error))
         return
@@ -121,7 +121,7 @@ def _compatible(schema: request_schema.Schema, served_url: str, breaking: bool, 
     if not served_url:
         return DeploymentCheck("request schema", True, "nothing is served yet")
     changes = request_schema.breaking(request_schema.fetch_schema(served_url), schema)
-    finding = "; ".join(changes) or "takes all that the served one takes"
+    finding = "; ".join(changes) or "accepts everything that the served version accepts"
     if changes and not breaking:
-        finding += f"; if no caller sends that: {again}"
+        finding += f"; if no caller depends on it: {again}"
     return DeploymentCheck("request schema", breaking or not changes, finding)

@@ -224,7 +224,7 @@ def _told(table: "pd.DataFrame", frame: "pd.DataFrame", reference: Reference, pa
     if not file:
         return Labels(table.iloc[:0].assign(outcome=np.empty(0, dtype=bool)))
     if "prediction_id" not in frame:
-        raise ChurnError(f"{path}: no column prediction_id, by which the labels in {file} could be assigned")
+        raise ChurnError(f"{path}: no column prediction_id, which is needed to match the labels in {file}")
     outcomes = labels.read(file, dataset).drop_duplicates("prediction_id", keep="last")
     joined = table.assign(prediction_id=frame.prediction_id.astype("str").to_numpy()).merge(
         outcomes, on="prediction_id"

@@ -50,7 +50,7 @@ _MEANINGS = (
      "MLflow cannot write to {uri} or its artifacts ({said}); free space and run this again"),
     (r"(readonly|unable to open) database|disk I/O error|[Pp]ermission denied|Read-only file|(Is|Not) a directory|File exists",
      "MLflow cannot write to {uri} or its artifacts ({said}); check that the folder is there and may be written"),
-    (r"^boto", "MLflow's artifacts cannot be reached ({said}); check MLFLOW_ARTIFACTS and AWS_* in the environment"),
+    (r"^boto", "cannot reach MLflow's artifacts ({said}); check MLFLOW_ARTIFACTS and AWS_* in the environment"),
     (r"HTTPConnection|refused|timed out|resolve|OperationalError",
      "MLflow does not answer at {uri} ({said}); start it or change MLFLOW_TRACKING_URI"),
     ("", "MLflow at {uri} failed: {said}"),

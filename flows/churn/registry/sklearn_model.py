@@ -118,4 +118,6 @@ def read(file: Path) -> "Pipeline":
             return skops.io.load(file, trusted=list(TRUSTED))
     except Exception as error:
         raise ChurnError(f"{file.name}: it is no pipeline in skops' form, or a damaged one ({error})") from error
-    raise ChurnError(f"{file.name}: it is made of {', '.join(strange)}, as no model of ours is; it is not loaded")
+    raise ChurnError(
+        f"{file.name}: it is made of {', '.join(strange)}, which Churnflow's models do not use; it is not loaded"
+    )

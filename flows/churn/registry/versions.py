@@ -33,7 +33,7 @@ def promote(name: str, version: str, target: str, reason: str) -> list[str]:
         return [f"Champion: version {version} already"]
     if not model_registry.promote(model, {"promotion": reason}, former.version if former is not None else None):
         raise ChurnError(
-            f"{name}: another process made a champion just now; look at it, and say again if you still want to"
+            f"{name}: another process has just changed the champion; check it, then repeat the command if you still want to"
         )
     instead = f", instead of version {former.version}" if former is not None else ""
     return [f"Champion: version {version}{instead}"]
@@ -89,7 +89,7 @@ def lineage(model: Registered) -> Iterator[str]:
     yield f"  {'mlflow_run':<22} {model.run}"
     if (now := snapshots.current(model.tags["data_version"])) != model.tags["data_version"]:
         yield f"  {'data_version now':<22} {now}, since customers were erased"
-    yield "Back to where it came from:"
+    yield "To reproduce it:"
     yield f"  code   git show {model.tags['git_commit']}" + (
         "   (files differed from this commit)" if model.tags["git_dirty"] == "true" else ""
     )

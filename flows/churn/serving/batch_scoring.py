@@ -177,7 +177,7 @@ def keep_features(scorer: Scorer, table: "pd.DataFrame") -> tuple[str, ...]:
     if not dataset.tables or dataset.id is None or dataset.time is None:
         return ()
     if secret is None:
-        return (f"{keyed_ids.KEY} is not set: the service cannot be asked for these customers by id",)
+        return (f"{keyed_ids.KEY} is not set: the service cannot score these customers by id",)
     raw = {
         name: pa.array([cell or None for cell in cells], pa.string()) if cells.dtype.kind == "O" else pa.array(cells)
         for name, cells in features.from_frame(dataset, table).items()

@@ -39,7 +39,7 @@ def rank(file: str | Path, url: str, key: str = "") -> "tuple[pd.DataFrame, tupl
     dataset = from_dump(model["dataset"])
     if Path(file).is_dir():
         every = commands.say("score", DATASET=dataset.name, SOURCE=str(file))
-        raise ChurnError(f"{file}: a folder; give one of its files, or rank them all with: {every}")
+        raise ChurnError(f"{file}: a folder; pass one of its files, or rank them all with: {every}")
     parsed = customer_file.parse(content, str(file), dataset, list(model["schema"]["properties"]))
     if clash := [name for name in ("rank", *ANSWER) if name in parsed.header]:
         raise ChurnError(f"{file}: it has a column {clash[0]} already, which the ranked list adds; rename it")
