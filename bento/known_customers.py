@@ -73,11 +73,11 @@ class KnownCustomers:
         if missing := sorted(self._wanted - table.names):
             why = f"the table of customers is another description's: it lacks {missing[0]!r}; write it again with: {again}"
             raise Rejected(409, why, [Problem(name, OUTDATED, customer, again)])
-        known = table.row(keyed_ids.keyed(customer, secret))
-        if known is None:
+        stored = table.row(keyed_ids.keyed(customer, secret))
+        if stored is None:
             message = f"no customer with this id at {table.about['snapshot']}"
             raise Rejected(404, message, [Problem(name, "unknown", customer, "an id of the newest list of ScoreFlow")])
-        row = {column: known[column] for column in self._wanted}
+        row = {column: stored[column] for column in self._wanted}
         return row | {c: int(row[c]) for c in self._whole if row[c] is not None}, self._age(table)
 
     def _age(self, table: KeyedTable) -> list[Problem]:

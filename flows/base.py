@@ -1,6 +1,6 @@
-"""What the flow files share. Import it before metaflow: it sets the defaults of the environment first.
+"""Shared by all flow files. Import it before metaflow: it sets environment defaults that metaflow reads.
 
-Every command takes ``--debug`` (or CHURNFLOW_DEBUG=1), which shows errors with their tracebacks and causes.
+Every command accepts ``--debug`` (or CHURNFLOW_DEBUG=1), which shows errors with their tracebacks and causes.
 """
 
 import os
@@ -14,29 +14,29 @@ from churn.errors import ChurnError, os_error_message
 from orchestration import fork_server, start_marker
 
 DEBUG = "CHURNFLOW_DEBUG"
-ARTIFACTS = 2  # one more with each change of artifacts' names, across which no run can be resumed
-if "--debug" in sys.argv:  # removed here, as no command line knows it
+ARTIFACTS = 3  # raised with each change of artifacts' names or classes' modules, across which no run can be resumed
+if "--debug" in sys.argv:  # removed here, since no parser accepts it
     sys.argv.remove("--debug")
     os.environ[DEBUG] = "1"
 
 
 @contextmanager
 def stopping() -> Iterator[None]:
-    """End the command with the message alone after a ChurnError or an error of the operating system with a remedy."""
+    """Exit with only the message after a ChurnError, or after an operating system error that has a remedy."""
     try:
         yield
     except (ChurnError, OSError) as error:
-        said = str(error) if isinstance(error, ChurnError) else os_error_message(error)
-        if said is None or os.environ.get(DEBUG):
+        message = str(error) if isinstance(error, ChurnError) else os_error_message(error)
+        if message is None or os.environ.get(DEBUG):
             raise
         start_marker.remove()
-        sys.exit(said)
+        sys.exit(message)
 
 
 with stopping():
     start_marker.put()
 fork_server.start()
-with stopping():  # no such profile, or a mistake in deploy.toml
+with stopping():  # an unknown profile, or an error in deploy.toml
     from churn.settings import core as settings
     from churn.settings.commands import GIVEN
     from churn.settings.deploy import Deploy
@@ -61,21 +61,21 @@ fork_server.use()
 
 
 class Stopped(MetaflowException):
-    """A ChurnError in the form in which Metaflow shows errors without a traceback."""
+    """A ChurnError as an exception that Metaflow shows without a traceback."""
 
     headline = "Churnflow stopped"
 
 
 def _shown(error: ChurnError) -> Exception:
-    """The exception to raise instead of a ChurnError where Metaflow catches it."""
+    """The exception to raise in place of a ChurnError where Metaflow catches it."""
     return error if os.environ.get(DEBUG) else Stopped(str(error))
 
 
 @user_step_decorator
 def _reported(step_name: str, flow: Any, inputs: Any = None, attributes: Any = None) -> Iterator[None]:
-    """Show a ChurnError as its message alone, and push how the run ended (``churn.telemetry.push``)."""
+    """Show only the message of a ChurnError, and push the run's outcome (``churn.telemetry.push``)."""
     if step_name == "start":
-        flow.config_files, flow.artifacts_format = files(), ARTIFACTS  # which a resume compares with its own
+        flow.config_files, flow.artifacts_format = files(), ARTIFACTS  # a resume compares them with its own
     try:
         yield
     except Exception as error:
@@ -90,7 +90,7 @@ def _reported(step_name: str, flow: Any, inputs: Any = None, attributes: Any = N
 
 @user_step_decorator
 def skippable(step_name: str, flow: Any, inputs: Any = None, attributes: Any = None) -> Iterator[Any]:
-    """Step decorator: do nothing if an earlier step set ``nothing_to_do``; a join then merges its inputs."""
+    """Step decorator: skip the step if an earlier one set ``nothing_to_do``; a join still merges its inputs."""
     if not (next(iter(inputs)) if inputs is not None else flow).nothing_to_do:
         yield
         return
@@ -100,7 +100,7 @@ def skippable(step_name: str, flow: Any, inputs: Any = None, attributes: Any = N
 
 
 class reported(FlowMutator):
-    """Class decorator of a flow: ``_reported`` for every step."""
+    """Flow decorator that adds ``_reported`` to every step."""
 
     def pre_mutate(self, mutable_flow: Any) -> None:
         """Add the decorator (Metaflow calls this)."""
@@ -111,8 +111,8 @@ class reported(FlowMutator):
 class _cluster_ready(FlowMutator):
     """Prepare a flow for a cluster.
 
-    The S3 buckets are checked before a run, steps get the resources in config/deploy.toml, and the files that a pod needs besides
-    the flows (profiles, deploy.toml, serve.toml, bento/) go into the code package.
+    Checks the S3 buckets before a run, gives steps the resources of config/deploy.toml, and adds the files that pods need besides
+    the flows (profiles, deploy.toml, serve.toml, bento/) to the code package.
     """
 
     def pre_mutate(self, mutable_flow: Any) -> None:
@@ -138,32 +138,32 @@ class _cluster_ready(FlowMutator):
 
 
 def deployed(flow: type[FlowSpec]) -> type[FlowSpec]:
-    """Class decorator of a flow: its project, schedule and triggers from config/deploy.toml.
+    """Flow decorator that sets project, schedule and triggers from config/deploy.toml.
 
-    Not a FlowMutator, which would run too late: these decorators add command-line options (--production).
+    Not a FlowMutator, which would run too late: these decorators add command-line options such as --production.
     """
     for name, options in DEPLOY.starters(flow.__name__):
         flow = getattr(metaflow, name)(**options)(flow)
     return flow
 
 
-_CONFIGS: dict[str, tuple[Path, type[settings.Strict]]] = {}  # the default file and model of each Config of this flow
+_CONFIGS: dict[str, tuple[Path, type[settings.Strict]]] = {}  # default file and model of each Config of this flow
 
 
 def config(
     name: str, file: str, model: type[settings.Strict], check: Callable[[Any, str], None] | None = None
 ) -> Config:
-    """A Metaflow Config, validated as ``model``, from ROOT/config/``file`` or the file given by ``--config NAME PATH``.
+    """A Metaflow Config, validated by ``model``, from ROOT/config/``file`` or the file in ``--config NAME PATH``.
 
-    Its value is the settings as a plain dictionary; an error stops the command before any work. ``check``, if given, may raise
-    ChurnError too; it gets the settings and the name of the file.
+    Its value is a plain dictionary; an error stops the command before any work. ``check``, if given, is called with the settings
+    and the file name, and may raise ChurnError.
     """
     default = ROOT / "config" / file
     _CONFIGS[name] = (default, model)
-    if given := _given(name):
-        os.environ[f"{GIVEN}{name}"] = str(Path(given).resolve())  # the command lines of the steps lack it
-        with stopping():  # Metaflow says less about a file that it cannot read
-            settings.read_text(Path(given))
+    if path := _given(name):
+        os.environ[f"{GIVEN}{name}"] = str(Path(path).resolve())  # the steps' command lines lack it
+        with stopping():  # Metaflow's message for an unreadable file says less
+            settings.read_text(Path(path))
     if f"{GIVEN}{name}" in os.environ:
         commands.INSTEAD[file] = os.environ[f"{GIVEN}{name}"]
 
@@ -181,12 +181,12 @@ def config(
 
 
 def dataset_file(dataset: str) -> Path:
-    """The file that describes a data set, given by its name in config/datasets or as the .toml file itself."""
+    """The description file of a data set, given its name in config/datasets or the path of a .toml file."""
     return Path(dataset) if dataset.endswith(".toml") else ROOT / "config" / "datasets" / f"{dataset}.toml"
 
 
 def read(model: type[settings.Model], value: Any) -> settings.Model:
-    """The settings, in a step, from the ``value`` of a Config."""
+    """The settings in a step, from the ``value`` of a Config."""
     return settings.from_dict(model, value.to_dict(), "config")
 
 
@@ -196,7 +196,7 @@ class Flow(FlowSpec):
     """Base class of the flows."""
 
     def tags(self) -> list[str]:
-        """The tags by which later commands find a successful run."""
+        """The tags that identify a successful run to later commands."""
         return []
 
 
@@ -210,12 +210,12 @@ def _given(name: str) -> str | None:
 
 
 def files() -> dict[str, str]:
-    """The file of each Config of the flow, by name: the one given, else the default."""
+    """The file of each Config by name: the one on the command line, or the default."""
     return {name: os.environ.get(f"{GIVEN}{name}", str(default)) for name, (default, _) in _CONFIGS.items()}
 
 
 def on_disk(name: str, file: str = "") -> Any:
-    """A Config as its file - or another - says now. Raises ChurnError."""
+    """Load a Config from its file, or from ``file``, as it is now on disk. Raises ChurnError."""
     return settings.load(_CONFIGS[name][1], file or files()[name])
 
 
@@ -223,7 +223,7 @@ OUTCOMES = {True: "succeeded", False: "failed"}
 
 
 def _ended(well: bool, tags: list[str]) -> None:
-    """Tag the run with its outcome and ``tags``, and push the flow's run totals, counted by outcome, and its times."""
+    """Tag the run with its outcome and ``tags``, and push the flow's times and its number of runs by outcome."""
     import time
     from collections import Counter
 
@@ -231,7 +231,7 @@ def _ended(well: bool, tags: list[str]) -> None:
 
     now, name = time.time(), str(current.flow_name)
     samples = [prometheus_metrics.LAST_SUCCESS.of(now) if well else prometheus_metrics.LAST_FAILURE.of(now)]
-    own = metaflow.get_namespace()
+    namespace = metaflow.get_namespace()
     metaflow.namespace(None)  # the runs of all users are counted
     try:
         run = metaflow.Run(f"{name}/{current.run_id}")
@@ -243,9 +243,9 @@ def _ended(well: bool, tags: list[str]) -> None:
             prometheus_metrics.RUNS.of(ended[f"outcome:{outcome}"], status=outcome) for outcome in OUTCOMES.values()
         ]
     except (MetaflowException, OSError) as error:  # counting runs is best effort: it must not fail this run
-        print(f"The runs are not counted: {error}")
+        print(f"Cannot count the runs: {error}")
     finally:
-        metaflow.namespace(own)
+        metaflow.namespace(namespace)
     for problem in push.send({"flow": name}, samples):
         print(problem)
 
@@ -288,7 +288,7 @@ def card(step: str) -> str:
 
 
 def again(flow: Any, force: bool = False) -> str:
-    """The command that trains on the data version of the run again, with its settings file as it then is."""
-    own = flow.config_files["settings"]
-    settings = "" if own == str(_CONFIGS["settings"][0]) else commands.shown(Path(own))
+    """The command that trains on the run's data version again, with the current content of its settings file."""
+    file = flow.config_files["settings"]
+    settings = "" if file == str(_CONFIGS["settings"][0]) else commands.shown(Path(file))
     return commands.say("train", VERSION=flow.data_version, SETTINGS=settings, FORCE="1" if force else "")

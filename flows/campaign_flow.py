@@ -1,4 +1,4 @@
-"""CampaignFlow: whom to contact, and whom to leave alone so that the effect can be measured.
+"""CampaignFlow: choose whom to contact, and hold back a control group to measure the effect.
 
 ``python flows/campaign_flow.py run --name spring --source customers.csv [--dry]``
 """
@@ -12,7 +12,7 @@ from orchestration import launch
 
 @base.deployed
 class CampaignFlow(base.Flow):
-    """Choose customers within budget and policy, hold a control group back, and write log and lists."""
+    """Choose customers within budget and policy, hold back a control group, and write the log and both lists."""
 
     settings = base.config("settings", "campaign.toml", CampaignConfig)
     description = base.config("description", "datasets/telco.toml", Dataset)
@@ -22,7 +22,7 @@ class CampaignFlow(base.Flow):
 
     @step
     def start(self) -> None:
-        """There is a champion, and the moment of the assignment is fixed."""
+        """The champion is loaded, and the time of the assignment is fixed."""
         import time
 
         from churn.campaigns import execution
@@ -39,7 +39,7 @@ class CampaignFlow(base.Flow):
     @card(type="blank", id="campaign")
     @step
     def assign(self) -> None:
-        """Unless it is a dry run, the arms are in the campaign log, and then both lists are written."""
+        """The arms are in the campaign log and both lists are written, except in a dry run."""
         from churn.campaigns import execution
         from churn.cards import campaign_card, manager_page
 
@@ -54,7 +54,7 @@ class CampaignFlow(base.Flow):
 
     @step
     def end(self) -> None:
-        """Sizes, costs and power are printed, and where the lists are."""
+        """Sizes, costs, power and the location of the lists are printed."""
         print(self.summary)
         base.say(
             [f"Contacts: {self.places[0]}", f"Held back: {self.places[1]}", f"Page: {self.page}"]

@@ -43,7 +43,7 @@ class DataFlow(base.Flow):
 
     @step
     def ingest(self) -> None:
-        """All rows of one source are read, untyped, and notes on how they were read are printed."""
+        """All rows of one source are read as text, and notes on how they were read are printed."""
         from churn.data import sources
 
         self.table, self.notes, self.lineage = sources.read_with_lineage(
@@ -55,7 +55,7 @@ class DataFlow(base.Flow):
     @card(type="blank", id="data")
     @step
     def validate(self, inputs: Any) -> None:
-        """All rows are in one table with the columns and types of the data set, and the card shows the checks."""
+        """All rows are in one table with the data set's columns and types, and the card shows the checks."""
         from churn.cards import data_card
         from churn.telemetry import push
         from churn.validation import ingestion
@@ -74,7 +74,7 @@ class DataFlow(base.Flow):
 
     @step
     def features(self) -> None:
-        """No check with severity error failed; every customer has the derived features, and a side of the split.
+        """No check of severity error failed; every customer has the derived features and a side of the split.
 
         Nothing is ever fitted on the holdout.
         """
@@ -102,7 +102,7 @@ class DataFlow(base.Flow):
 
     @step
     def end(self) -> None:
-        """The data version is known."""
+        """The data version is printed."""
         from churn.validation import ingestion
 
         if self.as_of:
@@ -110,7 +110,7 @@ class DataFlow(base.Flow):
         print(ingestion.summary(self.saved, self.rows, self.unused, self.synthetic, self.quality.left_out))
 
     def tags(self) -> list[str]:
-        """The data set, its version, and for a backfill the date: it is not the newest that there is to train on."""
+        """The data set and its version; for a backfill also the date, since it is not the newest version to train on."""
         backfill = [f"{runs.AS_OF}{self.as_of}"] if self.as_of else []
         return [f"{runs.DATASET}{self.description['name']}", f"{runs.VERSION}{self.data_version}", *backfill]
 

@@ -1,4 +1,4 @@
-"""DeployFlow: a registered model's Bento in front of its callers, or the former one again.
+"""DeployFlow: roll out a registered model's Bento, or roll back to the previous one.
 
 ``python flows/deploy_flow.py run``
 """
@@ -23,15 +23,15 @@ class DeployFlow(base.Flow):
 
     @step
     def start(self) -> None:
-        """Verified: it is known what is to be served, and whether it may be."""
+        """The Bento to serve is verified, or there is nothing to do."""
         from churn.deployment import record, rollout, verification
         from churn.registry import synthetic_notice
 
         dataset, run = base.read(Dataset, self.description), f"{current.flow_name}/{current.run_id}"
         target = deploying.target(dataset, run, self.port, self.image)
         base.say(filter(None, [rollout.finish(target, run)]))
-        asked = verification.Request(self.requested, self.bento, self.breaking, current.get("trigger") is None)
-        self.verified = verification.verify(target, dataset, asked)
+        request = verification.Request(self.requested, self.bento, self.breaking, current.get("trigger") is None)
+        self.verified = verification.verify(target, dataset, request)
         record.settle_kept(self.verified.plan)
         self.notice = launch.begin(synthetic_notice.model(self.verified.plan.model, dataset.name))
         self.nothing_to_do = bool(self.verified.nothing)
@@ -41,7 +41,7 @@ class DeployFlow(base.Flow):
     @base.skippable
     @step
     def roll_out(self) -> None:
-        """Rolled out, tried, watched, and kept or rolled back: in one step, so that what begins a roll-out also ends it."""
+        """The Bento is rolled out, tested, watched, and kept or rolled back, in one step: whatever starts a rollout ends it."""
         from churn.cards import deployment_card
 
         dataset, run = base.read(Dataset, self.description), f"{current.flow_name}/{current.run_id}"
@@ -53,7 +53,7 @@ class DeployFlow(base.Flow):
     @base.skippable
     @step
     def conclude(self) -> None:
-        """Registry, metrics and people know how it ended; the run fails unless the new version is kept."""
+        """The outcome is in the registry, the metrics and the webhook; the run fails unless the new version was kept."""
         from churn.deployment import record
 
         plan, name = self.verified.plan, base.read(Dataset, self.description).name

@@ -1,4 +1,4 @@
-"""EffectFlow: did the campaign help? Both arms' outcomes, with intervals and in words.
+"""EffectFlow: did the campaign help? Compare both arms' outcomes, with intervals and a verdict in words.
 
 ``python flows/effect_flow.py run --name spring [--outcomes outcomes.csv]``
 """
@@ -12,7 +12,7 @@ from orchestration import launch
 
 @base.deployed
 class EffectFlow(base.Flow):
-    """Join the outcomes of a campaign's customers, estimate what the contacts changed, and say so."""
+    """Join the outcomes of a campaign's customers, estimate the effect of the contacts, and report it."""
 
     settings = base.config("settings", "campaign.toml", CampaignConfig)
     description = base.config("description", "datasets/telco.toml", Dataset)
@@ -23,7 +23,7 @@ class EffectFlow(base.Flow):
 
     @step
     def start(self) -> None:
-        """The customers of both arms have their outcomes; those who are too early are counted."""
+        """The customers of both arms have their outcomes; those that are not due yet are counted."""
         from churn.campaigns import outcomes
 
         rule, dataset = base.read(CampaignConfig, self.settings), base.read(Dataset, self.description)
@@ -33,7 +33,7 @@ class EffectFlow(base.Flow):
     @card(type="blank", id="effect")
     @step
     def judge(self) -> None:
-        """Each contacted arm is compared with those held back, and the card says what that means."""
+        """Each contacted arm is compared with the control group, and the card explains the result."""
         from churn.campaigns import outcomes, report, verdicts
         from churn.cards import effect_card
 

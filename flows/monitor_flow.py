@@ -34,7 +34,7 @@ class MonitorFlow(base.Flow):
 
     @step
     def start(self) -> None:
-        """The reference of the champion and the windows to compare with it are loaded."""
+        """The champion's reference data and the windows to compare with it are loaded."""
         from churn.monitoring import assessment
         from churn.registry import synthetic_notice
 
@@ -59,7 +59,7 @@ class MonitorFlow(base.Flow):
 
     @step
     def performance(self) -> None:
-        """The scores are estimated, and computed where outcomes are known."""
+        """The scores are estimated for all windows, and computed where outcomes are known."""
         from churn.monitoring import assessment
 
         self.estimated, self.realised, self.reference_scores = assessment.performance(
@@ -70,7 +70,7 @@ class MonitorFlow(base.Flow):
     @card(type="blank", id="monitoring")
     @step
     def decide(self, inputs: Any) -> None:
-        """The windows are assessed, and the card says why."""
+        """The windows are assessed, and the card explains the assessment."""
         from churn.cards import monitoring_card
         from churn.monitoring import alerts, assessment
 
@@ -78,9 +78,9 @@ class MonitorFlow(base.Flow):
         measured = self.distances, self.estimated, self.realised, self.reference_scores
         self.window_results, self.assessment = assessment.conclude(self.windows, *measured, self.config)
         self.retrain_command = retraining.typed(self.reference, self.source)
-        said = self.assessment, self.retrain_command, self.chunked_drift
+        ending = self.assessment, self.retrain_command, self.chunked_drift
         results = self.window_results, self.realised, self.reference_scores
-        base.render(current.card["monitoring"], monitoring_card.parts(self.reference, self.windows, *results, *said))
+        base.render(current.card["monitoring"], monitoring_card.parts(self.reference, self.windows, *results, *ending))
         counts = len(self.windows.damaged), self.windows.conflicts
         samples = alerts.samples(self.window_results[-1], self.realised, self.assessment, *counts)
         base.report(self.reference.dataset.name, samples)
@@ -98,7 +98,7 @@ class MonitorFlow(base.Flow):
 
     @step
     def end(self) -> None:
-        """The assessment is printed; after an alert with --retrain, a new model is champion if it is better."""
+        """The assessment is printed; after an alert with --retrain, a new model becomes champion if it is better."""
         print(self.assessment, *filter(None, [self.notified]), f"Card: {base.card('decide')}", sep="\n")
         if self.assessment.severity == "alert" and self.retrain:
             launch.both(retraining.flow, retraining.description(), self.source)

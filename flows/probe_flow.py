@@ -1,4 +1,4 @@
-"""ProbeFlow: does an event arrive? Hourly it sends one, which starts it again: then it says that one has arrived."""
+"""ProbeFlow: check that events arrive. It sends one every hour, which starts it again to report the arrival."""
 
 import base
 from metaflow import current, step
@@ -7,11 +7,11 @@ from orchestration import launch, retraining
 
 @base.deployed
 class ProbeFlow(base.Flow):
-    """Send an event round: a sensor that has lost its subscription looks healthy, and starts nothing."""
+    """Send an event through bus and sensor: a sensor that has lost its subscription looks healthy but starts nothing."""
 
     @step
     def start(self) -> None:
-        """The event is sent; or the one that started this run is known to have arrived."""
+        """The event is sent; or, in a run that an event started, its arrival is recorded."""
         from churn.telemetry import push
 
         if current.get("trigger") is None:
@@ -22,7 +22,7 @@ class ProbeFlow(base.Flow):
 
     @step
     def end(self) -> None:
-        """One more round."""
+        """The round trip is complete, or under way."""
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""PruneFlow: what is old and nobody needs is removed, weekly on a cluster. ``make prune`` does the same by hand."""
+"""PruneFlow: remove old, unused data, weekly on a cluster. ``make prune`` does the same on demand."""
 
 import base
 from churn.settings.retention import Retention
@@ -8,13 +8,13 @@ from orchestration import launch
 
 @base.deployed
 class PruneFlow(base.Flow):
-    """Keep the newest runs, data versions, trials, Bentos and log days, and whatever the champions come from."""
+    """Keep the newest runs, data versions, trials, Bentos and log days, and everything that champions depend on."""
 
     settings = base.config("settings", "retention.toml", Retention)
 
     @step
     def start(self) -> None:
-        """What is old is removed, and said with its size."""
+        """Old, unused data is removed, and its size reported."""
         from churn.privacy import lineage, retention
 
         items = retention.items(lineage.known())
@@ -25,7 +25,7 @@ class PruneFlow(base.Flow):
 
     @step
     def end(self) -> None:
-        """The sizes are said."""
+        """The sizes are printed."""
         base.say(self.said)
 
 

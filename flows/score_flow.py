@@ -29,7 +29,7 @@ class ScoreFlow(base.Flow):
 
     @step
     def start(self) -> None:
-        """There is a champion, and the sources are known."""
+        """The champion and the sources are loaded."""
         import time
 
         from churn.data import sources
@@ -48,7 +48,7 @@ class ScoreFlow(base.Flow):
 
     @step
     def screen(self) -> None:
-        """The valid customers are in one table, divided into shards; rows with errors are in quarantine."""
+        """Valid customers are in one table, divided into shards; invalid rows are quarantined."""
         from churn.data import tables
         from churn.serving import batch_scoring
         from churn.validation import ingestion
@@ -61,7 +61,7 @@ class ScoreFlow(base.Flow):
 
     @step
     def score(self) -> None:
-        """The customers of one shard have their probabilities, and are in the prediction log."""
+        """The customers of one shard are scored, and their predictions logged."""
         from churn.data import tables
         from churn.serving import batch_scoring
 
@@ -79,7 +79,7 @@ class ScoreFlow(base.Flow):
     @card(type="blank", id="list")
     @step
     def rank(self, inputs: Any) -> None:
-        """The list is written, the most likely or most profitable first, and the first customers have reasons."""
+        """The list is written, the most likely to churn or most profitable first, with reasons for the first customers."""
         from churn.cards import ranking_card
         from churn.data import tables
         from churn.serving import batch_scoring

@@ -1,4 +1,4 @@
-"""TrainFlow: from a data version to a champion that can be served.
+"""TrainFlow: from a data version to a champion that is ready to serve.
 
 ``python flows/train_flow.py run``
 """
@@ -35,7 +35,7 @@ class TrainFlow(base.Flow):
 
     @step
     def start(self) -> None:
-        """The data version is loaded and checked, and an MLflow run has begun, if there is anything to train."""
+        """The data version is loaded and checked; if there is anything to train, an MLflow run is started."""
         from churn.data import snapshots
         from churn.serving import release
 
@@ -55,15 +55,15 @@ class TrainFlow(base.Flow):
     @base.skippable
     @step
     def tune(self) -> None:
-        """The hyperparameters of one family, of churn or of uplift, are tuned."""
+        """The hyperparameters of one family are tuned, for churn or for uplift."""
         from churn.data import snapshots
         from churn.training import hyperparameter_search
         from churn.uplift import candidates
 
         config, data = base.read(TrainConfig, self.settings), snapshots.load(self.data_version)
         jobs = hyperparameter_search.jobs(config.search, len(self.families))
-        known = jobs, self.champion_parameters, self.training_id, progress.lines(f"{self.input.name}: trials")
-        self.candidate = candidates.tune_branch(self.input, config, data, self.outcomes, *known)
+        options = jobs, self.champion_parameters, self.training_id, progress.lines(f"{self.input.name}: trials")
+        self.candidate = candidates.tune_branch(self.input, config, data, self.outcomes, *options)
         self.next(self.select)
 
     @base.skippable
@@ -89,16 +89,16 @@ class TrainFlow(base.Flow):
     @base.skippable
     @step
     def evaluate(self) -> None:
-        """The model is evaluated on the holdout, which is read only here; and so is that of uplift, on its own."""
+        """The model is evaluated on the holdout, which is read only here; the uplift model is evaluated on its own holdout."""
         from churn.data import snapshots
         from churn.training import estimators, evaluation
         from churn.uplift import holdout
 
         config, data = base.read(TrainConfig, self.settings), snapshots.load(self.data_version)
-        whole = estimators.whole(self.pipeline, data.dataset)
+        pipeline = estimators.whole(self.pipeline, data.dataset)
         search, worth = config.search, self.chosen.worth
         slices, threshold = config.slices, self.threshold
-        self.evaluation = evaluation.read_holdout(whole, threshold, data, search.seed, slices, worth, search)
+        self.evaluation = evaluation.read_holdout(pipeline, threshold, data, search.seed, slices, worth, search)
         self.uplift_model = holdout.evaluate_uplift(self.uplift_board, self.outcomes, data.dataset, config, worth)
         self.next(self.gate)
 
@@ -106,7 +106,7 @@ class TrainFlow(base.Flow):
     @base.skippable
     @step
     def gate(self) -> None:
-        """The trials are in MLflow; the bounds are checked, and the champion is compared on rows that neither has seen."""
+        """The trials are in MLflow, the bounds are checked, and the champion is compared on rows that neither model has seen."""
         from churn.cards import training_card, uplift_card
         from churn.data import snapshots
         from churn.registry import tracking
@@ -117,8 +117,8 @@ class TrainFlow(base.Flow):
         tracking.log_board(self.mlflow_run, self.board, config.search.metric)
         tracking.log_baselines(self.mlflow_run, self.evaluation.baselines)
         self.gate_result = release.judge(self.evaluation, data, config, self.training_id)
-        known = self.outcomes, data.dataset, config, self.training_id
-        self.uplift_gate = registration.judge_uplift(self.uplift_model, *known)
+        inputs = self.outcomes, data.dataset, config, self.training_id
+        self.uplift_gate = registration.judge_uplift(self.uplift_model, *inputs)
         shown = uplift_card.parts(self.uplift_model, self.uplift_gate)
         base.render(current.card["training"], [*training_card.parts(self._training(data)), *shown])
         self.next(self.register)
@@ -144,7 +144,7 @@ class TrainFlow(base.Flow):
 
     @step
     def package(self) -> None:
-        """The champion is packaged as a Bento, and a served copy has given the same predictions as the model."""
+        """The champion is packaged as a Bento, and a served copy reproduces the model's predictions."""
         from churn.data import snapshots
         from churn.serving import release
         from churn.telemetry import push
@@ -163,7 +163,7 @@ class TrainFlow(base.Flow):
         print(training_record.ending(self.champion, self.challenger, self.bento, result, base.again(self, True)))
 
     def _branches(self, config: TrainConfig, data: "Snapshot") -> list[Any]:
-        """What the foreach trains; the outcomes that models of uplift learn from, if there are any, are in ``outcomes``."""
+        """The branches of the foreach; sets ``outcomes``, from which uplift models are trained, if there are any."""
         from churn.campaigns import uplift_outcomes
         from churn.uplift import candidates
 
@@ -172,7 +172,7 @@ class TrainFlow(base.Flow):
         return candidates.branches(config, self.outcomes)
 
     def _training(self, data: "Snapshot") -> "Training":
-        """The training so far, in the form that cards and registry use."""
+        """The training so far, as cards and the registry expect it."""
         from churn.registry.training_record import Training
 
         config = base.read(TrainConfig, self.settings)

@@ -44,12 +44,12 @@ def describe(options: argparse.Namespace) -> str:
         except ChurnError:
             raise error from None
     path.write_text(description.text, encoding="utf-8")
-    made = description.dataset
-    left = " or ".join(map(repr, made.columns[made.target].left))
+    described = description.dataset
+    left = " or ".join(map(repr, described.columns[described.target].left))
     return "\n".join(
         [
-            f"Wrote {commands.shown(path)}: target '{made.target}' ({left} means left), "
-            f"id {made.id or 'none'}, {len(made.raw)} of {len(made.columns)} columns are features.",
+            f"Wrote {commands.shown(path)}: target '{described.target}' ({left} means left), "
+            f"id {described.id or 'none'}, {len(described.raw)} of {len(described.columns)} columns are features.",
             *([f"Left out: {', '.join(description.left_out)}."] if description.left_out else []),
             *([f"Columns left out: {', '.join(description.aside)}."] if description.aside else []),
             *(["Decide, there:"] if description.decisions else []),
@@ -72,13 +72,14 @@ def _of_events(frames: "dict[str, pd.DataFrame]", name: str, path: Path) -> str:
     """The same from tables of events, by file."""
     from churn.schema_inference import infer_events
 
-    text, made, decisions = infer_events.describe(frames, name)
+    text, events, decisions = infer_events.describe(frames, name)
     path.write_text(text, encoding="utf-8")
-    assert made.label is not None
+    assert events.label is not None
     return "\n".join(
         [
-            f"Wrote {commands.shown(path)}: tables {', '.join(made.tables)}; label '{made.label.kind}' of '{made.label.table}', "
-            f"{len(made.raw)} columns from {len(made.aggregates)} aggregates.",
+            f"Wrote {commands.shown(path)}: tables {', '.join(events.tables)}; "
+            f"label '{events.label.kind}' of '{events.label.table}', "
+            f"{len(events.raw)} columns from {len(events.aggregates)} aggregates.",
             "Decide, there:",
             *(f"  {note}" for note in decisions),
             f"Then: {commands.say('run', DATASET=name)}",

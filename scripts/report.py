@@ -25,9 +25,9 @@ def newest(dataset: str) -> dict[str, Any]:
     versions = model_registry.client().search_model_versions(f"name = '{name}'")
     if not versions:
         return {}
-    made = model_registry.by_version(name, str(max(int(one.version) for one in versions)))
-    recorded = release.record(made)
-    return {key: recorded.get(key) for key in ("metric", "families", "scores", "summary")} | {"version": made.version}
+    model = model_registry.by_version(name, str(max(int(one.version) for one in versions)))
+    recorded = release.record(model)
+    return {key: recorded.get(key) for key in ("metric", "families", "scores", "summary")} | {"version": model.version}
 
 
 def lines(now: dict[str, Any], other: dict[str, Any] | None) -> Iterator[str]:

@@ -4,9 +4,9 @@
 const pretty = (value) => JSON.stringify(value, null, 2);
 
 function element(tag, properties = {}, ...children) {
-  const made = Object.assign(document.createElement(tag), properties);
-  made.append(...children);
-  return made;
+  const node = Object.assign(document.createElement(tag), properties);
+  node.append(...children);
+  return node;
 }
 
 function resolve(api, schema) {
@@ -28,10 +28,10 @@ function operation(api, path, method, described) {
   send.addEventListener("click", async () => {
     const key = document.getElementById("key").value;
     const headers = { ...(type && { "Content-Type": type }), ...(key && { "X-API-Key": key }) };
-    const found = await fetch(path.slice(1), { method: method.toUpperCase(), headers, body: takes && body.value });
-    const text = await found.text();
-    const json = found.headers.get("Content-Type").includes("json");
-    answer.textContent = `${found.status}\n${json ? pretty(JSON.parse(text)) : text}`;
+    const response = await fetch(path.slice(1), { method: method.toUpperCase(), headers, body: takes && body.value });
+    const text = await response.text();
+    const json = response.headers.get("Content-Type").includes("json");
+    answer.textContent = `${response.status}\n${json ? pretty(JSON.parse(text)) : text}`;
   });
   const answers = Object.entries(described.responses).map(([status, { description, content }]) => {
     const schema = Object.values(content)[0].schema;

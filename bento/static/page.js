@@ -39,9 +39,9 @@ async function call(path, body) {
 }
 
 function element(tag, properties = {}, ...children) {
-  const made = Object.assign(document.createElement(tag), properties);
-  made.append(...children);
-  return made;
+  const node = Object.assign(document.createElement(tag), properties);
+  node.append(...children);
+  return node;
 }
 
 function notice(error) {
@@ -54,7 +54,7 @@ function notice(error) {
 // The form, from the JSON Schema of a customer.
 
 // A field that may be missing is described as any of its values, or null.
-const filled = (field) => field.anyOf?.find((one) => one.type !== "null") ?? field;
+const filled = (field) => field.anyOf?.find((option) => option.type !== "null") ?? field;
 const isNumber = (field) => ["number", "integer"].includes(filled(field).type);
 
 function range(name) {
@@ -109,24 +109,24 @@ function customer() {
 async function explain() {
   const mine = ++latest;
   try {
-    const found = await call("explain", customer());
+    const answer = await call("explain", customer());
     if (mine !== latest) return; // a newer question is on its way
     notice(null);
     $("recorded").textContent = "";
-    const churns = found.decision;
-    $("probability").textContent = share(found.probability);
-    $("gauge").setAttribute("aria-valuenow", found.probability.toFixed(3));
+    const churns = answer.decision;
+    $("probability").textContent = share(answer.probability);
+    $("gauge").setAttribute("aria-valuenow", answer.probability.toFixed(3));
     $("gauge").className = $("decision").className = churns ? "churn" : "";
-    $("gauge").firstElementChild.style.width = share(found.probability).replace(" ", "");
-    $("decision").textContent = found.expected_value === null
+    $("gauge").firstElementChild.style.width = share(answer.probability).replace(" ", "");
+    $("decision").textContent = answer.expected_value === null
       ? (churns ? "Likely to leave" : "Likely to stay")
       : (churns ? "Worth contacting" : "Not worth contacting");
-    $("gauge").lastElementChild.style.left = share(found.threshold).replace(" ", "");
-    $("threshold").textContent = `From ${share(found.threshold)} (the mark) `
-      + (found.expected_value === null ? "a customer counts as leaving." : "contacting this customer pays.");
-    $("base").textContent = share(found.base_value);
-    const largest = Math.max(...found.reasons.map((reason) => Math.abs(reason.contribution)), 1e-9);
-    $("reasons").tBodies[0].replaceChildren(...found.reasons.slice(0, SHOWN).map((reason) => reasonRow(reason, largest)));
+    $("gauge").lastElementChild.style.left = share(answer.threshold).replace(" ", "");
+    $("threshold").textContent = `From ${share(answer.threshold)} (the mark) `
+      + (answer.expected_value === null ? "a customer counts as leaving." : "contacting this customer pays.");
+    $("base").textContent = share(answer.base_value);
+    const largest = Math.max(...answer.reasons.map((reason) => Math.abs(reason.contribution)), 1e-9);
+    $("reasons").tBodies[0].replaceChildren(...answer.reasons.slice(0, SHOWN).map((reason) => reasonRow(reason, largest)));
   } catch (error) {
     if (mine === latest) notice(error);
   }
@@ -146,10 +146,10 @@ function reasonRow(reason, largest) {
 
 async function predict() {
   try {
-    const found = await call("predict", customer());
+    const answer = await call("predict", customer());
     notice(null);
-    const worth = found.expected_value === null ? "" : `, expected profit of a contact ${found.expected_value.toFixed(2)}`;
-    $("recorded").textContent = `Recorded as ${found.prediction_id}${worth}.`;
+    const worth = answer.expected_value === null ? "" : `, expected profit of a contact ${answer.expected_value.toFixed(2)}`;
+    $("recorded").textContent = `Recorded as ${answer.prediction_id}${worth}.`;
   } catch (error) {
     notice(error);
   }
@@ -180,10 +180,10 @@ async function rank(file) {
     }
   }
   const ranked = rows.map((row, i) => [row, answers[i]]).sort((a, b) => b[1].probability - a[1].probability);
-  const lines = ranked.map(([row, found], i) => [i + 1, found.probability, found.decision, found.prediction_id, ...row]);
+  const lines = ranked.map(([row, answer], i) => [i + 1, answer.probability, answer.decision, answer.prediction_id, ...row]);
   show(["rank", "probability", "decision", "prediction_id", ...header], lines);
-  $("file-state").textContent = `${rows.length} customers, ${answers.filter((found) => found.decision).length} `
-    + (answers.some((found) => found.expected_value !== null) ? "worth contacting." : "likely to leave.")
+  $("file-state").textContent = `${rows.length} customers, ${answers.filter((answer) => answer.decision).length} `
+    + (answers.some((answer) => answer.expected_value !== null) ? "worth contacting." : "likely to leave.")
     + (rows.length > SHOWN ? ` The first ${SHOWN}:` : "");
   $("notes").replaceChildren(...notes.map((textContent) => element("li", { textContent })));
 }
@@ -223,10 +223,10 @@ async function start() {
   $("model").textContent = `${model.dataset.name}, model ${model.model_version} (${words(model.family).toLowerCase()})`;
   $("model").title = `data version ${model.data_version}`;
   $("customer").replaceChildren(...Object.entries(model.schema.properties).map(([name, schema]) => field(name, schema)));
-  const found = await Promise.all(model.examples.map((example) => call("explain", example)));
-  const order = found.map((_, i) => i).sort((a, b) => found[b].probability - found[a].probability);
+  const explained = await Promise.all(model.examples.map((example) => call("explain", example)));
+  const order = explained.map((_, i) => i).sort((a, b) => explained[b].probability - explained[a].probability);
   $("example").replaceChildren(...order.map((i, place) =>
-    element("option", { value: i, textContent: `Customer ${place + 1} (${share(found[i].probability)})` })));
+    element("option", { value: i, textContent: `Customer ${place + 1} (${share(explained[i].probability)})` })));
   fill(model.examples[order[0]]);
 }
 

@@ -1,6 +1,6 @@
-"""What the flow files need of Metaflow beyond their steps: their command line, earlier runs, forked step processes, patches.
+"""Metaflow code shared by the flows: command line, lookups in earlier runs, forked step processes, patches.
 
-Owns all that knows Metaflow but is no flow; ``base``, beside the flows, is built of it. Nothing of ``churn`` imports it. A line
-before or after a run goes into ``launch``, what is looked up in earlier runs into ``runs``, a change to Metaflow itself into
-``metaflow_patches``.
+Contains everything that depends on Metaflow but is not a flow; ``base``, next to the flows, builds on it. Nothing in ``churn``
+imports it. Output before or after a run belongs in ``launch``, lookups in earlier runs in ``runs``, and changes to Metaflow
+itself in ``metaflow_patches``.
 """

@@ -1,4 +1,4 @@
-"""What DeployFlow's steps need of Metaflow and of the machine, and how other commands start it."""
+"""What DeployFlow's steps need from Metaflow and the machine, and how other commands start DeployFlow."""
 
 import os
 from collections import Counter
@@ -23,15 +23,15 @@ PREFIX = "deployment:"  # of a run's tag: how the deployment ended
 
 
 def on_cluster() -> bool:
-    """Whether Bentos are served by the cluster. Raises ChurnError if the variable is neither."""
+    """Whether Bentos are served on the cluster. Raises ChurnError if CHURNFLOW_TARGET is neither laptop nor cluster."""
     named = os.environ[TARGET]
     if named not in ("laptop", "cluster"):
-        raise ChurnError(f"{TARGET}={named}: write laptop or cluster")
+        raise ChurnError(f"{TARGET}={named}: use laptop or cluster")
     return named == "cluster"
 
 
 def target(dataset: Dataset, run: str, port: str = "", image: str = "") -> "Target":
-    """Where ``run`` deploys. Raises ChurnError if there is no service there."""
+    """The target that ``run`` deploys to. Raises ChurnError if no service runs there."""
     if on_cluster():
         from churn.deployment.cluster import Cluster
 
@@ -42,10 +42,10 @@ def target(dataset: Dataset, run: str, port: str = "", image: str = "") -> "Targ
 
 
 def carry_out(place: "Target", verified: "Verified", run: str, attempt: int) -> "Outcome":
-    """The deployment, unless verification refuses it.
+    """Carry out the deployment, unless verification rejects it.
 
-    When the step runs again, what it left is rolled back: a second ``attempt``, or a pod in the place of a deleted one, which
-    Argo counts as the first.
+    If the step has already run, as a second ``attempt`` or in a pod that replaces a deleted one (which Argo counts as a first
+    attempt), what it left is rolled back instead.
     """
     from churn.deployment import record, rollout
 
@@ -68,21 +68,21 @@ def carry_out(place: "Target", verified: "Verified", run: str, attempt: int) -> 
 
 
 def count(outcome: str) -> dict[str, int]:
-    """How many runs ended how, this one with ``outcome`` among them: each says so in a tag."""
-    own, tags = get_namespace(), Counter[str]()
+    """The number of runs by outcome, from their tags, including this run with ``outcome``."""
+    before, tags = get_namespace(), Counter[str]()
     namespace(None)
     try:
         Run(f"{current.flow_name}/{current.run_id}").add_tag(f"{PREFIX}{outcome}")
         tags = Counter(tag for run in Flow(str(current.flow_name)) for tag in run.user_tags)
     except MetaflowException as error:  # counting deployments is best effort
-        print(f"The deployments are not counted: {error}")
+        print(f"Cannot count the deployments: {error}")
     finally:
-        namespace(own)
+        namespace(before)
     return {tag.removeprefix(PREFIX): number for tag, number in tags.items() if tag.startswith(PREFIX)}
 
 
 def require(plan: "Plan", outcome: "Outcome", card: str) -> None:
-    """Raises ChurnError unless the new version is kept."""
+    """Raise ChurnError unless the new version was kept."""
     from churn.deployment import rollout
 
     if outcome.verdict != rollout.KEPT:
@@ -93,7 +93,7 @@ def require(plan: "Plan", outcome: "Outcome", card: str) -> None:
 
 
 def champion(dataset: Dataset, start: Callable[[list[str]], None]) -> None:
-    """Have the champion served where its data set is served by now; ``start`` runs a command."""
+    """Deploy the champion wherever its data set is currently served; ``start`` runs a command."""
     from churn.deployment import laptop
 
     if on_cluster() or laptop.running(dataset.model):

@@ -1,13 +1,12 @@
-"""Step processes forked from one that has imported already: ``run`` and ``resume`` on Linux spend no time on start-up.
+"""Fork step processes from one that has already imported the libraries: steps of ``run`` and ``resume`` start fast on Linux.
 
-Metaflow starts a fresh interpreter for each step and each card, which imports metaflow, pandas and the rest again. Here
-``run`` starts one *nursery* process that imports what the flow's steps need, one module at a
-time while it waits, and forks a child for each command line it is sent. The child runs the flow file as ``__main__``,
-with the environment, working directory and streams it was given: a step cannot tell the difference. The nursery has one
-thread - native libraries are told to start none, and the kernel is asked before each fork - and never runs a step itself, so
-that forking it is safe, and ends with the last process that could send to it. Anything unexpected falls back to a fresh process.
-``CHURNFLOW_WARM=0`` switches it off, and so does a Metaflow that is not tested. That each step costs the start of an
-interpreter is not reported upstream.
+Metaflow starts a new interpreter for each step and each card, which imports metaflow, pandas and the rest again. Here ``run``
+starts one *nursery* process that imports what the flow's steps need, one module at a time while it is idle, and forks a child
+for each command line that it receives. The child runs the flow file as ``__main__`` with the environment, working directory and
+streams of the request, so a step cannot tell the difference. Forking is safe because the nursery has a single thread (native
+libraries are configured to start none, and the thread count is checked before each fork) and never runs a step itself. It exits
+with the last process that could send it a request. Anything unexpected falls back to a new process. ``CHURNFLOW_WARM=0`` and
+untested Metaflow releases switch it off. The cost of starting an interpreter per step is not reported upstream.
 """
 
 import atexit
@@ -29,9 +28,9 @@ from typing import IO, Any
 
 from orchestration import metaflow_version
 
-# What a flow's steps import, in the order of need; base first: it sets the defaults metaflow reads.
+# What a flow's steps import, in the order in which they need it; base first, since it sets defaults that metaflow reads.
 _ALL = ("base", "metaflow.runtime", "pandas", "pyarrow.parquet", "pyarrow.dataset")
-# What the libraries import late: DVC when it first opens a repository and pushes.
+# What libraries import late: DVC when it first opens a repository and pushes.
 _DVC = (
     *("dvc.repo", "networkx", "ruamel.yaml", "scmrepo.git", "dvc_render.vega", "rich.status"),
     *("dvc_data.index", "dvc_data.hashfile.status", "dvc.lock", "botocore.exceptions"),
@@ -61,18 +60,18 @@ _ONE_THREAD = {
     **dict.fromkeys(("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS"), "1"),
     **dict.fromkeys(("JE_ARROW_MALLOC_CONF", "_RJEM_MALLOC_CONF"), "background_thread:false"),
 }
-_NEVER = ("polars",)  # has a thread from its import on; MLflow imports it where it is installed, and no step needs it
+_NEVER = ("polars",)  # starts a thread on import; MLflow imports it if installed, but no step needs it
 
-_S3 = ("boto3", "metaflow.plugins.datatools.s3.s3", "s3fs", "dvc_s3")  # where things are not kept on this disk
+_S3 = ("boto3", "metaflow.plugins.datatools.s3.s3", "s3fs", "dvc_s3")  # for storage in S3
 
-_nursery: socket.socket | None = None  # this process's line to the nursery, if there is one
+_nursery: socket.socket | None = None  # this process's socket to the nursery, if there is one
 
 
 class Child:
-    """A process forked by the nursery, as far as Metaflow uses ``subprocess.Popen``."""
+    """A process forked by the nursery, with the part of the ``subprocess.Popen`` interface that Metaflow uses."""
 
     def __init__(self, command: list[str], env: dict[str, str], streams: tuple[int, int, int]) -> None:
-        """Raises OSError if there is no nursery to fork it."""
+        """Request the process. Raises OSError if there is no nursery."""
         assert _nursery is not None
         self._status, status = os.pipe()
         self._code: bytes = b""
@@ -85,10 +84,10 @@ class Child:
                 socket.send_fds(_nursery, [b"."], [request.fileno(), *streams, status, _nursery.fileno()])
             finally:
                 os.close(status)
-        said = os.read(self._status, 4)
-        if not said:
+        answer = os.read(self._status, 4)
+        if not answer:
             raise ChildProcessError("the nursery is gone")
-        self.pid = int.from_bytes(said, "little")
+        self.pid = int.from_bytes(answer, "little")
 
     def poll(self) -> int | None:
         """The exit code, negative for a signal, or None while it runs."""
@@ -106,13 +105,13 @@ class Child:
         return int.from_bytes(self._code, "little", signed=True)
 
     def kill(self) -> None:
-        """Kill it, if it still runs."""
+        """Kill the process if it is still running."""
         if self.poll() is None:
             os.kill(self.pid, signal.SIGKILL)
 
 
 def _popen(command: list[str], env: dict[str, str], **options: Any) -> Any:
-    """A step's process; ``options`` are what Metaflow gives to Popen: three pipes."""
+    """Start a step's process; ``options`` are Metaflow's arguments to Popen: three pipes."""
     out, err = os.pipe(), os.pipe()
     try:
         with Path(os.devnull).open("rb") as nothing:
@@ -128,7 +127,7 @@ def _popen(command: list[str], env: dict[str, str], **options: Any) -> Any:
 
 
 def _check_output(command: list[str], env: Any, stderr: int, timeout: float | None = None) -> bytes:
-    """A card's process, as ``subprocess.check_output`` would run it."""
+    """Run a card's process like ``subprocess.check_output``."""
     with tempfile.TemporaryFile() as output, Path(os.devnull).open("rb") as nothing:
         try:
             child = Child(command, dict(env), (nothing.fileno(), output.fileno(), output.fileno()))
@@ -138,16 +137,16 @@ def _check_output(command: list[str], env: Any, stderr: int, timeout: float | No
         if code is None:
             child.kill()
         output.seek(0)
-        said = output.read()
+        text = output.read()
     if code is None:
-        raise subprocess.TimeoutExpired(command, timeout or 0, said)
+        raise subprocess.TimeoutExpired(command, timeout or 0, text)
     if code:
-        raise subprocess.CalledProcessError(code, command, said)
-    return said
+        raise subprocess.CalledProcessError(code, command, text)
+    return text
 
 
 def start() -> None:
-    """Start the nursery if this command runs a flow; before metaflow is imported, so that both import at once."""
+    """Start the nursery if this command runs a flow. Call it before importing metaflow, so that both import in parallel."""
     global _nursery
     wanted = sys.platform == "linux" and metaflow_version.active(metaflow_version.FORK_SERVER)
     if not wanted or not {"run", "resume"} & set(sys.argv) or Path(sys.argv[0]).name not in IMPORTS:
@@ -166,19 +165,19 @@ def start() -> None:
 
 
 def use() -> None:
-    """Let Metaflow start steps and cards through the nursery, if there is one. After metaflow is imported."""
+    """Make Metaflow start steps and cards through the nursery, if there is one. Call it after importing metaflow."""
     if _nursery is None:
         return
     from metaflow import runtime
     from metaflow.plugins.cards import card_creator
 
-    for module, own in ((runtime, {"Popen": _popen}), (card_creator, {"check_output": _check_output})):
-        module.subprocess = types.SimpleNamespace(**{**vars(subprocess), **own})  # type: ignore[attr-defined]
+    for module, replaced in ((runtime, {"Popen": _popen}), (card_creator, {"check_output": _check_output})):
+        module.subprocess = types.SimpleNamespace(**{**vars(subprocess), **replaced})  # type: ignore[attr-defined]
 
 
 def _serve(line: socket.socket, modules: list[str]) -> list[str] | None:
-    """Fork a child per request and import ``modules`` in between; None at the end, in a child its command line."""
-    running: dict[int, tuple[int, int]] = {}  # pidfd -> pid, where its exit code is awaited
+    """Fork a child per request and import ``modules`` in between. Returns None at the end; in a child, its command line."""
+    running: dict[int, tuple[int, int]] = {}  # pidfd -> pid, and the descriptor that awaits its exit code
     with selectors.DefaultSelector() as selector:
         selector.register(line, selectors.EVENT_READ)
         while True:
@@ -186,7 +185,7 @@ def _serve(line: socket.socket, modules: list[str]) -> list[str] | None:
             if not ready:
                 module = modules.pop(0)
                 importlib.import_module(module)
-                gc.freeze()  # the collector touches no page that the children share
+                gc.freeze()  # keep the collector from touching pages shared with the children
                 if len(_threads()) > 1:
                     modules.clear()
                     _say_that_it_is_off(module)
@@ -200,11 +199,11 @@ def _serve(line: socket.socket, modules: list[str]) -> list[str] | None:
                     os.close(key.fd)
                     os.close(status)
                     continue
-                message, given, _, _ = socket.recv_fds(line, 1, 6)
+                message, descriptors, _, _ = socket.recv_fds(line, 1, 6)
                 if not message:
                     return None
-                if len(_threads()) > 1:  # whoever asks starts a fresh process when nothing is answered
-                    for descriptor in given:
+                if len(_threads()) > 1:  # without an answer, the caller starts a new process
+                    for descriptor in descriptors:
                         os.close(descriptor)
                     continue
                 pid = os.fork()
@@ -213,17 +212,17 @@ def _serve(line: socket.socket, modules: list[str]) -> list[str] | None:
                         os.close(pidfd)
                         os.close(status)
                     line.close()
-                    return _become(given)
-                os.write(given[4], pid.to_bytes(4, "little"))
-                for descriptor in (*given[:4], given[5]):
+                    return _become(descriptors)
+                os.write(descriptors[4], pid.to_bytes(4, "little"))
+                for descriptor in (*descriptors[:4], descriptors[5]):
                     os.close(descriptor)
                 pidfd = os.pidfd_open(pid)
-                running[pidfd] = (pid, given[4])
+                running[pidfd] = (pid, descriptors[4])
                 selector.register(pidfd, selectors.EVENT_READ)
 
 
 def _threads() -> list[str]:
-    """The names of this process's threads, those of native libraries too."""
+    """The names of this process's threads, including those of native libraries."""
     return [task.joinpath("comm").read_text().strip() for task in Path("/proc/self/task").iterdir()]
 
 
@@ -234,11 +233,11 @@ def _say_that_it_is_off(module: str) -> None:
     )
 
 
-def _become(given: list[int]) -> list[str]:
-    """In a child: take over streams, environment and working directory; the command line."""
+def _become(descriptors: list[int]) -> list[str]:
+    """In a child: adopt the request's streams, environment and working directory. Returns the command line."""
     global _nursery
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    request, *streams, status, back = given
+    request, *streams, status, back = descriptors
     for number, stream in enumerate(streams):
         os.dup2(stream, number)
         os.close(stream)
@@ -257,14 +256,14 @@ def _become(given: list[int]) -> list[str]:
 
 
 def nursery() -> None:
-    """What the nursery process runs; in its children, the flow."""
+    """Main function of the nursery process; in its children it runs the flow."""
     line, modules = socket.socket(fileno=int(sys.argv[1])), sys.argv[3:]
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the steps, whose end is still to be told
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the steps, whose exit codes must still be reported
     del sys.argv[3:], sys.argv[:2]
-    sys.modules.update(dict.fromkeys(_NEVER))  # type: ignore[arg-type]  # None: not to be imported
+    sys.modules.update(dict.fromkeys(_NEVER))  # type: ignore[arg-type]  # None blocks the import
     try:
         command = _serve(line, modules)
-    except SystemExit:  # of ``base``: the process that started this one stops too, and says why
+    except SystemExit:  # from ``base``: the parent process stops too, with the message
         os._exit(1)
     if command is not None:
         use()
@@ -273,10 +272,10 @@ def nursery() -> None:
 
 
 def _run(flow: str) -> None:
-    """Run the file ``flow`` as ``__main__`` and end the process as the interpreter would, native libraries left alone.
+    """Run the file ``flow`` as ``__main__``, and exit like the interpreter, without finalising native libraries.
 
-    Not runpy: Metaflow has put classes into this ``__main__`` that must be found there when they are pickled. Not a
-    whole finalisation: native libraries would wait for threads that a fork does not copy.
+    Not with runpy: Metaflow puts classes into this ``__main__``, where pickle must find them. Not with a full finalisation:
+    native libraries would wait for threads that a fork does not copy.
     """
     main = sys.modules["__main__"]
     main.__file__ = flow

@@ -1,4 +1,4 @@
-"""A flow's command line: what is said, or refused, before Metaflow's first line and after its last. Two of them, in turn."""
+"""The command line of a flow: checks and output before and after Metaflow's, and running two flows in sequence."""
 
 import os
 import shlex
@@ -23,26 +23,26 @@ from metaflow.plugins.datastores.local_storage import LocalStorage
 from metaflow.util import get_latest_run_id
 from orchestration import deploying, runs, start_marker
 
-PART = "CHURNFLOW_PART"  # set where a flow is a part of a command, which has first and last lines of its own
+PART = "CHURNFLOW_PART"  # set if a flow is part of a command that prints its own first and last lines
 
 
 def flow(kind: type[FlowSpec], before: Callable[[], str] = str) -> None:
     """Become the command line of a flow.
 
-    A run begins with the line that ``before`` returns - it raises ChurnError for a run that cannot start -, a resume with
-    what it does not take, and a run that succeeds ends with the ``notice`` of its start.
+    A run prints the line that ``before`` returns, which may raise ChurnError to refuse the run; a resume prints the settings that
+    it keeps; a successful run ends with the ``notice`` from its start.
     """
     command = next((word for word in ("run", "resume") if word in sys.argv[1:]), "")
-    whole = PART not in os.environ
+    outermost = PART not in os.environ
     try:
         with base.stopping():
             first = {"run": before, "resume": lambda: "\n".join(_kept(kind))}.get(command, str)()
-        if first and whole:
+        if first and outermost:
             print(first, flush=True)
         kind()
     except SystemExit as end:
         start_marker.remove()
-        if command and whole and not end.code:
+        if command and outermost and not end.code:
             _last(kind.__name__)
         raise
 
@@ -52,64 +52,65 @@ def _last(name: str) -> None:
         start = runs.one(name, current.run_id)["start"].task.data
         notice = start.notice if "notice" in start else ""
     except (MetaflowException, ChurnError, OSError) as error:  # the run itself has succeeded
-        notice = f"Whether the customers are synthetic cannot be read: {error}"
+        notice = f"Cannot determine whether the customers are synthetic: {error}"
     begin(notice)
 
 
 def begin(notice: str) -> str:
-    """Say the line that the command will end with, if there is one."""
+    """Print the notice, if any, that the command will also end with."""
     if notice:
         print(notice, flush=True)
     return notice
 
 
 def customers(target: str) -> str:
-    """``before`` of a flow that reads customers: there are some to read, and synthetic ones are said to be so."""
+    """``before`` of a flow that reads customers: check that there are any, and announce synthetic ones."""
     if "--config-value" in sys.argv or any(name.startswith("METAFLOW_FLOW_CONFIG") for name in os.environ):
-        return ""  # the settings are not in a file: the start step sees them
+        return ""  # the settings are not in a file: the start step checks them
     described = base.on_disk("description")
     chosen = sources.choose(base.on_disk("settings").source, option("source"), described, target)
     return synthetic_notice.sources(chosen, described.name, target)
 
 
 def trained() -> str:
-    """``before`` of TrainFlow: its data version is said to be synthetic, as far as DataFlow's runs know it."""
+    """``before`` of TrainFlow: announce a synthetic data version, as far as DataFlow's runs know it."""
     s3.check_access()
     try:
         run = None if "--trigger" in sys.argv else runs.newest(option("data-version"))
     except MetaflowException as error:
         raise ChurnError(f"the runs of DataFlow cannot be read: {error}") from None
     if run is None:
-        return ""  # the start step knows more, or stops
+        return ""  # the start step reports it, or stops
     return synthetic_notice.data_version(run.data.data_version, run.data.description["name"], runs.on_synthetic(run))
 
 
 def both(start: Callable[[list[str]], None], description: str = "", source: str = "", settings: str = "") -> list[str]:
-    """Run DataFlow, TrainFlow on its version and, where that data set is served, DeployFlow: the ids of the first two runs.
+    """Run DataFlow, TrainFlow on its version and, if the data set is served, DeployFlow.
 
-    What other runs do meanwhile makes no difference.
+    Concurrent runs make no difference. ``start`` runs a command and raises if it fails. An empty ``description``, ``source`` or
+    ``settings`` means the default: the usual data set, the sources in config/data.toml, config/train.toml.
 
-    ``start`` runs a command and raises if it fails. Empty are the usual ``description`` of the data set, the ``source`` of
-    config/data.toml and the ``settings`` of config/train.toml.
+    Returns:
+        The ids of the first two runs.
     """
     with tempfile.TemporaryDirectory() as folder:
-        known = {name: Path(folder, name) for name in ("data", "train")}
+        run_id_files = {name: Path(folder, name) for name in ("data", "train")}
         described = ["--config", "description", description] if description else []
-        start(_run("data", described, ["--source", source] if source else [], known["data"]))
-        version = runs.one("DataFlow", known["data"].read_text()).data.data_version
+        start(_run("data", described, ["--source", source] if source else [], run_id_files["data"]))
+        version = runs.one("DataFlow", run_id_files["data"].read_text()).data.data_version
         trained = ["--config", "settings", settings] if settings else []
-        start(_run("train", trained, ["--data-version", version], known["train"]))
+        start(_run("train", trained, ["--data-version", version], run_id_files["train"]))
         deploying.champion(load(Dataset, base.dataset_file(description or "telco")), start)
-        return [path.read_text() for path in known.values()]
+        return [path.read_text() for path in run_id_files.values()]
 
 
-def _run(name: str, given: list[str], parameters: list[str], number: Path) -> list[str]:
+def _run(name: str, options: list[str], parameters: list[str], number: Path) -> list[str]:
     script = str(FLOWS / f"{name}_flow.py")
-    return [sys.executable, script, *given, "run", *parameters, "--run-id-file", str(number)]
+    return [sys.executable, script, *options, "run", *parameters, "--run-id-file", str(number)]
 
 
 def option(name: str) -> str:
-    """The value of ``--name`` on the command line, or of Metaflow's variable for it."""
+    """The value of ``--name`` on the command line, or in Metaflow's environment variable."""
     for word, value in zip(sys.argv, [*sys.argv[1:], ""], strict=True):
         if word == f"--{name}":
             return value
@@ -119,12 +120,12 @@ def option(name: str) -> str:
 
 
 def _kept(kind: type[FlowSpec]) -> Iterator[str]:
-    """What a resume keeps of its first run's settings although their files say otherwise now, and how to take the new ones."""
-    name, given = kind.__name__, option("origin-run-id")
-    number = given or get_latest_run_id(lambda *_, **__: None, name)
+    """The settings that a resume keeps although their files have changed, and how to use the new ones."""
+    name, requested = kind.__name__, option("origin-run-id")
+    number = requested or get_latest_run_id(lambda *_, **__: None, name)
     if not number:
         return  # Metaflow says that there is no run yet
-    if not given:
+    if not requested:
         _require_newest(name, number)
     try:
         run = runs.one(name, number)
@@ -156,7 +157,7 @@ def _kept(kind: type[FlowSpec]) -> Iterator[str]:
 
 
 def _require_newest(name: str, number: str) -> None:
-    """Raises ChurnError if a run was begun after the one that Metaflow would resume, and killed before Metaflow knew of it."""
+    """Raise ChurnError if a later run was killed before Metaflow recorded it: Metaflow would resume the wrong one."""
     root = LocalStorage.get_datastore_root_from_config(lambda *_, **__: None)
     if start_marker.newer_than(Path(root, name, "latest_run")):
         raise ChurnError(
@@ -170,7 +171,7 @@ def _typed(*words: str) -> str:
 
 
 def _changed(begun: dict[str, Any], now: Strict) -> list[str]:
-    """The keys, [tables] among them, whose values are others now."""
+    """The keys, including [tables], whose values have changed."""
     settings = now.model_dump(mode="json")
     return [
         f"[{key}]" if isinstance(settings[key], dict) else key for key in settings if settings[key] != begun.get(key)
@@ -178,7 +179,7 @@ def _changed(begun: dict[str, Any], now: Strict) -> list[str]:
 
 
 def _anew(kind: type[FlowSpec], begun: Any, artifacts: Any, files: dict[str, str]) -> str:
-    """The command that begins the run again: its files and parameters, and the data version that its start had chosen."""
+    """The command that repeats the run: its files, its parameters, and the data version that it selected."""
     usual = base.files()
     words: list[str] = []
     for name, file in files.items():
@@ -187,7 +188,7 @@ def _anew(kind: type[FlowSpec], begun: Any, artifacts: Any, files: dict[str, str
     for attribute, parameter in kind._get_parameters():
         if parameter.IS_CONFIG_PARAMETER:
             continue
-        own = parameter.name.replace("-", "_")
-        value = getattr(artifacts, own) if artifacts is not None and own in artifacts else getattr(begun, attribute)
+        kept = parameter.name.replace("-", "_")
+        value = getattr(artifacts, kept) if artifacts is not None and kept in artifacts else getattr(begun, attribute)
         words += [f"--{parameter.name}", *([] if value is True else [str(value)])] if value else []
     return _typed(*words)

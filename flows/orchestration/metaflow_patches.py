@@ -1,8 +1,8 @@
-"""What is changed in Metaflow 2.19, which has no settings for it: each function says why, where, and where upstream knows.
+"""Patches of Metaflow 2.19 where it has no setting; each says what it changes, why, and the upstream issue.
 
-Off with ``CHURNFLOW_PATCHES=0`` and with a Metaflow that is not tested (``metaflow_version``); everything works without, but for
-what is deployed to a cluster, whose pods would be open. ``tests/unit/test_metaflow_patches.py`` fails when Metaflow changes
-what is replaced.
+They are off with ``CHURNFLOW_PATCHES=0`` and with untested Metaflow releases (``metaflow_version``). Everything works without
+them except deployment to a cluster, whose pods would lack a security context. ``tests/unit/test_metaflow_patches.py`` fails if
+Metaflow changes the code that they replace.
 """
 
 import gzip
@@ -33,7 +33,7 @@ PICKLED = 64  # bytes: more than pickle writes before the bytes of an artifact
 
 
 def apply() -> None:
-    """All but ``close_pods``, which is for a cluster, and ``say_refusals``, which needs a flow to be defined."""
+    """Apply all patches except ``close_pods``, for clusters, and ``say_refusals``, which needs a defined flow."""
     if not metaflow_version.active(metaflow_version.PATCHES):
         return
     _keep_cards_with_their_runs()
@@ -44,7 +44,7 @@ def apply() -> None:
 
 
 def _keep_cards_with_their_runs() -> None:
-    """Local cards go into the datastore, where Metaflow's client looks for them.
+    """Store local cards in the datastore, where Metaflow's client looks for them.
 
     Metaflow 2.19's command line looks for a .metaflow near the working directory instead, and finds no card at all with
     METAFLOW_CARD_LOCALROOT (metaflow/plugins/cards/card_datastore.py, get_storage_root; Metaflow issue 2139, pull request 3301).
@@ -60,9 +60,9 @@ def _keep_cards_with_their_runs() -> None:
 
 
 def close_pods(settings: deploy.Deploy) -> None:
-    """What is deployed to Argo goes through ``churn.settings.deploy``: ``closed``, ``retried``, and a sensor ``closed_sensor``.
+    """Pass Argo manifests through ``churn.settings.deploy``: ``closed``, ``retried`` and, for sensors, ``closed_sensor``.
 
-    Metaflow 2.19 has no setting for a whole pod, and none for what a step is repeated after
+    Metaflow 2.19 has no setting for a pod's security context, nor for the errors after which a step is retried
     (metaflow/plugins/argo/argo_client.py; Metaflow issue 1262).
 
     Raises:
@@ -90,9 +90,9 @@ def close_pods(settings: deploy.Deploy) -> None:
 
 
 def say_refusals() -> None:
-    """A full disk is said in a line (``churn.errors``).
+    """Report a full disk in one line (``churn.errors``).
 
-    Metaflow writes runs, artifacts and cards outside of every step, and shows the traceback of each process that fails there
+    Metaflow writes runs, artifacts and cards outside the steps, and shows a traceback for each process that fails there
     (metaflow/cli.py, main; not reported upstream).
     """
     from metaflow import cli
@@ -102,19 +102,19 @@ def say_refusals() -> None:
     shown = cli.print_unknown_exception
 
     def told(error: Exception) -> None:
-        said = os_error_message(error)
-        if said is None:
+        message = os_error_message(error)
+        if message is None:
             shown(error)
         else:
-            cli.print_metaflow_exception(MetaflowException(said))
+            cli.print_metaflow_exception(MetaflowException(message))
 
     cli.print_unknown_exception = told
 
 
 def _save_from_this_process() -> None:
-    """Upload the artifacts of a step to S3 one after the other.
+    """Upload a step's artifacts to S3 sequentially.
 
-    Beyond 10, Metaflow starts an interpreter and workers to upload them in parallel, which takes longer than uploading a few
+    For more than 10, Metaflow starts an interpreter with workers to upload in parallel, which takes longer than uploading a few
     dozen small ones (metaflow/plugins/datastores/s3_storage.py; Metaflow issue 850).
     """
     save = S3Storage.save_bytes
@@ -126,9 +126,9 @@ def _save_from_this_process() -> None:
 
 
 def _store_tables_as_they_are() -> None:
-    """Parquet is compressed already: Metaflow's gzip of it takes a second for a million customers, and gains 2 %.
+    """Do not gzip Parquet, which is already compressed: it takes a second for a million customers and saves 2 %.
 
-    What is stored instead is gzip without compression, so that any Metaflow client can read it
+    Store it as uncompressed gzip instead, so that any Metaflow client can read it
     (metaflow/datastore/content_addressed_store.py; Metaflow pull request 3090).
     """
     pack = ContentAddressedStore._pack_v1
@@ -140,9 +140,10 @@ def _store_tables_as_they_are() -> None:
 
 
 def _say_what_killed_a_step() -> None:
-    """A step that the kernel killed says why that may be.
+    """Explain why the kernel may have killed a step.
 
-    Of exit codes, Metaflow 2.19 names only a segmentation fault (metaflow/runtime.py, Worker.terminate; Metaflow issue 303).
+    The only exit code that Metaflow 2.19 explains is a segmentation fault (metaflow/runtime.py, Worker.terminate; Metaflow
+    issue 303).
     """
     from metaflow.runtime import Worker
 
@@ -157,9 +158,9 @@ def _say_what_killed_a_step() -> None:
 
 
 def _verify_artifacts() -> None:
-    """An artifact is held against its name, which is its SHA-1, when it is read; the client's cache keeps nothing damaged.
+    """Verify an artifact against its name, its SHA-1, when it is read, and keep damaged ones out of the client's cache.
 
-    Metaflow 2.19 reads it back without a look at that (metaflow/datastore/content_addressed_store.py, load_blobs).
+    Metaflow 2.19 does not verify it (metaflow/datastore/content_addressed_store.py, load_blobs).
     """
     load, keep = ContentAddressedStore.load_blobs, FileBlobCache.store_key
 

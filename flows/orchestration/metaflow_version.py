@@ -1,4 +1,4 @@
-"""For which Metaflow the fork server and the patches are written; with any other, both are off. Imports no Metaflow."""
+"""The Metaflow releases that the fork server and the patches support; with others, both are off. Imports no Metaflow."""
 
 import os
 from importlib.metadata import version
@@ -6,11 +6,11 @@ from importlib.metadata import version
 from packaging.specifiers import SpecifierSet
 
 TESTED = SpecifierSet("~=2.19.39")  # as in pyproject.toml
-FORK_SERVER, PATCHES = "CHURNFLOW_WARM", "CHURNFLOW_PATCHES"  # 0 in these variables switches one off
+FORK_SERVER, PATCHES = "CHURNFLOW_WARM", "CHURNFLOW_PATCHES"  # set to 0 to switch them off
 
 
 def tested() -> bool:
-    """Whether the installed Metaflow is one that the tests have seen."""
+    """Whether the installed Metaflow is a tested release."""
     return version("metaflow") in TESTED
 
 
@@ -20,7 +20,7 @@ def active(switch: str) -> bool:
 
 
 def notice() -> str:
-    """What a run says of a Metaflow that is not tested; "" for one that is."""
+    """The notice for an untested Metaflow release; empty for a tested one."""
     if tested():
         return ""
     return (

@@ -1,4 +1,4 @@
-"""How far a step that lasts is, as a line of the terminal now and then, with what is left."""
+"""Progress of a long step: an occasional line in the terminal, with the remaining time."""
 
 import time
 from collections.abc import Callable
@@ -7,17 +7,17 @@ EVERY = 10.0  # seconds
 
 
 def lines(what: str, clock: Callable[[], float] = time.monotonic) -> Callable[[int, int], None]:
-    """What is called with the number done and the number of all, and prints a line every ten seconds at most.
+    """Return a callback for (done, total) that prints a line at most every ten seconds.
 
-    Nothing is said of a step that takes less. Cards are not refreshed meanwhile: their final rendering would wait for it.
+    Shorter steps print nothing. Cards are not refreshed meanwhile: their final rendering would have to wait.
     """
-    begun = said = clock()
+    begun = reported = clock()
 
     def tell(done: int, total: int) -> None:
-        nonlocal said
+        nonlocal reported
         now = clock()
-        if now - said >= EVERY and done:
-            said = now
+        if now - reported >= EVERY and done:
+            reported = now
             print(f"{what}: {done} of {total}, about {(now - begun) / done * (total - done):.0f} s left", flush=True)
 
     return tell

@@ -1,4 +1,4 @@
-"""What follows an alert of MonitorFlow: DataFlow and TrainFlow, started here or asked for."""
+"""Retraining after an alert of MonitorFlow: start DataFlow and TrainFlow, or request them by an event."""
 
 import os
 import shlex
@@ -18,14 +18,14 @@ from metaflow import current
 from orchestration import launch, runs
 
 if TYPE_CHECKING:
-    from churn.serving.reference import Reference
+    from churn.serving.reference_data import Reference
 
 
 def typed(reference: "Reference", source: str) -> str:
-    """The command that retrains on newer customers, as a person types it.
+    """The command with which a person retrains on newer customers.
 
-    It reads ``source``, else the configured sources, else the file that the model's own customers came from, but
-    never synthetic ones. In a cluster it starts the deployed DataFlow.
+    It reads ``source``, or else the configured sources, or else the file that the model was trained on, but never synthetic
+    customers. On a cluster it starts the deployed DataFlow.
     """
     if IN_POD:
         where = "--production" if current.is_production else f"--branch {current.branch_name}"
@@ -39,7 +39,7 @@ def typed(reference: "Reference", source: str) -> str:
 def check(dataset: Dataset, source: str, learned_from_synthetic: bool = True) -> None:
     """Raise ChurnError if a retraining would use synthetic customers that cannot or must not be used.
 
-    That is without a [synthetic] table, or for a model that learned from real customers.
+    They cannot without a [synthetic] table; they must not for a model trained on real customers.
     """
     ours = not source and any_synthetic(_configured(dataset))
     if ours and not ((dataset.synthetic or dataset.tables) and learned_from_synthetic):
@@ -52,7 +52,7 @@ def check(dataset: Dataset, source: str, learned_from_synthetic: bool = True) ->
 
 
 def asked() -> str:
-    """What can be refused before a run of MonitorFlow; its first line: none."""
+    """``before`` of MonitorFlow: refuse what can be refused before the run; prints nothing."""
     if "--retrain" in sys.argv:
         source = launch.option("source")
         check(base.on_disk("description"), source)
@@ -62,20 +62,20 @@ def asked() -> str:
 
 
 def description() -> str:
-    """The file that describes this run's data set, where it was given one."""
+    """The description file of this run's data set, if one was given."""
     return os.environ.get(f"{base.GIVEN}description", "")
 
 
 def _configured(dataset: Dataset) -> tuple[Source, ...]:
-    """What DataFlow reads without ``--source``: of events the description's own tables."""
+    """What DataFlow reads without ``--source``; for events, the tables in the description."""
     if dataset.tables:
         return tuple(source for table in dataset.tables.values() for source in table.source)
     return load(DataConfig, base.ROOT / "config" / "data.toml").source
 
 
 def flow(words: list[str], **environ: str) -> None:
-    """Run a flow and print what its last step says. Raises ChurnError with the end of its output if it fails."""
-    # The settings of the flow that this one is run by must not become its own.
+    """Run a flow and print its last step's output. Raises ChurnError with the end of its output if it fails."""
+    # The calling flow's settings must not leak into this one.
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("METAFLOW_FLOW_CONFIG", base.GIVEN))}
     done = subprocess.run(words, env={**kept, **environ}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     if done.returncode:
@@ -87,10 +87,10 @@ def flow(words: list[str], **environ: str) -> None:
 
 
 def announce(flow: str, payload: dict[str, str]) -> None:
-    """On a cluster, the event that the flow waits for (config/deploy.toml); nothing elsewhere."""
+    """On a cluster, publish the event that the flow waits for (config/deploy.toml); elsewhere, do nothing."""
     from metaflow.plugins.argo.argo_events import ArgoEvent
 
     event = base.DEPLOY.start[flow].event
-    # The variable is Metaflow's own sign of a pod; its safe_publish raises outside of one, or hides every error.
+    # Metaflow recognises a pod by this variable; its safe_publish raises outside a pod, or hides every error.
     if event and "ARGO_WORKFLOW_TEMPLATE" in os.environ:
         ArgoEvent(event).publish(payload, ignore_errors=False)

@@ -1,4 +1,4 @@
-"""What flows look up in earlier runs, which older releases may have made: text and JSON only (``churn.format_version``)."""
+"""Lookups in earlier runs, possibly of earlier releases: text and JSON only (``churn.format_version``)."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -18,15 +18,15 @@ DATASET, VERSION, AS_OF = "dataset:", "data_version:", "as_of:"  # tags of a run
 
 
 def one(name: str, number: str) -> Run:
-    """The run of this id, whoever made it."""
+    """The run with this id, of any user."""
     return Run(f"{name}/{number}", _namespace_check=False)
 
 
 def upstream(requested: str) -> tuple[str, str]:
-    """The data version to train on, and why it is that one.
+    """The data version to train on, and the reason for it.
 
-    It is the one asked for, else that of the DataFlow run that started this one, else the newest. Raises ChurnError if there
-    is none.
+    The requested one, or else that of the DataFlow run that triggered this run, or else the newest. Raises ChurnError if there is
+    none.
     """
     if requested:
         return requested, "as asked for"
@@ -39,14 +39,14 @@ def upstream(requested: str) -> tuple[str, str]:
 
 
 def newest(version: str = "") -> Run | None:
-    """The newest successful run of DataFlow that read what was known then, or that made ``version``, if its tags say so."""
+    """The newest successful DataFlow run that is not a backfill, or the one whose tags say that it made ``version``."""
     tagged = f"{VERSION}{version}"
     wanted = (run for run in _all() if (tagged in run.user_tags if version else not _tag(run, AS_OF)))
     return next((run for run in wanted if run.successful), None)
 
 
 def introduce(data: Snapshot, origin: str) -> str:
-    """Say what is trained on, why, and how to train on something else; the line for synthetic customers."""
+    """Print what is trained on, why, and how to choose another version; return the notice for synthetic customers."""
     kind = " (synthetic customers)" if data.synthetic else ""
     print(f"Training on data set '{data.dataset.name}'{kind}, version {data.version}, {origin}")
     for line in others(data.dataset.name) if origin.endswith(NEWEST) else ():
@@ -55,7 +55,7 @@ def introduce(data: Snapshot, origin: str) -> str:
 
 
 def others(dataset: str) -> list[str]:
-    """The newest data version of each data set but this one, as the commands that train on them."""
+    """The commands that train on the newest data version of every other data set."""
     newest: dict[str, str] = {}
     for run in _all():
         if "outcome:succeeded" in run.user_tags and not _tag(run, AS_OF):
@@ -85,12 +85,12 @@ def _all() -> Iterator[Run]:
 
 
 def _tag(run: Run, prefix: str) -> str:
-    """What stands behind ``prefix`` in the run's tags; empty in runs older than these tags."""
+    """The value of the run's tag with this ``prefix``; empty for runs without such tags."""
     return next((tag.removeprefix(prefix) for tag in run.user_tags if tag.startswith(prefix)), "")
 
 
 def on_synthetic(data_run: Run) -> bool:
-    """Whether a run of DataFlow read synthetic customers; earlier releases' artifact is ``made_up``."""
+    """Whether a DataFlow run read synthetic customers (artifact ``made_up`` in earlier releases)."""
     data: Any = data_run.data
     return bool(data.synthetic if "synthetic" in data else data.made_up)
 
@@ -98,8 +98,8 @@ def on_synthetic(data_run: Run) -> bool:
 def previous_profile(dataset: str, synthetic: bool) -> Profile | None:
     """The profile of the newest successful DataFlow run on the data set's synthetic, or its real, customers; None without one.
 
-    Older releases kept a pickle of their own classes, which is not opened: the profile is then made again from the version
-    itself. A version that cannot be read any more is said to be missing, and nothing is compared.
+    Earlier releases stored a pickle of their own classes, which is not opened: the profile is recomputed from the data version.
+    If that cannot be read any more, a message says so and nothing is compared.
     """
     ours = (run for run in _all() if _tag(run, DATASET) in ("", dataset) and not _tag(run, AS_OF) and run.successful)
     for run in ours:
@@ -121,7 +121,7 @@ def _profile(run: Run) -> Profile:
 
 
 def read_by(version: str) -> str:
-    """The file that the data version was read from by ``--source``; empty if its run is not known, or read its settings'."""
+    """The ``--source`` file of the data version; empty if its run is unknown or used the configured sources."""
     run = newest(version)
     return run.data.path if run is not None and "path" in run.data else ""
 

@@ -13,9 +13,9 @@ def endpoints() -> Iterator[tuple[str, str, str]]:
     calls = ast.walk(ast.parse((ROOT / "bento" / "endpoints.py").read_text(encoding="utf-8")))
     for call in (one for one in calls if isinstance(one, ast.Call) and isinstance(one.func, ast.Attribute)):
         method = {"takes": "POST", "gives": "GET"}.get(call.func.attr) if isinstance(call.func, ast.Attribute) else None
-        said = {word.arg: word.value.value for word in call.keywords if isinstance(word.value, ast.Constant)}
-        if method and "summary" in said and isinstance(call.args[0], ast.Constant):
-            yield method, str(call.args[0].value), str(said["summary"])
+        keywords = {word.arg: word.value.value for word in call.keywords if isinstance(word.value, ast.Constant)}
+        if method and "summary" in keywords and isinstance(call.args[0], ast.Constant):
+            yield method, str(call.args[0].value), str(keywords["summary"])
 
 
 def artifacts() -> Iterator[tuple[str, str, set[str], str]]:
@@ -24,8 +24,8 @@ def artifacts() -> Iterator[tuple[str, str, set[str], str]]:
         for flow in (one for one in ast.parse(path.read_text(encoding="utf-8")).body if isinstance(one, ast.ClassDef)):
             for step in (one for one in flow.body if isinstance(one, ast.FunctionDef)):
                 if any(isinstance(one, ast.Name) and one.id == "step" for one in step.decorator_list):
-                    told = (ast.get_docstring(step) or "").split("\n")[0]
-                    yield flow.name, step.name, _left(step), re.sub(r"``(.*?)``", r"`\1`", told)
+                    summary = (ast.get_docstring(step) or "").split("\n")[0]
+                    yield flow.name, step.name, _left(step), re.sub(r"``(.*?)``", r"`\1`", summary)
 
 
 def _left(step: ast.FunctionDef) -> set[str]:

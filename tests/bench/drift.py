@@ -25,7 +25,7 @@ from churn.data import features, synthetic, tables  # noqa: E402
 from churn.monitoring import alerts, windows  # noqa: E402
 from churn.monitoring.drift import Detector  # noqa: E402
 from churn.monitoring.performance import Estimator  # noqa: E402
-from churn.serving.reference import Reference  # noqa: E402
+from churn.serving.reference_data import Reference  # noqa: E402
 from churn.settings import core  # noqa: E402
 from churn.settings.data import DataConfig  # noqa: E402
 from churn.settings.dataset import Dataset  # noqa: E402

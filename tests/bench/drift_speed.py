@@ -58,7 +58,7 @@ def monitor(folder: Path, dataset: Dataset) -> str:
     """What the flow's steps do: windows, drift, performance with all outcomes known, verdict and card."""
     from churn.cards import monitoring_card
     from churn.monitoring import assessment
-    from churn.serving.reference import Reference
+    from churn.serving.reference_data import Reference
     from churn.settings.monitor import MonitorConfig
 
     settings = core.load(MonitorConfig, ROOT / "config" / "monitor.toml")

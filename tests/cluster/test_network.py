@@ -1,4 +1,4 @@
-"""Who reaches whom is the table in docs/deployment.md: labelled pods try every connection of it, allowed or not."""
+"""The network table in docs/deployment.md, tested with labelled pods that try every connection, allowed or not."""
 
 import json
 import re

@@ -19,7 +19,7 @@ from churn.campaigns import campaign_log, execution
 from churn.data import snapshots, tables
 from churn.privacy import data_versions, erasure, lineage, retention, trials
 from churn.registry import mlflow_store, model_registry, tracking, versions
-from churn.serving import prediction_log, reference, release
+from churn.serving import prediction_log, reference_data, release
 from churn.settings import core
 from churn.settings.dataset import Dataset
 from churn.settings.environment import STATE
@@ -134,7 +134,7 @@ def _whole(known: SimpleNamespace, customer: str) -> None:
             getattr(after, side), rows[rows.customerID != customer].reset_index(drop=True), check_dtype=False
         )
     model = model_registry.by_version(known.model.name, known.model.version)
-    assert len(reference.load(model).table) == len(after.holdout)
+    assert len(reference_data.load(model).table) == len(after.holdout)
     assert prediction_log.HOLDOUT in model.tags[model_registry.CHECKSUMS]
 
 
@@ -182,7 +182,7 @@ def test_killed_between_the_model_and_its_checksum_it_is_finished_by_the_next(
     _killed(known.ids[HELD_OUT], 3)
     model = model_registry.by_version(known.model.name, known.model.version)
     assert prediction_log.HOLDOUT not in model.tags[model_registry.CHECKSUMS]
-    reference.load(model)
+    reference_data.load(model)
     _erase(known.ids[HELD_OUT])
     _whole(known, known.ids[HELD_OUT])
 
@@ -256,7 +256,7 @@ def test_pruning_names_first_and_then_removes_what_no_champion_needs(
     assert not (STATE / "log" / prediction_log.PREDICTIONS / "day=2020-01-01").exists()
     assert snapshots.load(known.data.version).version == known.data.version
     champion = release.champion(telco)
-    assert len(reference.load(champion).table) == len(known.data.holdout)
+    assert len(reference_data.load(champion).table) == len(known.data.holdout)
     assert len(release.record(champion)["families"]) > 0
     made = [runs.one(*str(known.model.tags["metaflow_run"]).split("/")), runs.newest(known.data.version)]
     assert [run is not None and run.successful for run in made] == [True, True]

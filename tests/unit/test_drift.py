@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from churn.monitoring import chunked_drift, distances, drift_thresholds
 from churn.monitoring.drift import ALL, MISSING, PROBABILITY, UNSEEN, Detector, Distance
-from churn.serving.reference import Reference
+from churn.serving.reference_data import Reference
 from churn.settings.core import from_dict
 from churn.settings.dataset import Dataset
 from churn.settings.monitor import Drift

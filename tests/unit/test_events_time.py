@@ -10,7 +10,7 @@ from churn.cards import events_card
 from churn.cards.card_parts import Table
 from churn.data import tables
 from churn.data.events import engine, on_duckdb, staging
-from churn.serving.reference import Reference
+from churn.serving.reference_data import Reference
 from churn.validation import version_diff
 
 FIRST = {"customer": "b", "at": datetime(2024, 1, 1), "seen": datetime(2024, 1, 1), "amount": 1.0, "kind": "a"}

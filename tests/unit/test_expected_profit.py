@@ -11,8 +11,8 @@ from churn.data import casting, features, snapshots, synthetic
 from churn.errors import ChurnError
 from churn.monitoring import windows
 from churn.registry.model_registry import Registered
-from churn.serving import batch_scoring, packaging, prediction_log, reference
-from churn.serving.reference import Reference
+from churn.serving import batch_scoring, packaging, prediction_log, reference_data
+from churn.serving.reference_data import Reference
 from churn.settings.core import parse
 from churn.settings.dataset import Dataset, from_dump
 from churn.settings.score import Score
@@ -243,7 +243,7 @@ def test_the_ranked_list_the_log_and_the_reference_decide_alike(
         "prediction_id"
     )
     assert (logged.loc[scored.prediction_id, "decision"].to_numpy() == pays).all()
-    kept = reference.holdout(scorer, customers).to_pandas()
+    kept = reference_data.holdout(scorer, customers).to_pandas()
     assert (kept.decision == pays).all()
     known = Reference(Registered("churn", "1", "run", {}), described, scorer.threshold, kept, scorer.worth)
     file = tmp_path / "customers.csv"

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from churn.monitoring.performance import CERTAIN, Estimator
-from churn.serving.reference import Reference
+from churn.serving.reference_data import Reference
 from churn.settings.monitor import Performance
 from churn.training import metrics
 

@@ -1,10 +1,17 @@
 """What the branches of a flow hand to a join is the same bytes in processes of any hash seed, whatever a branch did with it."""
 
 import os
+import pickle
 import subprocess
 import sys
 
 import pytest
+from churn.data import synthetic
+from churn.privacy import run_store
+from churn.registry.model_registry import Registered
+from churn.serving import reference_data
+from churn.serving.reference_data import Reference
+from churn.settings.dataset import Dataset
 from conftest import ROOT
 
 # Every artifact that a branch reads and its join merges: it is pickled by the step before, and again by each branch.
@@ -15,7 +22,7 @@ from pathlib import Path
 from churn.data import features, sources, synthetic, tables
 from churn.monitoring.windows import Analysis, Window
 from churn.registry.model_registry import Registered
-from churn.serving.reference import Reference
+from churn.serving.reference_data import Reference
 from churn.settings import core, data, dataset, monitor, score, train
 
 config = Path("config")
@@ -75,3 +82,17 @@ def test_branches_of_any_hash_seed_pickle_what_they_share_alike(tmp_path_factory
     branches = [dict(line.split("\t") for line in said.splitlines()) for said in (first, second)]
     assert len(branches[0]) == 9
     assert [name for name in branches[0] if branches[0][name] != branches[1][name]] == []
+
+
+def test_erasure_reads_artifacts_that_name_a_class_by_its_former_module(
+    telco: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the rows of MonitorFlow's reference in earlier runs would be bytes that nobody can look into."""
+    reference = Reference(Registered("churn", "3", "run", {}), telco, 0.5, synthetic.generate(telco, 20, 1))
+    with monkeypatch.context() as former:
+        former.setitem(sys.modules, "churn.serving.reference", reference_data)
+        former.setattr(Reference, "__module__", "churn.serving.reference")
+        content = pickle.dumps(reference, protocol=4)
+    assert b"churn.serving.reference" in content
+    assert b"reference_data" not in content
+    assert len(run_store._load(content).table) == 20

@@ -15,7 +15,7 @@ import yaml
 from churn.data import synthetic
 from churn.errors import ChurnError
 from churn.registry.model_registry import Registered
-from churn.serving.reference import Reference
+from churn.serving.reference_data import Reference
 from churn.settings import core
 from churn.settings.data import File
 from churn.settings.dataset import Dataset

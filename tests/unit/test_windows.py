@@ -14,7 +14,7 @@ from churn.data import features, synthetic
 from churn.errors import ChurnError
 from churn.monitoring import assessment, labels, windows
 from churn.serving import prediction_log
-from churn.serving.reference import Reference
+from churn.serving.reference_data import Reference
 from churn.settings.core import from_dict
 from churn.settings.dataset import Dataset, from_dump
 from churn.settings.monitor import MonitorConfig

@@ -24,9 +24,9 @@ def draws(campaign: str, salt: str, ids: Sequence[str]) -> np.ndarray:
     start = hashlib.blake2b(f"{salt}\0{campaign}\0".encode(), digest_size=8)
     hashes = np.empty(len(ids), dtype=np.uint64)
     for row, one in enumerate(ids):
-        own = start.copy()
-        own.update(one.encode())
-        hashes[row] = int.from_bytes(own.digest(), "big")
+        digest = start.copy()
+        digest.update(one.encode())
+        hashes[row] = int.from_bytes(digest.digest(), "big")
     return (hashes >> np.uint64(11)) * 2.0**-53
 
 

@@ -28,13 +28,13 @@ def log_columns(dataset: Dataset) -> "pyarrow.Schema":
 
     words = ("campaign", "dataset", identifier(dataset), "arm", "offer")
     numbers = ("cost", "probability", "share", "uplift")
-    known = ("prediction_id", "model_version", "data_version")
+    texts = ("prediction_id", "model_version", "data_version")
     return pa.schema(
         [
             *((name, pa.string()) for name in words),
             *((name, pa.float64()) for name in numbers),
             ("stratum", pa.int64()),
-            *((name, pa.string()) for name in known),
+            *((name, pa.string()) for name in texts),
             ("time", pa.timestamp("us", tz="UTC")),
         ]
     )

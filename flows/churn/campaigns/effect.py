@@ -83,10 +83,10 @@ def adjusted(outcome: np.ndarray, contacted: np.ndarray, covariate: np.ndarray, 
     import statsmodels.api as sm
 
     _both_arms(outcome[contacted], outcome[~contacted])
-    known = np.asarray(covariate, dtype=np.float64).reshape(len(outcome), -1)
-    known = known - known.mean(axis=0)
+    centred = np.asarray(covariate, dtype=np.float64).reshape(len(outcome), -1)
+    centred = centred - centred.mean(axis=0)
     arm = contacted.astype(np.float64)
-    design = np.column_stack([np.ones(len(arm)), arm, known, known * arm[:, None]])
+    design = np.column_stack([np.ones(len(arm)), arm, centred, centred * arm[:, None]])
     fit = sm.OLS(outcome.astype(np.float64), design).fit(cov_type="HC2")
     (low, high), value = -fit.conf_int(1 - level)[1][::-1], -fit.params[1]
     return Effect(float(value), float(low), float(high), int(contacted.sum()), int((~contacted).sum()))

@@ -59,14 +59,14 @@ def plan(model: Registered, source: str, campaign: str, rule: CampaignConfig, ru
     candidates = _candidates(scorer, table, scored, place, rule)
     candidates["key"] = [keyed_ids.keyed(one, key) for one in candidates.id]
     log = campaign_log.read(scorer.dataset)
-    own, others = log[log.campaign == campaign], log[(log.campaign != campaign) & (log.arm == campaign_log.CONTACT)]
+    logged, others = log[log.campaign == campaign], log[(log.campaign != campaign) & (log.arm == campaign_log.CONTACT)]
     since = datetime.fromtimestamp(now / 1e6, UTC) - timedelta(days=rule.policy.days_between)
     candidates["recent"] = candidates.key.isin(others[others.time > since][column])
     names = candidates.set_index("key").id
-    known = own.assign(id=own[column].map(names).fillna(own[column]))[
+    assigned = logged.assign(id=logged[column].map(names).fillna(logged[column]))[
         ["id", "arm", "offer", "cost", "share", "stratum", "probability", "uplift", "prediction_id"]
     ]
-    drafted = planning.draft(candidates, known, campaign, rule)
+    drafted = planning.draft(candidates, assigned, campaign, rule)
     return replace(drafted, scored=pd.concat([table, scored], axis=1))
 
 
@@ -100,13 +100,13 @@ def _cells(
     wanted |= {rule.targeting.uplift_column}
     if not wanted - {"", *table.columns}:
         return lambda name: table[name]
-    whole = header_lines.drop_repeated(tables.from_bytes(sources.read(place, dataset)[0]), place.name)[0]
-    if missing := sorted(wanted - {"", *table.columns, *whole.columns}):
+    source = header_lines.drop_repeated(tables.from_bytes(sources.read(place, dataset)[0]), place.name)[0]
+    if missing := sorted(wanted - {"", *table.columns, *source.columns}):
         raise ChurnError(
             f"{place.name}: no column {', '.join(missing)}, which {commands.settings('campaign.toml')} names; the file has: "
-            f"{', '.join(map(str, whole.columns))}"
+            f"{', '.join(map(str, source.columns))}"
         )
-    rows = whole.set_index(casting.as_text(whole[dataset.id]).astype("str"))
+    rows = source.set_index(casting.as_text(source[dataset.id]).astype("str"))
     rows = rows[~rows.index.duplicated(keep="last")]
     return lambda name: table[name] if name in table else pd.Series(rows[name].reindex(ids).to_numpy(), table.index)
 
@@ -193,8 +193,8 @@ def _customers(plan: CampaignPlan, rows: "pd.DataFrame", column: str) -> "pd.Dat
     if plan.scored is None:
         return pd.DataFrame(index=rows.index)
     ids = casting.as_text(plan.scored[column]).astype("str")
-    own = plan.scored.drop(columns=[column, *batch_scoring.OWN, *batch_scoring.UPLIFT], errors="ignore")
-    return own.set_axis(ids, axis=0).loc[rows.id.tolist()].reset_index(drop=True)
+    columns = plan.scored.drop(columns=[column, *batch_scoring.OWN, *batch_scoring.UPLIFT], errors="ignore")
+    return columns.set_axis(ids, axis=0).loc[rows.id.tolist()].reset_index(drop=True)
 
 
 def _list(plan: CampaignPlan, rows: "pd.DataFrame", name: str, column: str) -> str:
@@ -202,10 +202,10 @@ def _list(plan: CampaignPlan, rows: "pd.DataFrame", name: str, column: str) -> s
 
     table = rows.assign(rank=np.arange(1, len(rows) + 1), campaign=plan.campaign).rename(columns={"id": column})
     more = [one for one in table if str(one).startswith(("reason_", "uplift"))]
-    own = table[[column, *_OWN, *more]].dropna(axis="columns", how="all")
+    assignment = table[[column, *_OWN, *more]].dropna(axis="columns", how="all")
     customers = _customers(plan, rows, column)
-    own = own.drop(columns=[one for one in customers if one in own])
-    listed = formulas.csv(pd.concat([own, customers], axis=1))
+    assignment = assignment.drop(columns=[one for one in customers if one in assignment])
+    listed = formulas.csv(pd.concat([assignment, customers], axis=1))
     try:
         prediction_log.store(batch_scoring.root(), name, listed)
     except OSError as error:

@@ -96,30 +96,30 @@ def trial_table(trial: RandomisedTrial, dataset: Dataset) -> "tuple[pd.DataFrame
             f"the file has: {', '.join(map(str, table.columns))}"
         )
     texts = casting.as_text(table[trial.arm])
-    known = (texts.notna() & table[trial.outcome].notna()).to_numpy(dtype=bool)
+    complete = (texts.notna() & table[trial.outcome].notna()).to_numpy(dtype=bool)
     arm = texts.astype("str").to_numpy(dtype=object)
-    levels = sorted(set(arm[known]))
+    levels = sorted(set(arm[complete]))
     if trial.control not in levels or len(levels) < 2:
         raise ChurnError(
             f"{trial.path}: column {trial.arm} has the levels {', '.join(map(repr, levels[:9]))}; control = {trial.control!r} "
             "must be one of them, and not the only one"
         )
-    return table, arm, known
+    return table, arm, complete
 
 
 def from_trial(trial: RandomisedTrial, dataset: Dataset) -> Experiment:
     """The trial in a file. Raises ChurnError for a column, a level or an outcome that it does not have."""
-    table, arm, known = trial_table(trial, dataset)
-    lost = trial_outcome(table[trial.outcome][known], trial)
-    delivered = _affirmed(table[trial.delivered][known]) if trial.delivered else None
-    unknown = {str(level): int((~known & (arm == level)).sum()) for level in np.unique(arm[known])}
+    table, arm, complete = trial_table(trial, dataset)
+    lost = trial_outcome(table[trial.outcome][complete], trial)
+    delivered = _affirmed(table[trial.delivered][complete]) if trial.delivered else None
+    unknown = {str(level): int((~complete & (arm == level)).sum()) for level in np.unique(arm[complete])}
     return Experiment(
-        arm[known],
+        arm[complete],
         trial.control,
         lost,
-        np.where(arm[known] == trial.control, 0.0, trial.cost),
+        np.where(arm[complete] == trial.control, 0.0, trial.cost),
         trial.good,
-        covariates=_covariates(table[known], trial),
+        covariates=_covariates(table[complete], trial),
         delivered=delivered,
         unknown={level: count for level, count in unknown.items() if count},
         closed=True,
@@ -188,16 +188,16 @@ def from_campaign(
     Raises ChurnError if there is no such campaign, or nothing can be read.
     """
     log, column = campaign_log.read(dataset), campaign_log.identifier(dataset)
-    own = log[(log.campaign == campaign) & (log.time <= until)]
-    if own.empty:
-        known = ", ".join(sorted(set(log.campaign))) or "none yet"
+    assigned = log[(log.campaign == campaign) & (log.time <= until)]
+    if assigned.empty:
+        campaigns = ", ".join(sorted(set(log.campaign))) or "none yet"
         again = commands.say("campaign", NAME=campaign, SOURCE=commands.FILE, DATASET=dataset.name)
         raise ChurnError(
-            f"the log of data set {dataset.name} has no campaign {campaign!r}; it has: {known}. Plan it: {again}"
+            f"the log of data set {dataset.name} has no campaign {campaign!r}; it has: {campaigns}. Plan it: {again}"
         )
-    known_outcomes = told_outcomes(own, column, dataset, rule, until, file, version)
-    ripe = (own.time + timedelta(days=rule.horizon_days) <= until).to_numpy()
-    rows = own[ripe].merge(known_outcomes, how="left", on=column)
+    known_outcomes = told_outcomes(assigned, column, dataset, rule, until, file, version)
+    ripe = (assigned.time + timedelta(days=rule.horizon_days) <= until).to_numpy()
+    rows = assigned[ripe].merge(known_outcomes, how="left", on=column)
     lacking = rows.outcome.isna().to_numpy()
     known_rows = rows[~lacking]
     others = log[(log.campaign != campaign) & (log.arm == campaign_log.CONTACT) & (log.time <= until)]
@@ -208,7 +208,7 @@ def from_campaign(
     several = known_rows.offer[known_rows.arm == campaign_log.CONTACT].nunique() > 1
     arm = known_rows.offer if several else known_rows.arm
     arm = arm.where(known_rows.arm == campaign_log.CONTACT, campaign_log.CONTROL)
-    due = own.time[~ripe].max() + timedelta(days=rule.horizon_days) if not ripe.all() else None
+    due = assigned.time[~ripe].max() + timedelta(days=rule.horizon_days) if not ripe.all() else None
     return Experiment(
         arm.to_numpy(dtype=object),
         campaign_log.CONTROL,
@@ -227,16 +227,16 @@ def from_campaign(
 
 
 def told_outcomes(
-    own: "pd.DataFrame", column: str, dataset: Dataset, rule: Judgement, until: datetime, file: str, version: str
+    assigned: "pd.DataFrame", column: str, dataset: Dataset, rule: Judgement, until: datetime, file: str, version: str
 ) -> "pd.DataFrame":
     """Keyed id, ``outcome`` (bool: churned within the horizon) and, from a file, whether the contact was delivered."""
     if file:
-        known = _from_file(own, column, dataset, rule, file)
+        outcomes = _from_file(assigned, column, dataset, rule, file)
     elif version:
-        known = _keyed(_from_version(version, dataset), column)
+        outcomes = _keyed(_from_version(version, dataset), column)
     else:
-        known = _from_feedback(own, column, rule, until)
-    return known.drop_duplicates(column, keep="last")
+        outcomes = _from_feedback(assigned, column, rule, until)
+    return outcomes.drop_duplicates(column, keep="last")
 
 
 def _keyed(table: "pd.DataFrame", column: str) -> "pd.DataFrame":
@@ -247,7 +247,7 @@ def _keyed(table: "pd.DataFrame", column: str) -> "pd.DataFrame":
     return table
 
 
-def _from_file(own: "pd.DataFrame", column: str, dataset: Dataset, rule: Judgement, file: str) -> "pd.DataFrame":
+def _from_file(assigned: "pd.DataFrame", column: str, dataset: Dataset, rule: Judgement, file: str) -> "pd.DataFrame":
     table = header_lines.drop_repeated(tables.from_bytes(sources.read(sources.named(file), dataset)[0]), file)[0]
     outcome = next((name for name in ("outcome", dataset.target) if name in table), None)
     names = [name for name in (column, "prediction_id") if name in table]
@@ -262,7 +262,7 @@ def _from_file(own: "pd.DataFrame", column: str, dataset: Dataset, rule: Judgeme
     table = table.drop(columns=outcome).assign(outcome=churned)
     if names[0] == column:
         return _keyed(table, column)
-    return table.astype({"prediction_id": "str"}).merge(own[["prediction_id", column]], on="prediction_id")
+    return table.astype({"prediction_id": "str"}).merge(assigned[["prediction_id", column]], on="prediction_id")
 
 
 def _from_version(version: str, dataset: Dataset) -> "pd.DataFrame":
@@ -273,17 +273,19 @@ def _from_version(version: str, dataset: Dataset) -> "pd.DataFrame":
         raise ChurnError(
             f"data version {version} is of data set {data.dataset.name}, the campaign of {dataset.name}; name another"
         )
-    whole = pd.concat([data.train, data.holdout])
+    customers = pd.concat([data.train, data.holdout])
     if dataset.time is not None:
-        whole = whole.sort_values(dataset.time, kind="stable")
-    return whole[[campaign_log.identifier(dataset)]].assign(outcome=whole[dataset.target] == data.dataset.positive)
+        customers = customers.sort_values(dataset.time, kind="stable")
+    return customers[[campaign_log.identifier(dataset)]].assign(
+        outcome=customers[dataset.target] == data.dataset.positive
+    )
 
 
-def _from_feedback(own: "pd.DataFrame", column: str, rule: Judgement, until: datetime) -> "pd.DataFrame":
+def _from_feedback(assigned: "pd.DataFrame", column: str, rule: Judgement, until: datetime) -> "pd.DataFrame":
     """Who left later than the horizon had stayed until then; that somebody was still there before it, settles nothing."""
-    feedback = prediction_log.read_feedback(own.time.min().to_pydatetime(), until)
+    feedback = prediction_log.read_feedback(assigned.time.min().to_pydatetime(), until)
     feedback = feedback.astype({"prediction_id": "str"}).merge(
-        own[["prediction_id", column, "time"]], on="prediction_id", suffixes=("", "_of")
+        assigned[["prediction_id", column, "time"]], on="prediction_id", suffixes=("", "_of")
     )
     late = feedback.time > feedback.time_of + timedelta(days=rule.horizon_days)
     left = feedback.outcome.astype(bool)

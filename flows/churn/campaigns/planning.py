@@ -68,19 +68,19 @@ def require_campaign_name(name: str) -> None:
         raise ChurnError(f"{name!r} cannot be a campaign's name: small letters, digits, _ and -, a letter first")
 
 
-def draft(candidates: "pd.DataFrame", known: "pd.DataFrame", campaign: str, rule: CampaignConfig) -> CampaignPlan:
+def draft(candidates: "pd.DataFrame", assigned: "pd.DataFrame", campaign: str, rule: CampaignConfig) -> CampaignPlan:
     """The plan for ``candidates``, whatever their order.
 
     They are n customers with columns id, probability, worth (what they are ranked by), suppressed, recent (bool) and group
-    (text). ``known`` are the campaign's rows in the log, with ``id``: they keep
+    (text). ``assigned`` are the campaign's rows in the log, with ``id``: they keep
     what is logged, and count towards the budget.
     """
     import pandas as pd
 
-    mine = candidates.id.isin(known.id).to_numpy()
-    own = candidates.drop(columns=[name for name in known if name != "id"], errors="ignore")
-    earlier = own[mine].merge(known, on="id").assign(new=False)
-    order, left_out = _chosen(candidates[~mine].reset_index(drop=True), earlier, known, campaign, rule)
+    mine = candidates.id.isin(assigned.id).to_numpy()
+    columns = candidates.drop(columns=[name for name in assigned if name != "id"], errors="ignore")
+    earlier = columns[mine].merge(assigned, on="id").assign(new=False)
+    order, left_out = _chosen(candidates[~mine].reset_index(drop=True), earlier, assigned, campaign, rule)
     fresh = _assigned(order, campaign, rule).assign(new=True)
     members = pd.concat([part for part in (earlier, fresh) if len(part)] or [fresh], ignore_index=True)
     rank = np.lexsort((assignment.draws(campaign, "rank", members.id.tolist()), -members.worth.to_numpy()))
@@ -98,7 +98,7 @@ def most_contacts(rule: CampaignConfig) -> int:
 
 
 def _chosen(
-    candidates: "pd.DataFrame", earlier: "pd.DataFrame", known: "pd.DataFrame", campaign: str, rule: CampaignConfig
+    candidates: "pd.DataFrame", earlier: "pd.DataFrame", assigned: "pd.DataFrame", campaign: str, rule: CampaignConfig
 ) -> "tuple[pd.DataFrame, dict[str, int]]":
     """Those to be assigned, the first of the ranking first, and how many were left out for each reason."""
     left_out = {}
@@ -121,15 +121,15 @@ def _chosen(
             np.cumsum(same) <= _room(most - 0.5, len(already), int((already.arm == CONTACT).sum()), share)
         )
     left_out["beyond the quota of their group"] = int((~within).sum())
-    room = _room(most_contacts(rule), len(known), int((known.arm == CONTACT).sum()), share)
+    room = _room(most_contacts(rule), len(assigned), int((assigned.arm == CONTACT).sum()), share)
     left_out["beyond the budget"] = max(0, int(within.sum()) - room)
     return eligible[within].head(room), {reason: count for reason, count in left_out.items() if count}
 
 
 def _room(most: float, members: int, contacts: int, control: float) -> int:
     """How many more may be chosen, of whom the share ``control`` is held back, for ``most`` contacts in all."""
-    whole, left = (int((most - used) / (1 - control) + 1e-9) for used in (0, contacts))
-    return max(0, min(whole - members, left))
+    total, left = (int((most - used) / (1 - control) + 1e-9) for used in (0, contacts))
+    return max(0, min(total - members, left))
 
 
 def _assigned(chosen: "pd.DataFrame", campaign: str, rule: CampaignConfig) -> "pd.DataFrame":

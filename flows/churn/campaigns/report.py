@@ -68,16 +68,16 @@ def compare_arms(trial: Experiment, rule: Judgement) -> tuple[Compared, ...]:
 def _compared(trial: Experiment, arm: str, rule: Judgement) -> Compared:
     rows = np.isin(trial.arm, (arm, trial.control))
     lost, contacted = trial.lost[rows], trial.arm[rows] == arm
-    stratum, known, risk, uplift, delivered = (
+    stratum, covariates, risk, uplift, delivered = (
         None if values is None else values[rows]
         for values in (trial.stratum, trial.covariates, trial.risk, trial.uplift, trial.delivered)
     )
     plain = effect.difference(lost, contacted, stratum, rule.level)
     least = min(contacted.sum(), (~contacted).sum())
-    usable = known is not None and least > 2 * (known.shape[1] + 1)
-    adjusted = effect.adjusted(lost, contacted, known, rule.level) if known is not None and usable else None
+    usable = covariates is not None and least > 2 * (covariates.shape[1] + 1)
+    adjusted = effect.adjusted(lost, contacted, covariates, rule.level) if covariates is not None and usable else None
     planned = round(len(lost) * (1 + trial.outstanding / max(len(trial.arm), 1)))
-    covariate = known if known is not None and usable else np.zeros((len(lost), 0))
+    covariate = covariates if covariates is not None and usable else np.zeros((len(lost), 0))
     anytime = effect.sequence(lost, contacted, covariate, float(contacted.mean()), planned, rule.level)
     verdict, when = _judge(plain, anytime, trial)
     sign = -1.0 if trial.good and lost.dtype != bool else 1.0
@@ -139,6 +139,6 @@ def _groups(lost: np.ndarray, contacted: np.ndarray, risk: np.ndarray | None, ru
     for number in np.unique(tenth):
         rows = tenth == number
         if min((contacted & rows).sum(), (~contacted & rows).sum()) >= FEWEST:
-            own = effect.difference(lost[rows], contacted[rows], level=rule.level)
-            groups.append(Group(float(risk[rows].min()), float(risk[rows].max()), own))
+            difference = effect.difference(lost[rows], contacted[rows], level=rule.level)
+            groups.append(Group(float(risk[rows].min()), float(risk[rows].max()), difference))
     return tuple(groups)

@@ -29,20 +29,20 @@ def gather_outcomes(rule: UpliftRule | None, dataset: Dataset) -> tuple[bytes | 
     gathered = _of_trial(rule, dataset) if rule.trial is not None else _of_log(rule, dataset)
     if gathered is None:
         return None, ["Uplift: the campaign log has no customers whose outcome is known; churn alone is trained"]
-    table, own = gathered
-    made = outcome_rows.rows_to_bytes(table, **own)
-    rows = outcome_rows.rows_from_bytes(made, dataset)
+    table, arrays = gathered
+    content = outcome_rows.rows_to_bytes(table, **arrays)
+    rows = outcome_rows.rows_from_bytes(content, dataset)
     summary = f"Uplift: outcomes of {len(table):,} customers, {int(rows.contacted.sum()):,} of them contacted"
     if rows.fewest() < rule.least:
         fewest = f"in one arm only {rows.fewest():,} stayed or churned, [uplift] least = {rule.least}"
         return None, [f"{summary}; {fewest}: churn alone is trained"]
-    return made, [summary]
+    return content, [summary]
 
 
 def _of_trial(rule: UpliftRule, dataset: Dataset) -> "tuple[pd.DataFrame, dict[str, np.ndarray]]":
     trial = rule.trial
     assert trial is not None
-    table, arm, known = outcomes.trial_table(trial, dataset)
+    table, arm, complete = outcomes.trial_table(trial, dataset)
     wanted = [*([dataset.id] if dataset.id is not None else []), *dataset.raw]
     place = commands.settings("train.toml")
     if missing := [name for name in wanted if name not in table]:
@@ -50,17 +50,17 @@ def _of_trial(rule: UpliftRule, dataset: Dataset) -> "tuple[pd.DataFrame, dict[s
             f"{trial.path}: no column {', '.join(missing)}, which the data set {dataset.name} has; the trial of [uplift] in "
             f"{place} needs the columns that the model learns from"
         )
-    if missing := sorted(set(rule.arms) - set(arm[known]) | set(rule.arms) & {trial.control}):
+    if missing := sorted(set(rule.arms) - set(arm[complete]) | set(rule.arms) & {trial.control}):
         raise ChurnError(
             f"{trial.path}: [uplift] arms in {place}: {', '.join(missing)} is not a contacted arm of column {trial.arm}; it has "
-            f"{', '.join(sorted(set(arm[known]) - {trial.control}))}"
+            f"{', '.join(sorted(set(arm[complete]) - {trial.control}))}"
         )
-    known = known & np.isin(arm, [trial.control, *(rule.arms or arm[known])])
-    lost = outcomes.trial_outcome(table[trial.outcome][known], trial)
+    complete = complete & np.isin(arm, [trial.control, *(rule.arms or arm[complete])])
+    lost = outcomes.trial_outcome(table[trial.outcome][complete], trial)
     if lost.dtype != bool:
         raise ChurnError(f"{trial.path}: {trial.outcome} is not a yes-or-no outcome, which [uplift] in {place} needs")
-    contacted = arm[known] != trial.control
-    customers = casting.cast(table[known].reset_index(drop=True), dataset)[0][wanted]
+    contacted = arm[complete] != trial.control
+    customers = casting.cast(table[complete].reset_index(drop=True), dataset)[0][wanted]
     share = np.full(len(lost), contacted.mean())
     return customers, _own(~lost, contacted, share, np.full(len(lost), np.nan))
 
@@ -78,21 +78,21 @@ def _of_log(rule: UpliftRule, dataset: Dataset) -> "tuple[pd.DataFrame, dict[str
     for _, one in ripe.groupby("campaign", sort=True):
         known_outcomes = outcomes.told_outcomes(one, column, dataset, judged, now, rule.outcomes, rule.data_version)
         parts.append(one.merge(known_outcomes[[column, "outcome"]], on=column).dropna(subset=["outcome"]))
-    known = pd.concat(parts)
-    rows = known.merge(_logged(known, dataset), on="prediction_id")
+    customers = pd.concat(parts)
+    rows = customers.merge(_logged(customers, dataset), on="prediction_id")
     if rows.empty:
         return None
     contacted = (rows.arm == campaign_log.CONTACT).to_numpy()
-    own = _own(~rows.outcome.to_numpy(dtype=bool), contacted, 1 - rows.share.to_numpy(), rows.probability.to_numpy())
-    return casting.cast(rows, dataset)[0][[column, *dataset.raw]], own
+    arrays = _own(~rows.outcome.to_numpy(dtype=bool), contacted, 1 - rows.share.to_numpy(), rows.probability.to_numpy())
+    return casting.cast(rows, dataset)[0][[column, *dataset.raw]], arrays
 
 
-def _logged(known: "pd.DataFrame", dataset: Dataset) -> "pd.DataFrame":
+def _logged(customers: "pd.DataFrame", dataset: Dataset) -> "pd.DataFrame":
     """The prediction ids of the customers, and their raw columns as the prediction log has them."""
     from pyarrow import dataset as arrow
 
-    mine = arrow.field("prediction_id").isin(known.prediction_id.tolist())
-    first, last = known.time.min().to_pydatetime(), known.time.max().to_pydatetime() + timedelta(seconds=1)
+    mine = arrow.field("prediction_id").isin(customers.prediction_id.tolist())
+    first, last = customers.time.min().to_pydatetime(), customers.time.max().to_pydatetime() + timedelta(seconds=1)
     rows = prediction_log.rows_between(
         prediction_log.PREDICTIONS, prediction_log.schema(dataset), first, last, prediction_log.root(), None, mine
     )

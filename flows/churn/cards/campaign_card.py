@@ -33,9 +33,11 @@ def parts(plan: CampaignPlan, rule: CampaignConfig, places: tuple[str, ...]) -> 
 
 def _arms(plan: CampaignPlan) -> Table:
     rows = []
-    for (arm, offer), own in plan.members.groupby(["arm", "offer"], sort=True):
+    for (arm, offer), members in plan.members.groupby(["arm", "offer"], sort=True):
         name = f"{arm}: {offer}" if arm == CONTACT else "held back"
-        rows.append([name, f"{len(own):,}", f"{own.cost.sum():,.2f}", f"{100 * own.probability.mean():.1f} %"])
+        rows.append(
+            [name, f"{len(members):,}", f"{members.cost.sum():,.2f}", f"{100 * members.probability.mean():.1f} %"]
+        )
     return Table(["arm", "customers", "cost", "mean risk"], rows)
 
 

@@ -100,9 +100,9 @@ def _profile(ingested: Ingested, dataset: Dataset) -> Table:
     for name, column in dataset.columns.items():
         if name not in frame:
             continue
-        values, known = frame[name], ingested.profile.columns.get(name)
+        values, profiled = frame[name], ingested.profile.columns.get(name)
         missing, distinct = (
-            (known.missing, known.distinct) if known else (values.isna().mean(), _distinct(ingested, name))
+            (profiled.missing, profiled.distinct) if profiled else (values.isna().mean(), _distinct(ingested, name))
         )
         seen = [f"{missing:.2%}", f"{distinct:,}", _summary(name, ingested)]
         rows.append([name, column.role, column.type, *seen])
@@ -149,8 +149,8 @@ def _distributions(ingested: Ingested, dataset: Dataset) -> Chart:
         plot["encoding"] |= {"y": {**y, **plot["encoding"].get("y", {})}, "color": colour, "tooltip": hint}
     spec = {"$schema": "https://vega.github.io/schema/vega-lite/v5.json", "columns": PLOT_COLUMNS, "concat": plots}
     # Each plot has its own bar width: a shared one would be that of the plot with the fewest levels.
-    own = {"scale": {"xOffset": "independent"}}
-    return Chart({**spec, "resolve": own, "config": {"view": {"stroke": None}, "axis": {"grid": False}}})
+    resolve = {"scale": {"xOffset": "independent"}}
+    return Chart({**spec, "resolve": resolve, "config": {"view": {"stroke": None}, "axis": {"grid": False}}})
 
 
 def _plot(name: str, mark: dict[str, Any], x: dict[str, Any], points: list[dict[str, Any]]) -> dict[str, Any]:

@@ -31,18 +31,19 @@ def parts(
     """The parts of the card; ``kept`` are the reports so far, of all campaigns (see ``verdicts.kept_verdicts``)."""
     arms = [part for one in comparisons for part in _arm(one, trial, rule)]
     lines = headline(campaign, comparisons, trial)
-    told = [f"# {lines[0]}", *(f"**{line}**" for line in lines[1:]), *_counts(trial)]
-    return [*told, *arms, *_over_time(campaign, kept, trial), _method(trial, rule)]
+    summary = [f"# {lines[0]}", *(f"**{line}**" for line in lines[1:]), *_counts(trial)]
+    return [*summary, *arms, *_over_time(campaign, kept, trial), _method(trial, rule)]
 
 
-def _sentence(one: Compared, trial: Experiment) -> str:
+def _sentence(compared: Compared, trial: Experiment) -> str:
     number, binary = _shown(trial), trial.lost.dtype == bool
-    said = f"{number(one.treated)} against {number(one.control)} of those held back: {_range(one.plain, trial)}"
-    if binary and one.verdict in (HELPED, HARMED):
-        kept, low, high = one.plain.kept
+    rates = f"{number(compared.treated)} against {number(compared.control)}"
+    sentence = f"{rates} of those held back: {_range(compared.plain, trial)}"
+    if binary and compared.verdict in (HELPED, HARMED):
+        kept, low, high = compared.plain.kept
         word = "more of them" if trial.good else "customers kept"
-        said += f"; {kept:,.0f} {word} ({low:,.0f} to {high:,.0f})"
-    return said + (f"; {one.when}" if one.when else "")
+        sentence += f"; {kept:,.0f} {word} ({low:,.0f} to {high:,.0f})"
+    return sentence + (f"; {compared.when}" if compared.when else "")
 
 
 def _shown(trial: Experiment) -> Any:
@@ -72,28 +73,28 @@ def _counts(trial: Experiment) -> list[Part]:
     return [Table(["customers", "number"], rows), *([warning] if trial.unknown else [])]
 
 
-def _arm(one: Compared, trial: Experiment, rule: Judgement) -> list[Part]:
+def _arm(compared: Compared, trial: Experiment, rule: Judgement) -> list[Part]:
     level = f"{100 * rule.level:g} %"
     within = " within groups of like risk" if trial.stratum is not None else ""
-    rows = [[f"difference{within}, {level} for one look", _range(one.plain, trial)]]
-    if one.adjusted is not None:
-        gained = f"; as {100 * one.gained:+.0f} % customers would" if one.gained is not None else ""
-        rows.append([f"adjusted by what was known before{gained}", _range(one.adjusted, trial)])
-    rows.append([f"{level} however often one looks", _range(one.anytime, trial)])
+    rows = [[f"difference{within}, {level} for one look", _range(compared.plain, trial)]]
+    if compared.adjusted is not None:
+        gained = f"; as {100 * compared.gained:+.0f} % customers would" if compared.gained is not None else ""
+        rows.append([f"adjusted by what was known before{gained}", _range(compared.adjusted, trial)])
+    rows.append([f"{level} however often one looks", _range(compared.anytime, trial)])
     return [
-        f"## {one.arm}",
-        _forest(one, trial),
+        f"## {compared.arm}",
+        _forest(compared, trial),
         Table(["estimate", "effect"], rows),
-        *_money(one, trial),
-        *_reached(one),
-        *_tenths(one, trial),
+        *_money(compared, trial),
+        *_reached(compared),
+        *_tenths(compared, trial),
     ]
 
 
-def _forest(one: Compared, trial: Experiment) -> Any:
+def _forest(compared: Compared, trial: Experiment) -> Any:
     """The three intervals around no effect."""
     scale = 100 if trial.lost.dtype == bool else 1
-    named = [("one look", one.plain), ("adjusted", one.adjusted), ("any number of looks", one.anytime)]
+    named = [("one look", compared.plain), ("adjusted", compared.adjusted), ("any number of looks", compared.anytime)]
     shown = [(name, effect) for name, effect in named if effect is not None][::-1]
     picture, axes = figure(7, 0.5 + 0.35 * len(shown))
     axis = axes[0, 0]
@@ -135,41 +136,42 @@ def _over_time(campaign: str, kept: Sequence[dict[str, Any]], trial: Experiment)
     axis.set_xticks(marked, [f"{day:%Y-%m-%d}" for day in marked])
     axis.set_ylabel("effect, in points" if binary else "effect")
     axis.legend(frameon=False)
-    said = "Above 0 is what a campaign is for; the intervals are those for any number of looks."
-    return ["## Effect by date of report", picture, said]
+    caption = "Above 0 is what a campaign is for; the intervals are those for any number of looks."
+    return ["## Effect by date of report", picture, caption]
 
 
-def _money(one: Compared, trial: Experiment) -> list[Part]:
+def _money(compared: Compared, trial: Experiment) -> list[Part]:
     if trial.lost.dtype != bool:
         return []
-    kept, low, high = one.plain.kept
+    kept, low, high = compared.plain.kept
     rows = [["kept" if not trial.good else "more with the outcome", f"{kept:,.1f}", f"{low:,.1f}", f"{high:,.1f}"]]
-    rows.append(["cost of the contacts", f"{one.cost:,.2f}", "", ""])
-    if one.per_kept is not None and one.cost:
-        each, least, most = one.per_kept
+    rows.append(["cost of the contacts", f"{compared.cost:,.2f}", "", ""])
+    if compared.per_kept is not None and compared.cost:
+        each, least, most = compared.per_kept
         rows.append(
             ["cost of each", f"{each:,.2f}", f"{least:,.2f}", f"{most:,.2f}" if math.isfinite(most) else "no limit"]
         )
-    if one.money is not None:
-        rows.append(["profit", *(f"{value:,.2f}" for value in one.money)])
+    if compared.money is not None:
+        rows.append(["profit", *(f"{value:,.2f}" for value in compared.money)])
     return [Table(["customers and money", "estimate", "from", "to"], rows)]
 
 
-def _reached(one: Compared) -> list[Part]:
-    if one.reached is None or one.leaked is None:
+def _reached(compared: Compared) -> list[Part]:
+    if compared.reached is None or compared.leaked is None:
         return []
-    reached, leaked = f"{100 * one.reached:.1f} %", f"{100 * one.leaked:.1f} %"
-    said = f"The contact reached {reached} of those to be contacted and {leaked} of those held back."
-    if one.reached > one.leaked:
-        said += f" Per customer reached the effect is {100 * one.plain.value / (one.reached - one.leaked):+.2f} points (Wald)."
-    return [said]
+    reached, leaked = f"{100 * compared.reached:.1f} %", f"{100 * compared.leaked:.1f} %"
+    sentence = f"The contact reached {reached} of those to be contacted and {leaked} of those held back."
+    if compared.reached > compared.leaked:
+        per_reached = 100 * compared.plain.value / (compared.reached - compared.leaked)
+        sentence += f" Per customer reached the effect is {per_reached:+.2f} points (Wald)."
+    return [sentence]
 
 
-def _tenths(one: Compared, trial: Experiment) -> list[Part]:
+def _tenths(compared: Compared, trial: Experiment) -> list[Part]:
     shown: list[Part] = []
     for title, what, groups in (
-        ("risk", "probability of churn", one.groups),
-        ("uplift", "uplift, as the model saw it", one.by_uplift),
+        ("risk", "probability of churn", compared.groups),
+        ("uplift", "uplift, as the model saw it", compared.by_uplift),
     ):
         rows = [
             [

@@ -45,10 +45,10 @@ def windows(dataset: Dataset, events: dict[str, Any], used: dict[str, str] | Non
     gap, horizon = timedelta(days=dataset.snapshots.gap), timedelta(days=dataset.snapshots.horizon)
     rows, points = [], []
     for one in events["snapshots"]:
-        moment, known = datetime.fromisoformat(one["moment"]), one["customers"] - one["unlabelled"]
-        role = (used or {}).get(one["moment"], "scored only" if not known else "embargo" if used else "labelled")
+        moment, labelled = datetime.fromisoformat(one["moment"]), one["customers"] - one["unlabelled"]
+        role = (used or {}).get(one["moment"], "scored only" if not labelled else "embargo" if used else "labelled")
         start, end = moment + gap, moment + gap + horizon
-        rate = f"{one['churned'] / known:.1%}" if known else "not known yet"
+        rate = f"{one['churned'] / labelled:.1%}" if labelled else "not known yet"
         rows.append([f"{moment:%Y-%m-%d}", role, f"{start:%Y-%m-%d} to {end:%Y-%m-%d}", f"{one['customers']:,}", rate])
         points.append({"snapshot": f"{moment:%Y-%m-%d}", "from": start.isoformat(), "to": end.isoformat(), "use": role})
     colour = {"field": "use", "type": "nominal", "scale": {"domain": ["train", "embargo", "holdout", "scored only", "labelled"],

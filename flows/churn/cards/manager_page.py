@@ -119,14 +119,16 @@ def _text(plan: CampaignPlan, model: Registered, dataset: Dataset, rule: Campaig
         if worth.evidence:
             span = f": {rates.min():.1%} to {rates.max():.1%}" if len(rates) else ""
             basis = f"Kept customers are the risk times the success rate that campaigns measured at that risk{span}."
-    own = rows[["id", "offer", "cost"]].assign(risk=rows.probability, uplift=rows.uplift.astype("float64"), kept=kept)
-    records = own.astype("object").where(own.notna(), None).to_dict("records")
+    customers = rows[["id", "offer", "cost"]].assign(
+        risk=rows.probability, uplift=rows.uplift.astype("float64"), kept=kept
+    )
+    records = customers.astype("object").where(customers.notna(), None).to_dict("records")
     data = json.dumps({"margin": margin, "rows": records}).replace("<", "\\u003c")
-    told = [
+    items = [
         f"<li><strong>{html.escape(line)}</strong> <small>({html.escape(one['day'])})</small></li>"
         for one in verdicts.kept_verdicts(dataset)
         for line in one["lines"]
     ]
-    sofar = f"<ul>{''.join(told)}</ul>" if told else "<p>None has been reported yet.</p>"
+    sofar = f"<ul>{''.join(items)}</ul>" if items else "<p>None has been reported yet.</p>"
     words = {"campaign": html.escape(plan.campaign), "summary": html.escape(str(plan)), "basis": html.escape(basis)}
     return _PAGE.format(**words, contacts=len(records), sofar=sofar, data=data)

@@ -51,9 +51,9 @@ def parts(training: Training, version: str) -> list[Part]:
 
 def keep(training: Training, model: Registered) -> list[Part]:
     """Log the card to the run of the model, as Markdown and as HTML, and return its parts."""
-    made = parts(training, model.version)
-    tracking.log_texts(model.run, {MARKDOWN: markdown(made), HTML: page(made)})
-    return made
+    content = parts(training, model.version)
+    tracking.log_texts(model.run, {MARKDOWN: markdown(content), HTML: page(content)})
+    return content
 
 
 def _named(winner: Candidate) -> str:

@@ -11,7 +11,7 @@ from churn.monitoring.chunked_drift import ChunkedDrift
 from churn.monitoring.drift import ALL, MISSING, PROBABILITY, UNSEEN
 from churn.monitoring.performance import METRICS, Realised
 from churn.monitoring.windows import Analysis
-from churn.serving.reference import Reference
+from churn.serving.reference_data import Reference
 
 if TYPE_CHECKING:
     import pandas as pd

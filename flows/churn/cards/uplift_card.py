@@ -58,7 +58,7 @@ def measured_rates(worth: Worth | None) -> list[Part]:
             f"{rate:.1%}" if rate >= -1 else "below -100 %" for rate in (one.measured, one.low, one.high, one.rate)
         ]
         rows.append([risk, sizes, *rates, "never" if limit >= 1 else f"above {limit:.3f}"])
-    said = (
+    introduction = (
         "Success rate as campaigns measured it: of those who would churn, the share that a contact keeps; below 0 contacts drive "
         "customers away. What counts is the rate measured at a customer's own risk, drawn towards the others' as far as chance "
         "may explain how they differ: the point, also where the interval includes 0; where it is not above 0 no contact pays. "
@@ -69,4 +69,4 @@ def measured_rates(worth: Worth | None) -> list[Part]:
         )
     )
     columns = ["risk", "contacted / held back", "measured", "95 % from", "to", "counts", "a contact pays"]
-    return [said, Table(columns, rows)]
+    return [introduction, Table(columns, rows)]

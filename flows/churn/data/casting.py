@@ -26,8 +26,8 @@ def as_text(values: "pd.Series", missing: tuple[str, ...] = ()) -> "pd.Series":
         mapped = pd.Series(mapped).where(pd.Series(places) >= 0, -1).to_numpy()
         return pd.Series(pd.Categorical.from_codes(mapped, distinct), index=values.index)
     if values.dtype.kind == "f":
-        whole = values.dropna() % 1 == 0
-        values = values.astype("Int64") if whole.all() else values
+        integral = values.dropna() % 1 == 0
+        values = values.astype("Int64") if integral.all() else values
     text = values.astype("str").str.strip(BLANKS)
     present = values.notna() & (text != "")
     return text.where(present & ~text.isin(missing) if missing else present)
@@ -103,5 +103,5 @@ def _number(
     bad = number.isna() & values.notna()
     if integer:
         bad |= number.notna() & (number % 1 != 0)
-    whole = integer and not number.isna().any() and not bad.any()
-    return (number.astype("int64") if whole else number.where(~bad)), bad.to_numpy()
+    integral = integer and not number.isna().any() and not bad.any()
+    return (number.astype("int64") if integral else number.where(~bad)), bad.to_numpy()

@@ -131,8 +131,8 @@ def parse_numbers(texts: "pd.Series", form: NumberFormat) -> "pd.Series":
     values = pd.to_numeric(plain, errors="coerce").to_numpy(dtype="float64", copy=True)
     rest = np.isnan(values) & texts.notna().to_numpy()
     if rest.any():
-        known = {text: form.read(text) for text in texts[rest].unique()}
-        values[rest] = texts[rest].map(known).to_numpy(dtype="float64")
+        parsed = {text: form.read(text) for text in texts[rest].unique()}
+        values[rest] = texts[rest].map(parsed).to_numpy(dtype="float64")
     return pd.Series(values, index=texts.index)
 
 
@@ -149,8 +149,8 @@ def parse_timestamps(texts: "pd.Series", form: str | None = None) -> "pd.Series"
     import pandas as pd
 
     if form in SINCE_1970:
-        whole = pd.to_numeric(texts, errors="coerce").astype("float64")
-        micros = (whole.where(whole.abs() < LATEST / SINCE_1970[form]) * SINCE_1970[form]).round()
+        numbers = pd.to_numeric(texts, errors="coerce").astype("float64")
+        micros = (numbers.where(numbers.abs() < LATEST / SINCE_1970[form]) * SINCE_1970[form]).round()
         return micros.astype("Int64").astype("datetime64[us]")
     parsed = pd.to_datetime(texts, errors="coerce", format=form or "ISO8601", utc=True)
     return parsed.dt.tz_localize(None).astype("datetime64[us]")

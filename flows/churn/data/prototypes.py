@@ -26,9 +26,9 @@ def made(dataset: Dataset, table: "pd.DataFrame", count: int, seed: int) -> list
     none is left, a row with every value missing stands in.
     """
     rng = np.random.default_rng(seed)
-    whole = features.from_frame(dataset, table)
+    customers = features.from_frame(dataset, table)
     some = rng.permutation(len(table))[:MOST_ROWS]
-    raw = {name: values[some] for name, values in whole.items()}
+    raw = {name: values[some] for name, values in customers.items()}
     places = _places(dataset, raw)
     size = min(GROUP, len(some))
     rows = []
@@ -36,7 +36,7 @@ def made(dataset: Dataset, table: "pd.DataFrame", count: int, seed: int) -> list
         distance = np.square(places - places[start]).sum(axis=1)
         group = np.argpartition(distance, size - 1)[:size]
         rows.append({name: _aggregate(values[group], rng) for name, values in raw.items()})
-    return [row for row in rows if not 0 < _sharing(whole, row) < GROUP] or [dict.fromkeys(dataset.raw)]
+    return [row for row in rows if not 0 < _sharing(customers, row) < GROUP] or [dict.fromkeys(dataset.raw)]
 
 
 def _places(dataset: Dataset, raw: features.Columns) -> np.ndarray:

@@ -82,8 +82,8 @@ def read_with_lineage(source: Origin, dataset: Dataset) -> tuple[bytes, tuple[st
     from churn.settings.events.history import moment
 
     instead, as_of = staging.given(dataset, source.path), moment(source.as_of) if source.as_of else None
-    made = engine.customers(dataset, instead, as_of, source.now)
-    return made.table, made.notes, made.lineage
+    customers = engine.customers(dataset, instead, as_of, source.now)
+    return customers.table, customers.notes, customers.lineage
 
 
 def read(source: Origin, dataset: Cells) -> Rows:
@@ -102,9 +102,9 @@ def read(source: Origin, dataset: Cells) -> Rows:
         return tables.to_bytes(generate(dataset, source.rows, source.seed)), ()
     if isinstance(source, Sql):
         return persist(source, lambda: tables.to_bytes(tables.object_to_text(query(source)))), ()
-    with _files(source) as (files, said):
+    with _files(source) as (files, note):
         data, notes = _whole(files, dataset, source.most_bytes)
-        return data, tuple(map(said, notes))
+        return data, tuple(map(note, notes))
 
 
 @contextmanager
@@ -141,9 +141,9 @@ def in_parts(source: Files | Sql) -> Iterator[Part]:
     if isinstance(source, Sql):
         yield from ((tables.object_to_text(rows), ()) for rows in batches(source, parts.ROWS))
         return
-    with _files(source) as (files, said):
+    with _files(source) as (files, note):
         for part in chain.from_iterable(parts.read(file, source.most_bytes) for file in files):
-            yield part.table.to_pandas(ignore_metadata=True), tuple(map(said, part.notes))
+            yield part.table.to_pandas(ignore_metadata=True), tuple(map(note, part.notes))
 
 
 def _fetch(source: Bucket | Http, folder: Path) -> list[Path]:
@@ -266,11 +266,11 @@ def combine(sources: Sequence[Origin], parts: Sequence[bytes], dataset: Dataset)
     """
     joins = [getattr(source, "join", False) for source in sources]
     stacked = [(s.name, p) for s, p, join in zip(sources, parts, joins, strict=True) if not join]
-    whole = tables.concatenate([p for _, p in stacked], [name for name, _ in stacked], dataset)
+    combined = tables.concatenate([p for _, p in stacked], [name for name, _ in stacked], dataset)
     for source, part, join in zip(sources, parts, joins, strict=True):
         if join:
-            whole = _join(whole, tables.concatenate([part], [source.name], dataset), source, dataset)
-    return whole
+            combined = _join(combined, tables.concatenate([part], [source.name], dataset), source, dataset)
+    return combined
 
 
 def _join(left: "pd.DataFrame", right: "pd.DataFrame", source: Origin, dataset: Dataset) -> "pd.DataFrame":

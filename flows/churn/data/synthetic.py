@@ -20,21 +20,21 @@ def generate(dataset: Dataset, rows: int, seed: int) -> "pd.DataFrame":
     import pandas as pd
 
     rng = np.random.default_rng(seed)
-    made: dict[str, np.ndarray] = {}
+    columns: dict[str, np.ndarray] = {}
     for name, text in dataset.synthetic.items():
         try:
-            values = expressions.evaluate(text, made, rng, rows)
+            values = expressions.evaluate(text, columns, rng, rows)
         except ValueError as error:  # of numpy, for a negative deviation and the like
             raise ChurnError(f"data set {dataset.name}: generate.{name}: {error}; correct the expression") from None
         if name == dataset.target:
             values = np.where(values.astype(bool), dataset.positive, dataset.negative)
-        made[name] = values
+        columns[name] = values
     for name, column in dataset.columns.items():
-        if name not in made and name != dataset.target:
-            made[name] = _independent(column, rows, rng)
-    if dataset.target not in made:
-        made[dataset.target] = _learnable_target(dataset, made, rng)
-    frame = pd.DataFrame({name: _typed(column, made[name]) for name, column in dataset.columns.items()})
+        if name not in columns and name != dataset.target:
+            columns[name] = _independent(column, rows, rng)
+    if dataset.target not in columns:
+        columns[dataset.target] = _learnable_target(dataset, columns, rng)
+    frame = pd.DataFrame({name: _typed(column, columns[name]) for name, column in dataset.columns.items()})
     return frame
 
 
@@ -53,10 +53,10 @@ def _independent(column: Column, rows: int, rng: np.random.Generator) -> np.ndar
     return np.where(rng.random(rows) < 0.02, "", values) if column.missing else values
 
 
-def _learnable_target(dataset: Dataset, made: dict[str, np.ndarray], rng: np.random.Generator) -> np.ndarray:
-    score = rng.normal(0, 1, len(next(iter(made.values()))))
+def _learnable_target(dataset: Dataset, columns: dict[str, np.ndarray], rng: np.random.Generator) -> np.ndarray:
+    score = rng.normal(0, 1, len(next(iter(columns.values()))))
     for name, column in dataset.raw.items():
-        values = made[name] if column.numeric else np.unique(made[name].astype(str), return_inverse=True)[1]
+        values = columns[name] if column.numeric else np.unique(columns[name].astype(str), return_inverse=True)[1]
         values = np.nan_to_num(values.astype(float))
         score += rng.normal(0, 1) * (values - values.mean()) / (values.std() or 1)
     return np.where(score > np.quantile(score, 0.74), dataset.positive, dataset.negative)

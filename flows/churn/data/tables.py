@@ -117,8 +117,8 @@ def concatenate(tables: Iterable[bytes], origins: Iterable[str], dataset: Cells)
                 f"{other}: other columns than {origin}: {', '.join(map(repr, sorted(differing)))} is in one of them only; "
                 "give both the same columns, or join them on the id (join = true)"
             )
-    whole = pa.concat_tables(_same_types([table.select(first.column_names) for table, _ in parts]))
-    return whole.unify_dictionaries().to_pandas(ignore_metadata=True)
+    combined = pa.concat_tables(_same_types([table.select(first.column_names) for table, _ in parts]))
+    return combined.unify_dictionaries().to_pandas(ignore_metadata=True)
 
 
 def _dictionaries(data: bytes, dataset: Cells, origin: str, columns: Iterable[str] | None = None) -> "pa.Table":

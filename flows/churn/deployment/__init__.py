@@ -1,6 +1,6 @@
-"""From a registered Bento to a served one: verification, roll-out, smoke test, watch, and the way back.
+"""Deployment of a registered Bento: verification, rollout, smoke test, watch and rollback.
 
-May import everything but the cards. A check before the roll-out goes into ``verification``, one of the new instances into
-``smoke``, a comparison of new with old ones into ``watch``; where a Bento is served is a target (``target``): ``laptop`` with its
-``supervisor``, or ``cluster``.
+May import everything except the cards. Checks before the rollout belong in ``verification``, checks of the new instances in
+``smoke``, comparisons of new with old instances in ``watch``. A target (``target``) is where a Bento is served: ``laptop``,
+with its ``supervisor``, or ``cluster``.
 """

@@ -1,4 +1,4 @@
-"""What a deployment found out, one line a check, for its card and its verdict."""
+"""The checks of a deployment, one line each, for its card and its verdict."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,12 +7,12 @@ from churn.errors import ChurnError
 
 
 class Failed(ChurnError):
-    """What ends a deployment: the former Bento is to be served again."""
+    """Raised to end a deployment and serve the previous Bento again."""
 
 
 @dataclass(frozen=True)
 class DeploymentCheck:
-    """A question, whether the answer is good, and the answer."""
+    """The result of a check: its name, whether it passed, and the finding."""
 
     name: str
     passed: bool
@@ -20,6 +20,6 @@ class DeploymentCheck:
 
 
 def require(checks: Sequence[DeploymentCheck]) -> None:
-    """Raises Failed if a check did not pass."""
+    """Raise Failed if a check did not pass."""
     if bad := [f"{one.name}: {one.said}" for one in checks if not one.passed]:
         raise Failed("; ".join(bad))

@@ -1,4 +1,4 @@
-"""The target of a cluster: the Deployment of argo/base/serving.yaml, by an account that may patch it and read its pods."""
+"""The cluster as a target: the Deployment in argo/base/serving.yaml. The account may patch it and list its pods."""
 
 import math
 import os
@@ -19,20 +19,20 @@ RUN, FORMER, IMAGE = (
     "churnflow/former",
     "churnflow/former-image",
 )  # annotations of the Deployment
-MERGED = "application/strategic-merge-patch+json"  # containers and variables are found by their names
-BEAT_SECONDS = 5.0  # between two signs of life
-POD_SECONDS = 60.0  # for the controller to make a pod
+MERGED = "application/strategic-merge-patch+json"  # merges containers and variables by name
+BEAT_SECONDS = 5.0  # between heartbeats
+POD_SECONDS = 60.0  # for the controller to create a pod
 POLL_SECONDS = 0.2
-# Of a container that waits: it does not help to wait longer.
+# Reasons of a waiting container that waiting longer does not resolve.
 HOPELESS = {"CrashLoopBackOff", "ErrImagePull", "ImagePullBackOff", "InvalidImageName", "CreateContainerConfigError",
             "CreateContainerError", "RunContainerError"}  # fmt: skip
 
 
 class Cluster:
-    """The Deployment NAME of this namespace, for the deployment ``run``, with another ``image`` if one is given."""
+    """The Deployment NAME in this namespace, for the run ``run``; ``image`` replaces the serving image, if given."""
 
     def __init__(self, run: str, image: str = "") -> None:
-        """Connect with the pod's service account, or on a developer's machine with the kubeconfig.
+        """Connect with the pod's service account or, on a developer's machine, with the kubeconfig.
 
         Raises:
             ChurnError: There is no kubeconfig, or it is not valid.
@@ -48,41 +48,43 @@ class Cluster:
         self._bento, self._beats, self._beaten = "", 0, time.monotonic()
 
     def address(self, model: Registered) -> str:
-        """The Bento of ``model`` in S3, from which every pod fetches it; published if it is not there.
+        """The Bento of ``model`` in S3, from which pods fetch it; publish it if it is missing.
 
         Raises:
             ChurnError: The profile keeps no Bentos in S3.
         """
         bento = model.tags.get(bento_store.TAG) or release.publish(model)
         if not bento:
-            raise ChurnError("CHURNFLOW_BENTOS: a cluster takes its Bentos from S3; set CHURNFLOW_PROFILE=cluster")
+            raise ChurnError("CHURNFLOW_BENTOS: a cluster needs its Bentos in S3; set CHURNFLOW_PROFILE=cluster")
         return bento
 
     def served(self) -> str:
-        """The Bento in the pod template, or in the annotation of the former one while a deployment runs."""
+        """The Bento in the pod template or, during a deployment, in the annotation with the previous one."""
         deployment = self._read()
         marks = deployment.metadata.annotations or {}
         return str(marks.get(FORMER, "") if marks.get(RUN) else _bento(deployment.spec.template.spec))
 
     def unfinished(self) -> str:
-        """The run in the Deployment's annotation, with its count of signs of life."""
+        """The run in the Deployment's annotation, with its heartbeat counter."""
         return str((self._read().metadata.annotations or {}).get(RUN) or "")
 
     def begin(self, bento: str) -> None:
-        """Patch the pod template, and pause the rollout once it has made one pod.
+        """Patch the pod template, and pause the rollout once it has created one pod.
 
         Raises:
-            ChurnError: Another deployment has begun here, or no pod comes within POD_SECONDS.
+            ChurnError: Another deployment is in progress, or no pod appears within POD_SECONDS.
         """
         self._bento = bento
         deployment = self._read()
         if (deployment.metadata.annotations or {}).get(RUN):
-            raise ChurnError(f"{self.place}: {deployment.metadata.annotations[RUN]} deploys there; wait for its end")
+            raise ChurnError(
+                f"{self.place}: {deployment.metadata.annotations[RUN]} is deploying there; wait until it ends"
+            )
         former = {
             FORMER: _bento(deployment.spec.template.spec),
             IMAGE: deployment.spec.template.spec.containers[0].image,
         }
-        version = deployment.metadata.resource_version  # nobody else has begun in between, or this is refused
+        version = deployment.metadata.resource_version  # the patch is refused if another deployment began in between
         self._patch({RUN: f"{self._run}@0", **former}, bento, self._image, paused=False, resourceVersion=version)
         self._reach(1)
 
@@ -103,7 +105,7 @@ class Cluster:
         self._patch(paused=False)
 
     def back(self) -> None:
-        """Put the former Bento and image back into the pod template."""
+        """Restore the previous Bento and image in the pod template."""
         marks = self._read().metadata.annotations or {}
         if FORMER in marks:
             self._patch({}, marks[FORMER], marks.get(IMAGE, ""), paused=False)
@@ -113,11 +115,11 @@ class Cluster:
         self._patch({RUN: None, FORMER: None, IMAGE: None})
 
     def _reach(self, number: int) -> None:
-        """Wait for so many new pods, and let no more come."""
+        """Wait for this many new pods, then pause the rollout."""
         until = time.monotonic() + POD_SECONDS
         while sum(one.new for one in self.instances()) < number:
             if time.monotonic() > until:
-                raise ChurnError(f"{self.place}: no new pod within {POD_SECONDS:g} s; is the quota used up?")
+                raise ChurnError(f"{self.place}: no new pod within {POD_SECONDS:g} s; check the namespace's quota")
             time.sleep(POLL_SECONDS)
         self._patch(paused=True)
 
@@ -167,27 +169,27 @@ class Cluster:
 
 
 def _bento(pod: Any) -> str:
-    """What the pod's init container fetches."""
+    """The Bento that the pod's init container fetches."""
     (fetch,) = (one for one in pod.init_containers if one.name == FETCH)
     return next((one.value or "" for one in fetch.env or () if one.name == VARIABLE), "")
 
 
 def _wrong(pod: Any) -> str:
-    """What ended one of the pod's containers, or keeps it from starting."""
+    """Why one of the pod's containers ended or cannot start."""
     for one in (*(pod.status.init_container_statuses or ()), *(pod.status.container_statuses or ())):
         state, last = one.state, one.last_state
         if state.waiting is not None and state.waiting.reason in HOPELESS:
             return f"{one.name}: {state.waiting.reason} {' '.join((state.waiting.message or '').split())[:300]}".strip()
         ended = state.terminated if state.terminated is not None and state.terminated.exit_code else last.terminated
         if ended is not None and ended.exit_code:
-            said = " ".join((ended.message or "").split())[-300:]
-            return f"{one.name}: {ended.reason}, exit code {ended.exit_code} {said}".strip()
+            message = " ".join((ended.message or "").split())[-300:]
+            return f"{one.name}: {ended.reason}, exit code {ended.exit_code} {message}".strip()
     return ""
 
 
 @contextmanager
 def _explained() -> Iterator[None]:
-    """What Kubernetes' client raises inside becomes a ChurnError."""
+    """Turn errors of the Kubernetes client into ChurnErrors."""
     from kubernetes.client.exceptions import ApiException
     from kubernetes.config import ConfigException
     from urllib3.exceptions import HTTPError
@@ -197,4 +199,4 @@ def _explained() -> Iterator[None]:
     except ApiException as error:
         raise ChurnError(f"Kubernetes refuses ({error.status} {error.reason}): {str(error.body)[:300]}") from error
     except (ConfigException, HTTPError) as error:
-        raise ChurnError(f"Kubernetes cannot be reached: {error}; is there a kubeconfig?") from error
+        raise ChurnError(f"cannot reach Kubernetes: {error}; is there a kubeconfig?") from error

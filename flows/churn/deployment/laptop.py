@@ -1,4 +1,4 @@
-"""The target of this machine: the process of ``make serve`` (``supervisor``)."""
+"""This machine as a target: the process of ``make serve`` (``supervisor``)."""
 
 import json
 import socket
@@ -15,7 +15,7 @@ from churn.registry.model_registry import Registered
 from churn.serving import packaging
 from churn.settings import commands
 
-PATIENCE = 30.0  # seconds of silence after which the supervisor takes a deployment for dead
+PATIENCE = 30.0  # seconds without a heartbeat after which the supervisor considers a deployment dead
 ANSWER_SECONDS = 10.0
 
 
@@ -36,7 +36,7 @@ class Laptop:
         if len(services) > 1:
             ports = ", ".join(one["url"].rpartition(":")[2] for one in services)
             again = commands.say("deploy", DATASET=dataset, PORT=commands.NUMBER)
-            raise ChurnError(f"{model} is served on several ports of this machine ({ports}); name one: {again}")
+            raise ChurnError(f"{model} is served on several ports on this machine ({ports}); name one: {again}")
         self.place, self._run, self._control = services[0]["url"], run, services[0]["control"]
         self._bento = ""
 
@@ -45,39 +45,39 @@ class Laptop:
         return packaging.build_bento(model)
 
     def served(self) -> str:
-        """The Bento that the supervisor calls its current one."""
+        """The Bento that the supervisor reports as current."""
         return str(self._order("status")["bento"])
 
     def unfinished(self) -> str:
-        """The run whose deployment the supervisor has not forgotten."""
+        """The run whose deployment the supervisor still remembers."""
         return str(self._order("status")["run"])
 
     def begin(self, bento: str) -> None:
-        """Start the workers of the Bento on a port of their own."""
+        """Start the Bento's workers on a separate port."""
         self._bento = bento
         self._order("start", bento=bento)
 
     def instances(self) -> Sequence[Instance]:
-        """The releases whose workers run; asking for them is the sign of life that the supervisor waits for."""
+        """The releases with running workers; the request is also the heartbeat that the supervisor expects."""
         return [
             Instance(one["bento"], one["url"], one["bento"] == self._bento, _ready(one), _wrong(one))
             for one in self._order("alive")["instances"]
         ]
 
     def give(self, share: float) -> None:
-        """Hand this share of new connections to the new workers."""
+        """Route this share of new connections to the new workers."""
         self._order("share", share=share)
 
     def keep(self) -> None:
-        """Hand every connection to the new workers; the old ones end with their requests."""
+        """Route all connections to the new workers; the old ones exit after their last request."""
         self._order("keep")
 
     def back(self) -> None:
-        """Hand every connection to the old workers, and end the new ones."""
+        """Route all connections to the old workers, and stop the new ones."""
         self._order("back")
 
     def done(self) -> None:
-        """The supervisor has forgotten it already."""
+        """Do nothing: the supervisor has already forgotten the deployment."""
 
     def _order(self, do: str, **more: Any) -> dict[str, Any]:
         answer = _ask(self._control, {"do": do, "run": self._run, "seconds": PATIENCE, **more})
@@ -87,10 +87,10 @@ class Laptop:
 
 
 def running(model: str) -> list[dict[str, Any]]:
-    """The services of ``model`` on this machine, as their supervisors describe them."""
+    """The running services of ``model`` on this machine, as their supervisors describe them."""
     services = []
     for file in sorted(supervisor.FOLDER.glob("*.json")):
-        with suppress(OSError, ValueError, ChurnError):  # it has just ended, or was killed and left its file
+        with suppress(OSError, ValueError, ChurnError):  # it has just ended, or was killed and left its file behind
             about = json.loads(file.read_text(encoding="utf-8"))
             if about["model"] == model and _ask(about["control"], {"do": "status"}):
                 services.append(about)
@@ -98,21 +98,21 @@ def running(model: str) -> list[dict[str, Any]]:
 
 
 def _ready(instance: dict[str, Any]) -> bool:
-    """Whether its processes have started, and the service says itself that it is ready."""
+    """Whether its processes have started and the service reports that it is ready."""
     if instance["started"] is not True:
         return False
     try:
         with urllib.request.urlopen(f"{instance['url']}/readyz", timeout=ANSWER_SECONDS):  # nosec B310 - loopback
             return True
-    except OSError:  # a refusal is one too
+    except OSError:  # HTTP errors are OSErrors too
         return False
 
 
 def _wrong(instance: dict[str, Any]) -> str:
-    said = f": {' '.join(instance['said'][-5:])[-500:]}" if instance["said"] else ""
+    output = f": {' '.join(instance['said'][-5:])[-500:]}" if instance["said"] else ""
     if instance["started"] is False:
-        return f"it ended before it was ready{said}"
-    return f"it died {instance['restarts']} times{said}" if instance["restarts"] else ""
+        return f"it ended before it was ready{output}"
+    return f"it died {instance['restarts']} times{output}" if instance["restarts"] else ""
 
 
 def _ask(control: str, order: dict[str, Any]) -> dict[str, Any]:
@@ -125,5 +125,5 @@ def _ask(control: str, order: dict[str, Any]) -> dict[str, Any]:
                 return dict(json.loads(answer.readline()))
     except (OSError, ValueError) as error:
         raise ChurnError(
-            f"the service does not answer its control ({Path(control)}: {error}); has it ended?"
+            f"the service does not answer on its control socket ({Path(control)}: {error}); it may have stopped"
         ) from error

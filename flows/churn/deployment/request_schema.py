@@ -1,4 +1,4 @@
-"""Whether one service accepts every request that another accepts: two JSON Schemas of a customer, compared."""
+"""Compare the JSON Schemas of two services: does one accept every request that the other accepts?"""
 
 from collections.abc import Iterator
 from typing import Any
@@ -9,7 +9,7 @@ Schema = dict[str, Any]
 
 
 def fetch_schema(url: str) -> Schema:
-    """The schema of one customer, as the service at ``url`` describes it; it needs no key. Raises ChurnError."""
+    """Fetch the schema of a customer from the service at ``url``; no key is needed. Raises ChurnError."""
     document = client.ask(f"{url}/docs.json")
     schema = document["paths"]["/predict"]["post"]["requestBody"]["content"]["application/json"]["schema"]
     while "$ref" in schema:
@@ -21,7 +21,7 @@ def fetch_schema(url: str) -> Schema:
 
 
 def breaking(former: Schema, new: Schema) -> list[str]:
-    """What callers of the ``former`` service may send and the ``new`` one refuses, a sentence each; none if it takes it all."""
+    """What the ``former`` service accepts but the ``new`` one rejects, one sentence each."""
     ours, theirs = new["properties"], former["properties"]
     gone = [name for name in theirs if name not in ours] if new.get("additionalProperties") is False else []
     needed = [name for name in new.get("required", ()) if name not in former.get("required", ())]
@@ -33,7 +33,7 @@ def breaking(former: Schema, new: Schema) -> list[str]:
 
 
 def _narrower(former: Schema, new: Schema) -> Iterator[str]:
-    """What of a field's values is refused now: those of an alternative that no alternative of the ``new`` schema takes."""
+    """The values of a field that are now rejected: alternatives that no alternative of the ``new`` schema covers."""
     for one in _alternatives(former):
         refusals = [list(_refused(one, other)) for other in _alternatives(new)]
         if all(refusals):
@@ -41,7 +41,7 @@ def _narrower(former: Schema, new: Schema) -> Iterator[str]:
 
 
 def _alternatives(schema: Schema) -> list[Schema]:
-    """A schema as schemas of one type each; None where it may be any."""
+    """Split a schema into schemas of one type each; None if any type is allowed."""
     if parts := schema.get("anyOf") or schema.get("oneOf"):
         return [one for part in parts for one in _alternatives(part)]
     values = schema.get("enum", [schema["const"]] if "const" in schema else None)
@@ -49,8 +49,8 @@ def _alternatives(schema: Schema) -> list[Schema]:
     typed = [{**schema, "type": kind} for kind in ([types] if isinstance(types, str) else types)]
     if values is None:
         return typed
-    own = [{**one, "enum": [value for value in values if _kind(value) in _TAKEN_BY[one["type"]]]} for one in typed]
-    return [one for one in own if one["enum"]]
+    narrowed = [{**one, "enum": [value for value in values if _kind(value) in _TAKEN_BY[one["type"]]]} for one in typed]
+    return [one for one in narrowed if one["enum"]]
 
 
 _TAKEN_BY = {kind: {kind} for kind in ("string", "boolean", "integer", "null")} | {"number": {"integer", "number"}}
@@ -63,7 +63,7 @@ def _kind(value: Any) -> str:
 
 
 def _refused(former: Schema, new: Schema) -> Iterator[str]:
-    """What one alternative refuses of another."""
+    """What one alternative rejects of another."""
     kind, wanted = former["type"], new["type"]
     if wanted is not None and kind not in _TAKEN_BY.get(wanted, {wanted}):
         yield f"{kind or 'any type'} is not taken any more"
@@ -71,7 +71,7 @@ def _refused(former: Schema, new: Schema) -> Iterator[str]:
     if "enum" in new:
         lost = [one for one in former["enum"] if one not in new["enum"]] if "enum" in former else None
         if lost is None or lost:
-            yield f"{', '.join(map(repr, lost)) if lost else 'what is not in its list'} is not taken any more"
+            yield f"{', '.join(map(repr, lost)) if lost else 'any value outside its list'} is not taken any more"
     if "enum" in former:
         return
     for key, worse in _BOUNDS.get(kind, ()):

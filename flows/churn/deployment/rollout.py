@@ -1,6 +1,6 @@
 """One deployment from the first new instance to the verdict.
 
-What begins a roll-out also ends it: whatever goes wrong in between, the former Bento is served again.
+Whatever starts a rollout also ends it: if anything goes wrong in between, the previous Bento is served again.
 """
 
 import signal
@@ -17,17 +17,17 @@ from churn.deployment.smoke import Latency
 from churn.deployment.target import Instance, Target
 from churn.errors import ChurnError
 from churn.registry.model_registry import Registered
-from churn.serving import reference
+from churn.serving import reference_data
 from churn.settings.deploy import Rollout
 
 KEPT, BACK, REFUSED, CUT = "kept", "rolled back", "refused", "interrupted"  # how a deployment ends
-SILENT_SECONDS = 40.0  # a deployment that has not moved for so long has died
+SILENT_SECONDS = 40.0  # a deployment without a heartbeat for this long is dead
 POLL_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What is to be served: the registry version and its ``bento`` as the target takes it; and the Bento and version before."""
+    """What to serve: the registry version, its ``bento`` as an address for the target, and the previous Bento and version."""
 
     model: Registered
     bento: str
@@ -39,8 +39,8 @@ class Plan:
 class Outcome:
     """How a deployment ended, and why.
 
-    It holds its checks in order, what was seen when (seconds since it began), the latencies of both versions one request
-    after the other, and what the new version would have answered before.
+    Holds the checks in order, events with their times (seconds since the start), the latencies of both versions for sequential
+    requests, and the new version's answers to earlier predictions.
     """
 
     verdict: str = ""
@@ -53,10 +53,10 @@ class Outcome:
 
 
 class Deployment:
-    """A ``plan`` carried out at a ``target`` by ``rule``. ``say`` is told each event."""
+    """Carries out a ``plan`` at a ``target`` by ``rule``; ``say`` is called with each event."""
 
     def __init__(self, target: Target, plan: Plan, rule: Rollout, say: Callable[[str], None]) -> None:
-        """Nothing is deployed before ``run``."""
+        """Prepare the deployment; ``run`` starts it."""
         self._target, self._plan, self._rule, self._say = target, plan, rule, say
         self._began, self._seen = time.monotonic(), dict[str, str]()
         self.outcome = Outcome()
@@ -94,9 +94,9 @@ class Deployment:
         self._event("deployment", "smoke test passed")
         if self._rule.shadow_rows:
             self.outcome.shadow = shadow.replay(
-                new.url, reference.load(self._plan.model).dataset, self._rule.shadow_rows
+                new.url, reference_data.load(self._plan.model).dataset, self._rule.shadow_rows
             )
-            self._event("deployment", f"{self.outcome.shadow.rows} predictions of the last day asked for again")
+            self._event("deployment", f"{self.outcome.shadow.rows} predictions of the last day replayed")
 
     def _watch(self) -> None:
         looked = watch.Watch()
@@ -122,11 +122,11 @@ class Deployment:
             time.sleep(POLL_SECONDS)
 
     def _settle(self, new: bool) -> None:
-        """Wait until only new instances, or only old ones, are left."""
+        """Wait until only new or only old instances are left."""
         self._until(self._rule.ready_seconds, lambda instances: all(one.new == new and one.ready for one in instances))
 
     def _instances(self) -> list[Instance]:
-        """Those there are; what changed is an event. Raises Failed if something is wrong with a new one."""
+        """The current instances; changes are reported as events. Raises Failed if something is wrong with a new one."""
         instances = list(self._target.instances())
         for one in instances:
             state = one.wrong or ("ready" if one.ready else "starting")
@@ -148,7 +148,7 @@ class Deployment:
         require(checks)
 
     def _back(self, verdict: str, reason: str) -> None:
-        self.outcome.verdict = verdict  # from now on what is wrong with new instances is no news
+        self.outcome.verdict = verdict  # from now on, problems of new instances are not reported
         self._event("deployment", f"{verdict}: {reason}")
         self._target.back()
         try:
@@ -156,7 +156,7 @@ class Deployment:
                 self._settle(False)
             self._target.done()
         except ChurnError as error:
-            reason += f"; what was served before is not back yet: {error}"
+            reason += f"; the previous version is not restored yet: {error}"
         self._end(verdict, reason)
 
     def _end(self, verdict: str, reason: str) -> None:
@@ -170,9 +170,9 @@ class Deployment:
 
 
 def finish(target: Target, run: str) -> str:
-    """End what a deployment that died has left at the ``target``, and wait for one that lives; what was done, in words.
+    """Roll back a dead deployment at the ``target``, or wait for a live one. Returns what was done, in words.
 
-    A deployment whose sign of life changes is alive: clocks of two machines are never compared.
+    A deployment whose heartbeat counter changes is alive: clocks of different machines are never compared.
     """
     seen, since, left = target.unfinished(), time.monotonic(), ""
     while seen:
@@ -189,7 +189,7 @@ def finish(target: Target, run: str) -> str:
 
 @contextmanager
 def _ended_by_signals() -> Iterator[None]:
-    """SIGTERM - a pod is deleted - is an exception inside, so that there is time to roll back."""
+    """Turn SIGTERM, sent when a pod is deleted, into an exception, which leaves time to roll back."""
 
     def end(number: int, frame: FrameType | None) -> None:
         raise SystemExit(128 + number)

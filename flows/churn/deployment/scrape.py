@@ -1,4 +1,4 @@
-"""An instance's own metrics: two scrapes tell what happened between them."""
+"""Scrape an instance's metrics: the difference of two scrapes is what happened in between."""
 
 import urllib.request
 from collections.abc import Mapping
@@ -8,16 +8,16 @@ from typing import Any
 from churn.telemetry import prometheus_metrics
 
 SECONDS = 5.0
-OWN = ("/metrics", "/readyz", "/livez", "/docs.json")  # asked by probes, Prometheus and deployments
-ENDPOINT = "/predict"  # whose latency is compared: a batch's depends on its size
+OWN = ("/metrics", "/readyz", "/livez", "/docs.json")  # requested by probes, Prometheus and deployments
+ENDPOINT = "/predict"  # latency is compared on this endpoint only: that of a batch depends on its size
 
 
 @dataclass(frozen=True)
 class Counts:
-    """What one scrape of the metrics says.
+    """The counts of one scrape.
 
-    Requests answered and failed (5xx); requests to ENDPOINT by the upper bounds of their seconds, and answers by those of
-    their probability, each bucket without the ones below; and the model ``versions`` that answer.
+    Requests answered and failed (5xx); histograms of the latency of ENDPOINT (seconds) and of the answers' probability, by upper
+    bound and not cumulative; and the model ``versions`` that answer.
     """
 
     requests: float = 0
@@ -27,11 +27,11 @@ class Counts:
     versions: tuple[str, ...] = ()
 
     def __add__(self, other: "Counts") -> "Counts":
-        """The counts of two instances together."""
+        """The sum of the counts of two instances."""
         return self._with(other, 1)
 
     def __sub__(self, other: "Counts") -> "Counts":
-        """What has been counted since ``other``, an earlier scrape of the same instance."""
+        """The counts since ``other``, an earlier scrape of the same instance."""
         return self._with(other, -1)
 
     def _with(self, other: "Counts", sign: int) -> "Counts":
@@ -48,11 +48,11 @@ class Counts:
 
     @property
     def answers(self) -> float:
-        """Customers answered."""
+        """The number of customers answered."""
         return sum(self.probability.values())
 
     def quantile(self, share: float) -> float | None:
-        """Seconds within which this share of the requests to ENDPOINT was answered, linear in a bucket; None without any."""
+        """The quantile of ENDPOINT's latency in seconds, interpolated linearly; None without requests."""
         total, below, least = sum(self.seconds.values()), 0.0, 0.0
         for bound, number in self.seconds.items():
             if number and below + number >= share * total:
@@ -62,14 +62,14 @@ class Counts:
 
 
 def look(url: str) -> Counts:
-    """The counts of the instance at ``url`` since it began. Raises OSError or ValueError if it does not tell them."""
+    """The counts of the instance at ``url`` since its start. Raises OSError or ValueError if it does not report them."""
     from prometheus_client.parser import text_string_to_metric_families
 
     with urllib.request.urlopen(f"{url}/metrics", timeout=SECONDS) as answer:  # nosec B310 - configured
         families = {one.name: one for one in text_string_to_metric_families(answer.read().decode())}
     everything = _samples(families, prometheus_metrics.REQUESTS.name.removesuffix("_total"), "_total")
     requests = [one for one in everything if one.labels["endpoint"] not in OWN]
-    told = _samples(families, prometheus_metrics.MODEL_INFO.name, "")
+    model_info = _samples(families, prometheus_metrics.MODEL_INFO.name, "")
     return Counts(
         sum(one.value for one in requests),
         sum(one.value for one in requests if one.labels["status"].startswith("5")),
@@ -79,7 +79,7 @@ def look(url: str) -> Counts:
             if one.labels["endpoint"] == ENDPOINT
         ]),
         _buckets(_samples(families, prometheus_metrics.PROBABILITY.name, "_bucket")),
-        tuple(sorted({one.labels["model_version"] for one in told})),
+        tuple(sorted({one.labels["model_version"] for one in model_info})),
     )  # fmt: skip
 
 
@@ -88,7 +88,7 @@ def _samples(families: Mapping[str, Any], name: str, suffix: str) -> list[Any]:
 
 
 def _buckets(samples: list[Any]) -> dict[float, float]:
-    """Numbers in each bucket, without the buckets below it: Prometheus' are cumulative."""
+    """The number in each bucket; Prometheus's buckets are cumulative."""
     cumulative: dict[float, float] = {}
     for one in samples:
         bound = float(one.labels["le"])

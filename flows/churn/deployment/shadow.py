@@ -1,4 +1,4 @@
-"""What the new version would have answered: the last day's predictions, asked for again and compared, and never returned."""
+"""Replay the last day's predictions on the new version and compare the answers, which no caller sees."""
 
 import json
 import urllib.request
@@ -10,13 +10,13 @@ from churn.serving.request import PROBE
 from churn.settings.dataset import Dataset
 
 CHUNK = 1000  # customers in a request
-NAMED = 20  # of those who would be decided otherwise
+NAMED = 20  # changed decisions listed
 SECONDS = 60.0
 
 
 @dataclass(frozen=True)
 class Otherwise:
-    """A prediction that would be decided otherwise: its id, both probabilities, and the new decision."""
+    """A prediction whose decision would change: its id, both probabilities, and the new decision."""
 
     prediction: str
     before: float
@@ -26,10 +26,10 @@ class Otherwise:
 
 @dataclass(frozen=True)
 class Shadow:
-    """How many predictions were asked for again, and how their answers differ.
+    """The number of replayed predictions, and how their answers differ.
 
-    ``median`` and ``largest`` are differences of probability; ``otherwise`` customers would be decided differently, of whom
-    ``first`` lists some, the largest differences first.
+    ``median`` and ``largest`` are differences of probability; ``otherwise`` counts changed decisions, of which ``first`` lists
+    some, the largest differences first.
     """
 
     rows: int
@@ -40,11 +40,11 @@ class Shadow:
 
 
 def replay(url: str, dataset: Dataset, most: int, now: datetime | None = None) -> Shadow:
-    """The last day's predictions, at most the newest ``most``, by the instance at ``url``.
+    """Replay the last day's predictions, at most the newest ``most``, on the instance at ``url``.
 
     Raises:
         OSError: The instance does not answer.
-        ValueError: Its answer is none.
+        ValueError: The answer is not valid.
         ChurnError: The log cannot be read.
     """
     import numpy as np

@@ -1,4 +1,4 @@
-"""The first questions to a new instance: it answers as the model does offline, refuses what is wrong, and is quick."""
+"""The smoke test: a new instance answers like the model offline, rejects invalid input, and is fast."""
 
 import http.client
 import json
@@ -22,12 +22,12 @@ from churn.training.onnx_scorer import Scorer
 EXACT = 1e-5
 REQUESTS = 200
 SECONDS = 10.0
-GRACE = 0.002  # seconds that a comparison of two instances forgives
+GRACE = 0.002  # seconds of difference that a comparison of two instances tolerates
 
 
 @dataclass(frozen=True)
 class Latency:
-    """Seconds of a version's answers one after the other: the median, the 99th percentile and how many there were."""
+    """The latency of sequential requests in seconds: median, 99th percentile and number of requests."""
 
     version: str
     median: float
@@ -36,7 +36,7 @@ class Latency:
 
 
 def examples(model: Registered) -> list[tuple[Row, float]]:
-    """The synthetic customers of the Bento's documentation, and what the registered model answers."""
+    """The synthetic customers in the Bento's documentation, and the registered model's answers."""
     with tempfile.TemporaryDirectory() as folder:
         scorer = Scorer(model_registry.fetch(model, folder))
     rows = packaging.examples(scorer.dataset)
@@ -45,16 +45,16 @@ def examples(model: Registered) -> list[tuple[Row, float]]:
 
 
 class Caller:
-    """A connection that is kept to one instance."""
+    """A persistent connection to one instance."""
 
     def __init__(self, url: str) -> None:
-        """Connects with the first request."""
+        """Prepare the connection, which the first request opens."""
         self._line = http.client.HTTPConnection(urlsplit(url).netloc, timeout=SECONDS)
-        key = api_keys.first()  # the service's; one of them is ours
+        key = api_keys.first()  # one of the service's keys
         self._headers = {"Content-Type": "application/json", PROBE: "1", **({"X-API-Key": key} if key else {})}
 
     def ask(self, row: Row) -> tuple[int, dict[str, object], float]:
-        """Status, answer and seconds. Raises OSError or ValueError."""
+        """Send a request. Returns status, answer and latency in seconds. Raises OSError or ValueError."""
         body, began = json.dumps(row), time.perf_counter()
         try:
             self._line.request("POST", "/predict", body, self._headers)
@@ -66,7 +66,7 @@ class Caller:
 
 
 def run_checks(url: str, model: Registered, rows: Sequence[tuple[Row, float]]) -> Iterator[DeploymentCheck]:
-    """Ask a new instance for the examples, for nonsense, and for its metrics."""
+    """Send a new instance the examples and invalid input, and read its metrics."""
     try:
         caller = Caller(url)
         answers = [caller.ask(row) for row, _ in rows]
@@ -87,7 +87,7 @@ def run_checks(url: str, model: Registered, rows: Sequence[tuple[Row, float]]) -
 def race(new: str, old: str, rows: Sequence[tuple[Row, float]], versions: tuple[str, str]) -> list[Latency]:
     """Send REQUESTS to the new instance, alternating with as many to an ``old`` one, if there is one.
 
-    Returns the latencies of both: what slows the machine down slows both. Raises OSError or ValueError.
+    Returns the latencies of both; alternating exposes both to the same load on the machine. Raises OSError or ValueError.
     """
     callers = [Caller(url) for url in (new, old) if url]
     seconds: list[list[float]] = [[] for _ in callers]
@@ -101,15 +101,15 @@ def race(new: str, old: str, rows: Sequence[tuple[Row, float]], versions: tuple[
 
 
 def quick(latencies: Sequence[Latency], rule: Rollout) -> Iterator[DeploymentCheck]:
-    """Whether the new version is quick enough.
+    """Whether the new version is fast enough.
 
-    It is within ``rule.p99_ms``, or as near to it as the old one on a busy machine, and its median is not
-    ``rule.slower`` times as slow as the old one.
+    Its 99th percentile must be within ``rule.p99_ms`` or, on a busy machine, close to the old version's, and its median below
+    ``rule.slower`` times the old version's.
     """
     new, slowest = latencies[0], max([rule.p99_ms / 1000, *(rule.slower * old.p99 for old in latencies[1:])])
-    said = f"99 of 100 within {1000 * new.p99:.1f} ms (allowed: {1000 * slowest:.0f} ms)"
-    yield DeploymentCheck("latency", new.p99 <= slowest, said)
+    finding = f"99 of 100 within {1000 * new.p99:.1f} ms (allowed: {1000 * slowest:.0f} ms)"
+    yield DeploymentCheck("latency", new.p99 <= slowest, finding)
     for old in latencies[1:]:
         limit = rule.slower * old.median + GRACE
-        said = f"{1000 * new.median:.1f} ms, version {old.version} {1000 * old.median:.1f} ms (allowed: {1000 * limit:.1f} ms)"
-        yield DeploymentCheck("median latency", new.median <= limit, said)
+        finding = f"{1000 * new.median:.1f} ms, version {old.version} {1000 * old.median:.1f} ms (allowed: {1000 * limit:.1f} ms)"
+        yield DeploymentCheck("median latency", new.median <= limit, finding)

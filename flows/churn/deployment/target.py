@@ -1,4 +1,4 @@
-"""Where a Bento is served, as a deployment sees it: the same few orders on a laptop and on a cluster."""
+"""The interface to where a Bento is served, the same for a laptop and a cluster."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from churn.registry.model_registry import Registered
 class Instance:
     """A pod, or the processes of a Bento on a laptop.
 
-    It has a ``url`` once it listens, is one of the ``new`` ones or not, is ``ready`` or not, and says what is wrong with it.
+    ``url`` is set once it listens; ``new`` and ``ready`` are flags; ``wrong`` says what is wrong with it, if anything.
     """
 
     name: str
@@ -22,40 +22,40 @@ class Instance:
 
 
 class Target(Protocol):
-    """Where one model is served. Every order may be given twice, and each raises ChurnError if the target cannot be reached."""
+    """Where one model is served. Every method is idempotent, and raises ChurnError if the target cannot be reached."""
 
-    place: str  # in words, for people
+    place: str  # human-readable
 
     def address(self, model: Registered) -> str:
-        """The Bento of a registry version as this target takes it, built if there is none."""
+        """The Bento of a registry version as an address for this target; built if it does not exist."""
         ...
 
     def served(self) -> str:
-        """The Bento that is served - or was, before a deployment that has not ended began -; empty if there is none."""
+        """The Bento that is served or, during a deployment, was served before it; empty if there is none."""
         ...
 
     def unfinished(self) -> str:
-        """The deployment that has begun here and not ended, by its run; empty if there is none."""
+        """The run of the deployment in progress; empty if there is none."""
         ...
 
     def begin(self, bento: str) -> None:
-        """Start one instance of the Bento beside those that serve."""
+        """Start one instance of the Bento alongside the serving ones."""
         ...
 
     def instances(self) -> Sequence[Instance]:
-        """Those that serve, new and old."""
+        """The serving instances, new and old."""
         ...
 
     def give(self, share: float) -> None:
-        """Let the new instances have this share of the requests, as nearly as there are instances for it."""
+        """Route this share of the requests to the new instances, as closely as the number of instances allows."""
         ...
 
     def keep(self) -> None:
-        """Serve the new Bento alone, from now on; the old instances end when their requests have."""
+        """Serve only the new Bento from now on; old instances exit after their last request."""
         ...
 
     def back(self) -> None:
-        """Serve the former Bento alone, as before ``begin``."""
+        """Serve only the previous Bento, as before ``begin``."""
         ...
 
     def done(self) -> None:

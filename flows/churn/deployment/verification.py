@@ -1,6 +1,6 @@
 """Verification before a rollout.
 
-Which Bento it is, whether that is what the registry says, whether it may be served, and whether it still fits its callers.
+It finds the Bento, and checks that it is what the registry recorded, that it may be served, and that it still suits its callers.
 """
 
 import re
@@ -15,7 +15,7 @@ from churn.deployment.target import Target
 from churn.errors import ChurnError
 from churn.registry import gate, model_registry, synthetic_notice
 from churn.registry.model_registry import Registered
-from churn.serving import bento_server, bento_store, packaging, reference, release
+from churn.serving import bento_server, bento_store, packaging, reference_data, release
 from churn.settings import commands
 from churn.settings.dataset import Dataset
 from churn.training import onnx_scorer
@@ -28,8 +28,8 @@ _VERSION = re.compile(rf"{packaging.SERVICE}[:-]v(\d+)-")
 class Request:
     """What to deploy, as requested.
 
-    A registry ``version`` (empty: the champion), a ``bento`` that is already built (empty: that of the version), whether
-    callers may break, and whether a person asked rather than the end of a training.
+    ``version`` is a registry version (empty: the champion), ``bento`` one that is already built (empty: the version's);
+    ``breaking`` allows a change that breaks callers; ``by_hand`` says whether a person asked, rather than the end of a training.
     """
 
     version: str = ""
@@ -40,7 +40,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Verified:
-    """The ``plan``, with what was found out about it; or, in words, why there is ``nothing`` to do."""
+    """The ``plan`` with its checks; or, in words, why there is ``nothing`` to do."""
 
     plan: Plan
     checks: tuple[DeploymentCheck, ...] = ()
@@ -48,7 +48,7 @@ class Verified:
 
 
 def verify(target: Target, dataset: Dataset, request: Request) -> Verified:
-    """Find out what is to be served and whether it may be. Raises ChurnError if there is no such version or target."""
+    """Determine what to serve and whether it may be served. Raises ChurnError if the version or target does not exist."""
     model = model_registry.by_version(dataset.model, request.version) if request.version else release.champion(dataset)
     bento, served = request.bento or target.address(model), target.served()
     former = registered_version(dataset, served)
@@ -66,36 +66,36 @@ def verify(target: Target, dataset: Dataset, request: Request) -> Verified:
 
 
 def registered_version(dataset: Dataset, bento: str) -> Registered | None:
-    """The registry version that a Bento, by its tag or address, was made of; None if it is not known."""
+    """The registry version that a Bento, given by tag or address, was built from; None if unknown."""
     match = _VERSION.search(bento)
-    known = {one.version: one for one in model_registry.by_tags(dataset.model, {})} if match else {}
-    return known.get(match[1]) if match else None
+    versions = {one.version: one for one in model_registry.by_tags(dataset.model, {})} if match else {}
+    return versions.get(match[1]) if match else None
 
 
 def licence(model: Registered, served: Registered | None) -> Iterator[DeploymentCheck]:
-    """Whether the version may be served: it was judged, and a model of synthetic customers does not follow one of real ones."""
+    """Whether the version may be served: it has a gate verdict, and no synthetic model replaces a real one."""
     judged = model.tags.get(gate.SUMMARY, "")
     yield DeploymentCheck(
-        "gate", bool(judged), judged or "there is no evidence of a gate; only a version that was judged is served"
+        "gate", bool(judged), judged or "no gate verdict is recorded, and only versions with one are served"
     )
     synthetic = synthetic_notice.learned_from_synthetic(model)
     if served is not None and synthetic and not synthetic_notice.learned_from_synthetic(served):
-        said = f"the model learned from synthetic customers, the served version {served.version} from real ones"
-        yield DeploymentCheck("customers", False, said)
+        reason = f"the model learned from synthetic customers, the served version {served.version} from real ones"
+        yield DeploymentCheck("customers", False, reason)
     else:
         yield DeploymentCheck("customers", True, f"learned from {'synthetic' if synthetic else 'real'} ones")
 
 
 def check_answers(model: Registered, bento: str, served_url: str, breaking: bool) -> Iterator[DeploymentCheck]:
-    """Serve a copy of the Bento and check its answers on kept rows, and its requests.
+    """Serve a copy of the Bento, and check its answers on stored rows and its request schema.
 
-    It is compared with the service at ``served_url``, if there is one.
+    The schema is compared with that of the service at ``served_url``, if there is one.
     """
-    kept = reference.load(model)
+    kept = reference_data.load(model)
     rows = kept.table.head(KEPT_ROWS)
     try:
         tag = bento_store.install(bento) if bento.startswith("s3://") else packaging.require_whole(bento)
-        yield DeploymentCheck("checksum", True, f"{bento} is what it was when it was built")
+        yield DeploymentCheck("checksum", True, f"{bento} is unchanged since it was built")
     except ChurnError as error:
         yield DeploymentCheck("checksum", False, str(error))
         return
@@ -105,8 +105,8 @@ def check_answers(model: Registered, bento: str, served_url: str, breaking: bool
             bento_server.served(tag, CHURNFLOW_PREDICTIONS=log, CHURNFLOW_API_KEYS="") as url,
         ):
             schema = request_schema.fetch_schema(url)
-            asked = packaging.json_rows(kept.dataset, rows)
-            worst = bento_server.differ(url, asked, rows["probability"].to_numpy())
+            requests = packaging.json_rows(kept.dataset, rows)
+            worst = bento_server.differ(url, requests, rows["probability"].to_numpy())
     except (ChurnError, OSError) as error:
         yield DeploymentCheck("start", False, str(error))
         return
@@ -121,7 +121,7 @@ def _compatible(schema: request_schema.Schema, served_url: str, breaking: bool, 
     if not served_url:
         return DeploymentCheck("request schema", True, "nothing is served yet")
     changes = request_schema.breaking(request_schema.fetch_schema(served_url), schema)
-    said = "; ".join(changes) or "takes all that the served one takes"
+    finding = "; ".join(changes) or "accepts everything that the served version accepts"
     if changes and not breaking:
-        said += f"; if no caller sends that: {again}"
-    return DeploymentCheck("request schema", breaking or not changes, said)
+        finding += f"; if no caller depends on it: {again}"
+    return DeploymentCheck("request schema", breaking or not changes, finding)

@@ -1,4 +1,4 @@
-"""New instances beside old ones under the callers' own requests: errors, latency, and what they answer."""
+"""Compare new with old instances under live traffic: errors, latency and the distribution of answers."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -9,22 +9,24 @@ from churn.deployment.scrape import Counts
 from churn.deployment.target import Instance
 from churn.settings.deploy import Rollout
 
-REQUESTS = 50  # on both sides, before their latencies are compared
-GRACE = 0.02  # seconds: a few requests on a busy machine tell no better; the smoke test compares in turns, and closer
-ANSWERS = 200  # on both sides, before their distributions are: two equal ones then differ by 0.13 on average
+REQUESTS = 50  # per side, before latencies are compared
+GRACE = (
+    0.02  # seconds: the precision of a few requests on a busy machine; the smoke test alternates, and is more precise
+)
+ANSWERS = 200  # per side, before distributions are compared: equal ones then differ by 0.13 on average
 
 
 class Watch:
-    """What the instances have counted since the watch began."""
+    """The instances' counts since the watch began."""
 
     def __init__(self) -> None:
-        """Nothing has been counted yet."""
+        """Start without counts."""
         self._first: dict[str, Counts] = {}
         self._last: dict[str, Counts] = {}
         self._new: dict[str, bool] = {}
 
     def look(self, instances: Sequence[Instance]) -> None:
-        """Read every instance's metrics; one that is just beginning or ending has none."""
+        """Read every instance's metrics; an instance that is starting or stopping has none."""
         for one in instances:
             if one.ready:
                 with suppress(OSError, ValueError):
@@ -34,19 +36,19 @@ class Watch:
 
     def counts(self, new: bool) -> Counts:
         """The sum over the new instances, or over the old ones."""
-        own = [name for name in self._last if self._new[name] == new]
-        return sum((self._last[name] - self._first[name] for name in own), Counts())
+        names = [name for name in self._last if self._new[name] == new]
+        return sum((self._last[name] - self._first[name] for name in names), Counts())
 
 
 def errors(new: Counts, old: Counts, rule: Rollout) -> DeploymentCheck:
-    """Whether the new instances fail no more often than the old ones; a single failure is forgiven."""
+    """Whether the new instances fail no more often than the old ones; a single failure is tolerated."""
     before = old.failed / old.requests if old.requests else 0.0
-    said = f"{new.failed:.0f} of {new.requests:.0f} requests failed, {old.failed:.0f} of {old.requests:.0f} at the old ones"
-    return DeploymentCheck("errors", new.failed <= 1 + (before + rule.error_share) * new.requests, said)
+    finding = f"{new.failed:.0f} of {new.requests:.0f} requests failed, {old.failed:.0f} of {old.requests:.0f} at the old ones"
+    return DeploymentCheck("errors", new.failed <= 1 + (before + rule.error_share) * new.requests, finding)
 
 
 def final_checks(new: Counts, old: Counts, rule: Rollout) -> Iterator[DeploymentCheck]:
-    """What can be said once the watch is over."""
+    """The checks at the end of the watch."""
     from scipy.spatial.distance import jensenshannon
 
     yield errors(new, old, rule)
@@ -60,11 +62,11 @@ def final_checks(new: Counts, old: Counts, rule: Rollout) -> Iterator[Deployment
         )
         if theirs is not None and sum(old.seconds.values()) >= REQUESTS:
             limit = rule.slower * theirs + GRACE
-            said = f"{1000 * mid:.1f} ms, the old ones {1000 * theirs:.1f} ms (allowed: {1000 * limit:.1f} ms)"
-            yield DeploymentCheck("median latency of requests", mid <= limit, said)
+            finding = f"{1000 * mid:.1f} ms, the old ones {1000 * theirs:.1f} ms (allowed: {1000 * limit:.1f} ms)"
+            yield DeploymentCheck("median latency of requests", mid <= limit, finding)
     if min(new.answers, old.answers) < ANSWERS:
         yield DeploymentCheck("distribution of answers", True, f"not compared: fewer than {ANSWERS} answers on a side")
     else:
         distance = float(jensenshannon(list(new.probability.values()), list(old.probability.values()), base=2))
-        said = f"Jensen-Shannon distance {distance:.2f} from the old ones' (allowed: {rule.distance:g})"
-        yield DeploymentCheck("distribution of answers", distance <= rule.distance, said)
+        finding = f"Jensen-Shannon distance {distance:.2f} from the old ones' (allowed: {rule.distance:g})"
+        yield DeploymentCheck("distribution of answers", distance <= rule.distance, finding)

@@ -166,11 +166,11 @@ def _header(text: Text) -> tuple[list[str], int]:
 
 
 def _broken(text: Text, before: int, error: csv.Error) -> ChurnError:
-    said = {
+    reason = {
         "unexpected end of data": "a quote is opened there and never closed; close it, or write a quote that is text twice",
         "field larger than field limit (131072)": "a cell of over 131,072 characters: is a quote not closed there?",
     }.get(str(error), "text follows a closing quote; write quotes within a cell twice")
-    return ChurnError(f"{text.name}: line {before + text.line}: {said}")
+    return ChurnError(f"{text.name}: line {before + text.line}: {reason}")
 
 
 def _fast(text: Text, header: Sequence[str], start: int) -> "pa.Table | None":

@@ -42,13 +42,13 @@ def quote_formulas(table: "pd.DataFrame") -> "pd.DataFrame":
 
     A column whose cells are all numbers, or empty, is no text column: a negative number stays one.
     """
-    made = table.copy(deep=False)
+    quoted = table.copy(deep=False)
     for place, (_, column) in enumerate(table.items()):
         cells = _column(column)
         if cells is not column:
-            made.isetitem(place, cells.array)
-    made.columns = [QUOTE + str(name) if re.match(_FORMULA, str(name)) else name for name in table]
-    return made
+            quoted.isetitem(place, cells.array)
+    quoted.columns = [QUOTE + str(name) if re.match(_FORMULA, str(name)) else name for name in table]
+    return quoted
 
 
 def _column(column: "pd.Series") -> "pd.Series":

@@ -48,17 +48,17 @@ class _Header:
 
     def struct(self, deep: int = MOST_DEPTH) -> dict[int, Any]:
         """The whole numbers and structs among its fields, by the fields' numbers."""
-        found: dict[int, Any] = {}
+        values: dict[int, Any] = {}
         field = 0
         while head := self._byte():
             field = field + (head >> 4) if head >> 4 else self._integer()
             if head & 15 in _INTEGERS:
-                found[field] = self._integer()
+                values[field] = self._integer()
             elif head & 15 == _STRUCT and deep:
-                found[field] = self.struct(deep - 1)
+                values[field] = self.struct(deep - 1)
             else:
                 self._pass(head & 15, deep)
-        return found
+        return values
 
     def _pass(self, kind: int, deep: int) -> None:
         """Go past a value of that kind."""

@@ -34,10 +34,10 @@ def first_sheet(data: bytes, name: str, most_bytes: int = file_kinds.MOST_BYTES)
         if refused:
             raise ChurnError(content)
         return content
-    said = done.stderr.decode(errors="replace").strip().rpartition("\n")[2]
-    if done.returncode < 0 or "MemoryError" in said:
+    reason = done.stderr.decode(errors="replace").strip().rpartition("\n")[2]
+    if done.returncode < 0 or "MemoryError" in reason:
         raise file_kinds.Expanded(name, most_bytes)
-    raise file_kinds.damaged(name, "workbook", RuntimeError(said))
+    raise file_kinds.damaged(name, "workbook", RuntimeError(reason))
 
 
 def main() -> None:

@@ -50,10 +50,10 @@ class Server(uvicorn.Server):
         self._loop.add_reader(self.channel.fileno(), self._take)
 
     def _take(self) -> None:
-        said, descriptors, _, _ = socket.recv_fds(self.channel, 1, 1)
-        if said == DRAIN:
+        message, descriptors, _, _ = socket.recv_fds(self.channel, 1, 1)
+        if message == DRAIN:
             self._closing.draining = True
-        elif not said:  # the supervisor is gone, and its port with it
+        elif not message:  # the supervisor is gone, and its port with it
             self._loop.remove_reader(self.channel.fileno())
             self.should_exit = True
         for descriptor in descriptors:

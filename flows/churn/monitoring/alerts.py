@@ -70,9 +70,9 @@ class WindowResult:
 class Context:
     """What an assessment depends on besides the windows.
 
-    ``before`` are the scores on the reference. A ``file`` is a single window, assessed by itself. ``outcomes`` are known,
-    ``unknown`` ones belong to no known prediction; ``others`` counts the rows of other model versions, which were left out,
-    as the log's ``damaged`` parts were; ``conflicts`` the predictions that were given different outcomes.
+    ``before`` are the scores on the reference. A ``file`` is a single window, assessed by itself. The others are counts: known
+    ``outcomes``, ``unknown`` ones without a prediction, rows of ``others``, the excluded model versions, excluded ``damaged``
+    parts of the log, and ``conflicts``, predictions with different outcomes.
     """
 
     before: Mapping[str, float]
@@ -116,7 +116,7 @@ def assess(
 ) -> Assessment:
     """Assess windows, oldest first.
 
-    It is an alert if ``violations`` of the windows violate a threshold, the newest among them, or if realised performance fell.
+    It is an alert if ``violations`` of the windows, including the newest, violate a threshold, or realised performance fell.
     """
     newest = windows[-1]
     violating = sum(window.violates for window in windows)
@@ -134,8 +134,8 @@ def assess(
     elif newest.violates or not newest.measured or any(light.colour in ("amber", "red") for light in lights):
         severity = "warn"
     counted = f" ({violating} of {sum(w.measured for w in windows)} windows; an alert needs {needed} with the newest)"
-    said = _summary(severity, newest, around.before, fallen, "" if around.file else counted)
-    return Assessment(severity, said, lights, tuple(newest.columns))
+    summary = _summary(severity, newest, around.before, fallen, "" if around.file else counted)
+    return Assessment(severity, summary, lights, tuple(newest.columns))
 
 
 def _summary(
@@ -171,8 +171,8 @@ def _data(newest: WindowResult, config: MonitorConfig) -> Light:
         return Light(question, "green", f"No column differs from the reference in {newest.window.rows:,} rows.")
     number = len(newest.columns)
     differ = {0: "No column differs by itself", 1: "1 column differs"}.get(number, f"{number} columns differ")
-    said = [_of(d) for d in newest.drifted[:4]]
-    return Light(question, "red", f"{differ}. Worst: {'; '.join(said)}.")
+    worst = [_of(d) for d in newest.drifted[:4]]
+    return Light(question, "red", f"{differ}. Worst: {'; '.join(worst)}.")
 
 
 def _of(d: Distance) -> str:
@@ -247,17 +247,17 @@ def _knowledge(newest: WindowResult, realised: Realised | None, config: MonitorC
 def samples(
     newest: WindowResult, realised: Realised | None, assessment: Assessment, damaged: int = 0, conflicts: int = 0
 ) -> list[Sample]:
-    """The samples for Prometheus (``prometheus_metrics.MONITORING``); what is unknown is NaN."""
+    """The samples for Prometheus (``prometheus_metrics.MONITORING``); unknown values are NaN."""
     estimate = newest.score("roc_auc") or UNKNOWN
-    known = realised.score("roc_auc") if realised is not None else UNKNOWN
+    roc_auc = realised.score("roc_auc") if realised is not None else UNKNOWN
     emitted = [
         prometheus_metrics.SEVERITY.of(SEVERITIES.index(assessment.severity)),
         prometheus_metrics.WINDOW_ROWS.of(newest.window.rows),
         prometheus_metrics.LOG_DAMAGED.of(damaged),
         prometheus_metrics.ESTIMATED_ROC_AUC.of(estimate.value),
         prometheus_metrics.ESTIMATED_LIMIT.of(estimate.threshold),
-        prometheus_metrics.REALIZED_ROC_AUC.of(known.value),
-        prometheus_metrics.REALIZED_LIMIT.of(known.threshold),
+        prometheus_metrics.REALIZED_ROC_AUC.of(roc_auc.value),
+        prometheus_metrics.REALIZED_LIMIT.of(roc_auc.threshold),
         prometheus_metrics.CONFLICTS.of(conflicts),
     ]
     for d in newest.distances:

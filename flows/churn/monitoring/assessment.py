@@ -11,27 +11,29 @@ from churn.monitoring.drift import Detector, Distance
 from churn.monitoring.performance import Estimator, MetricValue, Realised
 from churn.monitoring.windows import Analysis
 from churn.registry import model_registry
-from churn.serving import reference, release
-from churn.serving.reference import Reference
+from churn.serving import reference_data, release
+from churn.serving.reference_data import Reference
 from churn.settings import core as settings
 from churn.settings.dataset import Dataset
 from churn.settings.monitor import MonitorConfig
 
 
 def compared(dataset: Dataset, version: str = "") -> Reference:
-    """The reference of the given model version, or of the champion.
+    """The reference data of the given model version, or of the champion.
 
     Raises:
-        ChurnError: There is no such version, or it has no reference.
+        ChurnError: The version does not exist, or has no reference data.
     """
-    return reference.load(model_registry.by_version(dataset.model, version) if version else release.champion(dataset))
+    return reference_data.load(
+        model_registry.by_version(dataset.model, version) if version else release.champion(dataset)
+    )
 
 
 def until(text: str) -> datetime:
     """The time given as an ISO 8601 date or time (UTC by default); now if ``text`` is empty.
 
     Raises:
-        ChurnError: It is neither.
+        ChurnError: ``text`` is neither.
     """
     try:
         moment = datetime.fromisoformat(text) if text else datetime.now(UTC)
@@ -48,45 +50,45 @@ def cut(config: MonitorConfig, rows: int) -> MonitorConfig:
     """
     if not rows:
         return config
-    own = config.window.model_dump() | {"days": None, "rows": rows}
-    return settings.from_dict(MonitorConfig, config.model_dump(mode="json") | {"window": own}, f"--rows {rows}")
+    window = config.window.model_dump() | {"days": None, "rows": rows}
+    return settings.from_dict(MonitorConfig, config.model_dump(mode="json") | {"window": window}, f"--rows {rows}")
 
 
-def collect(known: Reference, config: MonitorConfig, file: str, labels: str, end: str) -> Analysis:
+def collect(reference: Reference, config: MonitorConfig, file: str, labels: str, end: str) -> Analysis:
     """The windows to analyse: ``file``, or those of the prediction log up to ``end``."""
     if file:
-        return windows.from_file(known, file, labels)
-    return windows.from_log(known, config, until(end), labels)
+        return windows.from_file(reference, file, labels)
+    return windows.from_log(reference, config, until(end), labels)
 
 
-def drift(known: Reference, analysis: Analysis, config: MonitorConfig) -> list[tuple[Distance, ...]]:
+def drift(reference: Reference, analysis: Analysis, config: MonitorConfig) -> list[tuple[Distance, ...]]:
     """The distances of each window from the reference; none for a window with too few rows.
 
-    Customers at snapshots are compared with the reference's rows of the same month, if there are as many as a window needs.
+    Customers at snapshots are compared with the reference's rows of the same month, if there are enough for a window.
     """
     least = config.window.min_rows
     months = {window.month for window in analysis.windows}
-    detectors = {month: Detector(known.of_month(month, least), config.drift) for month in months}
+    detectors = {month: Detector(reference.of_month(month, least), config.drift) for month in months}
     return [
         tuple(detectors[window.month].distances(rows)) if window.rows >= least else ()
-        for window, rows in analysis.each(known)
+        for window, rows in analysis.each(reference)
     ]
 
 
-def chunked(known: Reference, analysis: Analysis, config: MonitorConfig) -> list[ChunkedDrift]:
+def chunked(reference: Reference, analysis: Analysis, config: MonitorConfig) -> list[ChunkedDrift]:
     """NannyML's drift by chunks of the windows with enough rows."""
-    enough = [rows for window, rows in analysis.each(known) if window.rows >= config.window.min_rows]
-    return chunked_drift.by_chunk(known, enough, config.drift)
+    enough = [rows for window, rows in analysis.each(reference) if window.rows >= config.window.min_rows]
+    return chunked_drift.by_chunk(reference, enough, config.drift)
 
 
 def performance(
-    known: Reference, analysis: Analysis, config: MonitorConfig
+    reference: Reference, analysis: Analysis, config: MonitorConfig
 ) -> tuple[list[tuple[MetricValue, ...]], Realised | None, dict[str, float]]:
     """The estimated scores of each window, the realised ones if enough outcomes are known, and the scores on the reference."""
-    estimator = Estimator(known, config.performance)
+    estimator = Estimator(reference, config.performance)
     estimated = [
         tuple(estimator.estimate(rows)) if window.rows >= config.window.min_rows else ()
-        for window, rows in analysis.each(known)
+        for window, rows in analysis.each(reference)
     ]
     labelled = tables.from_bytes(analysis.labelled)
     both = len(labelled) >= config.performance.min_labels and labelled.outcome.nunique() == 2
@@ -102,7 +104,7 @@ def conclude(
     before: dict[str, float],
     config: MonitorConfig,
 ) -> tuple[list[WindowResult], Assessment]:
-    """The results of each window, and the assessment of all of them."""
+    """The result of each window, and the assessment of all windows."""
     results = [WindowResult(*measured) for measured in zip(analysis.windows, distances, scores, strict=True)]
     counts = (analysis.outcomes, analysis.unknown, analysis.others, analysis.damaged, analysis.conflicts)
     around = Context(before, analysis.file, *counts)

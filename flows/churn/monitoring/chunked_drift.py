@@ -1,6 +1,6 @@
-"""NannyML's own view: univariate drift by chunks of one size, against the spread of the reference's chunks.
+"""NannyML's univariate drift by chunks of one size, relative to the spread of the reference's chunks.
 
-It is an account for the card; the verdict follows ``drift``, whose thresholds keep the false alarms of a whole window.
+For the card only: the verdict follows ``drift``, whose thresholds bound the false alarms of a whole window.
 """
 
 from collections.abc import Sequence
@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from churn.monitoring.drift import PROBABILITY, Detector, quiet
-from churn.serving.reference import Reference
+from churn.serving.reference_data import Reference
 from churn.settings.monitor import Drift
 
 if TYPE_CHECKING:
     import pandas as pd
 
-FEWEST_CHUNKS = 3  # of the reference: fewer have no spread, and a single one makes everything alert
-ROWS = 50_000  # of the windows, the newest
+FEWEST_CHUNKS = 3  # of the reference: fewer have no meaningful spread, and a single one makes everything alert
+ROWS = 50_000  # newest rows of the windows
 
 
 @dataclass(frozen=True)

@@ -40,8 +40,8 @@ def categorical(before: np.ndarray, now: np.ndarray, methods: Iterable[str]) -> 
         if method == "chi2":
             distances[method] = float(stats.chi2_contingency(counts[:, counts.any(axis=0)]).statistic)
         else:
-            known = counts[:, counts[0] > 0]
-            distances[method] = _jensen_shannon(known[0], known[1], len(now))
+            occurring = counts[:, counts[0] > 0]
+            distances[method] = _jensen_shannon(occurring[0], occurring[1], len(now))
     return distances
 
 

@@ -1,6 +1,6 @@
-"""How one window differs from the reference, by scipy's distances and NannyML's reconstruction error.
+"""Drift of one window from the reference: scipy's distances and NannyML's reconstruction error.
 
-The thresholds beside them are those of ``drift_thresholds``.
+``drift_thresholds`` computes the thresholds.
 """
 
 import warnings
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from churn.monitoring import distances, drift_thresholds
-from churn.serving.reference import Reference
+from churn.serving.reference_data import Reference
 from churn.settings.monitor import Drift
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ FEWEST_COLUMNS = 3  # for a reconstruction from their principal components
 
 @dataclass(frozen=True)
 class Distance:
-    """One statistic of one column, and the threshold above which it is drift."""
+    """One statistic of one column, and its drift threshold."""
 
     column: str
     method: str
@@ -43,13 +43,13 @@ class Distance:
 
     @property
     def excess(self) -> float:
-        """The value over its threshold, by which columns and methods are ranked; for chi2 the root, to be comparable."""
+        """The ratio of value and threshold, for ranking columns and methods; for chi2 its root, to be comparable."""
         ratio = self.value / self.threshold if self.threshold > 0 else (np.inf if self.value > 0 else 0.0)
         return float(np.sqrt(ratio)) if self.method == "chi2" else ratio
 
 
 class Detector:
-    """Compares windows with the reference, whose part is done once: see ``distances``."""
+    """Compares windows with the reference, which is processed once: see ``distances``."""
 
     def __init__(self, reference: Reference, rule: Drift) -> None:
         """``rule`` gives the methods and how their thresholds are found."""
@@ -59,7 +59,7 @@ class Detector:
         self._table = reference.table
         self._levels = {name: _levels(reference.table[name]) for name in sorted(self._categories)}
         self._reference = self.coded(reference.table)
-        # What the reference has no value of can only be found to be no longer missing.
+        # For a column without values in the reference, only a change in its missing share can be detected.
         self.measured = [name for name in map(str, self._reference) if self._reference[name].notna().any()]
         self._thresholds: dict[int, Thresholds] = {}
 
@@ -73,16 +73,16 @@ class Detector:
                 coded[name] = table[name].to_numpy(np.float64, na_value=np.nan)
                 continue
             column = table[name].astype("category").cat
-            known = np.append([self._code(name, str(level)) for level in column.categories], np.nan)
-            coded[name] = known[column.codes.to_numpy()]
+            codes = np.append([self._code(name, str(level)) for level in column.categories], np.nan)
+            coded[name] = codes[column.codes.to_numpy()]
         coded[PROBABILITY] = table[PROBABILITY].to_numpy(np.float64)
         return pd.DataFrame(coded)
 
     def _code(self, column: str, level: str) -> int:
-        """The levels of the reference are told apart, and from any other.
+        """The code of a level; levels that the reference does not have share one code.
 
-        Where there are more than models tell apart, all are shared out by their names: a choice by frequency would pick those
-        that happen to be frequent in the reference.
+        If there are more levels than models distinguish, they are grouped by a hash of their names: grouping by frequency would
+        favour levels that happen to be frequent in the reference.
         """
         levels, most = self._levels[column], self._dataset.most_levels
         return levels.get(level, len(levels)) if len(levels) <= most else zlib.crc32(level.encode()) % most
@@ -90,8 +90,7 @@ class Detector:
     def distances(self, window: "pd.DataFrame") -> list[Distance]:
         """Every statistic of a window.
 
-        They are of the columns, of the predictions (PROBABILITY), of missing and unseen values, and of all columns together
-        (``ALL``).
+        For the columns, the predictions (PROBABILITY), missing and unseen values, and all columns together (``ALL``).
         """
         coded = self.coded(window)
         thresholds = self._thresholds_for(len(coded))
@@ -110,7 +109,7 @@ class Detector:
         results = []
         for name in self.measured:
             now = coded[name].dropna().to_numpy()
-            if not len(now):  # then the share of missing values says it
+            if not len(now):  # the share of missing values covers this
                 continue
             categorical = name in self._categories
             measure, methods = (
@@ -124,7 +123,7 @@ class Detector:
 
     @cached_property
     def _present(self) -> dict[str, np.ndarray]:
-        """The reference's values that are not missing, numbers in ascending order."""
+        """The reference's non-missing values, numbers in ascending order."""
         present = {name: self._reference[name].dropna().to_numpy() for name in self.measured}
         return {name: values if name in self._categories else np.sort(values) for name, values in present.items()}
 
@@ -142,9 +141,9 @@ class Detector:
         return distances
 
     def _new(self, name: str, rows: int) -> float:
-        """The share of unseen values above which it is drift.
+        """The threshold for the share of unseen values.
 
-        That of the levels which occur once in the reference is the expected one (Good 1953).
+        The expected share is that of levels that occur once in the reference (Good 1953).
         """
         counts, m = self._table[name].value_counts(), len(self._table)
         expected = float((counts == 1).sum()) / m
@@ -153,14 +152,14 @@ class Detector:
 
     @property
     def _z(self) -> float:
-        """How many standard errors a single statistic may be off, beside those of ``variation``."""
+        """The number of standard errors allowed for a single statistic that is not among those of ``variation``."""
         return NormalDist().inv_cdf(1 - self._rule.false_alarms * SINGLE / 2)
 
     @cached_property
     def _reconstruction(self) -> tuple[Any, float, float]:
         """A calculator fitted on one half of the reference, and its mean error on the other half with the sampling error.
 
-        On the rows it was fitted on, the error would be too small.
+        On the rows that it was fitted on, the error would be too small.
         """
         from nannyml.chunk import SizeBasedChunker
         from nannyml.drift.multivariate.data_reconstruction import DataReconstructionDriftCalculator
@@ -194,7 +193,7 @@ def _levels(values: "pd.Series") -> dict[str, int]:
 
 
 class quiet(warnings.catch_warnings):
-    """NannyML's and pandas' warnings about few chunks and columns of their own, which say nothing here."""
+    """Suppress irrelevant warnings of NannyML and pandas about few chunks and about NannyML's own columns."""
 
     def __enter__(self) -> None:
         """Ignore warnings from here on."""

@@ -1,4 +1,4 @@
-"""Outcomes that became known after the prediction, from the service's feedback or from a file of labels."""
+"""Outcomes of earlier predictions, from the service's feedback or a file of labels."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -14,7 +14,7 @@ from churn.storage import keyed_ids
 
 if TYPE_CHECKING:
     import pandas as pd
-    from churn.serving.reference import Reference
+    from churn.serving.reference_data import Reference
 
 _TRUE, _FALSE = ("true", "1"), ("false", "0")
 
@@ -23,8 +23,8 @@ _TRUE, _FALSE = ("true", "1"), ("false", "0")
 class Labels:
     """Predictions with their ``outcome``, ``probability`` and ``decision``.
 
-    ``unknown`` counts the outcomes of unknown predictions, ``others`` those of predictions by other model versions,
-    ``conflicts`` the predictions that were given different ones.
+    ``unknown`` counts outcomes of unknown predictions, ``others`` outcomes of predictions by other model versions, ``conflicts``
+    predictions with different outcomes.
     """
 
     table: "pd.DataFrame"
@@ -43,8 +43,8 @@ def from_log(
 ) -> Labels:
     """The outcomes of the champion's predictions of the ``days`` before ``until``.
 
-    Those of ``file``, if one is given, come before the feedback in the log. Of several for one prediction the first counts:
-    nobody overwrites what is known. ``damaged``: see ``prediction_log.read``.
+    Outcomes in ``file``, if given, precede the feedback in the log. Of several outcomes for a prediction the first counts, so
+    none can be overwritten. ``damaged``: see ``prediction_log.read``.
     """
     import pandas as pd
 
@@ -57,14 +57,14 @@ def from_log(
         outcomes = pd.concat([reported, outcomes])
     conflicts = int((outcomes.groupby("prediction_id").outcome.nunique() > 1).sum())
     outcomes = outcomes.drop_duplicates("prediction_id", keep="first")
-    known = (
+    predictions = (
         prediction_log.rows_by_id(outcomes.prediction_id.tolist(), start, until, at, damaged)
         if len(outcomes)
         else _none()
     )
-    own = known[known.model_version == reference.model.version]
-    table = own.merge(outcomes, on="prediction_id")
-    return Labels(table, len(outcomes) - len(known), len(known) - len(own), conflicts)
+    of_model = predictions[predictions.model_version == reference.model.version]
+    table = of_model.merge(outcomes, on="prediction_id")
+    return Labels(table, len(outcomes) - len(predictions), len(predictions) - len(of_model), conflicts)
 
 
 def _none() -> "pd.DataFrame":
@@ -81,7 +81,7 @@ def _of_customers(
     at: str | None,
     damaged: set[str] | None,
 ) -> "pd.DataFrame":
-    """The outcomes of customers as those of all their predictions; one without a prediction stays, as an unknown one."""
+    """Assign the outcomes of customers to all their predictions; outcomes without a prediction remain, as unknown."""
     name, secret = str(dataset.id), keyed_ids.key()
     logged = {one: one for one in reported[name]}
     logged |= {keyed_ids.keyed(one, secret): one for one in reported[name]} if secret is not None else {}
@@ -96,12 +96,12 @@ def _of_customers(
 def _logged(
     dataset: Dataset, ids: list[str], start: datetime, until: datetime, at: str | None, damaged: set[str] | None
 ) -> "pd.DataFrame":
-    """``prediction_id`` and id, as it was logged, of the predictions for ``ids``, which are as the log writes them."""
+    """The ``prediction_id`` and logged id of the predictions for ``ids``, given as they are logged."""
     import pyarrow as pa
     from pyarrow import dataset as parts
 
-    name, whole = str(dataset.id), prediction_log.schema(dataset, with_id=True)
-    wanted = pa.schema([whole.field(column) for column in ("prediction_id", "time", name)])
+    name, schema = str(dataset.id), prediction_log.schema(dataset, with_id=True)
+    wanted = pa.schema([schema.field(column) for column in ("prediction_id", "time", name)])
     predictions = prediction_log.rows_between(
         prediction_log.PREDICTIONS, wanted, start, until, at or prediction_log.root(), damaged,
         parts.field(name).isin(ids),
@@ -110,10 +110,10 @@ def _logged(
 
 
 def read(file: str, dataset: Dataset) -> "pd.DataFrame":
-    """Read a file of ``outcome`` (true or false, 1 or 0, or the data set's own values) by ``prediction_id``, or by customer.
+    """Read a file of ``outcome`` (true or false, 1 or 0, or the data set's values) by ``prediction_id`` or customer.
 
     Raises:
-        ChurnError: A column is missing or an outcome has no meaning; the message names it.
+        ChurnError: A column is missing or an outcome is invalid; the message names it.
     """
     table, _, _ = header_lines.drop_repeated(tables.from_bytes(sources.read(sources.named(file), dataset)[0]), file)
     by = str(dataset.id) if "prediction_id" not in table and dataset.id in table else "prediction_id"
@@ -127,17 +127,19 @@ def outcomes(values: "pd.Series", dataset: Dataset, where: str) -> "pd.Series":
     """Whether each customer churned, as bool.
 
     Raises:
-        ChurnError: A value has no meaning; ``where`` names its place.
+        ChurnError: A value is invalid; ``where`` names its location.
     """
     import pandas as pd
 
     text = values.astype("str").str.strip()
     meaning = dict.fromkeys(_TRUE, True) | dict.fromkeys(_FALSE, False)
-    own, spellings = {dataset.positive: True, dataset.negative: False}, dataset.spellings(dataset.target)
-    said = {word: own.get(spellings.level(word), meaning.get(fold(word))) for word in text.dropna().unique()}
-    churned = text.map(said)
+    levels, spellings = {dataset.positive: True, dataset.negative: False}, dataset.spellings(dataset.target)
+    churned_by_text = {
+        word: levels.get(spellings.level(word), meaning.get(fold(word))) for word in text.dropna().unique()
+    }
+    churned = text.map(churned_by_text)
     if churned.isna().any():
-        words = sorted(dataset.columns[dataset.target].values, key=lambda word: not own[spellings.level(word)])
+        words = sorted(dataset.columns[dataset.target].values, key=lambda word: not levels[spellings.level(word)])
         raise ChurnError(
             f"{where}: {text[churned.isna()].iloc[0]!r} is no outcome; use {' and '.join(words)}, or true and false"
         )

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from churn.monitoring.alerts import Assessment
 from churn.registry.model_registry import Registered
 
-WEBHOOK = "CHURNFLOW_WEBHOOK"  # a secret: whoever knows the address can write to the channel
+WEBHOOK = "CHURNFLOW_WEBHOOK"  # a secret: anyone who knows the URL can write to the channel
 SECONDS = 10.0
 
 
@@ -22,8 +22,8 @@ def post(text: str) -> str:
     """Post a message to the webhook, if one is configured.
 
     Returns:
-        What was done, for the log; "" if there is no webhook. A webhook that fails does not stop the run: the failure is
-        returned, without the path of the address.
+        A message for the log; empty without a webhook. A failing webhook does not stop the run: the message then describes the
+        failure, without the path of the URL.
     """
     url = os.environ.get(WEBHOOK, "")
     if not url:
@@ -36,7 +36,7 @@ def post(text: str) -> str:
         request = urllib.request.Request(url, body, {"Content-Type": "application/json"})
         with urllib.request.urlopen(request, timeout=SECONDS):  # nosec B310 - http or https
             return f"told {place}"
-    except OSError as error:  # a refusal is one too
+    except OSError as error:  # HTTP errors are OSErrors too
         return f"{WEBHOOK}: {place} was not told: {error}"
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from churn.monitoring.drift import ONE_CHUNK, quiet
-from churn.serving.reference import Reference
+from churn.serving.reference_data import Reference
 from churn.settings.monitor import Performance
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 COLUMNS = ["probability", "decision", "outcome"]
 METRICS = ["roc_auc", "f1", "accuracy"]
 ROWS = 200_000  # a larger window is estimated from a sample of this many rows
-CERTAIN = 3.0  # standard errors, which chance exceeds in about one of a thousand windows
+CERTAIN = 3.0  # standard errors; chance exceeds them in about one of a thousand windows
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class MetricValue:
 
 @dataclass(frozen=True)
 class Realised:
-    """The scores of rows with known outcomes, and what CBPE estimates for the same rows."""
+    """The scores of rows with known outcomes, and CBPE's estimates for the same rows."""
 
     rows: int
     churned: int
@@ -54,10 +54,10 @@ class Realised:
 
 
 class Estimator:
-    """Estimated and realised scores of windows, by CBPE fitted once on the reference."""
+    """Computes estimated and realised scores of windows, with CBPE fitted once on the reference."""
 
     def __init__(self, reference: Reference, rule: Performance) -> None:
-        """``rule`` gives the drops that matter."""
+        """``rule`` sets the drops that matter."""
         self._reference, self._rule = _frame(reference.table), rule
 
     @cached_property
@@ -115,8 +115,8 @@ class Estimator:
 def _frame(table: "pd.DataFrame") -> "pd.DataFrame":
     """The columns that scores need, in NannyML's form: decisions and outcomes are 0 or 1."""
     frame = table[[name for name in COLUMNS if name in table]].reset_index(drop=True)
-    whole = {name: frame[name].astype("int64") for name in COLUMNS[1:] if name in frame}
-    return frame.assign(probability=frame.probability.astype("float64"), **whole)
+    integers = {name: frame[name].astype("int64") for name in COLUMNS[1:] if name in frame}
+    return frame.assign(probability=frame.probability.astype("float64"), **integers)
 
 
 def _realised(reference: "pd.DataFrame", rows: "pd.DataFrame") -> dict[str, tuple[float, float]]:

@@ -1,4 +1,4 @@
-"""What is monitored: the prediction log divided into windows, or any file of customers as one window."""
+"""The data to monitor: the prediction log divided into windows, or a file of customers as one window."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -16,7 +16,7 @@ from churn.monitoring import labels
 from churn.monitoring.labels import Labels
 from churn.registry import model_registry
 from churn.serving import prediction_log
-from churn.serving.reference import Reference
+from churn.serving.reference_data import Reference
 from churn.settings.monitor import MonitorConfig
 from churn.training import expected_profit, onnx_scorer
 from churn.validation import exclusions
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Window:
-    """Rows that are compared with the reference together; ``name`` is what cards and messages call them.
+    """Rows that are compared with the reference together; ``name`` identifies them on cards and in messages.
 
-    ``month`` (1 to 12) is that of customers at snapshots, who are compared with the reference's of the same month.
+    ``month`` (1 to 12), for customers at snapshots, selects the reference's rows of the same month.
     """
 
     name: str
@@ -43,9 +43,9 @@ class Analysis:
 
     ``table`` (Parquet) holds the rows of all windows in order: raw columns, ``probability`` and ``decision``. ``labelled``
     (Parquet) holds the ``outcomes`` rows whose outcome is known: ``probability``, ``decision`` and ``outcome``. ``unknown``
-    counts outcomes of unknown predictions, ``conflicts`` predictions with different ones, ``others`` rows of other versions,
-    which were left out. With ``file`` the only window is a file, not the log; ``notes`` say how it was read. ``damaged`` are
-    the addresses of the log's parts that were left out.
+    counts outcomes of unknown predictions, ``conflicts`` predictions with different outcomes, ``others`` excluded rows of other
+    versions. With ``file``, the only window is a file, not the log; ``notes`` say how it was read. ``damaged`` are the
+    addresses of the log's parts that were excluded.
     """
 
     origin: str
@@ -156,7 +156,7 @@ def from_file(reference: Reference, path: str, file: str = "") -> Analysis:
     """
     dataset = reference.dataset
     data, notes = sources.read(sources.named(path), dataset)
-    frame, _, said = header_lines.drop_repeated(tables.from_bytes(data), path)
+    frame, _, dropped = header_lines.drop_repeated(tables.from_bytes(data), path)
     if missing := [name for name in dataset.raw if name not in frame]:
         raise ChurnError(f"{path}: no column {', '.join(missing)}; the model was trained with it. Export it too")
     others: dict[str, int] = {}
@@ -171,11 +171,11 @@ def from_file(reference: Reference, path: str, file: str = "") -> Analysis:
     month = _month(parse_timestamps(frame[time], dataset.columns[time].format), reference) if time is not None else None
     window = Window(Path(path).name, len(table), month)
     analysis = _analysis(path, (window,), table, reference, others, outcomes, file=True)
-    return replace(analysis, notes=(*notes, *said))
+    return replace(analysis, notes=(*notes, *dropped))
 
 
 def _month(times: "pd.Series", reference: Reference) -> int | None:
-    """The month of most of the rows; None for customers that are not taken at snapshots."""
+    """The month of most rows; None for customers that are not taken at snapshots."""
     if reference.dataset.snapshots is None or times.isna().all():
         return None
     return int(times.dt.month.mode().iloc[0])
@@ -224,7 +224,7 @@ def _told(table: "pd.DataFrame", frame: "pd.DataFrame", reference: Reference, pa
     if not file:
         return Labels(table.iloc[:0].assign(outcome=np.empty(0, dtype=bool)))
     if "prediction_id" not in frame:
-        raise ChurnError(f"{path}: no column prediction_id, by which the labels in {file} could be assigned")
+        raise ChurnError(f"{path}: no column prediction_id, which is needed to match the labels in {file}")
     outcomes = labels.read(file, dataset).drop_duplicates("prediction_id", keep="last")
     joined = table.assign(prediction_id=frame.prediction_id.astype("str").to_numpy()).merge(
         outcomes, on="prediction_id"

@@ -156,9 +156,9 @@ def _left(remote: Place, subject: Subject, remove: bool) -> Iterator[Trace]:
 
     While a listing is damaged, nobody can say what it names: only the customer's tables go.
     """
-    named, whole = _named(remote), set(listings(remote))
+    named, listed = _named(remote), set(listings(remote))
     objects = list(remote.entries(OBJECTS))
-    unsure = any(entry.name.endswith(".dir") and entry.name not in map(path, whole) for entry in objects)
+    unsure = any(entry.name.endswith(".dir") and entry.name not in map(path, listed) for entry in objects)
     for entry in objects:
         if entry.name in named or entry.name.endswith(".dir"):
             continue

@@ -43,13 +43,13 @@ def sweep(subject: Subject, remove: bool) -> Iterator[Trace]:
                 yield damaged_file(STORE, place.at(entry.name))
                 continue
             if rows.any():
-                own = _rows(content, rows)
-                subject.predictions.update(own["prediction_id"])
+                matching = _rows(content, rows)
+                subject.predictions.update(matching["prediction_id"])
                 if remove and rows.all():
                     place.remove(entry.name)
                 elif remove:
                     place.write(entry.name, kept)
-                yield Trace(STORE, place.at(entry.name), f"{len(own)} rows", values=rows_as_text(own))
+                yield Trace(STORE, place.at(entry.name), f"{len(matching)} rows", values=rows_as_text(matching))
 
 
 def newest_features(subject: Subject, remove: bool) -> Iterator[Trace]:

@@ -21,19 +21,19 @@ def known(lineage: Lineage) -> Iterator[Found]:
             for _, oid in names:
                 users[run_store.path(flow, oid)].add((flow, run))
         sizes = {entry.name: entry.size for entry in place.entries() if run_store.BLOB.match(entry.name)}
-        for (flow, run), own in runs.items():
+        for (flow, run), entries in runs.items():
             alone = [name for name, by in users.items() if by == {(flow, run)} and name in sizes]
-            size = sum(entry.size for entry in own) + sum(sizes[name] for name in alone)
-            written = max(entry.written for entry in own)
-            made = run_store.artifact(place, flow, artifacts.get((flow, run), set()), "data_version")
-            needed = f"{flow}/{run}" in lineage.runs or (flow == "DataFlow" and made in lineage.versions)
-            needed = needed or _open(own, days(written))
+            size = sum(entry.size for entry in entries) + sum(sizes[name] for name in alone)
+            written = max(entry.written for entry in entries)
+            version = run_store.artifact(place, flow, artifacts.get((flow, run), set()), "data_version")
+            needed = f"{flow}/{run}" in lineage.runs or (flow == "DataFlow" and version in lineage.versions)
+            needed = needed or _open(entries, days(written))
             yield f"{flow}/{run}", size, written, partial(_remove, place, flow, run, users), flow, needed
 
 
-def _open(own: list[Entry], age: float) -> bool:
+def _open(entries: list[Entry], age: float) -> bool:
     """Whether the run may be going on: its ``end`` has not ended, and it is young."""
-    return age < RUNNING and not any("/end/" in entry.name and entry.name.endswith("DONE.lock") for entry in own)
+    return age < RUNNING and not any("/end/" in entry.name and entry.name.endswith("DONE.lock") for entry in entries)
 
 
 def _entries(place: Place) -> dict[tuple[str, str], list[Entry]]:

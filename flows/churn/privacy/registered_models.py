@@ -113,9 +113,9 @@ def _advice(model: Registered, version: Version) -> str:
 def _write(model: Registered, files: Place, noted: dict[str, str], changed: dict[str, bytes]) -> None:
     mlflow = client()
 
-    def note(known: dict[str, str]) -> None:
+    def note(hashes: dict[str, str]) -> None:
         if noted:
-            mlflow.set_model_version_tag(model.name, model.version, CHECKSUMS, checksums.to_line(known))
+            mlflow.set_model_version_tag(model.name, model.version, CHECKSUMS, checksums.to_line(hashes))
 
     note({name: checksum for name, checksum in noted.items() if name not in changed})
     for name, content in changed.items():

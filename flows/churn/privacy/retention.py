@@ -69,8 +69,8 @@ def _outdated(stored: Iterable[Item], rule: Rule) -> Iterator[Item]:
     groups: dict[str, list[Item]] = defaultdict(list)
     for item in sorted(stored, key=lambda item: -item.written):
         groups[item.group].append(item)
-    for own in groups.values():
-        for place, item in enumerate(own):
+    for group in groups.values():
+        for place, item in enumerate(group):
             old = days(item.written) > rule.days and (place > 0 or item.store in PERSONAL)
             if not item.needed and (place >= rule.keep or old):
                 yield item
@@ -78,12 +78,12 @@ def _outdated(stored: Iterable[Item], rule: Rule) -> Iterator[Item]:
 
 def report(by_store: dict[str, list[Item]], gone: list[Item], removed: bool) -> Iterator[str]:
     """A line a store, then what goes, then the way to do it."""
-    for store, own in by_store.items():
+    for store, group in by_store.items():
         out = [item for item in gone if item.store == store]
-        needed = sum(item.needed for item in own)
+        needed = sum(item.needed for item in group)
         yield (
-            f"{store:<14} {len(out):>4} of {len(own):<4} go, {_size(sum(item.size for item in out)):>9} of "
-            f"{_size(sum(item.size for item in own)):>9}" + (f"; {needed} needed" if needed else "")
+            f"{store:<14} {len(out):>4} of {len(group):<4} go, {_size(sum(item.size for item in out)):>9} of "
+            f"{_size(sum(item.size for item in group)):>9}" + (f"; {needed} needed" if needed else "")
         )
     yield from (f"  {item.store}: {item.name} ({_size(item.size)})" for item in gone)
     total = _size(sum(item.size for item in gone))
@@ -103,10 +103,10 @@ def remove(gone: Iterable[Item]) -> None:
 
 def _versions(lineage: Lineage) -> Iterator[Item]:
     remote = data_versions.place()
-    known = data_versions.listings(remote)
+    listings = data_versions.listings(remote)
     entries = {entry.name: entry for entry in remote.entries(data_versions.OBJECTS)}
     needed = {snapshots.current(name) for name in lineage.versions}
-    for name, files in known.items():
+    for name, files in listings.items():
         parts = [entries[path] for path in map(data_versions.path, (name, *files.values())) if path in entries]
         described = data_versions.described(remote, files)
         yield Item(
@@ -142,10 +142,10 @@ def _log() -> Iterator[Item]:
         parts: dict[str, list[Entry]] = defaultdict(list)
         for entry in place.entries(f"{kind}/"):
             parts[entry.name.rpartition("/")[0]].append(entry)
-        for day, own in parts.items():
-            gone = partial(_remove, place, [entry.name for entry in own])
-            written = _end(day.partition("day=")[2]) or max(entry.written for entry in own)
-            yield Item("log", day, sum(entry.size for entry in own), written, gone, kind)
+        for day, entries in parts.items():
+            gone = partial(_remove, place, [entry.name for entry in entries])
+            written = _end(day.partition("day=")[2]) or max(entry.written for entry in entries)
+            yield Item("log", day, sum(entry.size for entry in entries), written, gone, kind)
 
 
 def _remove(place: Place, names: Iterable[str]) -> None:

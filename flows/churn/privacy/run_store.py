@@ -8,6 +8,7 @@ import base64
 import binascii
 import gzip
 import hashlib
+import io
 import json
 import os
 import pickle
@@ -31,6 +32,7 @@ STORE = "run"
 DEEP = 6  # levels of containers that are looked into
 _MANIFEST = re.compile(r"^(\w+)/([^/]+)/([^/]+)/([^/]+)/\d+\.data\.json$")
 BLOB = re.compile(r"^\w+/data/../\w+$")  # an artifact's content
+MOVED = {"churn.serving.reference": "churn.serving.reference_data"}  # modules whose classes earlier releases pickled
 _CARD_DATA = re.compile(rb'= "([A-Za-z0-9+/=]{100,})"')
 
 
@@ -91,20 +93,20 @@ def path(flow: str, oid: str) -> str:
 
 
 def _artifacts(place: Place, subject: Subject, remove: bool) -> Iterator[Trace]:
-    own = runs(place)
-    known: dict[tuple[str, str], Blob] = {}
-    for (flow, _), names in own.items():
+    by_run = runs(place)
+    blobs: dict[tuple[str, str], Blob] = {}
+    for (flow, _), names in by_run.items():
         for _, oid in names:
-            if (flow, oid) not in known:
-                known[flow, oid] = _look(place.read(path(flow, oid)), subject)
-    anybody = any(blob.holds for blob in known.values())
-    for (flow, run), names in own.items():
-        held = any(known[flow, oid].holds for _, oid in names) or (flow == "MonitorFlow" and anybody)
-        tables = {oid: name for name, oid in names if held and known[flow, oid].rows}
-        texts = {oid for _, oid in names if known[flow, oid].names} - set(tables)
+            if (flow, oid) not in blobs:
+                blobs[flow, oid] = _look(place.read(path(flow, oid)), subject)
+    anybody = any(blob.holds for blob in blobs.values())
+    for (flow, run), names in by_run.items():
+        held = any(blobs[flow, oid].holds for _, oid in names) or (flow == "MonitorFlow" and anybody)
+        tables = {oid: name for name, oid in names if held and blobs[flow, oid].rows}
+        texts = {oid for _, oid in names if blobs[flow, oid].names} - set(tables)
         if remove:
             for oid in sorted(
-                tables, key=lambda oid: known[flow, oid].holds
+                tables, key=lambda oid: blobs[flow, oid].holds
             ):  # those that tell that there is more to do: last
                 place.remove(path(flow, oid))
             for oid in texts:
@@ -117,7 +119,7 @@ def _artifacts(place: Place, subject: Subject, remove: bool) -> Iterator[Trace]:
         if what:
             todo = "cannot be resumed any more; begin anew what had not ended" if tables else ""
             yield Trace(STORE, f"{flow}/{run}", "; ".join(what), todo)
-    named = {path(flow, oid) for (flow, _), names in own.items() for _, oid in names}
+    named = {path(flow, oid) for (flow, _), names in by_run.items() for _, oid in names}
     yield from _unnamed(place, named, subject, remove)
 
 
@@ -148,10 +150,18 @@ def _unpacked(content: bytes | None) -> bytes:
         return content
 
 
+class _Unpickler(pickle.Unpickler):  # nosec B301 - of our own store
+    """Finds classes whose module has been renamed since they were pickled."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        """The class ``name`` of ``module``, under the module's current name."""
+        return super().find_class(MOVED.get(module, module), name)
+
+
 def _load(content: bytes | None) -> Any:
-    """The artifact's value; None if it cannot be read, or is nothing that was pickled."""
+    """The artifact's value; None if it cannot be read or is not a pickle."""
     try:
-        return pickle.loads(_unpacked(content))  # nosec B301 - of our own store
+        return _Unpickler(io.BytesIO(_unpacked(content))).load()
     except Exception:  # noqa: BLE001 - an older release's classes, or code: looked at as bytes
         return None
 

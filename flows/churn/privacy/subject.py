@@ -111,14 +111,14 @@ class Subject:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        known = pq.read_metadata(io.BytesIO(content))
-        if not checksums.intact(content, known.serialized_size):
+        metadata = pq.read_metadata(io.BytesIO(content))
+        if not checksums.intact(content, metadata.serialized_size):
             raise Unreadable("its checksum is another")
-        schema = known.schema.to_arrow_schema()
+        schema = metadata.schema.to_arrow_schema()
         textual = [pa.types.is_string(f.type) or pa.types.is_large_string(f.type) for f in schema]
         columns = self._telling(schema.names, textual)
         if not columns:
-            return np.zeros(known.num_rows, dtype=bool)
+            return np.zeros(metadata.num_rows, dtype=bool)
         table = pq.read_table(io.BytesIO(content), columns=columns, read_dictionary=columns, **_CHECKED)
         return self.rows(table.to_pandas(ignore_metadata=True))
 

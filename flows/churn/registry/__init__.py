@@ -1,5 +1,5 @@
-"""MLflow: experiments, registered versions, the gate, and champion against challenger.
+"""MLflow: experiments, registered versions, the gate, and the champion-challenger comparison.
 
-Owns what is written to and read from the tracking store (``mlflow_store`` translates its errors), the evidence of every
-decision and the looks at a holdout. A new rule of the gate goes into ``gate``, a new tag into ``model_registry``.
+Contains all access to the tracking store (``mlflow_store`` translates its errors), the evidence of every decision, and the
+looks at a holdout. A new rule of the gate belongs in ``gate``, a new tag in ``model_registry``.
 """

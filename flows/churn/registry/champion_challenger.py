@@ -1,4 +1,4 @@
-"""Challenger against champion on the same rows, unseen by both."""
+"""Compare challenger and champion on rows that neither has seen."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -17,10 +17,10 @@ SPENT = 2.6123753486854883  # the sum of look^-1.5 over all looks: zeta(3/2)
 
 @dataclass(frozen=True)
 class Comparison:
-    """Challenger against champion on ``rows`` that neither was trained on.
+    """The comparison of challenger and champion on ``rows`` that neither was trained on.
 
-    It holds the ROC-AUC of both, the bootstrapped gain, and the confidence reached and needed at the ``look``-th look at
-    these rows (see ``holdout_looks``; 0: none).
+    Holds the ROC-AUC of both, the bootstrap interval of the gain, and the confidence reached and required at the ``look``-th look
+    at these rows (see ``holdout_looks``; 0: none).
     """
 
     champion: str
@@ -46,27 +46,27 @@ def compare(
     look: int = 1,
     customer: np.ndarray | None = None,
 ) -> Comparison:
-    """Whether the gain in ROC-AUC on the same rows, shape (n,), is certain enough.
+    """Test whether the gain in ROC-AUC on the same rows, shape (n,), is certain enough to promote the challenger.
 
-    The test is DeLong's paired one (1988), one-sided, with Student's t for small holdouts. The interval shown is that of a
+    The test is DeLong's paired test (1988), one-sided, with Student's t for small holdouts. The reported interval is that of a
     paired bootstrap (Efron & Tibshirani 1993, ch. 16).
 
-    ``customer`` says whose each row is, if some are of the same one. Ties keep the champion. Without two customers of
-    either outcome that are unseen by both, the champion stays too.
+    ``customer`` identifies the customer of each row if some have several rows. The champion stays on ties, and without two unseen
+    customers of either outcome.
     """
     if not comparable(outcome, customer):
         return nobody(name, len(outcome))
     gain, error = metrics.auc_gain(outcome, challenger, champion, customer)
     confidence = _certainty(gain - rule.margin, error, metrics.independent(outcome, customer) - 1)
-    asked = needed(rule, look)
+    required = needed(rule, look)
     low, high = _interval(outcome, challenger, champion, rule.resamples, seed, customer)
-    promote = confidence >= asked
+    promote = confidence >= required
     reason = (
-        f"a gain above {rule.margin:g} is {_percent(confidence)} certain, {_percent(asked)} is "
+        f"a gain above {rule.margin:g} is {_percent(confidence)} certain, {_percent(required)} is "
         f"{'reached' if promote else 'needed: the champion stays'}"
     ) + (f"; look {look} at these customers" if look > 1 else "")
     aucs = metrics.auc(outcome, challenger), metrics.auc(outcome, champion)
-    return Comparison(name, len(outcome), *aucs, low, high, confidence, promote, reason, look, asked)
+    return Comparison(name, len(outcome), *aucs, low, high, confidence, promote, reason, look, required)
 
 
 def comparable(outcome: np.ndarray, customer: np.ndarray | None = None) -> bool:
@@ -75,10 +75,10 @@ def comparable(outcome: np.ndarray, customer: np.ndarray | None = None) -> bool:
 
 
 def needed(rule: Promotion, look: int) -> float:
-    """The certainty asked for at the ``look``-th look at the same customers: alpha spending.
+    """The confidence required at the ``look``-th look at the same customers, by alpha spending.
 
-    Each look may promote a challenger that is no better with a chance proportional to look^-1.5, and all of them together
-    with no more than 1 - ``rule.confidence``, however many there are and however they depend on one another (Bonferroni).
+    The probability that a look promotes a challenger that is no better is proportional to look^-1.5. Over all looks, however many
+    and however dependent, it is at most 1 - ``rule.confidence`` (Bonferroni).
     """
     return 1 - (1 - rule.confidence) * look**-1.5 / SPENT
 
@@ -86,7 +86,7 @@ def needed(rule: Promotion, look: int) -> float:
 def _certainty(gain: float, error: float, freedom: int) -> float:
     from scipy.stats import t
 
-    if error == 0:  # the two put the customers in the same order, or one of them is never wrong
+    if error == 0:  # both rank the customers alike, or one of them is never wrong
         return float(gain > 0)
     return float(t.cdf(gain / error, freedom))
 
@@ -106,21 +106,21 @@ def _interval(
 
 
 def _percent(share: float) -> str:
-    return f"{100 * share:.{1 if share < 0.99 else 4}f}%"  # 99.9988 is asked for at the fiftieth look
+    return f"{100 * share:.{1 if share < 0.99 else 4}f}%"  # the fiftieth look requires 99.9988
 
 
 def undecided(champion: str, promote: bool, reason: str, rows: int = 0) -> Comparison:
-    """The verdict without figures, where the two cannot be compared."""
+    """The verdict, without figures, for models that cannot be compared."""
     return Comparison(champion, rows, NAN, NAN, NAN, NAN, NAN, promote, reason)
 
 
 def nobody(champion: str, rows: int) -> Comparison:
-    """The verdict where the ``rows`` are not ``comparable``."""
+    """The verdict if the ``rows`` are not ``comparable``."""
     return undecided(champion, False, "no rows of both outcomes that neither model has seen", rows)
 
 
 def not_comparable(champion: str, synthetic: bool) -> Comparison:
-    """The verdict when one of the two learned from synthetic customers: the model of real customers wins, untested."""
+    """The verdict if one of the two learned from synthetic customers: the model of real customers wins without a test."""
     if synthetic:
         return undecided(
             champion, False, "the challenger learned from synthetic customers, the champion from real ones"
@@ -131,7 +131,7 @@ def not_comparable(champion: str, synthetic: bool) -> Comparison:
 def unseen(holdout: "pd.DataFrame", others_train: "pd.DataFrame", key: str | None) -> np.ndarray:
     """True for the holdout rows whose customers are not in another model's training rows.
 
-    Customers are matched by the id ``key`` or, without one in both tables, by all columns that both have (see
+    Customers are matched by the id ``key`` or, if a table lacks it, by all columns that both have (see
     ``customer_keys``).
     """
     shared = [name for name in holdout.columns if name in others_train.columns]

@@ -1,8 +1,8 @@
-"""A change of champions: one write, the alias ``champion``, decides, and everything else follows from it.
+"""Change the champion atomically: a single write, of the alias ``champion``, decides; everything else follows from it.
 
-MLflow has no transactions. What is to follow - the alias ``previous``, tags, stages - is therefore noted on the registered model
-before that write, so that whoever looks next can finish it: a process that is killed leaves the registry as it was before the
-change, or as it is after it.
+MLflow has no transactions. The writes that follow (the alias ``previous``, tags, stages) are therefore recorded on the
+registered model first, so that the next process to read it can finish them. A process that is killed leaves the registry as it
+was before the change, or as it is after.
 """
 
 import json
@@ -18,21 +18,21 @@ STAGES = {
     CHALLENGER: "Staging",
     CHAMPION: "Production",
     PREVIOUS: "Archived",
-}  # stages are for those who still read them
-MOVE = "churnflow.move"  # tag of a registered model whose champion changes
-ROOM = 5000  # characters: what PostgreSQL holds in such a tag
+}  # stages, for tools that still read them
+MOVE = "churnflow.move"  # tag of a registered model whose champion is changing
+ROOM = 5000  # maximum characters of such a tag in PostgreSQL
 
 
 @dataclass(frozen=True)
 class Move:
-    """The version that becomes champion, the one that is ``previous`` then, and the tags that versions get."""
+    """The version that becomes champion, the one that becomes ``previous``, and the tags to write on versions."""
 
     champion: str
     previous: str | None
     tags: Mapping[str, Mapping[str, str]]
 
     def text(self) -> str:
-        """The move as MOVE holds it, longer texts cut to what fits."""
+        """The move as the value of the tag MOVE; long texts are truncated."""
         for longest in (2000, 1000, 300):
             cut = {
                 version: {key: value[:longest] for key, value in tags.items()} for version, tags in self.tags.items()
@@ -44,12 +44,12 @@ class Move:
 
     @classmethod
     def noted(cls, tags: Mapping[str, str]) -> "Move | None":
-        """The move in the tags of a registered model, if there is one."""
+        """The move in a registered model's tags, if there is one."""
         return cls(**json.loads(tags[MOVE])) if MOVE in tags else None
 
 
 def aliases(model: Any) -> dict[str, str]:
-    """The versions of MLflow's registered ``model`` by their aliases, with a decided move counted as finished."""
+    """The versions of MLflow's registered ``model`` by alias; a decided move counts as finished."""
     versions = {alias: str(version) for alias, version in model.aliases.items()}
     move = Move.noted(model.tags)
     if move is not None and versions.get(CHAMPION) == move.champion:
@@ -59,7 +59,7 @@ def aliases(model: Any) -> dict[str, str]:
 
 
 def change_champion(mlflow: "MlflowClient", name: str, move: Move, require_lock: Callable[[], None]) -> None:
-    """Change the champion; the lock is held, and ``require_lock`` says so (see ``registry_lock``)."""
+    """Change the champion. The caller holds the lock; ``require_lock`` verifies it (see ``registry_lock``)."""
     mlflow.set_registered_model_tag(name, MOVE, move.text())
     require_lock()
     mlflow.set_registered_model_alias(name, CHAMPION, move.champion)
@@ -67,7 +67,7 @@ def change_champion(mlflow: "MlflowClient", name: str, move: Move, require_lock:
 
 
 def finish_move(mlflow: "MlflowClient", name: str) -> None:
-    """Finish the move that was decided, and forget the one that was not; the lock is held."""
+    """Finish a decided move, or discard an undecided one. The caller holds the lock."""
     model = mlflow.get_registered_model(name)
     if (move := Move.noted(model.tags)) is None:
         return
@@ -77,10 +77,10 @@ def finish_move(mlflow: "MlflowClient", name: str) -> None:
 
 
 def _follow(mlflow: "MlflowClient", name: str, move: Move) -> None:
-    known = mlflow.search_model_versions(f"name = '{name}'")
-    stages = {str(one.version): str(one.current_stage) for one in known}
+    versions = mlflow.search_model_versions(f"name = '{name}'")
+    stages = {str(one.version): str(one.current_stage) for one in versions}
     for version, tags in move.tags.items():
-        for key, value in tags.items() if version in stages else ():  # it may have been deleted meanwhile
+        for key, value in tags.items() if version in stages else ():  # it may have been deleted in the meantime
             mlflow.set_model_version_tag(name, version, key, value)
     if move.previous is not None and move.previous in stages:
         mlflow.set_registered_model_alias(name, PREVIOUS, move.previous)
@@ -96,7 +96,7 @@ def _follow(mlflow: "MlflowClient", name: str, move: Move) -> None:
 
 
 def move_to_stage(mlflow: "MlflowClient", name: str, version: str, wanted: str) -> None:
-    """Move a version into a stage, and no other out of it: MLflow 3.17 fails at that on PostgreSQL."""
+    """Move a version into a stage without moving others out of it, which fails in MLflow 3.17 on PostgreSQL."""
     import warnings
 
     with warnings.catch_warnings():

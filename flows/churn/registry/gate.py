@@ -1,4 +1,4 @@
-"""The gate: what a model must reach before it may be registered, and whether it becomes the champion."""
+"""The gate: the bounds that a model must meet to be registered, and whether it becomes champion."""
 
 import os
 from collections.abc import Mapping
@@ -18,8 +18,8 @@ ENVIRONMENT = {"MIN_ACCURACY": "accuracy", "MIN_F1_SCORE": "f1"}
 class Verdict:
     """One rule of the gate with its evidence.
 
-    ``bound`` is the least value allowed, or the most for an error; a group is held against it by the better end of its
-    ``interval``, so that chance alone hardly closes the gate.
+    ``bound`` is the minimum value, or the maximum for an error. A group is judged by the better end of its ``interval``, so that
+    the gate rarely closes by chance.
     """
 
     metric: str
@@ -30,7 +30,7 @@ class Verdict:
 
     @property
     def passed(self) -> bool:
-        """Whether the value, or the better end of its interval, keeps the bound."""
+        """Whether the value, or the better end of its interval, meets the bound."""
         low, high = self.interval or (self.value, self.value)
         return low <= self.bound if self.metric in metrics.LOWER_IS_BETTER else high >= self.bound
 
@@ -40,25 +40,25 @@ class Verdict:
         kept = self.value <= self.bound if lower else self.value >= self.bound
         sign = {True: "<=" if lower else ">=", False: ">" if lower else "<"}[kept]
         where = f" of {self.slice}" if self.slice else ""
-        said = f"{self.metric}{where} {self.value:.4f} {sign} {self.bound:g}"
+        text = f"{self.metric}{where} {self.value:.4f} {sign} {self.bound:g}"
         if self.interval is None:
-            return said
+            return text
         surely = "" if kept else ", not surely" if self.passed else ", surely"
-        return f"{said}{surely} ({metrics.SURE:.0%} interval {self.interval[0]:.4f} to {self.interval[1]:.4f})"
+        return f"{text}{surely} ({metrics.SURE:.0%} interval {self.interval[0]:.4f} to {self.interval[1]:.4f})"
 
 
-def bounds(*given: Mapping[str, float]) -> dict[str, float]:
-    """The bounds of several tables, the last one on top, and the environment's (ENVIRONMENT) above all.
+def bounds(*sections: Mapping[str, float]) -> dict[str, float]:
+    """Merge the bounds of several tables; later tables take precedence, and the environment (ENVIRONMENT) over all.
 
-    Raises ChurnError for a value of the environment that is not a number from 0 to 1.
+    Raises ChurnError for a value in the environment that is not a number from 0 to 1.
     """
-    made: dict[str, float] = {}
-    for table in given:
-        made |= table
+    combined: dict[str, float] = {}
+    for table in sections:
+        combined |= table
     for variable, metric in ENVIRONMENT.items():
         if text := os.environ.get(variable):
-            made[metric] = _share(variable, text)
-    return made
+            combined[metric] = _share(variable, text)
+    return combined
 
 
 def _share(variable: str, text: str) -> float:
@@ -88,7 +88,7 @@ def slice_verdicts(slices: tuple[Slice, ...], limits: Mapping[str, float]) -> tu
 
 @dataclass(frozen=True)
 class Gate:
-    """All that decides about a challenger: the bounds, the comparison if there is a champion, and warnings."""
+    """Everything that decides about a challenger: the bounds, the comparison if there is a champion, and warnings."""
 
     verdicts: tuple[Verdict, ...]
     comparison: Comparison | None
@@ -96,7 +96,7 @@ class Gate:
 
     @property
     def passed(self) -> bool:
-        """Whether every bound is kept."""
+        """Whether every bound is met."""
         return all(verdict.passed for verdict in self.verdicts)
 
     @property
@@ -116,7 +116,7 @@ class Gate:
         return f"The gate is passed; {outcome}: {self.comparison.reason}."
 
     def require(self, card: str, remedy: str) -> None:
-        """Raise ChurnError unless every bound is kept: a model outside them is never registered.
+        """Raise ChurnError unless every bound is met: other models are never registered.
 
         The message names the command that shows the ``card``, and ends with ``remedy``.
         """
@@ -137,7 +137,7 @@ class Gate:
         return tags | {SUMMARY: self.summary}
 
     def record(self) -> dict[str, Any]:
-        """The verdict as promotion.json holds it."""
+        """The verdict for promotion.json."""
         return {
             "passed": self.passed,
             "promote": self.promote,

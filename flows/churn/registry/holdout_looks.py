@@ -1,8 +1,8 @@
-"""How often the same customers have decided between champion and challenger: each look uses up some of their evidence.
+"""Count how often the same customers have decided between champion and challenger: each look uses up evidence.
 
-A look is kept as a tag of the registered model, which every run on every machine sees, even where the gate was closed and
-no version was registered: its number, how many rows it read, and a sketch of them - the SIZE smallest of their keys (bottom-k
-sketch, Cohen & Kaplan 2007), which tells how many rows two looks share though neither's are stored.
+A look is stored as a tag of the registered model, visible to every run on every machine, even if the gate was closed and no
+version was registered. The tag has the look's number, its number of rows, and a sketch of them: the SIZE smallest of their keys
+(bottom-k sketch, Cohen & Kaplan 2007), which estimates how many rows two looks share without storing the rows.
 """
 
 import json
@@ -13,25 +13,25 @@ from churn.registry.tracking import client
 
 TAG = "churnflow.look."
 SIZE = 64
-SAME = 0.5  # the share of the rows from which on an earlier look was at the same ones
+SAME = 0.5  # share of common rows from which an earlier look counts as one at the same rows
 
 
 def number(name: str, comparison: str, keys: np.ndarray) -> int:
-    """Which look at the rows with these ``keys`` this is for the registered model ``name``, from 1 on.
+    """The number of this look, from 1, at the rows with these ``keys`` for the registered model ``name``.
 
-    ``comparison`` names training and champion: the same one, in a step that is repeated, is the same look. Simultaneous looks
-    count one another: each is stored before it counts.
+    ``comparison`` identifies training and champion: repeating it in a retried step is the same look. Simultaneous looks count
+    each other, since each is stored before it counts.
     """
-    mlflow, own = client(), TAG + comparison
+    mlflow, tag = client(), TAG + comparison
     records = {key: json.loads(text) for key, text in _tags(name).items()}
-    if records.get(own, {}).get("look"):
-        return int(records[own]["look"])
+    if records.get(tag, {}).get("look"):
+        return int(records[tag]["look"])
     mine = sketch(keys)
-    mlflow.set_registered_model_tag(name, own, json.dumps({"rows": len(keys), "keys": mine}))
-    others = [json.loads(text)["keys"] for key, text in _tags(name).items() if key != own]
-    made = 1 + sum(shared(mine, before) >= SAME for before in others)
-    mlflow.set_registered_model_tag(name, own, json.dumps({"look": made, "rows": len(keys), "keys": mine}))
-    return made
+    mlflow.set_registered_model_tag(name, tag, json.dumps({"rows": len(keys), "keys": mine}))
+    others = [json.loads(text)["keys"] for key, text in _tags(name).items() if key != tag]
+    look = 1 + sum(shared(mine, before) >= SAME for before in others)
+    mlflow.set_registered_model_tag(name, tag, json.dumps({"look": look, "rows": len(keys), "keys": mine}))
+    return look
 
 
 def _tags(name: str) -> dict[str, str]:
@@ -40,14 +40,14 @@ def _tags(name: str) -> dict[str, str]:
 
 
 def sketch(keys: np.ndarray) -> str:
-    """The SIZE smallest of the keys, mixed, ascending, eight hexadecimal digits each."""
+    """The SIZE smallest hashes of the keys, ascending, as eight hexadecimal digits each."""
     values = np.unique((customer_keys.fractions(keys, 0) * 2**32).astype(np.int64))[:SIZE]
     return "".join(f"{value:08x}" for value in values.tolist())
 
 
 def shared(sketch: str, before: str) -> float:
-    """The share of this sketch's rows that are among those of the one ``before``; 1 if there is no telling."""
+    """The share of this sketch's rows that are also in the sketch ``before``; 1 if unknown."""
     now, then = ([int(text[i : i + 8], 16) for i in range(0, len(text), 8)] for text in (sketch, before))
-    reach = then[-1] if len(then) == SIZE else 2**32  # beyond it, the other sketch says nothing
-    known = [value for value in now if value <= reach]
-    return sum(value in then for value in known) / len(known) if known else 1.0
+    reach = then[-1] if len(then) == SIZE else 2**32  # the other sketch has no information beyond it
+    comparable = [value for value in now if value <= reach]
+    return sum(value in then for value in comparable) / len(comparable) if comparable else 1.0

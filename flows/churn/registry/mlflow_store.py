@@ -1,4 +1,4 @@
-"""The one way to MLflow: its client, whose errors say what is wrong with which store, and what to do about it."""
+"""The only access to MLflow: its client, with errors that say what is wrong with which store, and what to do."""
 
 import logging
 import os
@@ -17,16 +17,16 @@ if TYPE_CHECKING:
 
 
 class Missing(ChurnError):
-    """MLflow answers, but does not have what was asked for."""
+    """MLflow answers, but does not have the requested item."""
 
 
 class Taken(ChurnError):
-    """MLflow answers, but has something of this name already."""
+    """MLflow answers, but already has an item of this name."""
 
 
 _ANSWERS = {"RESOURCE_DOES_NOT_EXIST": Missing, "RESOURCE_ALREADY_EXISTS": Taken}
 
-# What an error says, and what it means: the first that is found. {uri}: the store; {said}: the error's own words.
+# Patterns in an error's text and their meaning; the first match counts. {uri}: the store; {said}: the error's message.
 _MEANINGS = (
     (r"\b(too many|error code) 5\d\d|RestException INTERNAL_ERROR",
      "MLflow at {uri} failed ({said}); its own log says why: mend that and run this again"),
@@ -50,7 +50,7 @@ _MEANINGS = (
      "MLflow cannot write to {uri} or its artifacts ({said}); free space and run this again"),
     (r"(readonly|unable to open) database|disk I/O error|[Pp]ermission denied|Read-only file|(Is|Not) a directory|File exists",
      "MLflow cannot write to {uri} or its artifacts ({said}); check that the folder is there and may be written"),
-    (r"^boto", "MLflow's artifacts cannot be reached ({said}); check MLFLOW_ARTIFACTS and AWS_* in the environment"),
+    (r"^boto", "cannot reach MLflow's artifacts ({said}); check MLFLOW_ARTIFACTS and AWS_* in the environment"),
     (r"HTTPConnection|refused|timed out|resolve|OperationalError",
      "MLflow does not answer at {uri} ({said}); start it or change MLFLOW_TRACKING_URI"),
     ("", "MLflow at {uri} failed: {said}"),
@@ -58,19 +58,19 @@ _MEANINGS = (
 
 
 def client() -> "MlflowClient":
-    """MLflow's client at MLFLOW_TRACKING_URI, for calls that raise as ``explained`` says; ChurnError if nothing answers."""
+    """MLflow's client at MLFLOW_TRACKING_URI, whose calls raise as in ``explained``. Raises ChurnError if nothing answers."""
     import mlflow
 
     for name, level in (("mlflow", logging.WARNING), ("alembic", logging.WARNING)):
         logging.getLogger(name).setLevel(level)
     logging.getLogger("mlflow.store.db.utils").setLevel(
         logging.CRITICAL
-    )  # it prints a traceback of what it then raises
+    )  # it prints a traceback of the error that it then raises
     with explained():
         if not os.environ["MLFLOW_TRACKING_URI"].startswith("http"):
             from mlflow.store.db import utils
 
-            utils.MAX_RETRY_COUNT = 5  # a database that is away is reported in seconds, not after 100
+            utils.MAX_RETRY_COUNT = 5  # report an unreachable database within seconds instead of 100
         mlflow_database.prepare(os.environ["MLFLOW_TRACKING_URI"])
         mlflow_client = mlflow.MlflowClient()
         mlflow_client.search_experiments(max_results=1)
@@ -78,7 +78,7 @@ def client() -> "MlflowClient":
 
 
 class _Explained:
-    """MLflow's client, each of its calls within ``explained``."""
+    """MLflow's client with every call wrapped in ``explained``."""
 
     def __init__(self, client: "MlflowClient") -> None:
         self._client = client
@@ -94,7 +94,7 @@ def _call(method: Callable[..., Any], *words: Any, **named: Any) -> Any:
 
 @contextmanager
 def explained() -> Iterator[None]:
-    """What MLflow and the libraries below it raise inside becomes a ChurnError: Missing, Taken, or what is wrong."""
+    """Turn errors of MLflow and the libraries below it into ChurnErrors: Missing, Taken, or an explanation."""
     try:
         yield
     except Exception as error:
@@ -122,13 +122,13 @@ def _theirs() -> tuple[type[Exception], ...]:
 
 def _meaning(error: Exception) -> str:
     kind = type(error)
-    whole = f"{kind.__module__}.{kind.__name__} {getattr(error, 'error_code', '')} {error}"
-    text = next(meaning for pattern, meaning in _MEANINGS if re.search(pattern, whole))
+    description = f"{kind.__module__}.{kind.__name__} {getattr(error, 'error_code', '')} {error}"
+    text = next(meaning for pattern, meaning in _MEANINGS if re.search(pattern, description))
     return text.format(uri=tracking_uri(), said=_said(error), python=sys.executable)
 
 
 def _said(error: Exception) -> str:
-    """The error's own words, without those around them: a database's, or what stands innermost after a connection failed."""
+    """The core of an error's message: the database's own, or the innermost one of a failed connection."""
     inner = getattr(error, "orig", None) or getattr(error.__cause__, "orig", None) or error
     words = " ".join(str(inner).split())
     if refused := re.search(r"error code \d+", words):

@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-REPLACED = "replaced"  # tag of a champion: the version it took over from
-VERDICTS = (SUMMARY, "promotion")  # tags that say that a version was made champion: true once it is
-FILES = "scorer"  # artifact folder of the ONNX model, its manifest and its holdout answers, beside MLflow's own model
+REPLACED = "replaced"  # tag of a champion: the version that it replaced
+VERDICTS = (SUMMARY, "promotion")  # tags that record a promotion, written once it has happened
+FILES = "scorer"  # artifact folder of the ONNX model, its manifest and its holdout predictions, next to MLflow's model
 CHECKSUMS = "files"  # tag of a version: NAME:SHA-256 of each of FILES, and of the scikit-learn form
 
 
@@ -46,19 +46,19 @@ def register(
     name: str,
     run: str,
     training: str,
-    whole: "Pipeline",
+    pipeline: "Pipeline",
     files: str,
     example: "pd.DataFrame",
     tags: Mapping[str, str],
 ) -> Registered:
-    """Log the model under ``run``, register it and give it the alias challenger; once per ``training``.
+    """Log the model under ``run``, register it, and set the alias challenger; once per ``training``.
 
-    The MLflow model is the whole scikit-learn pipeline in skops format; ``files`` is the scorer's folder, kept beside it.
-    A second call for the same training (a resumed run) returns the version that the first one made.
+    The MLflow model is the complete scikit-learn pipeline in skops format; ``files`` is the scorer's folder, stored next to it.
+    A second call for the same training (a resumed run) returns the version that the first call registered.
     """
     mlflow = client()
     if not _of_training(mlflow, name, training):
-        source, checksum = sklearn_model.log_pipeline(run, whole, example)
+        source, checksum = sklearn_model.log_pipeline(run, pipeline, example)
         mlflow.log_artifacts(run, files, FILES)
         with suppress(Taken):
             mlflow.create_registered_model(name)
@@ -72,20 +72,20 @@ def register(
                     run,
                     tags={TRAINING: training, CHECKSUMS: noted, **tags},
                     await_creation_for=0,
-                    model_id=source.removeprefix("models:/"),  # a server refuses the source without it
+                    model_id=source.removeprefix("models:/"),  # a server rejects the source without it
                 )
             _, *again = _of_training(mlflow, name, training)
-            for twice in again:  # the server's answer was lost, and MLflow's client asked once more
+            for twice in again:  # the server's answer was lost, and MLflow's client retried
                 mlflow.delete_model_version(name, twice.version)
-    made = _of_training(mlflow, name, training)[0]
-    challenge(made)
-    return made
+    version = _of_training(mlflow, name, training)[0]
+    challenge(version)
+    return version
 
 
 def _of_training(mlflow: "MlflowClient", name: str, training: str) -> list[Registered]:
-    """The versions of a training, the first one first."""
-    known = [_registered(version) for version in mlflow.search_model_versions(f"name = '{name}'")]
-    return sorted((one for one in known if one.tags.get(TRAINING) == training), key=lambda one: int(one.version))
+    """The versions of a training, oldest first."""
+    versions = [_registered(version) for version in mlflow.search_model_versions(f"name = '{name}'")]
+    return sorted((one for one in versions if one.tags.get(TRAINING) == training), key=lambda one: int(one.version))
 
 
 def challenge(model: Registered) -> None:
@@ -96,7 +96,7 @@ def challenge(model: Registered) -> None:
         current = by_alias(model.name, CHAMPION)
         require_lock()
         mlflow.set_registered_model_alias(model.name, CHALLENGER, model.version)
-        if current is None or current.version != model.version:  # the champion's stage says more
+        if current is None or current.version != model.version:  # keep the champion's stage
             champion_move.move_to_stage(mlflow, model.name, model.version, STAGES[CHALLENGER])
 
 
@@ -107,8 +107,8 @@ def _registered(version: Any) -> Registered:
 def by_alias(name: str, alias: str) -> Registered | None:
     """The version that carries ``alias``, if the model, the alias and the version exist.
 
-    A change of champions that a process left unfinished is finished first, or counts as finished while another process
-    does that.
+    A change of champion that a process left unfinished is finished first, or counts as finished while another process finishes
+    it.
     """
     mlflow = client()
     if not mlflow.search_registered_models(f"name = '{name}'"):
@@ -125,7 +125,7 @@ def by_alias(name: str, alias: str) -> Registered | None:
 
 
 def _replaced(mlflow: "MlflowClient", name: str, champion: str) -> Registered | None:
-    """The version that the champion replaced. An older release could stop with a champion that is its own ``previous``."""
+    """The version that the champion replaced. Earlier releases could leave a champion that is its own ``previous``."""
     registered = _find(mlflow, name, champion)
     return (
         _find(mlflow, name, registered.tags[REPLACED])
@@ -135,7 +135,7 @@ def _replaced(mlflow: "MlflowClient", name: str, champion: str) -> Registered | 
 
 
 def _find(mlflow: "MlflowClient", name: str, version: str) -> Registered | None:
-    """The version; None if there is no such one (any more)."""
+    """The version; None if it does not exist (any more)."""
     try:
         return _registered(mlflow.get_model_version(name, version))
     except Missing:
@@ -143,33 +143,33 @@ def _find(mlflow: "MlflowClient", name: str, version: str) -> Registered | None:
 
 
 def by_version(name: str, version: str) -> Registered:
-    """The version; ChurnError naming those there are."""
-    known = client().search_model_versions(f"name = '{name}'")
-    for candidate in known:
+    """The version. Raises ChurnError that lists the existing versions if it does not exist."""
+    versions = client().search_model_versions(f"name = '{name}'")
+    for candidate in versions:
         if str(candidate.version) == version:
             return _registered(candidate)
-    there = ", ".join(sorted((str(v.version) for v in known), key=int)) or "none"
+    there = ", ".join(sorted((str(v.version) for v in versions), key=int)) or "none"
     raise ChurnError(f"{name} has no version {version!r}; there is: {there}")
 
 
 def by_tags(name: str, wanted: Mapping[str, str]) -> list[Registered]:
     """The versions that carry all of these tags, newest first."""
-    known = [_registered(version) for version in client().search_model_versions(f"name = '{name}'")]
-    known = [one for one in known if wanted.items() <= one.tags.items()]
-    return sorted(known, key=lambda one: -int(one.version))
+    versions = [_registered(version) for version in client().search_model_versions(f"name = '{name}'")]
+    versions = [one for one in versions if wanted.items() <= one.tags.items()]
+    return sorted(versions, key=lambda one: -int(one.version))
 
 
 def fetch(model: Registered, folder: str | Path) -> Path:
-    """Download the scorer's files of ``model`` into ``folder``; the place to open ``scoring.Scorer`` on.
+    """Download the scorer's files of ``model`` into ``folder``. Returns the path to open with ``onnx_scorer.Scorer``.
 
-    Raises ChurnError if MLflow has them no longer, or not as they were registered.
+    Raises ChurnError if the files are missing or damaged in MLflow.
     """
     try:
         files = Path(client().download_artifacts(model.run, FILES, str(folder)))
     except Missing as error:
         raise ChurnError(_lost(model, "its files are gone from")) from error
     noted = checksums.from_line(model.tags.get(CHECKSUMS, ""))
-    noted.pop(sklearn_model.FILE, None)  # which lies elsewhere
+    noted.pop(sklearn_model.FILE, None)  # stored elsewhere
     if unnoted := sorted({path.name for path in files.iterdir()} - noted.keys()):
         _warn(model, ", ".join(unnoted))
     if harmed := checksums.mismatched(files, noted):
@@ -178,7 +178,7 @@ def fetch(model: Registered, folder: str | Path) -> Path:
 
 
 def _warn(model: Registered, what: str) -> None:
-    """An older release noted no checksum: the model is used as it is found, and every use says so."""
+    """Warn that an earlier release stored no checksum: the model is used unverified, with this notice each time."""
     again = commands.say("train", VERSION=model.tags.get("data_version", commands.NAME), FORCE="1")
     logger.warning(
         "%s version %s: the release that registered it noted no checksum of its %s, so that nobody can say whether that is "
@@ -199,9 +199,9 @@ def _promoting() -> str:
 
 
 def load(model: Registered) -> "Pipeline":
-    """The registered scikit-learn pipeline: raw columns in, probability out. Reading it runs no code of the store's.
+    """Load the registered scikit-learn pipeline: raw columns in, probability out. Loading runs no code from the store.
 
-    Raises ChurnError if it cannot be read, or is not what was registered.
+    Raises ChurnError if it cannot be read or is damaged.
     """
     noted = checksums.from_line(model.tags.get(CHECKSUMS, "")).get(sklearn_model.FILE)
     with tempfile.TemporaryDirectory() as folder:
@@ -217,17 +217,17 @@ def load(model: Registered) -> "Pipeline":
 
 
 def annotate(model: Registered, tags: Mapping[str, str]) -> None:
-    """Write tags on the version; text beyond what MLflow can hold is cut."""
+    """Write tags on the version; text beyond MLflow's limit is truncated."""
     mlflow = client()
     for key, value in tags.items():
         mlflow.set_model_version_tag(model.name, model.version, key, value[:5000])
 
 
 def promote(model: Registered, evidence: Mapping[str, str], expected: str | None) -> bool:
-    """Make ``model`` the champion and the former one ``previous``; the evidence is written on the version.
+    """Make ``model`` the champion and the current champion ``previous``, and write the evidence on the version.
 
-    False, and nothing changed, if the champion is not version ``expected`` (None: no champion) any more: the decision was
-    made against another one. Of several processes at once, one after the other goes through.
+    Returns False and changes nothing if the champion is no longer version ``expected`` (None: no champion), with which the model
+    was compared. Concurrent processes are serialised.
     """
     mlflow = client()
     with locked(mlflow, model.name) as require_lock:
@@ -238,7 +238,7 @@ def promote(model: Registered, evidence: Mapping[str, str], expected: str | None
         require_lock()
         annotate(model, {key: value for key, value in evidence.items() if key not in VERDICTS})
         tags = {key: value for key, value in evidence.items() if key in VERDICTS}
-        if former is not None and former.version == model.version:  # by an attempt before this one
+        if former is not None and former.version == model.version:  # promoted by an earlier attempt
             annotate(model, tags)
             return True
         tags |= {"promoted_at": _now()} | ({REPLACED: former.version} if former is not None else {})
@@ -248,9 +248,9 @@ def promote(model: Registered, evidence: Mapping[str, str], expected: str | None
 
 
 def rollback(name: str, reason: str) -> tuple[Registered, Registered]:
-    """Make ``previous`` the champion again: the version left and the version that is back.
+    """Make ``previous`` the champion again. Returns the replaced version and the restored one.
 
-    The reason is recorded on both. ``previous`` then names what the restored champion had once replaced, if anything.
+    Records the reason on both. ``previous`` becomes the version that the restored champion had replaced, if any.
     """
     mlflow = client()
     with locked(mlflow, name) as require_lock:

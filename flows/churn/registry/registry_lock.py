@@ -1,10 +1,9 @@
 """A lock on a registered model, on any tracking store, for processes on any machine.
 
-MLflow has no compare-and-set. What it does guarantee is that a name is given once: the lock is the registered model
-NAME.lock, and its description is the holder's token. It is removed by renaming it to NAME.lock.TOKEN, which succeeds once
-for each token. So of several who find the same lock left behind one takes it over, and a former holder removes no lock but
-its own. No clock is compared with another machine's. The token says which process made it: from one known to be dead,
-because it ran on this machine, the lock is taken over at once.
+MLflow has no compare-and-set, but it guarantees unique names: the lock is the registered model NAME.lock, and its description is
+the holder's token. It is removed by renaming it to NAME.lock.TOKEN, which succeeds once per token. Therefore only one of several
+processes takes over an abandoned lock, and a former holder can remove only its own lock. Clocks of different machines are never
+compared. The token identifies the process: if it ran on this machine and is dead, the lock is taken over at once.
 """
 
 import os
@@ -22,8 +21,8 @@ from churn.registry.mlflow_store import Missing, Taken
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-SECONDS = 60.0  # a lock that keeps its token for longer was left behind by a process that died, or is slow
-PATIENCE = 120.0  # seconds that a process waits for the lock
+SECONDS = 60.0  # a lock with the same token for longer was abandoned by a process that is dead or slow
+PATIENCE = 120.0  # seconds to wait for the lock
 
 
 class Held(ChurnError):
@@ -32,10 +31,10 @@ class Held(ChurnError):
 
 @contextmanager
 def locked(mlflow: "MlflowClient", name: str, patience: float | None = None) -> Iterator[Callable[[], None]]:
-    """Only one process at a time works on the registered model ``name``.
+    """Hold the lock on the registered model ``name``.
 
-    Call what is yielded before writing: it raises ChurnError if this process took longer than SECONDS and another one has
-    taken over the lock. Raises Held if the lock cannot be had within ``patience`` seconds (default: PATIENCE).
+    Yields a function to call before writing: it raises ChurnError if this process took longer than SECONDS and another one has
+    taken over the lock. Raises Held if the lock is not available within ``patience`` seconds (default: PATIENCE).
     """
     lock, token = f"{name}.lock", f"{uuid.uuid4().hex}-{_here()}-{_process(os.getpid())}"
     _take(mlflow, lock, token, PATIENCE if patience is None else patience)
@@ -58,7 +57,7 @@ def locked(mlflow: "MlflowClient", name: str, patience: float | None = None) -> 
 
 @cache
 def _here() -> str:
-    """What tells this machine, since it was started, and its table of processes from others; empty where nothing does."""
+    """An identifier of this machine since its boot, and of its process table; empty if there is none."""
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip().replace("-", "")
         return f"{boot}.{Path('/proc/self/ns/pid').stat().st_ino}"
@@ -67,7 +66,7 @@ def _here() -> str:
 
 
 def _process(number: int) -> str:
-    """A process of this machine, told apart from later ones of the same number; empty if there is none that runs."""
+    """An identifier of a running process that later ones of the same number do not share; empty if it is not running."""
     try:
         state, *rest = Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()
     except OSError:
@@ -76,7 +75,7 @@ def _process(number: int) -> str:
 
 
 def _dead(token: str) -> bool:
-    """Whether the token's process ran here, and does no longer."""
+    """Whether the token's process ran on this machine and has ended."""
     _, here, process = (*token.split("-"), "", "")[:3]
     return bool(here) and here == _here() and bool(process) and _process(int(process.partition(".")[0])) != process
 
@@ -86,7 +85,7 @@ def _take(mlflow: "MlflowClient", lock: str, token: str, patience: float) -> Non
     seen, since = None, 0.0
     while not _create(mlflow, lock, token):
         holder, now = _holder(mlflow, lock), time.monotonic()
-        if holder == token:  # the answer to our own request was lost, and it was sent again
+        if holder == token:  # the answer to our request was lost, and the request was repeated
             return
         if holder is not None and _dead(holder):
             _remove(mlflow, lock, holder)
@@ -106,7 +105,7 @@ def _take(mlflow: "MlflowClient", lock: str, token: str, patience: float) -> Non
 def _create(mlflow: "MlflowClient", lock: str, token: str) -> bool:
     try:
         mlflow.create_registered_model(lock, description=token)
-    except (Taken, Missing):  # missing: MLflow looked at the one that was there, and it had just been released
+    except (Taken, Missing):  # Missing: the lock that MLflow found was released just then
         return False
     return True
 
@@ -120,7 +119,7 @@ def _holder(mlflow: "MlflowClient", lock: str) -> str | None:
 
 
 def _remove(mlflow: "MlflowClient", lock: str, token: str) -> bool:
-    """Whether this call took the lock away from ``token``. It then lies aside, so that no later call can."""
+    """Whether this call removed the lock of ``token``. It is set aside, so that no later call can remove it again."""
     aside = f"{lock}.{token}"
     try:
         if _holder(mlflow, lock) != token:
@@ -128,7 +127,7 @@ def _remove(mlflow: "MlflowClient", lock: str, token: str) -> bool:
         mlflow.rename_registered_model(lock, aside)
         if _holder(mlflow, aside) == token:
             return True
-        mlflow.rename_registered_model(aside, lock)  # another's, made since we looked
+        mlflow.rename_registered_model(aside, lock)  # another process's, created since we looked
     except (Missing, Taken):  # it was released, or another process was first
         pass
     return False

@@ -1,7 +1,7 @@
-"""The registered model as scikit-learn's pipeline: written with MLflow, for whoever opens it there, and read without.
+"""The registered model as a scikit-learn pipeline: written with MLflow, for its users, and read without MLflow.
 
-MLflow's own loader believes the file MLmodel beside the pipeline: what pickle, code or types to load. Whoever can write to the
-artifact store would run code here by it. Read is the pipeline's skops file alone, and of no other types than TRUSTED.
+MLflow's loader trusts the file MLmodel next to the pipeline, which says what pickle, code or types to load: anyone who can
+write to the artifact store could run code here. Only the pipeline's skops file is read, and only types in TRUSTED are loaded.
 """
 
 import sys
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 FILE = "model.skops"
 REQUIREMENTS = ("scikit-learn", "xgboost", "pandas", "numpy", "pydantic", "skops")
 _PLACES = ("churn.training.pipeline", "churn.training.estimators", "churn.pipeline")  # now, and in earlier releases
-# Besides what skops trusts by itself: the steps of our own, and what the estimators of these packages are made of.
+# In addition to what skops trusts: our own steps, and the types that these packages' estimators consist of.
 TRUSTED = (
     *(f"{place}.{step}" for place in _PLACES for step in ("FeatureStep", "Calibrated", "Blend")),
     "catboost.core.CatBoostClassifier",
@@ -51,7 +51,7 @@ TRUSTED = (
 def packages(*modules: str) -> list[str]:
     """The packages that a model needs, pinned to the installed versions.
 
-    They are REQUIREMENTS and those that provide the top-level ``modules``.
+    These are REQUIREMENTS and the packages that provide the top-level ``modules``.
     """
     needed = dict.fromkeys(REQUIREMENTS)
     for module in sorted(set(modules) - {"churn", "sklearn"} - sys.stdlib_module_names):
@@ -66,23 +66,23 @@ def _distribution(module: str) -> str:
         return packages_distributions()[module][0]
 
 
-def log_pipeline(run: str, whole: "Pipeline", example: "pd.DataFrame") -> tuple[str, str]:
-    """Log the pipeline under ``run``: MLflow's address of the model, and the checksum of its skops file.
+def log_pipeline(run: str, pipeline: "Pipeline", example: "pd.DataFrame") -> tuple[str, str]:
+    """Log the pipeline under ``run``. Returns MLflow's URI of the model, and the checksum of its skops file.
 
-    The checksum is that of the file in the store, which has answered as ``whole`` does. Raises ChurnError if it has not.
+    The checksum is that of the stored file, whose predictions match those of ``pipeline``. Raises ChurnError if not.
     """
     import mlflow
     import skops.io
     from mlflow.models import infer_signature
 
-    # Integers go in as doubles: MLflow's integer columns cannot hold a missing value.
+    # Integers as doubles: MLflow's integer columns cannot hold missing values.
     inputs = example.astype(dict.fromkeys(example.select_dtypes("number"), "float64"))
-    method = "predict_proba" if hasattr(whole, "predict_proba") else "predict"  # a model of uplift is no classifier
-    expected = getattr(whole, method)(inputs)
-    types = skops.io.get_untrusted_types(data=skops.io.dumps(whole))  # we have just made it
+    method = "predict_proba" if hasattr(pipeline, "predict_proba") else "predict"  # an uplift model is not a classifier
+    expected = getattr(pipeline, method)(inputs)
+    types = skops.io.get_untrusted_types(data=skops.io.dumps(pipeline))  # our own object, not from the store
     with explained(), mlflow.start_run(run_id=run):
         address = mlflow.sklearn.log_model(
-            whole,
+            pipeline,
             name="model",
             serialization_format=mlflow.sklearn.SERIALIZATION_FORMAT_SKOPS,
             skops_trusted_types=types,
@@ -101,7 +101,7 @@ def log_pipeline(run: str, whole: "Pipeline", example: "pd.DataFrame") -> tuple[
 
 
 def download(address: str, folder: str) -> Path:
-    """The skops file of MLflow's model at ``address``, in ``folder``. Raises ChurnError if it cannot be had."""
+    """Download the skops file of MLflow's model at ``address`` into ``folder``. Raises ChurnError if that fails."""
     from mlflow.store.artifact.models_artifact_repo import ModelsArtifactRepository
 
     with explained():
@@ -109,7 +109,7 @@ def download(address: str, folder: str) -> Path:
 
 
 def read(file: Path) -> "Pipeline":
-    """The pipeline in a skops file. Raises ChurnError if it is none, naming the types in it that are not TRUSTED."""
+    """Read the pipeline from a skops file. Raises ChurnError if it is invalid, naming any types that are not TRUSTED."""
     import skops.io
 
     try:
@@ -118,4 +118,6 @@ def read(file: Path) -> "Pipeline":
             return skops.io.load(file, trusted=list(TRUSTED))
     except Exception as error:
         raise ChurnError(f"{file.name}: it is no pipeline in skops' form, or a damaged one ({error})") from error
-    raise ChurnError(f"{file.name}: it is made of {', '.join(strange)}, as no model of ours is; it is not loaded")
+    raise ChurnError(
+        f"{file.name}: it is made of {', '.join(strange)}, which Churnflow's models do not use; it is not loaded"
+    )

@@ -28,7 +28,7 @@ FAMILY = "churnflow.family"
 def git_state() -> dict[str, str]:
     """The commit of the code, and whether files differ from it; 'unknown' outside a git checkout.
 
-    In a pod they are those of the checkout that was deployed, which Metaflow passes on as METAFLOW_VERSION.
+    In a pod, those of the deployed checkout, which Metaflow passes on as METAFLOW_VERSION.
     """
     try:
         commit = _git("rev-parse", "HEAD")
@@ -44,11 +44,11 @@ def _git(*words: str) -> str:
 
 
 def open_run(experiment: str, training: str, tags: Mapping[str, str]) -> str:
-    """Id of the parent run of this training: the one that it has, if the step that opened it is repeated."""
+    """Open the parent run of this training, or find the one that a previous attempt opened. Returns its id."""
     mlflow = client()
     location = f"{os.environ['MLFLOW_ARTIFACTS']}/{experiment}" if _embedded() else None
     while (stored := mlflow.get_experiment_by_name(experiment)) is None:
-        with suppress(Taken):  # by another training, just now
+        with suppress(Taken):  # created by another training just now
             mlflow.create_experiment(experiment, location)
     if stored.lifecycle_stage == "deleted":
         uri, number = shlex.quote(mlflow_store.tracking_uri()), stored.experiment_id
@@ -68,13 +68,13 @@ def _embedded() -> bool:
 
 
 def log_board(parent: str, board: Iterable[Candidate], metric: str) -> None:
-    """Log every family and its trials under ``parent``. After all training: a store that is down loses no work then."""
+    """Log every family and its trials under ``parent``; only after training, so that an unavailable store costs no work."""
     for candidate in board:
         log_family(parent, candidate, metric)
 
 
 def log_family(parent: str, candidate: Candidate, metric: str) -> None:
-    """Log a family and its trials under ``parent``, in place of what an interrupted attempt may have left there."""
+    """Log a family and its trials under ``parent``, replacing those of an interrupted attempt."""
     mlflow, name = client(), candidate.family.name
     child, experiment, tags = _child(mlflow, parent, name)
     low, high = candidate.interval
@@ -96,22 +96,22 @@ def log_family(parent: str, candidate: Candidate, metric: str) -> None:
 
 
 def log_baselines(parent: str, baselines: Iterable[Baseline]) -> None:
-    """Log what a model must beat under ``parent``, as the families are: on the leaderboard's folds and on the holdout."""
+    """Log the baselines under ``parent`` like the families: on the leaderboard's folds and on the holdout."""
     mlflow = client()
     for one in baselines:
         child, _, _ = _child(mlflow, parent, f"{one.name} (baseline)")
-        own = {"roc_auc": float(np.mean(one.by_fold))} if one.by_fold else {}
+        mean = {"roc_auc": float(np.mean(one.by_fold))} if one.by_fold else {}
         scores = {
             "holdout_roc_auc": one.auc,
             "gain": one.gain,
             "gain_low": one.gain_interval[0],
             "gain_high": one.gain_interval[1],
         }
-        _log(mlflow, child, {}, own | scores)
+        _log(mlflow, child, {}, mean | scores)
 
 
 def _child(mlflow: "MlflowClient", parent: str, name: str) -> tuple[str, str, dict[str, str]]:
-    """A run for ``name`` under ``parent`` in place of an earlier attempt's, the experiment, and the tags of further ones."""
+    """Create a run for ``name`` under ``parent``, replacing an earlier attempt's; also the experiment and its children's tags."""
     run = mlflow.get_run(parent)
     training, experiment = run.data.tags[TRAINING], run.info.experiment_id
     for left in mlflow.search_runs([experiment], f"tags.`{TRAINING}` = '{training}' and tags.`{FAMILY}` = '{name}'"):
@@ -135,7 +135,7 @@ def _log(mlflow: "MlflowClient", run: str, params: Mapping[str, Any], metrics: M
 
 
 def log_texts(run: str, texts: Mapping[str, str]) -> None:
-    """Keep each text as an artifact of the run under its name."""
+    """Log each text as an artifact of the run under its name."""
     mlflow = client()
     for name, text in texts.items():
         mlflow.log_text(run, text, name)

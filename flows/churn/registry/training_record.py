@@ -1,4 +1,4 @@
-"""One training, from its data to its verdict, as the cards and the registry take it."""
+"""The record of a training, from its data to its verdict, for cards and the registry."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from churn.training.selection import Chosen
 
 @dataclass(frozen=True)
 class Training:
-    """What was trained on which data with which settings; ``board`` is the leaderboard, best family first."""
+    """A training: data, settings and results; ``board`` is the leaderboard, best family first."""
 
     data: Snapshot
     config: TrainConfig
@@ -35,16 +35,16 @@ class Training:
 
     @property
     def value(self) -> Worth | None:
-        """What a kept customer is worth: config's [value], else the data set's, as the decisions go by it."""
+        """The value of a retained customer on which decisions are based: [value] of config, or else of the data set."""
         return self.chosen.worth
 
     @property
     def seconds(self) -> float:
-        """Time of all searches, summed over the families."""
+        """The time of all searches in seconds, summed over the families."""
         return sum(candidate.seconds for candidate in self.board)
 
     def record(self) -> dict[str, Any]:
-        """What its summary shows, beside the verdict, as promotion.json holds it."""
+        """The training's part of promotion.json, next to the verdict."""
         metric = self.config.search.metric
         return {
             "dataset": self.data.dataset.name,
@@ -65,32 +65,36 @@ class Training:
         }
 
 
-def ending(champion: Registered, made: Registered, bento: str, gate_result: Gate | None, again: str) -> str:
-    """The last lines of TrainFlow: the champion, whether it is the version just ``made``, and why.
+def ending(champion: Registered, version: Registered, bento: str, gate_result: Gate | None, again: str) -> str:
+    """The last lines of TrainFlow: the champion, whether it is this training's ``version``, and why.
 
-    ``gate_result`` is None if that version existed already; ``again`` is the command that trains anyway.
+    ``gate_result`` is None if the version existed before; ``again`` is the command that trains anyway.
     """
-    whose = "" if made.version == champion.version else f" (of another training; this one made version {made.version})"
+    whose = (
+        ""
+        if version.version == champion.version
+        else f" (of another training; this one made version {version.version})"
+    )
     if gate_result is None:
-        whose, why = "", "" if made.version == champion.version else f" ({made.tags[SUMMARY].rstrip('.')})"
-        said = f"nothing to train: same data and config as version {made.version}{why}; to train anyway: {again}"
+        whose, why = "", "" if version.version == champion.version else f" ({version.tags[SUMMARY].rstrip('.')})"
+        outcome = f"nothing to train: same data and config as version {version.version}{why}; to train anyway: {again}"
     else:
-        said = gate_result.summary
-    return f"Champion: version {champion.version}{whose} as {bento}; {said}"
+        outcome = gate_result.summary
+    return f"Champion: version {champion.version}{whose} as {bento}; {outcome}"
 
 
 def other_bounds(gate_result: Gate, dataset: Dataset, settings: str, again: str, anew: str) -> str:
-    """How a person accepts a model that the gate refused: where the broken bounds stand, and the command that judges by others.
+    """How to accept a model that the gate rejected: the files with the violated bounds, and the command to train with others.
 
-    Those of the data set are part of the data version: ``anew`` makes another one; ``again`` trains on the same, with the file
-    ``settings``. A resume would keep them all.
+    The data set's bounds are part of the data version: ``anew`` creates another version; ``again`` trains on the same version
+    with the file ``settings``. A resumed run keeps all bounds.
     """
     broken = [v for v in gate_result.verdicts if not v.passed]
-    own = [v.metric for v in broken if v.metric in dataset.gate and not v.slice]
-    others = [v for v in broken if v.metric not in own]
+    of_dataset = [v.metric for v in broken if v.metric in dataset.gate and not v.slice]
+    others = [v for v in broken if v.metric not in of_dataset]
     ways = []
-    if own:
-        ways.append(f"{', '.join(own)} in [gate] of {commands.description(dataset.name)}, and then: {anew}")
+    if of_dataset:
+        ways.append(f"{', '.join(of_dataset)} in [gate] of {commands.description(dataset.name)}, and then: {anew}")
     if others:
         tables = dict.fromkeys("[slices.least]" if v.slice else "[gate]" for v in others)
         names = ", ".join(dict.fromkeys(v.metric for v in others))

@@ -1,4 +1,4 @@
-"""What a person does with the registry: promote by hand, compare two versions, walk back from a version to its data."""
+"""Registry operations for people: promote a version, compare two versions, trace a version back to its data."""
 
 import tempfile
 from collections.abc import Iterator
@@ -20,9 +20,9 @@ TARGETS = {CHALLENGER: CHALLENGER, "Staging": CHALLENGER, CHAMPION: CHAMPION, "P
 
 
 def promote(name: str, version: str, target: str, reason: str) -> list[str]:
-    """Give the version the alias of ``target`` (an alias or a stage name of TARGETS); what happened, in words.
+    """Set the alias of ``target`` (an alias or stage name in TARGETS) on the version. Returns a message.
 
-    That is no look at a holdout: it reads none. What the decision rests on - a training or ``compare`` - was counted already.
+    This is not a look at a holdout: the training or ``compare`` that it is based on has been counted.
     """
     model = model_registry.by_version(name, version)
     if TARGETS[target] == CHALLENGER:
@@ -33,21 +33,23 @@ def promote(name: str, version: str, target: str, reason: str) -> list[str]:
         return [f"Champion: version {version} already"]
     if not model_registry.promote(model, {"promotion": reason}, former.version if former is not None else None):
         raise ChurnError(
-            f"{name}: another process made a champion just now; look at it, and say again if you still want to"
+            f"{name}: another process has just changed the champion; check it, then repeat the command if you still want to"
         )
     instead = f", instead of version {former.version}" if former is not None else ""
     return [f"Champion: version {version}{instead}"]
 
 
 def compare(a: Registered, b: Registered, rule: Promotion) -> Iterator[str]:
-    """Both versions' scores on the holdout rows of b's data that neither has trained on, and the gain of b over a.
+    """Score both versions on the holdout rows of b's data that neither was trained on, with the gain of b over a.
 
-    What a person sees here may decide a promotion: it is counted as a look at these customers (see ``holdout_looks``) - the one
-    that b's training had, where that compared b with a already.
+    The result may decide a promotion, so it counts as a look at these customers (see ``holdout_looks``), unless b's training
+    already compared b with a.
     """
     ours, theirs = (snapshots.load(model.tags["data_version"]) for model in (b, a))
-    known = ours.holdout[customer_keys.columns(ours.dataset)]
-    fair = np.all([champion_challenger.unseen(known, data.train, ours.dataset.id) for data in (ours, theirs)], axis=0)
+    customers = ours.holdout[customer_keys.columns(ours.dataset)]
+    fair = np.all(
+        [champion_challenger.unseen(customers, data.train, ours.dataset.id) for data in (ours, theirs)], axis=0
+    )
     rows = ours.holdout[fair]
     outcome = features.outcome(ours.dataset, rows)
     customer = customer_keys.keys(rows, ours.dataset.id, ours.dataset.raw)
@@ -75,7 +77,7 @@ def _score(model: Registered, rows: "pd.DataFrame") -> tuple[np.ndarray, np.ndar
 
 
 def lineage(model: Registered) -> Iterator[str]:
-    """The version's tags, and the commands that lead back to its code, its run and its rows."""
+    """The version's tags, and the commands that lead to its code, its run and its rows."""
     aliases = [
         alias
         for alias in model_registry.STAGES
@@ -87,7 +89,7 @@ def lineage(model: Registered) -> Iterator[str]:
     yield f"  {'mlflow_run':<22} {model.run}"
     if (now := snapshots.current(model.tags["data_version"])) != model.tags["data_version"]:
         yield f"  {'data_version now':<22} {now}, since customers were erased"
-    yield "Back to where it came from:"
+    yield "To reproduce it:"
     yield f"  code   git show {model.tags['git_commit']}" + (
         "   (files differed from this commit)" if model.tags["git_dirty"] == "true" else ""
     )

@@ -111,8 +111,8 @@ def _describe_numbers(guess: Guess, inferred: Interpretation[NumberFormat], deci
     if not all(type_inference.same_unit(unit, units[0]) for unit in units) or (
         "%" in units and "" in inferred.format.units
     ):
-        said = " and ".join(repr(_with_unit(inferred, unit)) for unit in inferred.format.units[:MOST_NAMED])
-        guess.set_aside("text", f"{DECIDE} {said} in one column: export it in one unit; until then it is left out")
+        mixed = " and ".join(repr(_with_unit(inferred, unit)) for unit in inferred.format.units[:MOST_NAMED])
+        guess.set_aside("text", f"{DECIDE} {mixed} in one column: export it in one unit; until then it is left out")
         return
     values = inferred.values
     if unit := type_inference.epoch_unit(values):

@@ -124,13 +124,13 @@ def _customer(frame: "pd.DataFrame", names: list[str], shared: set[str]) -> str 
 def _set_moments(table: RecognizedTable, frame: "pd.DataFrame", moments: Mapping[str, str]) -> None:
     typed = {name: formats.parse_timestamps(_texts(frame[name]), form or None) for name, form in moments.items()}
     ends = [name for name in typed if END.search(name) and len(typed) > 1]
-    known = [name for name in typed if KNOWN.search(name) and len(typed) > 1 and name not in ends]
-    begins = [name for name in typed if name not in (*ends, *known) and typed[name].notna().all()]
+    arrivals = [name for name in typed if KNOWN.search(name) and len(typed) > 1 and name not in ends]
+    begins = [name for name in typed if name not in (*ends, *arrivals) and typed[name].notna().all()]
     if not begins:
         return
     table.time, table.at, table.format = begins[0], typed[begins[0]], moments[begins[0]] or None
     table.end = next((name for name in ends if moments[name] == moments[table.time]), "")
-    late = [name for name in known if moments[name] == moments[table.time] and typed[name].notna().all()]
+    late = [name for name in arrivals if moments[name] == moments[table.time] and typed[name].notna().all()]
     table.known = next((name for name in late if bool((typed[name] >= table.at).all())), "")
 
 

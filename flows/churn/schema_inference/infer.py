@@ -53,9 +53,9 @@ def describe(
     roles.choose_time(others, chosen)
     roles.choose_returning_id(rows, others)
     if not any(guess.keys.get("role", "feature") == "feature" for guess in others.values()):
-        said = [f"  {column}: {note}" for column, guess in others.items() for note in guess.notes[:1]]
+        reasons = [f"  {column}: {note}" for column, guess in others.items() for note in guess.notes[:1]]
         what = "no column is left that a model could learn from; give the file more columns, or change these:"
-        raise ChurnError("\n".join([f"{hints.source}: {what if said else what.split(',')[0]}", *said]))
+        raise ChurnError("\n".join([f"{hints.source}: {what if reasons else what.split(',')[0]}", *reasons]))
     draft = _dataset(_toml(hints, guesses, decimal, tokens), hints)
     kept = exclusions.exclude(frame, draft)
     typed = casting.cast(kept.frame, draft)[0]
@@ -63,7 +63,9 @@ def describe(
     text = _toml(hints, guesses, decimal, tokens)
     notes = tuple(f"{c}: {n.removeprefix(DECIDE).strip()}" for c, g in guesses.items() for n in g.notes if DECIDE in n)
     ignored = {c: g.notes for c, g in guesses.items() if g.keys.get("role") == "ignore"}
-    aside = tuple(f"{c} ({'; '.join(said)})" for c, said in ignored.items() if not any(DECIDE in note for note in said))
+    aside = tuple(
+        f"{c} ({'; '.join(reasons)})" for c, reasons in ignored.items() if not any(DECIDE in note for note in reasons)
+    )
     return Description(text, _dataset(text, hints), notes, kept.left_out, aside)
 
 

@@ -50,15 +50,15 @@ def describe(frames: "Mapping[str, pd.DataFrame]", name: str) -> tuple[str, Data
             f"{', '.join(frames)}: no file is a table of events: none has customers who come again and again, and a moment of "
             "each row"
         )
-    told = event_rhythm.rhythm((logs or contracts)[0].who, (logs or contracts)[0].at)  # type: ignore[arg-type]
-    notes += _choices(told, (logs or contracts)[0], contracts)
+    rhythm = event_rhythm.rhythm((logs or contracts)[0].who, (logs or contracts)[0].at)  # type: ignore[arg-type]
+    notes += _choices(rhythm, (logs or contracts)[0], contracts)
     text = (
         "\n".join(
             [
                 *_head(name, list(frames), notes),
                 *_tables(timed),
-                *_moments(told, logs, contracts),
-                *_aggregates(timed, told),
+                *_moments(rhythm, logs, contracts),
+                *_aggregates(timed, rhythm),
             ]
         )
         + "\n"
@@ -66,34 +66,34 @@ def describe(frames: "Mapping[str, pd.DataFrame]", name: str) -> tuple[str, Data
     return text, parse(Dataset, text, f"config/datasets/{name}.toml"), tuple(notes)
 
 
-def _horizon(told: Rhythm, contracts: Sequence[RecognizedTable]) -> int:
+def _horizon(rhythm: Rhythm, contracts: Sequence[RecognizedTable]) -> int:
     """Of contracts two months, which leave time to act; else by who comes back after a silence."""
-    return OF_CONTRACTS if contracts else told.horizon
+    return OF_CONTRACTS if contracts else rhythm.horizon
 
 
-def _choices(told: Rhythm, log: RecognizedTable, contracts: Sequence[RecognizedTable]) -> list[str]:
+def _choices(rhythm: Rhythm, log: RecognizedTable, contracts: Sequence[RecognizedTable]) -> list[str]:
     shares = "; ".join(
-        f"{one.days} days: {one.churned:.0%} churned, {one.back:.0%} of such silences ended" for one in told.horizons
+        f"{one.days} days: {one.churned:.0%} churned, {one.back:.0%} of such silences ended" for one in rhythm.horizons
     )
     gap = (
-        f"the median gap between a customer's days in '{log.name}' is {told.gap:.0f} days"
-        if told.gap == told.gap
+        f"the median gap between a customer's days in '{log.name}' is {rhythm.gap:.0f} days"
+        if rhythm.gap == rhythm.gap
         else f"nobody is in '{log.name}' twice"
     )
     label = (
         f"a contract of '{contracts[0].name}' that ends" if contracts else f"nothing in '{log.name}' for the horizon"
     )
     return [
-        f"label: churned means {label}; horizon = {_horizon(told, contracts)} days. By silence in '{log.name}': {shares}",
-        f"windows of {', '.join(map(str, told.windows))} days: {gap}, and a shorter window would mostly be empty",
+        f"label: churned means {label}; horizon = {_horizon(rhythm, contracts)} days. By silence in '{log.name}': {shares}",
+        f"windows of {', '.join(map(str, rhythm.windows))} days: {gap}, and a shorter window would mostly be empty",
     ]
 
 
 def _head(name: str, files: Sequence[str], notes: Sequence[str]) -> list[str]:
-    told = [f"# {DECIDE} {note}" for note in notes]
+    comments = [f"# {DECIDE} {note}" for note in notes]
     return [
         f"# Described from {', '.join(files)} (docs/events.md). Read it once; lines with DECIDE need a person.",
-        *told,
+        *comments,
         line("name", name),
     ]
 
@@ -132,15 +132,15 @@ def _inline(keys: Mapping[str, Any]) -> str:
     return f"{{ {', '.join(line(key, value) for key, value in keys.items())} }}"
 
 
-def _moments(told: Rhythm, logs: Sequence[RecognizedTable], contracts: Sequence[RecognizedTable]) -> list[str]:
-    start = told.first + np.timedelta64(min(max(told.windows), told.span // 4), "D")
+def _moments(rhythm: Rhythm, logs: Sequence[RecognizedTable], contracts: Sequence[RecognizedTable]) -> list[str]:
+    start = rhythm.first + np.timedelta64(min(max(rhythm.windows), rhythm.span // 4), "D")
     month = start.astype("datetime64[M]") + 1
-    step = "1 month" if told.span > 4 * 30 + 2 * _horizon(told, contracts) else "1 week"
+    step = "1 month" if rhythm.span > 4 * 30 + 2 * _horizon(rhythm, contracts) else "1 week"
     first = month.astype("datetime64[D]") if step == "1 month" else start
     who = (
         f'{{ table = "{contracts[0].name}", open = true }}'
         if contracts
-        else f'{{ table = "{logs[0].name}", days = {min(2 * told.horizon, 365)} }}'
+        else f'{{ table = "{logs[0].name}", days = {min(2 * rhythm.horizon, 365)} }}'
     )
     label = (
         f'kind = "end"\ntable = "{contracts[0].name}"\ngrace = 14'
@@ -153,16 +153,16 @@ def _moments(told: Rhythm, logs: Sequence[RecognizedTable], contracts: Sequence[
         f'every = "{step}"',
         f"first = {first}",
         f"population = {who}",
-        f"horizon = {_horizon(told, contracts)}",
+        f"horizon = {_horizon(rhythm, contracts)}",
         "",
         "[label]",
         label,
     ]
 
 
-def _aggregates(tables: Sequence[RecognizedTable], told: Rhythm) -> list[str]:
+def _aggregates(tables: Sequence[RecognizedTable], rhythm: Rhythm) -> list[str]:
     lines: list[str] = []
-    days = list(told.windows)
+    days = list(rhythm.windows)
 
     def add(name: str, table: RecognizedTable, what: str, column: str = "", windows: Sequence[int] = ()) -> None:
         lines.extend(["", f"[aggregates.{name}]", line("table", table.name), line("what", what)])

@@ -45,8 +45,8 @@ def choose_returning_id(rows: "pd.DataFrame", guesses: dict[str, Guess]) -> None
     for column in sorted(named, key=_rank, reverse=True):
         complete = int(guesses[column].counts.sum()) == guesses[column].rows
         if complete and not rows.duplicated([column, taken["time"]]).any():
-            said = f"It comes back, once at each {taken['time']}: its rows stay on one side, and it is never given to the model."
-            _name_by(guesses[column], said)
+            note = f"It comes back, once at each {taken['time']}: its rows stay on one side, and it is never given to the model."
+            _name_by(guesses[column], note)
             return
 
 

@@ -46,8 +46,8 @@ class Hints:
 
     def command(self, **more: str) -> str:
         """The command with these hints and ``more``."""
-        given = {"SOURCE": self.source, "NAME": self.name, "TARGET": self.target, **more}
-        return commands.say("dataset", **given)
+        variables = {"SOURCE": self.source, "NAME": self.name, "TARGET": self.target, **more}
+        return commands.say("dataset", **variables)
 
 
 def choose_target(guesses: dict[str, Guess], hints: Hints) -> str:
@@ -101,10 +101,10 @@ def _named(guesses: dict[str, Guess], hints: Hints) -> str:
             )
         return chosen
     near = difflib.get_close_matches(fold(hints.target), names, n=3)
-    said = (
+    hint = (
         f"did you mean {' or '.join(repr(names[name]) for name in near)}?" if near else f"it has: {', '.join(guesses)}"
     )
-    raise ChurnError(f"{hints.source}: there is no column '{hints.target}'; {said}")
+    raise ChurnError(f"{hints.source}: there is no column '{hints.target}'; {hint}")
 
 
 def _likely(guesses: dict[str, Guess], hints: Hints) -> str:
@@ -187,15 +187,17 @@ def _unclear(column: str, values: "pd.Series", hints: Hints) -> str:
         command = hints.command(TARGET=column, POSITIVE=_joined(left), LEAVE_OUT=_joined([out]))
         ways.append(f"{command}   # rows of {out!r} are left out")
     why = "" if hints.target else " says who churned, as it seems, and"
-    said = f"column '{column}'{why} holds {len(values)} values: {_counted(values)}"
-    return "\n  ".join([f"{hints.source}: {said}. Say which of them mean that the customer left, for example:", *ways])
+    finding = f"column '{column}'{why} holds {len(values)} values: {_counted(values)}"
+    return "\n  ".join(
+        [f"{hints.source}: {finding}. Say which of them mean that the customer left, for example:", *ways]
+    )
 
 
 def _joined(values: Sequence[str]) -> str:
     return ",".join(f'"{value}"' if "," in value else value for value in values)
 
 
-def _describe(guess: Guess, learned: "pd.Series", left: list[str], out: list[str], said: bool) -> None:
+def _describe(guess: Guess, learned: "pd.Series", left: list[str], out: list[str], decided: bool) -> None:
     words = [text for text, level in guess.spellings.items() if _missing(level)]
     aliases = {text: level for text, level in guess.aliases().items() if level in learned.index}
     share, unlabelled = learned[left].sum() / learned.sum(), guess.rows - int(learned.sum())
@@ -210,7 +212,7 @@ def _describe(guess: Guess, learned: "pd.Series", left: list[str], out: list[str
     rows = "rows with an outcome" if unlabelled else "rows"
     named, part = " or ".join(map(repr, left)), f"({share:.1%} of the {rows})"
     asking = f"{DECIDE} is this the target, and does {named} mean that the customer left {part}?"
-    guess.notes = [f"as it was said, the customer left where it is {named} {part}" if said else asking]
+    guess.notes = [f"as it was said, the customer left where it is {named} {part}" if decided else asking]
     if out:
         guess.notes.append(f"left out: {', '.join(f'{guess.levels[value]:,} rows of {value!r}' for value in out)}")
         unlabelled -= int(guess.levels[out].sum())

@@ -1,6 +1,6 @@
-"""The champion in use: releases and Bentos, requests, batch scoring, and the log of predictions.
+"""Serving the champion: releases and Bentos, requests, batch scoring, and the prediction log.
 
-Owns what a request may hold (``request``, ``request_fields``), the prediction log and the packaging; ``packaging.imported`` says
-which modules run in the service, ``bento_server`` serves a Bento to compare it. The HTTP side is the package ``bento``, at the
-root: a FastAPI application.
+Defines what a request may contain (``request``, ``request_fields``), the prediction log and the packaging. ``packaging.imported``
+determines which modules run in the service; ``bento_server`` serves a Bento to compare it with the model. The HTTP side is the
+package ``bento`` in the repository root, a FastAPI application.
 """

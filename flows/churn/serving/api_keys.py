@@ -1,7 +1,7 @@
-"""The keys that the service's callers show: ``NAME:KEY``, comma-separated, in two variables of the environment.
+"""API keys of the service's callers: ``NAME:KEY``, comma-separated, in two environment variables.
 
-CHURNFLOW_API_KEYS opens everything but /feedback, CHURNFLOW_FEEDBACK_KEYS opens /feedback. Where neither is set, or empty, no key
-is asked for.
+CHURNFLOW_API_KEYS opens everything except /feedback, CHURNFLOW_FEEDBACK_KEYS opens /feedback. If both are unset or empty, no
+key is required.
 """
 
 import hmac
@@ -17,16 +17,16 @@ _NAME, _KEY = re.compile(r"[A-Za-z0-9_.-]{1,64}"), re.compile(r"[!-~]+")
 
 
 def read(variable: str) -> Keys:
-    """The keys of ``variable`` with their holders' names; none if it is not set, or empty.
+    """The keys in ``variable`` with their holders' names; none if it is unset or empty.
 
-    A key without a name is named by its position, ``key-1``.
+    A key without a name is named after its position: ``key-1``.
 
     Raises:
-        ChurnError: An entry is empty, no name or no key, or there twice. Keys are not shown.
+        ChurnError: An entry is empty, lacks a name or a key, or is a duplicate. Keys are not shown.
     """
     holders: Keys = {}
-    told = {PREDICT: os.environ.get(PREDICT, ""), FEEDBACK: os.environ.get(FEEDBACK, "")}[variable]
-    for place, entry in enumerate(told.split(",") if told else (), 1):
+    entries = {PREDICT: os.environ.get(PREDICT, ""), FEEDBACK: os.environ.get(FEEDBACK, "")}[variable]
+    for place, entry in enumerate(entries.split(",") if entries else (), 1):
         name, colon, key = entry.strip().partition(":")
         name, key = (name.strip(), key.strip()) if colon else (f"key-{place}", name)
         if not _NAME.fullmatch(name) or not _KEY.fullmatch(key):
@@ -41,17 +41,17 @@ def read(variable: str) -> Keys:
 
 
 def first() -> str:
-    """A key that opens predictions, for requests of our own; "" where none is asked for."""
+    """A key that opens predictions, for our own requests; empty if none is required."""
     return next(iter(read(PREDICT)), b"").decode()
 
 
 def rights() -> dict[str, Keys]:
-    """The keys of each right. Where predictions ask for one, feedback never goes without. Raises ChurnError as ``read`` does."""
+    """The keys of each right. If predictions require a key, so does feedback. Raises ChurnError as ``read`` does."""
     keys_of = {variable: read(variable) for variable in (PREDICT, FEEDBACK)}
     return {right: keys for right, keys in keys_of.items() if keys or keys_of[PREDICT]}
 
 
 def holder(presented: bytes, keys: Keys) -> str | None:
-    """The holder of this key, if it is one of ``keys``, in constant time."""
+    """The holder of this key, if it is one of ``keys``; compares in constant time."""
     names = [name for key, name in keys.items() if hmac.compare_digest(presented, key)]
     return names[0] if names else None

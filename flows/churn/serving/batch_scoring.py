@@ -32,18 +32,18 @@ OWN = (
     "decision",
     "expected_value",
     "prediction_id",
-)  # columns of the list, before the customers'
+)  # columns of the list before the customers' own
 REASON, UPLIFT_REASON = "reason_{}", "uplift_reason_{}"
-UPLIFT = ("uplift", "recommendation")  # columns besides, where there is a champion of uplift
+UPLIFT = ("uplift", "recommendation")  # additional columns with an uplift champion
 SAMPLE = 20  # rows on the card
 
 
 @dataclass(frozen=True)
 class Ranked:
-    """The ranked list: where it is written, its first SAMPLE rows, and for how many ``customers`` the decision is yes.
+    """The ranked list: its path, its first SAMPLE rows, and how many of ``customers`` have a positive decision.
 
-    The rows are without the other columns of the customers. ``by_value``: the most profitable contact comes first, not the
-    most likely to churn. ``probability`` has the shape (customers,).
+    The rows lack the customers' other columns. With ``by_value``, the most profitable contact comes first instead of the most
+    likely churner. ``probability`` has shape (customers,).
     """
 
     place: str
@@ -54,7 +54,7 @@ class Ranked:
     probability: np.ndarray
 
     def __str__(self) -> str:
-        """For how many customers the decision is yes."""
+        """The number of customers with a positive decision, in words."""
         what = "worth a contact" if self.by_value else "likely to leave"
         return f"{self.churning:,} of {self.customers:,} customers are {what}"
 
@@ -66,16 +66,16 @@ def scorer(model: model_registry.Registered) -> Scorer:
 
 
 def root() -> str:
-    """Where ranked lists go: CHURNFLOW_SCORES, else the state's folder ``scores``; see ``prediction_log.configured_root``."""
+    """Where ranked lists go: CHURNFLOW_SCORES, or ``scores`` in the state folder; see ``prediction_log.configured_root``."""
     return prediction_log.configured_root("CHURNFLOW_SCORES", "scores", "ranked lists go to")
 
 
 def screen(
     origins: Sequence[Origin], dataset: Dataset, rule: Score
 ) -> tuple["pd.DataFrame", "pd.DataFrame", tuple[str, ...]]:
-    """The sources' customers that can be scored, typed; those set aside with their ``reasons``; and notes on the reading.
+    """Read the sources: the typed customers, the rows set aside with their ``reasons``, and notes on the reading.
 
-    Raises ChurnError if a source cannot be read, a column is missing, or more rows than ``rule.quarantine`` have errors.
+    Raises ChurnError if a source cannot be read, a column is missing, or a larger share than ``rule.quarantine`` is invalid.
     """
     if taken := sorted({*OWN, *(REASON.format(i + 1) for i in range(rule.reasons))} & set(dataset.columns)):
         raise ChurnError(
@@ -90,14 +90,14 @@ def screen(
 
 
 def shards(rows: int, size: int) -> list[tuple[int, int]]:
-    """``rows`` cut into ranges (from, to) of at most ``size``."""
+    """Divide ``rows`` into ranges (from, to) of at most ``size`` rows."""
     return [(start, min(start + size, rows)) for start in range(0, rows, size)]
 
 
 def score(scorer: Scorer, table: "pd.DataFrame", run: str) -> "pd.DataFrame":
-    """Probability, decision, expected value and prediction id of n customers, with the table's index.
+    """Score n customers: probability, decision, expected value and prediction id, with the table's index.
 
-    The expected value is NaN if no customer value is configured; the same row of the same ``run`` has the same id.
+    The expected value is NaN without a [value] table. The same row of the same ``run`` always has the same id.
     """
     import pandas as pd
 
@@ -115,9 +115,9 @@ def score(scorer: Scorer, table: "pd.DataFrame", run: str) -> "pd.DataFrame":
 def with_uplift(
     scored: "pd.DataFrame", table: "pd.DataFrame", model: model_registry.Registered | None
 ) -> "pd.DataFrame":
-    """What ``score`` found, and UPLIFT by the ``model`` of uplift if there is one.
+    """Add the columns UPLIFT, by the uplift ``model``, to the result of ``score``; no change without a model.
 
-    Raises ChurnError if columns of the data set have these names.
+    Raises ChurnError if the data set has columns with these names.
     """
     if model is None:
         return scored
@@ -140,14 +140,15 @@ def log(
 ) -> None:
     """Write the predictions to the prediction log as its part ``name``, at ``time`` (microseconds since 1970).
 
-    Written again, they replace themselves. Raises ChurnError if the log cannot be written.
+    Writing them again replaces them. Raises ChurnError if the log cannot be written.
     """
     raw = features.from_frame(scorer.dataset, table)
     columns = [[None if v == "" or v != v else v for v in values.tolist()] for values in raw.values()]
-    own = [scored[column].tolist() for column in ("prediction_id", "probability", "decision")]
+    predictions = [scored[column].tolist() for column in ("prediction_id", "probability", "decision")]
     moment = (time, model.version, model.tags["data_version"])
     rows = [
-        (one, *moment, chance, decision, *cells) for one, chance, decision, *cells in zip(*own, *columns, strict=True)
+        (one, *moment, chance, decision, *cells)
+        for one, chance, decision, *cells in zip(*predictions, *columns, strict=True)
     ]
     content = prediction_log.encode(prediction_log.schema(scorer.dataset), rows)
     try:
@@ -162,13 +163,13 @@ def log(
 
 
 def keep_features(scorer: Scorer, table: "pd.DataFrame") -> tuple[str, ...]:
-    """Write what is known of customers made of events beside the prediction log, so that the service can be asked by id.
+    """Store the features of customers made from events next to the prediction log, so that the service can score them by id.
 
     Returns:
-        A note; none where customers come from elsewhere.
+        A note; empty for customers from other sources.
 
     Raises:
-        ChurnError: it cannot be written.
+        ChurnError: They cannot be written.
     """
     import pyarrow as pa
 
@@ -176,7 +177,7 @@ def keep_features(scorer: Scorer, table: "pd.DataFrame") -> tuple[str, ...]:
     if not dataset.tables or dataset.id is None or dataset.time is None:
         return ()
     if secret is None:
-        return (f"{keyed_ids.KEY} is not set: the service cannot be asked for these customers by id",)
+        return (f"{keyed_ids.KEY} is not set: the service cannot score these customers by id",)
     raw = {
         name: pa.array([cell or None for cell in cells], pa.string()) if cells.dtype.kind == "O" else pa.array(cells)
         for name, cells in features.from_frame(dataset, table).items()
@@ -201,10 +202,10 @@ def rank(
     name: str,
     uplift: model_registry.Registered | None = None,
 ) -> Ranked:
-    """Put the customers in order, give the first ones their reasons, and write the list as ``name``.csv below ``root()``.
+    """Sort the customers, add reasons to the first ones, and write the list to ``name``.csv below ``root()``.
 
-    With a model of ``uplift`` they have the reasons for it too. ``parts`` are what ``score`` found for the table's rows, in any
-    order. Raises ChurnError if it cannot be written.
+    With an ``uplift`` model, they get reasons for the uplift too. ``parts`` are the results of ``score`` for the table's rows, in
+    any order. Raises ChurnError if the list cannot be written.
     """
     import pandas as pd
 
@@ -213,28 +214,28 @@ def rank(
     key = scored["expected_value" if by_value else "probability"].fillna(-np.inf)
     order = np.argsort(-key.to_numpy(), kind="stable")
     customers = table.iloc[order].reset_index(drop=True)
-    own = scored.iloc[order].reset_index(drop=True)
-    own.insert(0, "rank", np.arange(1, len(own) + 1))
+    ranking = scored.iloc[order].reset_index(drop=True)
+    ranking.insert(0, "rank", np.arange(1, len(ranking) + 1))
     if scorer.dataset.id is not None:
-        own.insert(1, scorer.dataset.id, customers.pop(scorer.dataset.id))
+        ranking.insert(1, scorer.dataset.id, customers.pop(scorer.dataset.id))
     if not by_value:
-        own = own.drop(columns="expected_value")
-    own = own.assign(**reason_columns(scorer, customers.head(rule.explained), rule.reasons, uplift))
-    listed = pd.concat([own, customers], axis=1)
+        ranking = ranking.drop(columns="expected_value")
+    ranking = ranking.assign(**reason_columns(scorer, customers.head(rule.explained), rule.reasons, uplift))
+    listed = pd.concat([ranking, customers], axis=1)
     try:
         prediction_log.store(root(), f"{name}.csv", formulas.csv(listed))
     except OSError as error:
         raise ChurnError(f"the list {root()}/{name}.csv cannot be written: {error}; correct CHURNFLOW_SCORES") from None
     churning, probability = int(scored["decision"].sum()), scored["probability"].to_numpy()
-    return Ranked(f"{root()}/{name}.csv", own.head(SAMPLE), len(own), churning, by_value, probability)
+    return Ranked(f"{root()}/{name}.csv", ranking.head(SAMPLE), len(ranking), churning, by_value, probability)
 
 
 def reason_columns(
     scorer: Scorer, customers: "pd.DataFrame", count: int, uplift: model_registry.Registered | None = None
 ) -> dict[str, "pd.Series"]:
-    """``count`` columns of text, one row a customer: the column, its value, and what it adds to the probability.
+    """``count`` text columns, one row per customer: a column, its value, and its contribution to the probability.
 
-    With a model of ``uplift`` as many again, of what it adds to that.
+    With an ``uplift`` model, as many more columns for the contributions to the uplift.
     """
     texts = _texts(shapley.Explainer.of(scorer), scorer.dataset, customers, count, REASON)
     if uplift is None:

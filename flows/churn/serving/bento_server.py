@@ -1,4 +1,4 @@
-"""A packaged Bento, served temporarily and compared with the model it was made of."""
+"""Serve a packaged Bento temporarily, and compare it with the model that it was built from."""
 
 import json
 import os
@@ -27,10 +27,10 @@ TRIES = 3  # to start a server while others start
 
 @contextmanager
 def served(tag: str, seconds: float = 60, **environ: str) -> Iterator[str]:
-    """A real ``bentoml serve`` of the Bento on a free loopback port: its URL once it is ready. Stopped at the end.
+    """Run ``bentoml serve`` for the Bento on a free loopback port. Yields its URL once it is ready.
 
-    ``environ`` comes on top of this process's environment. Raises ChurnError with the server's own output if it is not
-    ready within ``seconds``.
+    ``environ`` is added to this process's environment. Raises ChurnError with the server's output if it is not ready within
+    ``seconds``.
     """
     with tempfile.TemporaryFile() as output:
         process, url = _start(tag, seconds, environ, output)
@@ -41,7 +41,7 @@ def served(tag: str, seconds: float = 60, **environ: str) -> Iterator[str]:
 
 
 def _stop(process: "subprocess.Popen[bytes]") -> None:
-    process.terminate()  # not killed: its workers would live on
+    process.terminate()  # not kill, which its workers would survive
     process.wait(30)
 
 
@@ -67,16 +67,16 @@ def _start(
         if ready:
             return process, url
         output.seek(0)
-        said = output.read().decode(errors="replace")[-2000:]
-        # BentoML looks for free ports of its own, which another server that starts may take before it does.
-        if "Address already in use" not in said or not left:
+        output_end = output.read().decode(errors="replace")[-2000:]
+        # BentoML picks free ports itself, which another starting server may take first.
+        if "Address already in use" not in output_end or not left:
             break
         output.truncate(0)
-    raise ChurnError(f"{tag}: the service did not start; its output ends:\n{said}")
+    raise ChurnError(f"{tag}: the service did not start; its output ends:\n{output_end}")
 
 
 def _ready(url: str) -> bool:
-    """Whether the service answers. Raises ChurnError with its reason if it says that it never will."""
+    """Whether the service is ready. Raises ChurnError with the reason if it reports that it never will be."""
     try:
         with urllib.request.urlopen(f"{url}/readyz", timeout=2):  # nosec B310 - loopback
             return True
@@ -87,18 +87,21 @@ def _ready(url: str) -> bool:
 
 
 def post_json(url: str, body: Any) -> Any:
-    """The JSON answer to a JSON body."""
+    """Post a JSON body; returns the JSON answer."""
     request = urllib.request.Request(url, json.dumps(body).encode(), {"Content-Type": "application/json"})
     with urllib.request.urlopen(request, timeout=30) as answer:  # nosec B310 - loopback
         return json.load(answer)
 
 
 def prove(tag: str, dataset: Dataset, table: "pd.DataFrame", expected: np.ndarray) -> float:
-    """Serve the Bento, ask for the table's rows, and compare with ``expected``: the largest difference.
+    """Serve the Bento, predict the table's rows, and return the largest difference from ``expected``.
 
     Raises ChurnError above ``scoring.PARITY``.
     """
-    with tempfile.TemporaryDirectory() as log, served(tag, CHURNFLOW_PREDICTIONS=log) as url:  # these are no customers
+    with (
+        tempfile.TemporaryDirectory() as log,
+        served(tag, CHURNFLOW_PREDICTIONS=log) as url,
+    ):  # these requests are not customers
         worst = differ(url, packaging.json_rows(dataset, table), expected)
     if worst > onnx_scorer.PARITY:
         raise ChurnError(f"{tag}: answers differ from the model's by {worst:.1e} (allowed: {onnx_scorer.PARITY:.0e})")
@@ -106,7 +109,7 @@ def prove(tag: str, dataset: Dataset, table: "pd.DataFrame", expected: np.ndarra
 
 
 def differ(url: str, rows: list[dict[str, Any]], expected: np.ndarray) -> float:
-    """The largest difference between the service's probabilities and those ``expected``, asked for at once and one by one."""
+    """The largest difference of the service's probabilities from ``expected``, both in one batch and one by one."""
     answers = post_json(f"{url}/predict_batch", {"rows": rows})
     single = post_json(f"{url}/predict", rows[0])
     probabilities = np.array([answer["probability"] for answer in answers])

@@ -1,4 +1,4 @@
-"""Bentos in S3: an archive a version, named with its checksum, so that one address says exactly what is served."""
+"""Bentos in S3: one archive per version. The address includes the checksum, so it identifies exactly what is served."""
 
 import hashlib
 import logging
@@ -25,7 +25,7 @@ _CHECKSUM = "sha256"  # key of the object's metadata
 
 @contextmanager
 def explained() -> Iterator[None]:
-    """What BentoML raises inside, and what the disk refuses it, becomes a ChurnError that names its store."""
+    """Turn errors of BentoML, and of the disk below it, into ChurnErrors that name BentoML's store."""
     import bentoml
 
     try:
@@ -38,12 +38,12 @@ def explained() -> Iterator[None]:
         raise ChurnError(f"BentoML's store {os.environ['BENTOML_HOME']}: {why}") from error
 
 
-def kept(get: Callable[[str], Any], kind: str, tag: str, whole: Callable[[Any], bool]) -> bool:
-    """Whether BentoML's store of ``kind`` (models or bentos) has the tag, ``whole``. One that is damaged is removed."""
+def kept(get: Callable[[str], Any], kind: str, tag: str, intact: Callable[[Any], bool]) -> bool:
+    """Whether BentoML's store of ``kind`` (models or bentos) has the tag ``intact``; a damaged item is removed."""
     import bentoml
 
     try:
-        if whole(get(tag)):
+        if intact(get(tag)):
             return True
         why = "its files have changed"
     except bentoml.exceptions.NotFound:
@@ -58,8 +58,8 @@ def kept(get: Callable[[str], Any], kind: str, tag: str, whole: Callable[[Any], 
 def publish(tag: str) -> str | None:
     """Archive the Bento under CHURNFLOW_BENTOS.
 
-    Returns its address, ``s3://.../NAME-VERSION.bento@sha256:...``, or None if CHURNFLOW_BENTOS is not set. A version that is
-    there already is kept: its address never changes.
+    Returns its address, ``s3://.../NAME-VERSION.bento@sha256:...``, or None if CHURNFLOW_BENTOS is not set. An existing archive
+    is kept: the address of a version never changes.
     """
     import bentoml
 
@@ -67,15 +67,15 @@ def publish(tag: str) -> str | None:
     if not root:
         return None
     place = f"{root.rstrip('/')}/{tag.replace(':', '-')}.bento"
-    known = _checksum(place)
-    if known is None:
+    checksum = _checksum(place)
+    if checksum is None:
         with explained(), tempfile.TemporaryDirectory() as folder:
             content = Path(bentoml.export_bento(tag, str(Path(folder, "bento.bento")))).read_bytes()
-        known = hashlib.sha256(content).hexdigest()
+        checksum = hashlib.sha256(content).hexdigest()
         bucket, key = s3.split(place)
         with s3.explained(bucket, place):
-            s3.client().put_object(Bucket=bucket, Key=key, Body=content, Metadata={_CHECKSUM: known})
-    return f"{place}@sha256:{known}"
+            s3.client().put_object(Bucket=bucket, Key=key, Body=content, Metadata={_CHECKSUM: checksum})
+    return f"{place}@sha256:{checksum}"
 
 
 def _checksum(place: str) -> str | None:
@@ -92,9 +92,9 @@ def _checksum(place: str) -> str | None:
 
 
 def fetch(address: str, folder: str | Path) -> Path:
-    """Download the archive at ``address`` to ``folder``/bento.bento and verify its checksum; its path.
+    """Download the archive at ``address`` to ``folder``/bento.bento, verify its checksum, and return its path.
 
-    Raises ChurnError if the address is malformed, the store refuses, or the checksum differs (no file is left then).
+    Raises ChurnError if the address is malformed, the store fails, or the checksum differs; then no file is left.
     """
     match = ADDRESS.match(address)
     if match is None:
@@ -110,9 +110,9 @@ def fetch(address: str, folder: str | Path) -> Path:
 
 
 def install(address: str) -> str:
-    """Fetch the archive at ``address`` into BentoML's store: the Bento's tag. Raises ChurnError as ``fetch`` does.
+    """Import the archive at ``address`` into BentoML's store; returns the Bento's tag. Raises ChurnError as ``fetch`` does.
 
-    One that is there already is kept: an init container may run again in the same pod.
+    An existing Bento is kept: an init container may run again in the same pod.
     """
     import bentoml
 

@@ -1,4 +1,4 @@
-"""A file of customers against a running service: ``make predict``."""
+"""``make predict``: score a file of customers with a running service."""
 
 import http.client
 import json
@@ -26,12 +26,10 @@ ANSWER = ("probability", "decision", "prediction_id")
 
 
 def rank(file: str | Path, url: str, key: str = "") -> "tuple[pd.DataFrame, tuple[str, ...]]":
-    """The rows of the file, as text, the most likely to churn first, and notes on how it was read.
+    """Rank the rows of a file, the most likely to churn first; returns them as text, with notes on how the file was read.
 
-    Rank, probability, decision and prediction id are their first columns.
-
-    Every file that training takes is read, and as training reads it. Raises ChurnError naming the row and column that the
-    service refuses, or the address where no service answers.
+    The first columns are rank, probability, decision and prediction id. The file is read as in training. Raises ChurnError that
+    names the row and column that the service rejects, or the address at which no service answers.
     """
     import pandas as pd
 
@@ -41,7 +39,7 @@ def rank(file: str | Path, url: str, key: str = "") -> "tuple[pd.DataFrame, tupl
     dataset = from_dump(model["dataset"])
     if Path(file).is_dir():
         every = commands.say("score", DATASET=dataset.name, SOURCE=str(file))
-        raise ChurnError(f"{file}: a folder; give one of its files, or rank them all with: {every}")
+        raise ChurnError(f"{file}: a folder; pass one of its files, or rank them all with: {every}")
     parsed = customer_file.parse(content, str(file), dataset, list(model["schema"]["properties"]))
     if clash := [name for name in ("rank", *ANSWER) if name in parsed.header]:
         raise ChurnError(f"{file}: it has a column {clash[0]} already, which the ranked list adds; rename it")
@@ -57,13 +55,13 @@ def rank(file: str | Path, url: str, key: str = "") -> "tuple[pd.DataFrame, tupl
 
 
 def ask_by_id(customer: str, url: str, key: str = "") -> dict[str, Any]:
-    """What the service says of a customer whom ScoreFlow has looked at, by id. Raises what ``ask`` does."""
+    """Score a customer whom ScoreFlow has scored before, by id. Raises what ``ask`` does."""
     answer: dict[str, Any] = ask(f"{url}/predict", {"customer_id": customer}, key)
     return answer
 
 
 def ask(url: str, body: Any = None, key: str = "") -> Any:
-    """The JSON answer to a GET, or to a POST of ``body``. Raises Refused, or ChurnError if there is no service."""
+    """Send a GET, or a POST of ``body``; returns the JSON answer. Raises Refused, or ChurnError if no service answers."""
     headers = {"Content-Type": "application/json", **({"X-API-Key": key} if key else {})}
     request = urllib.request.Request(url, None if body is None else json.dumps(body).encode(), headers)
     try:
@@ -82,7 +80,7 @@ def ask(url: str, body: Any = None, key: str = "") -> Any:
 
 
 def _remedy(url: str) -> str:
-    """The command that starts a service at the address, if it is this machine's."""
+    """The command that starts a service at the address, if the address is on this machine."""
     address = urlsplit(url)
     if not listening.local(address.hostname or ""):
         return "check the address"
@@ -91,7 +89,7 @@ def _remedy(url: str) -> str:
 
 
 class Refused(ChurnError):
-    """The service's refusal: ``problems`` as it sent them."""
+    """Raised for a 4xx of the service, with its ``problems``."""
 
     def __init__(self, url: str, content: Mapping[str, Any]) -> None:
         """``content`` is the JSON that the service at ``url`` sent."""

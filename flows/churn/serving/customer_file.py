@@ -1,4 +1,4 @@
-"""A file of customers as the rows that the service takes: for ``make predict`` and for the service's page."""
+"""Convert a file of customers to rows for the service; used by ``make predict`` and the service's page."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 class CustomerFile:
     """The customers of a file, as text and as ``rows`` for predict_batch.
 
-    The text (``""``: empty) is under its ``header``; ``numbers`` are the row numbers in the file (from 1, without the
-    header); notes say how the file was read.
+    The text has a ``header`` (``""``: an empty cell); ``numbers`` are the row numbers in the file (from 1, without the header);
+    notes say how the file was read.
     """
 
     header: list[str]
@@ -31,10 +31,10 @@ class CustomerFile:
 def parse(
     data: bytes, name: str, dataset: Dataset, fields: Sequence[str], most_bytes: int = reader.file_kinds.MOST_BYTES
 ) -> CustomerFile:
-    """Read the file's bytes as every flow does (``reader.parse``), and its cells as training did (``cast``).
+    """Parse the file's bytes as the flows do (``reader.parse``), and its cells as in training (``cast``).
 
-    ``fields`` are the columns that a row may carry; None is a missing cell, and a cell that is not of its column's type
-    stays text, for the service to name. Raises ChurnError as ``reader.parse`` does, and for a column that is not there.
+    ``fields`` are the columns that a row may have. A missing cell becomes None; a cell that does not match its column's type
+    stays text, so that the service reports it. Raises ChurnError as ``reader.parse`` does, and for a missing column.
     """
     reading = reader.parse(data, name, most_bytes)
     frame, numbers, notes = header_lines.drop_repeated(reading.table.to_pandas(ignore_metadata=True), name)
@@ -44,16 +44,16 @@ def parse(
         raise ChurnError(
             f"{name}: no column {', '.join(absent)}; the service needs it for every customer. The file has: {', '.join(header)}"
         )
-    known = [field for field in fields if field in frame]
-    typed, unreadable = cast(frame[known], dataset)
-    columns = [_values(frame[field], typed[field], unreadable.get(field)) for field in known]
-    rows = [dict(zip(known, values, strict=True)) for values in zip(*columns, strict=True)]
+    present = [field for field in fields if field in frame]
+    typed, unreadable = cast(frame[present], dataset)
+    columns = [_values(frame[field], typed[field], unreadable.get(field)) for field in present]
+    rows = [dict(zip(present, values, strict=True)) for values in zip(*columns, strict=True)]
     text = frame.apply(as_text).astype("object").where(frame.notna(), "").fillna("")
     return CustomerFile(header, text.to_numpy().tolist(), rows, numbers.tolist(), (*reading.notes, *notes))
 
 
-def _values(given: "pd.Series", typed: "pd.Series", unreadable: Any) -> list[Any]:
+def _values(original: "pd.Series", typed: "pd.Series", unreadable: Any) -> list[Any]:
     cells = typed.astype("object").where(typed.notna(), None)
     if unreadable is not None:
-        cells = cells.where(~unreadable, as_text(given).astype("object"))
+        cells = cells.where(~unreadable, as_text(original).astype("object"))
     return cells.tolist()

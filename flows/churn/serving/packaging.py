@@ -1,4 +1,4 @@
-"""Packaging the champion as a Bento: its model, code, packages, and what proves them."""
+"""Package the champion as a Bento: its model, code, packages, and the proof that verifies them."""
 
 import ast
 import hashlib
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MODEL, SERVICE = "churn_model", "churn_service"
-MODEL_TAG = "model.txt"  # in the Bento, beside service.py: which model it serves
-PROOF = "proof.json"  # and how that is told to be the one that was proved (bento/self_test.py)
+MODEL_TAG = "model.txt"  # in the Bento, next to service.py: the model that it serves
+PROOF = "proof.json"  # and the proof that it is the model that was verified (bento/self_test.py)
 REQUIREMENTS = ("bentoml", "fastapi", "httptools", "msgspec", "numpy", "onnxruntime", "pandas", "prometheus-client", "pyarrow",
                 "pydantic", "python-calamine", "uvloop")  # fmt: skip
 _CHECKSUM = "files"  # label of a model in BentoML's store
@@ -40,9 +40,9 @@ EXAMPLES, SEED = 5, 0  # synthetic customers in the documentation and on the pag
 
 
 def build_bento(champion: model_registry.Registered) -> str:
-    """Build the Bento of a registered model and of the champion of uplift beside it; its tag names both and the service's files.
+    """Build the Bento of a registered model and the uplift champion, if any; the tag identifies both and the service's files.
 
-    One that exists already is kept, if it is whole. Raises ChurnError naming BentoML's store if it cannot be built.
+    An existing intact Bento is kept. Raises ChurnError that names BentoML's store if the Bento cannot be built.
     """
     import bentoml
 
@@ -68,19 +68,19 @@ def build_bento(champion: model_registry.Registered) -> str:
 
 @contextmanager
 def _one_at_a_time() -> Iterator[None]:
-    """Serialise builds: BentoML's stores refuse a second writer of a tag, and show an item before it is complete."""
+    """Serialise builds: BentoML's stores reject a second writer of a tag, and list items before they are complete."""
     import fcntl
 
     lock = Path(os.environ["BENTOML_HOME"], "package.lock")
     lock.parent.mkdir(parents=True, exist_ok=True)
     with lock.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)  # given back with the file, also by a process that is killed
+        fcntl.flock(file, fcntl.LOCK_EX)  # released with the file, even if the process is killed
         yield
 
 
 @contextmanager
 def _unimported(package: str) -> Iterator[None]:
-    """No module of the package is imported yet, and none stays: a build imports the service from its own folder, which goes."""
+    """Unload the package's modules before and after: a build imports the service from its own, temporary folder."""
 
     def modules() -> dict[str, Any]:
         return {name: module for name, module in sys.modules.items() if name.partition(".")[0] == package}
@@ -97,7 +97,7 @@ def _unimported(package: str) -> Iterator[None]:
 
 
 def pinned_requirements() -> list[str]:
-    """REQUIREMENTS and all that they need in turn, each pinned to the version that is installed here."""
+    """REQUIREMENTS and their transitive dependencies, pinned to the installed versions."""
     from packaging.requirements import Requirement
     from packaging.utils import canonicalize_name
 
@@ -117,7 +117,7 @@ def pinned_requirements() -> list[str]:
 
 
 def _digest(folder: Path) -> str:
-    """Eight hex digits that stand for the code below ``folder``, without what building and running it add."""
+    """An eight-digit hash of the code below ``folder``, without files added by building and running."""
     digest = hashlib.sha256()
     for file in sorted(path for part in ("bento", "churn") for path in (folder / part).rglob("*") if path.is_file()):
         if "__pycache__" not in file.parts:
@@ -132,10 +132,10 @@ def _as_tagged(tag: str, bento: Any) -> bool:
 def _store_model(
     champion: model_registry.Registered, uplift: model_registry.Registered | None, tag: str, folder: Path
 ) -> dict[str, Any]:
-    """Keep the scorers' files in BentoML's model store, with the registry version and synthetic example customers.
+    """Store the scorers' files in BentoML's model store, with the registry version and synthetic example customers.
 
-    What is returned goes into the Bento (``bento.self_test``): the files' checksums, and the examples' probabilities, and uplift
-    if there is a model of it, as the registered models give them.
+    Returns the proof for the Bento (``bento.self_test``): the files' checksums, and the registered models' probabilities, and
+    uplift if there is an uplift model, for the examples.
     """
     import bentoml
 
@@ -147,11 +147,11 @@ def _store_model(
     if not bento_store.kept(bentoml.models.get, "models", tag, _unharmed):
         _store(champion, files, tag)
     stored, scorer = Path(bentoml.models.get(tag).path), onnx_scorer.Scorer(files)
-    asked = features.from_rows(scorer.dataset, onnx_scorer.manifest(stored)["examples"])
+    inputs = features.from_rows(scorer.dataset, onnx_scorer.manifest(stored)["examples"])
     proof: dict[str, Any] = {"files": {path.name: checksums.file_sha256(path) for path in _files(stored)}}
-    proof["probability"] = scorer.probability(asked).astype(np.float64).tolist()
+    proof["probability"] = scorer.probability(inputs).astype(np.float64).tolist()
     if uplift is not None:
-        proof["uplift"] = uplift_scorer.UpliftScorer(files).uplift(asked).astype(np.float64).tolist()
+        proof["uplift"] = uplift_scorer.UpliftScorer(files).uplift(inputs).astype(np.float64).tolist()
     return proof
 
 
@@ -171,12 +171,12 @@ def _store(champion: model_registry.Registered, files: Path, tag: str) -> None:
 
 
 def examples(described: Dataset) -> list[dict[str, Any]]:
-    """The synthetic customers that a Bento's manifest carries."""
+    """The synthetic customers in a Bento's manifest."""
     return json_rows(described, synthetic.generate(described, EXAMPLES, SEED))
 
 
 def require_whole(tag: str) -> str:
-    """The tag of a Bento of this machine's store. Raises ChurnError if it is not there, or not as it was built."""
+    """The tag of a Bento in this machine's store. Raises ChurnError if the Bento is missing or was modified."""
     import bentoml
 
     with bento_store.explained():
@@ -190,9 +190,9 @@ def require_whole(tag: str) -> str:
 
 
 def _unharmed(model: Any) -> bool:
-    """Whether a model of BentoML's store has the files that it was stored with."""
+    """Whether a model in BentoML's store still has its original files."""
     digest = _model_digest(Path(model.path))
-    return model.info.labels.get(_CHECKSUM, digest) == digest  # an older release wrote none
+    return model.info.labels.get(_CHECKSUM, digest) == digest  # earlier releases wrote none
 
 
 def _model_digest(folder: Path) -> str:
@@ -200,13 +200,13 @@ def _model_digest(folder: Path) -> str:
 
 
 def _files(folder: Path) -> list[Path]:
-    """The files of the models in a folder: that of churn, and that of uplift if there is one."""
+    """The model files in a folder: the churn model's, and the uplift model's if there is one."""
     named = [folder / name for name in (*onnx_scorer.FILES, *uplift_scorer.FILES)]
     return [file for file in named if file.is_file() or file.name in onnx_scorer.FILES]
 
 
 def _context(folder: Path, model_tag: str, proof: Mapping[str, Any]) -> Path:
-    """What goes into the Bento: the service, its settings, and the few modules of ``churn`` that it imports."""
+    """The content of the Bento: the service, its settings, and the modules of ``churn`` that it imports."""
     shutil.copytree(ROOT / "bento", folder / "bento", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "config" / "serve.toml", folder / "bento")
     (folder / "bento" / MODEL_TAG).write_text(model_tag, encoding="utf-8")
@@ -219,10 +219,9 @@ def _context(folder: Path, model_tag: str, proof: Mapping[str, Any]) -> Path:
 
 
 def imported(importing: Iterable[Path]) -> set[Path]:
-    """The files of ``churn`` that come with the modules ``importing``.
+    """The files of ``churn`` that the modules ``importing`` import, directly and indirectly, with each package's ``__init__``.
 
-    They are what is imported at the top of these and, in turn, of what they import, with the ``__init__`` of each package.
-    What a function imports must come with one of them too.
+    Only imports at the top of a module count: what a function imports must be among them too.
     """
     waiting: list[Path] = list(importing)
     files: set[Path] = set()
@@ -238,9 +237,9 @@ def imported(importing: Iterable[Path]) -> set[Path]:
 
 
 def json_rows(dataset: Dataset, table: "pd.DataFrame") -> list[dict[str, Any]]:
-    """The table's rows as the service takes them: None for missing, integers without a point."""
+    """The table's rows as the service accepts them: None for missing values, integers without a decimal point."""
     rows = json.loads(table[list(dataset.raw)].to_json(orient="records", double_precision=15))
-    whole = [name for name, column in dataset.raw.items() if column.type == "integer"]
+    integers = [name for name, column in dataset.raw.items() if column.type == "integer"]
     for row in rows:
-        row.update({name: int(row[name]) for name in whole if row[name] is not None})
+        row.update({name: int(row[name]) for name in integers if row[name] is not None})
     return rows

@@ -1,10 +1,10 @@
 """The prediction log: append-only Parquet, one folder per UTC day. The service writes it, monitoring reads it.
 
-``ROOT/predictions/day=2026-11-23/part-*.parquet`` holds one row per answered customer: COLUMNS, then the raw feature
-columns under their own names (float64, or text). ``ROOT/feedback/day=.../part-*.parquet`` holds outcomes that became
-known later: prediction_id, time, outcome. ROOT is CHURNFLOW_PREDICTIONS (a folder or s3://bucket/prefix). A part carries the
-checksums of its pages and of the whole (``storage.checksums``); one that is not as it was written is left out, and named.
-HOLDOUT, beside a model in the registry, holds its answers for the holdout in the same columns: what monitoring refers to.
+``ROOT/predictions/day=2026-11-23/part-*.parquet`` holds one row per answered customer: COLUMNS, then the raw feature columns
+under their own names (float64, or text). ``ROOT/feedback/day=.../part-*.parquet`` holds outcomes that became known later:
+prediction_id, time, outcome. ROOT is CHURNFLOW_PREDICTIONS (a folder or s3://bucket/prefix). A part carries the checksums of
+its pages and of the whole file (``storage.checksums``); damaged parts are excluded and named. HOLDOUT, stored next to a model
+in the registry, has the model's predictions for its holdout in the same columns, as the reference for monitoring.
 """
 
 import logging
@@ -34,38 +34,41 @@ logger = logging.getLogger(__name__)
 PREDICTIONS, FEEDBACK = "predictions", "feedback"
 HOLDOUT = "holdout.parquet"
 COLUMNS = ("prediction_id", "time", "model_version", "data_version", "probability", "decision")
-AT_ONCE = 8  # parts that are read at the same time
+AT_ONCE = 8  # parts to read in parallel
 _PART = re.compile(r"/day=(\d{4}-\d\d-\d\d)/part-[^/]+\.parquet$")
 _ADDRESS, _BUCKET = re.compile(r"[A-Za-z0-9+.-]*://|s3:"), re.compile(r"s3://[^/]+")
-_S3_SECONDS = {"connect_timeout": 3.0, "request_timeout": 15.0}  # a dead store must not hang writer or reader
+_S3_SECONDS = {
+    "connect_timeout": 3.0,
+    "request_timeout": 15.0,
+}  # an unreachable store must not block writers or readers
 
 
 def root() -> str:
-    """Where the log is: CHURNFLOW_PREDICTIONS, else the state's folder ``log``; see ``configured_root``."""
+    """The root of the log: CHURNFLOW_PREDICTIONS, or ``log`` in the state folder; see ``configured_root``."""
     return configured_root("CHURNFLOW_PREDICTIONS", "log", "the prediction log is")
 
 
 def configured_root(variable: str, folder: str, what: str) -> str:
-    """The folder or ``s3://bucket/prefix`` that ``variable`` names, else the state's ``folder``.
+    """The folder or ``s3://bucket/prefix`` in ``variable``, or ``folder`` in the state folder.
 
-    A relative folder lies below the state, whatever the working directory is: the service's is its Bento, and who erases a
-    customer types that elsewhere.
+    A relative folder is resolved below the state folder, not the working directory, which differs between the service (its Bento)
+    and the commands that read the log.
 
     Raises:
-        ChurnError: It is an address of another kind, or has no bucket; ``what`` is that of which it is the place.
+        ChurnError: It is another kind of URL, or has no bucket; the message calls it ``what``.
     """
-    told = (os.environ.get(variable) or folder).strip() or folder
-    if not _ADDRESS.match(told):
-        return str(STATE / Path(told).expanduser())
-    if not _BUCKET.match(told):
-        raise ChurnError(f"{variable}={told}: {what} a folder or s3://bucket/prefix; correct the variable")
-    return told
+    location = (os.environ.get(variable) or folder).strip() or folder
+    if not _ADDRESS.match(location):
+        return str(STATE / Path(location).expanduser())
+    if not _BUCKET.match(location):
+        raise ChurnError(f"{variable}={location}: {what} a folder or s3://bucket/prefix; correct the variable")
+    return location
 
 
 def schema(dataset: Dataset, with_id: bool = False) -> "pyarrow.Schema":
-    """Columns of the prediction log for ``dataset``; ``with_id`` adds the column that names the customer.
+    """The columns of the prediction log for ``dataset``; ``with_id`` adds the customer's id.
 
-    Raises ChurnError if a feature has the name of one of COLUMNS, or of the outcome that monitoring puts beside them.
+    Raises ChurnError if a feature has the name of one of COLUMNS, or of the outcome column that monitoring adds.
     """
     import pyarrow as pa
 
@@ -88,9 +91,9 @@ def _kinds() -> "tuple[pyarrow.DataType, ...]":
 
 
 def feedback_schema(with_reporter: bool = False) -> "pyarrow.Schema":
-    """Columns of the outcomes that became known later; ``outcome`` is true if the customer churned.
+    """The columns of reported outcomes; ``outcome`` is true if the customer churned.
 
-    ``with_reporter`` adds the holder of the key that reported it, which the service writes.
+    ``with_reporter`` adds the holder of the key that reported the outcome, as the service writes it.
     """
     import pyarrow as pa
 
@@ -103,8 +106,8 @@ def read(
 ) -> "pd.DataFrame":
     """The predictions answered in ``start <= time < end`` (aware datetimes), oldest first; no rows if there are none.
 
-    Columns as in ``schema``; what an older part lacks is missing. ``at`` is another ROOT. Parts that are damaged are left out,
-    and their addresses put into ``damaged``, or else into a warning. Raises ChurnError if the store cannot be read.
+    Columns as in ``schema``; columns that older parts lack are missing. ``at`` is another ROOT. Damaged parts are excluded, and
+    their addresses added to ``damaged`` or, without it, to a warning. Raises ChurnError if the store cannot be read.
     """
     return rows_between(PREDICTIONS, schema(dataset), start, end, at or root(), damaged)
 
@@ -119,9 +122,9 @@ def read_feedback(
 def newest(
     dataset: Dataset, rows: int, version: str, end: datetime, at: str | None = None, damaged: set[str] | None = None
 ) -> "pd.DataFrame":
-    """The last ``rows`` predictions by model ``version`` before ``end``, oldest first; fewer if there are no more. See ``read``.
+    """The last ``rows`` predictions by model ``version`` before ``end``, oldest first, or fewer. See ``read``.
 
-    Whole days are read, the newest first, until there are enough.
+    Reads whole days, the newest first, until there are enough rows.
     """
     import pandas as pd
     import pyarrow.dataset
@@ -131,26 +134,26 @@ def newest(
         start = datetime.fromisoformat(day).replace(tzinfo=UTC)
         if start >= end or sum(map(len, chunks)) >= rows:
             continue
-        own = pyarrow.dataset.field("model_version") == version
+        of_version = pyarrow.dataset.field("model_version") == version
         stop = min(end, start + timedelta(days=1))
-        chunks.insert(0, rows_between(PREDICTIONS, schema(dataset), start, stop, at or root(), damaged, own))
+        chunks.insert(0, rows_between(PREDICTIONS, schema(dataset), start, stop, at or root(), damaged, of_version))
     return pd.concat(chunks).tail(rows) if chunks else read(dataset, end, end, at)
 
 
 def rows_by_id(
     ids: Sequence[str], start: datetime, end: datetime, at: str | None = None, damaged: set[str] | None = None
 ) -> "pd.DataFrame":
-    """COLUMNS of the predictions named ``ids`` that were answered in ``start <= time < end``; see ``read``."""
+    """COLUMNS of the predictions ``ids`` that were answered in ``start <= time < end``; see ``read``."""
     import pyarrow as pa
     from pyarrow import dataset
 
     wanted = pa.schema(list(zip(COLUMNS, _kinds(), strict=True)))
-    own = dataset.field("prediction_id").isin(list(ids))
-    return rows_between(PREDICTIONS, wanted, start, end, at or root(), damaged, own)
+    with_ids = dataset.field("prediction_id").isin(list(ids))
+    return rows_between(PREDICTIONS, wanted, start, end, at or root(), damaged, with_ids)
 
 
 def versions(start: datetime, end: datetime, at: str | None = None, damaged: set[str] | None = None) -> dict[str, int]:
-    """How many predictions each model version answered in ``start <= time < end``; see ``read``."""
+    """The number of predictions by model version in ``start <= time < end``; see ``read``."""
     import pyarrow as pa
 
     wanted = pa.schema([("time", _kinds()[1]), ("model_version", pa.string())])
@@ -181,7 +184,7 @@ def rows_between(
     damaged: set[str] | None,
     only: Any = None,
 ) -> "pd.DataFrame":
-    """The rows of one ``kind`` of part, of ``wanted`` columns, oldest first; see ``read``. ``only``: an expression of Arrow."""
+    """The rows of one ``kind`` of part, with ``wanted`` columns, oldest first; see ``read``. ``only``: an Arrow expression."""
     import pyarrow as pa
     from pyarrow import dataset
 
@@ -199,13 +202,13 @@ def rows_between(
     elif harmed:
         logger.warning("left out of the prediction log, as damaged: %s", ", ".join(harmed))
     table = pa.concat_tables([wanted.empty_table(), *(table for table in read_parts.values() if table is not None)])
-    # A tenth of the memory of text, and of the time.
+    # A tenth of the memory and time of text.
     levels = [f.name for f in wanted if f.name not in COLUMNS and pa.types.is_string(f.type)]
     return table.sort_by("time").to_pandas(categories=levels)
 
 
 def _part(store: "FileSystem", path: str, wanted: "pyarrow.Schema", rows: Any) -> "pyarrow.Table | None":
-    """The ``rows`` of a part, as ``wanted``; None if it is not as it was written."""
+    """The ``rows`` of a part, with columns ``wanted``; None if the part is damaged."""
     import pyarrow as pa
     from pyarrow import dataset, parquet
 
@@ -265,14 +268,14 @@ def content(table: "pyarrow.Table") -> bytes:
 
 
 def part_name(kind: str, microseconds: int, name: str = "") -> str:
-    """A part's path below ROOT: without a ``name``, no two writers, restarts or moments make the same one."""
+    """A part's path below ROOT; without a ``name``, it is unique across writers, restarts and times."""
     moment = datetime.fromtimestamp(microseconds / 1e6, UTC)
     name = name or f"{time.time_ns():x}-{os.urandom(4).hex()}"
     return f"{kind}/day={moment:%Y-%m-%d}/part-{moment:%H%M%S%f}-{name}.parquet"
 
 
 def store(at: str, name: str, content: bytes) -> None:
-    """Write one part below ROOT ``at``, for its owner's eyes; a reader sees all of it or nothing. Raises OSError."""
+    """Write one part below ROOT ``at``, atomically and readable by its owner only. Raises OSError."""
     if at.startswith("s3://"):
         system, folder = filesystem(at)
         with system.open_output_stream(f"{folder}/{name}") as out:  # an object appears when its upload is complete

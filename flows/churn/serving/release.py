@@ -1,4 +1,4 @@
-"""From a judged model to a served champion: gate, registry and Bento, put together."""
+"""From an evaluated model to a served champion: combines gate, registry and Bento."""
 
 import hashlib
 import json
@@ -23,7 +23,7 @@ from churn.registry import (
 )
 from churn.registry.gate import Gate
 from churn.registry.training_record import Training
-from churn.serving import bento_server, bento_store, packaging, prediction_log, reference
+from churn.serving import bento_server, bento_store, packaging, prediction_log, reference_data
 from churn.settings import commands
 from churn.settings.core import Strict
 from churn.settings.dataset import Dataset
@@ -40,27 +40,27 @@ RECORD_CHECKSUM = f"{model_registry.CHECKSUMS}.{RECORD}"  # tag of a version
 
 
 def fingerprint(*settings: Strict) -> str:
-    """Twelve hexadecimal digits that change with any setting."""
+    """A twelve-digit hash of all settings."""
     text = json.dumps([one.model_dump(mode="json") for one in settings], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def lineage(data_version: str, training: str, config: TrainConfig, outcomes: bytes | None = None) -> dict[str, str]:
-    """Where a model comes from: data, config (with the ``outcomes`` of campaigns that it learns from), code, run and packages."""
-    known = checksums.sha256(outcomes)[:12] if outcomes is not None else ""
+    """A model's lineage: data, config (including the campaign ``outcomes`` that it learns from), code, run and packages."""
+    checksum = checksums.sha256(outcomes)[:12] if outcomes is not None else ""
     return {
         "data_version": data_version,
         "metaflow_run": training,
-        "config_hash": fingerprint(config) + known,
+        "config_hash": fingerprint(config) + checksum,
         **tracking.git_state(),
         "packages": " ".join(sklearn_model.packages(*estimators.libraries(config))),
     }
 
 
 def unchanged(dataset: Dataset, lineage: Mapping[str, str]) -> model_registry.Registered | None:
-    """The version that was trained on the same data version with the same config, if there is nothing to train.
+    """The version already trained on the same data version with the same config, if there is one.
 
-    It may be the champion or a beaten challenger. None if there is no such version, or no champion yet.
+    It may be the champion or a challenger that lost. None if there is no such version, or no champion yet.
     """
     same = {key: lineage[key] for key in ("data_version", "config_hash")}
     judged = [one for one in model_registry.by_tags(dataset.model, same) if gate.SUMMARY in one.tags]
@@ -73,30 +73,30 @@ def unchanged(dataset: Dataset, lineage: Mapping[str, str]) -> model_registry.Re
 def start_run(
     data: Snapshot, config: TrainConfig, lineage: Mapping[str, str], force: bool
 ) -> tuple[model_registry.Registered | None, str]:
-    """The version that makes this training needless (see ``unchanged``), or None and the id of the training's MLflow run."""
-    known = None if force else unchanged(data.dataset, lineage)
-    return known, "" if known else tracking.open_run(config.experiment, lineage["metaflow_run"], lineage)
+    """The version that makes this training unnecessary (see ``unchanged``), or None and the id of a new MLflow run."""
+    registered = None if force else unchanged(data.dataset, lineage)
+    return registered, "" if registered else tracking.open_run(config.experiment, lineage["metaflow_run"], lineage)
 
 
 def parameters(data: Snapshot, config: TrainConfig) -> dict[str, Any]:
-    """The parameters of the champion's models, as FAMILY.NAME: where the search begins.
+    """The parameters of the champion's models, as FAMILY.NAME, from which the search starts.
 
-    Empty without a champion, with one of synthetic customers for real ones, or the other way round, and where config wants none.
+    Empty without a champion, if one of champion and data is synthetic and the other real, and if config disables it.
     """
     current = model_registry.by_alias(data.dataset.model, model_registry.CHAMPION) if config.search.warm_start else None
     if current is None or data.synthetic != synthetic_notice.learned_from_synthetic(current):
         return {}
     with tempfile.TemporaryDirectory() as folder:
         described = onnx_scorer.manifest(model_registry.fetch(current, folder))
-    own = "" if described["family"] == BLEND else f"{described['family']}."
-    return {f"{own}{name}": value for name, value in described["params"].items()}
+    prefix = "" if described["family"] == BLEND else f"{described['family']}."
+    return {f"{prefix}{name}": value for name, value in described["params"].items()}
 
 
 def check_before_training(data: Snapshot, config: TrainConfig) -> None:
-    """Raise ChurnError early for what would stop the training at its end, or spoil it.
+    """Raise ChurnError early for problems that would stop the training at its end, or spoil it.
 
-    That is a bound of the environment that is no share, a margin that is not a column, a column that gives the outcome away, or
-    one named like a column of the prediction log.
+    These are a bound in the environment that is not from 0 to 1, a missing margin column, a column that leaks the outcome, and a
+    column with the name of a prediction log column.
     """
     dataset = data.dataset
     gate.bounds()
@@ -111,7 +111,7 @@ def check_before_training(data: Snapshot, config: TrainConfig) -> None:
 def judge(evaluation: Evaluation, data: Snapshot, config: TrainConfig, training: str) -> Gate:
     """Check the scores and groups against their bounds, and compare the model with the champion.
 
-    The bounds are those of config, overridden by the data set's and then by the environment's.
+    The bounds come from config, overridden by the data set's, and then by the environment's.
     """
     verdicts = gate.verdicts(evaluation.scores, gate.bounds(config.gate, data.dataset.gate))
     verdicts += gate.slice_verdicts(evaluation.slices, config.slices.least)
@@ -128,9 +128,9 @@ def judge(evaluation: Evaluation, data: Snapshot, config: TrainConfig, training:
 def against_champion(
     evaluation: Evaluation, data: Snapshot, config: TrainConfig, training: str
 ) -> champion_challenger.Comparison | None:
-    """The comparison with the champion on the rows that neither model has seen; None if there is no champion.
+    """Compare with the champion on rows that neither model has seen; None if there is no champion.
 
-    It is counted as a look of the ``training`` at these rows, even if the gate is closed.
+    Counts as a look of ``training`` at these rows, even if the gate is closed.
     """
     dataset, current = data.dataset, model_registry.by_alias(data.dataset.model, model_registry.CHAMPION)
     if current is None:
@@ -151,7 +151,7 @@ def against_champion(
 
 
 def build_manifest(training: Training) -> dict[str, Any]:
-    """What travels with the model (see ``scoring.Scorer``)."""
+    """The manifest stored with the model (see ``onnx_scorer.Scorer``)."""
     data, evaluation = training.data, training.evaluation
     return {
         **training.lineage,
@@ -169,40 +169,40 @@ def build_manifest(training: Training) -> dict[str, Any]:
 
 
 def register(training: Training, run: str) -> tuple[model_registry.Registered, Gate]:
-    """Prove the model's ONNX form on the holdout, register it as challenger, and promote it if the verdict says so.
+    """Verify the model's ONNX form on the holdout, register it as challenger, and promote it if the verdict says so.
 
-    If another training made a champion since the verdict, the model is judged against that one first: the result
-    returned is the one that counted, and it is kept as RECORD beside the model.
+    If another training has promoted a champion since the verdict, the model is compared with that one first. Returns the version
+    and the result that counted, which is stored as RECORD next to the model.
     """
     from pyarrow import parquet
 
     data, config, evaluation, gate_result = training.data, training.config, training.evaluation, training.gate
     pipeline, described = training.chosen.pipeline, build_manifest(training)
-    whole = estimators.whole(pipeline, data.dataset)
+    full_pipeline = estimators.whole(pipeline, data.dataset)
     with tempfile.TemporaryDirectory() as folder:
         onnx_scorer.write(folder, pipeline, described)
         scorer = onnx_scorer.Scorer(folder)
-        onnx_scorer.check_parity(scorer, whole, data.holdout, config.search.seed)
-        parquet.write_table(reference.holdout(scorer, data.holdout), Path(folder, prediction_log.HOLDOUT))
+        onnx_scorer.check_parity(scorer, full_pipeline, data.holdout, config.search.seed)
+        parquet.write_table(reference_data.holdout(scorer, data.holdout), Path(folder, prediction_log.HOLDOUT))
         example = data.holdout[list(data.dataset.raw)].head(100)
-        made = model_registry.register(
-            data.dataset.model, run, described["metaflow_run"], whole, folder, example, _tags(described, data)
+        version = model_registry.register(
+            data.dataset.model, run, described["metaflow_run"], full_pipeline, folder, example, _tags(described, data)
         )
     while True:
         if not gate_result.promote:
-            model_registry.annotate(made, gate_result.evidence())
+            model_registry.annotate(version, gate_result.evidence())
             break
         expected = gate_result.comparison.champion if gate_result.comparison is not None else None
-        if model_registry.promote(made, gate_result.evidence(), expected):
+        if model_registry.promote(version, gate_result.evidence(), expected):
             break
         compared = against_champion(evaluation, data, config, described["metaflow_run"])
         gate_result = Gate(gate_result.verdicts, compared, gate_result.warnings)
-    content = {"version": made.version, **training.record(), **gate_result.record()}
+    content = {"version": version.version, **training.record(), **gate_result.record()}
     record = json.dumps(format_version.stamped(content, RECORD_FORMAT), indent=1)
-    model_registry.annotate(made, {RECORD_CHECKSUM: checksums.sha256(record.encode())})
+    model_registry.annotate(version, {RECORD_CHECKSUM: checksums.sha256(record.encode())})
     tracking.log_texts(run, {RECORD: record})
     tracking.close_run(run, described["params"], described["scores"])
-    return made, gate_result
+    return version, gate_result
 
 
 def _tags(described: Mapping[str, Any], data: Snapshot) -> dict[str, str]:
@@ -213,7 +213,7 @@ def _tags(described: Mapping[str, Any], data: Snapshot) -> dict[str, str]:
 
 
 def champion(dataset: Dataset) -> model_registry.Registered:
-    """The champion; ChurnError if there is none yet."""
+    """The champion. Raises ChurnError if there is none yet."""
     registered = model_registry.by_alias(dataset.model, model_registry.CHAMPION)
     if registered is None:
         source = "" if dataset.synthetic else commands.FILE
@@ -223,19 +223,19 @@ def champion(dataset: Dataset) -> model_registry.Registered:
 
 
 def champions(dataset: Dataset) -> tuple[model_registry.Registered, model_registry.Registered | None]:
-    """The champion, and that of uplift if there is one; ChurnError if there is none of churn yet."""
+    """The champion, and the uplift champion if there is one. Raises ChurnError if there is no champion yet."""
     return champion(dataset), registration.uplift_champion(dataset)
 
 
 def package_champion(dataset: Dataset) -> tuple[model_registry.Registered, str, float]:
-    """The champion, the tag of its Bento, and the largest difference between the served and the registered probabilities.
+    """Package the champion: returns it, its Bento's tag, and the largest difference of the served probabilities.
 
-    A served copy answers PROOF_ROWS holdout rows; what it is compared with was kept beside the model by ``register`` and
-    comes from the scikit-learn pipeline, which a newer release may not be able to load.
+    A served copy predicts PROOF_ROWS holdout rows. They are compared with the probabilities that ``register`` stored next to the
+    model: the scikit-learn pipeline itself may not load in a newer release.
     """
     model = champion(dataset)
     tag = packaging.build_bento(model)
-    kept = reference.load(model)
+    kept = reference_data.load(model)
     rows = kept.table.head(PROOF_ROWS)
     worst = bento_server.prove(tag, kept.dataset, rows, rows["probability"].to_numpy())
     publish(model)
@@ -243,7 +243,7 @@ def package_champion(dataset: Dataset) -> tuple[model_registry.Registered, str, 
 
 
 def publish(model: model_registry.Registered) -> str | None:
-    """The address of the version's Bento in S3, which its tag says from now on; None where Bentos are not kept there."""
+    """Publish the version's Bento to S3, and tag the version with its address; None if Bentos are not kept in S3."""
     if not os.environ.get("CHURNFLOW_BENTOS"):
         return None
     address = bento_store.publish(packaging.build_bento(model))
@@ -253,14 +253,14 @@ def publish(model: model_registry.Registered) -> str | None:
 
 
 def record(model: model_registry.Registered) -> dict[str, Any]:
-    """RECORD of a registry version: the verdict, and what ``Training.record`` says unless an older release trained it.
+    """The RECORD of a registry version: the verdict and, except for earlier releases, ``Training.record``.
 
-    Raises ChurnError if it is not as it was written.
+    Raises ChurnError if it is damaged.
     """
     which = f"{RECORD} of {model.name} version {model.version}"
     with tempfile.TemporaryDirectory() as folder:
         content = Path(model_registry.client().download_artifacts(model.run, RECORD, folder)).read_bytes()
     noted = model_registry.by_version(model.name, model.version).tags.get(RECORD_CHECKSUM)
-    if noted not in (None, checksums.sha256(content)):  # None: of an older release
+    if noted not in (None, checksums.sha256(content)):  # None: an earlier release
         raise ChurnError(f"{which}: damaged in MLflow's artifact store (run {model.run}); bring it back from a backup")
     return format_version.opened(json.loads(content), RECORD_FORMAT, which)

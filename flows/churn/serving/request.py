@@ -1,8 +1,7 @@
-"""What a request may hold: pydantic types generated from the data set, which also document it, and the reader over them.
+"""What a request may contain: pydantic types generated from the data set, their documentation, and the reader.
 
-Bodies are checked by pydantic straight from the bytes. Numbers become float64; a category takes the spellings and the words for
-'missing' that training takes, and what goes on is the level. A name that is given twice keeps its last value, as in most JSON
-readers.
+pydantic validates bodies directly from the bytes. Numbers become float64; a category accepts the spellings and missing-value
+codes of training, and becomes its level. Of duplicate names the last value counts, as in most JSON parsers.
 """
 
 import math
@@ -20,16 +19,16 @@ from pydantic_core import ErrorDetails, ValidationError, from_json
 from typing_extensions import TypedDict
 
 Row = dict[str, Any]
-ROWS = "rows"  # the key of predict_batch's list
-_typed_dict: Any = TypedDict  # its fields are known at run time only
+ROWS = "rows"  # the key of the list in predict_batch
+_typed_dict: Any = TypedDict  # its fields are known only at run time
 MOST_NAMED = 10  # unknown fields named in one answer
 MOST_PROBLEMS = 50  # named in one answer
-PROBE = "X-Churnflow-Probe"  # header: answered as any request, but no customer, so neither logged nor counted as one
+PROBE = "X-Churnflow-Probe"  # header of probes: answered like any request, but neither logged nor counted as a customer
 PREDICTION_ID = "^[0-9a-f]{32}$"
 
 
 def _shown(value: Any) -> Any:
-    """The value as it may stand in an answer: short, and always valid JSON."""
+    """The value for an answer: short, and always valid JSON."""
     if isinstance(value, str):
         return value if len(value) <= MOST_CHARACTERS else value[:MOST_CHARACTERS] + "..."
     if isinstance(value, float) and not math.isfinite(value):
@@ -43,7 +42,7 @@ def _shown(value: Any) -> Any:
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing that is wrong with a request: which field (of which row, from 0), its value, and what is allowed."""
+    """A problem in a request: its field (and row, from 0), the value, and what is allowed."""
 
     field: str
     reason: str
@@ -57,10 +56,10 @@ class Problem:
 
 
 class Rejected(Exception):
-    """A request that is answered with ``status`` (4xx), a sentence, and its problems."""
+    """Raised for a request to be answered with ``status`` (4xx), a sentence, and its problems."""
 
     def __init__(self, status: int, message: str, problems: list[Problem] | None = None) -> None:
-        """``status`` is the HTTP status; ``problems`` are one for each field."""
+        """``status`` is the HTTP status; there is one problem per field."""
         super().__init__(message)
         self.status, self.message, self.problems = status, message, problems or []
 
@@ -78,12 +77,12 @@ class Feedback(BaseModel):
 
 
 def _closed(**documented: Any) -> ConfigDict:
-    """No further fields, which the reader forbids itself: pydantic would make an error of each of 400,000."""
+    """Configure pydantic to allow extra fields: the reader rejects them, where pydantic would report each of 400,000."""
     return ConfigDict(extra="allow", strict=True, json_schema_extra={"additionalProperties": False, **documented})
 
 
 class _Batch(msgspec.Struct, forbid_unknown_fields=True):
-    """Where the rows of a batch begin and end: found without reading them."""
+    """The boundaries of a batch's rows, found without parsing the rows."""
 
     rows: list[msgspec.Raw]
 
@@ -95,8 +94,8 @@ _batch = msgspec.json.Decoder(_Batch)
 class Reader:
     """Reads request bodies for ``dataset``.
 
-    ``with_id`` lets a customer carry the id column, for the log; ``examples`` are shown in the documentation; a row has at
-    most ``most_bytes``.
+    ``with_id`` allows the id column, for the log; ``examples`` are shown in the documentation; a row has at most ``most_bytes``
+    bytes.
     """
 
     dataset: Dataset
@@ -108,11 +107,11 @@ class Reader:
 
     def __post_init__(self) -> None:
         """Derive the fields from the data set."""
-        given = request_fields.fields(self.dataset, self.settings, self.with_id)
-        self._fields = set(given)
-        # A TypedDict, not a BaseModel: any column name is a key of it, rows stay the plain dictionaries that scorer and log
-        # take, and 1,000 rows are read in 2 ms instead of 5.
-        self.Customer = _typed_dict("Customer", given)
+        fields = request_fields.fields(self.dataset, self.settings, self.with_id)
+        self._fields = set(fields)
+        # A TypedDict, not a BaseModel: any column name can be a key, rows stay the plain dictionaries that scorer and log
+        # need, and 1,000 rows are parsed in 2 ms instead of 5.
+        self.Customer = _typed_dict("Customer", fields)
         about = self.dataset.description or f"One customer of {self.dataset.name}."
         self.Customer.__pydantic_config__ = _closed(description=about, examples=self.examples)
         rows = Field(min_length=1, max_length=self.most_rows)
@@ -122,13 +121,13 @@ class Reader:
 
     @cached_property
     def schemas(self) -> dict[str, Any]:
-        """JSON Schema (2020-12) of what is read, by name: Customer, Customers, Feedback, with references as in OpenAPI."""
+        """The JSON Schemas (2020-12) of Customer, Customers and Feedback by name, with references as in OpenAPI."""
         types = {"Customer": self.Customer, "Customers": self.Customers, "Feedback": Feedback}
         read: Any = [(name, "validation", TypeAdapter(kind)) for name, kind in types.items()]
         return TypeAdapter.json_schemas(read, ref_template="#/components/schemas/{model}")[1]["$defs"]
 
     def customer(self, body: bytes, number: int | None = None) -> Row:
-        """The flat object of predict and explain, or row ``number`` of a batch; None for missing. Raises Rejected."""
+        """Parse the body of predict or explain, or row ``number`` of a batch; None for missing values. Raises Rejected."""
         try:
             row: Row = self._one.validate_json(body)
         except ValidationError as error:
@@ -139,15 +138,15 @@ class Reader:
         return row
 
     def customers(self, body: bytes) -> list[Row]:
-        """The rows of predict_batch, ``{"rows": [...]}``. Raises Rejected for the first bad row.
+        """Parse the body of predict_batch, ``{"rows": [...]}``. Raises Rejected for the first invalid row.
 
-        Read one by one: pydantic would read all of a body, holding its errors and everybody else up: a third of a second for a
-        row of 400,000 fields.
+        Rows are parsed one by one: pydantic would parse the whole body, collect its errors and block other requests, for a third
+        of a second with a row of 400,000 fields.
         """
         return [self.customer(row, number) for number, row in enumerate(self._rows(body))]
 
     def _rows(self, body: bytes) -> Iterator[bytes]:
-        """The rows, unread. The commas within texts count as well: four times as many are allowed as a full batch needs."""
+        """Split a batch into unparsed rows. Commas within texts count too, so four times what a full batch needs is allowed."""
         most, allowed = 4 * self.most_rows * (len(self._fields) + 1), f"1 to {self.most_rows} rows"
         if body.count(b",") > most:
             raise Rejected(
@@ -168,14 +167,14 @@ class Reader:
             yield bytes(row)
 
     def feedback(self, body: bytes) -> Row:
-        """``{"prediction_id": ..., "outcome": true}``. Raises Rejected."""
+        """Parse ``{"prediction_id": ..., "outcome": true}``. Raises Rejected."""
         try:
             return Feedback.model_validate_json(body).model_dump()
         except ValidationError as error:
             raise self._rejected(error, body) from None
 
     def warnings(self, row: Row) -> list[Problem]:
-        """What the settings let through although training has not seen it."""
+        """Warnings for values that the settings let through although training has not seen them."""
         if self.settings.unknown_category == "reject" and self.settings.out_of_range == "reject":
             return []
         return [
@@ -186,8 +185,8 @@ class Reader:
 
     def _unknown(self, row: Mapping[str, Any], number: int | None = None) -> list[Problem]:
         extra = [name for name in row if name not in self._fields][:MOST_NAMED]
-        known = f"the fields are: {', '.join(self.names)}"
-        return [Problem(name[:MOST_CHARACTERS], "unknown_field", row[name], known, number) for name in extra]
+        allowed = f"the fields are: {', '.join(self.names)}"
+        return [Problem(name[:MOST_CHARACTERS], "unknown_field", row[name], allowed, number) for name in extra]
 
     @property
     def names(self) -> list[str]:
@@ -195,27 +194,27 @@ class Reader:
         return [name for name in self.dataset.columns if name in self._fields]
 
     def _rejected(self, error: ValidationError, body: bytes, number: int | None = None) -> Rejected:
-        # Without the input, of which each missing field's error would hold a copy.
+        # Without the input, which the error of each missing field would copy.
         details = error.errors(include_url=False, include_input=False)
         if details[0]["type"] == "json_invalid":
             return _no_json(details[0]["msg"])
-        given = from_json(body)
-        problems = [self._problem(detail, given, number) for detail in details]
-        if any(p.field in self._fields for p in problems) and len(given) > len(self._fields & set(given)):
-            problems += self._unknown(given, number)
+        content = from_json(body)
+        problems = [self._problem(detail, content, number) for detail in details]
+        if any(p.field in self._fields for p in problems) and len(content) > len(self._fields & set(content)):
+            problems += self._unknown(content, number)
         where = "the request" if number is None else f"row {number}"
         more = f"; the first {MOST_PROBLEMS}" if len(problems) > MOST_PROBLEMS else ""
         return Rejected(
             422, f"{where} has {len(problems)} problem{'s' * (len(problems) != 1)}{more}", problems[:MOST_PROBLEMS]
         )
 
-    def _problem(self, detail: ErrorDetails, given: Any, number: int | None) -> Problem:
+    def _problem(self, detail: ErrorDetails, content: Any, number: int | None) -> Problem:
         path = detail["loc"]
         name = str(path[-1])[:MOST_CHARACTERS] if path else "body"
         reason = _REASONS.get(detail["type"], "type")
         column = self.dataset.raw.get(name)
         may = _expected(detail) if column is None else request_fields.allowed(column, self.settings)
-        value = None if reason == "missing" else given[path[-1]] if path else given
+        value = None if reason == "missing" else content[path[-1]] if path else content
         return Problem(name, reason, value, may, number)
 
 
@@ -235,5 +234,5 @@ def _expected(detail: ErrorDetails) -> str:
 
 
 def example(dataset: Dataset) -> dict[str, Any]:
-    """A customer that the reader accepts: the first allowed value, or a number near the low end of the range."""
+    """A valid customer: the first allowed value of each category, or a number near the low end of the range."""
     return {name: request_fields.example(column) for name, column in dataset.raw.items()}

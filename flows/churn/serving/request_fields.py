@@ -1,4 +1,4 @@
-"""What one field of a request may hold, by its column: its pydantic type, the level it stands for, and both in words."""
+"""The fields of a request, by column: pydantic type, category level, and a description of both."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -11,23 +11,23 @@ from pydantic import AfterValidator, Field, GetPydanticSchema, WithJsonSchema
 from pydantic_core import PydanticCustomError, PydanticKnownError, core_schema
 
 LARGEST = 3.4028234663852886e38  # float32, the precision of the model
-MOST_CHARACTERS = 200  # of a category that is not known
+MOST_CHARACTERS = 200  # maximum length of an unknown category
 NO_LEVEL: Literal["literal_error"] = "literal_error"
 NOT_WHOLE: Literal["not_whole"] = "not_whole"
 _SHORT: dict[str, Any] = {"type": "string", "minLength": 1, "maxLength": MOST_CHARACTERS}
 
 
 class InputSettings(Strict):
-    """[input] of config/serve.toml: what happens to a value that training has not seen."""
+    """[input] of config/serve.toml: how to handle values that training has not seen."""
 
     unknown_category: Literal["reject", "unseen"] = "reject"
     out_of_range: Literal["reject", "flag"] = "reject"
 
 
 def fields(dataset: Dataset, settings: InputSettings, with_id: bool) -> dict[str, Any]:
-    """The annotation of each field of a customer, by name; with ``with_id`` the id column's too.
+    """The annotation of each field of a customer, by name; ``with_id`` adds the id column.
 
-    A field whose column has missing cells may be null or left out, which reads as None.
+    A field whose column may be missing accepts null, or may be omitted; both become None.
     """
     by_name = {
         name: _field(name, _checked(name, dataset, settings), column.description, column.missing)
@@ -51,7 +51,7 @@ def _text(pattern: str | None = None) -> core_schema.CoreSchema:
     )
 
 
-# A short text without the blanks around it, as the cells of a table: more than blanks, says its JSON Schema.
+# A short text, stripped like the cells of a table; its JSON Schema requires more than whitespace.
 Text = Annotated[str, GetPydanticSchema(lambda _, __: _text()), WithJsonSchema({**_SHORT, "pattern": r"\S"})]
 
 
@@ -65,14 +65,14 @@ def _closed(column: Column, settings: InputSettings) -> bool:
 
 
 def _whole(value: float) -> float:
-    # pydantic's multiple_of lets pass what is whole but for a billionth: 12.000000001, and 1e-42 as well.
+    # pydantic's multiple_of tolerates a billionth: it accepts 12.000000001 and 1e-42.
     if not value.is_integer():
         raise PydanticCustomError(NOT_WHOLE, "Input should be a whole number")
     return value
 
 
 def _checked(name: str, dataset: Dataset, settings: InputSettings) -> Any:
-    """What a column's field takes, and makes of it: a float (an integer column takes 12 and 12.0), or the level."""
+    """The validation of a column's field, which returns a float (integer columns accept 12 and 12.0) or the level."""
     column = dataset.raw[name]
     if column.numeric:
         low, high = _bounds(column, settings)
@@ -86,8 +86,8 @@ def _checked(name: str, dataset: Dataset, settings: InputSettings) -> Any:
     read = core_schema.no_info_after_validator_function(_level(name, dataset, closed), _text())
     if not closed:
         return Annotated[Text, GetPydanticSchema(lambda _, __: read), WithJsonSchema({**_SHORT, "pattern": r"\S"})]
-    # Nearly every text is a level as it stands, and that is found without Python. Only levels are documented; their other
-    # spellings are taken as well.
+    # Nearly every text is a level verbatim, which needs no Python code to check. Only levels are documented; their other
+    # spellings are accepted too.
     either = core_schema.union_schema(
         [core_schema.literal_schema(list(column.values)), read],
         mode="left_to_right", custom_error_type=NO_LEVEL, custom_error_context={"expected": "a level"},
@@ -97,7 +97,7 @@ def _checked(name: str, dataset: Dataset, settings: InputSettings) -> Any:
 
 
 def _level(name: str, dataset: Dataset, closed: bool) -> Callable[[str], str | None]:
-    """The function that gives the level of a text, as ``cast`` does; None where that is missing."""
+    """A function that maps a text to its level, as ``cast`` does, or to None if it means missing."""
     column, missing, spellings = dataset.raw[name], dataset.missing_words(name), dataset.spellings(name)
     values = frozenset(column.values)
 
@@ -120,7 +120,7 @@ def seen(column: Column, value: Any) -> bool:
 
 
 def allowed(column: Column, settings: InputSettings | None = None) -> str:
-    """What the column takes, in words."""
+    """The values that the column accepts, in words."""
     chosen = settings or InputSettings()
     if column.numeric:
         low, high = _bounds(column, chosen)
@@ -135,7 +135,7 @@ def allowed(column: Column, settings: InputSettings | None = None) -> str:
 
 
 def example(column: Column) -> Any:
-    """A value that the column takes: the first level, or a number near the low end of the range."""
+    """A valid value of the column: the first level, or a number near the low end of the range."""
     if not column.numeric:
         return column.values[0] if column.values else "a"
     low = column.min if column.min is not None else min(0.0, column.max or 0.0)

@@ -143,20 +143,20 @@ def say(target: str, **variables: str) -> str:
 
     ``DATASET`` is the name of a data set; if this run was given a description file, that file takes its place.
     """
-    given = {name: value for name, value in variables.items() if value}
+    values = {name: value for name, value in variables.items() if value}
     if _make():
-        given |= {"DATASET": _described(given["DATASET"])["DATASET"]} if "DATASET" in given else {}
-        return " ".join(["make", target, *(f"{name}={shlex.quote(value)}" for name, value in given.items())])
-    return shlex.join(words(target, **given))
+        values |= {"DATASET": _described(values["DATASET"])["DATASET"]} if "DATASET" in values else {}
+        return " ".join(["make", target, *(f"{name}={shlex.quote(value)}" for name, value in values.items())])
+    return shlex.join(words(target, **values))
 
 
-def words(target: str, **given: str) -> list[str]:
+def words(target: str, **values: str) -> list[str]:
     """The command without make, as a list of words: what ``say`` prints when make is not the caller."""
     script, *parts = TARGETS[target]
-    if "DATASET" in given:
-        given |= _described(given["DATASET"])
-    chosen = [word.format(**given) for needs, *rest in parts if not needs or needs in given for word in rest]
-    return [python(), shown(ROOT / script.format(**given)), *chosen]
+    if "DATASET" in values:
+        values |= _described(values["DATASET"])
+    chosen = [word.format(**values) for needs, *rest in parts if not needs or needs in values for word in rest]
+    return [python(), shown(ROOT / script.format(**values)), *chosen]
 
 
 def _described(name: str) -> dict[str, str]:

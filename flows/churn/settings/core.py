@@ -17,8 +17,8 @@ class Strict(BaseModel):
         """The fields, in order: no set, and nothing that was derived of them. Branches of a flow must pickle them alike."""
         state, fields = super().__getstate__(), type(self).model_fields
         values = {name: state["__dict__"][name] for name in fields}
-        given = [name for name in fields if name in state["__pydantic_fields_set__"]]
-        return {**state, "__dict__": values, "__pydantic_fields_set__": given}
+        fields_set = [name for name in fields if name in state["__pydantic_fields_set__"]]
+        return {**state, "__dict__": values, "__pydantic_fields_set__": fields_set}
 
     def __setstate__(self, state: dict[Any, Any]) -> None:
         """What ``__getstate__`` gave, or a pickle of an older release."""
@@ -58,15 +58,15 @@ def read_text(file: Path) -> str:
     try:
         return file.read_text(encoding="utf-8")
     except FileNotFoundError as error:
-        known = ", ".join(sorted(path.stem for path in file.parent.glob("*.toml"))) or "none"
+        names = ", ".join(sorted(path.stem for path in file.parent.glob("*.toml"))) or "none"
         if file.parent.name == "datasets":
             from churn.settings import commands, dataset  # here: a Bento packs this module but not ``commands``
 
             again = commands.say("dataset", SOURCE=commands.FILE, NAME=dataset.file_name(file.stem))
-            said = f"{commands.shown(file)}: no such data set; there are: {known}. Describe a new one with: {again}"
+            message = f"{commands.shown(file)}: no such data set; there are: {names}. Describe a new one with: {again}"
         else:
-            said = f"{file}: no such config file; there are, in {file.parent}: {known}"
-        raise ChurnError(said) from error
+            message = f"{file}: no such config file; there are, in {file.parent}: {names}"
+        raise ChurnError(message) from error
     except UnicodeDecodeError as error:
         raise ChurnError(f"{file}: not UTF-8 (byte {error.start + 1}); save it as UTF-8") from error
     except OSError as error:
@@ -98,8 +98,8 @@ def _reason(model: type[BaseModel], problem: Any) -> str:
     parts = [str(part) for i, part in enumerate(problem["loc"]) if not (i == 2 and problem["loc"][0] == "source")]
     key = ".".join(parts) or "top level"
     if problem["type"] == "extra_forbidden":
-        known = ", ".join(sorted(model.model_fields)) if len(problem["loc"]) == 1 else ""
-        return f"unknown key '{key}'" + (f"; known keys are: {known}" if known else "; check its spelling or remove it")
+        keys = ", ".join(sorted(model.model_fields)) if len(problem["loc"]) == 1 else ""
+        return f"unknown key '{key}'" + (f"; known keys are: {keys}" if keys else "; check its spelling or remove it")
     if problem["type"] == "missing":
         return f"key '{key}' is missing"
     reason = problem["msg"].removeprefix("Value error, ")

@@ -41,8 +41,8 @@ def _groups(root: Path) -> Iterator[Path]:
         lines = (root / "proc/self/cgroup").read_text(encoding="utf-8").splitlines()
     except OSError:
         return
-    own = {line.split(":", 2)[2].strip("/") for line in lines if line.split(":", 2)[1] in ("", "cpu", "cpu,cpuacct")}
-    places = {place for path in own for place in (Path(path), *Path(path).parents)}
+    groups = {line.split(":", 2)[2].strip("/") for line in lines if line.split(":", 2)[1] in ("", "cpu", "cpu,cpuacct")}
+    places = {place for path in groups for place in (Path(path), *Path(path).parents)}
     for mount in mounts:
         if mount.is_dir():
             yield from (mount / place for place in sorted(places))

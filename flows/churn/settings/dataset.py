@@ -85,13 +85,15 @@ class Dataset(Cells):
             return self
         history.check(self.tables, self.snapshots, self.label, self.aggregates)
         assert self.label is not None
-        made = list(history.customer_columns(self.tables, self.label, self.aggregates))
-        if len(dict(made)) < len(made):
-            twice = next(name for name, _ in made if [other for other, _ in made].count(name) > 1)
+        columns = list(history.customer_columns(self.tables, self.label, self.aggregates))
+        if len(dict(columns)) < len(columns):
+            twice = next(name for name, _ in columns if [other for other, _ in columns].count(name) > 1)
             raise ValueError(f"two columns would be called '{twice}'; rename an aggregate")
-        if unknown := sorted(set(self.columns) - set(dict(made))):
-            raise ValueError(f"columns.{unknown[0]}: none of [aggregates] gives it; there are {', '.join(dict(made))}")
-        self.__dict__["columns"] = {**dict(made), **self.columns}
+        if unknown := sorted(set(self.columns) - set(dict(columns))):
+            raise ValueError(
+                f"columns.{unknown[0]}: none of [aggregates] gives it; there are {', '.join(dict(columns))}"
+            )
+        self.__dict__["columns"] = {**dict(columns), **self.columns}
         return self
 
     @property
@@ -131,15 +133,15 @@ class Dataset(Cells):
                 raise ValueError(
                     f'features.{name}: the expression gives a {kind}: write type = "{other}", or change the expression'
                 )
-        known: dict[str, expressions.Kind] = {}
+        kinds: dict[str, expressions.Kind] = {}
         for name, text in self.synthetic.items():
             try:
-                known[name] = expressions.kind_of(text, known, random=True)
+                kinds[name] = expressions.kind_of(text, kinds, random=True)
             except ChurnError as error:
                 raise ValueError(f"synthetic.{name}: {error}") from None
-            if known[name] == "condition":
-                known[name] = "number"  # a synthetic column holds 0 and 1
-            if name == self.target and known[name] == "text":
+            if kinds[name] == "condition":
+                kinds[name] = "number"  # a synthetic column holds 0 and 1
+            if name == self.target and kinds[name] == "text":
                 raise ValueError(f"synthetic.{name}: the target is made of a condition: whether the customer leaves")
         return self
 
@@ -181,9 +183,9 @@ class Dataset(Cells):
         column = self.columns[name]
         if column.role != "target":
             return super().spellings(name)
-        known = column.aliases | {level: level for level in (*column.aliases.values(), *column.values)}
+        levels = column.aliases | {level: level for level in (*column.aliases.values(), *column.values)}
         outcome = {value: self.positive if value in column.left else self.negative for value in column.values}
-        return Spellings({text: outcome[level] for text, level in known.items()}, self.fold_case and not column.values)
+        return Spellings({text: outcome[level] for text, level in levels.items()}, self.fold_case and not column.values)
 
     @cached_property
     def raw(self) -> dict[str, Column]:

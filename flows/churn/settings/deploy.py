@@ -25,9 +25,9 @@ def closed(template: dict[str, Any]) -> dict[str, Any]:
     flow = template.get("metadata", {}).get("annotations", {}).get("metaflow/flow_name", "")
     accounts = {one["serviceAccountName"] for one in spec["templates"] if one.get("serviceAccountName")}
     accounts = {ACCOUNTS.get(flow, account) for account in accounts}
-    own = {"serviceAccountName": ACCOUNTS[flow]} if flow in ACCOUNTS else {}
+    spec_account = {"serviceAccountName": ACCOUNTS[flow]} if flow in ACCOUNTS else {}
     templates = [
-        {**one, **own, "container": {**one["container"], "securityContext": _CONTAINER}}
+        {**one, **spec_account, "container": {**one["container"], "securityContext": _CONTAINER}}
         if one.get("container")
         else one
         for one in spec["templates"]
@@ -127,8 +127,8 @@ class Deploy(Strict):
 
     def at(self, step: str) -> Step:
         """The resources of ``step``: its own table over the default, key by key."""
-        own = self.step.get(step)
-        return self.default.model_copy(update=own.model_dump(exclude_unset=True)) if own else self.default
+        override = self.step.get(step)
+        return self.default.model_copy(update=override.model_dump(exclude_unset=True)) if override else self.default
 
     def decorators(self, step: str, on_cluster: bool) -> list[tuple[str, dict[str, Any]]]:
         """Names and options of Metaflow's decorators for a step.
@@ -145,12 +145,12 @@ class Deploy(Strict):
 
     def starters(self, flow: str) -> list[tuple[str, dict[str, Any]]]:
         """Names and options of Metaflow's decorators for a flow: its project and what starts it."""
-        own = self.start.get(flow, Start())
+        start = self.start.get(flow, Start())
         decorators: list[tuple[str, dict[str, Any]]] = [("project", {"name": self.project})]
-        if own.schedule:
-            decorators.append(("schedule", {"cron": own.schedule, "timezone": own.timezone}))
-        if own.event:
-            decorators.append(("trigger", {"event": own.event}))
-        if own.after:
-            decorators.append(("trigger_on_finish", {"flows": list(own.after)}))
+        if start.schedule:
+            decorators.append(("schedule", {"cron": start.schedule, "timezone": start.timezone}))
+        if start.event:
+            decorators.append(("trigger", {"event": start.event}))
+        if start.after:
+            decorators.append(("trigger_on_finish", {"flows": list(start.after)}))
         return decorators

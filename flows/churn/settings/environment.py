@@ -84,8 +84,8 @@ def profile_variables() -> dict[str, str]:
     name = os.environ.get("CHURNFLOW_PROFILE") or "local"
     file = PROFILES / f"{name}.toml"
     if not file.is_file():
-        known = ", ".join(sorted(path.stem for path in PROFILES.glob("*.toml")))
-        raise ChurnError(f"CHURNFLOW_PROFILE={name}: there is no such profile; profiles are: {known}")
+        profiles = ", ".join(sorted(path.stem for path in PROFILES.glob("*.toml")))
+        raise ChurnError(f"CHURNFLOW_PROFILE={name}: there is no such profile; profiles are: {profiles}")
     names = {
         "state": str(STATE),
         "state_uri": STATE.as_uri(),

@@ -28,9 +28,9 @@ class Retention(Strict):
 
     def changed(self, keep: int | None, days: int | None) -> "Retention":
         """The same with these numbers, where they are given, in every table; of ``log`` only the days."""
-        given = {name: value for name, value in (("keep", keep), ("days", days)) if value is not None}
+        numbers = {name: value for name, value in (("keep", keep), ("days", days)) if value is not None}
         rules = {}
         for name in type(self).model_fields:
-            own = given if name != "log" else {key: value for key, value in given.items() if key == "days"}
-            rules[name] = getattr(self, name).model_dump() | own
+            applicable = numbers if name != "log" else {key: value for key, value in numbers.items() if key == "days"}
+            rules[name] = getattr(self, name).model_dump() | applicable
         return Retention.model_validate(rules)

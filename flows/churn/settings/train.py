@@ -72,8 +72,10 @@ class Family(Strict):
     def _startable(self) -> "Family":
         for name, value in (pair for one in self.start for pair in one.items()):
             if not self.searches(name, value):
-                known = self.search[name] if name in self.search else f"only {', '.join(self.search) or 'nothing'}"
-                raise ValueError(f"[[model]] {self.name}: start has {name} = {value!r}, but [model.search] has {known}")
+                choices = self.search[name] if name in self.search else f"only {', '.join(self.search) or 'nothing'}"
+                raise ValueError(
+                    f"[[model]] {self.name}: start has {name} = {value!r}, but [model.search] has {choices}"
+                )
         return self
 
 

@@ -18,12 +18,12 @@ DIGITS = 32  # hexadecimal, of a keyed id
 
 def key() -> bytes | None:
     """The key of the environment; None if there is none. Raises ChurnError if it is too short to keep a secret."""
-    given = os.environ.get(KEY, "")
-    if 0 < len(given) < LEAST:
+    secret = os.environ.get(KEY, "")
+    if 0 < len(secret) < LEAST:
         raise ChurnError(
-            f"{KEY} has {len(given)} characters, and needs {LEAST} or more; openssl rand -hex 32 prints a good one"
+            f"{KEY} has {len(secret)} characters, and needs {LEAST} or more; openssl rand -hex 32 prints a good one"
         )
-    return given.encode() or None
+    return secret.encode() or None
 
 
 def keyed(customer: str, secret: bytes) -> str:

@@ -58,8 +58,8 @@ def without_customer(content: bytes, keyed: str) -> bytes | None:
 
     table = pa.ipc.open_file(pa.BufferReader(content)).read_all()
     high, low = (pa.scalar(half, pa.uint64()) for half in _halves(keyed))
-    own = pc.and_(pc.equal(table[_HALVES[0]], high), pc.equal(table[_HALVES[1]], low))
-    return _written(table.filter(pc.invert(own))) if pc.any(own).as_py() else None
+    matching = pc.and_(pc.equal(table[_HALVES[0]], high), pc.equal(table[_HALVES[1]], low))
+    return _written(table.filter(pc.invert(matching))) if pc.any(matching).as_py() else None
 
 
 class KeyedTable:

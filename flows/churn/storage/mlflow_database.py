@@ -56,8 +56,8 @@ def _make(file: Path, busy: float) -> None:
             if file.exists():
                 shutil.copy(file, copy)
             _migrate(copy)
-            with copy.open("rb") as made:
-                os.fsync(made.fileno())
+            with copy.open("rb") as handle:
+                os.fsync(handle.fileno())
             copy.rename(file)
     finally:
         for left in _files(copy):

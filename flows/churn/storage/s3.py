@@ -124,14 +124,14 @@ def explained(bucket: str, place: str) -> Iterator[None]:
 
 def _refused(error: dict[str, str], bucket: str, place: str, endpoint: str) -> str:
     code = error.get("Code", "")
-    said = f"{code}: {error.get('Message', '')}"
+    reason = f"{code}: {error.get('Message', '')}"
     if code in ("NoSuchBucket", "404"):
         return f"{place}: there is no bucket {bucket!r} at {endpoint}; create it, or set CHURNFLOW_BUCKET"
     if code == "NoSuchKey":
         return f"{place}: there is no such object at {endpoint}"
     if code in _KEYS:
         return (
-            f"{place}: {endpoint} refuses the keys for bucket {bucket!r} ({said}); check AWS_ACCESS_KEY_ID and "
+            f"{place}: {endpoint} refuses the keys for bucket {bucket!r} ({reason}); check AWS_ACCESS_KEY_ID and "
             "AWS_SECRET_ACCESS_KEY, and that they may list, read and write there"
         )
-    return f"{place}: {endpoint} answers for bucket {bucket!r}: {said}"
+    return f"{place}: {endpoint} answers for bucket {bucket!r}: {reason}"

@@ -32,13 +32,13 @@ def opener(
         ChurnError: On ``open``, where a redirect leads to another protocol, or a host that is not configured has a
             private address; and for every link-local one, where clouds hand out their machines' credentials.
     """
-    own = urlsplit(url).hostname
+    origin_host = urlsplit(url).hostname
 
     def check(host: str, address: str) -> None:
         ip = ip_address(address.partition("%")[0])
         if isinstance(ip, IPv6Address) and ip.ipv4_mapped is not None:
             ip = ip.ipv4_mapped
-        if host in private_hosts or ((ip.is_global or host == own) and not ip.is_link_local):
+        if host in private_hosts or ((ip.is_global or host == origin_host) and not ip.is_link_local):
             return
         raise ChurnError(
             f"{name}: {host} is {address}, a private address that is not configured; if it is meant, {remedy.format(host)}"

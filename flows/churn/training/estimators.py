@@ -42,20 +42,20 @@ def check(config: TrainConfig, file: str) -> None:
             f"{file}: search.backend 'ray' needs the package ray; install it with `make install EXTRA=ray`, or use 'loky'"
         )
     for family in config.model:
-        made = _estimator_class(family, file)
-        if not (isinstance(made, type) and hasattr(made, "predict_proba") and hasattr(made, "get_params")):
+        kind = _estimator_class(family, file)
+        if not (isinstance(kind, type) and hasattr(kind, "predict_proba") and hasattr(kind, "get_params")):
             raise ChurnError(
                 f"{file}: model '{family.name}': {family.estimator} is not a classifier with predict_proba"
             )
-        known = _parameters(made)
+        parameters = _parameters(kind)
         for key in ("fixed", "search"):
             for name in getattr(family, key):
-                if name not in known:
+                if name not in parameters:
                     raise ChurnError(
                         f"{file}: model '{family.name}': {key}.{name} is not a parameter of {family.estimator}; "
-                        f"it has {', '.join(sorted(known))}"
+                        f"it has {', '.join(sorted(parameters))}"
                     )
-        if family.early_stopping and boosting.library(made) is None:
+        if family.early_stopping and boosting.library(kind) is None:
             raise ChurnError(
                 f"{file}: model '{family.name}': early_stopping counts the trees of a boosted model (XGBoost, LightGBM, "
                 f"CatBoost, HistGradientBoosting), not of {family.estimator}; remove it"

@@ -95,7 +95,7 @@ class Evaluation:
 
 
 def read_holdout(
-    whole: "Pipeline",
+    pipeline: "Pipeline",
     threshold: float,
     data: Snapshot,
     seed: int,
@@ -109,7 +109,7 @@ def read_holdout(
     """
     dataset, holdout = data.dataset, data.holdout
     inputs, outcome = holdout[list(dataset.raw)], features.outcome(dataset, holdout)
-    raw, probability = features.from_frame(dataset, holdout), whole.predict_proba(inputs)[:, 1]
+    raw, probability = features.from_frame(dataset, holdout), pipeline.predict_proba(inputs)[:, 1]
     decision = expected_profit.decide(worth, raw, probability, threshold)
     customer = customer_keys.keys(holdout, dataset.id, dataset.raw)
     gain = expected_profit.gains(worth, raw, outcome, probability) if worth is not None else None
@@ -131,10 +131,10 @@ def read_holdout(
         decision,
         threshold,
         measured,
-        importance(whole, inputs, outcome, seed),
+        importance(pipeline, inputs, outcome, seed),
         metrics.bootstrap(outcome, measure, RESAMPLES, seed, customer),
         slices(dataset, holdout, outcome, probability, decision, measured, rule, seed, customer),
-        reasons(whole, data, seed),
+        reasons(pipeline, data, seed),
         expected_profit.curve(gain, profit) if gain is not None and profit is not None else None,
         compare_baselines(data, outcome, probability, customer, search),
         over_time(data, outcome, probability),
@@ -199,19 +199,19 @@ def slices(
     outcome: np.ndarray,
     probability: np.ndarray,
     decision: np.ndarray,
-    whole: dict[str, float],
+    overall: dict[str, float],
     rule: Slices,
     seed: int = 0,
     customer: np.ndarray | None = None,
 ) -> tuple[Slice, ...]:
     """Evaluate each group of each column in ``dataset.slices``, with a warning where it is worse than the whole.
 
-    The arrays have the shape (n,), in the order of ``table``; ``whole`` are the scores of all customers; rows of one
+    The arrays have the shape (n,), in the order of ``table``; ``overall`` are the scores of all customers; rows of one
     ``customer`` are resampled together.
     """
     columns, whose = features.frame(dataset, table), np.arange(len(table)) if customer is None else customer
     return tuple(
-        _slice(column, label, outcome[rows], probability[rows], decision[rows], whole, rule, seed, whose[rows])
+        _slice(column, label, outcome[rows], probability[rows], decision[rows], overall, rule, seed, whose[rows])
         for column in dataset.slices
         for label, rows in _groups(columns[column])
     )
@@ -233,7 +233,7 @@ def _slice(
     outcome: np.ndarray,
     probability: np.ndarray,
     decision: np.ndarray,
-    whole: dict[str, float],
+    overall: dict[str, float],
     rule: Slices,
     seed: int,
     customer: np.ndarray,
@@ -243,19 +243,21 @@ def _slice(
         return Slice(column, label, len(outcome), churned, {}, ())
     scores = metrics.decided(outcome, probability, decision)
     sure = {name: metrics.interval(name, outcome, probability, decision, seed, customer) for name in rule.least}
-    return Slice(column, label, len(outcome), churned, scores, _gaps(scores, whole, rule.gap), sure)
+    return Slice(column, label, len(outcome), churned, scores, _gaps(scores, overall, rule.gap), sure)
 
 
-def _gaps(group: dict[str, float], whole: dict[str, float], allowed: dict[str, float]) -> tuple[str, ...]:
+def _gaps(group: dict[str, float], overall: dict[str, float], allowed: dict[str, float]) -> tuple[str, ...]:
     worse = {
-        name: (group[name] - whole[name]) * (1 if name in metrics.LOWER_IS_BETTER else -1)
+        name: (group[name] - overall[name]) * (1 if name in metrics.LOWER_IS_BETTER else -1)
         for name in allowed
         if name in group
     }
-    return tuple(f"{name} {group[name]:.3f} against {whole[name]:.3f}" for name in worse if worse[name] > allowed[name])
+    return tuple(
+        f"{name} {group[name]:.3f} against {overall[name]:.3f}" for name in worse if worse[name] > allowed[name]
+    )
 
 
-def importance(whole: "Pipeline", inputs: "pd.DataFrame", outcome: np.ndarray, seed: int) -> list[tuple[str, float]]:
+def importance(pipeline: "Pipeline", inputs: "pd.DataFrame", outcome: np.ndarray, seed: int) -> list[tuple[str, float]]:
     """Permutation importance (Breiman 2001): the loss of ROC-AUC when a column is shuffled, largest first."""
     from sklearn.inspection import permutation_importance
     from threadpoolctl import threadpool_limits
@@ -269,19 +271,19 @@ def importance(whole: "Pipeline", inputs: "pd.DataFrame", outcome: np.ndarray, s
     repeats = max(1, min(REPEATS, 150 // len(inputs.columns)))
     with threadpool_limits(1):  # of so few rows: threads would wait for one another longer than they work
         result = permutation_importance(
-            whole, inputs.iloc[rows], outcome[rows], scoring=score, n_repeats=repeats, random_state=seed, n_jobs=1
+            pipeline, inputs.iloc[rows], outcome[rows], scoring=score, n_repeats=repeats, random_state=seed, n_jobs=1
         )
     return ranked(list(inputs.columns), result.importances_mean)
 
 
-def reasons(whole: "Pipeline", data: Snapshot, seed: int) -> list[tuple[str, float]]:
+def reasons(pipeline: "Pipeline", data: Snapshot, seed: int) -> list[tuple[str, float]]:
     """Mean absolute Shapley value (see ``shapley``) of each raw column over a sample of the holdout, largest first."""
     import pandas as pd
     from churn.training import shapley
     from threadpoolctl import threadpool_limits
 
     def probability(raw: features.Columns) -> np.ndarray:
-        return whole[1:].predict_proba(pd.DataFrame(features.build(dataset, raw)))[:, 1]
+        return pipeline[1:].predict_proba(pd.DataFrame(features.build(dataset, raw)))[:, 1]
 
     dataset, holdout = data.dataset, data.holdout
     explainer = shapley.Explainer(dataset, probability, shapley.background(dataset, data.train, seed))

@@ -72,22 +72,22 @@ def tune(
     checkpoint = Checkpoint(training, family.name)
     with fold_fits.parallel(search.backend, jobs):
         if search.strategy == "tpe":
-            made = []
+            tried = []
             for trial in study.proposed(family, search, prepared, len(train), warm or {}, checkpoint, deadline):
-                made.append(trial)
+                tried.append(trial)
                 if seen is not None:
-                    seen(len(made), family.iterations)
+                    seen(len(tried), family.iterations)
         else:
-            made = _random(family, search, prepared, len(train), deadline)
+            tried = _random(family, search, prepared, len(train), deadline)
     checkpoint.clear()
-    done = [trial for trial in made if trial.unseen is not None]
+    done = [trial for trial in tried if trial.unseen is not None]
     best = max(done, key=lambda trial: trial.scores[search.metric])
     kept = sorted(done, key=lambda trial: -trial.scores[search.metric])[:GOOD]
-    recorded = tuple(trial if any(trial is one for one in kept) else replace(trial, unseen=None) for trial in made)
+    recorded = tuple(trial if any(trial is one for one in kept) else replace(trial, unseen=None) for trial in tried)
     assert best.unseen is not None
     late = search.seconds is not None and time.time() > deadline
     return Candidate(
-        family, recorded, best, best.unseen, time.monotonic() - started, late and len(made) < family.iterations
+        family, recorded, best, best.unseen, time.monotonic() - started, late and len(tried) < family.iterations
     )
 
 

@@ -80,9 +80,9 @@ def _mean(graphs: list[Any], weights: list[float]) -> Any:
     probabilities = next(output for output in first.output if output.name == "probabilities")
     graph = helper.make_graph(nodes, "blend", first.input, [probabilities], constants)
     opsets = [helper.make_opsetid(domain, version) for domain, version in OPSET.items()]
-    made = helper.make_model(graph, opset_imports=opsets, ir_version=graphs[0].ir_version)
-    checker.check_model(made)
-    return made
+    merged = helper.make_model(graph, opset_imports=opsets, ir_version=graphs[0].ir_version)
+    checker.check_model(merged)
+    return merged
 
 
 def _part_trees(model: Any) -> None:

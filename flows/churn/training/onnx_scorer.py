@@ -94,7 +94,7 @@ def write(folder: str | Path, pipeline: "Pipeline", described: Mapping[str, Any]
     (target / MANIFEST).write_text(json.dumps(format_version.stamped(described, FORMAT), indent=1), encoding="utf-8")
 
 
-def check_parity(scorer: Scorer, whole: "Pipeline", table: "pd.DataFrame", seed: int) -> float:
+def check_parity(scorer: Scorer, pipeline: "Pipeline", table: "pd.DataFrame", seed: int) -> float:
     """The largest difference between the probabilities of ONNX and of the scikit-learn pipeline (see ``estimators.whole``).
 
     They are compared on the rows of ``table``, and on the same rows with random missing and unseen values.
@@ -104,7 +104,7 @@ def check_parity(scorer: Scorer, whole: "Pipeline", table: "pd.DataFrame", seed:
     """
     worst = 0.0
     for rows in (table, with_damage(table, scorer.dataset, seed)):
-        expected = whole.predict_proba(rows)[:, 1]
+        expected = pipeline.predict_proba(rows)[:, 1]
         worst = max(worst, float(np.abs(scorer.table(rows) - expected).max()))
     if worst > PARITY:
         raise ChurnError(

@@ -61,14 +61,14 @@ def tune_branch(
     config: TrainConfig,
     data: Snapshot,
     outcomes: bytes | None,
-    *known: Any,
+    *options: Any,
 ) -> Candidate | UpliftCandidate:
     """The candidate of one branch: of churn from the training rows, of uplift from the ``outcomes``.
 
-    ``known`` is what ``hyperparameter_search.tune`` takes further.
+    ``options`` is what ``hyperparameter_search.tune`` takes further.
     """
     if isinstance(family, Family):
-        return hyperparameter_search.tune(family, config.search, data.dataset, data.train, *known)
+        return hyperparameter_search.tune(family, config.search, data.dataset, data.train, *options)
     assert config.uplift is not None
     assert outcomes is not None
     rows = outcome_rows.rows_from_bytes(outcomes, data.dataset)
@@ -106,9 +106,9 @@ def parted(
     tuned: Sequence[Candidate | UpliftCandidate],
 ) -> tuple[list[Candidate], list[UpliftCandidate]]:
     """The candidates of churn, and those of uplift, the best first."""
-    own = [one for one in tuned if isinstance(one, UpliftCandidate)]
-    own.sort(key=lambda one: (-one.qini.value, one.family.name))
-    return [one for one in tuned if isinstance(one, Candidate)], own
+    uplift = [one for one in tuned if isinstance(one, UpliftCandidate)]
+    uplift.sort(key=lambda one: (-one.qini.value, one.family.name))
+    return [one for one in tuned if isinstance(one, Candidate)], uplift
 
 
 def fit_winner(
@@ -135,10 +135,12 @@ def _makers(family: Family, seed: int, params: Mapping[str, Any]) -> tuple[learn
     module, name = family.estimator.rsplit(".", 1)
     kind = getattr(importlib.import_module(module), name.replace("Classifier", "Regressor"))
     kind = kind if name.endswith("Classifier") else Ridge
-    known = kind().get_params()
+    accepted = kind().get_params()
     drawn = {"random_state": seed, **family.fixed, **params}
-    own = {key: value for key, value in drawn.items() if key in known and not (kind is Ridge and key == "solver")}
-    return (lambda: estimators.estimator(family, seed, params)), (lambda: kind(**own))
+    settings = {
+        key: value for key, value in drawn.items() if key in accepted and not (kind is Ridge and key == "solver")
+    }
+    return (lambda: estimators.estimator(family, seed, params)), (lambda: kind(**settings))
 
 
 def _rule(config: TrainConfig) -> UpliftRule:

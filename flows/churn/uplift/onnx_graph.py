@@ -29,20 +29,22 @@ def convert_uplift(pipeline: "Pipeline", dataset: Dataset) -> bytes:
         if arm is not None:
             input_name = f"{name}_with_arm"
             nodes += _with_arm(name, arm, matrix, shared.input[0].name)
-        own = onnx_export.converted(member, [("matrix", FloatTensorType([None, None]))])
-        own = compose.add_prefix(own, f"{name}_").graph
-        nodes += [helper.make_node("Identity", [input_name], [f"{name}_matrix"]), *own.node]
-        constants += own.initializer
-        output_name = next((o.name for o in own.output if o.name.endswith("probabilities")), own.output[0].name)
+        converted = onnx_export.converted(member, [("matrix", FloatTensorType([None, None]))])
+        converted = compose.add_prefix(converted, f"{name}_").graph
+        nodes += [helper.make_node("Identity", [input_name], [f"{name}_matrix"]), *converted.node]
+        constants += converted.initializer
+        output_name = next(
+            (o.name for o in converted.output if o.name.endswith("probabilities")), converted.output[0].name
+        )
         nodes += _weighed(name, weight, output_name, constants)
         parts.append(f"{name}_part")
     nodes.append(helper.make_node("Sum", parts, [OUTPUT]))
     output = helper.make_tensor_value_info(OUTPUT, 1, [None, 1])
     graph = helper.make_graph(nodes, OUTPUT, shared.input, [output], constants)
     opsets = [helper.make_opsetid(domain, version) for domain, version in onnx_export.OPSET.items()]
-    made = helper.make_model(graph, opset_imports=opsets, ir_version=first.ir_version)
-    checker.check_model(made)
-    return made.SerializeToString()
+    model = helper.make_model(graph, opset_imports=opsets, ir_version=first.ir_version)
+    checker.check_model(model)
+    return model.SerializeToString()
 
 
 def _with_arm(name: str, arm: float, matrix: str, column: str) -> list[Any]:

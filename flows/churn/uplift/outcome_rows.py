@@ -49,14 +49,14 @@ class OutcomeRows:
         return int(np.bincount(both, minlength=4).min())
 
 
-def rows_to_bytes(table: "pd.DataFrame", **own: np.ndarray) -> bytes:
+def rows_to_bytes(table: "pd.DataFrame", **arrays: np.ndarray) -> bytes:
     """The rows between two steps: the customers' columns, and OWN, each of shape (n,)."""
-    return tables.to_bytes(table.assign(**{f"uplift.{name}": own[name] for name in OWN}))
+    return tables.to_bytes(table.assign(**{f"uplift.{name}": arrays[name] for name in OWN}))
 
 
 def rows_from_bytes(data: bytes, dataset: Dataset) -> OutcomeRows:
     """What ``to_bytes`` wrote."""
     table = tables.from_bytes(data)
-    own = [table.pop(f"uplift.{name}").to_numpy(dtype=np.float64) for name in OWN]
+    arrays = [table.pop(f"uplift.{name}").to_numpy(dtype=np.float64) for name in OWN]
     customer = customer_keys.keys(table, dataset.id, dataset.raw)
-    return OutcomeRows(table, own[0].astype(np.int64), own[1] > 0, own[2], own[3], customer)
+    return OutcomeRows(table, arrays[0].astype(np.int64), arrays[1] > 0, arrays[2], arrays[3], customer)

@@ -83,13 +83,13 @@ def compare_uplift(
 
     rule, seed = config.promotion, config.search.seed
     intervals = ranking_metrics.against(held.kept, challenger, champion, held.contacted, seed, rule.resamples)
-    gain, asked = intervals["qini_over_risk"], champion_challenger.needed(rule, look)
+    gain, required = intervals["qini_over_risk"], champion_challenger.needed(rule, look)
     error = (gain.high - gain.low) / (2 * metrics.Z_95)
     sure = float(norm.cdf((gain.value - rule.margin) / error)) if error else float(gain.value > rule.margin)
-    promote = sure >= asked
+    promote = sure >= required
     reason = (
         f"Qini {intervals['qini'].value:.4f} against {intervals['qini_by_risk'].value:.4f} on {len(held.kept):,} customers, gain "
-        f"{gain.low:+.4f} to {gain.high:+.4f}: a gain above {rule.margin:g} is {sure:.2%} certain, {asked:.2%} is "
+        f"{gain.low:+.4f} to {gain.high:+.4f}: a gain above {rule.margin:g} is {sure:.2%} certain, {required:.2%} is "
         f"{'reached' if promote else 'needed: the champion stays'}"
     ) + (f"; look {look} at these customers" if look > 1 else "")
     return champion_challenger.undecided(version, promote, reason, len(held.kept))
@@ -108,29 +108,29 @@ def register_uplift(
     if not verdict.passed:
         return [f"Uplift: {verdict.summary} It is not registered."]
     lineage, name = training.lineage, registered_name(dataset)
-    own = f"{lineage['metaflow_run']}/uplift"  # of churn's model, that is the training's id
+    training_id = f"{lineage['metaflow_run']}/uplift"  # of churn's model, that is the training's id
     rows = outcome_rows.rows_from_bytes(outcomes, dataset)
     held = rows.of(rows.held_out(config.uplift.holdout, config.search.seed)).table
-    described, whole = _manifest(model, rows, dataset, config, lineage), estimators.whole(model.pipeline, dataset)
-    run = tracking.open_run(config.experiment, own, lineage)
+    described, pipeline = _manifest(model, rows, dataset, config, lineage), estimators.whole(model.pipeline, dataset)
+    run = tracking.open_run(config.experiment, training_id, lineage)
     with tempfile.TemporaryDirectory() as folder:
         scorer.write_uplift(folder, model.pipeline, described)
-        scorer.check_uplift_parity(UpliftScorer(folder), whole, held, config.search.seed)
+        scorer.check_uplift_parity(UpliftScorer(folder), pipeline, held, config.search.seed)
         tags = {"family": model.winner.family.name, "dataset": dataset.name}
         tags |= {key: lineage[key] for key in ("data_version", "metaflow_run")}
         example = held[list(dataset.raw)].head(100)
-        made = model_registry.register(name, run, own, whole, folder, example, tags)
+        version = model_registry.register(name, run, training_id, pipeline, folder, example, tags)
     expected = verdict.comparison.champion if verdict.comparison is not None else None
     if not verdict.promote:
-        model_registry.annotate(made, verdict.evidence())
-    elif not model_registry.promote(made, verdict.evidence(), expected):
+        model_registry.annotate(version, verdict.evidence())
+    elif not model_registry.promote(version, verdict.evidence(), expected):
         verdict = Gate(
             verdict.verdicts, champion_challenger.undecided(expected or "", False, "there is another by now")
         )
     tracking.close_run(run, described["params"], {key: one.value for key, one in model.scores.items()})
     qini, ahead = model.scores["qini"], model.scores["qini_over_risk"]
     return [
-        f"Uplift: {name} version {made.version} ({model.winner.family.name}). Qini {qini.value:.4f} ({qini.low:.4f} to "
+        f"Uplift: {name} version {version.version} ({model.winner.family.name}). Qini {qini.value:.4f} ({qini.low:.4f} to "
         f"{qini.high:.4f}), ahead of ranking by risk by {ahead.value:+.4f} ({ahead.low:+.4f} to {ahead.high:+.4f}). "
         f"{verdict.summary}"
     ]

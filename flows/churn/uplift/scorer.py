@@ -67,10 +67,10 @@ def write_uplift(folder: str | Path, pipeline: "Pipeline", described: Mapping[st
     (target / MANIFEST).write_text(json.dumps(format_version.stamped(described, FORMAT), indent=1), encoding="utf-8")
 
 
-def check_uplift_parity(scorer: UpliftScorer, whole: "Pipeline", table: "pd.DataFrame", seed: int) -> None:
+def check_uplift_parity(scorer: UpliftScorer, pipeline: "Pipeline", table: "pd.DataFrame", seed: int) -> None:
     """Raises ChurnError unless ONNX and the scikit-learn pipeline agree, also on missing and unseen values."""
     for rows in (table, onnx_scorer.with_damage(table, scorer.dataset, seed)):
-        worst = float(np.abs(scorer.table(rows) - whole.predict(rows)).max())
+        worst = float(np.abs(scorer.table(rows) - pipeline.predict(rows)).max())
         if worst > onnx_scorer.PARITY:
             raise ChurnError(
                 f"{MODEL}: differs from the scikit-learn pipeline by {worst:.1e} (allowed: {onnx_scorer.PARITY:.0e}); it is "

@@ -34,8 +34,8 @@ def measured(worth: Worth | None, outcomes: bytes | None, dataset: Dataset) -> W
         )
     rows = outcome_rows.rows_from_bytes(outcomes, dataset)
     everybody = np.ones(len(rows.kept), dtype=bool)
-    whole = _measured(rows, everybody, 0.0, 1.0, log_ratio(rows, everybody)[0])
-    return worth.model_copy(update={"evidence": (whole, *by_risk(rows))})
+    overall = _measured(rows, everybody, 0.0, 1.0, log_ratio(rows, everybody)[0])
+    return worth.model_copy(update={"evidence": (overall, *by_risk(rows))})
 
 
 def by_risk(rows: OutcomeRows) -> list[MeasuredRate]:
@@ -66,14 +66,14 @@ def _edges(rows: OutcomeRows) -> np.ndarray:
 
 def _measured(rows: OutcomeRows, among: np.ndarray, above: float, up_to: float, ratio: float) -> MeasuredRate:
     """What campaigns say of customers ``among``, where ``ratio`` is the logarithm that counts."""
-    own, low, high = success_rate(rows, among)
+    rate, low, high = success_rate(rows, among)
     contacted = int((rows.contacted & among).sum())
     return MeasuredRate(
         above=above,
         up_to=up_to,
         contacted=contacted,
         control=int(among.sum()) - contacted,
-        measured=own,
+        measured=rate,
         low=low,
         high=high,
         rate=1 - float(np.exp(ratio)),

@@ -56,9 +56,9 @@ def ingest(
 
     ``parts`` are the rows of the ``origins``, in the same order.
     """
-    given, notes = zip(*parts, strict=True)
+    frames, notes = zip(*parts, strict=True)
     origin = ", ".join(source.name for source in origins)
-    validated = validation.validate(sources.combine(origins, given, dataset), dataset, limits, origin)
+    validated = validation.validate(sources.combine(origins, frames, dataset), dataset, limits, origin)
     stored = ThreadPoolExecutor(1).submit(tables.to_bytes, validated.table)
     distances = profile.distances(previous, validated.table, validated.columns) if previous else {}
     report = replace(

@@ -59,8 +59,8 @@ def by_name(column: str, target: str) -> bool:
     wanted = {word for word in _words(target) if not TELLS.fullmatch(word) and not TIME.fullmatch(word)}
     if any(map(CHURN.search, words)) or (wanted and wanted <= set(words) and not any(map(LEAVING.fullmatch, wanted))):
         return True
-    told = [word for word in words if not TELLS.fullmatch(word)]
-    return bool(told) and all(map(LEAVING.fullmatch, told))
+    meaningful = [word for word in words if not TELLS.fullmatch(word)]
+    return bool(meaningful) and all(map(LEAVING.fullmatch, meaningful))
 
 
 def _words(name: str) -> list[str]:
@@ -82,11 +82,11 @@ def far_ahead(separations: Mapping[str, float]) -> set[str]:
     return {name for name, auc in separations.items() if auc >= STRONG and 1 - auc <= (1 - max(others)) / TIMES}
 
 
-def separation(values: "pd.Series", churned: np.ndarray, known: SortedColumn | None = None) -> float:
+def separation(values: "pd.Series", churned: np.ndarray, ordered: SortedColumn | None = None) -> float:
     """ROC-AUC (0.5..1) of a column alone: of its values where present, or of its missingness, whichever is higher.
 
     The levels of a text column are scored by their churn rate in one half of the rows and evaluated on the other half, so that
-    many rare levels do not look predictive. ``known`` is the sorted column, if it is available.
+    many rare levels do not look predictive. ``ordered`` is the sorted column, if it is available.
     """
     missing, left = values.isna().to_numpy(), int(churned.sum())
     best = 0.5
@@ -94,7 +94,7 @@ def separation(values: "pd.Series", churned: np.ndarray, known: SortedColumn | N
         gone = int(missing[churned].sum())
         best += abs(gone / left - (int(missing.sum()) - gone) / (len(churned) - left)) / 2
     if values.dtype.kind in "biuf":
-        return max(best, _of_numbers(known or sort_column(values, churned)))
+        return max(best, _of_numbers(ordered or sort_column(values, churned)))
     present, outcome = (values[~missing], churned[~missing]) if missing.any() else (values, churned)
     return best if outcome.all() or not outcome.any() else max(best, _of_levels(present, outcome))
 

@@ -128,8 +128,8 @@ def _distance(p: np.ndarray, q: np.ndarray) -> float:
 def drift_checks(measured: dict[str, float], dataset: Dataset, limits: Quality) -> Iterable[Check]:
     """One check per column against the previous data version, by its distance (see ``distances``)."""
     for name, distance in measured.items():
-        own = dataset.columns[name].drift
-        most = limits.drift if own is None else own
+        limit = dataset.columns[name].drift
+        most = limits.drift if limit is None else limit
         kept = distance <= most
         rule = f"is distributed as in the previous version (Jensen-Shannon distance at most {most:g})"
         remedy = (

@@ -29,14 +29,14 @@ def checks(frame: "pd.DataFrame", dataset: Dataset, unreadable: dict[str, np.nda
     for name, column in dataset.columns.items():
         if name not in frame.columns or column.role == "ignore":
             continue
-        asked = []
+        checks_of_column = []
         if column.min is not None or column.max is not None:
             low = -np.inf if column.min is None else column.min
-            asked.append(pa.Check.in_range(low, np.inf if column.max is None else column.max, error="range"))
+            checks_of_column.append(pa.Check.in_range(low, np.inf if column.max is None else column.max, error="range"))
             remedy = f"Correct these cells, or change min and max in {remedies.file_of(dataset, name)}."
             rules[name, "range"] = (_range_rule(column), remedy, column.severity)
         if column.values:
-            asked.append(pa.Check.isin(column.values, error="values"))
+            checks_of_column.append(pa.Check.isin(column.values, error="values"))
             remedy = remedies.values(name, dataset)
             severity: Severity = "error" if column.role == "target" else column.severity
             rules[name, "values"] = (f"is one of {', '.join(map(repr, column.values))}", remedy, severity)
@@ -46,7 +46,9 @@ def checks(frame: "pd.DataFrame", dataset: Dataset, unreadable: dict[str, np.nda
         if unique:
             rules[name, "field_uniqueness"] = (UNIQUE, "Keep one row per customer.", "error")
         nullable = (name, "not_nullable") not in rules
-        columns[name] = pa.Column(checks=asked, nullable=nullable, unique=unique, report_duplicates="exclude_first")
+        columns[name] = pa.Column(
+            checks=checks_of_column, nullable=nullable, unique=unique, report_duplicates="exclude_first"
+        )
     together = [dataset.id, dataset.time] if dataset.id and dataset.time else None
     failures = _run(pa.DataFrameSchema(columns), frame, rules, numbers)
     if together:

@@ -5,19 +5,19 @@ import re
 from typing import Any
 
 
-def value(given: Any) -> str:
-    """``given`` as a TOML value."""
-    if isinstance(given, list | tuple):
-        return f"[{', '.join(map(value, given))}]"
-    if isinstance(given, dict):
-        return f"{{ {', '.join(f'{value(key)} = {value(held)}' for key, held in given.items())} }}"
+def value(content: Any) -> str:
+    """``content`` as a TOML value."""
+    if isinstance(content, list | tuple):
+        return f"[{', '.join(map(value, content))}]"
+    if isinstance(content, dict):
+        return f"{{ {', '.join(f'{value(key)} = {value(held)}' for key, held in content.items())} }}"
     # A JSON string is a TOML string, save for DEL and for the escapes of characters beyond the basic plane.
-    return json.dumps(given, ensure_ascii=False).replace("\x7f", "\\u007f")
+    return json.dumps(content, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
-def line(key: str, given: Any) -> str:
+def line(key: str, content: Any) -> str:
     """A key and its value as a TOML line."""
-    return f"{key} = {value(given)}"
+    return f"{key} = {value(content)}"
 
 
 def table_header(column: str) -> str:

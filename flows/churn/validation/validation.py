@@ -38,14 +38,14 @@ def validate(frame: "pd.DataFrame", dataset: Dataset, limits: Quality, source: s
         ChurnError: A column is missing; no other check would make sense then. ``source`` names the table in the message.
     """
     _require_columns(frame, dataset, source)
-    given = exclude(frame, dataset, limits)
-    typed = cast(given.frame, dataset)
+    remaining = exclude(frame, dataset, limits)
+    typed = cast(remaining.frame, dataset)
     with ThreadPoolExecutor(1) as ahead:  # alongside the checks of the rows, which most tables pass without loss
-        whole = ahead.submit(_whole, typed[0], dataset, limits)
-        kept, aside, checks = _rows(given, *typed, dataset, limits.quarantine)
-        columns, others = whole.result() if kept is typed[0] else _whole(kept, dataset, limits)
+        table_checks = ahead.submit(_whole, typed[0], dataset, limits)
+        kept, aside, checks = _rows(remaining, *typed, dataset, limits.quarantine)
+        columns, others = table_checks.result() if kept is typed[0] else _whole(kept, dataset, limits)
     checks += [*_described(frame, dataset), *others]
-    return Validated(kept, aside, columns, _report(given, aside, checks))
+    return Validated(kept, aside, columns, _report(remaining, aside, checks))
 
 
 def screen(frame: "pd.DataFrame", dataset: Dataset, quarantine: float, source: str) -> Validated:
@@ -57,10 +57,12 @@ def screen(frame: "pd.DataFrame", dataset: Dataset, quarantine: float, source: s
         ChurnError: A column is missing.
     """
     _require_columns(frame, dataset, source, champion=True)
-    given = exclude(frame.drop(columns=dataset.target, errors="ignore"), dataset)
-    kept, aside, checks = _rows(given, *cast(given.frame, dataset), dataset, quarantine)
+    remaining = exclude(frame.drop(columns=dataset.target, errors="ignore"), dataset)
+    kept, aside, checks = _rows(remaining, *cast(remaining.frame, dataset), dataset, quarantine)
     columns = SortedColumns(kept, np.zeros(len(kept), dtype=bool))  # outcomes unknown: one group
-    return Validated(kept, aside, columns, _report(given, aside, [_for_champion(check, dataset) for check in checks]))
+    return Validated(
+        kept, aside, columns, _report(remaining, aside, [_for_champion(check, dataset) for check in checks])
+    )
 
 
 def _for_champion(check: Check, dataset: Dataset) -> Check:
@@ -70,26 +72,26 @@ def _for_champion(check: Check, dataset: Dataset) -> Check:
     return replace(check, remedy=f"{check.remedy} A changed description counts from the next training on.")
 
 
-def _report(given: Kept, aside: "pd.DataFrame", checks: list[Check]) -> Report:
-    return Report((*given.checks, *checks), len(given.frame), len(aside), given.left_out)
+def _report(remaining: Kept, aside: "pd.DataFrame", checks: list[Check]) -> Report:
+    return Report((*remaining.checks, *checks), len(remaining.frame), len(aside), remaining.left_out)
 
 
 def _rows(
-    given: Kept,
+    remaining: Kept,
     typed: "pd.DataFrame",
     unreadable: dict[str, np.ndarray],
     dataset: Dataset,
     quarantine: float,
 ) -> "tuple[pd.DataFrame, pd.DataFrame, list[Check]]":
     """The typed rows to continue with, those set aside, and the checks of single rows."""
-    frame = given.frame
-    failures = _cell_checks(given, typed, unreadable, dataset)
+    frame = remaining.frame
+    failures = _cell_checks(remaining, typed, unreadable, dataset)
     bad = _union([rows for check, rows in failures if check.severity == "error"], len(typed))
     checks = [check for check, _ in failures]
     if not bad.any() or bad.mean() > quarantine:
         return typed, typed.iloc[:0].assign(reasons=""), checks
     kept = cast(frame[~bad].reset_index(drop=True), dataset)[0]  # again, so that complete integers are integers
-    return kept, _set_aside(given, bad, failures), [_as_warning(check) for check in checks]
+    return kept, _set_aside(remaining, bad, failures), [_as_warning(check) for check in checks]
 
 
 def _described(frame: "pd.DataFrame", dataset: Dataset) -> Iterable[Check]:
@@ -116,7 +118,9 @@ def _listed(names: list[str]) -> str:
     return ", ".join(map(repr, names))
 
 
-def _cell_checks(given: Kept, typed: "pd.DataFrame", unreadable: dict[str, np.ndarray], dataset: Dataset) -> Failures:
+def _cell_checks(
+    remaining: Kept, typed: "pd.DataFrame", unreadable: dict[str, np.ndarray], dataset: Dataset
+) -> Failures:
     """The checks of single rows, with the rows that fail: their types, then those by pandera."""
     from churn.validation import schema
 
@@ -126,11 +130,11 @@ def _cell_checks(given: Kept, typed: "pd.DataFrame", unreadable: dict[str, np.nd
         if column.role == "ignore":
             continue
         rows = np.flatnonzero(bad)
-        examples = example_values(given.frame[name].iloc[rows[:EXAMPLES]], given.numbers[rows])
+        examples = example_values(remaining.frame[name].iloc[rows[:EXAMPLES]], remaining.numbers[rows])
         rule = f"is {_ARTICLE[column.type]}"
-        remedy = remedies.unreadable(name, given.frame[name].iloc[rows], dataset)
-        failures.append((Check(name, rule, len(rows), len(given.frame), examples, remedy), rows))
-    return failures + schema.checks(typed, dataset, unreadable, given.numbers)
+        remedy = remedies.unreadable(name, remaining.frame[name].iloc[rows], dataset)
+        failures.append((Check(name, rule, len(rows), len(remaining.frame), examples, remedy), rows))
+    return failures + schema.checks(typed, dataset, unreadable, remaining.numbers)
 
 
 _ARTICLE = {
@@ -154,7 +158,7 @@ def _as_warning(check: Check) -> Check:
     return replace(check, severity="warning", remedy=f"These rows are in quarantine. {check.remedy}")
 
 
-def _set_aside(given: Kept, bad: np.ndarray, failures: Failures) -> "pd.DataFrame":
+def _set_aside(remaining: Kept, bad: np.ndarray, failures: Failures) -> "pd.DataFrame":
     """The rows as they were read, with all their errors as ``reasons``."""
     import pandas as pd
 
@@ -162,8 +166,8 @@ def _set_aside(given: Kept, bad: np.ndarray, failures: Failures) -> "pd.DataFram
     for check, rows in failures:
         if check.severity == "error" and len(rows):
             reasons.loc[rows] += f"{check.column} {check.rule}; "
-    aside = given.frame.iloc[np.flatnonzero(bad)].astype("str")
-    return aside.assign(reasons=reasons.str.removesuffix("; ").to_numpy(), row=given.numbers[bad])
+    aside = remaining.frame.iloc[np.flatnonzero(bad)].astype("str")
+    return aside.assign(reasons=reasons.str.removesuffix("; ").to_numpy(), row=remaining.numbers[bad])
 
 
 def _whole(frame: "pd.DataFrame", dataset: Dataset, limits: Quality) -> tuple[SortedColumns, list[Check]]:

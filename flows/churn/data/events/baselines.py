@@ -31,11 +31,11 @@ def scores(dataset: Dataset, rows: "pd.DataFrame") -> dict[str, np.ndarray]:
         times, horizon = rows[dataset.time].to_numpy(), dataset.snapshots.horizon / WEEK
         expected = np.empty(len(rows))
         for moment in np.unique(times):
-            own = times == moment
-            purchases = _expected(rows[own], horizon)
+            at_moment = times == moment
+            purchases = _expected(rows[at_moment], horizon)
             if purchases is None:
                 return by_baseline
-            expected[own] = purchases
+            expected[at_moment] = purchases
         by_baseline[BG_NBD] = -expected
     return by_baseline
 

@@ -219,8 +219,8 @@ def _rows(name: str, source: Source) -> Iterator[sources.Part]:
 def select(table: EventTable, staged: Staged, whole_ids: bool, as_of: datetime) -> str:
     """The query for a table's rows that had happened and were known at ``as_of``."""
     limit = f"TIMESTAMP '{as_of.isoformat(sep=' ')}'"
-    known = [f"{sql_name(moment)} <= {limit}" for moment in (table.moment, table.known) if moment]
-    return f"SELECT * FROM ({rows(table, staged, whole_ids)}) AS rows WHERE {' AND '.join(known)}"
+    visible = [f"{sql_name(moment)} <= {limit}" for moment in (table.moment, table.known) if moment]
+    return f"SELECT * FROM ({rows(table, staged, whole_ids)}) AS rows WHERE {' AND '.join(visible)}"
 
 
 def rows(table: EventTable, staged: Staged, whole_ids: bool) -> str:

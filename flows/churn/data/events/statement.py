@@ -78,8 +78,8 @@ class _Parts:
             return
         share = level or ([sql(aggregate.of, table.columns)] if aggregate.of else [])
         if aggregate.what == "share":
-            whole = [*window, *conditions]
-            expression = f"{_filtered('COUNT(*)', [*whole, *share])} / NULLIF({_filtered('COUNT(*)', whole)}, 0)"
+            filters = [*window, *conditions]
+            expression = f"{_filtered('COUNT(*)', [*filters, *share])} / NULLIF({_filtered('COUNT(*)', filters)}, 0)"
         else:
             expression = _aggregate(aggregate, cell, [*conditions, *level], window)
         self._cells[aggregate.table].append((cell.name, expression))
@@ -89,8 +89,8 @@ class _Parts:
         key = f"PARTITION BY snapshot, {self._id} ORDER BY age"
         if aggregate.what == "last":
             value = sql_name(aggregate.column)
-            own = f"snapshot, {self._id}, {value} AS {sql_name(cell.name)}"
-            numbered = f"SELECT {own}, ROW_NUMBER() OVER ({key}, {value} DESC NULLS LAST) AS newest {rows}"
+            columns = f"snapshot, {self._id}, {value} AS {sql_name(cell.name)}"
+            numbered = f"SELECT {columns}, ROW_NUMBER() OVER ({key}, {value} DESC NULLS LAST) AS newest {rows}"
             return f"SELECT snapshot, {self._id}, {sql_name(cell.name)} FROM ({numbered}) AS numbered WHERE newest <= 1"
         gaps = f"SELECT snapshot, {self._id}, age, LAG(age) OVER ({key} DESC) AS previous {rows}"
         spread = _filtered("STDDEV_SAMP(previous - age)", [f"previous < {cell.days}"] if cell.days else [])
@@ -132,9 +132,9 @@ class _Parts:
         columns += [f"e.{sql_name(table.end)} AS ended"] if table.end else []
         if name == self._activity:
             columns.append(f"CAST(e.{sql_name(table.moment)} AS DATE) AS day")
-        known = [f"e.{sql_name(moment)} <= s.snapshot" for moment in (table.moment, table.known) if moment]
+        visible = [f"e.{sql_name(moment)} <= s.snapshot" for moment in (table.moment, table.known) if moment]
         chosen = ", ".join(["s.snapshot", f"e.{sql_name(table.id)} AS {self._id}", *columns, f"{place} AS age"])
-        return f"SELECT {chosen} FROM snapshots AS s JOIN {sql_name(name)} AS e ON {' AND '.join(known)}"
+        return f"SELECT {chosen} FROM snapshots AS s JOIN {sql_name(name)} AS e ON {' AND '.join(visible)}"
 
     def _population(self) -> str:
         rule = self._snapshots.population
@@ -211,17 +211,17 @@ class _Parts:
 
 
 def _aggregate(aggregate: Aggregate, cell: Cell, conditions: list[str], window: list[str]) -> str:
-    whole, column = [*window, *conditions], sql_name(aggregate.column)
-    count, first, last = (_filtered(what, whole) for what in ("COUNT(*)", "MAX(age)", "MIN(age)"))
+    filters, column = [*window, *conditions], sql_name(aggregate.column)
+    count, first, last = (_filtered(what, filters) for what in ("COUNT(*)", "MAX(age)", "MIN(age)"))
     match aggregate.what:
         case "count":
             return count
         case "sum" | "max" | "min":
-            return _filtered(f"{aggregate.what.upper()}({column})", whole)
+            return _filtered(f"{aggregate.what.upper()}({column})", filters)
         case "mean":
-            return _filtered(f"AVG({column})", whole)
+            return _filtered(f"AVG({column})", filters)
         case "distinct":
-            return _filtered(f"COUNT(DISTINCT {column})", whole)
+            return _filtered(f"COUNT(DISTINCT {column})", filters)
         case "days since last":
             return last
         case "days since first":
@@ -232,7 +232,7 @@ def _aggregate(aggregate: Aggregate, cell: Cell, conditions: list[str], window: 
             assert cell.days is not None
             amount = f"SUM({column})" if aggregate.column else "COUNT(*)"
             before = [f"age >= {cell.days}", f"age < {2 * cell.days}", *conditions]
-            now, then = (f"COALESCE({_filtered(amount, rows)}, 0)" for rows in (whole, before))
+            now, then = (f"COALESCE({_filtered(amount, rows)}, 0)" for rows in (filters, before))
             return f"({now} - {then}) / NULLIF(ABS({now}) + ABS({then}), 0)"
     raise AssertionError(aggregate.what)
 

@@ -19,16 +19,16 @@ def make(
     Raises:
         ChurnError: a cell is missing that may not be.
     """
-    whole, lineage = staging.whole_ids(dataset, staged), {}
+    integer_ids, lineage = staging.whole_ids(dataset, staged), {}
     for name, table in dataset.tables.items():
         connection.execute(
-            f"CREATE OR REPLACE TEMPORARY VIEW {sql_name(name)} AS {staging.select(table, staged[name], whole, as_of)}"
+            f"CREATE OR REPLACE TEMPORARY VIEW {sql_name(name)} AS {staging.select(table, staged[name], integer_ids, as_of)}"
         )
         full = [table.id, table.moment, *([table.known] if table.known else [])]
         full += [column for column, described in table.columns.items() if not described.missing]
         gaps = "".join(f", COUNT(*) FILTER (WHERE {sql_name(column)} IS NULL)" for column in full)
         counts = connection.execute(
-            f"SELECT COUNT(*){gaps} FROM ({staging.rows(table, staged[name], whole)}) AS rows"
+            f"SELECT COUNT(*){gaps} FROM ({staging.rows(table, staged[name], integer_ids)}) AS rows"
         ).fetchone()
         assert counts is not None
         for column, gone in zip(full, counts[1:], strict=True):
@@ -48,15 +48,15 @@ def make(
         ).fetchone() or (0, None)
         lineage[name] = {"hash": staged[name].hash, "rows": rows, "newest": newest and newest.isoformat()}
         if table.known:
-            lineage[name]["late"] = _late(connection, table, staged[name], whole, as_of)
+            lineage[name]["late"] = _late(connection, table, staged[name], integer_ids, as_of)
     return lineage
 
 
-def _late(connection: Any, table: EventTable, staged: staging.Staged, whole: bool, as_of: datetime) -> int:
+def _late(connection: Any, table: EventTable, staged: staging.Staged, integer_ids: bool, as_of: datetime) -> int:
     """The rows that had happened at ``as_of`` and became known later."""
     limit = f"TIMESTAMP '{as_of.isoformat(sep=' ')}'"
     late = f"{sql_name(table.moment)} <= {limit} AND {sql_name(table.known)} > {limit}"
     row = connection.execute(
-        f"SELECT COUNT(*) FROM ({staging.rows(table, staged, whole)}) AS rows WHERE {late}"
+        f"SELECT COUNT(*) FROM ({staging.rows(table, staged, integer_ids)}) AS rows WHERE {late}"
     ).fetchone()
     return int(row[0]) if row else 0

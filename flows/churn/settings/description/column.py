@@ -152,8 +152,8 @@ class Cells(Strict):
     def spellings(self, name: str) -> Spellings:
         """The levels of a category by their spellings."""
         column = self.columns[name]
-        known = column.aliases | {level: level for level in (*column.aliases.values(), *column.values)}
-        return Spellings(known, self.fold_case and not column.values)
+        levels = column.aliases | {level: level for level in (*column.aliases.values(), *column.values)}
+        return Spellings(levels, self.fold_case and not column.values)
 
     def missing_words(self, name: str) -> tuple[str, ...]:
         """The texts that mean a missing cell in a column."""

@@ -26,12 +26,12 @@ class Spellings:
     A spelling is matched by its ``fold``, unless two spellings of different levels have the same fold: then exactly.
     """
 
-    def __init__(self, known: Mapping[str, str], fold_unknown: bool = False) -> None:
-        """``known`` maps spellings to levels; an unknown spelling becomes its fold if ``fold_unknown``, else stays."""
-        self._known = {fold(text): level for text, level in known.items()}
-        self._exact = clashes(known)
+    def __init__(self, spellings: Mapping[str, str], fold_unknown: bool = False) -> None:
+        """``spellings`` maps spellings to levels; an unknown spelling becomes its fold if ``fold_unknown``, else stays."""
+        self._known = {fold(text): level for text, level in spellings.items()}
+        self._exact = clashes(spellings)
         if self._exact:
-            self._known = dict(known)
+            self._known = dict(spellings)
         self._fold_unknown = fold_unknown
 
     def level(self, text: str) -> str:
@@ -40,7 +40,7 @@ class Spellings:
         return self._known.get(key, key if self._fold_unknown else text)
 
 
-def clashes(known: Mapping[str, str]) -> bool:
+def clashes(spellings: Mapping[str, str]) -> bool:
     """Whether two spellings that mean different levels differ only in case or blanks."""
     folded: dict[str, str] = {}
-    return any(folded.setdefault(fold(text), level) != level for text, level in known.items())
+    return any(folded.setdefault(fold(text), level) != level for text, level in spellings.items())

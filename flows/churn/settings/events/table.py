@@ -63,13 +63,13 @@ class EventTable(Cells):
     def cells(self) -> Cells:
         """The whole table as ``casting.cast`` takes it: id, moments, then the described columns."""
         moment = Column(role="ignore", type="timestamp", format=self.format)
-        given = {self.id: Column(role="id", type="text"), **dict.fromkeys(self.moments, moment), **self.columns}
+        columns = {self.id: Column(role="id", type="text"), **dict.fromkeys(self.moments, moment), **self.columns}
         return Cells(
             missing_values=self.missing_values,
             decimal=self.decimal,
             thousands=self.thousands,
             fold_case=self.fold_case,
-            columns=given,
+            columns=columns,
         )
 
     def kind(self, name: str) -> Kind:

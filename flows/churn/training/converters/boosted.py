@@ -41,11 +41,11 @@ def know_booster(estimator: Any) -> None:
             container.add_node(trees.op_type, names[:1], names[1:], op_domain="ai.onnx.ml", op_version=1, **attributes)
 
         def outputs(scope: Any, model: Any, inputs: Any, custom_parsers: Any = None) -> Any:
-            made = scope.declare_local_operator("ChurnflowCatBoost", model)  # skl2onnx sees no classifier in it
-            made.inputs = inputs
+            nested = scope.declare_local_operator("ChurnflowCatBoost", model)  # skl2onnx sees no classifier in it
+            nested.inputs = inputs
             for name, kind in (("label", Int64TensorType()), ("probabilities", FloatTensorType())):
-                made.outputs.append(scope.declare_local_variable(name, kind))
-            return made.outputs
+                nested.outputs.append(scope.declare_local_variable(name, kind))
+            return nested.outputs
 
         shapes = shape_calculator.calculate_linear_classifier_output_shapes
         options = {"nocl": [True, False], "zipmap": [True, False, "columns"]}

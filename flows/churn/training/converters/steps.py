@@ -65,23 +65,23 @@ def _know_ours() -> None:
 
     def convert_hinges(scope: Any, operator: Any, container: Any) -> None:
         step, names = operator.raw_operator, ("all", "columns", "at", "bent", "beyond", "hinges")
-        whole, columns, at, bent, beyond, hinges = (scope.get_unique_variable_name(name) for name in names)
-        container.add_node("Concat", [variable.full_name for variable in operator.inputs], whole, axis=1)
+        matrix, columns, at, bent, beyond, hinges = (scope.get_unique_variable_name(name) for name in names)
+        container.add_node("Concat", [variable.full_name for variable in operator.inputs], matrix, axis=1)
         container.add_initializer(columns, 7, [len(step.columns_)], step.columns_.tolist())  # 7: int64
         container.add_initializer(at, 1, [len(step.at_)], step.at_.tolist())  # 1: float
-        container.add_node("Gather", [whole, columns], bent, axis=1)
+        container.add_node("Gather", [matrix, columns], bent, axis=1)
         container.add_node("Sub", [bent, at], beyond)
         container.add_node("Relu", beyond, hinges)
-        container.add_node("Concat", [whole, hinges], operator.outputs[0].full_name, axis=1)
+        container.add_node("Concat", [matrix, hinges], operator.outputs[0].full_name, axis=1)
 
     def convert_rates(scope: Any, operator: Any, container: Any) -> None:
-        encoder, parts, whole = operator.raw_operator.encoder_, [], scope.get_unique_variable_name("all")
-        container.add_node("Concat", [variable.full_name for variable in operator.inputs], whole, axis=1)
+        encoder, parts, matrix = operator.raw_operator.encoder_, [], scope.get_unique_variable_name("all")
+        container.add_node("Concat", [variable.full_name for variable in operator.inputs], matrix, axis=1)
         for i, (levels, rates) in enumerate(zip(encoder.categories_, encoder.encodings_, strict=True)):
             place, level, rate = (scope.get_unique_variable_name(f"{name}_{i}") for name in ("at", "level", "rate"))
             parts.append(rate)
             container.add_initializer(place, 7, [1], [i])  # 7: int64
-            container.add_node("Gather", [whole, place], level, axis=1)
+            container.add_node("Gather", [matrix, place], level, axis=1)
             table = {"keys_strings": levels.tolist(), "values_floats": rates.tolist()}
             default = {"default_float": float(encoder.target_mean_)}
             container.add_node("LabelEncoder", level, rate, op_domain="ai.onnx.ml", op_version=2, **table, **default)

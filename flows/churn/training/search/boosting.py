@@ -40,8 +40,8 @@ CATBOOST = {"verbose": False, "allow_writing_files": False}
 
 def library(estimator: Any) -> Library | None:
     """The library of an estimator, None if its trees cannot be counted; a class or an instance."""
-    made = estimator if isinstance(estimator, type) else type(estimator)
-    return _LIBRARIES.get((made.__module__.split(".")[0], made.__name__))
+    kind = estimator if isinstance(estimator, type) else type(estimator)
+    return _LIBRARIES.get((kind.__module__.split(".")[0], kind.__name__))
 
 
 def _grow_xgboost(estimator: Any, fold: "Fold", rows: Any, patience: int) -> Grown:

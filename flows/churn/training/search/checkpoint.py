@@ -31,24 +31,24 @@ class Checkpoint:
         """``training`` is the training's id, as a resume keeps it; without one nothing is kept."""
         self._folder = FOLDER / f"search-{training.replace('/', '-')}" / family if training else None
 
-    def get(self, number: int, asked: dict[str, Any]) -> Known | None:
+    def get(self, number: int, params: dict[str, Any]) -> Known | None:
         """The trial of this number if it was finished, and asked for with the same parameters."""
         if self._folder is None or not (file := self._file(number)).is_file():
             return None
         with np.load(file, allow_pickle=False) as kept:
             described, unseen = json.loads(str(kept["described"])), kept["unseen"]
-        if described["asked"] != json.loads(json.dumps(asked)):
+        if described["asked"] != json.loads(json.dumps(params)):
             return None
-        made = {**described["trial"], "by_fold": tuple(described["trial"]["by_fold"])}
-        return Known(Trial(**made, unseen=unseen if len(unseen) else None), tuple(described["reached"]))
+        fields = {**described["trial"], "by_fold": tuple(described["trial"]["by_fold"])}
+        return Known(Trial(**fields, unseen=unseen if len(unseen) else None), tuple(described["reached"]))
 
-    def put(self, number: int, asked: dict[str, Any], trial: Trial, reached: Sequence[float]) -> None:
+    def put(self, number: int, params: dict[str, Any], trial: Trial, reached: Sequence[float]) -> None:
         """Keep a finished trial, whole or not at all."""
         if self._folder is None:
             return
         self._folder.mkdir(parents=True, exist_ok=True)
-        made = {name: value for name, value in asdict(trial).items() if name != "unseen"}
-        described = json.dumps({"asked": asked, "trial": made, "reached": list(reached)})
+        fields = {name: value for name, value in asdict(trial).items() if name != "unseen"}
+        described = json.dumps({"asked": params, "trial": fields, "reached": list(reached)})
         half = self._file(number).with_suffix(".half")
         with open(half, "wb", opener=private) as file:
             np.savez(file, described=described, unseen=np.array([]) if trial.unseen is None else trial.unseen)

@@ -45,12 +45,12 @@ class Fold:
 def preprocessed(family: Family, search: Search, dataset: Dataset, train: "pd.DataFrame") -> list[Fold]:
     """Fit the preprocessing on the training part of each fold, once for all trials."""
     inputs, outcome = features.frame(dataset, train), features.outcome(dataset, train)
-    made = []
+    fold_data = []
     for fit, test in folds.folds(search, dataset, train):
         step = estimators.preparation(family, dataset, inputs)
         matrix = step.fit_transform(inputs.iloc[fit], outcome[fit])
-        made.append(Fold(matrix, outcome[fit], step.transform(inputs.iloc[test]), outcome[test], test))
-    return made
+        fold_data.append(Fold(matrix, outcome[fit], step.transform(inputs.iloc[test]), outcome[test], test))
+    return fold_data
 
 
 def fitted(

@@ -41,12 +41,12 @@ def starts(family: Family, warm: Mapping[str, Any]) -> list[dict[str, Any]]:
     ``warm`` are the champion's parameters as FAMILY.NAME (of a blend's second member of a family, FAMILY-2.NAME); those that
     the family does not search, or whose value is out of its range, are left to the search.
     """
-    own: dict[str, dict[str, Any]] = {}
+    by_member: dict[str, dict[str, Any]] = {}
     for key, value in warm.items():
         member, _, name = key.partition(".")
         if member.partition("-")[0] == family.name:
-            own.setdefault(member, {})[name] = value
-    tried = [{name: v for name, v in one.items() if family.searches(name, v)} for one in own.values()]
+            by_member.setdefault(member, {})[name] = value
+    tried = [{name: v for name, v in one.items() if family.searches(name, v)} for one in by_member.values()]
     return [one for one in [*tried, *(dict(one) for one in family.start)] if one]
 
 
@@ -70,21 +70,25 @@ def proposed(
         study.enqueue_trial(start, skip_if_exists=True)
     best, since = -math.inf, 0
     for number in range(family.iterations):
-        asked = study.ask(space)
-        made = _tried(asked, family, search, prepared, rows, stages, checkpoint, number, deadline if number else 0)
-        if made is None:
+        optuna_trial = study.ask(space)
+        trial = _tried(
+            optuna_trial, family, search, prepared, rows, stages, checkpoint, number, deadline if number else 0
+        )
+        if trial is None:
             return
-        yield made
-        whole = made.unseen is not None
-        study.tell(asked, made.scores[search.metric] if whole else None, state=None if whole else _pruned())
-        gained = whole and made.scores[search.metric] > best + LEAST_GAIN
-        best, since = (made.scores[search.metric], 0) if gained else (best, since + 1)
+        yield trial
+        completed = trial.unseen is not None
+        study.tell(
+            optuna_trial, trial.scores[search.metric] if completed else None, state=None if completed else _pruned()
+        )
+        gained = completed and trial.scores[search.metric] > best + LEAST_GAIN
+        best, since = (trial.scores[search.metric], 0) if gained else (best, since + 1)
         if search.patience and since >= search.patience:
             return
 
 
 def _tried(
-    asked: "optuna.Trial",
+    optuna_trial: "optuna.Trial",
     family: Family,
     search: Search,
     prepared: Sequence[Fold],
@@ -95,32 +99,32 @@ def _tried(
     deadline: float,
 ) -> Trial | None:
     """The trial of a setting, as far as its stages go; None if the deadline passed first."""
-    known = checkpoint.get(number, asked.params)
-    if known is not None:
-        for step, score in enumerate(known.reached):
-            asked.report(score, search.factor**step)
-        return known.trial
-    made: Trial | None = None
+    saved = checkpoint.get(number, optuna_trial.params)
+    if saved is not None:
+        for step, score in enumerate(saved.reached):
+            optuna_trial.report(score, search.factor**step)
+        return saved.trial
+    result: Trial | None = None
     reached: list[float] = []
     fits: list[Any] = []
     for step, stage in enumerate(stages):
         fits = fits if step and stage.share == stages[step - 1].share else []
         tested = prepared[: stage.folds]
-        (more,) = fold_fits.fitted(family, search, [asked.params], tested[len(fits) :], stage.share, deadline)
+        (more,) = fold_fits.fitted(family, search, [optuna_trial.params], tested[len(fits) :], stage.share, deadline)
         if more is None:
             return None
         fits += more
-        params, predicted = fold_fits.predict(family, asked.params, fits, tested)
-        whole = stage == stages[-1]
-        unseen = out_of_fold(rows, tested, predicted) if whole else None
-        made = trials.trial(params, [f.test_outcome for f in tested], predicted, search.metric, stage.share, unseen)
-        reached.append(made.scores[search.metric])
-        asked.report(reached[-1], search.factor**step)
-        if not whole and asked.should_prune():
+        params, predicted = fold_fits.predict(family, optuna_trial.params, fits, tested)
+        completed = stage == stages[-1]
+        unseen = out_of_fold(rows, tested, predicted) if completed else None
+        result = trials.trial(params, [f.test_outcome for f in tested], predicted, search.metric, stage.share, unseen)
+        reached.append(result.scores[search.metric])
+        optuna_trial.report(reached[-1], search.factor**step)
+        if not completed and optuna_trial.should_prune():
             break
-    assert made is not None
-    checkpoint.put(number, asked.params, made, reached)
-    return made
+    assert result is not None
+    checkpoint.put(number, optuna_trial.params, result, reached)
+    return result
 
 
 def out_of_fold(rows: int, prepared: Sequence[Fold], predicted: Sequence[np.ndarray]) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""What monitoring compares with: the champion's holdout with its predictions, kept beside the model when it is trained."""
+"""The reference data of monitoring: the holdout of a model's training with its predictions, stored next to the model."""
 
 import tempfile
 from dataclasses import dataclass, replace
@@ -23,9 +23,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Reference:
-    """A registered model's holdout: ``table`` has the raw columns, ``probability``, ``decision`` and ``outcome`` (both bool).
+    """A registered model's holdout with its predictions.
 
-    ``threshold`` and ``worth`` decide (see ``value.decide``).
+    ``table`` has the raw columns, ``probability`` (float64), ``decision`` and ``outcome`` (both bool). ``threshold`` and
+    ``worth`` are those of the model's decisions (see ``value.decide``).
     """
 
     model: "Registered"
@@ -35,15 +36,15 @@ class Reference:
     worth: Worth | None = None
 
     def __getstate__(self) -> dict[str, Any]:
-        """The table as Parquet: what a branch of a flow has read of it would change how pandas pickles it."""
+        """The state with the table as Parquet: a pickled DataFrame changes with what has been read from it."""
         return {**vars(self), "table": tables.to_bytes(self.table)}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """What ``__getstate__`` gave."""
+        """Restore the state that ``__getstate__`` returned."""
         vars(self).update(state | {"table": tables.typed(state["table"], state["dataset"])})
 
     def of_month(self, month: int | None, least: int) -> "Reference":
-        """The rows of the calendar month alone, of which there must be ``least`` at snapshots; else all."""
+        """The reference of one calendar month, for customers at snapshots; all rows if the month has fewer than ``least``."""
         time = self.dataset.time
         if month is None or time is None or time not in self.table:
             return self
@@ -52,27 +53,27 @@ class Reference:
 
 
 def load(model: "Registered") -> Reference:
-    """The reference of a registry version. Raises ChurnError if the version was trained before references were kept."""
+    """Load the reference data of a registry version. Raises ChurnError if the version stores none (earlier releases)."""
     with tempfile.TemporaryDirectory() as folder:
         files = model_registry.fetch(model, folder)
         if not (files / prediction_log.HOLDOUT).is_file():
             again = commands.say("train", VERSION=model.tags["data_version"], FORCE="1")
             raise ChurnError(
-                f"{model.name} version {model.version} keeps no holdout to compare with: it was trained by an older "
+                f"{model.name} version {model.version} has no stored holdout to compare with: it was trained by an earlier "
                 f"release; train again with: {again}"
             )
         manifest = onnx_scorer.manifest(files)
         dataset, worth = from_dump(manifest["dataset"]), manifest.get("value")
         table = tables.typed((files / prediction_log.HOLDOUT).read_bytes(), dataset)
-    settled = from_dict(Worth, worth, onnx_scorer.MANIFEST) if worth else None
-    return Reference(model, dataset, manifest["threshold"], table, settled)
+    values = from_dict(Worth, worth, onnx_scorer.MANIFEST) if worth else None
+    return Reference(model, dataset, manifest["threshold"], table, values)
 
 
 def holdout(scorer: "Scorer", table: "pd.DataFrame") -> "pyarrow.Table":
-    """The predictions of the scorer for a table with known outcomes, in the order of its rows.
+    """Score a table with known outcomes, in the order of its rows.
 
-    The columns are probability (float64), decision and outcome (bool), of customers at snapshots the time, then the raw
-    features as in ``prediction_log.schema``. Raises ChurnError as that does.
+    Returns the columns probability (float64), decision and outcome (bool), the time for customers at snapshots, and the raw
+    features as in ``prediction_log.schema``. Raises ChurnError as that function does.
     """
     import pyarrow as pa
 
