@@ -110,7 +110,7 @@ resource "kubernetes_role_binding_v1" "flows" {
 
 # Random, kept in Terraform's state and in Kubernetes' secrets alone: encrypt the state, and let few read it.
 resource "random_password" "key" {
-  for_each = toset(["database", "store", "flows", "serving", "mlflow", "ui", "grafana", "ids", "callers", "feedback"])
+  for_each = toset(["database", "store", "flows", "serving", "mlflow", "metaflow-ui", "grafana", "ids", "callers", "feedback"])
 
   length  = 40
   special = false
@@ -119,7 +119,7 @@ resource "random_password" "key" {
 locals {
   key = { for name, one in random_password.key : name => one.result }
   # AWS gives rights to accounts, not keys; any other store has keys for each user.
-  keys = { for name in ["flows", "serving", "mlflow", "ui"] : name => local.own_store ? {
+  keys = { for name in ["flows", "serving", "mlflow", "metaflow-ui"] : name => local.own_store ? {
     AWS_ACCESS_KEY_ID     = name
     AWS_SECRET_ACCESS_KEY = local.key[name]
   } : try(var.store_keys[name], {}) }
@@ -154,7 +154,7 @@ resource "kubernetes_secret_v1" "servers" {
   for_each = merge(
     {
       mlflow      = merge(local.store_variables, local.keys.mlflow)
-      metaflow-ui = merge(local.store_variables, local.keys.ui)
+      metaflow-ui = merge(local.store_variables, local.keys["metaflow-ui"])
     },
     local.own_base ? { postgres = { username = "churnflow", password = local.key.database } } : {}, # pragma: allowlist secret
     local.own_store ? {
@@ -166,7 +166,7 @@ resource "kubernetes_secret_v1" "servers" {
         # As compose.yaml calls them.
         AWS_ACCESS_KEY_ID = "flows", AWS_SECRET_ACCESS_KEY = local.key.flows
         ARTIFACTS_KEY     = "mlflow", ARTIFACTS_SECRET = local.key.mlflow
-        UI_S3_KEY         = "ui", UI_S3_SECRET = local.key.ui
+        UI_S3_KEY         = "metaflow-ui", UI_S3_SECRET = local.key["metaflow-ui"]
         SERVING_KEY       = "serving", SERVING_SECRET = local.key.serving
       }
     } : {},

@@ -40,14 +40,14 @@ variable "store" {
 }
 
 variable "store_keys" {
-  description = "Keys of the users flows, serving, mlflow and ui in a store that is there already and gives rights to keys, not to accounts: any but AWS. config/minio/users.sh says what each must be allowed."
+  description = "Keys of the users flows, serving, mlflow and metaflow-ui in a store that is there already and gives rights to keys, not to accounts: any but AWS. config/minio/users.sh says what each must be allowed."
   type        = map(object({ AWS_ACCESS_KEY_ID = string, AWS_SECRET_ACCESS_KEY = string }))
   sensitive   = true
   default     = {}
 
   validation {
-    condition     = alltrue([for name in keys(var.store_keys) : contains(["flows", "serving", "mlflow", "ui"], name)])
-    error_message = "The store's users are flows, serving, mlflow and ui."
+    condition     = alltrue([for name in keys(var.store_keys) : contains(["flows", "serving", "mlflow", "metaflow-ui"], name)])
+    error_message = "The store's users are flows, serving, mlflow and metaflow-ui."
   }
 }
 

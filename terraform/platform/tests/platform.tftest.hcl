@@ -42,6 +42,14 @@ run "everything_in_the_cluster" {
     error_message = "Flows and service share a user of the store."
   }
   assert {
+    condition     = alltrue([for name in ["AWS_ACCESS_KEY_ID", "ARTIFACTS_KEY", "UI_S3_KEY", "SERVING_KEY"] : contains(range(3, 21), length(kubernetes_secret_v1.servers["bucket"].data[name]))])
+    error_message = "MinIO takes names of 3 to 20 letters."
+  }
+  assert {
+    condition     = [for name in ["mlflow", "metaflow-ui"] : kubernetes_secret_v1.servers[name].data.AWS_ACCESS_KEY_ID] == [for name in ["ARTIFACTS_KEY", "UI_S3_KEY"] : kubernetes_secret_v1.servers["bucket"].data[name]]
+    error_message = "A server has a user that the store does not have."
+  }
+  assert {
     condition     = kubernetes_role_v1.flows["churnflow-deploy"].rule[1].resource_names == toset(["churn-service"])
     error_message = "DeployFlow may patch more than the one Deployment."
   }
