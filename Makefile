@@ -171,6 +171,9 @@ argo-deploy: $(READY) ## apply argo/overlays/OVERLAY (prod) and deploy every flo
 infra-env: ## write .env from Terraform's outputs, with the flows' keys to the store: make infra-env [LAYER=platform]
 	@$(PYTHON) scripts/cluster/infra_env.py $(call quoted,LAYER)
 
+infra-deploy: $(READY) ## make argo-deploy through kubectl port-forward, from outside the cluster of Terraform's servers
+	$(PY) scripts/cluster/forward.py $(MAKE) argo-deploy
+
 kind: ## create a local cluster with Argo, MinIO, MLflow and the rest (needs Docker, kind, kubectl, tofu)
 	kind get clusters | grep -qx churnflow || kind create cluster --config terraform/kind/cluster.yaml
 	for target in flows serving; do \
@@ -181,7 +184,7 @@ kind: ## create a local cluster with Argo, MinIO, MLflow and the rest (needs Doc
 
 kind-test: $(READY) ## deploy to the cluster of make kind, and run the cluster tests on it
 	$(MAKE) infra-env LAYER=kind
-	set -a; . ./.env; set +a; $(MAKE) argo-deploy test-cluster
+	set -a; . ./.env; set +a; $(MAKE) infra-deploy test-cluster
 
 up: ## start MinIO, PostgreSQL, MLflow, Metaflow's service and UI, Prometheus, Grafana (needs Docker with Compose)
 	@$(PYTHON) scripts/cluster/credentials.py .env

@@ -245,7 +245,7 @@ module "platform" {
   bucket      = aws_s3_bucket.churnflow.bucket
   flows_image = "${aws_ecr_repository.image["flows"].repository_url}:${var.image_tag}"
   store       = { region = var.region }
-  database    = { host = aws_db_instance.churnflow.address, mlflow = "churnflow", metaflow = "churnflow", credentials = "database" }
+  database    = { host = aws_db_instance.churnflow.address, mlflow = "churnflow", metaflow = "churnflow", credentials = "database", ssl_mode = "require" }
   accounts    = { for name, role in aws_iam_role.account : name => { "eks.amazonaws.com/role-arn" = role.arn } }
   charts      = var.charts
 }

@@ -47,6 +47,7 @@ resource "kubernetes_namespace_v1" "servers" {
   }
 }
 
+# make argo-deploy applies the same accounts, roles and bindings, with a label of its own.
 resource "kubernetes_service_account_v1" "flows" {
   for_each = local.of_kind.ServiceAccount
 
@@ -56,6 +57,9 @@ resource "kubernetes_service_account_v1" "flows" {
     annotations = lookup(var.accounts, each.key, {})
   }
   automount_service_account_token = try(each.value.automountServiceAccountToken, true)
+  lifecycle {
+    ignore_changes = [metadata[0].labels["app.kubernetes.io/managed-by"]]
+  }
 }
 
 resource "kubernetes_role_v1" "flows" {
@@ -73,6 +77,9 @@ resource "kubernetes_role_v1" "flows" {
       resource_names = try(rule.value.resourceNames, [])
       verbs          = rule.value.verbs
     }
+  }
+  lifecycle {
+    ignore_changes = [metadata[0].labels["app.kubernetes.io/managed-by"]]
   }
 }
 
@@ -96,11 +103,14 @@ resource "kubernetes_role_binding_v1" "flows" {
       namespace = kubernetes_namespace_v1.churnflow.metadata[0].name
     }
   }
+  lifecycle {
+    ignore_changes = [metadata[0].labels["app.kubernetes.io/managed-by"]]
+  }
 }
 
 # Random, kept in Terraform's state and in Kubernetes' secrets alone: encrypt the state, and let few read it.
 resource "random_password" "key" {
-  for_each = toset(["database", "store", "flows", "serving", "mlflow", "ui", "grafana", "ids", "callers", "feedback"])
+  for_each = toset(["database", "store", "flows", "serving", "mlflow", "metaflow-ui", "grafana", "ids", "callers", "feedback"])
 
   length  = 40
   special = false
@@ -108,11 +118,11 @@ resource "random_password" "key" {
 
 locals {
   key = { for name, one in random_password.key : name => one.result }
-  # A store of AWS' own gives rights to accounts, not keys.
-  keys = { for name in ["flows", "serving", "mlflow", "ui"] : name => local.own_store ? {
+  # AWS gives rights to accounts, not keys; any other store has keys for each user.
+  keys = { for name in ["flows", "serving", "mlflow", "metaflow-ui"] : name => local.own_store ? {
     AWS_ACCESS_KEY_ID     = name
     AWS_SECRET_ACCESS_KEY = local.key[name]
-  } : {} }
+  } : try(var.store_keys[name], {}) }
   store_variables = merge({ AWS_DEFAULT_REGION = local.region }, local.endpoint == null ? {} : { AWS_ENDPOINT_URL_S3 = local.endpoint })
 }
 
@@ -144,7 +154,7 @@ resource "kubernetes_secret_v1" "servers" {
   for_each = merge(
     {
       mlflow      = merge(local.store_variables, local.keys.mlflow)
-      metaflow-ui = merge(local.store_variables, local.keys.ui)
+      metaflow-ui = merge(local.store_variables, local.keys["metaflow-ui"])
     },
     local.own_base ? { postgres = { username = "churnflow", password = local.key.database } } : {}, # pragma: allowlist secret
     local.own_store ? {
@@ -156,7 +166,7 @@ resource "kubernetes_secret_v1" "servers" {
         # As compose.yaml calls them.
         AWS_ACCESS_KEY_ID = "flows", AWS_SECRET_ACCESS_KEY = local.key.flows
         ARTIFACTS_KEY     = "mlflow", ARTIFACTS_SECRET = local.key.mlflow
-        UI_S3_KEY         = "ui", UI_S3_SECRET = local.key.ui
+        UI_S3_KEY         = "metaflow-ui", UI_S3_SECRET = local.key["metaflow-ui"]
         SERVING_KEY       = "serving", SERVING_SECRET = local.key.serving
       }
     } : {},

@@ -1,43 +1,54 @@
 # The servers that have no kept chart: the programs and settings of compose.yaml, a StatefulSet of one pod each.
 
 locals {
-  database = local.own_base ? { host = "postgres", port = 5432, mlflow = "mlflow", metaflow = "metaflow", credentials = "postgres" } : var.database
+  database = local.own_base ? { host = "postgres", port = 5432, mlflow = "mlflow", metaflow = "metaflow", credentials = "postgres", ssl_mode = "disable" } : var.database
   metadata_variables = {
-    MF_METADATA_DB_HOST = local.database.host
-    MF_METADATA_DB_PORT = tostring(local.database.port)
-    MF_METADATA_DB_NAME = local.database.metaflow
+    MF_METADATA_DB_HOST     = local.database.host
+    MF_METADATA_DB_PORT     = tostring(local.database.port)
+    MF_METADATA_DB_NAME     = local.database.metaflow
+    MF_METADATA_DB_SSL_MODE = local.database.ssl_mode # without it the service asks for a connection that is not encrypted
   }
-  # user: the number that the image's program may run as. folder: what outlives the pod. variables_of: names of variables with the
-  # database's user and password.
+  # What a program writes or reads elsewhere than in /tmp and on its disk: volumes by server.
+  folders = {
+    postgres    = { scripts = "/docker-entrypoint-initdb.d", run = "/var/run/postgresql" }
+    metaflow-ui = { cache = "/root/cache_data" }
+  }
+  # user: the number that the program may run as; Metaflow's lie in /root, which only root enters. folder: what outlives the pod.
+  # variables_of: names of variables with the database's user and password.
   server = merge(
     {
       mlflow = {
         user    = 10001, port = 5000, path = "/health", folder = null, credentials = "mlflow"
-        command = ["sh", "-c", "MLFLOW_BACKEND_STORE_URI=postgresql+psycopg://$DATABASE_USER:$DATABASE_PASSWORD@${local.database.host}:${local.database.port}/${local.database.mlflow} exec mlflow server --host=0.0.0.0 --port=5000 --workers=2 --artifacts-destination=s3://${var.bucket}/mlflow --allowed-hosts=mlflow.${local.servers}:*,localhost:*"]
+        command = ["mlflow", "server", "--host=0.0.0.0", "--port=5000", "--workers=2", "--artifacts-destination=s3://${var.bucket}/mlflow", "--allowed-hosts=mlflow.${local.servers}:*,localhost:*"]
         variables = {
           MLFLOW_DISABLE_TELEMETRY    = "true", MLFLOW_SERVER_ENABLE_JOB_EXECUTION = "false"
           MLFLOW_SERVER_ALLOWED_HOSTS = "mlflow.${local.servers}:*,localhost:*"
+          # What the address leaves out is libpq's: a password with a / in it would be no part of an address.
+          MLFLOW_BACKEND_STORE_URI = "postgresql+psycopg:///${local.database.mlflow}"
+          PGHOST                   = local.database.host, PGPORT = tostring(local.database.port), PGSSLMODE = local.database.ssl_mode
         }
-        variables_of = { user = "DATABASE_USER", password = "DATABASE_PASSWORD" } # pragma: allowlist secret
+        variables_of = { user = "PGUSER", password = "PGPASSWORD" } # pragma: allowlist secret
         prepare      = null
       }
       metaflow-service = {
-        user         = 1000, port = 8080, path = "/ping", folder = null, credentials = null
+        user         = 0, port = 8080, path = "/ping", folder = null, credentials = null
         command      = local.compose["metaflow-service"].command
         variables    = local.metadata_variables
         variables_of = { user = "MF_METADATA_DB_USER", password = "MF_METADATA_DB_PSWD" } # pragma: allowlist secret
         prepare      = local.compose["metaflow-migrations"].command
       }
       metaflow-ui = {
-        user    = 1000, port = 8083, path = "/", folder = null, credentials = "metaflow-ui"
+        user    = 0, port = 8083, path = "/", folder = null, credentials = "metaflow-ui"
         command = local.compose["metaflow-ui"].command
         variables = merge(local.metadata_variables, {
-          UI_ENABLED                = "1", METAFLOW_DEFAULT_DATASTORE = "s3", METAFLOW_DEFAULT_METADATA = "service"
-          MF_DATASTORE_ROOT         = "s3://${var.bucket}/metaflow", METAFLOW_DATASTORE_SYSROOT_S3 = "s3://${var.bucket}/metaflow"
-          METAFLOW_SERVICE_URL      = local.environment.METAFLOW_SERVICE_URL
-          METAFLOW_S3_ENDPOINT_URL  = local.endpoint == null ? "" : local.endpoint
-          MF_UI_METADATA_PORT       = "8083"
-          AWS_EC2_METADATA_DISABLED = "true"
+          UI_ENABLED               = "1", METAFLOW_DEFAULT_DATASTORE = "s3", METAFLOW_DEFAULT_METADATA = "service"
+          MF_DATASTORE_ROOT        = "s3://${var.bucket}/metaflow", METAFLOW_DATASTORE_SYSROOT_S3 = "s3://${var.bucket}/metaflow"
+          METAFLOW_SERVICE_URL     = local.environment.METAFLOW_SERVICE_URL
+          METAFLOW_S3_ENDPOINT_URL = local.endpoint == null ? "" : local.endpoint
+          MF_UI_METADATA_PORT      = "8083"
+          # Bytes, together less than the volume; by itself it would fill nearly all of the node's disk.
+          CACHE_ARTIFACT_STORAGE_LIMIT = "800000000", CACHE_DAG_STORAGE_LIMIT = "400000000", CACHE_LOG_STORAGE_LIMIT = "400000000"
+          AWS_EC2_METADATA_DISABLED    = "true"
         })
         variables_of = { user = "MF_METADATA_DB_USER", password = "MF_METADATA_DB_PSWD" } # pragma: allowlist secret
         prepare      = null
@@ -115,7 +126,7 @@ resource "kubernetes_stateful_set_v1" "server" {
         # A service named minio gives every pod MINIO_PORT, which the programs would read.
         enable_service_links = false
         security_context {
-          run_as_non_root = true
+          run_as_non_root = each.value.user != 0
           run_as_user     = each.value.user
           run_as_group    = each.value.user
           fs_group        = each.value.user
@@ -234,7 +245,7 @@ resource "kubernetes_stateful_set_v1" "server" {
             }
           }
           dynamic "volume_mount" {
-            for_each = each.key == "postgres" ? { scripts = "/docker-entrypoint-initdb.d", run = "/var/run/postgresql" } : {}
+            for_each = lookup(local.folders, each.key, {})
             content {
               name       = volume_mount.key
               mount_path = volume_mount.value
@@ -248,6 +259,10 @@ resource "kubernetes_stateful_set_v1" "server" {
         volume {
           name = "run"
           empty_dir { size_limit = "10Mi" }
+        }
+        volume {
+          name = "cache"
+          empty_dir { size_limit = "2Gi" }
         }
         volume {
           name = "scripts"

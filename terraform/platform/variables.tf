@@ -31,12 +31,24 @@ variable "bucket" {
 }
 
 variable "store" {
-  description = "An S3 store that is there already, instead of MinIO in the cluster; endpoint null for AWS. Its pods get their rights from the accounts' annotations (see accounts)."
+  description = "An S3 store that is there already, instead of MinIO in the cluster; endpoint null for AWS. Pods get their rights from the accounts' annotations (see accounts), or from store_keys."
   type = object({
     endpoint = optional(string)
     region   = string
   })
   default = null
+}
+
+variable "store_keys" {
+  description = "Keys of the users flows, serving, mlflow and metaflow-ui in a store that is there already and gives rights to keys, not to accounts: any but AWS. config/minio/users.sh says what each must be allowed."
+  type        = map(object({ AWS_ACCESS_KEY_ID = string, AWS_SECRET_ACCESS_KEY = string }))
+  sensitive   = true
+  default     = {}
+
+  validation {
+    condition     = alltrue([for name in keys(var.store_keys) : contains(["flows", "serving", "mlflow", "metaflow-ui"], name)])
+    error_message = "The store's users are flows, serving, mlflow and metaflow-ui."
+  }
 }
 
 variable "database" {
@@ -47,8 +59,14 @@ variable "database" {
     mlflow      = optional(string, "mlflow")
     metaflow    = optional(string, "metaflow")
     credentials = string
+    ssl_mode    = optional(string, "prefer")
   })
   default = null
+
+  validation {
+    condition     = contains(["disable", "allow", "prefer", "require"], try(var.database.ssl_mode, "prefer"))
+    error_message = "ssl_mode is disable, allow, prefer or require, as PostgreSQL's clients have it."
+  }
 }
 
 variable "accounts" {

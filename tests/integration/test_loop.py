@@ -85,7 +85,10 @@ def test_the_first_model_is_challenger_and_champion(trained: SimpleNamespace) ->
     assert "no champion yet" in by_alias["champion"].tags["gate.promotion"]
 
 
-def test_the_served_bento_answers_as_the_pipeline(trained: SimpleNamespace) -> None:
+def test_the_served_bento_answers_as_the_pipeline(trained: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(
+        "CHURNFLOW_API_KEYS", "deploy:key-of-the-service"
+    )  # DeployFlow has it, so every flow of the cluster
     data = snapshots.load(trained.data.data_version)
     rows = data.holdout.sample(500, replace=True, random_state=0)
     expected = model_registry.load(trained.train.champion).predict_proba(rows[list(data.dataset.raw)])[:, 1]

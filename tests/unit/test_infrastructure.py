@@ -1,8 +1,10 @@
 """terraform/ and GitHub's workflows name what the code, compose.yaml and the Makefile name."""
 
 import json
+import os
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import infra_env
@@ -64,6 +66,58 @@ def test_infra_env_writes_what_terraform_made_and_the_keys_of_the_secret() -> No
     secret = {"AWS_ACCESS_KEY_ID": "Zmxvd3M=", "CHURNFLOW_BUCKET": "bm90LXRoaXM="}
     text = infra_env.lines({"CHURNFLOW_BUCKET": "churnflow"}, secret)
     assert text.splitlines()[1:] == ["CHURNFLOW_BUCKET=churnflow", "AWS_ACCESS_KEY_ID=flows"]
+
+
+def test_what_make_argo_deploy_applies_as_well_is_no_change_to_terraform() -> None:
+    """It puts a label on them, which the next plan would take away."""
+    labels = yaml.safe_load((ROOT / "argo" / "base" / "kustomization.yaml").read_text())["labels"][0]["pairs"]
+    resources = re.findall(r'(?ms)^resource "kubernetes_\w+" "(?:flows|churnflow)" \{\n(.*?)^\}', MAIN)
+    shared = [one for one in resources if "local.of_kind" in one or "name = var.namespace" in one]
+    assert len(shared) == 4
+    for one in shared:
+        assert set(re.findall(r'labels\["(.*?)"\]', one.partition("ignore_changes")[2])) == set(labels)
+
+
+def forward(environ: dict[str, str], program: str) -> "subprocess.CompletedProcess[str]":
+    words = [sys.executable, str(ROOT / "scripts" / "cluster" / "forward.py"), sys.executable, "-c", program]
+    return subprocess.run(words, env=environ, capture_output=True, text=True, timeout=60)
+
+
+def test_a_command_outside_reaches_the_servers_in_the_cluster(tmp_path: Path) -> None:
+    """A kubectl that listens where it is told to: the command has addresses on this machine, pods keep the cluster's."""
+    kubectl = tmp_path / "kubectl"
+    kubectl.write_text(
+        f"#!{sys.executable}\nimport socket, sys\nport = int(sys.argv[-1].split(':')[0])\n"
+        f"open({str(tmp_path / 'said')!r}, 'a').write(' '.join(sys.argv[1:-1]) + sys.argv[-1].split(':')[1] + '\\n')\n"
+        "server = socket.create_server(('127.0.0.1', port))\nwhile True: server.accept()\n"
+    )
+    kubectl.chmod(0o755)
+    environ = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "CHURNFLOW_NAMESPACE": "churnflow-dev",
+               "AWS_ENDPOINT_URL_S3": "https://s3.example:9000",
+               "METAFLOW_SERVICE_URL": "http://metaflow-service.churnflow-dev-servers:8080",
+               "MLFLOW_TRACKING_URI": "http://mlflow.churnflow-dev-servers:5000"}  # fmt: skip
+    done = forward(environ, "import json, os; print(json.dumps(dict(os.environ)))")
+    assert done.returncode == 0, done.stderr
+    seen = json.loads(done.stdout)
+    assert seen["AWS_ENDPOINT_URL_S3"] == environ["AWS_ENDPOINT_URL_S3"], "a store elsewhere is reached as it is"
+    assert seen["METAFLOW_SERVICE_INTERNAL_URL"] == environ["METAFLOW_SERVICE_URL"]
+    for name in ("METAFLOW_SERVICE_URL", "MLFLOW_TRACKING_URI"):
+        assert re.fullmatch(r"http://localhost:\d+", seen[name])
+    assert (tmp_path / "said").read_text().splitlines() == [
+        "-n churnflow-dev-servers port-forward service/metaflow-service8080",
+        "-n churnflow-dev-servers port-forward service/mlflow5000",
+    ]
+
+
+def test_what_cannot_be_forwarded_runs_nothing(tmp_path: Path) -> None:
+    kubectl = tmp_path / "kubectl"
+    kubectl.write_text("#!/bin/sh\necho no such service >&2\nexit 1\n")
+    kubectl.chmod(0o755)
+    environ = {"PATH": str(tmp_path), "METAFLOW_SERVICE_URL": "http://metaflow-service.churnflow-servers:8080"}
+    done = forward(environ, "print('ran')")
+    assert done.returncode == 1
+    assert "ran" not in done.stdout
+    assert re.search("no such service(.|\n)*nothing is forwarded", done.stderr)
 
 
 def test_each_version_is_written_once() -> None:

@@ -46,6 +46,9 @@ def test_an_overlay_lives_in_its_namespace_alone(overlay: str, namespace: str) -
     assert set(re.findall(r"^ *namespace: (\S+)", text, re.MULTILINE)) == {namespace}
     (made,) = (one for one in _objects(text) if one["kind"] == "Namespace")
     assert made["metadata"]["name"] == namespace
+    (bus,) = (one["spec"]["jetstream"] for one in _objects(text) if one["kind"] == "EventBus")
+    copies = yaml.safe_load(bus.get("streamConfig", "replicas: 3"))["replicas"]  # Argo Events' own default is 3
+    assert copies <= bus["replicas"], "a bus refuses a stream of more copies than it has servers, and no sensor starts"
 
 
 def test_the_service_may_do_nothing_but_serve() -> None:
