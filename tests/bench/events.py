@@ -131,9 +131,10 @@ def ours(path: str, out: str) -> None:
     with on_duckdb.connected(Path(out)) as connection:
         staged = {"log": staging.stage(dataset, "log", None, Path(out), connection)}
         begin = (time.perf_counter(), time.process_time())
-        views.make(connection, dataset, staged, datetime(2025, 1, 1))
+        lineage = views.make(connection, dataset, staged, datetime(2025, 1, 1))
+        divided = on_duckdb.divide(connection, dataset, lineage, Path(out))
         for moment in MOMENTS:
-            on_duckdb.write_moment(connection, dataset, moment, Path(out, f"{moment:%Y%m%d}.parquet"))
+            on_duckdb.write_moment(connection, *divided, moment, Path(out, f"{moment:%Y%m%d}.parquet"))
         print(json.dumps(_used(begin)))
 
 

@@ -1,12 +1,13 @@
 """From events to customers at moments: every label, population and aggregate equals a naive loop, row by row."""
 
+from datetime import datetime, timedelta
 from typing import Any
 
 import events
 import pandas as pd
 import pytest
 from churn.data import tables
-from churn.data.events import engine, staging
+from churn.data.events import engine, on_duckdb, staging
 from churn.settings import core
 from churn.settings.dataset import Dataset
 from conftest import CDNOW, ROOT
@@ -57,6 +58,30 @@ def test_customers_equal_the_naive_loop(kinds: Any, purchases: Any, contracts: A
 @settings(max_examples=500, deadline=None, suppress_health_check=list(HealthCheck), phases=PHASES)
 def test_customers_equal_the_naive_loop_on_many_logs(kinds: Any, purchases: Any, contracts: Any) -> None:
     _compare(kinds, purchases, contracts)
+
+
+@given(KINDS, events.purchases(), events.contracts(), st.integers(1, 6))
+@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck), phases=PHASES)
+def test_customers_equal_the_naive_loop_where_the_tables_are_divided(
+    kinds: Any, purchases: Any, contracts: Any, size: int
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(on_duckdb, "EVENTS", size)
+        _compare(kinds, purchases, contracts)
+
+
+def test_divided_tables_make_the_same_customers_in_the_same_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One part alone has the newest event, by which outcomes are known or not."""
+    dataset = events.described("inactive", "ever", 0)
+    rule = dataset.snapshots.model_copy(update={"until": ""})  # type: ignore[union-attr]
+    dataset = dataset.model_copy(update={"snapshots": rule})
+    times = [datetime(2024, 1, 1) + timedelta(hours=number) for number in range(3000)]
+    rows = [{"customer": str(n), "at": at, "seen": at, "amount": 1.0, "kind": "a"} for n, at in enumerate(times)]
+    whole = events.made(dataset, purchases=rows, contracts=[])
+    monkeypatch.setattr(on_duckdb, "EVENTS", 700)
+    divided = events.made(dataset, purchases=rows, contracts=[])
+    assert len(whole) > 1000
+    pd.testing.assert_frame_equal(divided, whole)
 
 
 @pytest.mark.skipif(not CDNOW.is_file(), reason="needs ../shared/data/cdnow_transactions.txt")

@@ -1,11 +1,15 @@
-"""DuckDB runs the statement over the staged tables, within a limit of memory."""
+"""DuckDB runs the statement over the staged tables, within a limit of memory.
+
+A statement groups all events by customer, and slows down once the groups no longer fit into memory. Tables of many events are
+therefore divided by customer first, and the statement runs over one part after the other.
+"""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from churn.data.events import staging, statement, views
 from churn.data.events.predicates import sql_name
@@ -19,6 +23,8 @@ if TYPE_CHECKING:
 
 MEMORY = "CHURNFLOW_DUCKDB_MEMORY"  # what DuckDB may hold before it spills to TMPDIR
 USUAL = "2GB"
+EVENTS = 20_000_000  # that the statement runs over at once, more or less
+PART = "churnflow_part"  # column of the divided tables
 
 
 @contextmanager
@@ -32,17 +38,57 @@ def running(dataset: Dataset, instead: dict[str, Source], as_of: datetime, folde
         def unchanged() -> bool:
             return staging.fingerprints(list(staged.values())) == before
 
+        divided = divide(connection, dataset, lineage, folder)
         yield Running(
             lineage,
             tuple(note for one in staged.values() for note in one.notes),
-            lambda moment, path: write_moment(connection, dataset, moment, path),
+            lambda moment, path: write_moment(connection, *divided, moment, path),
             unchanged,
         )
 
 
-def write_moment(connection: "duckdb.DuckDBPyConnection", dataset: Dataset, moment: datetime, path: Path) -> None:
-    """Run the statement for the ``moment`` and write its customers to ``path`` (Parquet)."""
+def divide(
+    connection: "duckdb.DuckDBPyConnection", dataset: Dataset, lineage: Mapping[str, Mapping[str, Any]], folder: Path
+) -> tuple[Dataset, list[list[str]]]:
+    """Divide the tables' rows by customer into parts of about EVENTS.
+
+    Returns:
+        The description, and for each part the statements that limit the tables' views to it: ``[[]]`` where one part
+        suffices. With more, the description's ``until`` is the newest event, which no part alone knows.
+    """
+    count = -(-sum(one["rows"] for one in lineage.values()) // EVENTS)
+    if count <= 1:
+        return dataset, [[]]
+    assert dataset.snapshots is not None
+    until = dataset.snapshots.until or max(one["newest"] for one in lineage.values() if one["newest"])
+    parts: list[list[str]] = [[] for _ in range(count)]
+    for name, table in dataset.tables.items():
+        view, whole = sql_name(name), sql_name(f"all {name}")
+        connection.execute(f"ALTER VIEW {view} RENAME TO {whole}")
+        rows = f"SELECT *, hash(CAST({sql_name(table.id)} AS VARCHAR)) % {count} AS {PART} FROM {whole}"
+        if lineage[name]["rows"] > EVENTS // count:  # fewer are quickly read once for each part
+            place = folder / f"{name} by customer"
+            connection.execute(f"COPY ({rows}) TO '{place}' (FORMAT parquet, PARTITION_BY ({PART}))")
+            types = f"hive_partitioning = true, hive_types = {{{PART}: UBIGINT}}"
+            rows = f"SELECT * FROM read_parquet('{place}/*/*.parquet', {types})"
+        for number, limits in enumerate(parts):
+            chosen = f"SELECT * EXCLUDE ({PART}) FROM ({rows}) AS divided WHERE {PART} = {number}"
+            limits.append(f"CREATE OR REPLACE TEMPORARY VIEW {view} AS {chosen}")
+    return dataset.model_copy(update={"snapshots": dataset.snapshots.model_copy(update={"until": until})}), parts
+
+
+def write_moment(
+    connection: "duckdb.DuckDBPyConnection", dataset: Dataset, parts: list[list[str]], moment: datetime, path: Path
+) -> None:
+    """Run the statement for the ``moment`` over each part of ``divide``, and write its customers to ``path`` (Parquet)."""
     key, text = sql_name(dataset.id or ""), statement.compiled(dataset, [moment])
+    if len(parts) > 1:
+        made = [str(path.with_suffix(f".{number}")) for number in range(len(parts))]
+        for limits, file in zip(parts, made, strict=True):
+            for limit in limits:
+                connection.execute(limit)
+            connection.execute(f"COPY ({text}) TO '{file}' (FORMAT parquet)")
+        text = f"SELECT * FROM read_parquet({made}) ORDER BY snapshot, {key}"
     ids = f"* REPLACE (CAST({key} AS VARCHAR) AS {key})"
     connection.execute(f"COPY (SELECT {ids} FROM ({text}) AS customers) TO '{path}' (FORMAT parquet, COMPRESSION zstd)")
 
