@@ -108,6 +108,7 @@ def _no_interval(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(champion_challenger, "_interval", lambda *_: (0.0, 0.0))
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("_no_interval")
 def test_of_fifty_challengers_that_are_no_better_none_is_promoted_in_most_series() -> None:
     """At most 5 % of the series, asked for 95 % confidence: without the correction it would be nearly half."""

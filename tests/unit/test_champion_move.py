@@ -214,6 +214,7 @@ def test_forty_kills_at_any_moment(case: str, mlflow: Any, database: str, tmp_pa
     assert {str(one) for one in outcomes} == {str(START), str(wanted)}, "some were killed before, and some after"
 
 
+@pytest.mark.long
 def test_the_tag_of_a_move_is_never_seen_by_who_reads(mlflow: Any, tmp_path: Path) -> None:
     """While another process is between its writes, the answer is what it will be."""
     with registry_lock.locked(mlflow, NAME):

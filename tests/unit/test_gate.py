@@ -120,6 +120,7 @@ def test_a_group_that_is_surely_worse_closes_the_gate_and_the_interval_is_shown(
     )
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("metric", "groups"), [("accuracy", 500), ("recall", 500), ("precision", 500), ("ece", 25)])
 def test_the_better_end_of_an_interval_is_on_the_right_side_of_the_truth(metric: str, groups: int) -> None:
     """In groups of 60: what is judged by it closes the gate on a sound group in hardly any."""

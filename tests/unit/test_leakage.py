@@ -125,6 +125,7 @@ def test_a_column_far_ahead_of_all_others_is_found(separations: list[float], ahe
     assert leakage.far_ahead(dict(enumerate(separations))) == ahead  # type: ignore[arg-type]
 
 
+@pytest.mark.long
 def test_the_target_in_a_column_of_the_holdout_only_raises_no_score(telco: Dataset, table: pd.DataFrame) -> None:
     dataset = _with_extra(telco)
     train, holdout = table.iloc[:1000], table.iloc[1000:]
@@ -142,6 +143,7 @@ def test_the_target_in_a_column_of_the_holdout_only_raises_no_score(telco: Datas
     )
 
 
+@pytest.mark.long
 def test_shuffling_the_holdouts_target_changes_no_choice(telco: Dataset, table: pd.DataFrame) -> None:
     train, holdout = table.iloc[:1000], table.iloc[1000:]
     shuffled = holdout.assign(Churn=holdout.Churn.sample(frac=1, random_state=0).to_numpy())

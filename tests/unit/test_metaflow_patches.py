@@ -60,6 +60,7 @@ def test_another_metaflow_runs_without_them_and_says_so(monkeypatch: pytest.Monk
     assert "\n" not in metaflow_version.notice()
 
 
+@pytest.mark.long
 def test_no_import_of_the_nursery_starts_a_thread() -> None:
     code = (
         "import importlib, sys; from orchestration import fork_server; sys.modules.update(dict.fromkeys(fork_server._NEVER))\n"

@@ -66,6 +66,7 @@ def _first_start(file: Path) -> None:
     mlflow_store.client()
 
 
+@pytest.mark.long
 def test_a_start_that_is_killed_is_made_up_for_by_the_next(tmp_path: Path) -> None:
     """Really killed, in the middle of MLflow's migrations."""
     file = tmp_path / "mlflow.db"

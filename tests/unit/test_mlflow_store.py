@@ -111,6 +111,7 @@ def test_a_database_server_that_is_away_is_named_in_seconds_and_without_its_pass
     assert "secret" not in said
 
 
+@pytest.mark.long
 def test_a_database_that_is_locked_or_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "mlflow.db"
     file.write_bytes(bytes(range(256)) * 64)
@@ -135,6 +136,7 @@ def test_a_database_that_is_locked_or_none(tmp_path: Path, monkeypatch: pytest.M
     )
 
 
+@pytest.mark.long
 def test_a_database_of_another_release_gets_a_command_that_mlflow_knows(
     store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -150,6 +152,7 @@ def test_a_database_of_another_release_gets_a_command_that_mlflow_knows(
     )
 
 
+@pytest.mark.long
 def test_a_deleted_experiment_is_brought_back_by_the_command_in_the_message(
     store: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

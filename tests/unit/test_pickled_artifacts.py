@@ -75,6 +75,7 @@ def _python(code: str, *words: str, seed: str) -> str:
     return subprocess.run(command, cwd=ROOT, env=environ, stdout=subprocess.PIPE, text=True, check=True).stdout
 
 
+@pytest.mark.long
 def test_branches_of_any_hash_seed_pickle_what_they_share_alike(tmp_path_factory: pytest.TempPathFactory) -> None:
     file = str(tmp_path_factory.mktemp("pickled") / "artifacts")
     _python(BEFORE + SAVE, file, seed="1")

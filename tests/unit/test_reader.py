@@ -236,6 +236,7 @@ def test_a_parquet_file_that_needs_no_change_is_not_written_again() -> None:
     assert reader.parse(READ["Parquet, blanks in names, a blank row"][0], "f.parquet").parquet is None
 
 
+@pytest.mark.long
 def test_a_long_file_is_read_as_a_short_one(monkeypatch: pytest.MonkeyPatch) -> None:
     """What differs from the first rows - a comma at the end, a line break, a row of another length - may come late."""
     lines = [f"{i},x" for i in range(120_000)]

@@ -48,6 +48,7 @@ def alone(inside: list[int], number: int) -> Iterator[None]:
     inside.remove(number)
 
 
+@pytest.mark.long
 def test_of_several_who_find_a_lock_left_behind_one_takes_it_over(mlflow: Any) -> None:
     mlflow.create_registered_model(f"{NAME}.lock", description="of a process that died")
     inside: list[int] = []
@@ -61,6 +62,7 @@ def test_of_several_who_find_a_lock_left_behind_one_takes_it_over(mlflow: Any) -
         assert list(pool.map(work, range(4))) == [0, 1, 2, 3]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("elsewhere", [False, True])
 def test_a_killed_process_keeps_no_one_out(mlflow: Any, monkeypatch: pytest.MonkeyPatch, elsewhere: bool) -> None:
     """At once where it is seen to be dead; a process of another machine is seen only to do nothing."""

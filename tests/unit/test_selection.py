@@ -56,6 +56,7 @@ def test_only_families_that_add_something_are_blended(telco: Dataset, train: pd.
     assert len(selection.board(candidates[::2], SEARCH, telco, train)) == 2, "two that know the same gain nothing"
 
 
+@pytest.mark.long
 def test_a_blend_is_the_mean_of_its_members_also_in_onnx(telco: Dataset, train: pd.DataFrame) -> None:
     families = core.load(TrainConfig, ROOT / "tests" / "quick_train.toml").model
     tuned = [

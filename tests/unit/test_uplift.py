@@ -43,6 +43,7 @@ def test_qini_and_auuc_equal_the_reference(levels):
         )
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("learner", learners.LEARNERS)
 def test_contacting_by_uplift_keeps_half_as_many_again_as_contacting_by_risk(trial, learner):
     truth, x, kept, contacted = trial
