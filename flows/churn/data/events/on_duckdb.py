@@ -1,4 +1,4 @@
-"""DuckDB runs the statement over the staged tables, within a limit of memory."""
+"""Runs the statement in DuckDB over the staged tables, within a memory limit."""
 
 import os
 from collections.abc import Iterator
@@ -17,13 +17,13 @@ from churn.settings.dataset import Dataset
 if TYPE_CHECKING:
     import duckdb
 
-MEMORY = "CHURNFLOW_DUCKDB_MEMORY"  # what DuckDB may hold before it spills to TMPDIR
+MEMORY = "CHURNFLOW_DUCKDB_MEMORY"  # the memory DuckDB may use before it spills to TMPDIR
 USUAL = "2GB"
 
 
 @contextmanager
 def running(dataset: Dataset, instead: dict[str, Source], as_of: datetime, folder: Path) -> Iterator[Running]:
-    """DuckDB over the tables as they were known at ``as_of``; what it needs of disk is in ``folder``."""
+    """DuckDB over the tables as they were known at ``as_of``; it spills to ``folder``."""
     with connected(folder) as connection:
         staged = {name: staging.stage(dataset, name, instead.get(name), folder, connection) for name in dataset.tables}
         before = staging.fingerprints(list(staged.values()))
@@ -41,7 +41,7 @@ def running(dataset: Dataset, instead: dict[str, Source], as_of: datetime, folde
 
 
 def write_moment(connection: "duckdb.DuckDBPyConnection", dataset: Dataset, moment: datetime, path: Path) -> None:
-    """Run the statement for the ``moment`` and write its customers to ``path`` (Parquet)."""
+    """Run the statement for ``moment`` and write the customers to ``path`` (Parquet)."""
     key, text = sql_name(dataset.id or ""), statement.compiled(dataset, [moment])
     ids = f"* REPLACE (CAST({key} AS VARCHAR) AS {key})"
     connection.execute(f"COPY (SELECT {ids} FROM ({text}) AS customers) TO '{path}' (FORMAT parquet, COMPRESSION zstd)")
@@ -51,7 +51,7 @@ def write_moment(connection: "duckdb.DuckDBPyConnection", dataset: Dataset, mome
 def connected(folder: Path) -> Iterator["duckdb.DuckDBPyConnection"]:
     """DuckDB in memory, spilling to ``folder``.
 
-    Its refusals for want of memory or disk, and what it cannot read, as ChurnError.
+    Raises ChurnError when it runs out of memory or disk, or cannot read a table.
     """
     import duckdb
 
