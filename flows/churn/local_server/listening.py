@@ -1,4 +1,4 @@
-"""Whether a server can listen on an address, before it is started: the servers say so in 50 lines, or listen elsewhere."""
+"""Checks that a server can listen on an address before it starts: servers report it in 50 lines, or listen elsewhere."""
 
 import errno
 import ipaddress
@@ -9,7 +9,7 @@ from churn.errors import ChurnError
 
 
 def require_free(host: str, port: int, again: Callable[[int], str]) -> None:
-    """Raises ChurnError if nothing can listen on ``host`` and ``port``; ``again`` gives the command for another port."""
+    """Raise ChurnError if ``host`` and ``port`` cannot be listened on; ``again`` returns the command for another port."""
     if not 0 < port < 65536:
         raise ChurnError(f"{again(port)}: a port is a number from 1 to 65535")
     error = _refusal(host, port)
@@ -35,19 +35,19 @@ def _refusal(host: str, port: int) -> OSError | None:
 
 
 def _holder(port: int) -> str:
-    """The process that holds the port, as far as the system tells."""
+    """The process that holds the port, if the system reveals it."""
     import psutil
 
     try:
         pids = [c.pid for c in psutil.net_connections("tcp") if c.status == "LISTEN" and c.laddr.port == port]
-        pid = next(filter(None, pids), None)  # None: of another user
+        pid = next(filter(None, pids), None)  # None: another user's
         return f" by process {pid} ({psutil.Process(pid).name()})" if pid else " by another process"
     except psutil.Error:
         return " by another process"
 
 
 def local(host: str) -> bool:
-    """Whether only this machine reaches ``host``."""
+    """Whether only this machine can reach ``host``."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

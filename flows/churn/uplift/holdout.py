@@ -86,7 +86,7 @@ def evaluate_uplift(
 
 
 def _threshold(uplift: np.ndarray, budget: float, worth: Worth | None) -> float:
-    """The uplift reached by only the share ``budget`` of customers, but at least 0 or what pays for the contact."""
+    """The uplift that only the share ``budget`` of customers reaches, but no less than what pays for a contact."""
     pays = np.nextafter(0, 1)
     if worth is not None and worth.margin is not None:
         pays = (worth.contact_cost + worth.offer_cost) / worth.margin
