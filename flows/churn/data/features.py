@@ -51,9 +51,7 @@ def from_frame(dataset: Dataset, frame: "pd.DataFrame", only: Container[str] | N
         if column.numeric:
             columns[name] = frame[name].to_numpy(dtype=np.float64, na_value=np.nan)
         else:
-            text = (
-                frame[name].astype("category").cat
-            )  # one object per level; a missing cell has the code -1
+            text = frame[name].astype("category").cat  # one object per level; a missing cell has the code -1
             columns[name] = np.append(text.categories.to_numpy(dtype=object), "")[text.codes.to_numpy()]
     return columns
 

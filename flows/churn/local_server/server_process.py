@@ -12,9 +12,7 @@ from pathlib import Path
 
 from churn.local_server.worker import CONNECTION, DRAIN, READY
 
-DRAIN_SECONDS = (
-    6.0  # slightly longer than uvicorn keeps an idle connection: by then every caller was told to reconnect
-)
+DRAIN_SECONDS = 6.0  # slightly longer than uvicorn keeps an idle connection: by then every caller was told to reconnect
 END_SECONDS = 40.0  # for pending answers and the rest of the log
 AGAIN_SECONDS = 1.0  # before a dead worker is restarted
 LINES = 40  # of a worker's output, kept to explain a failure

@@ -36,9 +36,7 @@ class Subject:
     id: str
     columns: frozenset[str]
     dataset: str = ""
-    predictions: set[str] = field(
-        default_factory=set
-    )  # the customer's prediction ids that lists and runs reveal
+    predictions: set[str] = field(default_factory=set)  # the customer's prediction ids that lists and runs reveal
 
     @property
     def short(self) -> bool:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 HORIZONS = (30, 60, 90, 180)
 WINDOWS = (7, 14, 30, 60, 90, 180, 365)
 MOST_WINDOWS = 3
-FEW_RETURN = 0.2  # if at most this share come back after a silence as long as the horizon, the silent count as gone
+FEW_RETURN = 0.2  # share of customers back after a silence of the horizon, up to which silence means gone
 DAY = np.timedelta64(1, "D")
 
 

@@ -32,11 +32,11 @@ DATES = (
     *("%b %d %Y", "%B %d %Y", "%d. %m. %Y"),
 )
 TIMES = ("", " %H:%M", " %H:%M:%S", " %H:%M:%S.%f", "T%H:%M:%S", ", %H:%M", " %I:%M %p", " %I:%M:%S %p")
-PACKED = {  # dates and months without separators, 20231022 and 202310, and how many different ones prove it
+PACKED = {  # dates and months without separators, 20231022 and 202310, and how many distinct ones prove it
     "%Y%m%d": (re.compile(r"(19|20)\d\d(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])"), 3),
     "%Y%m": (re.compile(r"(19|20)\d\d(0[1-9]|1[0-2])"), 6),
 }
-NO_DATE = re.compile(r"0+|9{6,}|99991231")  # stands where a date is not known
+NO_DATE = re.compile(r"0+|9{6,}|99991231")  # placeholder for an unknown date
 EPOCH = {"seconds": 1, "milliseconds": 1000}  # since 1970, in these units
 SENTINEL = re.compile(r"-(1|9+)|9{2,}")  # numbers that often stand for "not known"
 Format = TypeVar("Format")
@@ -222,7 +222,7 @@ def packed_dates(counts: "pd.Series", inferred: Interpretation[NumberFormat]) ->
 
 
 def epoch_unit(values: "pd.Series") -> str:
-    """The EPOCH unit in which all of more whole numbers than levels fall in 2000 to 2034; "" if there is none."""
+    """The EPOCH unit that puts all whole numbers, more than LISTED, in the years 2000 to 2034; "" if there is none."""
     if len(values) <= LISTED or (values % 1 != 0).any():
         return ""
     low, high = values.min(), values.max()

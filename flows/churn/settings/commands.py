@@ -12,9 +12,7 @@ from pathlib import Path
 from churn.settings.environment import IN_POD, ROOT
 
 CALLER = "CHURNFLOW_CALLER"
-GIVEN = (
-    "CHURNFLOW_GIVEN_"  # prefix of a Config's name: the file given by ``--config NAME``, passed to the run's steps
-)
+GIVEN = "CHURNFLOW_GIVEN_"  # prefix of a Config's name: the file given by ``--config NAME``, passed to the run's steps
 FILE, NAME, NUMBER = "FILE", "NAME", "NUMBER"  # placeholders for what only the reader knows
 
 _DATASETS = ROOT / "config" / "datasets"
@@ -133,9 +131,7 @@ def description(name: str) -> str:
 
 
 def _make() -> bool:
-    return (
-        IN_POD or os.environ.get(CALLER) == "make"
-    )  # a reader of a pod's log has the checkout, not the pod's Python
+    return IN_POD or os.environ.get(CALLER) == "make"  # a reader of a pod's log has the checkout, not the pod's Python
 
 
 def say(target: str, **variables: str) -> str:

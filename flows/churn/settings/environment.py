@@ -51,7 +51,9 @@ DEFAULTS = {
     "CHURNFLOW_REGISTRY_PREFIX": _prefix(),  # for model names: churnflow-dev never moves churnflow's champion
     "CHURNFLOW_TARGET": "cluster" if IN_POD else "laptop",  # where Bentos are served
     "GIT_PYTHON_REFRESH": "quiet",
-    "METAFLOW_CLIENT_CACHE_PATH": str(STATE / "metaflow-client"),  # in /tmp anyone could plant a pickle that a client loads
+    "METAFLOW_CLIENT_CACHE_PATH": str(
+        STATE / "metaflow-client"
+    ),  # in /tmp anyone could plant what the client unpickles
     "METAFLOW_DATASTORE_SYSROOT_LOCAL": str(STATE / "metaflow"),
     "METAFLOW_RESUME_MAX_WORKERS": WORKERS,
     "METAFLOW_RUN_MAX_WORKERS": WORKERS,

@@ -130,7 +130,7 @@ def _random(
         alive = sorted(done, key=lambda i: -finished[i].scores[search.metric])[:keep]
         if None in tried:
             break
-    most = max(trial.share for trial in finished.values())  # a model fitted on fewer rows predicts worse: only these can win
+    most = max(trial.share for trial in finished.values())  # fewer rows, worse predictions: only these can win
     return [finished[i] if finished[i].share == most else replace(finished[i], unseen=None) for i in sorted(finished)]
 
 

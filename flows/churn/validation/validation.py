@@ -90,7 +90,7 @@ def _rows(
     checks = [check for check, _ in failures]
     if not bad.any() or bad.mean() > quarantine:
         return typed, typed.iloc[:0].assign(reasons=""), checks
-    kept = cast(frame[~bad].reset_index(drop=True), dataset)[0]  # cast again, so that complete integer columns become integers
+    kept = cast(frame[~bad].reset_index(drop=True), dataset)[0]  # again, so that complete integers become int64
     return kept, _set_aside(remaining, bad, failures), [_as_warning(check) for check in checks]
 
 

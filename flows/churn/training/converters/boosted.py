@@ -41,7 +41,7 @@ def know_booster(estimator: Any) -> None:
             container.add_node(trees.op_type, names[:1], names[1:], op_domain="ai.onnx.ml", op_version=1, **attributes)
 
         def outputs(scope: Any, model: Any, inputs: Any, custom_parsers: Any = None) -> Any:
-            nested = scope.declare_local_operator("ChurnflowCatBoost", model)  # skl2onnx does not recognise it as a classifier
+            nested = scope.declare_local_operator("ChurnflowCatBoost", model)  # to skl2onnx it is no classifier
             nested.inputs = inputs
             for name, kind in (("label", Int64TensorType()), ("probabilities", FloatTensorType())):
                 nested.outputs.append(scope.declare_local_variable(name, kind))
