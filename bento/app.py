@@ -151,7 +151,7 @@ class App(FastAPI):
                 if not deadline.expired():
                     raise  # raised by the work itself
                 logger.error("%s: no answer within %g s", request.url.path, self.seconds)
-                what = f"there was no answer within {self.seconds:g} s; ask again, or for less at once"
+                what = f"there was no answer within {self.seconds:g} s; try again, or send less at once"
                 raise Rejected(503, what) from None
         if answer.after is not None and PROBE not in request.headers:
             answer.background = BackgroundTask(self._in_thread if long else _now, answer.after)
@@ -169,7 +169,7 @@ class App(FastAPI):
             async with asyncio.timeout_at(request.scope[UNTIL]):
                 await self._turns.acquire()
         except TimeoutError:
-            raise Rejected(503, "too many large requests at once; ask again, or for less at once") from None
+            raise Rejected(503, "too many large requests at once; try again, or send less at once") from None
         try:
             yield
         finally:

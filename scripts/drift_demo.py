@@ -103,18 +103,18 @@ def demo(retrain: bool) -> None:
     if retrain and not synthetic_notice.learned_from_synthetic(champion):
         raise ChurnError(
             f"version {champion.version} learned from real customers, and synthetic ones must not replace it; try the "
-            f"retraining in a folder of its own: CHURNFLOW_HOME=/tmp/drift {commands.say('drift-demo', RETRAIN='1')}"
+            f"retraining in a separate folder: CHURNFLOW_HOME=/tmp/drift {commands.say('drift-demo', RETRAIN='1')}"
         )
     if synthetic_notice.learned_from_synthetic(champion) and not described.synthetic:
         raise ChurnError(
-            f"{DESCRIPTION}: has no [synthetic] table any more, which synthetic customers need; put it back"
+            f"{DESCRIPTION}: no longer has a [synthetic] table, which synthetic customers need; restore it"
         )
     with tempfile.TemporaryDirectory(prefix="drift-demo-") as name:
         folder, log = Path(name), str(Path(name, "log"))
         description = folder / "shifted.toml"
         description.write_text(shifted(DESCRIPTION.read_text(encoding="utf-8")), encoding="utf-8")
         print(
-            f"Version {champion.version} is served and asked for {ROWS:,} ordinary and {ROWS:,} shifted customers.",
+            f"Version {champion.version} is served, and predicts for {ROWS:,} ordinary and {ROWS:,} shifted customers.",
             flush=True,
         )
         between, _ = send(packaging.build_bento(champion), log, customers(champion, folder))

@@ -31,7 +31,7 @@ def main() -> None:
     there = [(name, address, answers(address), command) for name, address, command in PAGES]
     there.append(("the documentation", site.as_uri(), site.is_file(), "make docs"))
     for name, address, answered, command in there:
-        print(f"{name:<18} {address if answered else f'is not there; begin with: {command}'}")
+        print(f"{name:<18} {address if answered else f'is not available; start with: {command}'}")
         if answered:
             webbrowser.open(address)
 

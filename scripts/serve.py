@@ -77,12 +77,12 @@ def _again(options: argparse.Namespace, port: int) -> str:
 
 def _warn(mlflow: bool, port: int) -> None:
     if mlflow:
-        what = "can read and change the registry: MLflow asks for no password"
+        what = "can read and change the registry: MLflow requires no password"
     elif api_keys.read(api_keys.PREDICT):
         return
     else:
-        what = "can use the service: it asks for no key; set CHURNFLOW_API_KEYS (docs/serving.md)"
-    print(f"WARNING: whoever reaches port {port} of this machine {what}", file=sys.stderr, flush=True)
+        what = "can use the service: it requires no key; set CHURNFLOW_API_KEYS (docs/serving.md)"
+    print(f"WARNING: anyone who reaches port {port} of this machine {what}", file=sys.stderr, flush=True)
 
 
 def _mlflow() -> list[str]:

@@ -28,9 +28,7 @@ def parsed(*words: str) -> dict[str, object]:
 def lines(outputs: dict[str, object], secret: dict[str, str]) -> str:
     """The lines of the file: Terraform's outputs, then the keys in the secret."""
     named = {**outputs, **{key: base64.b64decode(secret[key]).decode() for key in KEYS if key in secret}}
-    head = (
-        "# Written by `make infra-env`; whoever can read this file can read the data. Then: set -a; . ./.env; set +a\n"
-    )
+    head = "# Written by `make infra-env`; anyone who can read this file can read the data. Then: set -a; . ./.env; set +a\n"
     return head + "".join(f"{name}={value}\n" for name, value in named.items())
 
 

@@ -74,7 +74,7 @@ def read(dataset: Dataset) -> "pd.DataFrame":
     rows = prediction_log.rows_between(CAMPAIGNS, wanted, datetime(2000, 1, 1, tzinfo=UTC), end, at, damaged, mine)
     if damaged:
         raise ChurnError(
-            f"the campaign log is damaged: {', '.join(sorted(damaged))}; bring it back from a backup, or move it away; its "
+            f"the campaign log is damaged: {', '.join(sorted(damaged))}; restore it from a backup, or move it away; its "
             "customers then count as in no campaign"
         )
     text = [field.name for field in wanted if field.type == wanted.field("arm").type]

@@ -65,7 +65,7 @@ class CampaignPlan:
 def require_campaign_name(name: str) -> None:
     """Raise ChurnError for an invalid campaign name; names become part of file names."""
     if not _NAME.fullmatch(name):
-        raise ChurnError(f"{name!r} cannot be a campaign's name: small letters, digits, _ and -, a letter first")
+        raise ChurnError(f"{name!r} cannot be a campaign's name: lowercase letters, digits, _ and -, a letter first")
 
 
 def draft(candidates: "pd.DataFrame", assigned: "pd.DataFrame", campaign: str, rule: CampaignConfig) -> CampaignPlan:

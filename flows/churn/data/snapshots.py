@@ -167,7 +167,7 @@ def restore(version: str, folder: Path) -> Path:
     from dvc.exceptions import DvcException
 
     if folder.exists():
-        raise ChurnError(f"{folder}: exists already; remove it or name another folder")
+        raise ChurnError(f"{folder}: already exists; remove it or name another folder")
     version = current(version)
     with _plain("read the data version from"), _repository() as repo:
         pointer = Path(repo.root_dir, f"{FOLDER}.dvc")

@@ -119,6 +119,6 @@ def _remedy(dataset: Dataset) -> str:
         ways.append(f"change the role of '{dataset.time}' in {file}")
     if dataset.id is None:
         ways.append(
-            f"give the column that names customers the role 'id' in {file}: without one, equal rows stay together"
+            f"give the column that identifies customers the role 'id' in {file}: without one, equal rows stay together"
         )
     return ", or ".join(ways)

@@ -114,7 +114,7 @@ def concatenate(tables: Iterable[bytes], origins: Iterable[str], dataset: Cells)
     for table, other in parts[1:]:
         if differing := set(table.column_names) ^ set(first.column_names):
             raise ChurnError(
-                f"{other}: other columns than {origin}: {', '.join(map(repr, sorted(differing)))} is in one of them only; "
+                f"{other}: its columns differ from those of {origin}: {', '.join(map(repr, sorted(differing)))} is in only one; "
                 "give both the same columns, or join them on the id (join = true)"
             )
     combined = pa.concat_tables(_same_types([table.select(first.column_names) for table, _ in parts]))

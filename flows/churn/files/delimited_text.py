@@ -73,7 +73,9 @@ def table_of(text: Text) -> "tuple[list[str], pa.Table, list[str]]":
     if table is None:
         table = _strict(text, header)
     if len(header) == 1:
-        notes.append(f"{name}: one column only; what else separates cells is named by a first line such as sep=^")
+        notes.append(
+            f"{name}: only one column; if another character separates the cells, name it in a first line such as sep=^"
+        )
     if table.num_columns > len(header):
         table = table.select(range(len(header)))
         word = SEPARATORS.get(text.separator, repr(text.separator))
@@ -97,7 +99,7 @@ def dialect(data: bytes, name: str) -> Text:
     if best[1] > 1 and len(chosen) > 1:
         words = " and ".join(SEPARATORS[separator] for separator in chosen)
         raise ChurnError(
-            f"{name}: {words} separate its cells equally well; say which one does by a first line sep={chosen[0]}"
+            f"{name}: {words} separate its cells equally well; name the right one in a first line sep={chosen[0]}"
         )
     return Text(name, data, chosen[0])
 

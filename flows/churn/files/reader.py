@@ -168,7 +168,7 @@ def require_cells(file: "pq.ParquetFile", name: str) -> None:
 
     if nested := [field.name for field in file.schema_arrow if pa.types.is_nested(field.type)]:
         raise ChurnError(
-            f"{name}: column {nested[0]!r} holds lists or structures, not cells; make columns of them, or leave it out"
+            f"{name}: column {nested[0]!r} holds lists or structures, not cells; turn them into columns, or leave it out"
         )
 
 

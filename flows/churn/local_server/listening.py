@@ -15,14 +15,12 @@ def require_free(host: str, port: int, again: Callable[[int], str]) -> None:
     error = _refusal(host, port)
     if error is not None and error.errno == errno.EADDRINUSE:
         free = next(other for other in (*range(port + 1, 65536), *range(1024, port)) if _refusal(host, other) is None)
-        raise ChurnError(
-            f"port {port} is taken{_holder(port)}; end that, or listen on another: {again(free)}"
-        ) from error
+        raise ChurnError(f"port {port} is taken{_holder(port)}; stop it, or use another port: {again(free)}") from error
     if error is not None:
         why = str(error.strerror).split(" (")[0]
         raise ChurnError(
-            f"nothing can listen on HOST={host}, port {port} ({why}); HOST is an address of this machine, and a port below "
-            "1024 needs rights"
+            f"cannot listen on HOST={host}, port {port} ({why}); HOST must be an address of this machine, and a port below "
+            "1024 needs privileges"
         ) from error
 
 

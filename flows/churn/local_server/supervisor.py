@@ -146,7 +146,9 @@ class Supervisor:
         """Carry out a deployment's order, and return the new status. Raises ChurnError if another deployment is in progress."""
         if order["do"] in self._orders:
             if self._candidate is not None and order["run"] != self._run:
-                raise ChurnError(f"{self.url}: {self._run} deploys {self._candidate.tag} there; wait for its end")
+                raise ChurnError(
+                    f"{self.url}: {self._run} is deploying {self._candidate.tag} there; wait until it ends"
+                )
             self._run, self._until = order["run"], self._loop.time() + order["seconds"]
             self._orders[order["do"]](order)
         return {

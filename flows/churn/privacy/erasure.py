@@ -34,7 +34,7 @@ STORES: tuple[Callable[[Subject, bool], Iterator[Trace]], ...] = (
 def subject(customer: str, dataset: str = "") -> Subject:
     """The customer with that id, in the data set of that name or in all. Raises ChurnError for an invalid id."""
     if not customer.strip() or customer.encode(errors="ignore").decode() != customer:  # bytes in another encoding
-        raise ChurnError("ID is empty or not UTF-8 text; give the customer's id as it stands in the data")
+        raise ChurnError("ID is empty or not UTF-8 text; give the customer's id as it is written in the data")
     described = [load(Dataset, file) for file in sorted((ROOT / "config" / "datasets").glob("*.toml"))]
     names = {one.id for one in described if one.id is not None and dataset in ("", one.name)}
     names |= {one.id for one in data_versions.descriptions() if one.id is not None and dataset in ("", one.name)}

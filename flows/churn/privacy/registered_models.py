@@ -105,9 +105,9 @@ def _advice(model: Registered, version: Version) -> str:
     """Advice on retraining: a model keeps no rows, but a served one should not stay trained on erased ones."""
     champion = model_registry.by_alias(model.name, model_registry.CHAMPION)
     if champion is None or champion.version != model.version:
-        return "trained with the customer, not champion: need not be trained anew; do not promote it again"
+        return "trained with the customer, not champion: no need to retrain; do not promote it again"
     again = commands.say("train", VERSION=version.name, FORCE="1")
-    return f"champion, trained with the customer: train anew, now or with the next data: {again}"
+    return f"champion, trained with the customer: retrain, now or with the next data: {again}"
 
 
 def _write(model: Registered, files: Place, noted: dict[str, str], changed: dict[str, bytes]) -> None:

@@ -117,7 +117,7 @@ def _artifacts(place: Place, subject: Subject, remove: bool) -> Iterator[Trace]:
         what = [f"tables {', '.join(sorted(set(tables.values())))}"] * bool(tables)
         what += [f"the id in {len(texts)} artifacts"] * bool(texts)
         if what:
-            todo = "cannot be resumed any more; begin anew what had not ended" if tables else ""
+            todo = "can no longer be resumed; if it had not ended, start it again" if tables else ""
             yield Trace(STORE, f"{flow}/{run}", "; ".join(what), todo)
     named = {path(flow, oid) for (flow, _), names in by_run.items() for _, oid in names}
     yield from _unnamed(place, named, subject, remove)

@@ -23,7 +23,7 @@ class Trace:
 
 def damaged_file(store: str, place: str) -> Trace:
     """The trace of a damaged file: whose rows it holds is unknown, and readers refuse it."""
-    return Trace(store, place, "a file that is damaged", "bring it back from a backup and erase again, or remove it")
+    return Trace(store, place, "a file that is damaged", "restore it from a backup and erase again, or remove it")
 
 
 def rows_as_text(table: "pd.DataFrame") -> tuple[str, ...]:

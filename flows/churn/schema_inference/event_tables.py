@@ -71,7 +71,7 @@ def recognise(
         who = _customer(frame, others, shared if len(frames) > 1 else set(others))
         if who is None:
             raise ChurnError(
-                f"{source}: no column names the customers of its rows; the file has: {', '.join(guesses)}. Give every file the "
+                f"{source}: no column identifies its rows' customers; the file has: {', '.join(guesses)}. Give every file the "
                 "same one, such as customer_id"
             )
         table = RecognizedTable(

@@ -37,7 +37,7 @@ def describe(frames: "Mapping[str, pd.DataFrame]", name: str) -> tuple[str, Data
         if not table.time
     ]
     notes += [
-        f"{table.source}: {table.nobody:,} of {len(table.who):,} rows have no {table.id}; they are left out as nobody's"  # type: ignore[arg-type]
+        f"{table.source}: {table.nobody:,} of {len(table.who):,} rows have no {table.id}; they are left out"  # type: ignore[arg-type]
         for table in timed
         if table.nobody
     ]
@@ -45,8 +45,7 @@ def describe(frames: "Mapping[str, pd.DataFrame]", name: str) -> tuple[str, Data
     contracts = [table for table in timed if table.end]
     if not logs and not contracts:
         raise ChurnError(
-            f"{', '.join(frames)}: no file is a table of events: none has customers who come again and again, and a moment of "
-            "each row"
+            f"{', '.join(frames)}: no file is a table of events: none has recurring customers and a time for each row"
         )
     rhythm = event_rhythm.rhythm((logs or contracts)[0].who, (logs or contracts)[0].at)  # type: ignore[arg-type]
     notes += _choices(rhythm, (logs or contracts)[0], contracts)
@@ -76,7 +75,7 @@ def _choices(rhythm: Rhythm, log: RecognizedTable, contracts: Sequence[Recognize
     gap = (
         f"the median gap between a customer's days in '{log.name}' is {rhythm.gap:.0f} days"
         if rhythm.gap == rhythm.gap
-        else f"nobody is in '{log.name}' twice"
+        else f"no customer is in '{log.name}' twice"
     )
     label = (
         f"a contract of '{contracts[0].name}' that ends" if contracts else f"nothing in '{log.name}' for the horizon"

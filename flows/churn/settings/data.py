@@ -128,7 +128,7 @@ class Sql(_Place):
         account, at, _ = place.rpartition("@") if not place.startswith("/") else ("", "", "")  # a path, for SQLite
         secret = re.search(r"(?i)(password|passwd|pwd|secret|token)=(?!\$\{\w+\}(&|$))", query)
         if secret or (at and not re.fullmatch(r"[^/:@]*(:\$\{\w+\})?", account)):
-            raise ValueError("the password does not belong into a file; write ${NAME} and set NAME in the environment")
+            raise ValueError("the password does not belong in a file; write ${NAME} and set NAME in the environment")
         return url
 
 

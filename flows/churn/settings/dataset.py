@@ -28,7 +28,8 @@ def require_name(name: str) -> None:
     """Raise ChurnError, which suggests a valid name, unless ``name`` can be a data set's name."""
     if not NAME.fullmatch(name):
         raise ChurnError(
-            f"{name!r} cannot be a data set's name: small letters, digits and _, a letter first; for example {file_name(name)}"
+            f"{name!r} cannot be a data set's name: lowercase letters, digits and _, a letter first; "
+            f"for example {file_name(name)}"
         )
 
 

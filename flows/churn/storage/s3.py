@@ -35,7 +35,7 @@ def split(address: str) -> tuple[str, str]:
     """Bucket and key of ``s3://bucket/key``. Raises ChurnError for any other address."""
     parts = urlsplit(address)
     if parts.scheme != "s3" or not parts.netloc:
-        raise ChurnError(f"{address!r} is no S3 address; write s3://bucket/path")
+        raise ChurnError(f"{address!r} is not an S3 address; write s3://bucket/path")
     return parts.netloc, parts.path.lstrip("/")
 
 
@@ -60,7 +60,7 @@ def check_state() -> None:
             free = shutil.disk_usage(STATE).free
     except OSError as error:
         raise ChurnError(
-            f"CHURNFLOW_HOME={STATE}: nothing can be written there ({error.strerror}); make it a folder that you may write "
+            f"CHURNFLOW_HOME={STATE}: cannot be written to ({error.strerror}); make it a folder that you can write "
             "to, or name another one"
         ) from error
     if free < LEAST:

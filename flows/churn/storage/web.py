@@ -41,7 +41,7 @@ def opener(
         if host in private_hosts or ((ip.is_global or host == origin_host) and not ip.is_link_local):
             return
         raise ChurnError(
-            f"{name}: {host} is {address}, a private address that is not configured; if it is meant, {remedy.format(host)}"
+            f"{name}: {host} is {address}, a private address that is not configured; if it is intended, {remedy.format(host)}"
         )
 
     director = urllib.request.OpenerDirector()

@@ -128,5 +128,7 @@ def _refused(search: Search, dataset: Dataset, why: str) -> ChurnError:
     if dataset.time is not None:
         ways.append(f"change the role of '{dataset.time}'")
     if dataset.id is None:
-        ways.append("give the column that names customers the role 'id': without one, equal rows count as one customer")
+        ways.append(
+            "give the column that identifies customers the role 'id': without one, equal rows count as one customer"
+        )
     return ChurnError(f"{commands.settings('train.toml')} [search] folds = {search.folds}: {why}; {', or '.join(ways)}")

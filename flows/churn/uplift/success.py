@@ -29,8 +29,8 @@ def measured(worth: Worth | None, outcomes: bytes | None, dataset: Dataset) -> W
         return worth
     if outcomes is None:
         raise ChurnError(
-            f'[value] success_rate = "measured": there are not enough outcomes of campaigns; {commands.settings("train.toml")} '
-            "[uplift] says where they come from, and how many it takes; give a number as success_rate until then"
+            f'[value] success_rate = "measured": there are not enough campaign outcomes; {commands.settings("train.toml")} '
+            "[uplift] sets their source and the number needed; until then, set success_rate to a number"
         )
     rows = outcome_rows.rows_from_bytes(outcomes, dataset)
     everybody = np.ones(len(rows.kept), dtype=bool)

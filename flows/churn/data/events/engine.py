@@ -61,7 +61,7 @@ def customers(dataset: Dataset, instead: dict[str, Source], as_of: datetime | No
             running.write(moment, part)
         if not running.unchanged():
             raise ChurnError(
-                f"data set '{dataset.name}': a table's file changed while it was read; run this again when it is whole"
+                f"data set '{dataset.name}': a table's file changed while it was read; run this again when it is complete"
             )
         calendar = _calendar(moments, parts)
         table, sampled = _sampled(dataset, parts, sum(one["customers"] for one in calendar), now)

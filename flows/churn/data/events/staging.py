@@ -201,8 +201,8 @@ def _typed_parts(name: str, source: Source, table: EventTable, file: str, notes:
                 else f"say how it is written in {place}.columns"
             )
             raise ChurnError(
-                f"{source.name}: column {column!r}: {bad.sum():,} of {len(frame):,} cells{below} are no {kind} ({shown}); "
-                f"correct them, or {way}"
+                f"{source.name}: column {column!r}: {bad.sum():,} of {len(frame):,} cells{below} are not of type {kind} "
+                f"({shown}); correct them, or {way}"
             )
         before += len(frame)
         notes += frame_notes

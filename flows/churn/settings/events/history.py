@@ -147,7 +147,7 @@ def check(
     for name in (*tables, *aggregates):
         if not re.fullmatch(NAME, name):
             raise ValueError(
-                f"{name!r}: names of tables and aggregates are of small letters, digits and _, a letter first"
+                f"{name!r}: names of tables and aggregates have lowercase letters, digits and _, a letter first"
             )
     if snapshots is None or label is None or label.kind == "column" or not aggregates:
         raise ValueError("[tables] need [snapshots], a [label] of kind end, inactive or event, and [aggregates]")
@@ -172,9 +172,9 @@ def check(
             and aggregate.column
             and not table.columns[aggregate.column].numeric
         ):
-            raise ValueError(f"aggregates.{name}: column {aggregate.column!r} is no number")
+            raise ValueError(f"aggregates.{name}: column {aggregate.column!r} is not a number")
         if aggregate.by and table.columns[aggregate.by].numeric:
-            raise ValueError(f"aggregates.{name}: by = {aggregate.by!r} is no category")
+            raise ValueError(f"aggregates.{name}: by = {aggregate.by!r} is not a category")
         _expression(f"aggregates.{name}.where", aggregate.where, table)
         _expression(f"aggregates.{name}.of", aggregate.of, table)
 

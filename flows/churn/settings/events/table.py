@@ -36,7 +36,7 @@ class EventTable(Cells):
     @model_validator(mode="after")
     def _consistent(self) -> "EventTable":
         if bool(self.time) == bool(self.valid_from):
-            raise ValueError("give 'time' or 'valid_from', the column that says from when on a row counts")
+            raise ValueError("give 'time' or 'valid_from', the column with the time from which a row counts")
         named = [name for name in (self.id, self.moment, self.known, self.end) if name]
         if len({*named, *self.columns}) < len(named) + len(self.columns):
             raise ValueError(f"{', '.join(named)}: the id, the moments and what is under columns are different columns")
