@@ -1,4 +1,4 @@
-"""What the service answers, as pydantic models: they document it. Errors have one shape."""
+"""The service's answers as pydantic models, which also document them. All errors have one shape."""
 
 from typing import Annotated, Any, Literal
 

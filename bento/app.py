@@ -1,4 +1,4 @@
-"""The HTTP side of the service: a FastAPI application with API keys, limits and one shape of error.
+"""The HTTP side of the service: a FastAPI application with API keys, limits and a single error format.
 
 It answers every request itself, in front of BentoML's own routes (see ``bento.service``).
 """
@@ -33,8 +33,8 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
 _SAFE = [(b"x-content-type-options", b"nosniff"), (b"referrer-policy", b"no-referrer")]
-_OTHER = "other"  # the label of every path that is no route
-_HOLDER = "churn.holder"  # in the scope: whose key it is
+_OTHER = "other"  # the label of every path without a route
+_HOLDER = "churn.holder"  # in the scope: the key's holder
 _BEARER = HTTPBearer(auto_error=False, scheme_name="bearer")
 _HEADER = APIKeyHeader(name="X-API-Key", auto_error=False, scheme_name="header")
 
@@ -42,7 +42,7 @@ logger = logging.getLogger("bentoml.churn")
 
 
 class Answer(Response):
-    """What is sent, and what is done ``after`` it has been."""
+    """A response, and what to do ``after`` it has been sent."""
 
     media_type = JSON
 
@@ -59,9 +59,9 @@ class Gone(Exception):
 class App(FastAPI):
     """An application that answers each request within ``seconds``.
 
-    ``keys`` are those of each right (``api_keys.rights``); a right that is not among them needs none. ``about`` goes to FastAPI.
+    ``keys`` holds the keys for each right (``api_keys.rights``); a right without keys needs none. ``about`` is passed to FastAPI.
 
-    Whatever a route raises is a traceback in the log, an answer in the one shape, and counted under the route's label.
+    An exception in a route is logged with a traceback, answered in the common error format, and counted under the route's label.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class App(FastAPI):
         batches: int = 1,
         **about: Any,
     ) -> None:
-        """``seconds`` limits the time of a request; without ``keys`` none is required; ``batches`` are read at once."""
+        """``seconds`` limits a request's time; without ``keys`` none is required; at most ``batches`` are read at once."""
         super().__init__(
             docs_url=None,
             redoc_url=None,
@@ -98,10 +98,10 @@ class App(FastAPI):
         signed: bool = False,
         **documented: Any,
     ) -> None:
-        """POST ``path``: ``work`` on the body's bytes.
+        """Route POST ``path`` to ``work``, which takes the body's bytes.
 
-        What is ``long`` is done in a thread: others are answered meanwhile. Of bodies with more than ``small`` bytes,
-        ``batches`` are held at once. A ``signed`` one is worked on with the name of the key's holder.
+        ``long`` work runs in a thread, so that other requests are answered meanwhile. At most ``batches`` bodies of more than
+        ``small`` bytes are held at once. ``signed`` work also takes the name of the key's holder.
         """
 
         async def endpoint(request: Request, content: bytes = Depends(body)) -> Response:
@@ -113,7 +113,7 @@ class App(FastAPI):
         )
 
     def gives(self, path: str, work: Callable[[], Answer], long: bool = False, **documented: Any) -> None:
-        """GET ``path``."""
+        """Route GET ``path`` to ``work``."""
 
         async def endpoint(request: Request) -> Response:
             return await self._answer(request, work, long)
@@ -149,9 +149,9 @@ class App(FastAPI):
                     answer = await self._in_thread(work)
             except TimeoutError:
                 if not deadline.expired():
-                    raise  # the work's own
+                    raise  # raised by the work itself
                 logger.error("%s: no answer within %g s", request.url.path, self.seconds)
-                what = f"there was no answer within {self.seconds:g} s; ask again, or for less at once"
+                what = f"there was no answer within {self.seconds:g} s; try again, or send less at once"
                 raise Rejected(503, what) from None
         if answer.after is not None and PROBE not in request.headers:
             answer.background = BackgroundTask(self._in_thread if long else _now, answer.after)
@@ -169,7 +169,7 @@ class App(FastAPI):
             async with asyncio.timeout_at(request.scope[UNTIL]):
                 await self._turns.acquire()
         except TimeoutError:
-            raise Rejected(503, "too many large requests at once; ask again, or for less at once") from None
+            raise Rejected(503, "too many large requests at once; try again, or send less at once") from None
         try:
             yield
         finally:
@@ -183,7 +183,7 @@ class App(FastAPI):
         bearer: Annotated[Any, Security(_BEARER)],
         header: Annotated[str | None, Security(_HEADER)],
     ) -> None:
-        # FastAPI ignores a bearer without a token: the header is read here, and the parameter documents it.
+        # FastAPI ignores a bearer without a token, so the header is read here; the parameter only documents it.
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         key = (token.strip() if scheme.lower() == "bearer" else header or "").encode("latin-1")
         holders = {of: api_keys.holder(key, keys) for of, keys in self._keys.items()}
@@ -198,7 +198,7 @@ class App(FastAPI):
         self.metrics.let_in(str(holders[right]), request.url.path)
 
     def unheard(self, status: int, message: str) -> bytes:
-        """The body of the answer to a request that is not HTTP or exceeds a limit; it is counted."""
+        """The body of the answer to a request that is not HTTP or exceeds a limit; the request is counted."""
         self.metrics.answered(_OTHER, status, 0)
         return bytes(refusal(Rejected(status, message)).body)
 
@@ -218,19 +218,19 @@ class App(FastAPI):
 
 
 def _trim() -> None:
-    """Give the system back what a large body took: glibc would keep it, and the next one's would come on top."""
+    """Return the memory of a large body to the system: glibc would keep it, and add the next one's on top."""
     with suppress(AttributeError, OSError):  # another C library
         ctypes.CDLL(None).malloc_trim(0)
 
 
 async def _now(work: Callable[[], None]) -> None:
-    """FastAPI would do it in a thread, which takes longer than counting an answer."""
+    """Run ``work`` on the event loop: FastAPI's thread would take longer than counting an answer."""
     work()
 
 
 @dataclass
 class Answered:
-    """The middleware around all routes: it sets the time limit, answers what no route has answered, and counts."""
+    """The middleware around all routes: it sets the time limit, answers what no route answered, and counts requests."""
 
     app: Callable[[Message, Receive, Send], Awaitable[None]]
     service: App
@@ -248,16 +248,16 @@ class Answered:
                 message["headers"] += _SAFE
             try:
                 await send(message)
-            except OSError:  # how a server says that it cannot send any more
+            except OSError:  # a server raises it when it can no longer send
                 raise Gone from None
 
         try:
-            # The server leaves the body out.
+            # The server omits the body.
             await self.app({**scope, "method": "GET"} if scope["method"] == "HEAD" else scope, receive, sending)
         except (Gone, ClientDisconnect):
             return
         except Exception:
-            # What fails after its answer has left the caller served, but something is lost: the alert on errors must see it.
+            # A failure after the answer does not affect the caller, but something is lost: the alert on errors must see it.
             logger.exception("%s: failed%s", label, " after its answer was sent" if status else "")
             if not status:
                 await refusal(Rejected(500, "the service failed; its log says why"))(scope, receive, sending)
@@ -266,7 +266,7 @@ class Answered:
 
 
 def refusal(error: Rejected) -> Answer:
-    """The one shape of every error: status, a sentence, and the problems."""
+    """The answer for an error, in the common format: status, a sentence, and the problems."""
     extra = {}
     if error.status == 401:
         extra = {"WWW-Authenticate": "Bearer"}

@@ -1,4 +1,4 @@
-"""The body of a request: of the right kind, not too large, and in time."""
+"""Reads the body of a request: of the right type, not too large, and in time."""
 
 import asyncio
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from churn.serving.request import Problem, Rejected
 from fastapi import Request
 
 JSON, FILE = "application/json", "application/octet-stream"
-UNTIL = "churn.until"  # in the scope: when the answer is given up, on the loop's clock
+UNTIL = "churn.until"  # in the scope: the deadline of the answer, on the loop's clock
 _REASONS = {401: "key", 403: "right", 404: "path", 405: "method", 408: "time", 413: "size", 415: "type"}
 
 
@@ -15,7 +15,7 @@ _REASONS = {401: "key", 403: "right", 404: "path", 405: "method", 408: "time", 4
 class Body:
     """The dependency that reads a body of media type ``kind`` and at most ``limit`` bytes.
 
-    FastAPI's own would read any number of them, before the key is checked, and hand on Python objects instead of bytes.
+    FastAPI's own would read any number of bytes, before checking the key, and pass on Python objects instead of bytes.
     """
 
     limit: int

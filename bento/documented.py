@@ -1,4 +1,4 @@
-"""What FastAPI cannot know of the API: bodies that our own reader takes, and the description that BentoML's client reads."""
+"""API documentation that FastAPI cannot derive: bodies read by our own reader, and the schema for BentoML's client."""
 
 import csv
 import io
@@ -12,12 +12,12 @@ Schema = dict[str, Any]
 
 
 def body(name: str) -> Schema:
-    """The operation's body is JSON of the schema ``name`` (see ``complete``)."""
+    """Document the operation's body as JSON of the schema ``name`` (see ``complete``)."""
     return _body({JSON: {"schema": {"$ref": f"#/components/schemas/{name}"}}})
 
 
 def customer_body(by_id: bool) -> Schema:
-    """The operation's body is a customer, or, if ``by_id``, the id of one."""
+    """Document the operation's body as a customer or, if ``by_id``, a customer's id."""
     schemas: list[Schema] = [{"$ref": f"#/components/schemas/{name}"} for name in ("Customer", *KNOWN)]
     return _body({JSON: {"schema": {"anyOf": schemas}}}) if by_id else body("Customer")
 
@@ -35,7 +35,7 @@ KNOWN: Schema = {
 
 
 def file_body(example: dict[str, Any]) -> Schema:
-    """The operation's body is a file; a CSV of one customer is the example."""
+    """Document the operation's body as a file, with a CSV of one customer as the example."""
     text = io.StringIO()
     csv.writer(text).writerows([example, example.values()])
     return _body({FILE: {"schema": {"type": "string", "format": "binary"}, "example": text.getvalue()}})
@@ -46,12 +46,12 @@ def _body(content: Schema) -> Schema:
 
 
 def complete(app: FastAPI, schemas: Schema, by_id: bool) -> None:
-    """Put the schemas of the bodies into the application's OpenAPI document."""
+    """Add the schemas of the bodies to the application's OpenAPI document."""
     app.openapi()["components"]["schemas"].update({**schemas, **(KNOWN if by_id else {})})
 
 
 def for_bentoml(schemas: Schema, paths: set[str]) -> Schema:
-    """What ``bentoml.SyncHTTPClient`` asks /schema.json for: one route for each POST endpoint of ``paths`` that takes JSON."""
+    """The /schema.json for ``bentoml.SyncHTTPClient``: one route for each POST endpoint in ``paths`` that takes JSON."""
     takes = {"predict": "Customer", "explain": "Customer", "predict_batch": "Customers", "feedback": "Feedback"}
     routes = [
         {

@@ -1,4 +1,4 @@
-"""What each endpoint does: bytes in, answer out. Knows the model, the reader, the log and the metrics, but no HTTP."""
+"""The work of each endpoint: bytes in, answer out. Knows the model, the reader, the log and the metrics, but no HTTP."""
 
 import logging
 import mimetypes
@@ -38,10 +38,10 @@ _PAGE = {"content-security-policy": "default-src 'self'; frame-ancestors 'none';
 
 
 class Endpoints:
-    """The service's work, one method an endpoint."""
+    """The service's work, one method per endpoint."""
 
     def __init__(self, scorer: Scorer, settings: ServeConfig, uplift: UpliftScorer | None = None) -> None:
-        """``scorer`` is the model, ``settings`` are those of config/serve.toml, ``uplift`` is the model of uplift, if any."""
+        """``scorer`` is the model, ``settings`` are those of config/serve.toml, ``uplift`` is the uplift model, if any."""
         self._scorer, self._settings, self._uplift = scorer, settings, uplift
         self._versions = {name: scorer.manifest[name] for name in ("model_version", "data_version")}
         self._reader = request.Reader(
@@ -119,7 +119,7 @@ class Endpoints:
         return app
 
     def close(self) -> None:
-        """Write what is left of the logs."""
+        """Write the remaining log entries."""
         for log in self._logs.values():
             log.close()
 
@@ -131,7 +131,7 @@ class Endpoints:
         return Answer(to_json(answers[0]), self._record([row], answers))
 
     def _customer(self, body: bytes) -> tuple[Row, list[request.Problem]]:
-        """The customer of the body, or the one whose id it is; with a warning where what is known is old."""
+        """The customer in the body, or the known one with that id, with a warning if the known data are old."""
         customer = self._known.asked_for(body)
         if customer is None:
             return self._reader.customer(body), []
@@ -140,13 +140,13 @@ class Endpoints:
         return ({**row, name: customer} if name is not None and name in self._logged else row), aged
 
     def predict_batch(self, body: bytes) -> Answer:
-        """``{"rows": [...]}``: a list of what ``predict`` answers, in the same order."""
+        """``{"rows": [...]}``: a list of the answers of ``predict``, in the same order."""
         rows = self._reader.customers(body)
         answers = self._answers(rows)
         return Answer(to_json(answers), self._record(rows, answers))
 
     def read(self, body: bytes) -> Answer:
-        """A file of customers in any form that training takes: its cells, and the rows to send to predict_batch."""
+        """A file of customers in any format that training accepts: its cells, and the rows to send to predict_batch."""
         most = self._settings.limits.file_bytes
         try:
             customers = customer_file.parse(body, "the file", self._scorer.dataset, self._reader.names, most)
@@ -172,7 +172,7 @@ class Endpoints:
         return Answer(to_json(content))
 
     def feedback(self, body: bytes, reporter: str | None = None) -> Answer:
-        """What became of a customer, for realised performance; the log keeps who says so."""
+        """A customer's outcome, for realised performance; the log keeps who reported it."""
         outcome = self._reader.feedback(body)
         row = (outcome["prediction_id"], time.time_ns() // 1000, outcome["outcome"], reporter)
         record = partial(self._logs[prediction_log.FEEDBACK].add, [row])
@@ -213,7 +213,7 @@ class Endpoints:
         ]
 
     def _recommended(self, columns: features.Columns, rows: int) -> list[dict[str, Any]]:
-        """Uplift and recommendation of each customer, where there is a model of uplift."""
+        """Uplift and recommendation of each customer, if there is an uplift model."""
         if self._uplift is None:
             return [{}] * rows
         uplifts = self._uplift.uplift(columns)
@@ -227,7 +227,7 @@ class Endpoints:
         return warnings
 
     def _record(self, rows: list[Row], answers: list[dict[str, Any]]) -> Callable[[], None]:
-        """Count and log the answers, once they have been sent."""
+        """A function that counts and logs the answers, to call once they have been sent."""
         now = time.time_ns() // 1000
 
         def record() -> None:
@@ -243,7 +243,7 @@ class Endpoints:
         return record
 
     def _named(self, row: Row) -> Row:
-        """The row with the customer's id, if it carries one, as the log keeps it."""
+        """The row with the customer's id, if any, in its logged form."""
         name = self._scorer.dataset.id
         return row if name not in row else {**row, name: self._as_logged(row[name])}
 
@@ -263,7 +263,7 @@ class Endpoints:
         manifest, dataset = self._scorer.manifest, self._scorer.dataset
         return {
             **{name: manifest[name] for name in _TOLD},
-            "dataset": dataset.model_dump(mode="json"),  # how files are to be read, among others
+            "dataset": dataset.model_dump(mode="json"),  # it also says how to read files
             "lineage": {name: value for name, value in manifest.items() if name not in _UNTOLD},
             "schema": self._reader.schemas["Customer"],
             "examples": manifest["examples"],
@@ -280,7 +280,7 @@ class Endpoints:
 
 
 _TOLD = ("model_version", "data_version", "family", "threshold", "scores", "params")
-_UNTOLD = {*_TOLD, "dataset", "examples", "background"}  # elsewhere in the answer, or nobody's business
+_UNTOLD = {*_TOLD, "dataset", "examples", "background"}  # elsewhere in the answer, or internal
 _PAGES = {"index.html": "/", "docs.html": "/docs"}
 
 

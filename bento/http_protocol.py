@@ -1,7 +1,7 @@
-"""uvicorn's HTTP protocol with the limits that it lacks, and an orderly end.
+"""uvicorn's HTTP protocol with the limits that it lacks, and a graceful shutdown.
 
-A request's headers are limited in bytes and time, connections in number; and a client must read the answer it is sent.
-Connections that still send or ask once shutdown begins are answered, and told to open a new one.
+A request's headers are limited in bytes and time, and connections in number; and a client must read its answer. Requests that
+are under way or arrive once shutdown begins are answered, with a close of the connection.
 """
 
 import asyncio
@@ -18,10 +18,10 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from bento.settings import Limits
 
-MOST_PIPELINED = 8  # requests that wait for the answer to the one before
-MOST_UNREAD = 60.0  # seconds that an answer may wait for its reader
-MOST_DRAINING = 5.0  # seconds that connections have to end once shutdown begins
-MOST_IDLE = 1.0  # of them, that a connection without a request has
+MOST_PIPELINED = 8  # requests waiting for the answer to the previous one
+MOST_UNREAD = 60.0  # seconds that an answer may stay unread
+MOST_DRAINING = 5.0  # seconds for connections to end once shutdown begins
+MOST_IDLE = 1.0  # of these, for a connection without a request
 
 
 class Protocol(HttpToolsProtocol):
@@ -33,11 +33,11 @@ class Protocol(HttpToolsProtocol):
     open: ClassVar[set[Any]] = set()  # uvicorn's own set of connections
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Wait for a request; of too many connections, the one that has waited longest makes room."""
+        """Wait for a request; above the limit of connections, the one idle longest is closed."""
         super().connection_made(transport)
         every: set[Any] = self.connections
         Protocol.open = every
-        self.since, self._head, self.asking = self.loop.time(), 0, False  # asking: headers are on the way
+        self.since, self._head, self.asking = self.loop.time(), 0, False  # asking: headers are arriving
         self._late: asyncio.TimerHandle | None = None
         self._unread: asyncio.TimerHandle | None = None
         self._why = 400, ""
@@ -46,23 +46,23 @@ class Protocol(HttpToolsProtocol):
             min((c for c in every if c.idle), key=lambda c: c.since, default=self).transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget it."""
+        """Forget the connection."""
         super().connection_lost(exc)
         self._unwait()
         self.resume_writing()
 
     @property
     def idle(self) -> bool:
-        """Whether no request is being answered; its headers may be on the way."""
+        """Whether no request is being answered; headers may be arriving."""
         return self.cycle is None or self.cycle.response_complete
 
     def data_received(self, data: bytes) -> None:
-        """Count what comes before the headers are complete."""
+        """Count the bytes before the headers are complete."""
         if self.transport.is_closing():
             return
         before = self.asking
         super().data_received(data)
-        if self.asking and before:  # bytes of the chunk in which a request begins may be those of another's body
+        if self.asking and before:  # the chunk in which a request begins may end another's body
             self._head += len(data)
             if self._head > self.limits.header_bytes:
                 self._refuse(431, "the headers are too large")
@@ -76,7 +76,7 @@ class Protocol(HttpToolsProtocol):
         self._wait(self.limits.seconds)
 
     def on_headers_complete(self) -> None:
-        """Hand the request to the application. What is raised here is answered by ``send_400_response``."""
+        """Pass the request to the application. Exceptions raised here are answered by ``send_400_response``."""
         self.asking = False
         self._unwait()
         if sum(len(name) + len(value) for name, value in self.headers) + len(self.url) > self.limits.header_bytes:
@@ -90,14 +90,14 @@ class Protocol(HttpToolsProtocol):
             self.cycle.keep_alive = False
 
     def on_response_complete(self) -> None:
-        """Wait for the next request; a client still sending the body of an answered one has a moment to stop."""
+        """Wait for the next request; a client still sending an answered request's body has a moment to stop."""
         self.since = self.loop.time()
         super().on_response_complete()
         if self.cycle.response_complete and self.cycle.more_body:
             self._wait(self.timeout_keep_alive)
 
     def send_400_response(self, msg: str) -> None:
-        """Answer what is not HTTP, in the one shape of errors."""
+        """Refuse a request that is not valid HTTP or exceeds a limit, in the common error format."""
         status, message = self._why
         self._refuse(status, message or msg)
 
@@ -114,13 +114,13 @@ class Protocol(HttpToolsProtocol):
             self._unread = None
 
     def shutdown(self) -> None:
-        """As uvicorn's; ``drain`` comes before."""
+        """Like uvicorn's; ``drain`` runs before it."""
         for cycle, _ in self.pipeline:
             cycle.keep_alive = False
         super().shutdown()
 
     def _should_upgrade_to_ws(self) -> bool:
-        return False  # nothing here is a web socket
+        return False  # there are no WebSockets
 
     def _wait(self, seconds: float) -> None:
         self._unwait()
@@ -147,11 +147,11 @@ class Protocol(HttpToolsProtocol):
 
 
 def drain_before_shutdown(alone: bool) -> None:
-    """From now on SIGTERM first lets the connections end, for at most MOST_DRAINING; then uvicorn's handler does its work.
+    """From now on, SIGTERM first lets connections end, for at most MOST_DRAINING seconds; then uvicorn's handler runs.
 
-    Each connection gets its answer with ``Connection: close``; one without a request is closed a moment after its last. With
-    ``alone``, the one worker of the service, later connections are refused from the start: BentoML's parent process holds the
-    socket open, and what it let in would be reset when it ends.
+    Each connection gets its answer with ``Connection: close``; one without a request is closed shortly after its last. With
+    ``alone``, for the service's only worker, new connections are refused at once: BentoML's parent process holds the socket open,
+    and connections it accepted would be reset when it ends.
     """
     loop, former = asyncio.get_running_loop(), signal.getsignal(signal.SIGTERM)
     tasks: list[asyncio.Task[None]] = []
@@ -174,7 +174,7 @@ def drain_before_shutdown(alone: bool) -> None:
 
 
 async def _stop_listening(server: uvicorn.Server) -> None:
-    """Refuse connections from now on; those that the system has taken already are answered."""
+    """Refuse connections from now on; those that the system has already accepted are answered."""
     loop, waiting = asyncio.get_running_loop(), []
     for one in [one for listening in server.servers for one in listening.sockets]:
         with socket.socket(fileno=os.dup(one.fileno())) as shared:
@@ -182,7 +182,7 @@ async def _stop_listening(server: uvicorn.Server) -> None:
             with suppress(BlockingIOError):
                 while True:
                     waiting.append(shared.accept()[0])
-            with suppress(OSError):  # other systems than Linux cannot
+            with suppress(OSError):  # not possible on systems other than Linux
                 shared.shutdown(socket.SHUT_RDWR)
     for listening in server.servers:
         listening.close()
@@ -192,7 +192,7 @@ async def _stop_listening(server: uvicorn.Server) -> None:
 
 
 async def _drain(until: float) -> None:
-    """Close the connections in order, until ``until`` on the loop's clock."""
+    """Close the connections gracefully, until ``until`` on the loop's clock."""
     loop = asyncio.get_running_loop()
     for connection in Protocol.open:
         if not connection.idle:

@@ -1,4 +1,4 @@
-"""Customers whom ScoreFlow has looked at: their newest features by id, from the table beside the prediction log."""
+"""Customers known from ScoreFlow: their newest features by id, from the table beside the prediction log."""
 
 import logging
 import os
@@ -20,17 +20,17 @@ from pydantic_core import from_json
 
 logger = logging.getLogger("bentoml.churn")
 
-ID = "customer_id"  # besides the data set's own name of the column
-LONGEST = 1024  # bytes of a request that may be an id alone
-SECONDS = 60  # until an object store is asked again
+ID = "customer_id"  # besides the data set's own name for the column
+LONGEST = 1024  # bytes of a request that may be only an id
+SECONDS = 60  # between requests to an object store
 OUTDATED = "outdated"
 
 
 class KnownCustomers:
-    """The feature table of a data set made of events; others have none."""
+    """The feature table of an event-based data set; others have none."""
 
     def __init__(self, dataset: Dataset) -> None:
-        """``dataset`` is the served model's."""
+        """``dataset`` is that of the served model."""
         self._dataset, self._root, self._name = dataset, prediction_log.root(), f"{FOLDER}/{dataset.name}{ENDING}"
         self._path, self._secret = os.path.join(self._root, self._name), keyed_ids.key()  # noqa: PTH118 - each request's
         self._again = commands.say("score", DATASET=dataset.name)
@@ -43,7 +43,7 @@ class KnownCustomers:
         self.offered = bool(dataset.tables)
 
     def asked_for(self, body: bytes) -> str | None:
-        """The id, if the request is ``{"customer_id": ...}`` and nothing else. Raises Rejected if it is none."""
+        """The id, if the request is only ``{"customer_id": ...}``. Raises Rejected if it is not a valid id."""
         if not self.offered or len(body) > LONGEST:
             return None
         try:
@@ -63,7 +63,7 @@ class KnownCustomers:
         """The raw columns of the customer, with a warning if they are older than the description allows.
 
         Raises:
-            Rejected: with 404 for a customer who is not in the table, or without one; with 409 if the table is outdated.
+            Rejected: With 404 if the customer is not in the table or there is no table; with 409 if the table is outdated.
         """
         secret, name, again = self._secret, self._dataset.id or ID, self._again
         table = self._opened() if secret is not None else None

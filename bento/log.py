@@ -1,4 +1,4 @@
-"""The writer of the prediction log: a bounded queue in front of a thread, so that no store can slow or fail a request."""
+"""The writer of the prediction log: a bounded queue and a thread, so that no store can delay or fail a request."""
 
 import logging
 import threading
@@ -14,7 +14,7 @@ from pydantic import Field
 if TYPE_CHECKING:
     import pyarrow
 
-MOST_BACKOFF = 60.0  # seconds between attempts on a store that does not answer
+MOST_BACKOFF = 60.0  # maximum seconds between retries on an unresponsive store
 
 Row = tuple[Any, ...]  # in the order of the log's schema; the second value is the time in microseconds since 1970
 
@@ -35,10 +35,10 @@ class LogSettings(Strict):
 class Log:
     """Rows of one kind on their way to ROOT.
 
-    ``add`` neither blocks nor raises; how many rows were lost is given to ``dropped``, how many wait to ``waits``.
+    ``add`` neither blocks nor raises; ``dropped`` is called with the number of lost rows, ``waits`` with the number waiting.
 
-    A part is written after ``part_rows`` rows or ``part_seconds``, whichever is first. Parts that cannot be written wait
-    in memory, encoded, and are tried again.
+    A part is written after ``part_rows`` rows or ``part_seconds``, whichever comes first. Parts that cannot be written wait
+    in memory, encoded, and are retried.
     """
 
     def __init__(
@@ -51,9 +51,9 @@ class Log:
         waits: Callable[[int], None],
         lives: Callable[[bool], None] = lambda alive: None,
     ) -> None:
-        """``at`` is ROOT; ``kind`` and ``schema`` are those of the rows."""
+        """``at`` is ROOT; ``kind`` and ``schema`` describe the rows."""
         self._kind, self._schema, self._settings, self._at = kind, schema, settings, at
-        prediction_log.encode(schema, [(None,) * len(schema)])  # Parquet's code is loaded now, not under a request
+        prediction_log.encode(schema, [(None,) * len(schema)])  # loads Parquet's code now, not during a request
         self._dropped, self._waits, self._lives = dropped, waits, lives
         self._rows: list[Row] = []
         self._parts: list[tuple[str, bytes, int]] = []  # name, content, rows
@@ -70,7 +70,7 @@ class Log:
 
     @property
     def waiting(self) -> int:
-        """Rows that are not in the store yet."""
+        """The number of rows not yet in the store."""
         return self._waiting
 
     def add(self, rows: Sequence[Row]) -> None:
@@ -87,7 +87,7 @@ class Log:
             self._wake.set()
 
     def close(self) -> None:
-        """Write what is waiting, for at most ``close_seconds``; the rest is dropped and counted."""
+        """Write the waiting rows, for at most ``close_seconds``; drop and count the rest."""
         with self._lock:
             self._closed = True
         self._wake.set()
@@ -137,7 +137,7 @@ class Log:
     def _encode_part(self, rows: list[Row]) -> None:
         try:
             content = prediction_log.encode(self._schema, rows)
-        except Exception:  # the thread must live on: without it every later row would be lost
+        except Exception:  # the thread must survive: without it all later rows would be lost
             logger.exception("%s log: %d rows cannot be encoded", self._kind, len(rows))
             self._leave(len(rows))
             self._dropped(len(rows))
@@ -145,18 +145,18 @@ class Log:
             self._parts.append((prediction_log.part_name(self._kind, rows[0][1]), content, len(rows)))
 
     def _leave(self, rows: int) -> None:
-        """So many rows wait no longer."""
+        """Subtract ``rows`` from the waiting rows."""
         with self._lock:
             self._waiting -= rows
         self._waits(self._waiting)
 
     def _write(self) -> bool:
-        """Write the waiting parts in order, up to the first that fails; whether none is left."""
+        """Write the waiting parts in order, up to the first failure; return whether none is left."""
         while self._parts:
             name, content, rows = self._parts[0]
             try:
                 prediction_log.store(self._at, name, content)
-            except Exception as error:  # the thread must live on, and the part is tried again
+            except Exception as error:  # the thread must survive, and the part is retried
                 unknown = None if isinstance(error, OSError) else error
                 logger.warning("%s log: %s cannot be written: %s", self._kind, self._at, error, exc_info=unknown)
                 return False

@@ -1,4 +1,4 @@
-"""What a service must show before it is asked: the model's files are those that were packed, and answer as they did then."""
+"""A service's self-test before it answers: the model's files are those packed, and predict the same as then."""
 
 import json
 from pathlib import Path
@@ -11,11 +11,11 @@ from churn.storage import checksums
 from churn.training.onnx_scorer import PARITY, Scorer, manifest
 from churn.uplift.scorer import UpliftScorer
 
-FILE = "proof.json"  # in a Bento, beside this module: the files' checksums, and the probabilities of the manifest's examples
+FILE = "proof.json"  # in a Bento, beside this module: the files' checksums, and the probabilities for the manifest's examples
 
 
 def proven_scorer(folder: Path, proof: Path, threads: int) -> Scorer:
-    """The model in ``folder``, ready to score. Raises ChurnError if it is not the one that was packed."""
+    """The model in ``folder``, ready to score. Raises ChurnError if it is not the packed one."""
     noted = json.loads(proof.read_text(encoding="utf-8"))
     if harmed := checksums.mismatched(folder, noted["files"]):
         raise ChurnError(
@@ -24,7 +24,7 @@ def proven_scorer(folder: Path, proof: Path, threads: int) -> Scorer:
     scorer = Scorer(folder, threads)
     answers = scorer.probability(features.from_rows(scorer.dataset, scorer.manifest["examples"]))
     off = float(np.abs(answers - np.array(noted["probability"])).max())
-    if not off <= PARITY:  # NaN is no answer either
+    if not off <= PARITY:  # also fails for NaN
         raise ChurnError(
             f"the model in {folder} answers its examples differently from when it was packed, by {off:.1e} (allowed: "
             f"{PARITY:.0e}): the packages or the processor differ; build the Bento again here"
@@ -33,9 +33,9 @@ def proven_scorer(folder: Path, proof: Path, threads: int) -> Scorer:
 
 
 def proven_uplift(folder: Path, proof: Path) -> UpliftScorer | None:
-    """The model of uplift in ``folder``; None if none was packed. Raises ChurnError if it is not the one that was packed.
+    """The uplift model in ``folder``; None if none was packed. Raises ChurnError if it is not the packed one.
 
-    The files have been compared by ``proven_scorer``.
+    ``proven_scorer`` has already compared the files.
     """
     noted = json.loads(proof.read_text(encoding="utf-8"))
     if "uplift" not in noted:
@@ -52,10 +52,10 @@ def proven_uplift(folder: Path, proof: Path) -> UpliftScorer | None:
 
 
 class Unready:
-    """The application of a service that may not be asked: 503 and the reason to all but ``/livez``."""
+    """The application of a service that failed its self-test: 503 and the reason on every path but ``/livez``."""
 
     def __init__(self, reason: str) -> None:
-        """``reason`` is what callers are told."""
+        """``reason`` is returned to callers."""
         self._reason = reason
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:

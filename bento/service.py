@@ -1,7 +1,7 @@
 """The champion behind ``bentoml serve``.
 
-BentoML starts, supervises and stops the workers. ``bento.app`` answers: as middleware it stands in front of BentoML's own
-routes, so that limits, keys and errors are the same everywhere. In a Bento this package lies at the top, with ``churn``.
+BentoML starts, supervises and stops the workers. ``bento.app`` answers: as middleware it precedes BentoML's own routes, so
+that limits, keys and errors are the same everywhere. In a Bento this package is at the top level, with ``churn``.
 """
 
 import gc
@@ -11,15 +11,15 @@ import sys
 from pathlib import Path
 from typing import Any
 
-# There is no checkout around a Bento: local state (the log) lies beside BentoML's own; in a container, within it.
+# A Bento has no checkout around it: local state (the log) is beside BentoML's own or, in a container, within it.
 _HOME = Path(os.environ.get("BENTOML_HOME") or "bentoml").resolve()
 if not os.environ.get("CHURNFLOW_HOME"):
     os.environ["CHURNFLOW_HOME"] = str(_HOME if "BENTOML_CONTAINERIZED" in os.environ else _HOME.parent)
 
-# ONNX Runtime, once imported, would queue device id, paths and error texts for its maker, and look that up.
+# On import, ONNX Runtime would queue device id, paths and error texts for its vendor, and resolve the vendor's host.
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
-# Arrow's own pools keep what a part of the log once took.
+# Arrow's own memory pools never release what a part of the log once took.
 os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
 
 import bentoml
@@ -42,15 +42,15 @@ except ChurnError as error:
     sys.exit(str(error))
 _started: dict[str, Any] = {}
 
-# BentoML hands on no choice of the protocol; this is the one that uvicorn looks up.
+# BentoML does not let one choose the protocol; this replaces the one that uvicorn looks up.
 uvicorn.config.HTTP_PROTOCOLS["auto"] = "bento.http_protocol:Protocol"
 
 
 class Front:
-    """Hands HTTP requests to ``bento.app``, and everything else (start and stop) to BentoML.
+    """Passes HTTP requests to ``bento.app``, and everything else (startup and shutdown) to BentoML.
 
-    From the start on it is the only middleware. BentoML's timeout would give up in other words, uncounted, and keep a
-    timer for every request; its tracing is 40 % of a small request.
+    From startup on it is the only middleware. BentoML's timeout would answer in another format, uncounted, and keep a timer for
+    every request; its tracing takes 40 % of a small request's time.
     """
 
     def __init__(self, bentoml_app: Any) -> None:
@@ -89,16 +89,16 @@ class ChurnService:
             self._endpoints = Endpoints(scorer, SETTINGS, uplift)
             _started["app"] = app = self._endpoints.app()
             http_protocol.Protocol.refusal = app.unheard
-        except Exception as error:  # whatever it is: a worker that died of it would only be started again
+        except Exception as error:  # any error: a worker that died of it would only be restarted
             logger.critical("not ready: %s", error, exc_info=None if isinstance(error, ChurnError) else error)
             _started["app"] = self_test.Unready(str(error))
         http_protocol.drain_before_shutdown(alone=SETTINGS.workers == 1)
-        sys.setswitchinterval(0.0005)  # the log's thread gives way to requests ten times sooner than by default
-        gc.freeze()  # what is loaded now stays: full collections would only look at it again and again
+        sys.setswitchinterval(0.0005)  # the log's thread yields to requests ten times sooner than by default
+        gc.freeze()  # what is loaded now stays loaded: full collections would scan it in vain
 
     @bentoml.on_shutdown
     def close(self) -> None:
-        """Write what is left of the log."""
+        """Write the remaining log entries."""
         if self._endpoints is not None:
             self._endpoints.close()
 

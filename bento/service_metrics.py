@@ -1,7 +1,7 @@
 """The service's Prometheus metrics (names: ``telemetry.prometheus_metrics``).
 
-Right with several workers: BentoML names the folder in which prometheus-client keeps every worker's values, and any worker
-answers for all.
+They are correct with several workers: prometheus-client keeps every worker's values in a folder that BentoML names, and any
+worker answers for all.
 """
 
 import itertools
@@ -25,14 +25,14 @@ _FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 _SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _TENTHS = tuple(i / 10 for i in range(1, 11))
 _UPPER = (*map(str, _TENTHS), "+Inf")
-_ROWS, _SUM = "probability_rows", "probability_sum"  # counters, of which ``_Histograms`` makes PROBABILITY
+_ROWS, _SUM = "probability_rows", "probability_sum"  # counters that ``_Histograms`` turns into PROBABILITY
 
 
 class ServiceMetrics:
-    """What the service counts. Label values come from the data set and the list of endpoints, never from requests."""
+    """The service's counters. Label values come from the data set and the list of endpoints, never from requests."""
 
     def __init__(self, manifest: dict[str, Any]) -> None:
-        """``manifest`` is the model's, whose versions are labels."""
+        """``manifest`` is the model's; its versions become labels."""
         self._registry = prometheus_client.CollectorRegistry()
         self._version = manifest["model_version"]
         self._requests = self._counter(prometheus_metrics.REQUESTS)
@@ -47,7 +47,7 @@ class ServiceMetrics:
         self._alive = self._gauge(prometheus_metrics.LOG_ALIVE, "livemin")
         answers = self._counter(prometheus_metrics.PREDICTIONS)
         self._decided = [answers.labels(self._version, decision) for decision in ("false", "true")]
-        # A histogram takes one value at a time: for every row of a large batch that would keep other requests waiting.
+        # A histogram takes one value at a time, which for a large batch would keep other requests waiting.
         rows = prometheus_client.Counter(_ROWS, "rows by probability", ("version", "le"), registry=self._registry)
         self._rows = [rows.labels(self._version, le) for le in _UPPER]
         total = prometheus_client.Counter(_SUM, "sum of the probabilities", ("version",), registry=self._registry)
@@ -58,12 +58,12 @@ class ServiceMetrics:
         _forget_the_dead()
 
     def expect(self, answers: Iterable[tuple[str, int]]) -> None:
-        """Answers - endpoint and status - that are counted from 0: a rate does not see a series' first value."""
+        """Initialise the counters of ``answers`` (endpoint and status) at 0, because a rate ignores a series' first value."""
         for endpoint, status in answers:
             self._requests.labels(endpoint, str(status))
 
     def answered(self, endpoint: str, status: int, seconds: float) -> None:
-        """One request, answered."""
+        """Count one answered request."""
         children = self._children.get((endpoint, status))
         if children is None:  # finding a child by its labels costs as much as counting
             children = self._requests.labels(endpoint, str(status)), self._seconds.labels(endpoint)
@@ -72,11 +72,11 @@ class ServiceMetrics:
         children[1].observe(seconds)
 
     def let_in(self, holder: str, endpoint: str) -> None:
-        """A request with the key of ``holder``."""
+        """Count a request with the key of ``holder``."""
         self._let_in.labels(holder, endpoint).inc()
 
     def predicted(self, probabilities: list[float], decisions: list[bool]) -> None:
-        """Customers, answered."""
+        """Count predictions."""
         churning = sum(decisions)
         for decision, number in ((0, len(probabilities) - churning), (1, churning)):
             if number:
@@ -87,25 +87,25 @@ class ServiceMetrics:
         self._sum.inc(sum(probabilities))
 
     def rejected(self, problems: list[Problem]) -> None:
-        """A request refused for these reasons."""
+        """Count a request refused because of ``problems``."""
         for problem in problems:
             self._rejections.labels(*_label(problem)).inc()
 
     def warned(self, problems: list[Problem]) -> None:
-        """Values that were let through."""
+        """Count values that were accepted with a warning."""
         for problem in problems:
             self._warnings.labels(*_label(problem)).inc()
 
     def dropped(self, kind: str, rows: int) -> None:
-        """Rows of a log that are lost."""
+        """Count lost rows of a log."""
         self._dropped.labels(kind).inc(rows)
 
     def waiting(self, kind: str, rows: int) -> None:
-        """Rows of a log that wait to be written."""
+        """Set the number of a log's rows that wait to be written."""
         self._waiting.labels(kind).set(rows)
 
     def lives(self, kind: str, alive: bool) -> None:
-        """Whether a log's writer thread is alive."""
+        """Set whether a log's writer thread is alive."""
         self._alive.labels(kind).set(alive)
 
     def exposition(self) -> bytes:
@@ -134,7 +134,7 @@ class ServiceMetrics:
 
 
 class _Histograms(prometheus_client.registry.Collector):
-    """What a registry holds, with the counters of probabilities as the histogram that they are."""
+    """A registry's metrics, with the probability counters combined into a histogram."""
 
     def __init__(self, registry: prometheus_client.CollectorRegistry) -> None:
         self._registry = registry
@@ -158,7 +158,7 @@ class _Histograms(prometheus_client.registry.Collector):
 class _Workers(prometheus_client.registry.Collector):
     """Memory and CPU time of the worker processes, on Linux only.
 
-    prometheus-client reports them for a single process alone.
+    prometheus-client reports them only for a single process.
     """
 
     def collect(self) -> Iterator[Any]:
@@ -179,18 +179,18 @@ class _Workers(prometheus_client.registry.Collector):
 
 
 def _workers() -> set[str]:
-    """The process ids of the workers: each keeps files of its own."""
+    """The process ids of the workers, from the files that each keeps."""
     files = Path(os.environ.get(_FOLDER) or os.devnull).glob("gauge_live*_*.db")
     return {file.stem.rsplit("_", 1)[1] for file in files} or {str(os.getpid())}
 
 
 def _label(problem: Problem) -> tuple[str, str]:
-    # An unknown field's name is the caller's invention: as a label it would make a new series each time.
+    # The caller invents the name of an unknown field: as a label it would create a new series each time.
     return ("(unknown)" if problem.reason == "unknown_field" else problem.field, problem.reason)
 
 
 def _forget_the_dead() -> None:
-    """Drop the gauges of workers that were killed."""
+    """Drop the gauges of killed workers."""
     for file in Path(os.environ.get(_FOLDER) or os.devnull).glob("gauge_live*_*.db"):
         pid = file.stem.rsplit("_", 1)[1]
         if not Path("/proc", pid).exists():

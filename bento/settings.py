@@ -14,7 +14,7 @@ FILE = "serve.toml"  # in a Bento, beside this module
 
 
 class Limits(Strict):
-    """Of one request: rows, bytes and seconds; of all: connections, and large bodies at once."""
+    """Limits of one request (rows, bytes, seconds) and of all together (connections, concurrent large bodies)."""
 
     rows: int = Field(default=10_000, ge=1)
     customer_bytes: int = Field(default=65_536, ge=1024)
@@ -36,9 +36,9 @@ class ServeConfig(Strict):
 
 
 def load_settings() -> ServeConfig:
-    """The file that CHURNFLOW_SERVE_CONFIG names, else the one packed into the Bento.
+    """Load the file named by CHURNFLOW_SERVE_CONFIG, else the one packed into the Bento.
 
-    Raises ChurnError, also for a key of ids that is too short.
+    Raises ChurnError if it is not valid, or if the key for ids is too short.
     """
     keyed_ids.key()
     return load(ServeConfig, os.environ.get("CHURNFLOW_SERVE_CONFIG") or Path(__file__).with_name(FILE))

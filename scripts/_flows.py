@@ -1,4 +1,4 @@
-"""Import it first: a script of this folder then finds the modules of flows/, from wherever it is run."""
+"""Import this module first: it lets a script in this folder find the modules of flows/, wherever it is run from."""
 
 import sys
 from pathlib import Path

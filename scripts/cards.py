@@ -17,8 +17,8 @@ from metaflow.plugins.cards import card_server
 from metaflow.plugins.cards.card_client import get_cards
 from metaflow.plugins.cards.exception import CardNotPresentException
 
-PORT = 8324  # that of Metaflow's `card server`
-NEWEST = 10  # runs of a flow
+PORT = 8324  # as Metaflow's `card server`
+NEWEST = 10  # runs per flow
 STYLE = """body{font:16px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:60rem;padding:0 1rem;color:#1b2530}
 table{border-collapse:collapse;width:100%}
 td,th{padding:.4rem .6rem;text-align:left;border-bottom:1px solid #dde3e8;vertical-align:top}
@@ -35,7 +35,7 @@ def flows() -> list[str]:
 
 
 def runs(flow: str) -> Iterator[Run]:
-    """The newest runs of a flow, whoever made them."""
+    """The newest runs of a flow, whoever started them."""
     try:
         every = iter(Flow(flow))
     except MetaflowNotFound:
@@ -45,7 +45,7 @@ def runs(flow: str) -> Iterator[Run]:
 
 
 def cards(task: Task | str) -> list[Any]:
-    """The cards of a task, the task of a resumed run among them."""
+    """The cards of a task, including those of the original task of a resumed run."""
     try:
         return list(get_cards(task))
     except (CardNotPresentException, MetaflowNotFound):
@@ -83,7 +83,7 @@ def page() -> str:
 
 
 class Pages(card_server.CardViewerRoutes):
-    """The list of runs, and what Metaflow's card server answers of a card."""
+    """The list of runs, and the cards from Metaflow's card server."""
 
     def do_GET(self) -> None:
         """Answer with the list, or with one card of any flow."""
@@ -93,15 +93,15 @@ class Pages(card_server.CardViewerRoutes):
         self._response((card or page()).encode(), code=200 if card or self.path == "/" else 404)
 
     def card(self, task: str, wanted: str) -> str | None:
-        """The page of a card, if there is such a one."""
+        """The page of a card, or None if there is no such card."""
         return next((card.get() for card in cards(task) if card.hash == wanted), None)
 
     def log_message(self, *_: Any) -> None:
-        """Say nothing of each request."""
+        """Log no requests."""
 
 
 def main() -> None:
-    """Serve the page to this machine alone."""
+    """Serve the page to this machine only."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--port", type=int, default=PORT)
     options = parser.parse_args()

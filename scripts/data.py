@@ -30,7 +30,7 @@ def describe(options: argparse.Namespace) -> str:
         data, notes = tables.to_parquet(files[0])
     if len(files) > 1:
         notes = (*notes, f"{files[0]}: described is the first of {len(files)} files")
-    base.say(notes)  # also if the file is then refused
+    base.say(notes)  # even if the file is then refused
     hints = (options.target, options.positive, options.leave_out)
     try:
         description = infer.describe(tables.from_bytes(data), options.name, options.source, *hints)
@@ -40,7 +40,7 @@ def describe(options: argparse.Namespace) -> str:
         try:
             return _of_events(
                 {str(files[0]): tables.from_bytes(data)}, options.name, path
-            )  # a log of one file has no column that says who left
+            )  # a log in one file has no column that says who left
         except ChurnError:
             raise error from None
     path.write_text(description.text, encoding="utf-8")

@@ -1,8 +1,8 @@
-"""``make drift-demo``: the champion is served, answers ordinary and then shifted customers, and MonitorFlow analyses both.
+"""``make drift-demo``: serve the champion, send it ordinary and then shifted customers, and analyse both with MonitorFlow.
 
-Prices rise by 30 % and more customers have a month-to-month contract. The predictions go to a log of their own, so that
-synthetic customers never reach yours; with --retrain a model is trained on customers like the shifted ones, and becomes
-champion if it is better. The champion must itself have learned from synthetic customers then.
+Prices rise by 30 % and more customers have a month-to-month contract. The predictions go to a separate log, so that synthetic
+customers never reach yours. With --retrain a model is trained on customers like the shifted ones, and becomes champion if it
+is better; the champion must then itself be trained on synthetic customers.
 """
 
 import argparse
@@ -53,7 +53,7 @@ def shifted(text: str) -> str:
 
 
 def customers(champion: model_registry.Registered, folder: Path) -> "tuple[pd.DataFrame, pd.DataFrame]":
-    """Ordinary and shifted customers: synthetic, or for a champion of real ones drawn from its holdout."""
+    """Ordinary and shifted customers: synthetic or, for a champion trained on real ones, drawn from its holdout."""
     described = load(Dataset, DESCRIPTION)
     if synthetic_notice.learned_from_synthetic(champion):
         return synthetic.generate(described, ROWS, SEEDS[0]), synthetic.generate(
@@ -68,9 +68,9 @@ def customers(champion: model_registry.Registered, folder: Path) -> "tuple[pd.Da
 
 
 def send(tag: str, log: str, groups: "tuple[pd.DataFrame, ...]") -> list[str]:
-    """Serve the Bento and ask it for each group's customers; after each group the time (UTC) at which it was answered."""
+    """Serve the Bento and request predictions for each group; return the time (UTC) at which each was answered."""
     described, moments = load(Dataset, DESCRIPTION), []
-    with bento_server.served(tag, CHURNFLOW_PREDICTIONS=log) as url:  # its log is complete once it has stopped
+    with bento_server.served(tag, CHURNFLOW_PREDICTIONS=log) as url:  # its log is complete once it stops
         for group in groups:
             rows = packaging.json_rows(described, group)
             for start in range(0, len(rows), BATCH):
@@ -85,7 +85,7 @@ def send(tag: str, log: str, groups: "tuple[pd.DataFrame, ...]") -> list[str]:
 
 
 def monitor(log: str, model: model_registry.Registered, description: Path, *words: str) -> None:
-    """Run MonitorFlow on the model's answers, in windows of a third of a group, and print what its last step says."""
+    """Run MonitorFlow on the model's answers, in windows of a third of a group, and print its last step's output."""
     cut = ["run", "--model-version", model.version, "--rows", str(ROWS // 3), *words]
     script = str(base.ROOT / "flows" / "monitor_flow.py")
     retraining.flow(
@@ -94,7 +94,7 @@ def monitor(log: str, model: model_registry.Registered, description: Path, *word
 
 
 def demo(retrain: bool) -> None:
-    """The whole demonstration. Raises ChurnError."""
+    """Run the whole demonstration. Raises ChurnError."""
     described = load(Dataset, DESCRIPTION)
     if model_registry.by_alias(described.model, model_registry.CHAMPION) is None:
         print("There is no champion yet: DataFlow and TrainFlow run first.", flush=True)
@@ -103,18 +103,18 @@ def demo(retrain: bool) -> None:
     if retrain and not synthetic_notice.learned_from_synthetic(champion):
         raise ChurnError(
             f"version {champion.version} learned from real customers, and synthetic ones must not replace it; try the "
-            f"retraining in a folder of its own: CHURNFLOW_HOME=/tmp/drift {commands.say('drift-demo', RETRAIN='1')}"
+            f"retraining in a separate folder: CHURNFLOW_HOME=/tmp/drift {commands.say('drift-demo', RETRAIN='1')}"
         )
     if synthetic_notice.learned_from_synthetic(champion) and not described.synthetic:
         raise ChurnError(
-            f"{DESCRIPTION}: has no [synthetic] table any more, which synthetic customers need; put it back"
+            f"{DESCRIPTION}: no longer has a [synthetic] table, which synthetic customers need; restore it"
         )
     with tempfile.TemporaryDirectory(prefix="drift-demo-") as name:
         folder, log = Path(name), str(Path(name, "log"))
         description = folder / "shifted.toml"
         description.write_text(shifted(DESCRIPTION.read_text(encoding="utf-8")), encoding="utf-8")
         print(
-            f"Version {champion.version} is served and asked for {ROWS:,} ordinary and {ROWS:,} shifted customers.",
+            f"Version {champion.version} is served, and predicts for {ROWS:,} ordinary and {ROWS:,} shifted customers.",
             flush=True,
         )
         between, _ = send(packaging.build_bento(champion), log, customers(champion, folder))

@@ -1,4 +1,4 @@
-"""``make promote | rollback | compare | lineage``: what a person may do with the versions in the registry."""
+"""``make promote | rollback | compare | lineage``: manage the versions in the registry."""
 
 import argparse
 from collections.abc import Iterable

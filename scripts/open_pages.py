@@ -1,4 +1,4 @@
-"""``make open``: the pages of Churnflow that are there now, in the browser; and the command for each that is not."""
+"""``make open``: open Churnflow's available pages in the browser, and print the command for each that is unavailable."""
 
 import urllib.request
 import webbrowser
@@ -17,7 +17,7 @@ PAGES = (
 
 
 def answers(address: str) -> bool:
-    """Whether a page is there."""
+    """Whether a page is available."""
     try:
         with urllib.request.urlopen(address, timeout=5):  # nosec B310 - loopback
             return True
@@ -31,7 +31,7 @@ def main() -> None:
     there = [(name, address, answers(address), command) for name, address, command in PAGES]
     there.append(("the documentation", site.as_uri(), site.is_file(), "make docs"))
     for name, address, answered, command in there:
-        print(f"{name:<18} {address if answered else f'is not there; begin with: {command}'}")
+        print(f"{name:<18} {address if answered else f'is not available; start with: {command}'}")
         if answered:
             webbrowser.open(address)
 

@@ -1,4 +1,4 @@
-"""``make predict FILE=customers.csv``: the file's customers, ranked by a running service; with ID=... one whom it knows."""
+"""``make predict FILE=customers.csv``: rank the file's customers with a running service; ID=... for one it knows."""
 
 import argparse
 import json

@@ -1,4 +1,4 @@
-"""``make find``, ``make erase`` and ``make prune``: what is kept of one customer, its removal, and that of what is old."""
+"""``make find``, ``make erase`` and ``make prune``: find one customer's data, erase them, and remove old data."""
 
 import argparse
 from collections.abc import Iterable
@@ -22,7 +22,7 @@ def _customer(options: argparse.Namespace) -> Iterable[str]:
 
 
 def _prune(options: argparse.Namespace) -> Iterable[str]:
-    """Name what is old, and remove it if that is confirmed."""
+    """List what is old, and remove it if confirmed."""
     from churn.privacy import lineage, retention
 
     rules = load(Retention, base.ROOT / "config" / "retention.toml").changed(options.keep, options.days)

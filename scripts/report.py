@@ -1,6 +1,6 @@
-"""``make report``: the newest registry version's leaderboard as Markdown, beside another state's (that of main).
+"""``make report``: the newest registry version's leaderboard as Markdown, compared with another state's (such as main's).
 
-What is compared is a JSON file that ``--json`` wrote, so the other state may be of another release and another machine.
+The other state is a JSON file that ``--json`` wrote, so it may come from another release and another machine.
 """
 
 import argparse
@@ -20,7 +20,7 @@ SCORES = ("roc_auc", "pr_auc", "brier", "ece", "lift_10")
 
 
 def newest(dataset: str) -> dict[str, Any]:
-    """The record of the newest version: families, scores on the holdout and the verdict. Empty where there is none."""
+    """The record of the newest version: families, scores on the holdout and the verdict. Empty if there is none."""
     name = load(Dataset, base.dataset_file(dataset)).model
     versions = model_registry.client().search_model_versions(f"name = '{name}'")
     if not versions:
@@ -58,7 +58,7 @@ def lines(now: dict[str, Any], other: dict[str, Any] | None) -> Iterator[str]:
 
 
 def main() -> None:
-    """Write the report, or the JSON that a later one compares with."""
+    """Write the report, or the JSON for a later comparison."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--dataset", default="telco")
     parser.add_argument("--against", help="what --json wrote of the other state")

@@ -1,4 +1,4 @@
-"""``make run``: from customers to a champion. DataFlow, TrainFlow on the data version that it made, and what there is now."""
+"""``make run``: from customers to a champion. DataFlow, TrainFlow on its data version, and a summary."""
 
 import argparse
 import os
@@ -18,9 +18,9 @@ from orchestration import launch
 
 
 def here(words: list[str]) -> None:
-    """Run a command in this terminal. If it fails or is interrupted, this one ends as it did."""
+    """Run a command in this terminal. If it fails or is interrupted, exit the same way."""
     interrupted: list[int] = []
-    # Ctrl-C reaches the flow as well, which then winds up its steps: wait for it.
+    # Ctrl-C also reaches the flow, which then stops its steps: wait for it.
     usual = signal.signal(signal.SIGINT, lambda number, _: interrupted.append(number))
     child = subprocess.Popen(words, env={**os.environ, launch.PART: "1"})
     signal.signal(signal.SIGTERM, lambda *_: child.terminate())
@@ -45,7 +45,7 @@ def main() -> None:
     parser.add_argument("--settings", default="", help="file to train by instead of config/train.toml")
     options = parser.parse_args()
     file = base.dataset_file(options.dataset)
-    os.environ[f"{base.GIVEN}description"] = str(file.resolve())  # for the commands that are named on the way
+    os.environ[f"{base.GIVEN}description"] = str(file.resolve())  # for the commands in messages
     with base.stopping():
         dataset = core.load(Dataset, file)
         configured = core.load(DataConfig, base.ROOT / "config" / "data.toml").source

@@ -1,4 +1,4 @@
-"""``make serve`` and ``make mlflow``: become the server, with this project's defaults in the environment."""
+"""``make serve`` and ``make mlflow``: run the server, with this project's defaults in the environment."""
 
 import argparse
 import asyncio
@@ -20,7 +20,7 @@ LOOPBACK = "127.0.0.1"
 
 
 def champion_tag(dataset: str) -> str:
-    """The tag of the champion's Bento for a data set (see ``base.dataset_file``), built if it is not there yet."""
+    """The tag of the champion's Bento for a data set (see ``base.dataset_file``), built if it does not exist yet."""
     from churn.serving import packaging
 
     return packaging.build_bento(release.champion(load(Dataset, base.dataset_file(dataset))))
@@ -77,12 +77,12 @@ def _again(options: argparse.Namespace, port: int) -> str:
 
 def _warn(mlflow: bool, port: int) -> None:
     if mlflow:
-        what = "can read and change the registry: MLflow asks for no password"
+        what = "can read and change the registry: MLflow requires no password"
     elif api_keys.read(api_keys.PREDICT):
         return
     else:
-        what = "can use the service: it asks for no key; set CHURNFLOW_API_KEYS (docs/serving.md)"
-    print(f"WARNING: whoever reaches port {port} of this machine {what}", file=sys.stderr, flush=True)
+        what = "can use the service: it requires no key; set CHURNFLOW_API_KEYS (docs/serving.md)"
+    print(f"WARNING: anyone who reaches port {port} of this machine {what}", file=sys.stderr, flush=True)
 
 
 def _mlflow() -> list[str]:
@@ -92,8 +92,8 @@ def _mlflow() -> list[str]:
             f"MLflow's pages are those of its server: open {mlflow_store.tracking_uri()} in the browser"
         )
     s3.check_state()
-    mlflow_store.client()  # says what is wrong with the store, which the server would say in a loop
-    os.environ["MLFLOW_BACKEND_STORE_URI"] = uri  # on a command line everyone on the machine would see its password
+    mlflow_store.client()  # reports what is wrong with the store once; the server would repeat it in a loop
+    os.environ["MLFLOW_BACKEND_STORE_URI"] = uri  # on the command line every local user would see its password
     os.environ.setdefault("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")  # 13 processes and 2 GB otherwise
     return ["mlflow", "server"]
 

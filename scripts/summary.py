@@ -1,4 +1,4 @@
-"""What ``make run`` ends with: its two runs in a few lines."""
+"""The summary at the end of ``make run``: its two runs in a few lines."""
 
 import os
 import shlex
@@ -38,7 +38,7 @@ def lines(data_run: str, train_run: str) -> Iterator[str]:
 
 
 def _trained(train: Any, run: str) -> str:
-    """The run that has the card of the training: an earlier one where there was nothing to train."""
+    """The run with the training's card: an earlier one if there was nothing to train."""
     return train.challenger.tags["metaflow_run"].split("/")[1] if train.nothing_to_do else run
 
 

@@ -1,1 +1,1 @@
-"""What the steps of the flows call: plain functions and small dataclasses. Nothing in here imports Metaflow."""
+"""The functions and small dataclasses that the flows' steps call. Nothing in here imports Metaflow."""

@@ -1,4 +1,4 @@
-"""The one exception meant for users, and the remedies for errors of the operating system."""
+"""The one exception meant for users, and remedies for operating system errors."""
 
 import errno
 import re
@@ -10,7 +10,7 @@ _QUERY = re.compile(r"(?<=://)(?<!sqlite://)([^\s?'\"]+\?)[^\s'\")]+")
 class ChurnError(Exception):
     """An error that the user can fix; the message names the file, the column, the value and the remedy.
 
-    Of a URL it shows neither the password nor the query.
+    URLs are shown without password and query.
     """
 
     def __init__(self, message: object) -> None:
@@ -19,7 +19,7 @@ class ChurnError(Exception):
 
 
 def masked(text: str) -> str:
-    """The text without the secrets of its URLs; a password that is the name of a variable, ``${NAME}``, stays."""
+    """The text with the secrets in its URLs masked; a variable as the password, ``${NAME}``, stays."""
     return _USERINFO.sub(r"\1:***@", _QUERY.sub(r"\1***", text))
 
 
@@ -38,7 +38,7 @@ _REMEDIES = {
 
 
 def os_error_message(error: BaseException) -> str | None:
-    """One line on a full disk, missing permissions or too many open files, with the remedy; None for any other error."""
+    """One line about a full disk, missing permissions or too many open files, with the remedy; None for any other error."""
     if not isinstance(error, OSError) or error.errno not in _REMEDIES:
         return None
     place = f"{error.filename}: " if error.filename else ""

@@ -1,6 +1,6 @@
-"""Format numbers of what later runs and releases read.
+"""Format numbers for data that later runs and releases read.
 
-That is JSON, never a pickle of our own classes: modules can move without making a store unreadable.
+Such data are JSON, never pickles of our own classes, so that moving a module leaves stores readable.
 """
 
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ KEY = "format"
 
 
 def stamped(content: Mapping[str, Any], number: int) -> dict[str, Any]:
-    """``content`` with the number of its format as its first key."""
+    """``content`` with its format number as the first key."""
     return {KEY: number, **content}
 
 
@@ -20,7 +20,7 @@ def opened(content: Mapping[str, Any], newest: int, what: str) -> dict[str, Any]
     """``content`` without its format number; content without a number has format 1.
 
     Raises:
-        ChurnError: A newer release wrote it: its format is above ``newest``. ``what`` names it in the message.
+        ChurnError: A newer release wrote it, in a format above ``newest``. ``what`` names it in the message.
     """
     number = content.get(KEY, 1)
     if number > newest:

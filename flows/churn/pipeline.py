@@ -1,3 +1,3 @@
-"""Compatibility: skops files of earlier releases name the steps of their models in this module."""
+"""Compatibility: skops files of earlier releases refer to their models' steps in this module."""
 
 from churn.training.pipeline import *  # noqa: F403

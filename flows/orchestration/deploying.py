@@ -56,7 +56,7 @@ def carry_out(place: "Target", verified: "Verified", run: str, attempt: int) -> 
         outcome = rollout.Outcome(rollout.KEPT, kept, checks)
     elif attempt or record.already_begun(plan, run):
         rollout.finish(place, run)
-        outcome = rollout.Outcome(rollout.CUT, "its process had died; what it left is rolled back", checks)
+        outcome = rollout.Outcome(rollout.CUT, "its process had died; its changes are rolled back", checks)
     elif rule.approval and not record.approved(plan, run, place.place, rule.approval_hours, say):
         outcome = rollout.Outcome(rollout.REFUSED, f"nobody approved it within {rule.approval_hours:g} hours", checks)
     else:

@@ -133,25 +133,25 @@ def _kept(kind: type[FlowSpec]) -> Iterator[str]:
         newest = next(iter(Flow(name))).id
         raise ChurnError(f"there is no run {name}/{number} to resume; the newest is {newest}") from None
     if "_parameters" not in run:
-        raise ChurnError(f"{name}/{number} was killed before its first step; begin it again with {_typed('run')}")
+        raise ChurnError(f"{name}/{number} was killed before its first step; start it again with {_typed('run')}")
     given_then, start = run["_parameters"].task.data, run["start"].task if "start" in run else None
     artifacts = start.data if start is not None and start.successful else None
     files = base.files() | (getattr(artifacts, "config_files", None) or {})
     anew = _anew(kind, given_then, artifacts, files)
     if artifacts is not None and getattr(artifacts, "artifacts_format", 1) != base.ARTIFACTS:
         raise ChurnError(
-            f"run {number} was begun by another release, whose steps this one cannot go on from; again: {anew}"
+            f"run {number} was started by another release, whose steps this one cannot resume; start it again: {anew}"
         )
     for name, file in files.items():
         try:
             keys = _changed(getattr(given_then, name), base.on_disk(name, file))
         except ChurnError as error:  # nothing that the resume needs
-            yield f"Run {number} goes on with the settings it began with. Now {error}"
+            yield f"Run {number} continues with the settings it started with. The current ones are not valid: {error}"
             continue
         if keys:
             yield (
-                f"Run {number} goes on with the settings it began with, but {', '.join(keys)} in "
-                f"{commands.shown(Path(file))} changed since. To take the new ones: {anew}"
+                f"Run {number} continues with the settings it started with, but {', '.join(keys)} in "
+                f"{commands.shown(Path(file))} changed since. To use the new ones: {anew}"
             )
     yield f"Resuming run {kind.__name__}/{number}, which began {run.created_at:%Y-%m-%d %H:%M:%S}"
 
@@ -161,8 +161,9 @@ def _require_newest(name: str, number: str) -> None:
     root = LocalStorage.get_datastore_root_from_config(lambda *_, **__: None)
     if start_marker.newer_than(Path(root, name, "latest_run")):
         raise ChurnError(
-            f"{name}/{number} is not the newest run to resume: another one was begun after it, and killed before its first step; "
-            f"begin that one again with {_typed('run')}, or resume the older one: {_typed('resume', '--origin-run-id', number)}"
+            f"{name}/{number} is not the newest run to resume: another one was started after it and killed before its first "
+            f"step; start that one again with {_typed('run')}, or resume the older one: "
+            f"{_typed('resume', '--origin-run-id', number)}"
         )
 
 

@@ -72,8 +72,8 @@ def close_pods(settings: deploy.Deploy) -> None:
 
     if not metaflow_version.active(metaflow_version.PATCHES):
         raise ChurnError(
-            f"without its patches of Metaflow {metaflow_version.TESTED} Churnflow deploys nothing: the pods would be open; "
-            f"install that version, and leave {metaflow_version.PATCHES} unset"
+            f"Churnflow does not deploy without its patches for Metaflow {metaflow_version.TESTED}: "
+            f"the pods would be unrestricted; install that version, and leave {metaflow_version.PATCHES} unset"
         )
     register = ArgoClient.register_workflow_template
 
@@ -175,7 +175,7 @@ def _verify_artifacts() -> None:
                 raise ChurnError(f"an artifact of an earlier step is damaged ({error}); {_AGAIN}") from error
             if not _named(key, blob):
                 place = self._storage_impl.full_uri(self._storage_impl.path_join(self._prefix, key[:2], key))
-                raise ChurnError(f"{place}: this artifact is damaged, its SHA-1 is not its name; {_AGAIN}")
+                raise ChurnError(f"{place}: this artifact is damaged: its SHA-1 does not match its name; {_AGAIN}")
             yield (key, blob, *meta)
 
     def kept(self: FileBlobCache, key: str, blob: bytes) -> None:
@@ -186,7 +186,7 @@ def _verify_artifacts() -> None:
     FileBlobCache.store_key = kept  # type: ignore[method-assign]
 
 
-_AGAIN = "bring it back from a backup, or begin the run again (not resume)"
+_AGAIN = "restore it from a backup, or start the run again (do not resume it)"
 
 
 def _named(key: str, blob: bytes) -> bool:

@@ -24,6 +24,6 @@ def notice() -> str:
     if tested():
         return ""
     return (
-        f"Metaflow {version('metaflow')} is not one that Churnflow was tested with ({TESTED}): the fork server and the patches "
-        "are off, and the run goes on without them"
+        f"Metaflow {version('metaflow')} has not been tested with Churnflow ({TESTED}): the fork server and the patches "
+        "are off, and the run continues without them"
     )

@@ -46,8 +46,8 @@ def check(dataset: Dataset, source: str, learned_from_synthetic: bool = True) ->
         again = commands.say("monitor", DATASET=dataset.name, RETRAIN="1", SOURCE=commands.FILE)
         place = commands.description(dataset.name) if dataset.tables else commands.settings("data.toml")
         raise ChurnError(
-            f"{place} has synthetic customers only, and a training after an alert must not be on them; "
-            f"give the file of newer ones: {again}"
+            f"{place} has only synthetic customers, which must not be used to retrain after an alert; "
+            f"give a file of newer customers: {again}"
         )
 
 

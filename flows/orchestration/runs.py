@@ -29,12 +29,12 @@ def upstream(requested: str) -> tuple[str, str]:
     none.
     """
     if requested:
-        return requested, "as asked for"
+        return requested, "as requested"
     trigger = current.get("trigger")
     run = trigger.run if trigger is not None else newest()
     if run is None or run.data is None:
         first = commands.say("data", SOURCE=commands.FILE)
-        raise ChurnError(f"there is no data version yet; make one with: {first}")
+        raise ChurnError(f"there is no data version yet; create one with: {first}")
     return run.data.data_version, f"of {run.pathspec}{NEWEST if trigger is None else ''}"
 
 

@@ -1,4 +1,4 @@
-"""``make up``: write .env with random passwords for compose.yaml, unless there is one."""
+"""``make up``: write .env with random passwords for compose.yaml, unless it exists."""
 
 import os
 import secrets
@@ -30,7 +30,7 @@ UI_S3_SECRET={}
 
 
 def write(path: Path) -> bool:
-    """Whether ``path`` was written: readable by its owner alone, and never over a file that is there."""
+    """Write ``path``, readable only by its owner, unless it exists; return whether it was written."""
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:

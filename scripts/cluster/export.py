@@ -1,7 +1,7 @@
-"""``make argo-export``: what ``argo-workflows create`` would send to the cluster, as YAML under argo/flows/.
+"""``make argo-export``: write what ``argo-workflows create`` would send to the cluster as YAML under argo/flows/.
 
-The real command runs, with a recorder in the place of the Kubernetes API; it needs the S3 store (the code package is
-uploaded there), but no cluster.
+Runs the real command with a recorder instead of the Kubernetes API; it needs the S3 store (for the upload of the code
+package), but no cluster.
 """
 
 import argparse
@@ -24,7 +24,7 @@ KINDS = {"workflowtemplates": "workflowtemplate", "cronworkflows": "cronworkflow
 
 
 class _Recorder:
-    """The part of Kubernetes' client that ArgoClient uses: nothing exists yet, and what is created is kept."""
+    """The part of the Kubernetes client that ArgoClient uses: nothing exists yet, and created objects are recorded."""
 
     def __init__(self) -> None:
         from kubernetes.client import rest
@@ -46,7 +46,7 @@ class _Recorder:
 
 
 def record(flow: Path, words: list[str]) -> dict[str, Any]:
-    """Kind to object, of one flow file. Metaflow keeps its state in the process: one flow for each process."""
+    """The objects of one flow file, by kind. Metaflow keeps state in the process, so use one process for each flow."""
     from metaflow import metaflow_git
     from metaflow.plugins.kubernetes.kubernetes_client import KubernetesClient
 
@@ -65,7 +65,7 @@ def record(flow: Path, words: list[str]) -> dict[str, Any]:
 
 
 def _steady(body: Any) -> Any:
-    """Without nulls, the time of the export, the interpreter's build, and the random names of files inside the pods."""
+    """The object without nulls, the time of the export, the interpreter's build, and random file names inside the pods."""
     if isinstance(body, dict):
         return {k: _steady(v) for k, v in body.items() if v is not None and k != "metaflow/deployment_timestamp"}
     if isinstance(body, list):
@@ -77,7 +77,7 @@ def _steady(body: Any) -> Any:
 
 
 def _annotated(text: str) -> str:
-    """With a word to detect-secrets: the code's hash, events' names and Metaflow's production token are no secrets."""
+    """The text annotated for detect-secrets: the code's hash, event names and Metaflow's production token are not secrets."""
     return re.sub(
         r"(?m)^([ -]*\S+: \S*(?:[0-9a-f]{40}|mfprj-|METAFLOW_ARGO_EVENT_PAYLOAD_)\S*)$",
         r"\1  # pragma: allowlist secret",
@@ -86,7 +86,7 @@ def _annotated(text: str) -> str:
 
 
 def export(folder: Path, words: list[str]) -> list[Path]:
-    """Write the objects of every flow to ``folder``; the files. What an earlier export left there is removed."""
+    """Write the objects of every flow to ``folder``, replacing an earlier export; return the files."""
     import yaml
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -98,7 +98,7 @@ def export(folder: Path, words: list[str]) -> list[Path]:
         steady = {
             "METAFLOW_USER": "churnflow",
             "PYTHONHASHSEED": "0",
-        }  # Metaflow writes parameters in the order of a set
+        }  # sorted: Metaflow writes parameters in the order of a set
         done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **steady})
         if done.returncode:
             sys.exit(f"{flow.name}: {done.stderr or done.stdout}")

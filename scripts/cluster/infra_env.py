@@ -1,4 +1,4 @@
-"""``make infra-env``: write .env from Terraform's outputs, with the flows' keys of the store that Kubernetes keeps."""
+"""``make infra-env``: write .env from Terraform's outputs, with the flows' storage keys from Kubernetes."""
 
 import base64
 import json
@@ -12,11 +12,11 @@ KEYS = (
     "AWS_SECRET_ACCESS_KEY",
     "CHURNFLOW_ID_KEY",
     "CHURNFLOW_API_KEYS",
-)  # of secret churnflow-flows
+)  # in the secret churnflow-flows
 
 
 def parsed(*words: str) -> dict[str, object]:
-    """What a command says, as JSON."""
+    """A command's output, parsed as JSON."""
     try:
         return json.loads(subprocess.run(words, capture_output=True, text=True, check=True).stdout)
     except FileNotFoundError:
@@ -26,16 +26,14 @@ def parsed(*words: str) -> dict[str, object]:
 
 
 def lines(outputs: dict[str, object], secret: dict[str, str]) -> str:
-    """The file: what Terraform made, then the keys that are in the secret."""
+    """The lines of the file: Terraform's outputs, then the keys in the secret."""
     named = {**outputs, **{key: base64.b64decode(secret[key]).decode() for key in KEYS if key in secret}}
-    head = (
-        "# Written by `make infra-env`; whoever can read this file can read the data. Then: set -a; . ./.env; set +a\n"
-    )
+    head = "# Written by `make infra-env`; anyone who can read this file can read the data. Then: set -a; . ./.env; set +a\n"
     return head + "".join(f"{name}={value}\n" for name, value in named.items())
 
 
 def main() -> None:
-    """Write .env, never over one that is there."""
+    """Write .env, never overwriting an existing one."""
     layer, path = sys.argv[1], Path(".env")
     if path.exists():
         sys.exit(f"{path} is there already; move it away, then: make infra-env LAYER={layer}")

@@ -1,4 +1,4 @@
-"""``make docs``: draw docs/imports.svg, the rooms with their modules and which of them import which, from the code itself."""
+"""``make docs``: draw docs/imports.svg from the code: the rooms with their modules, and which room imports which."""
 
 import ast
 import textwrap
@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parents[2]
 PICTURE = ROOT / "docs" / "imports.svg"
-COMMANDS = ("scripts", "flows", "bento")  # what imports the rooms of flows/churn
+COMMANDS = ("scripts", "flows", "bento")  # the importers of the rooms in flows/churn
 WRAP, LINE, PAD, CELL, LEFT, TOP, MARGIN = 92, 14, 9, 30, 600, 130, 80
 STYLE = """
 text { font: 12px system-ui, 'Segoe UI', Helvetica, Arial, sans-serif; fill: #1f2933 }
@@ -28,7 +28,7 @@ class Room(NamedTuple):
 
 
 def rooms() -> list[Room]:
-    """The commands' folders, then the rooms of flows/churn in the order that import-linter holds them to."""
+    """The commands' folders, then the rooms of flows/churn in the order that import-linter enforces."""
     text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     (contract,) = tomllib.loads(text)["tool"]["importlinter"]["contracts"]
     layers = [name.strip() for layer in contract["layers"] for name in layer.split(":")]
@@ -46,7 +46,7 @@ def _files(room: str) -> list[Path]:
 
 
 def imports() -> set[tuple[str, str]]:
-    """The pairs of rooms of which a module of the first imports one of the second; imports for type checkers do not count."""
+    """The pairs of rooms in which a module of the first imports one of the second; type-checking imports do not count."""
     names = [room.name for room in rooms()]
     flows = {path.relative_to(ROOT / "flows").with_suffix("").parts[0] for path in _files("flows")}
     edges = set()

@@ -1,4 +1,4 @@
-"""What the code itself says of its endpoints and artifacts, for the reference."""
+"""Reads endpoints and artifacts from the code, for the reference."""
 
 import ast
 import re
@@ -9,7 +9,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def endpoints() -> Iterator[tuple[str, str, str]]:
-    """Method, path and summary of each endpoint that the service's OpenAPI document shows."""
+    """Method, path and summary of each endpoint in the service's OpenAPI document."""
     calls = ast.walk(ast.parse((ROOT / "bento" / "endpoints.py").read_text(encoding="utf-8")))
     for call in (one for one in calls if isinstance(one, ast.Call) and isinstance(one.func, ast.Attribute)):
         method = {"takes": "POST", "gives": "GET"}.get(call.func.attr) if isinstance(call.func, ast.Attribute) else None
@@ -19,7 +19,7 @@ def endpoints() -> Iterator[tuple[str, str, str]]:
 
 
 def artifacts() -> Iterator[tuple[str, str, set[str], str]]:
-    """Flow, step, the artifacts that the step leaves, and what is true after it."""
+    """Flow, step, the step's artifacts, and its docstring's first line."""
     for path in sorted((ROOT / "flows").glob("*_flow.py")):
         for flow in (one for one in ast.parse(path.read_text(encoding="utf-8")).body if isinstance(one, ast.ClassDef)):
             for step in (one for one in flow.body if isinstance(one, ast.FunctionDef)):

@@ -1,6 +1,6 @@
-"""``make pictures``: take the documentation's pictures from a real run on synthetic customers, in a state folder of its own.
+"""``make pictures``: take the documentation's pictures from a real run on synthetic customers, in a separate state folder.
 
-``docs/pictures/made_of.json`` keeps a hash of what each picture shows; tests/unit/test_pictures.py says which is outdated.
+``docs/pictures/made_of.json`` keeps a hash of what each picture shows; tests/unit/test_pictures.py reports outdated ones.
 """
 
 import hashlib
@@ -21,10 +21,10 @@ from http.server import ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[2]  # nothing of flows/ here: its settings would be those of the runs
+ROOT = Path(__file__).resolve().parents[2]  # imports nothing from flows/: its settings would apply to the runs
 PLACE = ROOT / "docs" / "pictures"
 CARDS = "flows/churn/cards"
-# What a picture shows: it is outdated when one of these has changed.
+# The sources of each picture: it is outdated when one of them changes.
 MADE_OF = {
     "page.webp": ("bento/static/index.html", "bento/static/page.css", "bento/static/page.js"),
     "training.webp": (f"{CARDS}/training_card.py", f"{CARDS}/card_parts.py"),
@@ -33,11 +33,11 @@ MADE_OF = {
     "run.svg": ("scripts/run.py", "scripts/summary.py"),
 }
 WIDTH = 1366  # a laptop's
-SECONDS = 10.0  # that a recording lasts, however long the run was
+SECONDS = 10.0  # length of a recording, however long the run was
 
 
 def hashed(name: str) -> str:
-    """A hash of what a picture shows."""
+    """A hash of a picture's sources."""
     content = hashlib.sha256()
     for path in MADE_OF[name]:
         content.update((ROOT / path).read_bytes())
@@ -45,7 +45,7 @@ def hashed(name: str) -> str:
 
 
 def recorded(*words: str) -> list[tuple[float, str]]:
-    """What a command prints, line by line, with the second at which it did."""
+    """A command's output, line by line, with the time of each line in seconds."""
     begun = time.monotonic()
     process = subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     assert process.stdout is not None
@@ -56,7 +56,7 @@ def recorded(*words: str) -> list[tuple[float, str]]:
 
 
 def terminal(command: str, lines: list[tuple[float, str]]) -> str:
-    """The recording as an SVG that plays by itself: of the flows' steps their end, and all of the summary."""
+    """The recording as an animated SVG: the end of each step, and the whole summary."""
     shown = [(0.0, f"$ {command}")]
     for second, line in lines:
         if step := re.match(r"\S+ \S+ \[\d+/(\w+)/\d+ \(pid \d+\)\] Task finished", line):
@@ -82,7 +82,7 @@ def terminal(command: str, lines: list[tuple[float, str]]) -> str:
 
 @contextmanager
 def browser() -> Iterator[Any]:
-    """Chromium without a window."""
+    """Headless Chromium."""
     from selenium import webdriver
     from selenium.webdriver.chrome.options import Options
     from selenium.webdriver.chrome.service import Service
@@ -100,31 +100,31 @@ def browser() -> Iterator[Any]:
 
 
 def take(driver: Any, address: str, name: str, seconds: float, box: tuple[int, int, int, int]) -> None:
-    """A picture of a page: what lies in ``box`` (left, top, right, bottom, in pixels of a laptop's screen)."""
+    """Take a picture of a page: the part in ``box`` (left, top, right, bottom, in pixels of a laptop's screen)."""
     from PIL import Image
 
     driver.set_window_size(WIDTH, box[3] + 200)
     driver.get(address)
-    time.sleep(seconds)  # Vega draws; there is no event for it
+    time.sleep(seconds)  # Vega draws, without an event when done
     picture = Image.open(io.BytesIO(driver.get_screenshot_as_png())).convert("RGB").crop(box)
     picture.save(PLACE / name, "WEBP", quality=80, method=6)
 
 
 def main() -> None:
-    """Run, and take every picture."""
+    """Run the flows, and take every picture."""
     with tempfile.TemporaryDirectory() as state:
         os.environ["CHURNFLOW_HOME"] = state
         run = ("make", "run")
         (PLACE / "run.svg").write_text(terminal(" ".join(run), recorded(*run)), encoding="utf-8")
         recorded("make", "drift-demo")
-        # In a process of its own, whose settings are those of the new state folder.
+        # In a separate process, whose settings are those of the new state folder.
         subprocess.run([sys.executable, __file__, "--pages"], check=True)
     noted = {name: hashed(name) for name in sorted(MADE_OF)}
     (PLACE / "made_of.json").write_text(json.dumps(noted, indent=1) + "\n", encoding="utf-8")
 
 
 def pages() -> None:
-    """The pictures of pages, from the state folder that CHURNFLOW_HOME names."""
+    """Take the pictures of pages, from the state folder named by CHURNFLOW_HOME."""
     sys.path.insert(0, str(ROOT / "scripts"))
     import cards
     import serve

@@ -53,14 +53,14 @@ the flows and the Makefile; edit those instead. Unknown keys and values of the w
 
 
 class Table(typing.NamedTuple):
-    """A TOML table as its reader writes it - empty: the file's top level -, and the model that reads it."""
+    """The name of a TOML table (empty: the file's top level), and the model that reads it."""
 
     name: str
     model: type[Strict]
 
 
 def tables(model: type[Strict], name: str = "", many: bool = False) -> Iterator[Table]:
-    """The table that ``model`` reads, then those in it, depth first. Models that only several keys share come once."""
+    """The table that ``model`` reads, then those within it, depth first. Models shared by several keys come once."""
     yield Table(f"[[{name}]]" if many else f"[{name}]" if name else "", model)
     for key, field in model.model_fields.items():
         for inner in models(field.annotation):
@@ -69,7 +69,7 @@ def tables(model: type[Strict], name: str = "", many: bool = False) -> Iterator[
 
 
 def models(annotation: Any) -> Iterator[type[Strict]]:
-    """The settings' models in a type."""
+    """The settings models within a type."""
     if isinstance(annotation, type) and issubclass(annotation, Strict):
         yield annotation
     for inner in typing.get_args(annotation):
@@ -77,7 +77,7 @@ def models(annotation: Any) -> Iterator[type[Strict]]:
 
 
 def _plain(annotation: Any) -> bool:
-    """Whether a key of this type takes anything but tables of a model's own."""
+    """Whether a key of this type takes anything but tables with a model of their own."""
     origin, inner = typing.get_origin(annotation), typing.get_args(annotation)
     if inner and origin is not Literal:
         return any(_plain(one) for one in inner[origin is dict :])
@@ -85,9 +85,9 @@ def _plain(annotation: Any) -> bool:
 
 
 def comments(text: str) -> dict[tuple[str, str], str]:
-    """What a TOML file says at the end of the line of each (table, key); of (table, "") at its head.
+    """The comments of a TOML file: the one at the end of the line of each (table, key), and for (table, "") the one at its head.
 
-    Keys that stand there as an example, behind a #, count too.
+    Commented-out example keys count too.
     """
     texts: dict[tuple[str, str], str] = {}
     table, last = "", None
@@ -114,7 +114,7 @@ def _is_toml(text: str) -> bool:
 
 
 def settings() -> Iterator[str]:
-    """The chapters of the files of config/: their tables with keys, types, defaults and comments, each model once."""
+    """The chapters on the files in config/: their tables with keys, types, defaults and comments, each model once."""
     seen: dict[type[Strict], str] = {}
     for file, model in FILES.items():
         yield f"\n## config/{file}"
@@ -129,7 +129,7 @@ def settings() -> Iterator[str]:
 
 
 def _remarks(file: str) -> dict[tuple[str, str], str]:
-    """The comments of a file, or of all descriptions of data sets together; the first that says something counts."""
+    """The comments of a file, or of all data set descriptions together; the first non-empty comment counts."""
     texts: dict[tuple[str, str], str] = {}
     for path in sorted((ROOT / "config").glob(file.replace("NAME", "*")), reverse=True):  # telco first
         texts = comments(path.read_text(encoding="utf-8")) | {key: text for key, text in texts.items() if text}
@@ -150,7 +150,7 @@ def _table(name: str, model: type[Strict], remarks: dict[tuple[str, str], str]) 
 
 
 def _comment(remarks: dict[tuple[str, str], str], table: str, key: str) -> str:
-    """What a file says of a key, or at the head of the table of that name; of [columns.NAME] where a column's table says it."""
+    """A file's comment on a key, or at the head of the table with that name; [columns.NAME] takes any column table's."""
     place = re.compile(table.replace("NAME", r"[^.]+"))
     of_key = (
         text for (name, name_of_key), text in remarks.items() if name_of_key == key and place.fullmatch(name) and text
@@ -159,7 +159,7 @@ def _comment(remarks: dict[tuple[str, str], str], table: str, key: str) -> str:
 
 
 def _markdown(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> Iterator[str]:
-    """A table of Markdown, without columns in which there is nothing; nothing without rows."""
+    """A Markdown table, without empty columns; nothing without rows."""
     columns = [i for i in range(len(head)) if any(row[i] for row in rows)]
     if rows:
         yield ""
@@ -168,14 +168,14 @@ def _markdown(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> Iterato
 
 
 def prose(model: type[Strict]) -> str:
-    """The docstring of a model, and of what it inherits from, as a paragraph of Markdown."""
+    """The docstrings of a model and its base classes, as a paragraph of Markdown."""
     text = " ".join(kind.__doc__ or "" for kind in model.__mro__ if issubclass(kind, Strict) and kind is not Strict)
     text = re.sub(r"^(?:\[\w+\] of )?config/\S+?\.toml[.:;] ?", "", " ".join(text.split()))
     return re.sub(r"``(.*?)``", r"`\1`", text[:1].upper() + text[1:])
 
 
 def takes(field: FieldInfo) -> str:
-    """What a key takes, in words: its type, its choices and its bounds."""
+    """The values of a key, in words: type, choices and bounds."""
     bounds = [
         wording.format(f"{value:,}" if isinstance(value, int) else value)
         for one in field.metadata
@@ -225,9 +225,9 @@ def metrics() -> Iterator[Metric]:
 
 
 def variables(text: str) -> Iterator[tuple[str, str]]:
-    """Name and comment of each variable in a file like .env.example, those behind a # among them.
+    """Name and comment of each variable in a file like .env.example, including commented-out ones.
 
-    A comment counts for all variables below it, to the next one; a line that ends with a colon is a heading.
+    A comment applies to all variables below it, up to the next one; a line that ends with a colon is a heading.
     """
     comment = ""
     for line in text.splitlines():
@@ -247,13 +247,13 @@ def targets() -> Iterator[tuple[str, str, str]]:
 
 
 def known() -> list[str]:
-    """The variables of the environment that the code names, its own and those of the libraries."""
+    """The environment variables named in the code, its own and those of libraries."""
     code = [path.read_text(encoding="utf-8") for room in ROOMS for path in sorted((ROOT / room).rglob("*.py"))]
     return sorted(set(re.findall(rf'"({VARIABLE})"', "\n".join(code))))
 
 
 def environment() -> Iterator[str]:
-    """The chapter of the environment."""
+    """The chapter on the environment."""
     mine = dict(variables((ROOT / ".env.example").read_text(encoding="utf-8")))
     yield "\n## Environment"
     yield from _markdown(("variable", "description"), [(f"`{name}`", comment) for name, comment in mine.items()])

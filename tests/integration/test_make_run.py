@@ -59,7 +59,7 @@ def test_each_trains_on_its_own_data_and_reports_its_own_model(logs: dict[str, l
     text = "\n".join(logs[name])
     (version,) = re.findall(NAMED, text)
     kind = r" \(synthetic customers\)" if name == "telco" else ""
-    assert re.search(rf"Training on data set '{name}'{kind}, version {version}, as asked for\n", text)
+    assert re.search(rf"Training on data set '{name}'{kind}, version {version}, as requested\n", text)
     assert re.search(rf"^Data       {version}  ", text, re.MULTILINE)
     assert re.search(r"^Champion   version 1 \(logistic_regression\)$", text, re.MULTILINE)
     other = "bank" if name == "telco" else "telco"

@@ -83,7 +83,7 @@ def test_dataflow_compares_with_the_old_version(store: Path, customers: str) -> 
 def test_trainflow_trains_on_the_old_version_and_compares_with_the_old_champion(store: Path, one_family: str) -> None:
     words = ("--config", "settings", one_family, "run", "--data-version", VERSION, "--force")
     said = _run(store, "flows/train_flow.py", *words)
-    assert f"Training on data set 'telco', version {VERSION}, as asked for" in said
+    assert f"Training on data set 'telco', version {VERSION}, as requested" in said
     (ending,) = re.findall(r"Champion: version .*", said)
     assert ending.startswith("Champion: version 1 (of another training; this one made version 2) as churn_service:v1-")
     assert "champion version 1 stays" in ending

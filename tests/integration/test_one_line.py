@@ -77,7 +77,7 @@ def test_a_port_that_is_taken() -> None:
         port = taken.getsockname()[1]
         for target, again in (("serve", "serve DATASET=telco"), ("mlflow", "mlflow")):
             assert said(make(target, f"PORT={port}")) == [
-                f"port {port} is taken by process {os.getpid()} (python); end that, or listen on another: "
+                f"port {port} is taken by process {os.getpid()} (python); stop it, or use another port: "
                 f"make {again} PORT={port + 1}"
             ]
 
@@ -86,7 +86,7 @@ def test_a_state_folder_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     home = tmp_path / "file"
     assert said(flow("data_flow", "run", CHURNFLOW_HOME=str(home)))[-1] == (
-        f"CHURNFLOW_HOME={home}: nothing can be written there (File exists); make it a folder that you may write to, or name "
+        f"CHURNFLOW_HOME={home}: cannot be written to (File exists); make it a folder that you can write to, or name "
         "another one"
     )
 
@@ -168,4 +168,4 @@ def test_make_serve_listens_on_this_machine_alone_unless_told(trained: SimpleNam
             server.terminate()
             server.wait(30)
         assert found == {address}
-        assert ("it asks for no key; set CHURNFLOW_API_KEYS" in (tmp_path / "said").read_text()) == warned
+        assert ("it requires no key; set CHURNFLOW_API_KEYS" in (tmp_path / "said").read_text()) == warned

@@ -118,12 +118,14 @@ def test_a_resume_says_that_it_keeps_the_former_settings(
         rf"change roc_auc in \[gate\] of {settings}, and then: \S+ flows/train_flow\.py {again}", done.stdout
     )
 
-    assert "goes on with the settings" not in flow("train_flow", "resume").stdout.splitlines()[0], "nothing has changed"
+    assert "continues with the settings" not in flow("train_flow", "resume").stdout.splitlines()[0], (
+        "nothing has changed"
+    )
     settings.write_text(good)
     done = flow("train_flow", "resume")
     assert re.match(
-        rf"Run \d+ goes on with the settings it began with, but \[gate\] in {settings} changed since\. "
-        rf"To take the new ones: \S+ flows/train_flow\.py {again}\n",
+        rf"Run \d+ continues with the settings it started with, but \[gate\] in {settings} changed since\. "
+        rf"To use the new ones: \S+ flows/train_flow\.py {again}\n",
         done.stdout,
     )
     assert "roc_auc 0.8" in done.stdout, "it was judged by the former bound"
@@ -141,8 +143,8 @@ def test_a_run_of_a_release_with_other_artifacts_is_begun_again(trained: SimpleN
     command = [sys.executable, "-c", code, "resume", "--origin-run-id", trained.data_run.id]
     done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     assert re.fullmatch(
-        rf"run {trained.data_run.id} was begun by another release, whose steps this one cannot go on from; "
-        r"again: \S+ flows/data_flow\.py run --source \S+\n",
+        rf"run {trained.data_run.id} was started by another release, whose steps this one cannot resume; "
+        r"start it again: \S+ flows/data_flow\.py run --source \S+\n",
         done.stdout,
     )
 
@@ -178,8 +180,8 @@ def test_a_resume_says_which_run_and_refuses_one_that_is_not_the_newest(
     _killed(lambda _: note.exists(), *words)
     said = flow("score_flow", "resume").stdout
     assert re.fullmatch(
-        rf"ScoreFlow/{older} is not the newest run to resume: another one was begun after it, and killed before its first step; "
-        rf"begin that one again with (\S+ flows/score_flow\.py) run, or resume the older one: "
+        rf"ScoreFlow/{older} is not the newest run to resume: another one was started after it and killed before its first step; "
+        rf"start that one again with (\S+ flows/score_flow\.py) run, or resume the older one: "
         rf"\1 resume --origin-run-id {older}\n",
         said,
     )
@@ -191,7 +193,7 @@ def test_a_resume_says_which_run_and_refuses_one_that_is_not_the_newest(
     latest.write_text(killed.name)
     said = flow("score_flow", "resume").stdout
     assert re.fullmatch(
-        rf"ScoreFlow/{killed.name} was killed before its first step; begin it again with \S+ flows/score_flow\.py run\n",
+        rf"ScoreFlow/{killed.name} was killed before its first step; start it again with \S+ flows/score_flow\.py run\n",
         said,
     )
     said = flow("score_flow", "resume", "--origin-run-id", older).stdout

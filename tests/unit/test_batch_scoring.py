@@ -118,5 +118,5 @@ def test_a_column_with_a_name_of_the_list_is_refused(telco: Dataset) -> None:
 
     described = telco.model_dump(mode="json")
     described["columns"]["rank"] = {"type": "integer"}
-    with pytest.raises(ChurnError, match="rank have names of the list's own"):
+    with pytest.raises(ChurnError, match="rank have the names of columns that the list adds"):
         batch_scoring.screen([], from_dump(described), Score())

@@ -32,7 +32,7 @@ def _flips(part: Path, telco: Dataset, number: int) -> None:
     content, rng = part.read_bytes(), random.Random(number)
     for bit in rng.sample(range(8 * len(content)), number):
         part.write_bytes(flipped(content, bit))
-        with pytest.raises(ChurnError, match=f"the campaign log is damaged: {part}; bring it back"):
+        with pytest.raises(ChurnError, match=f"the campaign log is damaged: {part}; restore it"):
             campaign_log.read(telco)
     part.write_bytes(content)
     assert len(campaign_log.read(telco)) == 20

@@ -85,7 +85,7 @@ def test_files_without_events_are_refused_by_name() -> None:
     once = pd.DataFrame({"customer_id": [f"c{i}" for i in range(60)], "joined": "2024-01-01"})
     with pytest.raises(ChurnError, match=r"b\.csv: no file is a table of events"):
         infer_events.describe({"a.csv": once, "b.csv": once.assign(joined="2024-02-01")}, "x")
-    with pytest.raises(events.ChurnError, match=r"a\.csv: no column names the customers"):
+    with pytest.raises(events.ChurnError, match=r"a\.csv: no column identifies its rows' customers"):
         infer_events.describe({"a.csv": pd.DataFrame({"at": ["2024-01-01", "2024-02-01"], "x": [0.5, 0.25]})}, "x")
 
 
@@ -114,7 +114,7 @@ def test_invoices_without_a_customer_are_nobodys_and_their_numbers_count_nothing
         "leave out",
     )
     assert "InvoiceNo" not in table.columns
-    assert any("30 of 600 rows have no CustomerID; they are left out as nobody's" in note for note in notes)
+    assert any("30 of 600 rows have no CustomerID; they are left out" in note for note in notes)
     frame.to_csv(tmp_path / "invoices.csv", index=False)
     found = tables.from_bytes(engine.customers(dataset, {}).table)
     last = found[found["snapshot"] == found["snapshot"].max()]

@@ -103,7 +103,7 @@ def test_a_file_that_grows_while_it_is_read_stops_the_run(tmp_path, monkeypatch)
         events.write(tmp_path, purchases=[FIRST, _row(datetime(2024, 4, 1)), _row(datetime(2024, 4, 2))], contracts=[])
 
     monkeypatch.setattr(on_duckdb, "write_moment", grown)
-    with pytest.raises(events.ChurnError, match="changed while it was read; run this again when it is whole"):
+    with pytest.raises(events.ChurnError, match="changed while it was read; run this again when it is complete"):
         _as_of(tmp_path, dataset, [FIRST, _row(datetime(2024, 4, 1))], datetime(2024, 6, 1))
 
 

@@ -77,7 +77,7 @@ def test_an_id_gets_the_answer_that_its_features_get(made: tuple[onnx_scorer.Sco
     with pytest.raises(Rejected, match=r"there is no table of customers; write it with: .*score") as none:
         _ask(endpoints, {"customer_id": "00042"})
     assert none.value.status == 404
-    assert batch_scoring.keep_features(scorer, now) == (f"the service can be asked for {len(now)} customers by id",)
+    assert batch_scoring.keep_features(scorer, now) == (f"the service can look up {len(now)} customers by id",)
     for who, row in zip(now["customer_id"], packaging.json_rows(scorer.dataset, now), strict=True):
         by_id, plain = (_ask(endpoints, body) for body in ({"customer_id": who}, row))
         assert by_id == {**plain, "prediction_id": by_id["prediction_id"]}

@@ -64,7 +64,7 @@ def test_another_artifact_under_its_name_is_named(store: ContentAddressedStore, 
     place = tmp_path / "TrainFlow" / "data"
     (place / first[:2] / first).write_bytes((place / second[:2] / second).read_bytes())
     with pytest.raises(
-        ChurnError, match=rf"{first}: this artifact is damaged, its SHA-1 is not its name; bring it back"
+        ChurnError, match=rf"{first}: this artifact is damaged: its SHA-1 does not match its name; restore it"
     ):
         _read(store, first)
 

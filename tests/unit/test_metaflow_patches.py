@@ -56,7 +56,7 @@ def test_another_metaflow_runs_without_them_and_says_so(monkeypatch: pytest.Monk
     monkeypatch.setattr(metaflow_version, "version", lambda _: "2.20.0")
     assert not metaflow_version.active(metaflow_version.PATCHES)
     assert not metaflow_version.active(metaflow_version.FORK_SERVER)
-    assert "2.20.0 is not one that Churnflow was tested with (~=2.19.39)" in metaflow_version.notice()
+    assert "2.20.0 has not been tested with Churnflow (~=2.19.39)" in metaflow_version.notice()
     assert "\n" not in metaflow_version.notice()
 
 
@@ -117,5 +117,5 @@ def test_a_patch_does_what_it_is_for_and_is_off_where_it_is_switched_off(what: s
 def test_nothing_is_deployed_without_the_patch_that_closes_the_pods() -> None:
     code = "from orchestration import metaflow_patches\ntry: metaflow_patches.close_pods(base.DEPLOY)\n"
     code += "except base.ChurnError as error: print(error)"
-    assert "the pods would be open" in loaded(code, CHURNFLOW_PATCHES="0")
+    assert "the pods would be unrestricted" in loaded(code, CHURNFLOW_PATCHES="0")
     assert loaded(code) == ""

@@ -85,7 +85,9 @@ def test_what_an_interrupted_start_of_an_older_release_left_is_one_line(
         database.execute("DROP TABLE registered_model_aliases")
         database.execute("DELETE FROM alembic_version")
     before = file.read_bytes()
-    with pytest.raises(ChurnError, match=r"tables in it are half made .* move it away and run this again") as error:
+    with pytest.raises(
+        ChurnError, match=r"its MLflow tables are incomplete .* move it away and run this again"
+    ) as error:
         mlflow_store.client()
     assert "\n" not in str(error.value)
     assert file.read_bytes() == before, "not a byte of it is touched"

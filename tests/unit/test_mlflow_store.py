@@ -62,15 +62,15 @@ def answering(status: int, body: bytes, port: int = 0) -> Iterator[str]:
 @pytest.mark.parametrize(
     ("status", "body", "said"),
     [
-        (500, b"", "MLflow at {} failed (too many 500 error responses); its own log says why: mend that and run this again"),
+        (500, b"", "MLflow at {} failed (too many 500 error responses); see its log, fix the cause and run this again"),
         (500, b'{"error_code": "INTERNAL_ERROR", "message": "no table runs"}', "MLflow at {} failed (too many 500"),
         (403, b"Invalid Host", "MLflow at {} refuses this client (error code 403); check MLFLOW_TRACKING_USERNAME, "
          "MLFLOW_TRACKING_PASSWORD, and the server's --allowed-hosts"),
         (401, b"who?", "MLflow at {} refuses this client (error code 401)"),
         (403, b'{"error_code": "PERMISSION_DENIED", "message": "not yours"}',
          "MLflow at {} refuses this client (PERMISSION_DENIED: not yours); check"),
-        (404, b"nothing here", "what answers at {} is no MLflow server; change MLFLOW_TRACKING_URI"),
-        (200, b"<html>It works!</html>", "what answers at {} is no MLflow server; change MLFLOW_TRACKING_URI"),
+        (404, b"nothing here", "the server at {} is not an MLflow server; change MLFLOW_TRACKING_URI"),
+        (200, b"<html>It works!</html>", "the server at {} is not an MLflow server; change MLFLOW_TRACKING_URI"),
     ],
 )  # fmt: skip
 def test_a_server_that_fails_or_refuses(status: int, body: bytes, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -83,7 +83,7 @@ def test_no_server_and_no_address(monkeypatch: pytest.MonkeyPatch) -> None:
         "MLflow does not answer at http://127.0.0.1:1 (Failed to establish a new connection: [Errno 111] Connection refused); "
         "start it or change MLFLOW_TRACKING_URI"
     )
-    assert "is no address of MLflow; write http://HOST:PORT or sqlite:///FILE" in line(monkeypatch, "ftp://x")
+    assert "is not an MLflow address; write http://HOST:PORT or sqlite:///FILE" in line(monkeypatch, "ftp://x")
 
 
 @pytest.mark.long
@@ -116,7 +116,7 @@ def test_a_database_that_is_locked_or_none(tmp_path: Path, monkeypatch: pytest.M
     file = tmp_path / "mlflow.db"
     file.write_bytes(bytes(range(256)) * 64)
     assert line(monkeypatch, f"sqlite:///{file}") == (
-        f"sqlite:///{file}: the file is no SQLite database, or a damaged one; put a backup in its place, or move it away and "
+        f"sqlite:///{file}: the file is not a SQLite database, or is damaged; restore it from a backup, or move it away and "
         "train again"
     )
     file.unlink()
@@ -124,7 +124,7 @@ def test_a_database_that_is_locked_or_none(tmp_path: Path, monkeypatch: pytest.M
         other.execute("BEGIN EXCLUSIVE")
         uri = f"sqlite:///{file}?timeout=0.1"
         assert line(monkeypatch, uri) == (
-            f"{uri}: another process keeps the database locked; wait until it has ended, or end it, and run this again"
+            f"{uri}: another process has locked the database; wait until it ends, or stop it, and run this again"
         )
         other.execute("ROLLBACK")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
@@ -147,8 +147,8 @@ def test_a_database_of_another_release_gets_a_command_that_mlflow_knows(
     with sqlite3.connect(store) as database:
         database.execute("UPDATE alembic_version SET version_num = 'cc1f77228345'")
     assert line(monkeypatch, uri) == (
-        f"{uri}: the database is of another MLflow release; install that one, or, if it is older than yours, back the database "
-        f"up and run: {upgrade}"
+        f"{uri}: the database belongs to another MLflow release; install that one or, if it is older than yours, back up the "
+        f"database and run: {upgrade}"
     )
 
 
@@ -162,7 +162,7 @@ def test_a_deleted_experiment_is_brought_back_by_the_command_in_the_message(
     mlflow.delete_experiment(mlflow.get_experiment_by_name("churn").experiment_id)
     with pytest.raises(ChurnError, match="the experiment 'churn' was deleted in MLflow") as error:
         tracking.open_run("churn", "a", {})
-    command = str(error.value).partition("bring it back: ")[2].partition(", or give")[0]
+    command = str(error.value).partition("restore it: ")[2].partition(", or give")[0]
     subprocess.run(command, shell=True, check=True, capture_output=True, cwd=Path.cwd())
     tracking.open_run("churn", "a", {})
 
@@ -208,8 +208,8 @@ def test_the_files_of_a_version_are_those_it_was_registered_with(
         with pytest.raises(ChurnError) as error:
             model_registry.fetch(model, tmp_path / "b")
         assert str(error.value) == (
-            f"m version 3: model.onnx is missing or damaged in MLflow's artifact store (run {run}, artifact scorer); bring them "
-            "back from a backup, or make another version champion (make promote DATASET=NAME VERSION=NUMBER); if "
+            f"m version 3: model.onnx is missing or damaged in MLflow's artifact store (run {run}, artifact scorer); restore "
+            "them from a backup, or make another version champion (make promote DATASET=NAME VERSION=NUMBER); if "
             "there is none, remove the "
             "alias 'champion' in MLflow (make mlflow) and train again"
         )

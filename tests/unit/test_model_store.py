@@ -123,10 +123,10 @@ def test_where_no_checksum_is_noted_only_types_of_ours_are_loaded_and_it_is_said
     """As of an older release."""
     old = model_registry.Registered("churn", "1", made.run, {"data_version": "d"})
     np.testing.assert_array_equal(model_registry.load(old).predict_proba(made.rows)[:, 1], made.answers)
-    assert "noted no checksum of its model.skops" in caplog.text
+    assert "stored no checksum of its model.skops" in caplog.text
     made.files[sklearn_model.FILE].write_bytes(_hostile_skops(made))
     with pytest.raises(
-        ChurnError, match=r"model\.skops: it is made of (nt|posix)\.system, which Churnflow.s models do not use"
+        ChurnError, match=r"model\.skops: it contains (nt|posix)\.system, which Churnflow.s models do not use"
     ):
         model_registry.load(old)
     with zipfile.ZipFile(made.files[sklearn_model.FILE], "w") as archive:
@@ -136,7 +136,7 @@ def test_where_no_checksum_is_noted_only_types_of_ours_are_loaded_and_it_is_said
     caplog.clear()
     model_registry.fetch(old, tmp_path)
     assert (
-        "churn version 1: the release that registered it noted no checksum of its holdout.parquet, manifest.json, model.onnx"
+        "churn version 1: the release that registered it stored no checksum of its holdout.parquet, manifest.json, model.onnx"
         in caplog.text
     )
 
@@ -233,5 +233,5 @@ def test_a_pipeline_that_the_store_gives_back_otherwise_is_not_registered(
     turned.fit(features.frame(dataset, table), features.outcome(dataset, table))
     other.write_bytes(skops.io.dumps(estimators.whole(turned, dataset)))
     monkeypatch.setattr(sklearn_model, "download", lambda *_: other)
-    with pytest.raises(ChurnError, match="answers otherwise than the model"):
+    with pytest.raises(ChurnError, match="predicts differently from the model"):
         sklearn_model.log_pipeline(made.run, made.whole, made.rows)

@@ -134,7 +134,7 @@ REFUSED: dict[str, tuple[bytes, str]] = {
         "f.csv: the first line looks like a customer, not like names (7, Bonn, 10.5); put a header line above it"),
     "two names alike": (b"id,paid, id\n1,2,3\n", "f.csv: columns 1 and 3 are both named 'id'; rename or remove one"),
     "two separators": (b"a,b;c\n1,2;3\n",
-        "f.csv: comma and semicolon separate its cells equally well; say which one does by a first line sep=,"),
+        "f.csv: comma and semicolon separate its cells equally well; name the right one in a first line sep=,"),
     "an open quote": (b'id,city\n1,"Bonn\n2,Ulm\n',
         "f.csv: line 2: a quote is opened there and never closed; close it, or write a quote that is text twice"),
     "text after a quote": (b'id,city\n1,"Bo"nn\n',
@@ -217,7 +217,10 @@ def test_what_cannot_be_read_without_guessing_is_refused_in_one_line(dress: str)
         ("some rows end in a comma", "f.csv: rows end in a comma; the empty cells after it are left out"),
         ("an index without a name", "f.csv: column 1 has no name in the header; it is called 'Unnamed: 0'"),
         ("Excel of several sheets", "f.csv: the first of 3 sheets was read, 'Customers'"),
-        ("one column", "f.csv: one column only; what else separates cells is named by a first line such as sep=^"),
+        (
+            "one column",
+            "f.csv: only one column; if another character separates the cells, name it in a first line such as sep=^",
+        ),
         ("Parquet, blanks in names, a blank row", "f.csv: 1 row with nothing in any cell left out"),
     ],
 )

@@ -104,7 +104,7 @@ def test_a_holder_who_was_too_slow_is_told_before_it_writes_and_removes_nobody_e
             require()
             later = pool.submit(successor)
             assert taken.wait(10)
-            with pytest.raises(ChurnError, match=r"raced: another process took the registry's lock over after 1 s"):
+            with pytest.raises(ChurnError, match=r"raced: another process took over the registry's lock after 1 s"):
                 require()
         done.set()
         later.result()

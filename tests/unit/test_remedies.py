@@ -271,13 +271,13 @@ def test_a_split_or_folds_that_cannot_be_are_mended_as_they_say() -> None:
 READ: dict[str, tuple[bytes, str, Callable[[str, bytes], bytes], dict[str, list[str]]]] = {
     "two separators": (
         b"a,b;c\n1,2;3\n",
-        r"by a first line (sep=,)$",
+        r"in a first line (sep=,)$",
         lambda line, data: line.encode() + b"\n" + data,
         {"a": ["1"], "b;c": ["2;3"]},
     ),
     "an unusual separator": (
         b"a^b\n1^2\n",
-        r"named by a first line such as (sep=\^)$",
+        r"in a first line such as (sep=\^)$",
         lambda line, data: line.encode() + b"\n" + data,
         {"a": ["1"], "b": ["2"]},
     ),

@@ -41,14 +41,14 @@ TAKES_ALL = {
     "unknown fields allowed": {**_with(note=None), "additionalProperties": True},
 }
 REFUSES = {
-    "note is not taken any more": _with(note=None),
-    "charge must be given now": {**FORMER, "required": ["tenure", "plan", "charge"]},
-    "tenure: maximum is 60 now, it was 72": _with(tenure={"type": "integer", "minimum": 0, "maximum": 60}),
-    "tenure: minimum is 1 now, it was 0": _with(tenure={"type": "integer", "minimum": 1}),
-    "plan: 'b' is not taken any more": _with(plan={"enum": ["a", "c"]}),
-    "charge: null is not taken any more": _with(charge={"type": "number"}),
-    "charge: number is not taken any more": _with(charge={"type": ["integer", "null"]}),
-    "note: maxLength is 5 now, it was 9": _with(note={"type": ["string", "null"], "maxLength": 5}),
+    "note is no longer accepted": _with(note=None),
+    "charge is now required": {**FORMER, "required": ["tenure", "plan", "charge"]},
+    "tenure: maximum is now 60, was 72": _with(tenure={"type": "integer", "minimum": 0, "maximum": 60}),
+    "tenure: minimum is now 1, was 0": _with(tenure={"type": "integer", "minimum": 1}),
+    "plan: 'b' is no longer accepted": _with(plan={"enum": ["a", "c"]}),
+    "charge: null is no longer accepted": _with(charge={"type": "number"}),
+    "charge: number is no longer accepted": _with(charge={"type": ["integer", "null"]}),
+    "note: maxLength is now 5, was 9": _with(note={"type": ["string", "null"], "maxLength": 5}),
 }
 
 

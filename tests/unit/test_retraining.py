@@ -60,7 +60,7 @@ def test_nor_does_it_where_the_synthetic_customers_are_a_descriptions_own_events
     reference = replace(of_real_customers, dataset=shop)
     assert retraining.typed(reference, "") == "make run DATASET=shop SOURCE=/exports/shop"
     with pytest.raises(
-        ChurnError, match=r"shop\.toml has synthetic customers only.* make monitor DATASET=shop RETRAIN=1 SOURCE"
+        ChurnError, match=r"shop\.toml has only synthetic customers.* make monitor DATASET=shop RETRAIN=1 SOURCE"
     ):
         retraining.check(shop, "", learned_from_synthetic=False)
     retraining.check(shop, "", learned_from_synthetic=True)

@@ -143,7 +143,7 @@ def test_an_answer_that_takes_too_long_is_given_up_in_the_one_shape(caplog: pyte
 
     for answer in asyncio.run(two()):
         assert answer.status == answer.content["status"] == 503
-        assert answer.content["error"] == "there was no answer within 0.3 s; ask again, or for less at once"
+        assert answer.content["error"] == "there was no answer within 0.3 s; try again, or send less at once"
         assert answer.content["problems"] == []
         assert SECONDS <= answer.took < 2 * SECONDS
     assert len(begun) == 1, "what waits for the thread is not begun once nobody waits for it"

@@ -64,7 +64,7 @@ def test_a_folder_is_its_files_by_name(
     (tmp_path / "_SUCCESS").touch()
     pd.testing.assert_frame_equal(table(telco, kind="file", path=str(tmp_path)), expected)
     customers[:5].drop(columns="tenure").to_csv(tmp_path / "4.csv", index=False)
-    with pytest.raises(ChurnError, match=r"4\.csv: other columns than .*1\.csv: 'tenure'"):
+    with pytest.raises(ChurnError, match=r"4\.csv: its columns differ from those of .*1\.csv: 'tenure'"):
         table(telco, kind="file", path=str(tmp_path))
 
 
@@ -113,7 +113,7 @@ def test_a_database_that_refuses_is_named_without_its_password(monkeypatch: pyte
     with pytest.raises(ChurnError, match=r"CRM_PASSWORD.*gave up after 2 attempts.*refused") as error:
         table(telco, kind="sql", url=url, query="select 1", retries=1)
     assert "s3cret" not in str(error.value)
-    with pytest.raises(ValueError, match="does not belong into a file"):
+    with pytest.raises(ValueError, match="does not belong in a file"):
         source(kind="sql", url="postgresql://churn:s3cret@127.0.0.1/crm", query="select 1")
 
 

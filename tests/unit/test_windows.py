@@ -156,7 +156,7 @@ def test_nobody_overwrites_an_outcome_and_conflicts_are_told(
     ("text", "said"),
     [
         ("prediction_id,churned\na,1\n", "no column outcome"),
-        ("prediction_id,outcome\na,perhaps\n", "'perhaps' is no outcome; use Yes and No"),
+        ("prediction_id,outcome\na,perhaps\n", "'perhaps' is not an outcome; use Yes and No"),
         ("prediction_id,outcome\n", "no rows"),
     ],
 )
@@ -173,7 +173,9 @@ def test_outcomes_are_read_in_the_spellings_of_training() -> None:
     dataset = from_dump({"name": "bank", "columns": {"x": {"type": "number"}, "status": target}})
     found = labels.outcomes(pd.Series(["stayed", " LOST", "churned", "TRUE", "0"]), dataset, "x")
     assert found.tolist() == [False, True, True, True, False]
-    with pytest.raises(ChurnError, match="'gone' is no outcome; use Lost and Churned and Stayed, or true and false"):
+    with pytest.raises(
+        ChurnError, match="'gone' is not an outcome; use Lost and Churned and Stayed, or true and false"
+    ):
         labels.outcomes(pd.Series(["gone"]), dataset, "x")
 
 
@@ -210,9 +212,9 @@ def test_rows_of_a_file_without_an_outcome_have_none(telco: Dataset, reference: 
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"tenure": "long"}, "column tenure: 200 cells are no integer, the first is 'long'"),
+        ({"tenure": "long"}, "column tenure: 200 cells are not of type integer, the first is 'long'"),
         ({"probability": 1.5}, "column probability: '1.5' is not between 0 and 1"),
-        ({"Churn": "Maybe"}, "'Maybe' is no outcome"),
+        ({"Churn": "Maybe"}, "'Maybe' is not an outcome"),
     ],
 )
 def test_bad_cells_of_a_file_are_named(

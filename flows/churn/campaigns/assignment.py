@@ -1,4 +1,4 @@
-"""Who is contacted and who is held back: a salted hash of campaign and customer decides, within strata of risk."""
+"""Assigns customers to be contacted or held back, by a salted hash of campaign and customer, within risk strata."""
 
 import hashlib
 from collections.abc import Sequence
@@ -10,16 +10,16 @@ STRATA = 10
 
 
 def held_back(campaign: str, salt: str, ids: Sequence[str], risk: np.ndarray, share: float) -> np.ndarray:
-    """Who is held back as control, bool of shape (n,): ``share`` of the customers of each stratum of ``risk`` (shape (n,))."""
-    # Another draw than the arm's breaks ties of risk: a stratum's edge would otherwise take one side of the draw with it.
+    """Who is held back as control, bool of shape (n,): ``share`` of the customers in each stratum of ``risk`` (shape (n,))."""
+    # Ties of risk are broken by a draw independent of the arm's; otherwise strata would differ in the arm's draw.
     stratum = strata(risk, draws(f"{campaign}\0stratum", salt, ids))
     return control(draws(campaign, salt, ids), stratum, share)
 
 
 def draws(campaign: str, salt: str, ids: Sequence[str]) -> np.ndarray:
-    """A number of [0, 1) for each of n customers, shape (n,).
+    """A number in [0, 1) for each of n customers, shape (n,).
 
-    It is a function of campaign, salt and id alone: the same in any order, on any machine, and in every retry.
+    It depends only on campaign, salt and id: the same in any order, on any machine, and in every retry.
     """
     start = hashlib.blake2b(f"{salt}\0{campaign}\0".encode(), digest_size=8)
     hashes = np.empty(len(ids), dtype=np.uint64)
@@ -31,9 +31,9 @@ def draws(campaign: str, salt: str, ids: Sequence[str]) -> np.ndarray:
 
 
 def strata(risk: np.ndarray, tie: np.ndarray, count: int = STRATA) -> np.ndarray:
-    """The risk stratum of each customer, int of shape (n,), 0 for the lowest risk: ``count`` groups of the same size up to one.
+    """The risk stratum of each customer, int of shape (n,), 0 for the lowest risk: ``count`` groups, equal in size up to one.
 
-    Customers of the same ``risk`` are told apart by ``tie``, a draw that nothing else uses, not by their place in the table.
+    Ties in ``risk`` are broken by ``tie``, an independent draw, not by position in the table.
     """
     order = np.lexsort((tie, risk))
     stratum = np.empty(len(risk), dtype=np.int64)
@@ -44,7 +44,7 @@ def strata(risk: np.ndarray, tie: np.ndarray, count: int = STRATA) -> np.ndarray
 def control(draw: np.ndarray, stratum: np.ndarray, share: float) -> np.ndarray:
     """Who is held back, bool of shape (n,): in each stratum the ``share`` of its customers with the smallest draws.
 
-    Over all strata the number held back is ``share * n`` up to one: each stratum's rounding carries over to the next
+    The total number held back is ``share * n`` up to one: each stratum's rounding carries over to the next
     (stratified randomisation, Imbens & Rubin 2015, chapter 9).
     """
     held, owed = np.zeros(len(draw), dtype=bool), 0.0
@@ -58,9 +58,9 @@ def control(draw: np.ndarray, stratum: np.ndarray, share: float) -> np.ndarray:
 
 
 def balance(table: Any, held_back: np.ndarray) -> dict[str, float]:
-    """The standardised mean difference of the arms for every column of a table (n rows).
+    """The standardised mean difference between the arms for every column of a table (n rows).
 
-    Of a column of text it is that of the level that differs most. Above 0.1 is commonly called unbalanced (Austin 2009).
+    For a text column it is that of the level that differs most. Above 0.1 is commonly called unbalanced (Austin 2009).
     """
     import pandas as pd
 

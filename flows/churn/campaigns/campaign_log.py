@@ -1,7 +1,7 @@
 """The campaign log: append-only Parquet beside the prediction log, one row for each customer of a campaign.
 
-``ROOT/campaigns/day=.../part-*.parquet``; ids are keyed by CHURNFLOW_ID_KEY, never plain. Of several rows for a customer of a
-campaign the first counts: nobody changes the arm.
+``ROOT/campaigns/day=.../part-*.parquet``; ids are keyed by CHURNFLOW_ID_KEY, never plain. If a campaign has several rows for
+a customer, the first counts: a customer's arm never changes.
 """
 
 import os
@@ -51,7 +51,7 @@ def identifier(dataset: Dataset) -> str:
 
 
 def secret() -> bytes:
-    """The key of the ids. Raises ChurnError if there is none."""
+    """The key for the ids. Raises ChurnError if there is none."""
     key = keyed_ids.key()
     if key is None:
         raise ChurnError(
@@ -64,7 +64,7 @@ def secret() -> bytes:
 def read(dataset: Dataset) -> "pd.DataFrame":
     """All rows of the data set's campaigns, oldest first; text as str.
 
-    Raises ChurnError if a part of it is damaged: its customers would be assigned again, and perhaps to the other arm.
+    Raises ChurnError if a part is damaged: its customers would be assigned again, perhaps to the other arm.
     """
     from pyarrow import dataset as arrow
 
@@ -74,7 +74,7 @@ def read(dataset: Dataset) -> "pd.DataFrame":
     rows = prediction_log.rows_between(CAMPAIGNS, wanted, datetime(2000, 1, 1, tzinfo=UTC), end, at, damaged, mine)
     if damaged:
         raise ChurnError(
-            f"the campaign log is damaged: {', '.join(sorted(damaged))}; bring it back from a backup, or move it away; its "
+            f"the campaign log is damaged: {', '.join(sorted(damaged))}; restore it from a backup, or move it away; its "
             "customers then count as in no campaign"
         )
     text = [field.name for field in wanted if field.type == wanted.field("arm").type]
@@ -82,7 +82,7 @@ def read(dataset: Dataset) -> "pd.DataFrame":
 
 
 def append(dataset: Dataset, rows: "pd.DataFrame", time: int, campaign: str) -> None:
-    """Put ``rows``, with the columns of ``log_columns``, into the log as one part, at ``time`` (microseconds since 1970).
+    """Append ``rows``, with the columns of ``log_columns``, to the log as one part, at ``time`` (microseconds since 1970).
 
     Raises ChurnError if the log cannot be written.
     """

@@ -1,7 +1,7 @@
-"""What a campaign changed: churn of those held back less churn of those to be contacted, whoever was really reached.
+"""The effect of a campaign: churn in the control group minus churn in the contacted arm, whoever was actually reached.
 
-Positive effects are customers kept. Every estimate is by intention to treat: the arm a customer was assigned to counts, not
-whether the contact arrived.
+A positive effect means customers kept. Every estimate is by intention to treat: the assigned arm counts, not whether the
+contact arrived.
 """
 
 from dataclasses import dataclass
@@ -30,10 +30,10 @@ class Effect:
 def difference(
     outcome: np.ndarray, contacted: np.ndarray, stratum: np.ndarray | None = None, level: float = LEVEL
 ) -> Effect:
-    """The difference of both arms' churn rates; ``outcome`` (churned) and ``contacted`` are bool of shape (n,).
+    """The difference between the arms' churn rates; ``outcome`` (churned) and ``contacted`` are bool of shape (n,).
 
-    Where the arms were drawn within each ``stratum`` (int of shape (n,)), the strata's differences weighted by their size,
-    with Neyman's variance (Imbens & Rubin 2015, chapter 9); else Newcombe's interval (1998, method 10), by statsmodels.
+    If the arms were drawn within each ``stratum`` (int of shape (n,)), the strata's differences weighted by size, with
+    Neyman's variance (Imbens & Rubin 2015, chapter 9); else Newcombe's interval (1998, method 10), by statsmodels.
     An ``outcome`` of numbers gives the difference of means, always with Neyman's variance. Raises ValueError if an arm is empty.
     """
     from scipy.stats import norm
@@ -54,10 +54,10 @@ def difference(
 
 
 def _stratified(outcome: np.ndarray, contacted: np.ndarray, stratum: np.ndarray | None) -> tuple[float, float]:
-    """Estimate and its variance.
+    """The estimate and its variance.
 
-    The variance is 0 where strata say nothing: there are none, one has less than two customers in an arm, or all outcomes in
-    each are alike.
+    The variance is 0 where strata are uninformative: there are none, one has fewer than two customers in an arm, or all
+    outcomes within each are equal.
     """
     if stratum is None:
         return 0.0, 0.0
@@ -75,9 +75,9 @@ def _stratified(outcome: np.ndarray, contacted: np.ndarray, stratum: np.ndarray 
 
 
 def adjusted(outcome: np.ndarray, contacted: np.ndarray, covariate: np.ndarray, level: float = LEVEL) -> Effect:
-    """The difference adjusted for what was known before, the model's own probability: ``covariate``, shape (n,) or (n, k).
+    """The difference adjusted for a pre-treatment ``covariate``, such as the model's probability, shape (n,) or (n, k).
 
-    A regression with the arm's interactions and robust (HC2) errors: Lin (2013), which is CUPED (Deng et al. 2013) with a
+    A regression with interactions of the arm and robust (HC2) errors (Lin 2013), which is CUPED (Deng et al. 2013) with one
     slope for each arm. Raises ValueError if an arm is empty.
     """
     import statsmodels.api as sm
@@ -95,9 +95,9 @@ def adjusted(outcome: np.ndarray, contacted: np.ndarray, covariate: np.ndarray, 
 def sequence(
     outcome: np.ndarray, contacted: np.ndarray, covariate: np.ndarray, share: float, planned: int, level: float = LEVEL
 ) -> Effect:
-    """The effect with an interval that may be looked at as often as one likes.
+    """The effect with an anytime-valid interval, which may be looked at as often as one likes.
 
-    With probability ``level`` none of the looks, however many, excludes the truth. The asymptotic confidence sequence of
+    With probability ``level`` no look, however many there are, excludes the true effect. The asymptotic confidence sequence of
     Waudby-Smith et al. (2024, Annals of Statistics 52(6), theorem 2.2 and corollary 3.4) over doubly robust scores, tightest
     when ``planned`` customers have their outcome. ``share`` is the probability of being contacted. Raises ValueError if an
     arm is empty.

@@ -1,4 +1,4 @@
-"""From a file of customers to the lists of a campaign: who can be chosen, and what is written, the log before any list."""
+"""From a file of customers to the lists of a campaign: the candidates, and the output, with the log before any list."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -25,13 +25,13 @@ from churn.uplift import registration
 if TYPE_CHECKING:
     import pandas as pd
 
-CONTACTS, HELD_BACK = "contacts", "held_back"  # folders of the lists: who exports the one has nothing of the other
+CONTACTS, HELD_BACK = "contacts", "held_back"  # separate folders of the lists: exporting one never includes the other
 _OWN = ("campaign", "rank", "offer", "cost", "probability", "prediction_id")
-_FREE = ("", "no", "n", "false", "0", "0.0")  # what a suppression column says of who may be contacted
+_FREE = ("", "no", "n", "false", "0", "0.0")  # values of a suppression column that permit a contact
 
 
 def require_source(source: str, campaign: str, dataset: Dataset) -> None:
-    """Raises ChurnError, before any work, where the customers, the campaign's name, the ids or their key are missing."""
+    """Raise ChurnError, before any work, if the customers, the campaign's name, the ids or their key are missing."""
     planning.require_campaign_name(campaign)
     if not source:
         again = commands.say("campaign", NAME=campaign, SOURCE=commands.FILE, DATASET=dataset.name)
@@ -73,7 +73,7 @@ def plan(model: Registered, source: str, campaign: str, rule: CampaignConfig, ru
 def _candidates(
     scorer: Scorer, table: "pd.DataFrame", scored: "pd.DataFrame", place: Source, rule: CampaignConfig
 ) -> "pd.DataFrame":
-    """What ``planning.draft`` chooses from, but for ``recent``."""
+    """The candidates for ``planning.draft``, without ``recent``."""
     dataset = scorer.dataset
     candidates = scored.reindex(columns=["probability", "uplift", "prediction_id"]).assign(
         id=casting.as_text(table[dataset.id]).astype("str")
@@ -93,7 +93,7 @@ def _candidates(
 def _cells(
     place: Source, dataset: Dataset, table: "pd.DataFrame", ids: "pd.Series", rule: CampaignConfig
 ) -> "Callable[[str], pd.Series]":
-    """A column of the customers by its name: as the description types it, or else one that only the file has."""
+    """A column of the customers by name: typed by the description, or untyped if only the file has it."""
     import pandas as pd
 
     wanted = {rule.policy.suppression_column, rule.policy.quota_column}
@@ -132,7 +132,7 @@ def _worth(
 
 
 def _listed(file: str, dataset: Dataset) -> "pd.Series":
-    """The ids in a file: its column of the data set's id, or its only one."""
+    """The ids in a file: the data set's id column, or the only column."""
     table = header_lines.drop_repeated(tables.from_bytes(sources.read(sources.named(file), dataset)[0]), file)[0]
     if dataset.id not in table and len(table.columns) != 1:
         raise ChurnError(
@@ -142,10 +142,10 @@ def _listed(file: str, dataset: Dataset) -> "pd.Series":
 
 
 def write_campaign(plan: CampaignPlan, model: Registered, dataset: Dataset, now: int) -> tuple[str, ...]:
-    """Write the predictions, the log, then both lists; their addresses: contacts, held back.
+    """Write the predictions, the log, then both lists; return the lists' addresses: contacts, held back.
 
-    Killed in between, the next run finds who is in the log, and writes the same lists. Raises ChurnError if anything cannot be
-    written.
+    If it is killed midway, the next run reads the assigned customers from the log and writes the same lists. Raises ChurnError
+    if anything cannot be written.
     """
     import pandas as pd
 
@@ -178,7 +178,7 @@ def write_campaign(plan: CampaignPlan, model: Registered, dataset: Dataset, now:
 
 
 def _why(plan: CampaignPlan, model: Registered, call: "pd.DataFrame", column: str) -> "dict[str, pd.Series]":
-    """The reasons of the first to be contacted, for the risk and for the uplift."""
+    """The reasons for the top contacts' risk and uplift."""
     if plan.scored is None:
         return {}
     first = _customers(plan, call, column).head(Score().explained)

@@ -1,4 +1,4 @@
-"""Outcomes of a campaign's customers: from a file, a data version or the service's feedback; or a trial assigned elsewhere."""
+"""The outcomes of a campaign's customers, from a file, a data version or the service's feedback; or of an external trial."""
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -20,19 +20,19 @@ from churn.storage import keyed_ids
 if TYPE_CHECKING:
     import pandas as pd
 
-MOST_LEVELS = 50  # of a covariate of text: each is a column
+MOST_LEVELS = 50  # of a text covariate: each becomes a column
 
 
 @dataclass(frozen=True)
 class Experiment:
     """A randomised trial of n customers whose outcomes are known.
 
-    ``arm`` has the arms' names, shape (n,), and ``control`` is that left alone. ``lost`` is what a contact should lower: churn
-    (bool), or a number; ``good`` says that it is an outcome that should rise, with its sign turned. ``stratum`` (int),
-    ``covariates`` (n, k), ``delivered`` (bool), and ``risk`` and ``uplift`` as the models saw them are None where nobody knows
-    them. ``cost`` is each customer's. Besides the n, ``waiting`` are too early to judge, until ``due``; ``unknown`` counts who
-    should have an outcome, by arm; ``elsewhere`` those held back whom another campaign contacted. ``closed``: no outcome will be
-    added any more.
+    ``arm`` has the arms' names, shape (n,), and ``control`` is the one left alone. ``lost`` is what a contact should lower: churn
+    (bool), or a number; ``good`` means that the outcome should rise and its sign is flipped. ``stratum`` (int), ``covariates``
+    (n, k), ``delivered`` (bool), and the models' ``risk`` and ``uplift`` are None if unknown. ``cost`` is each customer's.
+    Beyond the n customers, ``waiting`` counts those too early to judge, until ``due``; ``unknown`` counts, by arm, those who
+    should have an outcome; ``elsewhere`` those held back whom another campaign contacted. ``closed`` means that no outcomes
+    will be added.
     """
 
     arm: np.ndarray
@@ -58,14 +58,14 @@ class Experiment:
 
     @property
     def treatments(self) -> list[str]:
-        """The arms that were contacted."""
+        """The contacted arms."""
         return sorted(set(self.arm.tolist()) - {self.control})
 
 
 def experiment(
     campaign: str, dataset: Dataset, rule: CampaignConfig, until: str = "", file: str = "", version: str = ""
 ) -> Experiment:
-    """The settings' trial if they have one, else the campaign of the log as it was at ``until`` (see ``judged_at``)."""
+    """The trial in the settings, if there is one, else the campaign in the log as of ``until`` (see ``judged_at``)."""
     at = judged_at(until)
     if rule.trial is not None:
         return from_trial(rule.trial, dataset)
@@ -73,7 +73,7 @@ def experiment(
 
 
 def judged_at(until: str) -> datetime:
-    """The time that ``until`` says (ISO 8601, UTC; "": now). Raises ChurnError if it is none."""
+    """``until`` as a time (ISO 8601, UTC; "": now). Raises ChurnError if it is not one."""
     try:
         at = datetime.fromisoformat(until) if until else datetime.now(UTC)
     except ValueError:
@@ -82,9 +82,9 @@ def judged_at(until: str) -> datetime:
 
 
 def trial_table(trial: RandomisedTrial, dataset: Dataset) -> "tuple[pd.DataFrame, np.ndarray, np.ndarray]":
-    """The trial's file; each customer's arm; and whether arm and outcome are known, bool.
+    """The trial's table, each customer's arm, and whether arm and outcome are known (bool).
 
-    Raises ChurnError for a column or a level that it does not have.
+    Raises ChurnError for a missing column or level.
     """
     table = header_lines.drop_repeated(
         tables.from_bytes(sources.read(sources.named(trial.path), dataset)[0]), trial.path
@@ -108,7 +108,7 @@ def trial_table(trial: RandomisedTrial, dataset: Dataset) -> "tuple[pd.DataFrame
 
 
 def from_trial(trial: RandomisedTrial, dataset: Dataset) -> Experiment:
-    """The trial in a file. Raises ChurnError for a column, a level or an outcome that it does not have."""
+    """The trial in a file. Raises ChurnError for a missing column, level or outcome."""
     table, arm, complete = trial_table(trial, dataset)
     lost = trial_outcome(table[trial.outcome][complete], trial)
     delivered = _affirmed(table[trial.delivered][complete]) if trial.delivered else None
@@ -127,7 +127,7 @@ def from_trial(trial: RandomisedTrial, dataset: Dataset) -> Experiment:
 
 
 def trial_outcome(values: "pd.Series", trial: RandomisedTrial) -> np.ndarray:
-    """The outcome as what a contact should lower; bool where it is 0 or 1."""
+    """The outcome, signed so that a contact should lower it; bool where it is 0 or 1."""
     import pandas as pd
 
     words = casting.as_text(values).map(lambda text: fold(str(text)))
@@ -151,15 +151,15 @@ def trial_outcome(values: "pd.Series", trial: RandomisedTrial) -> np.ndarray:
 
 
 def _covariates(table: "pd.DataFrame", trial: RandomisedTrial) -> np.ndarray | None:
-    """Numbers as they are, text as one column a level; what is missing is the mean.
+    """Numeric covariates as they are, text as one column per level; missing values become the mean.
 
-    Raises ChurnError for text of more than MOST_LEVELS levels.
+    Raises ChurnError for text with more than MOST_LEVELS levels.
     """
     import pandas as pd
 
     if not trial.covariates:
         return None
-    # Files of text have no types: a column is one of numbers where every cell is a number.
+    # Text files have no types: a column is numeric if every cell is a number.
     texts = {name: casting.as_text(table[name]).astype("object") for name in trial.covariates}
     numbers = {name: pd.to_numeric(column, errors="coerce").astype("float64") for name, column in texts.items()}
     words = [name for name, column in texts.items() if (column.notna() & numbers[name].isna()).any()]
@@ -183,9 +183,9 @@ def _affirmed(values: "pd.Series") -> np.ndarray:
 def from_campaign(
     campaign: str, dataset: Dataset, rule: Judgement, until: datetime, file: str = "", version: str = ""
 ) -> Experiment:
-    """The campaign of the log, with the outcomes in ``file`` or the data version ``version``, else those told to the service.
+    """The campaign in the log, with outcomes from ``file`` or the data version ``version``, else from the service's feedback.
 
-    Raises ChurnError if there is no such campaign, or nothing can be read.
+    Raises ChurnError if there is no such campaign, or its outcomes cannot be read.
     """
     log, column = campaign_log.read(dataset), campaign_log.identifier(dataset)
     assigned = log[(log.campaign == campaign) & (log.time <= until)]
@@ -282,7 +282,7 @@ def _from_version(version: str, dataset: Dataset) -> "pd.DataFrame":
 
 
 def _from_feedback(assigned: "pd.DataFrame", column: str, rule: Judgement, until: datetime) -> "pd.DataFrame":
-    """Who left later than the horizon had stayed until then; that somebody was still there before it, settles nothing."""
+    """Customers who left after the horizon count as having stayed; a report of staying before its end decides nothing."""
     feedback = prediction_log.read_feedback(assigned.time.min().to_pydatetime(), until)
     feedback = feedback.astype({"prediction_id": "str"}).merge(
         assigned[["prediction_id", column, "time"]], on="prediction_id", suffixes=("", "_of")

@@ -1,4 +1,4 @@
-"""A campaign's plan: who is chosen within budget and policy, in which arm, with which offer, and what that can show."""
+"""A campaign's plan: who is chosen within budget and policy, in which arm, with which offer, and the design's power."""
 
 import re
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from churn.settings.score import CampaignConfig
 if TYPE_CHECKING:
     import pandas as pd
 
-LEAST_HELD = 5  # customers of the smaller arm in a stratum, as far as the campaign is large enough
+LEAST_HELD = 5  # customers in a stratum's smaller arm, if the campaign is large enough
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,63}")
 
 
@@ -22,9 +22,9 @@ _NAME = re.compile(r"[a-z][a-z0-9_-]{0,63}")
 class CampaignPlan:
     """Who is in the campaign, in which arm, with which offer.
 
-    ``members`` has one row for each customer, the first of the ranking first, with id, arm, offer, cost, probability, share,
-    stratum and ``new`` (not in the log yet). ``left_out`` counts, by reason, who was not chosen. ``scored`` are all customers of
-    the source, with their columns and what the models say of them (None: nothing is written of it).
+    ``members`` has one row for each customer, in ranking order, with id, arm, offer, cost, probability, share, stratum and
+    ``new`` (not in the log yet). ``left_out`` counts, by reason, customers not chosen. ``scored`` has all customers of the
+    source, with their columns and the models' predictions (None: they are not written).
     """
 
     campaign: str
@@ -34,27 +34,27 @@ class CampaignPlan:
 
     @property
     def contacted(self) -> int:
-        """How many are to be contacted."""
+        """The number of customers to contact."""
         return int((self.members.arm == CONTACT).sum())
 
     @property
     def held(self) -> int:
-        """How many are left alone."""
+        """The number of customers held back."""
         return len(self.members) - self.contacted
 
     @property
     def cost(self) -> float:
-        """Of all contacts."""
+        """The total cost of all contacts."""
         return float(self.members.cost.sum())
 
     @property
     def visible(self) -> float:
-        """The smallest effect on the churn rate that the report will probably see; infinite if an arm is empty."""
+        """The smallest effect on the churn rate that the report will probably detect; infinite if an arm is empty."""
         churn = float(self.members.probability.mean()) if len(self.members) else 0.0
         return effect.smallest_visible(churn, self.contacted, self.held)
 
     def __str__(self) -> str:
-        """Sizes, costs and power in a line."""
+        """Sizes, costs and power in one line."""
         seen = f"{100 * self.visible:.1f} points of churn" if np.isfinite(self.visible) else "none: an arm is empty"
         return (
             f"Campaign {self.campaign}: {self.contacted:,} contacts for {self.cost:,.2f}, {self.held:,} held back; "
@@ -63,17 +63,16 @@ class CampaignPlan:
 
 
 def require_campaign_name(name: str) -> None:
-    """Raises ChurnError for what cannot be a campaign's name, which is part of files' names."""
+    """Raise ChurnError for an invalid campaign name; names become part of file names."""
     if not _NAME.fullmatch(name):
-        raise ChurnError(f"{name!r} cannot be a campaign's name: small letters, digits, _ and -, a letter first")
+        raise ChurnError(f"{name!r} cannot be a campaign's name: lowercase letters, digits, _ and -, a letter first")
 
 
 def draft(candidates: "pd.DataFrame", assigned: "pd.DataFrame", campaign: str, rule: CampaignConfig) -> CampaignPlan:
     """The plan for ``candidates``, whatever their order.
 
-    They are n customers with columns id, probability, worth (what they are ranked by), suppressed, recent (bool) and group
-    (text). ``assigned`` are the campaign's rows in the log, with ``id``: they keep
-    what is logged, and count towards the budget.
+    They are n customers with columns id, probability, worth (the ranking score), suppressed, recent (bool) and group (text).
+    ``assigned`` are the campaign's rows in the log, with ``id``: they keep what is logged, and count towards the budget.
     """
     import pandas as pd
 
@@ -88,7 +87,7 @@ def draft(candidates: "pd.DataFrame", assigned: "pd.DataFrame", campaign: str, r
 
 
 def most_contacts(rule: CampaignConfig) -> int:
-    """The contacts that the budget allows; with several offers, whatever the draw makes of their number."""
+    """The contacts that the budget allows; with several offers, whichever of them are drawn."""
     limits = [] if rule.targeting.contacts is None else [rule.targeting.contacts]
     if rule.targeting.money is not None:
         costs, shares = (np.array([getattr(offer, name) for offer in rule.offer]) for name in ("cost", "share"))
@@ -100,7 +99,7 @@ def most_contacts(rule: CampaignConfig) -> int:
 def _chosen(
     candidates: "pd.DataFrame", earlier: "pd.DataFrame", assigned: "pd.DataFrame", campaign: str, rule: CampaignConfig
 ) -> "tuple[pd.DataFrame, dict[str, int]]":
-    """Those to be assigned, the first of the ranking first, and how many were left out for each reason."""
+    """The customers to assign, in ranking order, and the number left out for each reason."""
     left_out = {}
     pays = rule.targeting.ranking == "probability" or candidates.worth > 0
     for reason, out in (
@@ -110,13 +109,13 @@ def _chosen(
     ):
         left_out[reason] = int(out.sum())
     eligible = candidates[~(candidates.suppressed | candidates.recent) & pays]
-    tie = assignment.draws(campaign, "rank", eligible.id.tolist())  # not the order of the rows, which may change
+    tie = assignment.draws(campaign, "rank", eligible.id.tolist())  # not row order, which may change
     eligible = eligible.iloc[np.lexsort((tie, -eligible.worth.to_numpy()))]
     share, within = rule.targeting.control, np.ones(len(eligible), dtype=bool)
     for group, most in rule.policy.quota.items():
         same = (eligible.group == group).to_numpy()
         already = earlier[earlier.group == group]
-        # Arms are rounded over all groups at once: half a customer less is asked for, so that no quota is exceeded.
+        # Arms are rounded over all groups together: ask for half a customer less, so that no quota is exceeded.
         within &= ~same | (
             np.cumsum(same) <= _room(most - 0.5, len(already), int((already.arm == CONTACT).sum()), share)
         )
@@ -127,7 +126,7 @@ def _chosen(
 
 
 def _room(most: float, members: int, contacts: int, control: float) -> int:
-    """How many more may be chosen, of whom the share ``control`` is held back, for ``most`` contacts in all."""
+    """How many more may be chosen for ``most`` contacts in total, if the share ``control`` of them is held back."""
     total, left = (int((most - used) / (1 - control) + 1e-9) for used in (0, contacts))
     return max(0, min(total - members, left))
 
@@ -149,7 +148,7 @@ def _assigned(chosen: "pd.DataFrame", campaign: str, rule: CampaignConfig) -> "p
 
 
 def _offers(draw: np.ndarray, stratum: np.ndarray, held: np.ndarray, rule: CampaignConfig) -> np.ndarray:
-    """The number of each customer's offer, in each stratum in proportion to their shares; -1 for who is held back."""
+    """The index of each customer's offer, drawn in proportion to the shares in each stratum; -1 if held back."""
     assigned, free = np.full(len(draw), -1), ~held
     shares: Sequence[float] = [offer.share for offer in rule.offer]
     for number, share in enumerate(shares):

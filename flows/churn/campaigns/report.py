@@ -1,4 +1,4 @@
-"""What a campaign brought: each arm against those left alone, in numbers with intervals and in words."""
+"""The results of a campaign: each arm against the control, in numbers with intervals and in words."""
 
 import math
 from dataclasses import dataclass
@@ -11,13 +11,13 @@ from churn.settings.score import Judgement
 from churn.training import metrics
 
 HELPED, HARMED, OPEN = "helped", "harmed", "cannot tell yet"
-POWER = 2.8 / metrics.Z_95  # times the interval's half width: the effect that is found 4 times of 5
-FEWEST = 10  # customers of an arm, below which nothing is said of a group
+POWER = 2.8 / metrics.Z_95  # times the interval's half width: the effect that is detected 4 times out of 5
+FEWEST = 10  # customers in each arm of a group, below which it is not reported
 
 
 @dataclass(frozen=True)
 class Group:
-    """The effect among the customers of one tenth of risk or of uplift; ``low`` and ``high`` are its first and last."""
+    """The effect in one tenth of risk or of uplift; ``low`` and ``high`` are its smallest and largest value."""
 
     low: float
     high: float
@@ -28,11 +28,11 @@ class Group:
 class Compared:
     """An arm against the control.
 
-    ``treated`` and ``control`` are the outcome's means; ``plain`` is the effect with the interval for one look, ``adjusted`` by
-    what was known before (None: nothing), ``anytime`` with that for any number of looks. ``gained`` is what the adjustment is
-    worth beside the difference without strata: as if there were so many more customers (0.1: a tenth). ``money`` is None without
-    a margin, or (profit, low, high). ``reached`` and ``leaked`` are the shares of those contacted and of those held back whom the
-    contact reached (None: nobody knows).
+    ``treated`` and ``control`` are the mean outcomes; ``plain`` is the effect with the interval for a single look, ``adjusted``
+    the effect adjusted for covariates (None: there are none), ``anytime`` the effect with the interval for any number of looks.
+    ``gained`` is the precision gained by the adjustment over the unstratified difference, as a relative increase in the number
+    of customers (0.1: a tenth). ``money`` is (profit, low, high), or None without a margin. ``reached`` and ``leaked`` are the
+    shares of those contacted and of those held back whom the contact reached (None: unknown).
     """
 
     arm: str
@@ -53,7 +53,7 @@ class Compared:
 
     @property
     def per_kept(self) -> tuple[float, float, float] | None:
-        """The cost of each kept customer: estimate, low, high (infinite where perhaps nobody was kept); None if nobody was."""
+        """The cost per kept customer: estimate, low, high (infinite if possibly nobody was kept); None if nobody was."""
         kept, low, high = self.plain.kept
         if kept <= 0:
             return None
@@ -61,7 +61,7 @@ class Compared:
 
 
 def compare_arms(trial: Experiment, rule: Judgement) -> tuple[Compared, ...]:
-    """Each contacted arm against the control; none while an arm has nobody with an outcome."""
+    """Each contacted arm against the control; empty while an arm has no outcomes."""
     return tuple(_compared(trial, arm, rule) for arm in trial.treatments) if (trial.arm == trial.control).any() else ()
 
 
@@ -111,10 +111,10 @@ def _gain(simple: Effect, adjusted: Effect) -> float | None:
 
 
 def _judge(plain: Effect, anytime: Effect, trial: Experiment) -> tuple[str, str]:
-    """The verdict, and when there could be another.
+    """The verdict, and when it could change.
 
-    While outcomes may come somebody may look every day: the interval for any number of looks decides; once all are known, that
-    for one look does.
+    While outcomes are outstanding, the report may be read every day, so the interval for any number of looks decides; once all
+    are known, the interval for a single look does.
     """
     decides = anytime if trial.outstanding else plain
     if decides.low > 0 or decides.high < 0:

@@ -1,4 +1,4 @@
-"""Campaigns whose effect is known: sure things, persuadables, lost causes and do-not-disturbs (Radcliffe 2007)."""
+"""Campaigns with a known effect: sure things, persuadables, lost causes and do-not-disturbs (Radcliffe 2007)."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -8,7 +8,7 @@ import numpy as np
 if TYPE_CHECKING:
     import pandas as pd
 
-# Of each kind: the chance to churn when left alone, and when contacted.
+# For each kind: the probability of churn when left alone, and when contacted.
 KINDS = {
     "sure thing": (0.05, 0.05),
     "persuadable": (0.55, 0.25),
@@ -20,10 +20,10 @@ SHARES = (0.45, 0.2, 0.2, 0.15)
 
 @dataclass(frozen=True)
 class Truth:
-    """n customers and what nobody can know of real ones.
+    """n customers with both potential outcomes, which are unknowable for real ones.
 
-    ``table`` has the columns customer_id, tenure, spend, tickets, logins; ``alone`` and ``contacted`` are both chances to churn,
-    shape (n,), ``churned_alone`` and ``churned_contacted`` both outcomes, bool of shape (n,).
+    ``table`` has the columns customer_id, tenure, spend, tickets, logins; ``alone`` and ``contacted`` are the probabilities of
+    churn, shape (n,), ``churned_alone`` and ``churned_contacted`` the potential outcomes, bool of shape (n,).
     """
 
     table: "pd.DataFrame"
@@ -34,16 +34,16 @@ class Truth:
 
     @property
     def uplift(self) -> np.ndarray:
-        """By how much a contact lowers each customer's chance to churn, shape (n,)."""
+        """By how much a contact lowers each customer's probability of churn, shape (n,)."""
         return self.alone - self.contacted
 
     def outcome(self, contacted: np.ndarray) -> np.ndarray:
-        """Who churns when those ``contacted`` (bool of shape (n,)) are contacted and no others."""
+        """Who churns if exactly the customers in ``contacted`` (bool of shape (n,)) are contacted."""
         return np.where(contacted, self.churned_contacted, self.churned_alone)
 
 
 def population(rows: int, seed: int, effect: float = 1.0) -> Truth:
-    """``rows`` customers of four kinds that their columns give away in part; ``effect`` scales what a contact does."""
+    """``rows`` customers of four kinds, which their columns reveal in part; ``effect`` scales the effect of a contact."""
     import pandas as pd
 
     draw = np.random.default_rng(seed)
@@ -59,5 +59,5 @@ def population(rows: int, seed: int, effect: float = 1.0) -> Truth:
         }
     )
     contacted = alone + effect * (contacted - alone)
-    luck = draw.random(rows)  # one draw for both outcomes: a contact that changes nothing changes nobody
+    luck = draw.random(rows)  # one draw for both outcomes: a contact without effect changes no outcome
     return Truth(table, alone, contacted, luck < alone, luck < contacted)

@@ -1,4 +1,4 @@
-"""What models of uplift learn from: the campaigns of the log whose outcomes are known, or a trial assigned elsewhere."""
+"""The training data of uplift models: logged campaigns with known outcomes, or a trial assigned elsewhere."""
 
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 
 def gather_outcomes(rule: UpliftRule | None, dataset: Dataset) -> tuple[bytes | None, list[str]]:
-    """The customers with arm and outcome, as ``outcome_rows`` has them, and how many they are in words.
+    """The customers with arm and outcome, in the form of ``outcome_rows``, and a description of their number.
 
-    None without [uplift], and where an arm has fewer than ``least`` who stayed or who churned: churn alone is trained then.
+    None without [uplift], or if an arm has fewer than ``least`` customers who stayed or who churned: only churn is trained then.
     Raises ChurnError for a file that cannot be read.
     """
     if rule is None:
@@ -66,7 +66,7 @@ def _of_trial(rule: UpliftRule, dataset: Dataset) -> "tuple[pd.DataFrame, dict[s
 
 
 def _of_log(rule: UpliftRule, dataset: Dataset) -> "tuple[pd.DataFrame, dict[str, np.ndarray]] | None":
-    """The customers of all campaigns that were logged with what the model knew of them."""
+    """The customers of all campaigns whose features were logged."""
     import pandas as pd
 
     log, column = campaign_log.read(dataset), campaign_log.identifier(dataset)

@@ -1,4 +1,4 @@
-"""What each campaign's reports said, as JSON beside the lists: for the retention manager's page, the card and Prometheus."""
+"""The results of each campaign's reports, as JSON beside the lists, for the retention manager's page, card and Prometheus."""
 
 import json
 from collections.abc import Sequence
@@ -31,10 +31,10 @@ def keep_verdict(
     effects: Sequence[dict[str, Any]] = (),
     moment: datetime | None = None,
 ) -> None:
-    """Keep the ``lines`` of a campaign's report in place of those before, and its ``effects`` of ``moment`` beside them.
+    """Replace the ``lines`` of a campaign's report, and add its ``effects`` at ``moment`` (default: now).
 
-    ``effects`` are those of ``arm_effects``; a second report of a day replaces the first. ``moment`` is now by default. Raises
-    ChurnError if they cannot be written.
+    ``effects`` are those of ``arm_effects``; a second report on the same day replaces the first. Raises ChurnError if they
+    cannot be written.
     """
     now = datetime.now(UTC)
     before = next((one for one in kept_verdicts(dataset) if one["campaign"] == campaign), {})
@@ -55,7 +55,7 @@ def keep_verdict(
 
 
 def kept_verdicts(dataset: Dataset) -> list[dict[str, Any]]:
-    """Campaign, lines, day and looks (day and effects, the earliest first) of each campaign, the latest reported first."""
+    """Campaign, lines, day and looks (day and effects, earliest first) of each campaign, the latest report first."""
     from pyarrow import fs
 
     store, folder = prediction_log.filesystem(batch_scoring.root())
@@ -69,9 +69,9 @@ def kept_verdicts(dataset: Dataset) -> list[dict[str, Any]]:
 
 
 def arm_effects(comparisons: Sequence[Compared], trial: Experiment) -> list[dict[str, Any]]:
-    """Of each contacted arm: its verdict, the effect with the interval for any number of looks, and the customers kept.
+    """For each contacted arm: its verdict, the effect with the interval for any number of looks, and the customers kept.
 
-    ``kept`` is None where the outcome is a number: nobody is kept then.
+    ``kept`` is None where the outcome is a number, which keeps no customers.
     """
     return [
         {
@@ -89,7 +89,7 @@ def arm_effects(comparisons: Sequence[Compared], trial: Experiment) -> list[dict
 def samples(kept: Sequence[dict[str, Any]]) -> list[Sample]:
     """The samples of EffectFlow: the newest look at every campaign of ``kept_verdicts``.
 
-    A push replaces all series of a metric, so that each has those of the other campaigns as well.
+    A push replaces all series of a metric, so each push includes the other campaigns' as well.
     """
     newest = [(one["campaign"], one["looks"][-1]) for one in kept if one["looks"]]
     series = []

@@ -9,7 +9,7 @@ GROUPS = 10
 
 
 def parts(plan: CampaignPlan, rule: CampaignConfig, places: tuple[str, ...]) -> list[Part]:
-    """The parts of the card; without ``places`` of the lists it was a dry run."""
+    """The parts of the card; empty ``places`` (the lists' addresses) mean a dry run."""
     written = (
         f"Contacts: `{places[0]}`. Held back, never to be exported with them: `{places[1]}`."
         if places
@@ -42,7 +42,7 @@ def _arms(plan: CampaignPlan) -> Table:
 
 
 def _spread(plan: CampaignPlan) -> Chart:
-    """Both arms by probability, which should look alike."""
+    """The distribution of probabilities in both arms, which should look alike."""
     tenth = (plan.members.probability * GROUPS).astype(int).clip(upper=GROUPS - 1)
     contacted = plan.members.arm == CONTACT
     points = [

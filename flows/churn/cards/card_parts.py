@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 CHURNED, STAYED = "#c4472f", "#3f6f9f"
-WIDTH = 90  # characters of a command in one line
+WIDTH = 90  # characters in one line of a command
 
 
 @dataclass(frozen=True)
@@ -28,17 +28,17 @@ Part = Any  # str (Markdown), Table, Chart, or a matplotlib Figure
 
 
 def inert(text: str) -> str:
-    """The text without Markdown's links and HTML: a column name of somebody's file must not become a ``javascript:`` link.
+    """The text without Markdown links and HTML: a column name in a user's file must not become a ``javascript:`` link.
 
-    An invisible space (U+200B) breaks their syntax, inside and outside of code. Cards have no links of their own.
+    An invisible space (U+200B) breaks their syntax, inside and outside code. Cards have no links of their own.
     """
     return re.sub(r"(?<=\])(?=[(\[:])|(?<=<)(?=[A-Za-z/!?])", "\u200b", text)
 
 
 def command(text: str) -> str:
-    """A command as a block that is no wider than a laptop's card and can be pasted as it is.
+    """The command as a code block that fits a card on a laptop and can be pasted as it is.
 
-    It is broken at blanks outside quotes; the shell joins the lines again.
+    Lines break at blanks outside quotes; the shell joins them again.
     """
     words = re.findall(r"(?:[^\s'\"]|'[^']*'|\"[^\"]*\")+", text)
     lines = [""]

@@ -1,4 +1,4 @@
-"""The card of DataFlow: its sources, the checks, what changed since the last version, and every column."""
+"""The card of DataFlow: its sources, the checks, changes since the last version, and every column."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -19,7 +19,7 @@ PLOT_COLUMNS, PLOTS, LEVELS, SAMPLE = 4, 40, 6, 10
 
 
 def data(ingested: Ingested, dataset: Dataset, lineage: dict[str, Any] | None = None) -> list[Part]:
-    """The parts of the card, the result first; with the ``lineage`` of events their calendar and tables."""
+    """The parts of the card, the result first; with a ``lineage`` of events, their calendar and tables too."""
     report, share = ingested.report, (ingested.table[dataset.target] == dataset.positive).mean()
     verdict = "The data may be used." if not report.errors else "**The data is refused; see the failed checks.**"
     aside = f" {report.set_aside:,} are in quarantine." if report.set_aside else ""
@@ -110,7 +110,7 @@ def _profile(ingested: Ingested, dataset: Dataset) -> Table:
 
 
 def _distinct(ingested: Ingested, name: str) -> int:
-    """The distinct values of a column that is not in the profile; for an id, its check has counted them."""
+    """The number of distinct values in a column outside the profile; for an id, its check has counted them."""
     repeated = [c.failed for c in ingested.report.checks if (c.column, c.rule) == (name, UNIQUE)]
     if not repeated:
         return int(ingested.table[name].nunique())
@@ -148,7 +148,7 @@ def _distributions(ingested: Ingested, dataset: Dataset) -> Chart:
     for plot in plots:
         plot["encoding"] |= {"y": {**y, **plot["encoding"].get("y", {})}, "color": colour, "tooltip": hint}
     spec = {"$schema": "https://vega.github.io/schema/vega-lite/v5.json", "columns": PLOT_COLUMNS, "concat": plots}
-    # Each plot has its own bar width: a shared one would be that of the plot with the fewest levels.
+    # Each plot has its own bar width: a shared one would follow the plot with the fewest levels.
     resolve = {"scale": {"xOffset": "independent"}}
     return Chart({**spec, "resolve": resolve, "config": {"view": {"stroke": None}, "axis": {"grid": False}}})
 

@@ -1,4 +1,4 @@
-"""What DeployFlow's card shows: the verdict first, then the checks, both versions' latency and what happened when."""
+"""The card of DeployFlow: the verdict first, then the checks, both versions' latency and a timeline."""
 
 from churn.cards.card_parts import CHURNED, STAYED, Chart, Part, Table
 from churn.deployment.rollout import KEPT, Outcome, Plan

@@ -1,4 +1,4 @@
-"""The card of EffectFlow: the verdict in words first, then what it rests on."""
+"""The card of EffectFlow: the verdict in words first, then the evidence."""
 
 import math
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ GREY = "#7b8794"
 
 
 def headline(campaign: str, comparisons: Sequence[Compared], trial: Experiment) -> list[str]:
-    """A line for each contacted arm: what is known of it."""
+    """One line for each contacted arm: its result so far."""
     if not comparisons:
         return [f"Campaign {campaign}: cannot tell yet; {_awaited(trial) or 'an arm has nobody with an outcome'}"]
     return [f"Campaign {campaign}, {one.arm}: {one.verdict}. {_sentence(one, trial)}" for one in comparisons]
@@ -28,7 +28,7 @@ def parts(
     rule: Judgement,
     kept: Sequence[dict[str, Any]] = (),
 ) -> list[Part]:
-    """The parts of the card; ``kept`` are the reports so far, of all campaigns (see ``verdicts.kept_verdicts``)."""
+    """The parts of the card; ``kept`` holds all campaigns' reports so far (see ``verdicts.kept_verdicts``)."""
     arms = [part for one in comparisons for part in _arm(one, trial, rule)]
     lines = headline(campaign, comparisons, trial)
     summary = [f"# {lines[0]}", *(f"**{line}**" for line in lines[1:]), *_counts(trial)]
@@ -47,12 +47,12 @@ def _sentence(compared: Compared, trial: Experiment) -> str:
 
 
 def _shown(trial: Experiment) -> Any:
-    """How an outcome's mean is written."""
+    """The format of an outcome's mean."""
     return (lambda value: f"{100 * value:.2f} %") if trial.lost.dtype == bool else (lambda value: f"{value:,.4g}")
 
 
 def _range(effect: Effect, trial: Experiment) -> str:
-    """An effect with its interval; positive is what the campaign is for."""
+    """An effect with its interval; positive is the intended direction."""
     if trial.lost.dtype == bool:
         return f"{100 * effect.value:+.2f} points ({100 * effect.low:+.2f} to {100 * effect.high:+.2f})"
     return f"{effect.value:+,.4g} ({effect.low:+,.4g} to {effect.high:+,.4g})"
@@ -110,7 +110,7 @@ def _forest(compared: Compared, trial: Experiment) -> Any:
 
 
 def _over_time(campaign: str, kept: Sequence[dict[str, Any]], trial: Experiment) -> list[Part]:
-    """The effect by date of report, of this campaign and of the others whose outcome is of the same kind."""
+    """The effect by report date, for this campaign and the others with the same kind of outcome."""
     binary = trial.lost.dtype == bool
     scale = 100 if binary else 1
     series: dict[tuple[str, str], list[tuple[datetime, float, float, float]]] = {}

@@ -1,4 +1,4 @@
-"""What cards say of customers at moments: the calendar of windows, and how the model fares as it ages."""
+"""Card parts for event-based customers: the calendar of windows, and how the model holds up as it ages."""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -12,7 +12,7 @@ _SCHEMA = "https://vega.github.io/schema/vega-lite/v5.json"
 
 
 def calendar(data: Snapshot, evaluation: Evaluation) -> list[Part]:
-    """The snapshots with what they are used for, population and churn rate, and ROC-AUC by age; nothing without events."""
+    """The snapshots with their use, population and churn rate, and ROC-AUC by age; empty without events."""
     if not data.events or data.dataset.time is None:
         return []
     used = {moment.isoformat(): "train" for moment in data.train[data.dataset.time].unique()}
@@ -30,7 +30,7 @@ def calendar(data: Snapshot, evaluation: Evaluation) -> list[Part]:
 
 
 def made_of(dataset: Dataset, events: dict[str, Any]) -> list[Part]:
-    """The snapshots of a data version, and the tables that it is made of."""
+    """The snapshots and the tables behind a data version."""
     rows = [
         [name, f"{one['rows']:,}", str(one["newest"] or ""), f"{one.get('late', 0):,}", one["hash"][:12]]
         for name, one in events["tables"].items()
@@ -40,7 +40,7 @@ def made_of(dataset: Dataset, events: dict[str, Any]) -> list[Part]:
 
 
 def windows(dataset: Dataset, events: dict[str, Any], used: dict[str, str] | None = None) -> list[Part]:
-    """A table and a chart of the snapshots of ``events`` (see ``Snapshot.events``); ``used`` says what for, by moment."""
+    """A table and a chart of the snapshots in ``events`` (see ``Snapshot.events``); ``used`` maps moments to their use."""
     assert dataset.snapshots is not None
     gap, horizon = timedelta(days=dataset.snapshots.gap), timedelta(days=dataset.snapshots.horizon)
     rows, points = [], []

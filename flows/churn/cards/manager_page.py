@@ -1,6 +1,6 @@
-"""The retention manager's page of a campaign: choose a budget, see whom to contact, and what campaigns brought so far.
+"""The retention manager's page for a campaign: choose a budget, see whom to contact, and past campaigns' results.
 
-One file that needs nothing else: it can be sent, read on a phone and printed.
+It is one self-contained file, which can be sent, read on a phone and printed.
 """
 
 import html
@@ -91,7 +91,7 @@ show();
 
 
 def manager_page(plan: CampaignPlan, model: Registered, dataset: Dataset, rule: CampaignConfig) -> str:
-    """Write the page of a campaign beside its lists; its address. Raises ChurnError if it cannot be written."""
+    """Write the page of a campaign beside its lists; return its address. Raises ChurnError if it cannot be written."""
     name = f"{PAGES}/{dataset.name}-{plan.campaign}.html"
     try:
         prediction_log.store(batch_scoring.root(), name, _text(plan, model, dataset, rule).encode())

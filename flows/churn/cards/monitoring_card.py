@@ -1,4 +1,4 @@
-"""The card of MonitorFlow: four questions answered by traffic lights, what changed, the worst first, and trends."""
+"""The card of MonitorFlow: four questions answered by traffic lights, changes, worst first, and trends."""
 
 import textwrap
 from collections.abc import Sequence
@@ -54,7 +54,7 @@ def parts(
 
 
 def _chunked(chunked: Sequence[ChunkedDrift]) -> list[Part]:
-    """NannyML's results, those with the most alerts first; the newest chunk with an alert is the last one named."""
+    """NannyML's results, most alerts first, with the newest chunk that has an alert."""
     ranked = sorted(chunked, key=lambda c: (-sum(c.alerts), -c.values[-1] / c.upper if c.upper > 0 else 0.0))
     rows = [
         [
@@ -113,7 +113,7 @@ def _chart(spec: dict[str, Any]) -> Chart:
 
 
 def _worst(reference: Reference, analysis: Analysis, newest: WindowResult) -> list[Part]:
-    """The columns that differ most, drawn over each other; PROBABILITY always among them."""
+    """The columns that differ most, before and now overlaid, always including PROBABILITY."""
     ranked = sorted((d for d in newest.distances if d.column != ALL), key=lambda d: -d.excess)
     first = {d.column: d for d in reversed(ranked)}
     names = [name for name in dict.fromkeys(d.column for d in ranked) if name != PROBABILITY][: PLOTS - 1]
@@ -124,7 +124,7 @@ def _worst(reference: Reference, analysis: Analysis, newest: WindowResult) -> li
         title = f"{name[:28]}: {worst.excess:.1f} x threshold"
         points = (_histogram if numeric else _bars)(reference.table[name], rows[name])
         plots.append(_plot(title, points, numeric, worst.drifted))
-    # Each plot has its own bar width: a shared one would be that of the plot with the fewest levels.
+    # Each plot has its own bar width: a shared one would follow the plot with the fewest levels.
     own = {"scale": {"xOffset": "independent"}}
     spec = {"columns": PLOT_COLUMNS, "concat": plots, "spacing": {"row": 24, "column": 24}, "resolve": own}
     title = (

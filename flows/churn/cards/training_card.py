@@ -63,7 +63,7 @@ def holdout_scores(evaluation: Evaluation) -> Table:
 
 
 def baselines(evaluation: Evaluation) -> list[Part]:
-    """What needs no model, on the holdout's rows; nothing where the data are not made of events."""
+    """The model-free baselines on the holdout; empty for data without events."""
     if not evaluation.baselines:
         return []
     rows = [
@@ -80,7 +80,7 @@ def _between(interval: tuple[float, float], sign: str = "") -> str:
 
 
 def looks(training: Training) -> list[str]:
-    """How often the holdout customers have been used to compare models, and the confidence that this look needs."""
+    """How often the holdout customers have been used to compare models, and the confidence this look requires."""
     comparison, rule = training.gate.comparison, training.config.promotion
     if comparison is None or not comparison.look:
         return []
@@ -94,7 +94,7 @@ def looks(training: Training) -> list[str]:
 
 
 def decision(chosen: Chosen) -> str:
-    """How customers are decided on."""
+    """The decision rule for customers."""
     if chosen.curve is None or chosen.worth is None:
         return (
             f"A customer counts as churning at a probability of {chosen.threshold:.3f} or more: the threshold with the best "
@@ -172,7 +172,7 @@ def _leaderboard(training: Training, baselines: Sequence[Baseline]) -> Table:
 
 
 def _earned(training: Training, candidate: Candidate) -> list[str]:
-    """Profit per customer out of fold of contacting whom it pays to contact, and EMPC, the most at any threshold."""
+    """Out-of-fold profit per customer from contacting those whom it pays to contact, and EMPC, the best at any threshold."""
     worth, dataset, train = training.value, training.data.dataset, training.data.train
     if worth is None:
         return []

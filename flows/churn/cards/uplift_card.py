@@ -1,4 +1,4 @@
-"""The uplift model's part of TrainFlow's card: its verdict, its rivals, and what the policy under the budget keeps."""
+"""The uplift model's part of TrainFlow's card: its verdict, its rivals, and the customers kept within the budget."""
 
 from churn.cards.card_parts import Part, Table
 from churn.registry.gate import Gate
@@ -9,7 +9,7 @@ from churn.uplift.ranking_metrics import Interval
 
 
 def parts(model: UpliftModel | None, verdict: Gate | None) -> list[Part]:
-    """The parts of the card; none where no model of uplift was trained."""
+    """The parts of the card; empty if no uplift model was trained."""
     if model is None or verdict is None:
         return []
     board = [
@@ -47,7 +47,7 @@ def _percent(one: Interval) -> str:
 
 
 def measured_rates(worth: Worth | None) -> list[Part]:
-    """The success rates where campaigns measured them, and from which risk on a contact pays."""
+    """The success rates measured by campaigns, and the risk above which a contact pays."""
     if worth is None or not worth.evidence:
         return []
     rows = []

@@ -2,6 +2,6 @@
 
 Owns the sources (``sources``, ``fetch``), the types of the described columns (``casting``, ``formats``), the one feature
 function (``features``), the split, the snapshots, synthetic customers (``synthetic``), rows of no real customer (``prototypes``),
-and customers made of events (``events``). Imports settings, files and storage. A new kind of source goes into
-``settings.data`` and ``sources``, a new feature transformation into ``features``.
+and customers derived from events (``events``). Imports settings, files and storage. A new kind of source belongs in
+``settings.data`` and ``sources``, a new feature transformation in ``features``.
 """

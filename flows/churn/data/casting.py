@@ -1,4 +1,4 @@
-"""Raw values cast to the types of the data set. Nothing is guessed: what does not fit is reported as it was written."""
+"""Casts raw values to the types of the data set. Nothing is guessed: values that do not fit are reported as written."""
 
 from typing import TYPE_CHECKING
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def as_text(values: "pd.Series", missing: tuple[str, ...] = ()) -> "pd.Series":
-    """Values as stripped text, of dtype str, or category if they had it; blanks and ``missing`` become missing.
+    """Values as stripped text, of dtype str (or category, if they were); blanks and ``missing`` become missing.
 
     Whole numbers are written without a decimal point (1.0 is '1'), because integers with gaps arrive as floats.
     """
@@ -20,7 +20,7 @@ def as_text(values: "pd.Series", missing: tuple[str, ...] = ()) -> "pd.Series":
 
     if isinstance(values.dtype, pd.CategoricalDtype):
         labels = as_text(pd.Series(values.cat.categories), missing)
-        codes, distinct = pd.factorize(labels, sort=True)  # labels may have become equal, or missing (-1)
+        codes, distinct = pd.factorize(labels, sort=True)  # stripping may make labels equal, or missing (-1)
         places = values.cat.codes.to_numpy()
         mapped = codes[places] if len(codes) else places
         mapped = pd.Series(mapped).where(pd.Series(places) >= 0, -1).to_numpy()
@@ -38,8 +38,8 @@ def cast(frame: "pd.DataFrame", dataset: Cells) -> tuple["pd.DataFrame", dict[st
 
     Returns:
         The typed columns: numbers as float64, or int64 if they are integers and complete; categories as category; timestamps as
-        datetime64 in UTC without a time zone; anything else as str. Unreadable values are missing. And, for each column that has
-        any, where they are, as bool of shape (n,).
+        datetime64 in UTC without a time zone; anything else as str. Unreadable values become missing. And, for each column with
+        unreadable values, a bool mask of shape (n,).
     """
     import pandas as pd
 
@@ -69,7 +69,7 @@ def _cast(values: "pd.Series", name: str, dataset: Cells) -> "tuple[pd.Series, n
 
 
 def _levels(text: "pd.Series", spellings: Spellings | None) -> "pd.Series":
-    """Levels as a category, sorted, and only those that occur: equal columns are then equal bytes."""
+    """Levels as a category, sorted, and only those that occur, so that equal columns are equal bytes."""
     import pandas as pd
 
     categories = text.astype("category")
@@ -82,7 +82,7 @@ def _levels(text: "pd.Series", spellings: Spellings | None) -> "pd.Series":
     levels = [spellings.level(text) for text in written] if spellings else written
     if levels == written:
         return categories
-    places, distinct = pd.factorize(pd.Series(levels, dtype="str"), sort=True)  # some have become equal
+    places, distinct = pd.factorize(pd.Series(levels, dtype="str"), sort=True)  # spellings may make levels equal
     codes = np.append(places, -1)[categories.cat.codes.to_numpy()]
     return pd.Series(pd.Categorical.from_codes(codes, distinct), index=text.index)
 

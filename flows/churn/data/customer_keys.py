@@ -1,6 +1,6 @@
 """The customer of each row as a 64-bit key: the same for all rows of a customer, whatever the types of the columns.
 
-Text is hashed by pandas' SipHash-2-4 (Aumasson & Bernstein 2012), and everything is mixed by the finaliser of SplitMix64
+Text is hashed with pandas' SipHash-2-4 (Aumasson & Bernstein 2012), and everything is mixed with the finaliser of SplitMix64
 (Steele et al. 2014): no key depends on other rows, on their order, or on a random state.
 """
 
@@ -18,7 +18,7 @@ GOLDEN = 0x9E3779B97F4A7C15  # SplitMix64's increment
 
 
 def columns(dataset: Dataset) -> list[str]:
-    """The columns that ``keys`` reads: the id, and the features, which distinguish rows without an id."""
+    """The columns that ``keys`` reads: the id, and the features, which identify rows without an id."""
     return [*([dataset.id] if dataset.id is not None else []), *dataset.raw]
 
 
@@ -32,7 +32,7 @@ def keys(table: "pd.DataFrame", name: str | None, features: Iterable[str]) -> np
 
 
 def row_keys(table: "pd.DataFrame", dataset: Dataset) -> np.ndarray:
-    """A key for each row, as ``keys``; with a time column, for each customer at each time."""
+    """A key for each row, as ``keys``; with a time column, a key for each customer at each time."""
     customers = keys(table, dataset.id, dataset.raw)
     if dataset.time is None:
         return customers
@@ -40,7 +40,7 @@ def row_keys(table: "pd.DataFrame", dataset: Dataset) -> np.ndarray:
 
 
 def fractions(keys: np.ndarray, seed: int) -> np.ndarray:
-    """A uniform number in [0, 1) for each key, float64 of shape (n,); another ``seed`` gives independent ones."""
+    """A uniform number in [0, 1) for each key, float64 of shape (n,); different seeds give independent numbers."""
     return (_mix(keys + np.uint64((seed + 1) * GOLDEN % 2**64)) >> np.uint64(11)) / 2.0**53
 
 
@@ -52,7 +52,7 @@ def _of_cells(table: "pd.DataFrame", names: Iterable[str]) -> np.ndarray:
 
 
 def _of_values(values: "pd.Series") -> np.ndarray:
-    """A hash of each value: 17, 17.0 and '17' are the same, and so are all missing values."""
+    """A hash of each value: 17, 17.0 and '17' hash alike, as do all missing values."""
     import pandas as pd
 
     if values.dtype.kind in "iuf":

@@ -30,7 +30,7 @@ def _derived(dataset: Dataset, raw: Mapping[str, np.ndarray]) -> Columns:
 
 
 def from_rows(dataset: Dataset, rows: Iterable[Mapping[str, Any]]) -> Columns:
-    """Raw columns of customers given as mappings (None: missing), ready for ``build``."""
+    """The raw columns of customers given as mappings (None: missing), ready for ``build``."""
     rows = list(rows)
     columns: Columns = {}
     for name, column in dataset.raw.items():
@@ -43,7 +43,7 @@ def from_rows(dataset: Dataset, rows: Iterable[Mapping[str, Any]]) -> Columns:
 
 
 def from_frame(dataset: Dataset, frame: "pd.DataFrame", only: Container[str] | None = None) -> Columns:
-    """Raw columns of a table, or those named in ``only``, ready for ``build``."""
+    """The raw columns of a table, or those named in ``only``, ready for ``build``."""
     columns: Columns = {}
     for name, column in dataset.raw.items():
         if only is not None and name not in only:
@@ -51,9 +51,7 @@ def from_frame(dataset: Dataset, frame: "pd.DataFrame", only: Container[str] | N
         if column.numeric:
             columns[name] = frame[name].to_numpy(dtype=np.float64, na_value=np.nan)
         else:
-            text = (
-                frame[name].astype("category").cat
-            )  # each level is made an object once; a missing cell has the code -1
+            text = frame[name].astype("category").cat  # one object per level; a missing cell has the code -1
             columns[name] = np.append(text.categories.to_numpy(dtype=object), "")[text.codes.to_numpy()]
     return columns
 

@@ -1,9 +1,9 @@
-"""Fetching files from object stores (fsspec) and web servers into a folder.
+"""Downloads files from object stores (fsspec) and web servers into a folder.
 
-What is there afterwards is whole, or Unreachable was raised.
+Afterwards every file is complete, or Unreachable was raised.
 
-Web servers are not read by fsspec: it neither goes on with a file under If-Range, nor limits what it takes, nor asks again
-where a redirect leads (``storage.web``).
+Web servers are not read with fsspec, which neither resumes a file with If-Range, nor limits its size, nor checks where a
+redirect leads (``storage.web``).
 """
 
 import os
@@ -22,19 +22,19 @@ from churn.settings.data import Bucket, Http
 from churn.storage import web
 
 BLOCK = 1 << 20
-RANGE = 16 << 20  # bytes of an object that one request asks for
+RANGE = 16 << 20  # bytes of an object per request
 
 
 class Unreachable(Exception):
-    """A place that did not answer, or not to the end: worth another attempt."""
+    """A source did not answer, or not completely; worth a retry."""
 
 
 def from_bucket(source: Bucket, folder: Path) -> list[Path]:
-    """Download the object, or all data files below the prefix, going on where an earlier attempt was cut off.
+    """Download the object, or all data files below the prefix, resuming an interrupted attempt.
 
     Raises:
         ChurnError: There is no such object, the keys are refused, or the store's package is not installed.
-        Unreachable: The store did not answer, or not to the end.
+        Unreachable: The store did not answer, or not completely.
     """
     place = source.url.partition("://")[2]
     try:
@@ -53,7 +53,7 @@ def from_bucket(source: Bucket, folder: Path) -> list[Path]:
         raise
     except ValueError as error:
         raise ChurnError(f"{source.name}: {error}; correct the store's endpoint in the environment") from error
-    except Exception as error:  # each store's package has errors of its own
+    except Exception as error:  # each store's package has its own errors
         raise Unreachable(str(error) or type(error).__name__) from error
 
 
@@ -61,7 +61,7 @@ _VARIABLES = {"s3": "AWS_*", "gs": "GOOGLE_APPLICATION_CREDENTIALS", "az": "AZUR
 
 
 def _file_system(source: Bucket) -> Any:
-    """Fsspec's file system for the store, without what an earlier one has listed."""
+    """Fsspec's file system for the store, without cached listings."""
     import fsspec
 
     options: dict[str, Any] = {}
@@ -75,16 +75,16 @@ def _file_system(source: Bucket) -> Any:
             f"{source.name}: the package for {source.kind}:// is not installed; install it with make install EXTRA={source.kind}"
         ) from None
     if source.kind == "s3":
-        system.retries = 1  # ours are those of the [[source]]
+        system.retries = 1  # the [[source]] has its own retries
     return system
 
 
 def _download(system: Any, name: str, about: Mapping[str, Any], folder: Path) -> Path:
-    """One object, a range at a time. Ranges of two versions of it are never put together."""
+    """Download one object, range by range. Ranges of different versions are never mixed."""
     target = folder / name.partition("/")[2].replace("/", "_")
     part, mark = target.with_name(f"{target.name}.part"), target.with_name(f"{target.name}.mark")
     if target.exists():
-        return target  # of an earlier attempt, which another object ended
+        return target  # from an earlier attempt, which failed on another object
     size, version = int(about["size"]), _version(about)
     if not mark.is_file() or mark.read_text() != version:
         part.unlink(missing_ok=True)
@@ -103,15 +103,15 @@ def _download(system: Any, name: str, about: Mapping[str, Any], folder: Path) ->
 
 
 def _version(about: Mapping[str, Any]) -> str:
-    """What changes when an object does, by the names that the stores' packages give it."""
+    """The object's version marker, under whichever name the store's package gives it."""
     marks = [str(about[key]) for key in ("ETag", "etag", "LastModified", "last_modified", "mtime") if key in about]
     return " ".join([str(about["size"]), *marks])
 
 
 def from_http(source: Http, folder: Path) -> list[Path]:
-    """Download ``source.url`` into ``folder``, going on where an earlier attempt was cut off if the server can do that.
+    """Download ``source.url`` into ``folder``, resuming an interrupted attempt if the server supports it.
 
-    Raises Unreachable if the connection fails or the file is not whole, ChurnError if it is too large or refused.
+    Raises Unreachable if the connection fails or the file is incomplete, ChurnError if it is too large or refused.
     """
     try:
         parts = urlsplit(source.url)
@@ -126,12 +126,12 @@ def from_http(source: Http, folder: Path) -> list[Path]:
         request.add_header("Authorization", f"Bearer {_token(source)}")
     if have:
         request.add_header("Range", f"bytes={have}-")
-        request.add_header("If-Range", mark.read_text())  # the whole file again if it has changed meanwhile
+        request.add_header("If-Range", mark.read_text())  # the server sends the whole file if it has changed
     try:
         with web.opener(url, source.name, source.private_hosts).open(request, timeout=source.timeout) as answer:
             _receive(answer, source, part, mark, have)
     except urllib.error.HTTPError as error:
-        if error.code == 416:  # the part is as long as the file, or longer: start again
+        if error.code == 416:  # the part is as long as the file, or longer: start over
             mark.unlink(missing_ok=True)
         if error.code in (408, 416, 429) or error.code >= 500:
             raise Unreachable(f"HTTP {error.code} {error.reason}") from error
@@ -143,7 +143,7 @@ def from_http(source: Http, folder: Path) -> list[Path]:
 
 
 def _escaped(part: str) -> str:
-    """Blanks and letters outside ASCII as %XX, everything else as it is."""
+    """Percent-encode blanks and non-ASCII characters, and nothing else."""
     return quote(part, safe=string.punctuation)
 
 

@@ -1,4 +1,4 @@
-"""Numbers and timestamps written as text, read strictly in the format that the description gives, never by guess."""
+"""Reads numbers and timestamps written as text, strictly in the described format; nothing is guessed."""
 
 import re
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from churn.settings.description.column import Cells, Column
 
 UNCLEAR = re.compile(r"[-+]?[1-9]\d{0,2}\.\d{3}")  # 1.234: is the point a decimal mark or a thousands separator?
-SINCE_1970 = {"%s": 1_000_000, "%Q": 1_000}  # microseconds of what is counted: seconds, or milliseconds
+SINCE_1970 = {"%s": 1_000_000, "%Q": 1_000}  # microseconds per unit: seconds, milliseconds
 LATEST = 253_402_300_800 * 1_000_000  # the year 10000
 LONGEST = 60  # characters of a number with its unit
 _UNIT = r"[^\d\s.,'\u2019()+\-\u2212]{1,12}\.?"
@@ -28,7 +28,7 @@ _IN_PARENTHESES = re.compile(r"(?P<before>[^()\d]*)\((?P<inner>[^()]+)\)(?P<afte
 class Numeral:
     """The parts of a number written as text.
 
-    ``digits`` include decimal mark and separators; ``unit`` ("": none) may stand ``before`` the number; ``minus`` is "" for a
+    ``digits`` includes decimal mark and separators; ``unit`` ("": none) may stand ``before`` the number; ``minus`` is "" for a
     positive number, else how it is marked as negative: "minus", "parentheses" or "trailing".
     """
 
@@ -58,7 +58,7 @@ def numeral(text: str) -> Numeral | None:
 
 
 def pattern(mark: str) -> str:
-    """The regular expression of a thousands separator, with the blanks and apostrophes that spreadsheets write."""
+    """The regular expression for a thousands separator, with the variants of blanks and apostrophes that spreadsheets write."""
     return {" ": r"[ \u00a0\u2009\u202f]", "'": r"['\u2019]"}.get(mark) or re.escape(mark)
 
 
@@ -71,7 +71,7 @@ def _digits(decimal: str, thousands: str) -> re.Pattern[str]:
 
 
 def unsigned(digits: str, decimal: str, thousands: str) -> float | None:
-    """The number that ``digits`` mean with this decimal mark and thousands separator, or None if they do not fit."""
+    """The value of ``digits`` with this decimal mark and thousands separator, or None if they do not fit."""
     match = _digits(decimal, thousands).fullmatch(digits)
     if match is None or not (match["whole"] or match["fraction"]):
         return None
@@ -80,7 +80,7 @@ def unsigned(digits: str, decimal: str, thousands: str) -> float | None:
 
 @dataclass(frozen=True)
 class NumberFormat:
-    """How the numbers of a column are written.
+    """The format of the numbers in a column.
 
     ``thousands`` is the separator ("": none); every number has one of ``units`` ("": none); ``negative`` numbers are written as
     -5 ("minus"), (5) ("parentheses") or 5- ("trailing").
@@ -93,7 +93,7 @@ class NumberFormat:
 
     @classmethod
     def of(cls, dataset: "Cells", column: "Column") -> "NumberFormat":
-        """The format of a column by its description."""
+        """The format in a column's description."""
         thousands = dataset.thousands if column.thousands is None else column.thousands
         return cls(column.decimal or dataset.decimal, thousands, column.units, column.negative)
 
@@ -102,7 +102,7 @@ class NumberFormat:
         return frozenset(map(fold, self.units))
 
     def read(self, text: str) -> float | None:
-        """The number that ``text`` means, or None if it does not fit."""
+        """The value of ``text``, or None if it does not fit."""
         parts = numeral(text.strip())
         return None if parts is None else self.value(parts)
 
@@ -120,7 +120,7 @@ class NumberFormat:
 
 
 def parse_numbers(texts: "pd.Series", form: NumberFormat) -> "pd.Series":
-    """The numbers of a column of text as float64, missing where a cell does not fit ``form``."""
+    """The numbers in a column of text as float64, missing where a cell does not fit ``form``."""
     import pandas as pd
 
     plain = texts  # what pandas reads in one go, with the same result
@@ -144,7 +144,7 @@ def has_digit(word: str) -> bool:
 def parse_timestamps(texts: "pd.Series", form: str | None = None) -> "pd.Series":
     """Timestamps as datetime64[us] in UTC without a time zone, missing where a text does not fit ``form`` (default: ISO 8601).
 
-    ``form`` is strftime's, or SINCE_1970's.
+    ``form`` is a strftime format, or one of SINCE_1970.
     """
     import pandas as pd
 

@@ -1,4 +1,4 @@
-"""Verifies that a DVC remote holds what it lists: DVC trusts names and modes, here every object is read and hashed.
+"""Verifies that a DVC remote holds what it lists: DVC trusts names and modes; this module reads and hashes every object.
 
 A version consists of its listing (the object whose hash ends in ``.dir``) and the objects that the listing names.
 """
@@ -28,13 +28,13 @@ def state(store: "HashFileDB", oid: str) -> str:
 
 
 def objects(store: "HashFileDB", version: str) -> list[str]:
-    """The listing of a version, which must be whole, and the objects that it names."""
+    """The listing of a version, which must be intact, and the objects that it names."""
     with store.fs.open(store.oid_to_path(version), "rb") as listing:
         return [version, *(entry["md5"] for entry in json.load(listing))]
 
 
 def harm(store: "HashFileDB", version: str) -> list[str]:
-    """What is wrong with a version: the address and state of each missing or damaged object."""
+    """The damage to a version: the address and state of each missing or damaged object."""
     listed = objects(store, version) if state(store, version) == WHOLE else [version]
     return [
         f"{object_address(store, oid)} is {condition}" for oid in listed if (condition := state(store, oid)) != WHOLE
@@ -42,9 +42,9 @@ def harm(store: "HashFileDB", version: str) -> list[str]:
 
 
 def clear(store: "HashFileDB", oids: list[str]) -> list[str]:
-    """Remove the damaged objects of a version, and its listing with them, so that DVC stores them again, the listing last.
+    """Remove the damaged objects of a version and then its listing, so that DVC stores them again, the listing last.
 
-    ``oids`` are the ``objects`` of the version in a store that has it whole.
+    ``oids`` are the ``objects`` of the version in a store that has it intact.
 
     Returns:
         The addresses of the objects that were damaged, or missing although the listing was there.

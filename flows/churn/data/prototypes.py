@@ -1,7 +1,7 @@
-"""Prototypes: rows that look like customers but describe no real one, for what travels with a model.
+"""Prototypes: rows that look like customers but describe no real one, safe to ship with a model.
 
-Microaggregation (Domingo-Ferrer & Mateo-Sanz 2002): each is the aggregate of the GROUP customers nearest to one that is drawn,
-so that together they are spread as the customers are. Numbers are means; categories the commonest level of the group, by
+Microaggregation (Domingo-Ferrer & Mateo-Sanz 2002): each aggregates the GROUP customers nearest to a drawn one, so that
+together they are distributed like the customers. Numbers are means; categories are the most frequent level of the group, by
 counts with Laplace noise.
 """
 
@@ -15,15 +15,15 @@ if TYPE_CHECKING:
     import pandas as pd
 
 GROUP = 20  # customers behind a prototype
-MOST_ROWS = 20_000  # of the table that groups are looked for in
+MOST_ROWS = 20_000  # of the table that is searched for groups
 NOISE = 0.5  # scale of the noise on counts
 
 
 def made(dataset: Dataset, table: "pd.DataFrame", count: int, seed: int) -> list[dict[str, Any]]:
     """At most ``count`` prototypes of the table's customers, as rows of raw columns (None: missing).
 
-    One that equals a customer's row is left out, unless GROUP customers share it, so that it identifies nobody; where
-    none is left, a row with every value missing stands in.
+    A prototype equal to a customer's row is left out, unless GROUP customers share it and it identifies nobody; if none is
+    left, a row with every value missing stands in.
     """
     rng = np.random.default_rng(seed)
     customers = features.from_frame(dataset, table)
@@ -40,7 +40,7 @@ def made(dataset: Dataset, table: "pd.DataFrame", count: int, seed: int) -> list
 
 
 def _places(dataset: Dataset, raw: features.Columns) -> np.ndarray:
-    """Customers as points: ranks of numbers in [0, 1], a half where missing, and levels side by side."""
+    """Customers as points: ranks of numbers in [0, 1], 0.5 where missing, and one coordinate for each level."""
     from scipy.stats import rankdata
 
     parts = []
@@ -63,7 +63,7 @@ def _aggregate(values: np.ndarray, rng: np.random.Generator) -> Any:
 
 
 def _sharing(raw: features.Columns, row: dict[str, Any]) -> int:
-    """How many customers have exactly this row."""
+    """The number of customers with exactly this row."""
     left = np.arange(len(next(iter(raw.values()))))
     for name, cell in row.items():
         values = raw[name][left]

@@ -1,7 +1,7 @@
 """Data versions: a snapshot of train and holdout, content-addressed by DVC, pushed to a remote.
 
-The version is DVC's directory hash (ends in ``.dir``): the same tables and description give the same version. DVC sends
-the files first, each under its hash when it is complete, and the ``.dir`` last: a version exists whole or not at all.
+The version is DVC's directory hash (ends in ``.dir``): the same tables and description give the same version. DVC uploads
+the files first, each under its hash once complete, and the ``.dir`` last: a version exists whole or not at all.
 """
 
 import json
@@ -35,7 +35,7 @@ class Snapshot:
     """One data version: its description, its two tables, and whether its customers are synthetic.
 
     With a time column, ``boundary`` is the time (ISO 8601) from which rows are held out; all training rows are earlier.
-    ``events`` names the snapshots, tables and statement that it was made of (see ``events.engine``); empty without events.
+    ``events`` records the snapshots, tables and statement behind it (see ``events.engine``); empty without events.
     """
 
     version: str
@@ -51,8 +51,8 @@ class Snapshot:
 class Saved:
     """The result of ``save``.
 
-    The version, the text of its .dvc pointer, whether anything was uploaded, and the addresses of the objects that were in
-    the remote already, but damaged or incomplete.
+    The version, the text of its .dvc pointer, whether anything was uploaded, and the addresses of objects that were already in
+    the remote, but damaged or incomplete.
     """
 
     version: str
@@ -73,20 +73,20 @@ def remote() -> str:
     return address if "://" in address else str(Path(address).expanduser().resolve())
 
 
-SUCCESSORS = "successors"  # folder of the remote: by a version's name, the version that has taken its place
+SUCCESSORS = "successors"  # folder of the remote: under a version's name, the version that replaced it
 
 
 def succeed(version: str, successor: str) -> None:
-    """Let ``version``, from which a customer is erased, mean ``successor`` from now on."""
+    """Make ``version``, from which a customer was erased, resolve to ``successor``."""
     text = json.dumps(format_version.stamped({"successor": successor}, FORMAT))
     Place.of(remote()).write(f"{SUCCESSORS}/{version}.json", text.encode())
 
 
 def current(version: str) -> str:
-    """The version that stands for ``version``.
+    """The version to use for ``version``.
 
-    That is itself while it exists, else the one that replaced it when a customer was erased from it. Raises ChurnError if the
-    remote cannot be read.
+    It is itself while it exists, else the version that replaced it when a customer was erased. Raises ChurnError if the remote
+    cannot be read.
     """
     place = Place.of(remote())
     with _plain("read the data version from"):
@@ -99,7 +99,7 @@ def current(version: str) -> str:
 
 
 def whole_name(version: str) -> str:
-    """The version as DVC writes it: a person may leave out the ending."""
+    """The version as DVC writes it; users may omit the ending."""
     return version if version.endswith(".dir") else f"{version}.dir"
 
 
@@ -113,11 +113,10 @@ def save(
 ) -> Saved:
     """Version the two Parquet tables with the data set's description and push them; idempotent.
 
-    ``boundary`` and ``events`` are ``Snapshot``'s.
+    ``boundary`` and ``events`` are those of ``Snapshot``.
 
-    What the remote holds of the version already is read, and stored again where it is damaged. Works without git and
-    leaves nothing behind but the remote's content: DVC works in a temporary folder. Raises ChurnError naming the remote
-    if it cannot be written.
+    Objects of the version that the remote already holds are verified, and stored again if damaged. Works without git, in a
+    temporary folder: only the remote changes. Raises ChurnError, naming the remote, if it cannot be written.
     """
     with _plain("write the data version to"), _repository() as repo:
         _sweep(remote())
@@ -134,7 +133,7 @@ def save(
         version = stage.outs[0].hash_info.value
         repaired = integrity.clear(_store(repo), integrity.objects(repo.cache.local, version))
         pushed = repo.push([stage.addressing])
-        if "://" not in remote():  # DVC lets everybody read what it keeps
+        if "://" not in remote():  # DVC makes its files world-readable
             for oid in integrity.objects(_store(repo), version):
                 Path(_store(repo).oid_to_path(oid)).chmod(0o400)
         pointer = Path(repo.root_dir, f"{FOLDER}.dvc").read_text(encoding="utf-8")
@@ -142,38 +141,38 @@ def save(
 
 
 def _store(repo: Any) -> Any:
-    """The remote as a database of objects."""
+    """The remote's object database."""
     return repo.cloud.get_remote_odb("store")
 
 
 def _sweep(place: str) -> None:
-    """Remove what copies into a local remote, killed or stopped by a full disk, left behind a day ago or longer."""
+    """Remove leftovers, a day old or more, of copies to a local remote that were killed or filled the disk."""
     for left in Path(place).glob("files/md5/??/.*.tmp"):
         if time.time() - left.stat().st_mtime > 86_400:
             left.unlink(missing_ok=True)
 
 
 def write_pointer(saved: Saved, path: Path) -> None:
-    """Write the .dvc file of a version for git; the data then goes to ``path`` without its suffix on ``dvc pull``."""
+    """Write the .dvc file of a version for git; ``dvc pull`` then writes the data to ``path`` without its suffix."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(saved.pointer.replace(f"path: {FOLDER}", f"path: {path.stem}"), encoding="utf-8")
 
 
 def restore(version: str, folder: Path) -> Path:
-    """Write the files of ``version`` into ``folder``, byte for byte, checked against their hashes.
+    """Write the files of ``version`` to ``folder``, byte for byte, verified against their hashes.
 
-    Raises ChurnError if the remote does not hold it, if an object of it is damaged - the message says which - or if the
-    folder is there already.
+    Raises ChurnError if the remote does not hold it, if one of its objects is damaged (the message says which), or if the folder
+    already exists.
     """
     from dvc.exceptions import DvcException
 
     if folder.exists():
-        raise ChurnError(f"{folder}: exists already; remove it or name another folder")
+        raise ChurnError(f"{folder}: already exists; remove it or name another folder")
     version = current(version)
     with _plain("read the data version from"), _repository() as repo:
         pointer = Path(repo.root_dir, f"{FOLDER}.dvc")
         pointer.write_text(f"outs:\n- md5: {version}\n  hash: md5\n  path: {FOLDER}\n", encoding="utf-8")
-        # DVC believes the listing: a changed file name in it would be restored.
+        # DVC trusts the listing: it would restore a tampered file name.
         if integrity.state(_store(repo), version) != integrity.WHOLE:
             raise ChurnError(_lost(_store(repo), version))
         try:
@@ -184,7 +183,7 @@ def restore(version: str, folder: Path) -> Path:
 
 
 def _lost(store: Any, version: str, reason: str = "") -> str:
-    """Why a version cannot be read, and the way out; ``reason`` is DVC's reason, for want of a better one."""
+    """Why a version cannot be read, and the remedy; ``reason`` is DVC's, used for want of a better one."""
     again = commands.say("data", DATASET=commands.NAME, SOURCE=commands.FILE)
     if integrity.state(store, version) == integrity.MISSING:
         return (
@@ -196,7 +195,7 @@ def _lost(store: Any, version: str, reason: str = "") -> str:
 
 
 def _move(pulled: Path, folder: Path) -> Path:
-    """``pulled`` is at ``folder`` whole, or nothing is there and ChurnError was raised."""
+    """Move ``pulled`` to ``folder``; on failure leave nothing there and raise ChurnError."""
     import shutil
 
     partial = folder.with_name(f".{folder.name}.partial")
@@ -205,13 +204,13 @@ def _move(pulled: Path, folder: Path) -> Path:
         shutil.move(pulled, partial)
         return partial.rename(folder)
     except OSError as error:
-        why = error.args[0][0][2] if isinstance(error, shutil.Error) else error  # its files' errors in a list
+        why = error.args[0][0][2] if isinstance(error, shutil.Error) else error  # it holds a list of its files' errors
         shutil.rmtree(partial, ignore_errors=True)
         raise ChurnError(f"cannot write {folder}: {why}; free space or name another folder") from error
 
 
 def read_description(content: bytes, version: str) -> dict[str, Any]:
-    """The description of ``version`` from the ``content`` of its file; in format 1, ``synthetic`` was ``made_up``.
+    """The description of ``version`` from the ``content`` of its file; in format 1, ``synthetic`` was called ``made_up``.
 
     Raises ChurnError if a newer release wrote it.
     """
@@ -234,7 +233,7 @@ def load(version: str) -> Snapshot:
 
 @contextmanager
 def _plain(doing: str) -> Iterator[None]:
-    """A remote that is full, gone or refuses as a ChurnError; DVC logs the reason instead of raising it."""
+    """Raise ChurnError for a remote that is full, missing or refuses access; DVC logs the reason instead of raising it."""
     from botocore.exceptions import BotoCoreError, ClientError
     from dvc.exceptions import DvcException
     from dvc_objects.errors import ObjectDBError, ObjectFormatError
@@ -245,7 +244,7 @@ def _plain(doing: str) -> Iterator[None]:
     loggers = [logging.getLogger(name) for name in ("dvc", "dvc_data", "dvc_objects")]
     former = [logger.handlers for logger in loggers]
     for logger in loggers:
-        logger.handlers = [handler]  # DVC's own would print each of the reasons
+        logger.handlers = [handler]  # DVC's own handlers would print every reason
     try:
         yield
     except (DvcException, ObjectDBError, ObjectFormatError, OSError, BotoCoreError, ClientError, ImportError) as error:
@@ -268,11 +267,11 @@ def _repository() -> Iterator[Any]:
         logging.getLogger(name).setLevel(logging.ERROR)
         logging.getLogger(name).propagate = False
     with tempfile.TemporaryDirectory() as folder:
-        Path(folder, Repo.DVC_DIR).mkdir()  # all that `dvc init` would leave beside the settings
+        Path(folder, Repo.DVC_DIR).mkdir()  # all that `dvc init` would create beside the settings
         settings = {
             "remote": {"store": {"url": remote(), "verify": True}},
-            # Its own index of what the remote holds: one kept between runs would believe in files that are gone, and everybody
-            # could write it, whatever the umask. DVC_SITE_CACHE_DIR, if somebody sets it, goes before this.
+            # A fresh index of the remote: one kept between runs would list files that are gone, and anyone could write it,
+            # whatever the umask. DVC_SITE_CACHE_DIR, if set, takes precedence.
             "core": {"remote": "store", "analytics": False, "no_scm": True, "site_cache_dir": f"{folder}/site"},
         }
         with _whole_clones(), Repo(folder, config=settings) as repo:
@@ -281,7 +280,7 @@ def _repository() -> Iterator[Any]:
 
 @contextmanager
 def _whole_clones() -> Iterator[None]:
-    """DVC's clones (copy on write) get their name when they are whole; DVC names them first and a kill leaves them empty."""
+    """Name DVC's clones (copy on write) only once complete; DVC names them first, and a kill leaves them empty."""
     from dvc_objects.fs import system, utils
 
     clone = system.reflink

@@ -30,12 +30,12 @@ Result = TypeVar("Result")
 def choose(configured: Sequence[Origin], path: str, dataset: Dataset, target: str, as_of: str = "") -> list[Origin]:
     """The configured sources, or the one file, folder or address at ``path`` if that is given.
 
-    Of a description by events its tables, as they were known at ``as_of``; for a list of customers (``target`` "score") at the
-    newest event alone.
+    For an event-based description these are its tables, as they were known at ``as_of``; for a list of customers (``target``
+    "score") at the newest event only.
 
     Raises:
-        ChurnError: There is nothing at ``path``; or synthetic customers are wanted and the data set has no [synthetic] table: the
-            message then asks for a file, with the command ``target`` (see ``commands.say``).
+        ChurnError: There is nothing at ``path``; or synthetic customers are configured but the data set has no [synthetic] table:
+            the message then asks for a file, with the command ``target`` (see ``commands.say``).
     """
     if as_of and not dataset.tables:
         raise ChurnError(
@@ -57,7 +57,7 @@ def choose(configured: Sequence[Origin], path: str, dataset: Dataset, target: st
 
 
 def named(path: str) -> Files:
-    """The source at a path or address. Raises ChurnError if it is of this machine and there is nothing to read."""
+    """The source at a path or address. Raises ChurnError if it is a local path with nothing to read."""
     source = source_at(path)
     if isinstance(source, File):
         reader.data_files(Path(path).expanduser())
@@ -66,7 +66,7 @@ def named(path: str) -> Files:
 
 @contextmanager
 def at_hand(path: str) -> Iterator[list[Path]]:
-    """The files at a path, or those of an address as long as the context lasts. Raises ChurnError if there are none."""
+    """The files at a path, or downloaded from an address while the context lasts. Raises ChurnError if there are none."""
     with _files(source_at(path)) as (files, _):
         yield files
 
@@ -75,7 +75,7 @@ Rows = tuple[bytes, tuple[str, ...]]  # a table as Parquet bytes, and notes on h
 
 
 def read_with_lineage(source: Origin, dataset: Dataset) -> tuple[bytes, tuple[str, ...], dict[str, Any]]:
-    """``read`` for DataFlow, with the lineage of what was made of events (JSON's types); empty for other sources."""
+    """``read`` for DataFlow, with the lineage of customers derived from events (JSON types); empty for other sources."""
     if not isinstance(source, Events):
         return *read(source, dataset), {}
     from churn.data.events import engine, staging
@@ -109,9 +109,9 @@ def read(source: Origin, dataset: Cells) -> Rows:
 
 @contextmanager
 def _files(source: Files) -> Iterator[tuple[list[Path], Callable[[str], str]]]:
-    """The source's files as long as the context lasts, and what makes a message about them one about the source.
+    """The source's files while the context lasts, and a function that makes messages about them name the source.
 
-    A ChurnError within the context becomes one about the source, too.
+    A ChurnError raised within the context is made to name the source, too.
     """
     if isinstance(source, File):
         yield reader.data_files(Path(source.path).expanduser()), str
@@ -132,10 +132,10 @@ Part = tuple["pd.DataFrame", tuple[str, ...]]
 
 
 def in_parts(source: Files | Sql) -> Iterator[Part]:
-    """``read`` for tables of any size: some rows at a time with the notes on their reading, and no more than these in memory.
+    """``read`` for tables of any size: one chunk of rows at a time in memory, with notes on how it was read.
 
     Raises:
-        Unreachable: a database does not answer to the end; what it sent must not be used.
+        Unreachable: A database did not answer completely; the rows it sent must not be used.
         ChurnError: The source cannot be read.
     """
     if isinstance(source, Sql):
@@ -176,16 +176,16 @@ def persist(source: Bucket | Http | Sql, attempt: Callable[[], Result]) -> Resul
 
 
 def query(source: Sql) -> "pd.DataFrame":
-    """The rows that a database answers with; raises what ``batches`` does."""
+    """The rows of a database query; raises the same errors as ``batches``."""
     return next(batches(source))
 
 
 def batches(source: Sql, size: int | None = None) -> "Iterator[pd.DataFrame]":
-    """The same in tables of ``size`` rows, as the database sends them; without, in one.
+    """The rows of a database query in tables of ``size`` rows, as the database sends them; without ``size``, in one.
 
     Raises:
-        Unreachable: it does not answer, or not to the end.
-        ChurnError: it refuses the query, or there is no row.
+        Unreachable: The database did not answer, or not completely.
+        ChurnError: It refuses the query, or there are no rows.
     """
     import pandas as pd
     import sqlalchemy
@@ -217,19 +217,19 @@ def batches(source: Sql, size: int | None = None) -> "Iterator[pd.DataFrame]":
             "one in the url (postgresql+psycopg:// is installed)"
         ) from error
     except SQLAlchemyError as error:
-        # In SQLite a wrong query is an operational error too; only a locked file is worth another attempt.
+        # In SQLite a wrong query is an operational error too; only a locked file is worth a retry.
         if isinstance(error, OperationalError | InterfaceError) and (not sqlite or "locked" in str(error)):
             raise fetch.Unreachable(_first_line(error)) from error
         raise ChurnError(f"{source.name}: {_first_line(error)}; correct the url or query of this [[source]]") from error
 
 
 def _database(source: Sql) -> "sqlalchemy.URL":
-    """The address of the database. Account and query are put in after parsing: a password may hold any character."""
+    """The database URL. Account and query are filled in after parsing, because a password may hold any character."""
     import sqlalchemy
 
     scheme, _, rest = source.url.partition("://")
     rest, _, query = rest.partition("?")
-    account, _, place = rest.rpartition("@") if not rest.startswith("/") else ("", "", rest)  # SQLite's is a path
+    account, _, place = rest.rpartition("@") if not rest.startswith("/") else ("", "", rest)  # a path, for SQLite
     user, _, password = (expand(unquote(part), source.name) for part in account.partition(":"))
     try:
         url = sqlalchemy.make_url(f"{scheme}://{expand(place, source.name)}")

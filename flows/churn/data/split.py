@@ -1,4 +1,4 @@
-"""Which customers are held out: those that their id and the seed draw, or the latest ones. No customer is on both sides."""
+"""Which customers are held out: drawn by id and seed, or the latest ones. No customer is on both sides."""
 
 import math
 from typing import TYPE_CHECKING
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 TRAIN, HOLDOUT, NEITHER = 0, 1, 2
 LEAST = 20
-STAYING = 0.25  # the share of the earlier rows from which on their customers' later rows make it a panel
+STAYING = 0.25  # a table is a panel if customers with later rows hold more than this share of the earlier rows
 
 
 def columns(dataset: Dataset) -> list[str]:
-    """What ``sides`` reads of a table."""
+    """The columns that ``sides`` reads."""
     named = dataset.id is not None and not dataset.columns[dataset.id].missing
     told_apart_by = [dataset.id] if named else customer_keys.columns(dataset)
     return [name for name in (*told_apart_by, dataset.time, dataset.target) if name is not None]
@@ -28,10 +28,10 @@ def columns(dataset: Dataset) -> list[str]:
 def sides(frame: "pd.DataFrame", dataset: Dataset, settings: Split) -> np.ndarray:
     """TRAIN, HOLDOUT or NEITHER for each row, int8 of shape (n,).
 
-    A customer's side depends on the id (without one, on the row's features) and the seed alone: not on the outcome, and
-    not on other rows. With a time column the latest rows are the holdout (see ``forward``), with snapshots those of the drawn
-    customers at the latest ones, as many as ``[snapshots]`` says if it does. Raises ChurnError if a side
-    would hold fewer than LEAST rows or one class only.
+    A customer's side depends only on the id (without one, on the row's features) and the seed, not on the outcome or on other
+    rows. With a time column the latest rows are the holdout (see ``forward``); with snapshots, the drawn customers' rows at the
+    latest snapshots, a share of customers that ``[snapshots]`` may set. Raises ChurnError if a side would hold fewer than LEAST
+    rows or only one class.
     """
     customer = customer_keys.keys(frame, dataset.id, dataset.raw)
     rule = dataset.snapshots
@@ -55,9 +55,8 @@ def sides(frame: "pd.DataFrame", dataset: Dataset, settings: Split) -> np.ndarra
 def draw(customer: np.ndarray, settings: Split) -> np.ndarray:
     """Which customers (keys, uint64 of shape (n,)) the seed holds out, bool of shape (n,).
 
-    As many consecutive seeds as there is room for hold out different customers - 0 to 4, 5 to 9 and so on at a share of
-    0.2 -, so that together they are a cross-validation: everyone is held out once, and the mean of their scores is as
-    sure as the data allow.
+    Consecutive seeds hold out disjoint sets of customers - 0 to 4, 5 to 9 and so on at a share of 0.2 -, so that together they
+    form a cross-validation: every customer is held out once, and the mean score is as precise as the data allow.
     """
     order, place = divmod(settings.seed, math.floor(1 / settings.holdout + 1e-9))
     position = customer_keys.fractions(customer, order) - place * settings.holdout
@@ -67,9 +66,9 @@ def draw(customer: np.ndarray, settings: Split) -> np.ndarray:
 def forward(customer: np.ndarray, late: np.ndarray, drawn: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The rows to fit on, all early, and the late ones to test on, with no customer in both; all bool of shape (n,).
 
-    ``customer`` holds keys. All late rows are tested on, and early rows of the same customers left out - unless these
-    are more than STAYING of the early rows. Then customers stay from period to period, and those who left would be all
-    that remains to fit on: instead the ``drawn`` customers are tested on and the others fitted on.
+    ``customer`` holds keys. All late rows are tested on, and early rows of the same customers left out, unless these are more
+    than STAYING of the early rows. Then customers recur from period to period, and only those who left would remain to fit
+    on; instead the ``drawn`` customers are tested on and the others fitted on.
     """
     kept = ~late & ~among(customer, customer[late])
     if kept.sum() >= (1 - STAYING) * (~late).sum():
@@ -80,11 +79,11 @@ def forward(customer: np.ndarray, late: np.ndarray, drawn: np.ndarray) -> tuple[
 def across_embargo(times: "pd.Series", dataset: Dataset, drawn: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The rows to fit on and to test on where the same customers are observed repeatedly; both bool of shape (n,).
 
-    Tested on are the ``drawn`` customers at the latest snapshots; fitted on the others, at snapshots whose outcomes
-    were known by then: they are earlier by the embargo, which is horizon and gap.
+    The ``drawn`` customers are tested on at the latest snapshots; the others are fitted on at snapshots whose outcomes were
+    known by then, earlier by the embargo (horizon plus gap).
 
     Raises:
-        ChurnError: there is no such snapshot.
+        ChurnError: There is no such snapshot.
     """
     import pandas as pd
 
@@ -109,7 +108,7 @@ def among(customer: np.ndarray, others: np.ndarray) -> np.ndarray:
 
 
 def boundary(times: "pd.Series", sides: np.ndarray) -> str:
-    """The moment the holdout begins, in ISO 8601: all rows to train on are earlier."""
+    """The moment the holdout begins, in ISO 8601; all training rows are earlier."""
     return times[sides == HOLDOUT].min().isoformat()
 
 
@@ -120,6 +119,6 @@ def _remedy(dataset: Dataset) -> str:
         ways.append(f"change the role of '{dataset.time}' in {file}")
     if dataset.id is None:
         ways.append(
-            f"give the column that names customers the role 'id' in {file}: without one, equal rows stay together"
+            f"give the column that identifies customers the role 'id' in {file}: without one, equal rows stay together"
         )
     return ", or ".join(ways)

@@ -24,7 +24,7 @@ def generate(dataset: Dataset, rows: int, seed: int) -> "pd.DataFrame":
     for name, text in dataset.synthetic.items():
         try:
             values = expressions.evaluate(text, columns, rng, rows)
-        except ValueError as error:  # of numpy, for a negative deviation and the like
+        except ValueError as error:  # from numpy, for a negative deviation and the like
             raise ChurnError(f"data set {dataset.name}: generate.{name}: {error}; correct the expression") from None
         if name == dataset.target:
             values = np.where(values.astype(bool), dataset.positive, dataset.negative)

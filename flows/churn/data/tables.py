@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def to_parquet(path: Path, most_bytes: int = reader.file_kinds.MOST_BYTES) -> tuple[bytes, tuple[str, ...]]:
-    """The table in a file as Parquet bytes, and notes on how it was read; a Parquet file stays as it is if it can.
+    """The table in a file as Parquet bytes, and notes on how it was read; a Parquet file is kept unchanged if possible.
 
     Raises:
         ChurnError: The file cannot be read (see ``reader.read``).
@@ -42,8 +42,8 @@ def written(table: "pa.Table") -> bytes:
     buffer = io.BytesIO()
     # Without the metadata of pandas and Arrow, the bytes depend on the values alone, and categories are read back as text.
     table = table.replace_schema_metadata(None)
-    # Nobody reads single rows, and column statistics would double the time; so would dictionaries tried on columns whose
-    # values hardly repeat, where it is known which do.
+    # Single rows are never read, and column statistics would double the time; so would trying dictionaries on columns whose
+    # values hardly repeat.
     few = [field.name for field in table.schema if pa.types.is_dictionary(field.type)]
     pq.write_table(
         table, buffer, compression="zstd", store_schema=False, write_statistics=False, use_dictionary=few or True
@@ -52,10 +52,10 @@ def written(table: "pa.Table") -> bytes:
 
 
 def write_parts(parts: "Iterable[pd.DataFrame]", cells: Cells, target: Path) -> None:
-    """Write the described columns of tables, one after the other, as one Parquet file: numbers as doubles, the rest as text.
+    """Write the described columns of successive tables to one Parquet file: numbers as doubles, the rest as text.
 
     Raises:
-        ChurnError: the disk does not take them.
+        ChurnError: The file cannot be written.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -84,13 +84,13 @@ def from_bytes(data: bytes, columns: Iterable[str] | None = None) -> "pd.DataFra
 def typed(data: bytes, dataset: Dataset, columns: Iterable[str] | None = None) -> "pd.DataFrame":
     """The table, or the given ``columns`` of it, with categorical columns as pandas categories.
 
-    They take a tenth of the time and memory of text.
+    These take a tenth of the time and memory of text.
     """
     return _dictionaries(data, dataset, "a step's table", columns).to_pandas(ignore_metadata=True)
 
 
 def side_by_side(parts: Sequence[bytes], chosen: Iterable["np.ndarray"], dataset: Dataset) -> list[bytes]:
-    """Put tables of n rows side by side; Parquet bytes of each selection of rows in ``chosen`` (bool, shape (n,))."""
+    """Join tables of n rows side by side; returns the Parquet bytes of each selection in ``chosen`` (bool, shape (n,))."""
     import pyarrow as pa
 
     first, *others = (_dictionaries(data, dataset, "a step's table") for data in parts)
@@ -114,7 +114,7 @@ def concatenate(tables: Iterable[bytes], origins: Iterable[str], dataset: Cells)
     for table, other in parts[1:]:
         if differing := set(table.column_names) ^ set(first.column_names):
             raise ChurnError(
-                f"{other}: other columns than {origin}: {', '.join(map(repr, sorted(differing)))} is in one of them only; "
+                f"{other}: its columns differ from those of {origin}: {', '.join(map(repr, sorted(differing)))} is in only one; "
                 "give both the same columns, or join them on the id (join = true)"
             )
     combined = pa.concat_tables(_same_types([table.select(first.column_names) for table, _ in parts]))
@@ -151,7 +151,7 @@ def _same_types(tables: "list[pa.Table]") -> "list[pa.Table]":
 
 
 def object_to_text(frame: "pd.DataFrame") -> "pd.DataFrame":
-    """The table with columns of Python objects (decimals, UUIDs, mixed database values) as text, which Parquet can hold."""
+    """The table with columns of Python objects (decimals, UUIDs, mixed database values) as text, which Parquet can store."""
     changed: dict[str, Any] = {
         name: frame[name].astype("str").where(frame[name].notna())
         for name in frame.columns

@@ -26,8 +26,8 @@ def breaking(former: Schema, new: Schema) -> list[str]:
     gone = [name for name in theirs if name not in ours] if new.get("additionalProperties") is False else []
     needed = [name for name in new.get("required", ()) if name not in former.get("required", ())]
     return [
-        *(f"{name} is not taken any more" for name in gone),
-        *(f"{name} must be given now" for name in needed),
+        *(f"{name} is no longer accepted" for name in gone),
+        *(f"{name} is now required" for name in needed),
         *(f"{name}: {what}" for name in theirs if name in ours for what in _narrower(theirs[name], ours[name])),
     ]
 
@@ -66,17 +66,17 @@ def _refused(former: Schema, new: Schema) -> Iterator[str]:
     """What one alternative rejects of another."""
     kind, wanted = former["type"], new["type"]
     if wanted is not None and kind not in _TAKEN_BY.get(wanted, {wanted}):
-        yield f"{kind or 'any type'} is not taken any more"
+        yield f"{kind or 'any type'} is no longer accepted"
         return
     if "enum" in new:
         lost = [one for one in former["enum"] if one not in new["enum"]] if "enum" in former else None
         if lost is None or lost:
-            yield f"{', '.join(map(repr, lost)) if lost else 'any value outside its list'} is not taken any more"
+            yield f"{', '.join(map(repr, lost)) if lost else 'any value outside its list'} is no longer accepted"
     if "enum" in former:
         return
     for key, worse in _BOUNDS.get(kind, ()):
         if key in new and (key not in former or worse(former[key], new[key]) != former[key]):
-            yield f"{key} is {new[key]:g} now, it was {former.get(key, 'open')}"
+            yield f"{key} is now {new[key]:g}, was {former.get(key, 'open')}"
     if kind == "string" and new.get("pattern") not in (None, former.get("pattern")):
         yield f"it must match {new['pattern']} now"
 

@@ -180,7 +180,7 @@ def finish(target: Target, run: str) -> str:
         if left == run or time.monotonic() - since > SILENT_SECONDS:
             target.back()
             target.done()
-            return f"{left} had died; what it left is rolled back"
+            return f"{left} had died; its changes are rolled back"
         time.sleep(POLL_SECONDS)
         if (current := target.unfinished()) != seen:
             seen, since = current, time.monotonic()

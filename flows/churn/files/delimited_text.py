@@ -1,7 +1,7 @@
 """Delimited text (CSV and the like): separator and quoting are inferred from the file and verified on every row.
 
 pyarrow's parser is the fast path; what it does not read strictly (quotes, rows of other lengths) Python's ``csv`` reads row
-by row, with line numbers. DuckDB's sniffer was tried: if a single row does not fit, it silently takes another line as the
+by row, with line numbers. DuckDB's sniffer was rejected: if a single row does not fit, it silently takes another line as the
 header, or quotes as part of the text.
 """
 
@@ -31,9 +31,9 @@ SEP_LINE = re.compile(r'"?sep=(.)"?(\r\n|\r|\n)', re.I)  # the hint that spreads
 
 @dataclass(frozen=True)
 class Text:
-    """The text of a file as UTF-8 bytes, its separator, the line of the file (from 1) on which it begins.
+    """The text of a file as UTF-8 bytes, its separator, and the line of the file (from 1) on which it begins.
 
-    ``said`` is a note if blanks were made separators.
+    ``said`` is a note if blanks were taken as separators.
     """
 
     name: str
@@ -47,7 +47,7 @@ class Text:
         return _parser(io.TextIOWrapper(io.BytesIO(self.data), "utf-8", newline=""), self.separator)
 
     def going_on(self, data: bytes, before: int) -> "Text":
-        """A later part of the same file, ``before`` lines down, under the header of this one."""
+        """A later part of the same file, ``before`` lines down, under this one's header."""
         header = self.data[: _header(self)[1]]
         rows = _tabbed(data) if self.said else data
         return Text(self.name, header + rows, self.separator, before + 1 - len(LINE_END.findall(header)), self.said)
@@ -57,7 +57,7 @@ def read(data: bytes, name: str) -> "tuple[list[str], pa.Table, list[str]]":
     """The cells of the header, the rows below as a table of text (columns '0', '1', ...), and notes on how they were read.
 
     Raises:
-        ChurnError: A row has fewer cells than the header or more (not counting empty ones at its end), a quote is not closed,
+        ChurnError: A row has more or fewer cells than the header (not counting empty ones at its end), a quote is not closed,
             the encoding is unknown, or two separators fit equally well; the message names the line.
     """
     decoded, encoded = utf8(data, name)
@@ -73,7 +73,9 @@ def table_of(text: Text) -> "tuple[list[str], pa.Table, list[str]]":
     if table is None:
         table = _strict(text, header)
     if len(header) == 1:
-        notes.append(f"{name}: one column only; what else separates cells is named by a first line such as sep=^")
+        notes.append(
+            f"{name}: only one column; if another character separates the cells, name it in a first line such as sep=^"
+        )
     if table.num_columns > len(header):
         table = table.select(range(len(header)))
         word = SEPARATORS.get(text.separator, repr(text.separator))
@@ -97,7 +99,7 @@ def dialect(data: bytes, name: str) -> Text:
     if best[1] > 1 and len(chosen) > 1:
         words = " and ".join(SEPARATORS[separator] for separator in chosen)
         raise ChurnError(
-            f"{name}: {words} separate its cells equally well; say which one does by a first line sep={chosen[0]}"
+            f"{name}: {words} separate its cells equally well; name the right one in a first line sep={chosen[0]}"
         )
     return Text(name, data, chosen[0])
 
@@ -109,7 +111,7 @@ def _tabbed(data: bytes) -> bytes:
 def _in_blanks(lines: Sequence[str]) -> bool:
     """Whether blanks separate the cells.
 
-    No quotes, as many words in each line as in the header, and a column of numbers, which tells a table from a sentence.
+    That is: no quotes, as many words in each line as in the header, and a column of numbers, which tells a table from prose.
     """
     rows = [line.split() for line in lines if line.strip()]
     if (
@@ -123,14 +125,14 @@ def _in_blanks(lines: Sequence[str]) -> bool:
 
 
 def _fit(lines: Sequence[str], separator: str) -> tuple[float, int]:
-    """How well a separator fits: the header's width times the share of rows as wide, and that width; 0 for width 1."""
+    """How well a separator fits: the header's width times the share of equally wide rows (0 for width 1), and that width."""
     rows: list[list[str]] = []
     try:
         for row in _parser(lines, separator):
             if any(cell.strip() for cell in row):
                 rows.append(row)
     except csv.Error:
-        pass  # the sample ends within quotes, or this is not the separator: the rows before it decide
+        pass  # the sample ends within quotes, or this is not the separator: the preceding rows decide
     cells = len(_cut(rows[0])) if rows else 0
     if cells < 2:
         return 0.0, 0
@@ -138,7 +140,7 @@ def _fit(lines: Sequence[str], separator: str) -> tuple[float, int]:
 
 
 def _cut(row: list[str], least: int = 0) -> list[str]:
-    """The row without the empty cells at its end, but never shorter than ``least``."""
+    """The row without trailing empty cells, but never shorter than ``least``."""
     end = len(row)
     while end > least and not row[end - 1].strip():
         end -= 1
@@ -150,7 +152,7 @@ def _parser(lines: Iterable[str], separator: str) -> "_csv.Reader":
 
 
 def _header(text: Text) -> tuple[list[str], int]:
-    """The cells of the header, without empty ones at its end, and the offset at which the rows begin."""
+    """The cells of the header, without trailing empty ones, and the offset at which the rows begin."""
     parser = text.rows()
     try:
         header = next((row for row in parser if any(cell.strip() for cell in row)), None)
@@ -174,7 +176,7 @@ def _broken(text: Text, before: int, error: csv.Error) -> ChurnError:
 
 
 def _fast(text: Text, header: Sequence[str], start: int) -> "pa.Table | None":
-    """The rows as pyarrow reads them, 20 times faster; None if any of them may need the strict parser."""
+    """The rows as read by pyarrow, 20 times faster; None if any row may need the strict parser."""
     import pyarrow as pa
     import pyarrow.compute as pc
     from pyarrow import csv as arrow
@@ -197,10 +199,10 @@ def _fast(text: Text, header: Sequence[str], start: int) -> "pa.Table | None":
             ),
             arrow.ConvertOptions(column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=False),
         )
-    except pa.ArrowInvalid:  # a row of another length: the strict parser will name its line
+    except pa.ArrowInvalid:  # a row of a different length: the strict parser will name its line
         return None
     surplus = any(not pc.all(blank(column)).as_py() for column in table.columns[len(header) :])
-    # A line break within quotes is allowed, but an unclosed quote looks just like it.
+    # A line break within quotes is allowed, but looks just like an unclosed quote.
     if surplus or (quoted and any(_any_line_break(column) for column in table.columns)):
         return None
     return table
@@ -216,7 +218,7 @@ def _width(rows: bytes, separator: str) -> int:
 
 
 def _unproved(rows: bytes, separator: str) -> bool:
-    """Whether a quote is neither at the beginning nor at the end of a cell, or the last one is not closed."""
+    """Whether a quote is inside a cell rather than at its start or end, or the last one is not closed."""
     inside = re.escape(separator.encode()) + b'\r\n"'
     return rows.count(b'"') % 2 == 1 or re.search(b'[^%b]"[^%b]' % (inside, inside), rows) is not None
 
@@ -228,14 +230,14 @@ def _any_line_break(column: "pa.ChunkedArray") -> bool:
 
 
 def blank(column: "pa.ChunkedArray") -> "pa.ChunkedArray":
-    """Where a column of text is empty or holds only blanks, as a boolean column."""
+    """Where a column of text is empty or blank, as a boolean column."""
     import pyarrow.compute as pc
 
     return pc.equal(pc.utf8_trim_whitespace(column), "")
 
 
 def _strict(text: Text, header: Sequence[str]) -> "pa.Table":
-    """The rows as Python's csv reads them, each checked against the header; with an empty column more if any is longer."""
+    """The rows as read by Python's csv, each checked against the header; with one extra empty column if any row is longer."""
     import pyarrow as pa
 
     rows, longest, parts = _proved(text, len(header)), len(header), []
@@ -249,10 +251,10 @@ def _strict(text: Text, header: Sequence[str]) -> "pa.Table":
 
 
 def _proved(text: Text, width: int) -> Iterator[list[str]]:
-    """The rows below the header, of ``width`` cells, perhaps followed by empty ones.
+    """The rows below the header: ``width`` cells, possibly followed by empty ones.
 
     Raises:
-        ChurnError: A row has another length.
+        ChurnError: A row has a different length.
     """
     parser, before = text.rows(), 0
     next(row for row in parser if any(cell.strip() for cell in row))
@@ -263,7 +265,7 @@ def _proved(text: Text, width: int) -> Iterator[list[str]]:
                 if len(row) < width or any(cell.strip() for cell in row[width:]):
                     raise _misfit(text, before, row, width)
                 yield row
-            elif row:  # blank, but counted: the reader notes how many it leaves out
+            elif row:  # blank rows are kept for now: the reader counts those it leaves out
                 yield [""] * width
             before = parser.line_num
     except csv.Error as error:

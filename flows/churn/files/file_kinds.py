@@ -1,4 +1,4 @@
-"""The kind of a file by its first bytes: compressed files are unpacked, kinds that cannot be read are named."""
+"""Recognises the kind of a file by its first bytes: compressed files are unpacked, unreadable kinds are named."""
 
 import gzip
 import io
@@ -11,7 +11,7 @@ from churn.errors import ChurnError
 from churn.settings.data import EXPANDED_MEGABYTES
 
 MOST_BYTES = EXPANDED_MEGABYTES << 20
-MOST_COLUMNS = 10_000  # each takes kilobytes of memory, whatever is in it
+MOST_COLUMNS = 10_000  # each takes kilobytes of memory, whatever its content
 BLOCK = 1 << 20
 Kind = Literal["text", "parquet", "workbook"]
 
@@ -20,7 +20,7 @@ OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"  # Excel up to 2003, and workbooks wit
 SAVE = "save it as CSV (UTF-8) or Parquet"
 UNPACK = "unpack it first"
 TABLE = "give a table: CSV, Excel or Parquet"
-# First bytes, the kind of file they mean, and the remedy; matched in this order.
+# First bytes, the kind of file they identify, and the remedy; matched in this order.
 KNOWN = (
     (b"SQLite format 3\x00", "an SQLite database", 'read it as a [[source]] with kind = "sql" in config/data.toml'),
     (b"version https://git-lfs", "a pointer of Git LFS, not the data", "fetch the data with: git lfs pull"),
@@ -53,17 +53,17 @@ MARKUP = (
     (re.compile(rb"\s*<\?xml|\s*<[a-z:]+\s+xmlns", re.I), "an XML document"),
     (re.compile(rb'\s*(\{\s*"|\{\s*\}|\[\s*[\[{])'), "a JSON document"),
 )
-# What zlib, gzip and zipfile raise for damaged bytes.
+# Raised by zlib, gzip and zipfile for damaged bytes.
 UNREADABLE = (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, NotImplementedError)
 BOMS = (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")
 
 
 def unpack(data: bytes, name: str, most_bytes: int = MOST_BYTES) -> tuple[bytes, Kind]:
-    """The bytes of the one table in a file, out of gzip or zip, and its kind.
+    """The bytes of the one table in a file, unpacked from gzip or zip, and its kind.
 
     Raises:
         ChurnError: The archive is damaged, holds several files or more than ``most_bytes``; or the first bytes are those of
-            a kind of file that cannot be read.
+            an unreadable kind of file.
     """
     for _ in range(3):  # a gzip file in a zip file, but no deeper
         if data[:2] == GZIP:
@@ -86,7 +86,7 @@ def unpack(data: bytes, name: str, most_bytes: int = MOST_BYTES) -> tuple[bytes,
 
 
 class Expanded(ChurnError):
-    """A small file that unfolds to more than memory is to hold."""
+    """A small file expands to more than may be held in memory."""
 
     def __init__(self, name: str, most_bytes: int) -> None:
         """``name`` is the file, ``most_bytes`` the limit."""
@@ -94,7 +94,7 @@ class Expanded(ChurnError):
 
 
 def require_width(name: str, columns: int) -> None:
-    """Raises ChurnError for more columns than MOST_COLUMNS."""
+    """Raise ChurnError for more than MOST_COLUMNS columns."""
     if columns > MOST_COLUMNS:
         raise ChurnError(
             f"{name}: {columns:,} columns; at most {MOST_COLUMNS:,} are read: give those of the data set alone"

@@ -1,4 +1,4 @@
-"""Lists for spreadsheets: text that would be read as a formula is quoted, as OWASP recommends (CSV injection)."""
+"""Writes lists for spreadsheets: text that would be read as a formula is quoted, as OWASP recommends (CSV injection)."""
 
 import io
 import re
@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import pandas as pd
 
-_FORMULA = r"[=+\-@\t\r\n]"  # how a cell begins that a spreadsheet computes
+_FORMULA = r"[=+\-@\t\r\n]"  # the first character of a cell that a spreadsheet would compute
 _NUMBER = r"[+-]?\d[\d.,]*(?:[eE][+-]?\d+)?|[+-]?[.,]\d+"
-ROWS = 65_536  # that Arrow writes at once
-QUOTE = "'"  # a spreadsheet shows the cell as text, without it
+ROWS = 65_536  # per batch that Arrow writes
+QUOTE = "'"  # makes a spreadsheet show the cell as text, without the quote
 
 
 def csv(table: "pd.DataFrame") -> bytes:
     """The table as CSV without formulas, in UTF-8, written by Arrow, which takes a sixth of pandas' time.
 
-    All text is in quotes: a CR within a cell would begin a row elsewhere, and with it a cell.
+    All text is quoted: some programs would start a new row, and so a new cell, at a CR within a cell.
     """
     import pyarrow
     from pyarrow import csv as arrow
@@ -30,7 +30,7 @@ def csv(table: "pd.DataFrame") -> bytes:
 
 
 def _written(column: "pd.Series") -> "pd.Series":
-    """A column as Arrow writes it the way people know: True and False, and days without hours."""
+    """A column in a form that Arrow writes as users expect: True and False, and dates without hours."""
     import pandas as pd
 
     plain = pd.api.types.is_numeric_dtype(column.dtype) and not pd.api.types.is_bool_dtype(column.dtype)
@@ -40,7 +40,7 @@ def _written(column: "pd.Series") -> "pd.Series":
 def quote_formulas(table: "pd.DataFrame") -> "pd.DataFrame":
     """The table with formulas quoted in its header and in its text columns.
 
-    A column whose cells are all numbers, or empty, is no text column: a negative number stays one.
+    A column whose cells are all numeric or empty is not a text column: a negative number stays one.
     """
     quoted = table.copy(deep=False)
     for place, (_, column) in enumerate(table.items()):
@@ -54,7 +54,7 @@ def quote_formulas(table: "pd.DataFrame") -> "pd.DataFrame":
 def _column(column: "pd.Series") -> "pd.Series":
     import pandas as pd
 
-    if isinstance(column.dtype, pd.CategoricalDtype):  # as many texts as levels, not as cells
+    if isinstance(column.dtype, pd.CategoricalDtype):  # quote the levels once, not every cell
         levels = pd.Series(column.cat.categories, dtype=column.cat.categories.dtype)
         safe = _column(levels)
         return column if safe is levels else column.cat.rename_categories(safe.tolist())
@@ -69,5 +69,5 @@ def _column(column: "pd.Series") -> "pd.Series":
 
 
 def unquoted(cell: str) -> str:
-    """The cell as it was before ``quote_formulas``."""
+    """The original cell, before ``quote_formulas``."""
     return cell[1:] if re.match(QUOTE + _FORMULA, cell) else cell

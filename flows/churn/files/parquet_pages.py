@@ -1,6 +1,6 @@
-"""What the pages of a Parquet file unpack to by their own headers, which is what its readers allocate.
+"""Reads the unpacked sizes of a Parquet file's pages from their headers, which is what readers allocate.
 
-The footer says it too, but whoever made the file can have written anything there. Headers are structs of Thrift's compact
+The footer states them too, but the author of a file can write anything there. Headers are structs of Thrift's compact
 protocol (https://github.com/apache/thrift/blob/master/doc/specs/thrift-compact-protocol.md).
 """
 
@@ -9,23 +9,23 @@ from dataclasses import dataclass
 from typing import Any
 
 _UNPACKED, _PACKED = 2, 3  # fields of a page's header
-_ENCODING = {5: 2, 8: 4}  # its fields that describe values, of either version, and there that of their encoding
+_ENCODING = {5: 2, 8: 4}  # its fields that describe values, of either version, and in them the field of the encoding
 _TRUE, _FALSE, _BYTE, _DOUBLE, _BINARY, _LIST, _SET, _STRUCT = 1, 2, 3, 7, 8, 9, 10, 12
 _INTEGERS = (4, 5, 6)
-_WIDTH = {_TRUE: 0, _FALSE: 0, _BYTE: 1, _DOUBLE: 8}  # bytes; of a field, what is true or false is its kind alone
-MOST_DEPTH = 8  # structs within structs: a page's header has two
+_WIDTH = {_TRUE: 0, _FALSE: 0, _BYTE: 1, _DOUBLE: 8}  # bytes; a boolean field's value is in its type
+MOST_DEPTH = 8  # nested structs: a page's header has two
 
 
 @dataclass(frozen=True)
 class Page:
-    """A page: its bytes, unpacked, and the number of its values' encoding in the format; None of a page without values."""
+    """A page: its unpacked bytes, and the format's number for the encoding of its values; None for a page without values."""
 
     unpacked: int
     encoding: int | None
 
 
 def pages(data: bytes, start: int, length: int) -> Iterator[Page]:
-    """The pages of the column chunk that has ``length`` bytes from ``start`` on. Raises ValueError for what is no page."""
+    """The pages of the column chunk of ``length`` bytes from ``start`` on. Raises ValueError for anything but pages."""
     at, end = start, start + length
     while at < end:
         reading = _Header(data, at)
@@ -47,7 +47,7 @@ class _Header:
         self._data, self.at = data, at
 
     def struct(self, deep: int = MOST_DEPTH) -> dict[int, Any]:
-        """The whole numbers and structs among its fields, by the fields' numbers."""
+        """The integers and structs among its fields, by field number."""
         values: dict[int, Any] = {}
         field = 0
         while head := self._byte():
@@ -61,7 +61,7 @@ class _Header:
         return values
 
     def _pass(self, kind: int, deep: int) -> None:
-        """Go past a value of that kind."""
+        """Skip a value of that type."""
         if kind == _STRUCT and deep:
             self.struct(deep - 1)
         elif kind in (_LIST, _SET) and deep:

@@ -1,4 +1,4 @@
-"""What a Parquet file takes in memory, told before it is read: dictionaries and runs may expand without limit."""
+"""The memory that a Parquet file needs, computed before reading: dictionaries and runs may expand without limit."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -7,16 +7,15 @@ from churn.files import parquet_pages
 if TYPE_CHECKING:
     import pyarrow.parquet as pq
 
-WIDTH = 8  # bytes of a number, a moment or a place in a dictionary
-MANY, FEW = 1 << 20, 256  # values at once: places in a dictionary, and texts that share their beginnings
-DICTIONARIES, PREFIXES = {2, 8}, 7  # encodings that repeat what is there once: of the format's numbers
+WIDTH = 8  # bytes of a number, a moment or a dictionary index
+MANY, FEW = 1 << 20, 256  # values per batch: dictionary indices, and texts with shared prefixes
+DICTIONARIES, PREFIXES = {2, 8}, 7  # the format's numbers for encodings that expand
 
 
 def exceeds(data: bytes, metadata: "pq.FileMetaData", most_bytes: int) -> bool:
     """Whether the table, text as text, takes more than ``most_bytes``.
 
-    No more than the dictionaries of a row group and the places of its values are in memory to find out. Raises ValueError for
-    a damaged file.
+    Holds at most one row group's dictionaries and indices in memory. Raises ValueError for a damaged file.
     """
     total, unfolding = 0, []
     for group in range(metadata.num_row_groups):
@@ -42,13 +41,13 @@ def exceeds(data: bytes, metadata: "pq.FileMetaData", most_bytes: int) -> bool:
 
 
 def _start(chunk: Any) -> int:
-    """Where a column chunk begins."""
+    """The offset of a column chunk."""
     dictionary = chunk.dictionary_page_offset or 0
     return dictionary if 0 < dictionary < chunk.data_page_offset else int(chunk.data_page_offset)
 
 
 def _text_bytes(data: bytes, group: int, columns: list[str], dictionaries: bool, most_bytes: int) -> int:
-    """Bytes of a row group's columns of text; counted no further than beyond ``most_bytes``."""
+    """Bytes of a row group's text columns; counting stops once beyond ``most_bytes``."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -61,7 +60,7 @@ def _text_bytes(data: bytes, group: int, columns: list[str], dictionaries: bool,
 
 
 def _decoded(array: Any) -> int:
-    """Bytes of an array's values, those of a dictionary as often as they occur."""
+    """Bytes of an array's values, counting dictionary values as often as they occur."""
     import numpy as np
     import pyarrow as pa
     import pyarrow.compute as pc

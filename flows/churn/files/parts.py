@@ -1,7 +1,7 @@
-"""A large file in the memory of one part of it: text by blocks of whole lines, Parquet by batches of rows.
+"""Reads a large file part by part, in the memory of one part: text in blocks of whole lines, Parquet in batches of rows.
 
-Each part goes through the one reader's parsers and is read as strictly. What cannot be cut surely - other encodings than UTF-8,
-workbooks, archives - and every small file is one part, read whole.
+Each part goes through the reader's own parsers, just as strictly. Files that cannot be split safely (encodings other than
+UTF-8, workbooks, archives) and small files are one part, read whole.
 """
 
 import codecs
@@ -15,17 +15,17 @@ from churn.files import delimited_text, file_kinds, reader
 from churn.files.reader import Reading
 from churn.files.text_encoding import utf8
 
-BLOCK = 32 << 20  # bytes of text that are parsed at once
-LARGE = 2 * BLOCK  # of a smaller file its whole content is
-ROWS = 1 << 19  # of Parquet
-PACKED = 8  # times smaller than its text, at most, is what gzip makes of a table
+BLOCK = 32 << 20  # bytes of text to parse at once
+LARGE = 2 * BLOCK  # smaller files are parsed whole
+ROWS = 1 << 19  # of Parquet, at once
+PACKED = 8  # the highest compression ratio of gzip on a table
 
 
 def read(path: Path, most_bytes: int = file_kinds.MOST_BYTES) -> Iterator[Reading]:
-    """The tables of a file's parts, in order, with the same columns each.
+    """The tables of a file's parts, in order, all with the same columns.
 
     Raises:
-        ChurnError: The file cannot be read (see ``reader.parse``), or gzip unfolds to more than ``most_bytes``.
+        ChurnError: The file cannot be read (see ``reader.parse``), or gzip expands to more than ``most_bytes``.
     """
     try:
         with path.open("rb") as file:
@@ -64,7 +64,7 @@ def _opened(path: Path, packed: bool) -> IO[bytes]:
 
 
 def _plain(path: Path, packed: bool) -> bool:
-    """Whether it is UTF-8 text from beginning to end, without NUL bytes, of lines that end in a line feed."""
+    """Whether the file is UTF-8 text throughout, without NUL bytes, with lines that end in a line feed."""
     decoder, lines = codecs.getincrementaldecoder("utf-8")(), False
     try:
         with _opened(path, packed) as file:
@@ -78,7 +78,7 @@ def _plain(path: Path, packed: bool) -> bool:
                 lines |= b"\n" in block
             decoder.decode(b"", final=True)
     except (UnicodeDecodeError, *file_kinds.UNREADABLE):
-        return False  # read whole it gets its encoding, or its message
+        return False  # reading it whole finds the encoding, or raises the error
     return lines
 
 
@@ -98,7 +98,7 @@ def _blocks(path: Path, packed: bool, most_bytes: int) -> Iterator[Reading]:
 
 
 def _lines(file: IO[bytes], name: str, most_bytes: int | None) -> Iterator[bytes]:
-    """Blocks that end where a line does and no quote is open."""
+    """Blocks that end at the end of a line, with no quote open."""
     rest, total = b"", 0
     while block := file.read(BLOCK):
         total += len(block)
@@ -113,9 +113,9 @@ def _lines(file: IO[bytes], name: str, most_bytes: int | None) -> Iterator[bytes
 
 
 def _end(data: bytes) -> int:
-    """Behind the last line feed with an even number of quotes before it; 0 if there is none yet.
+    """The offset after the last line feed preceded by an even number of quotes; 0 if there is none yet.
 
-    A block several times too long has a quote that is not closed, which the parser will name: then the last line feed.
+    A block several times too long has an unclosed quote, which the parser will report; then it is the last line feed.
     """
     end, quotes = data.rfind(b"\n") + 1, data.count(b'"')
     quotes -= data.count(b'"', end)

@@ -1,6 +1,6 @@
 """The one reader of files, for DataFlow, ScoreFlow, MonitorFlow, `make dataset`, `make predict` and the service's page.
 
-Every cell is under its own header, or the file is refused.
+Every cell belongs to its own header, or the file is refused.
 """
 
 import re
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 PLAIN = (".csv", ".tsv", ".txt", ".parquet")
 SUFFIXES = (*PLAIN, *(f"{suffix}.gz" for suffix in PLAIN), ".zip", ".xlsx", ".xlsb", ".xls", ".ods")
 NUMBER = re.compile(r"[-+]?\d+([.,]\d+)?")
-INVISIBLE = "\ufeff\u200b\u200e\u200f\u2060"  # stripped from names, as blanks are
+INVISIBLE = "\ufeff\u200b\u200e\u200f\u2060"  # stripped from names, like blanks
 
 
 @dataclass(frozen=True)
 class Reading:
     """A table, and notes, one sentence each, on how it was read.
 
-    A Parquet file that needs no change is kept as bytes: the caller may not need the table.
+    A Parquet file that needs no change is kept as bytes, because the caller may not need the table.
     """
 
     source: "pa.Table | bytes"
@@ -40,7 +40,7 @@ class Reading:
 
     @property
     def table(self) -> "pa.Table":
-        """The table, read from the bytes if need be."""
+        """The table, read from the bytes if necessary."""
         import pyarrow as pa
         import pyarrow.parquet as pq
 
@@ -61,7 +61,7 @@ def data_files(path: Path) -> list[Path]:
             raise ChurnError(f"{path}: the folder holds no file that ends in {', '.join(SUFFIXES)}")
         return paths
     if address := re.match(r"(s3|gs|az|https?):/", str(path)):
-        url = str(path).replace(":/", "://", 1)  # what pathlib makes of it
+        url = str(path).replace(":/", "://", 1)  # pathlib collapsed the slashes
         raise ChurnError(
             f'{url}: an address, not a file; download it, or make it a [[source]] with kind = "{address[1].rstrip("s")}"'
         )
@@ -87,8 +87,8 @@ def read(path: Path, most_bytes: int = file_kinds.MOST_BYTES) -> Reading:
 def parse(data: bytes, name: str, most_bytes: int = file_kinds.MOST_BYTES) -> Reading:
     """The table in the bytes of a file: delimited text, the first sheet of a workbook, or Parquet; may be compressed.
 
-    Text stays as it was written (``casting.cast`` converts it); columns of workbooks and Parquet keep their types. Column names
-    are stripped; rows without any value are left out and noted.
+    Text stays as written (``casting.cast`` converts it); columns of workbooks and Parquet keep their types. Column names are
+    stripped; blank rows are left out and noted.
 
     Args:
         data: The bytes of the file.
@@ -111,7 +111,7 @@ def parse(data: bytes, name: str, most_bytes: int = file_kinds.MOST_BYTES) -> Re
 
 
 def with_values(table: "pa.Table", name: str, notes: Sequence[str]) -> Reading:
-    """The rows that hold a value; raises ChurnError if there is none.
+    """The rows that hold a value; raises ChurnError if there are none.
 
     If the first column is complete, as it usually is, no other column is read.
     """
@@ -163,12 +163,12 @@ def _parquet(data: bytes, name: str, most_bytes: int) -> Reading:
 
 
 def require_cells(file: "pq.ParquetFile", name: str) -> None:
-    """Raise ChurnError if a column of the Parquet file holds anything but cells."""
+    """Raise ChurnError if a column of the Parquet file is nested."""
     import pyarrow as pa
 
     if nested := [field.name for field in file.schema_arrow if pa.types.is_nested(field.type)]:
         raise ChurnError(
-            f"{name}: column {nested[0]!r} holds lists or structures, not cells; make columns of them, or leave it out"
+            f"{name}: column {nested[0]!r} holds lists or structures, not cells; turn them into columns, or leave it out"
         )
 
 
@@ -197,7 +197,7 @@ def _workbook(data: bytes, name: str, most_bytes: int) -> "tuple[pa.Table, list[
 
 
 def column_names(header: Sequence[str], name: str, notes: list[str]) -> list[str]:
-    """The stripped names of the columns; a column without a name gets the one that pandas would give it.
+    """The stripped column names; a column without a name gets pandas' default name.
 
     Raises:
         ChurnError: Two columns have the same name, or the header looks like a row.

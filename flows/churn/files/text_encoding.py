@@ -1,4 +1,4 @@
-"""The bytes of a text file as UTF-8: the encoding is inferred from the bytes, and reported if it is not UTF-8."""
+"""Converts the bytes of a text file to UTF-8: the encoding is inferred, and reported if it is not UTF-8."""
 
 import re
 
@@ -19,7 +19,7 @@ MULTIBYTE = re.compile(rb"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0
 def utf8(data: bytes, name: str) -> tuple[bytes, list[str]]:
     """The text as UTF-8 without a byte order mark, and a note if it was UTF-16, UTF-32 or Windows-1252.
 
-    Windows-1252 is assumed only if nothing looks like UTF-8 and every byte is defined in it.
+    Windows-1252 is assumed only if nothing looks like UTF-8 and it defines every byte.
 
     Raises:
         ChurnError: The encoding is none of these; the message names the line.

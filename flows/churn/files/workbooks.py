@@ -1,7 +1,7 @@
 """The first sheet of Excel workbooks (.xlsx, .xlsb, .xls) and OpenDocument spreadsheets (.ods), read by calamine.
 
 A workbook of a few kilobytes can expand to any size (shared strings, repeated rows, one cell in the last corner), and calamine
-has no limit: it runs in a process of its own, whose memory the kernel bounds.
+has no limit: it runs in a separate process, whose memory the kernel limits.
 """
 
 import datetime
@@ -21,16 +21,16 @@ ENTRY = "import sys; sys.path.insert(0, sys.argv[1]); from churn.files import wo
 
 
 def first_sheet(data: bytes, name: str, most_bytes: int = file_kinds.MOST_BYTES) -> tuple[list[str], Cells, list[str]]:
-    """The result of ``cells``, read by a process that may take ``most_bytes`` of memory for it.
+    """The result of ``cells``, read by a separate process with at most ``most_bytes`` of memory.
 
     Raises:
-        ChurnError: As ``cells`` does, or the workbook takes more memory.
+        ChurnError: As for ``cells``, or the workbook takes more memory.
     """
     folder = str(Path(__file__).resolve().parents[2])
     command = [sys.executable, "-c", ENTRY, folder, name, str(most_bytes + READER)]
     done = subprocess.run(command, input=data, capture_output=True)
     if done.returncode == 0:
-        refused, content = marshal.loads(done.stdout)  # nosec B302 - of our own process
+        refused, content = marshal.loads(done.stdout)  # nosec B302 - from our own process
         if refused:
             raise ChurnError(content)
         return content
@@ -41,7 +41,7 @@ def first_sheet(data: bytes, name: str, most_bytes: int = file_kinds.MOST_BYTES)
 
 
 def main() -> None:
-    """The process: a workbook on standard input, whether it is refused and why or what it holds on standard output."""
+    """The process: reads a workbook from standard input, writes its cells, or why it is refused, to standard output."""
     import resource
 
     name, most = sys.argv[2], int(sys.argv[3])

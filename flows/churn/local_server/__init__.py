@@ -1,5 +1,5 @@
-"""The process of ``make serve``: a port of this machine, and the Bentos that answer there.
+"""The process of ``make serve``: a local port, and the Bentos that answer on it.
 
-May import ``settings`` alone. How a Bento's processes begin and end is ``server_process``, which of several gets a connection
-``supervisor``, what the process itself does with one ``worker``.
+May import only ``settings``. ``server_process`` starts and stops a Bento's processes, ``supervisor`` chooses the Bento for each
+connection, ``worker`` is the process that answers.
 """

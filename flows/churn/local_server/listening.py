@@ -1,4 +1,4 @@
-"""Whether a server can listen on an address, before it is started: the servers say so in 50 lines, or listen elsewhere."""
+"""Checks that a server can listen on an address before it starts: servers report it in 50 lines, or listen elsewhere."""
 
 import errno
 import ipaddress
@@ -9,20 +9,18 @@ from churn.errors import ChurnError
 
 
 def require_free(host: str, port: int, again: Callable[[int], str]) -> None:
-    """Raises ChurnError if nothing can listen on ``host`` and ``port``; ``again`` gives the command for another port."""
+    """Raise ChurnError if ``host`` and ``port`` cannot be listened on; ``again`` returns the command for another port."""
     if not 0 < port < 65536:
         raise ChurnError(f"{again(port)}: a port is a number from 1 to 65535")
     error = _refusal(host, port)
     if error is not None and error.errno == errno.EADDRINUSE:
         free = next(other for other in (*range(port + 1, 65536), *range(1024, port)) if _refusal(host, other) is None)
-        raise ChurnError(
-            f"port {port} is taken{_holder(port)}; end that, or listen on another: {again(free)}"
-        ) from error
+        raise ChurnError(f"port {port} is taken{_holder(port)}; stop it, or use another port: {again(free)}") from error
     if error is not None:
         why = str(error.strerror).split(" (")[0]
         raise ChurnError(
-            f"nothing can listen on HOST={host}, port {port} ({why}); HOST is an address of this machine, and a port below "
-            "1024 needs rights"
+            f"cannot listen on HOST={host}, port {port} ({why}); HOST must be an address of this machine, and a port below "
+            "1024 needs privileges"
         ) from error
 
 
@@ -35,19 +33,19 @@ def _refusal(host: str, port: int) -> OSError | None:
 
 
 def _holder(port: int) -> str:
-    """The process that holds the port, as far as the system tells."""
+    """The process that holds the port, if the system reveals it."""
     import psutil
 
     try:
         pids = [c.pid for c in psutil.net_connections("tcp") if c.status == "LISTEN" and c.laddr.port == port]
-        pid = next(filter(None, pids), None)  # None: of another user
+        pid = next(filter(None, pids), None)  # None: another user's
         return f" by process {pid} ({psutil.Process(pid).name()})" if pid else " by another process"
     except psutil.Error:
         return " by another process"
 
 
 def local(host: str) -> bool:
-    """Whether only this machine reaches ``host``."""
+    """Whether only this machine can reach ``host``."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

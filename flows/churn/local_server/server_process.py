@@ -1,4 +1,4 @@
-"""One Bento in processes of its own on this machine: its workers, its private port, and the way to hand it a connection."""
+"""One Bento in separate processes on this machine: its workers, its private port, and the passing of connections."""
 
 import asyncio
 import os
@@ -12,16 +12,14 @@ from pathlib import Path
 
 from churn.local_server.worker import CONNECTION, DRAIN, READY
 
-DRAIN_SECONDS = (
-    6.0  # a little more than uvicorn keeps an idle connection: by then every caller has been told to come again
-)
-END_SECONDS = 40.0  # for answers under way and the rest of the log
-AGAIN_SECONDS = 1.0  # before a worker that died is started again
-LINES = 40  # of a worker's output that are kept to say why it failed
+DRAIN_SECONDS = 6.0  # slightly longer than uvicorn keeps an idle connection: by then every caller was told to reconnect
+END_SECONDS = 40.0  # for pending answers and the rest of the log
+AGAIN_SECONDS = 1.0  # before a dead worker is restarted
+LINES = 40  # of a worker's output, kept to explain a failure
 
 
 def workers(tag: str) -> int:
-    """How many processes the Bento's settings ask for (see ``bento.settings``)."""
+    """The number of processes in the Bento's settings (see ``bento.settings``)."""
     import bentoml
 
     packed = Path(bentoml.get(tag).path, "src", "bento", "serve.toml")
@@ -30,10 +28,10 @@ def workers(tag: str) -> int:
 
 
 class Worker:
-    """A process, and its end of the channel; ``ready`` once it can answer."""
+    """A process and our end of its channel; ``ready`` once it can answer."""
 
     def __init__(self, process: asyncio.subprocess.Process, channel: socket.socket) -> None:
-        """Not ready yet: the process says so itself, through the channel."""
+        """Not ready yet: the process reports it through the channel."""
         self.process, self.channel, self.ready = process, channel, False
 
 
@@ -41,7 +39,7 @@ class Release:
     """The workers of the Bento ``tag``; ``started`` is False if one ends before all are ready."""
 
     def __init__(self, tag: str, number: int) -> None:
-        """Start ``number`` workers, on a private port of loopback. Needs a running event loop."""
+        """Start ``number`` workers, on a private loopback port. Needs a running event loop."""
         self.tag, self.restarts, self.said = tag, 0, deque[str](maxlen=LINES)
         self._number, self._ending = number, False
         self.started: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
@@ -58,7 +56,7 @@ class Release:
         return sum(one.ready for one in self._workers.values()) == self._number
 
     def hand(self, connection: socket.socket) -> bool:
-        """Give the connection to the next worker that takes it; False if none does."""
+        """Pass the connection to the next worker that accepts it; False if none does."""
         for _ in range(self._number):
             self._next = (self._next + 1) % self._number
             worker = self._workers.get(self._next)
@@ -67,20 +65,20 @@ class Release:
             try:
                 socket.send_fds(worker.channel, [CONNECTION], [connection.fileno()])
                 return True
-            except OSError:  # it has just ended, or is too busy to take one more
+            except OSError:  # it has just ended, or is too busy to accept one more
                 continue
         return False
 
     def drain(self) -> None:
-        """Let each answer end its connection from now on."""
+        """From now on, close each connection after its answer."""
         for worker in self._workers.values():
             try:
                 worker.channel.send(DRAIN)
-            except OSError:  # it has ended: so have its connections
+            except OSError:  # it has ended, and its connections with it
                 continue
 
     async def end(self, drained: bool = True) -> None:
-        """End the workers: after ``DRAIN_SECONDS`` in which callers are sent elsewhere, unless there is nowhere else."""
+        """Stop the workers, if ``drained`` after ``DRAIN_SECONDS`` in which callers reconnect elsewhere."""
         self._ending = True
         if drained:
             self.drain()
@@ -95,13 +93,13 @@ class Release:
         shutil.rmtree(self._metrics, ignore_errors=True)
 
     def kill(self) -> None:
-        """Kill what still runs."""
+        """Kill the processes that still run."""
         for worker in self._workers.values():
             if worker.process.returncode is None:
                 worker.process.kill()
 
     async def _keep(self, place: int) -> None:
-        """Run a worker, and another one when it dies, until the release ends."""
+        """Run a worker, and restart it when it dies, until the release ends."""
         while not self._ending:
             await self._run(place)
             if not self.started.done():
@@ -138,7 +136,7 @@ class Release:
             self.started.set_result(True)
 
     async def _forward(self, process: asyncio.subprocess.Process) -> None:
-        """What the worker says goes to this process's output, and its last lines are kept."""
+        """Forward the worker's output to this process's, and keep its last lines."""
         assert process.stdout is not None
         async for line in process.stdout:
             sys.stdout.buffer.write(line)

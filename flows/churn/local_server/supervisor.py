@@ -1,9 +1,9 @@
-"""``make serve``: one process that owns the port and hands each connection to the Bento that is served.
+"""``make serve``: one process that owns the port and passes each connection to the Bento that is served.
 
-So a Bento can begin beside the one that is served, be tried on a private port, get a share of the connections and then all of
-them, and the former one ends when its connections have: the port is never closed, and no connection is refused. A deployment
-says what is to happen through a UNIX socket, a line of JSON for each order and each answer. When it stays silent for longer
-than it promised, it has died, and the former Bento has all connections again.
+A new Bento can thus start beside the served one, be tested on a private port, and receive a share of the connections and then
+all of them; the previous one stops once its connections have ended. The port is never closed, and no connection is refused. A
+deployment gives orders through a UNIX socket, one line of JSON for each order and each answer. If it is silent for longer than
+it promised, it is considered dead, and the previous Bento receives all connections again.
 """
 
 import asyncio
@@ -21,22 +21,22 @@ from churn.errors import ChurnError
 from churn.local_server.server_process import Release, workers
 from churn.settings.environment import STATE
 
-FOLDER = STATE / "serve"  # a file for each port that is served
+FOLDER = STATE / "serve"  # one file for each served port
 BACKLOG = 2048
-HELD_SECONDS = 0.02  # before a connection that no worker could take is tried again
-AT_ONCE = 64  # connections
+HELD_SECONDS = 0.02  # before retrying a connection that no worker accepted
+AT_ONCE = 64  # connections accepted at once
 
 Order = dict[str, Any]
 
 
 class Supervisor:
-    """Serves ``model``: at first the Bento ``tag``, later what deployments put in its place."""
+    """Serves ``model``: at first the Bento ``tag``, later whatever deployments replace it with."""
 
     def __init__(self, model: str, tag: str, host: str, port: int, say: Callable[[str], None]) -> None:
-        """Take the port; ``say`` is given each event. Nothing is served before ``run``.
+        """Bind the port; ``say`` is called with each event. Nothing is served before ``run``.
 
         Raises:
-            OSError: The port cannot be had.
+            OSError: The port cannot be bound.
         """
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self._port = socket.create_server((host, port), family=family, backlog=BACKLOG)
@@ -58,7 +58,7 @@ class Supervisor:
         }
 
     async def run(self) -> int:
-        """Serve until SIGINT or SIGTERM: the exit code, 1 if the first Bento does not start."""
+        """Serve until SIGINT or SIGTERM; return the exit code, 1 if the first Bento does not start."""
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
             self._loop.add_signal_handler(number, self._ended)
@@ -93,7 +93,7 @@ class Supervisor:
                 self._begin(self._candidate.end(drained=False))
 
     def _ended(self) -> None:
-        if self._stop.is_set():  # asked twice: at once
+        if self._stop.is_set():  # the second signal: stop at once
             for release in filter(None, (self._current, self._candidate)):
                 release.kill()
         self._stop.set()
@@ -115,9 +115,9 @@ class Supervisor:
             if self._held is None:
                 try:
                     self._held, _ = self._port.accept()
-                except OSError:  # there is none left, or its caller has gone
+                except OSError:  # there are no more, or the caller has gone
                     return
-            if not self._hand(self._held):  # who comes now waits in the port's backlog
+            if not self._hand(self._held):  # new connections wait in the port's backlog
                 self._loop.remove_reader(self._port.fileno())
                 self._loop.call_later(HELD_SECONDS, self._listen)
                 return
@@ -125,7 +125,7 @@ class Supervisor:
             self._held = None
 
     def _hand(self, connection: socket.socket) -> bool:
-        """Give the connection to the candidate, if its share is due, or to the Bento that is served."""
+        """Pass the connection to the candidate, if its share is due, else to the served Bento."""
         if self._candidate is not None:
             self._credit = min(self._credit + self._share, 1.0)
             if self._credit >= 1 and self._candidate.hand(connection):
@@ -143,10 +143,12 @@ class Supervisor:
         writer.close()
 
     def _obey(self, order: Order) -> Order:
-        """Do what a deployment orders; what is served then. Raises ChurnError if another deployment is at work."""
+        """Carry out a deployment's order, and return the new status. Raises ChurnError if another deployment is in progress."""
         if order["do"] in self._orders:
             if self._candidate is not None and order["run"] != self._run:
-                raise ChurnError(f"{self.url}: {self._run} deploys {self._candidate.tag} there; wait for its end")
+                raise ChurnError(
+                    f"{self.url}: {self._run} is deploying {self._candidate.tag} there; wait until it ends"
+                )
             self._run, self._until = order["run"], self._loop.time() + order["seconds"]
             self._orders[order["do"]](order)
         return {

@@ -1,7 +1,7 @@
-"""A worker process of the supervisor: BentoML's own, which is handed its connections instead of a port to listen on.
+"""A worker process of the supervisor: BentoML's own, which receives its connections instead of listening on a port.
 
-Run as a file, without ``churn``: a Bento brings its own copy of that. ``worker.py BENTO CHANNEL LISTENER NUMBER``: CHANNEL is a
-UNIX socket to the supervisor, LISTENER the release's private port; both are file descriptors.
+Runs as a file, without ``churn``, because a Bento brings its own copy. ``worker.py BENTO CHANNEL LISTENER NUMBER``: CHANNEL is
+a UNIX socket to the supervisor, LISTENER the release's private port; both are file descriptors.
 """
 
 import asyncio
@@ -11,18 +11,18 @@ from typing import Any
 
 import uvicorn
 
-CONNECTION, DRAIN, READY = b"c", b"d", b"r"  # what the channel carries; a connection comes with its descriptor
+CONNECTION, DRAIN, READY = b"c", b"d", b"r"  # messages on the channel; a connection comes with its descriptor
 
 
 class Closing:
-    """The application; once ``draining``, each of its answers ends its connection, so that the caller opens a new one."""
+    """The application; once ``draining``, each answer closes its connection, so that the caller opens a new one."""
 
     def __init__(self, app: Any) -> None:
         """Wrap ``app``, an ASGI application."""
         self._app, self.draining = app, False
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """Answer as the application does, with ``Connection: close`` while draining."""
+        """Answer like the application, with ``Connection: close`` while draining."""
 
         async def closing(message: Any) -> None:
             if self.draining and message["type"] == "http.response.start":
@@ -33,7 +33,7 @@ class Closing:
 
 
 class Server(uvicorn.Server):
-    """uvicorn's server on the private port, and on the connections that come through the channel."""
+    """uvicorn's server on the private port, and on connections from the channel."""
 
     channel: socket.socket
 
@@ -43,7 +43,7 @@ class Server(uvicorn.Server):
         super().__init__(config)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Tell the supervisor, once requests can be answered."""
+        """Notify the supervisor once requests can be answered."""
         await super().startup(sockets)
         self._loop, self._opening = asyncio.get_running_loop(), set[Any]()
         self.channel.send(READY)
@@ -53,7 +53,7 @@ class Server(uvicorn.Server):
         message, descriptors, _, _ = socket.recv_fds(self.channel, 1, 1)
         if message == DRAIN:
             self._closing.draining = True
-        elif not message:  # the supervisor is gone, and its port with it
+        elif not message:  # the supervisor has gone, and the port with it
             self._loop.remove_reader(self.channel.fileno())
             self.should_exit = True
         for descriptor in descriptors:
@@ -69,7 +69,7 @@ class Server(uvicorn.Server):
 
 
 def main() -> None:
-    """Run BentoML's worker with this module's server in the place of uvicorn's."""
+    """Run BentoML's worker with this module's server instead of uvicorn's."""
     bento, channel, listener, number = sys.argv[1:]
     Server.channel = socket.socket(fileno=int(channel))
     uvicorn.Server = Server  # type: ignore[misc]

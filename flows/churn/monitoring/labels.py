@@ -141,6 +141,6 @@ def outcomes(values: "pd.Series", dataset: Dataset, where: str) -> "pd.Series":
     if churned.isna().any():
         words = sorted(dataset.columns[dataset.target].values, key=lambda word: not levels[spellings.level(word)])
         raise ChurnError(
-            f"{where}: {text[churned.isna()].iloc[0]!r} is no outcome; use {' and '.join(words)}, or true and false"
+            f"{where}: {text[churned.isna()].iloc[0]!r} is not an outcome; use {' and '.join(words)}, or true and false"
         )
     return pd.Series(churned, dtype="bool")

@@ -30,14 +30,14 @@ def post(text: str) -> str:
         return ""
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.netloc:
-        return f"{WEBHOOK}: nobody was told: it is no http or https address"
+        return f"{WEBHOOK}: no message was sent: it is not an http or https address"
     place, body = f"{parts.scheme}://{parts.netloc}", json.dumps({"text": text}).encode()
     try:
         request = urllib.request.Request(url, body, {"Content-Type": "application/json"})
         with urllib.request.urlopen(request, timeout=SECONDS):  # nosec B310 - http or https
-            return f"told {place}"
+            return f"sent a message to {place}"
     except OSError as error:  # HTTP errors are OSErrors too
-        return f"{WEBHOOK}: {place} was not told: {error}"
+        return f"{WEBHOOK}: no message was sent to {place}: {error}"
 
 
 def message(assessment: Assessment, model: Registered, command: str) -> dict[str, str]:

@@ -187,7 +187,8 @@ def _typed(frame: "pd.DataFrame", reference: Reference, path: str) -> "pd.DataFr
     for name, bad in unreadable.items():
         value = frame[name][bad].iloc[0]
         raise ChurnError(
-            f"{path}: column {name}: {int(bad.sum())} cells are no {raw[name].type}, the first is {value!r}; correct the file"
+            f"{path}: column {name}: {int(bad.sum())} cells are not of type {raw[name].type}, the first is {value!r}; "
+            "correct the file"
         )
     return typed
 

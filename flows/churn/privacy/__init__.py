@@ -1,6 +1,6 @@
-"""Owns what is forgotten: one customer, wherever the id leads (``erasure``), and what is old (``retention``).
+"""Erasure of one customer from every store (``erasure``), and removal of old data (``retention``).
 
-A module for each store, whose one function yields what it finds and, if asked to, removes it. A new store gets a module, a
+Each store has a module with one function, which yields what it finds and, on request, removes it. A new store needs a module, a
 line in ``erasure.STORES`` and one in docs/privacy.md. Imports all rooms but ``cards`` and ``monitoring``; never Metaflow,
-whose files ``run_store`` reads as they lie.
+whose files ``run_store`` reads directly.
 """

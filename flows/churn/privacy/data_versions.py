@@ -1,4 +1,4 @@
-"""One customer's rows in data versions: each version is stored again without them, and its old name leads to the new one."""
+"""One customer's rows in data versions: each version is stored anew without them, and its old name resolves to the new one."""
 
 import hashlib
 import io
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
 STORE = "data version"
 OBJECTS = "files/md5/"
-LEFT = 1.0  # days after which an object that no version names is no upload under way
+LEFT = 1.0  # days after which an object that no version names cannot belong to a running upload
 
 
 @dataclass(frozen=True)
 class Version:
-    """A data version with the customer: which rows of train and holdout (bool, each of its table's rows)."""
+    """A data version with the customer, and their rows in train and holdout (bool, one for each row of the table)."""
 
     name: str
     dataset: Dataset
@@ -43,12 +43,12 @@ def place() -> Place:
 
 
 def path(oid: str) -> str:
-    """Where an object lies in the remote."""
+    """The path of an object in the remote."""
     return f"{OBJECTS}{oid[:2]}/{oid[2:]}"
 
 
 def listings(remote: Place) -> dict[str, dict[str, str]]:
-    """Of each version the hashes of its files by their names; those whose listing is damaged are not among them."""
+    """For each version, the hashes of its files by name; versions with a damaged listing are left out."""
     hashes = {}
     for entry in remote.entries(OBJECTS):
         if entry.name.endswith(".dir") and _whole(text := remote.read(entry.name) or b"", entry.name):
@@ -58,12 +58,12 @@ def listings(remote: Place) -> dict[str, dict[str, str]]:
 
 
 def holding(subject: Subject) -> Iterator[Version]:
-    """The versions with the customer, of the subject's data set."""
+    """The versions of the subject's data set that contain the customer."""
     remote = place()
     for name, files in listings(remote).items():
         parts = {file: remote.read(path(oid)) or b"" for file, oid in files.items()}
         if not all(_whole(parts[file], path(oid)) for file, oid in files.items()):
-            continue  # damaged: not to be stored again under a hash of its own; DataFlow stores it anew
+            continue  # damaged: must not be stored under a new hash; DataFlow stores it anew
         described = snapshots.read_description(parts[snapshots.DESCRIPTION], name)
         dataset = from_dump(described["dataset"])
         if subject.dataset not in ("", dataset.name):
@@ -86,7 +86,7 @@ def holding(subject: Subject) -> Iterator[Version]:
 
 
 def descriptions() -> list[Dataset]:
-    """The data sets of the remote's versions."""
+    """The data sets of all versions in the remote."""
     remote = place()
     datasets = (described(remote, files) for files in listings(remote).values())
     return [one for one in datasets if one is not None]
@@ -100,7 +100,7 @@ def described(remote: Place, files: Mapping[str, str]) -> Dataset | None:
 
 
 def sweep(subject: Subject, remove: bool) -> Iterator[Trace]:
-    """Rows in data versions; objects that no version names go with them."""
+    """The customer's rows in data versions, and in objects that no version names."""
     import pandas as pd
 
     remote = place()
@@ -112,26 +112,26 @@ def sweep(subject: Subject, remove: bool) -> Iterator[Trace]:
         yield Trace(STORE, version.name, what, values=rows_as_text(pd.concat(_tables(version))))
     yield from _left(remote, subject, remove)
     listed = {entry.name for entry in remote.entries(OBJECTS) if entry.name.endswith(".dir")}
-    for file in sorted(_named(remote) | listed):  # what ``holding`` passed over
+    for file in sorted(_named(remote) | listed):  # those that ``holding`` skipped
         content = remote.read(file) or b""
         if not _whole(content, file):
             yield damaged_file(STORE, remote.at(file))
 
 
 def _replace(remote: Place, version: Version) -> str:
-    """Store the version without the customer, under its own hash, and remove the old one; the new name."""
+    """Store the version without the customer, under a new hash, remove the old one, and return the new name."""
     train, holdout = (
         without(version.content[file], rows) if rows.any() else version.content[file]
         for file, rows in ((snapshots.TRAIN, version.train), (snapshots.HOLDOUT, version.holdout))
     )
     saved = snapshots.save(train, holdout, version.dataset, version.synthetic, version.boundary, version.events)
     snapshots.succeed(version.name, saved.version)
-    remove(remote, version.name)  # from here on the old name means the new version
+    remove(remote, version.name)  # from here on the old name resolves to the new version
     return saved.version
 
 
 def remove(remote: Place, name: str) -> None:
-    """Remove a version, and its files that no other names. The listing goes first: without its files it would be damaged."""
+    """Remove a version, and the files that only it names. The listing goes first: without its files it would be damaged."""
     files = listings(remote)[name]
     remote.remove(path(name))
     named = _named(remote)
@@ -141,20 +141,20 @@ def remove(remote: Place, name: str) -> None:
 
 
 def _whole(content: bytes, file: str) -> bool:
-    """Whether an object has the hash that it is named by."""
+    """Whether an object's content matches the hash in its name."""
     oid = file.removeprefix(OBJECTS).replace("/", "").removesuffix(".dir")
     return hashlib.md5(content, usedforsecurity=False).hexdigest() == oid
 
 
 def _named(remote: Place) -> set[str]:
-    """Where the objects lie that versions name."""
+    """The paths of the objects that versions name."""
     return {path(oid) for files in listings(remote).values() for oid in files.values()}
 
 
 def _left(remote: Place, subject: Subject, remove: bool) -> Iterator[Trace]:
-    """What no version names: the rest of one that was being erased, and uploads that were killed.
+    """Objects that no version names: leftovers of an interrupted erasure, and of killed uploads.
 
-    While a listing is damaged, nobody can say what it names: only the customer's tables go.
+    While a listing is damaged, the objects it names are unknown: only the customer's tables are removed.
     """
     named, listed = _named(remote), set(listings(remote))
     objects = list(remote.entries(OBJECTS))
@@ -171,7 +171,7 @@ def _left(remote: Place, subject: Subject, remove: bool) -> Iterator[Trace]:
 
 
 def _tables(version: Version) -> "list[pd.DataFrame]":
-    """The customer's rows of train and of holdout."""
+    """The customer's rows in train and in holdout."""
     import pandas as pd
 
     sides = ((snapshots.TRAIN, version.train), (snapshots.HOLDOUT, version.holdout))
@@ -179,7 +179,7 @@ def _tables(version: Version) -> "list[pd.DataFrame]":
 
 
 def rows(version: Version) -> list[dict[str, Any]]:
-    """The customer's raw features in the version, as a model's manifest carries rows (None: missing)."""
+    """The customer's raw features in the version, in the form of a model manifest's rows (None: missing)."""
     raw_rows = []
     for table in _tables(version):
         raw = features.from_frame(version.dataset, table)

@@ -1,7 +1,7 @@
 """Find or erase one customer in all stores.
 
-A kill at any time leaves enough to continue from: what leads from the id to rows without it - lists,
-runs, data versions - comes after those rows.
+A kill at any time leaves enough to continue from: stores that link the id to rows without it (lists, runs, data versions) are
+erased after those rows.
 """
 
 from collections.abc import Callable, Iterator
@@ -32,9 +32,9 @@ STORES: tuple[Callable[[Subject, bool], Iterator[Trace]], ...] = (
 
 
 def subject(customer: str, dataset: str = "") -> Subject:
-    """The customer of that id, looked for in the data set of that name, or in all. Raises ChurnError for what is no id."""
-    if not customer.strip() or customer.encode(errors="ignore").decode() != customer:  # bytes of another encoding
-        raise ChurnError("ID is empty or not UTF-8 text; give the customer's id as it stands in the data")
+    """The customer with that id, in the data set of that name or in all. Raises ChurnError for an invalid id."""
+    if not customer.strip() or customer.encode(errors="ignore").decode() != customer:  # bytes in another encoding
+        raise ChurnError("ID is empty or not UTF-8 text; give the customer's id as it is written in the data")
     described = [load(Dataset, file) for file in sorted((ROOT / "config" / "datasets").glob("*.toml"))]
     names = {one.id for one in described if one.id is not None and dataset in ("", one.name)}
     names |= {one.id for one in data_versions.descriptions() if one.id is not None and dataset in ("", one.name)}
@@ -42,12 +42,12 @@ def subject(customer: str, dataset: str = "") -> Subject:
 
 
 def sweep(who: Subject, remove: bool) -> list[Trace]:
-    """All that is known of the customer; removed if ``remove``."""
+    """All traces of the customer; removed if ``remove``."""
     return [trace for store in STORES for trace in store(who, remove)]
 
 
 def report(who: Subject, traces: list[Trace], removed: bool) -> Iterator[str]:
-    """What was found where, what is left to do, and what cannot be found."""
+    """What was found where, what is left to do, and what a search cannot find."""
     done = "erased" if removed else "found"
     yield f"{done.capitalize()} of customer {who.id}: " + (f"{len(traces)} places" if traces else "nothing")
     for store in dict.fromkeys(trace.store for trace in traces):
@@ -67,7 +67,7 @@ def report(who: Subject, traces: list[Trace], removed: bool) -> Iterator[str]:
 
 
 def _limits(who: Subject, known: bool) -> Iterator[str]:
-    """What this cannot see."""
+    """What the search cannot see."""
     if who.keyed is None:
         yield f"Not looked for: keyed ids in the prediction log ({keyed_ids.KEY} is not set)"
     if who.short:

@@ -1,4 +1,4 @@
-"""What champions, their predecessors and the challengers come from, and is never pruned."""
+"""The origins of champions, their predecessors and challengers, which are never pruned."""
 
 from dataclasses import dataclass
 
@@ -20,7 +20,7 @@ class Lineage:
 
 
 def known() -> Lineage:
-    """Of all registered models."""
+    """The lineage of all registered models."""
     models = []
     for model in client().search_registered_models():
         aliases = client().get_registered_model(model.name).aliases

@@ -1,7 +1,7 @@
 """One customer in the prediction log, and in the campaigns and outcomes beside it.
 
-These are the rows with the id, keyed or plain, and those whose prediction ids are known, from a list or a run of ScoreFlow,
-to be the customer's.
+These are the rows with the id, keyed or plain, and those whose prediction ids belong to the customer according to a list or a
+run of ScoreFlow.
 """
 
 import io
@@ -25,12 +25,12 @@ STORE, FEATURES = "prediction log", "newest features"
 
 
 def sweep(subject: Subject, remove: bool) -> Iterator[Trace]:
-    """Rows of the log, of the campaigns and of the feedback."""
-    # Lists say which predictions are the customer's; they are erased after the log.
+    """The customer's rows in the log, the campaigns and the feedback."""
+    # Lists tell which predictions are the customer's, so they are erased after the log.
     list(written_files.lists(subject, remove=False))
     subject.predictions.update(run_store.predictions(subject))
     place = Place.of(prediction_log.root())
-    # The log first: it may know predictions that outcomes are told of.
+    # The log first: it may reveal predictions to which outcomes refer.
     for kind in (prediction_log.PREDICTIONS, prediction_log.FEEDBACK, campaign_log.CAMPAIGNS):
         for entry in place.entries(f"{kind}/"):
             content = place.read(entry.name)
@@ -53,7 +53,7 @@ def sweep(subject: Subject, remove: bool) -> Iterator[Trace]:
 
 
 def newest_features(subject: Subject, remove: bool) -> Iterator[Trace]:
-    """The customer's newest features, which the service finds by id."""
+    """The customer's newest features, which the service looks up by id."""
     import pyarrow as pa
 
     if subject.keyed is None:

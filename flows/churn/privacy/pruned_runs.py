@@ -1,4 +1,4 @@
-"""Runs of Metaflow that can go: artifacts, cards and logs. That a run was, and how it ended, stays: totals are counted by it."""
+"""Prunes Metaflow runs: artifacts, cards and logs. A run's record and outcome stay, because totals count them."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator
@@ -8,12 +8,12 @@ from churn.privacy import run_store
 from churn.privacy.lineage import Lineage
 from churn.storage.places import Entry, Place, days
 
-RUNNING = 1.0  # days since a run last wrote anything, until which it may not have ended
-Found = tuple[str, int, float, Callable[[], None], str, bool]  # the fields of ``retention.Item`` behind its store
+RUNNING = 1.0  # days since its last write for which a run may still be running
+Found = tuple[str, int, float, Callable[[], None], str, bool]  # the fields of ``retention.Item`` after its store
 
 
 def known(lineage: Lineage) -> Iterator[Found]:
-    """Every run: name, bytes that are its own, when it last wrote, how to remove it, its flow, and whether it is needed."""
+    """Every run: name, bytes of its own, time of its last write, a function to remove it, flow, and whether it is needed."""
     for place in run_store.places():
         runs, artifacts = _entries(place), run_store.runs(place)
         users: dict[str, set[tuple[str, str]]] = defaultdict(set)
@@ -32,12 +32,12 @@ def known(lineage: Lineage) -> Iterator[Found]:
 
 
 def _open(entries: list[Entry], age: float) -> bool:
-    """Whether the run may be going on: its ``end`` has not ended, and it is young."""
+    """Whether the run may still be running: its ``end`` step has not ended, and it wrote recently."""
     return age < RUNNING and not any("/end/" in entry.name and entry.name.endswith("DONE.lock") for entry in entries)
 
 
 def _entries(place: Place) -> dict[tuple[str, str], list[Entry]]:
-    """What is a run's own, but not that it was (``_meta`` of the run)."""
+    """A run's own files, except its record (the run's ``_meta``)."""
     entries: dict[tuple[str, str], list[Entry]] = defaultdict(list)
     for entry in place.entries():
         parts = entry.name.split("/")
@@ -49,7 +49,7 @@ def _entries(place: Place) -> dict[tuple[str, str], list[Entry]]:
 
 
 def _remove(place: Place, flow: str, run: str, users: dict[str, set[tuple[str, str]]]) -> None:
-    """Remove a run's files, after the content of artifacts that no other run that is left uses."""
+    """Remove a run's files, after the content of artifacts that no remaining run uses."""
     for name, by in users.items():
         if (flow, run) in by:
             by.remove((flow, run))

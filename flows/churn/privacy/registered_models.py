@@ -1,7 +1,7 @@
-"""One customer in what is kept beside models.
+"""One customer in the files kept beside models.
 
-These are the rows of the holdout, the background of explanations that older releases took from customers, and the Bentos that
-hold it.
+These are the holdout's rows, the background of explanations that older releases took from customers, and the Bentos that
+contain it.
 """
 
 import json
@@ -26,11 +26,11 @@ from churn.storage.places import Place
 from churn.training import onnx_scorer, shapley
 
 STORE = "model"
-ERASED = "erased"  # tag of a version: from which data version customers were removed since
+ERASED = "erased"  # tag of a version: the data version from which customers have since been removed
 
 
 def sweep(subject: Subject, remove: bool) -> Iterator[Trace]:
-    """Rows beside every registered model that knew the customer, and the models that a person may want to train anew."""
+    """The customer's rows beside every registered model, and the models that one may want to retrain."""
     versions = {version.name: version for version in data_versions.holding(subject)}
     for model in _all():
         version = versions.get(model.tags.get("data_version", "")) or versions.get(_now(model))
@@ -52,13 +52,13 @@ def _now(model: Registered) -> str:
 
 
 def _model(model: Registered, version: Version, remove: bool) -> Iterator[Trace]:
-    """The files beside one model. They are put there whole, each before its checksum: the tag does without it meanwhile."""
+    """The files beside one model. Each is written whole, before its checksum, which is absent from the tag meanwhile."""
     files, noted = _files(model), checksums.from_line(model.tags.get(CHECKSUMS, ""))
     there = {name: files.read(name) for name in (prediction_log.HOLDOUT, onnx_scorer.MANIFEST)}
     for name, content in there.items():
         if content is not None and not _whole(name, content, noted):
             yield damaged_file(STORE, files.at(name))
-            there[name] = None  # no checksum is noted of what is damaged
+            there[name] = None  # never record the checksum of a damaged file
     changed = {}
     holdout, text = there.values()
     if holdout is not None and version.holdout.any() and _rows(holdout) == len(version.holdout):
@@ -67,7 +67,7 @@ def _model(model: Registered, version: Version, remove: bool) -> Iterator[Trace]
     if background is not None:
         changed[onnx_scorer.MANIFEST] = background
     unnoted = {name: content for name, content in there.items() if noted and content is not None and name not in noted}
-    if remove and (changed or unnoted):  # not noted: a former attempt ended before it was
+    if remove and (changed or unnoted):  # unnoted: an earlier attempt ended before recording it
         _write(model, files, noted, {**unnoted, **changed})
     if remove and background is not None:
         _drop_bentos(model)
@@ -92,22 +92,22 @@ def _model(model: Registered, version: Version, remove: bool) -> Iterator[Trace]
 
 
 def _whole(name: str, content: bytes, noted: Mapping[str, str]) -> bool:
-    """Whether a file is what was registered; of an older release's nobody can say more than that it can be read."""
+    """Whether a file is as registered; an older release's can only be checked for readability."""
     if name in noted:
         return checksums.sha256(content).startswith(noted[name])
     try:
         return bool(json.loads(content) if name == onnx_scorer.MANIFEST else _rows(content))
-    except (ValueError, OSError):  # Arrow's errors are of these kinds
+    except (ValueError, OSError):  # Arrow's errors derive from these
         return False
 
 
 def _advice(model: Registered, version: Version) -> str:
-    """Whether to train anew: a model keeps no row, but what is served should not go on learning from one that is erased."""
+    """Advice on retraining: a model keeps no rows, but a served one should not stay trained on erased ones."""
     champion = model_registry.by_alias(model.name, model_registry.CHAMPION)
     if champion is None or champion.version != model.version:
-        return "trained with the customer, not champion: need not be trained anew; do not promote it again"
+        return "trained with the customer, not champion: no need to retrain; do not promote it again"
     again = commands.say("train", VERSION=version.name, FORCE="1")
-    return f"champion, trained with the customer: train anew, now or with the next data: {again}"
+    return f"champion, trained with the customer: retrain, now or with the next data: {again}"
 
 
 def _write(model: Registered, files: Place, noted: dict[str, str], changed: dict[str, bytes]) -> None:
@@ -130,7 +130,7 @@ def _write(model: Registered, files: Place, noted: dict[str, str], changed: dict
 
 
 class _Served(Place):
-    """A model's files behind an MLflow server: read through it."""
+    """A model's files behind an MLflow server, read through it."""
 
     def read(self, name: str) -> bytes | None:
         run = self.address.removeprefix("mlflow-artifacts:")
@@ -157,7 +157,7 @@ def _rows(parquet: bytes) -> int:
 
 
 def _without_customer(manifest: dict[str, Any], rows: Sequence[dict[str, Any]]) -> bytes | None:
-    """The manifest without background rows that are the customer's; None if there are none."""
+    """The manifest without the customer's background rows; None if there are none."""
     before = manifest.get(shapley.BACKGROUND, [])
     kept = [row for row in before if row not in rows]
     if len(kept) == len(before):
@@ -166,7 +166,7 @@ def _without_customer(manifest: dict[str, Any], rows: Sequence[dict[str, Any]]) 
 
 
 def _drop_bentos(model: Registered) -> None:
-    """Remove the model from BentoML's store, and the Bentos made of it, also where they were published."""
+    """Remove the model from BentoML's store, and the Bentos built from it, also where they were published."""
     home = Path(os.environ["BENTOML_HOME"])
     tag = f"v{model.version}-{model.run[:8]}"
     for folder in (*home.glob(f"models/{packaging.MODEL}/{tag}*"), *home.glob(f"bentos/{packaging.SERVICE}/{tag}*")):
@@ -179,7 +179,7 @@ def _drop_bentos(model: Registered) -> None:
 
 
 def _artifact_folders() -> list[Place]:
-    """Where the experiments keep their artifacts, as far as this process reaches them itself."""
+    """The experiments' artifact folders that this process can reach directly."""
     uris = {str(one.artifact_location) for one in client().search_experiments()}
     return [Place.of(uri) for uri in sorted(uris) if uri.startswith(("file:", "s3:", "/"))]
 
@@ -193,7 +193,7 @@ def _artifacts(place: Place, subject: Subject, remove: bool) -> Iterator[Trace]:
 
 
 def tags(subject: Subject, remove: bool) -> Iterator[Trace]:
-    """The id in tags of runs and versions, such as reasons, of an MLflow server (a file is searched as a whole)."""
+    """The id in tags of runs and versions, such as reasons, on an MLflow server (a database file is searched as a whole)."""
     mlflow = client()
     if not os.environ["MLFLOW_TRACKING_URI"].startswith("http"):
         return

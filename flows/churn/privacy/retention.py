@@ -1,6 +1,6 @@
-"""What runs leave behind and nobody needs any more: named with its size, then removed.
+"""Lists, with sizes, what runs left behind and is no longer needed, then removes it.
 
-Every store yields its items, the newest first; what stays is the newest of them, and whatever ``Lineage`` names.
+Every store yields its items, newest first; the newest stay, and whatever ``Lineage`` names.
 """
 
 import os
@@ -21,15 +21,15 @@ from churn.settings.environment import STATE
 from churn.settings.retention import Retention, Rule
 from churn.storage.places import Entry, Place, days
 
-PERSONAL = ("log", "scores", "quarantine")  # gone when they are old, even if there is nothing newer
-LEFT = 1.0  # days after which a temporary file belongs to nobody
+PERSONAL = ("log", "scores", "quarantine")  # removed when old, even if there is nothing newer
+LEFT = 1.0  # days after which a temporary file is abandoned
 
 
 @dataclass(frozen=True)
 class Item:
-    """Something of a ``store`` that can go as a whole.
+    """An item of a ``store`` that can be removed as a whole.
 
-    Its ``size`` is in bytes, ``written`` in seconds since 1970. Of a ``group`` the newest are kept, and whatever is ``needed``.
+    Its ``size`` is in bytes, ``written`` in seconds since 1970. The newest of a ``group`` are kept, and whatever is ``needed``.
     """
 
     store: str
@@ -42,7 +42,7 @@ class Item:
 
 
 def items(lineage: Lineage) -> dict[str, list[Item]]:
-    """Everything there is, by the tables of config/retention.toml."""
+    """All items, by the tables of config/retention.toml."""
     return {
         "runs": [Item("runs", *one) for one in pruned_runs.known(lineage)],
         "data_versions": list(_versions(lineage)),
@@ -55,13 +55,13 @@ def items(lineage: Lineage) -> dict[str, list[Item]]:
 
 
 def kept_lists(place: Place) -> Iterator[Item]:
-    """Whatever scores and campaigns wrote; what campaigns brought names no customer, and stays."""
+    """The files that scores and campaigns wrote; campaign results name no customer, and stay."""
     for entry in place.entries():
         yield _file("scores", place, entry, needed=entry.name.startswith(f"{verdicts.FOLDER}/"))
 
 
 def outdated(by_store: dict[str, list[Item]], rules: Retention) -> list[Item]:
-    """What goes."""
+    """The items to remove."""
     return [item for store, own in by_store.items() for item in _outdated(own, getattr(rules, store))]
 
 
@@ -77,7 +77,7 @@ def _outdated(stored: Iterable[Item], rule: Rule) -> Iterator[Item]:
 
 
 def report(by_store: dict[str, list[Item]], gone: list[Item], removed: bool) -> Iterator[str]:
-    """A line a store, then what goes, then the way to do it."""
+    """One line per store, then the items to remove, then the command that removes them."""
     for store, group in by_store.items():
         out = [item for item in gone if item.store == store]
         needed = sum(item.needed for item in group)
@@ -91,7 +91,7 @@ def report(by_store: dict[str, list[Item]], gone: list[Item], removed: bool) -> 
 
 
 def remove(gone: Iterable[Item]) -> None:
-    """Remove the items, and temporary files that killed runs left."""
+    """Remove the items, and temporary files left by killed runs."""
     for item in gone:
         item.remove()
     trials.purge_deleted()

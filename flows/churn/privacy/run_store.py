@@ -1,7 +1,7 @@
-"""One customer in what Metaflow keeps of runs: artifacts, cards and logs, read as they lie in the datastore.
+"""One customer in Metaflow's runs: artifacts, cards and logs, read directly from the datastore.
 
-A run that held the customer loses its tables - every artifact with rows, since the rows of one stand for those of another -, and
-with them the possibility to be resumed; what was counted stays. Cards that show the customer are removed.
+A run that held the customer loses its tables - every artifact with rows, since rows of one may derive from another's - and can
+no longer be resumed; counts stay. Cards that show the customer are removed.
 """
 
 import base64
@@ -29,15 +29,15 @@ from churn.privacy.written_files import in_table, lines
 from churn.storage.places import Place
 
 STORE = "run"
-DEEP = 6  # levels of containers that are looked into
+DEEP = 6  # levels of nested containers to search
 _MANIFEST = re.compile(r"^(\w+)/([^/]+)/([^/]+)/([^/]+)/\d+\.data\.json$")
 BLOB = re.compile(r"^\w+/data/../\w+$")  # an artifact's content
-MOVED = {"churn.serving.reference": "churn.serving.reference_data"}  # modules whose classes earlier releases pickled
+MOVED = {"churn.serving.reference": "churn.serving.reference_data"}  # renamed modules whose classes were pickled
 _CARD_DATA = re.compile(rb'= "([A-Za-z0-9+/=]{100,})"')
 
 
 def places() -> list[Place]:
-    """The datastore, and where local metadata lie if that is elsewhere."""
+    """The datastore, and the local metadata if they are elsewhere."""
     local = f"{os.environ['METAFLOW_DATASTORE_SYSROOT_LOCAL']}/.metaflow"
     if os.environ.get("METAFLOW_DEFAULT_DATASTORE") == "s3":
         return [Place.of(os.environ["METAFLOW_DATASTORE_SYSROOT_S3"]), Place.of(local)]
@@ -46,7 +46,7 @@ def places() -> list[Place]:
 
 @dataclass(frozen=True)
 class Blob:
-    """An artifact: whether it holds the customer as rows (``holds``) or in text (``names``), and whether it has any ``rows``."""
+    """An artifact: whether it contains the customer in rows (``holds``) or text (``names``), and has any ``rows``."""
 
     holds: bool
     names: bool
@@ -54,17 +54,17 @@ class Blob:
 
 
 def sweep(subject: Subject, remove: bool) -> Iterator[Trace]:
-    """Artifacts, cards and logs of all runs, and the copies that Metaflow's client keeps."""
+    """Artifacts, cards and logs of all runs, and the copies in the cache of Metaflow's client."""
     for place in places():
         yield from _artifacts(place, subject, remove)
         yield from _texts(place, subject, remove)
     cache = Path(os.environ.get("METAFLOW_CLIENT_CACHE_PATH", "/tmp/metaflow_client"))  # nosec B108 - Metaflow's own default
     if remove and cache.is_dir() and os.access(cache, os.W_OK):
-        shutil.rmtree(cache, ignore_errors=True)  # another command may be filling it
+        shutil.rmtree(cache, ignore_errors=True)  # another command may be writing to it
 
 
 def predictions(subject: Subject) -> set[str]:
-    """The prediction ids that ScoreFlow's runs gave the customer (``batch_scoring.score``)."""
+    """The customer's prediction ids from ScoreFlow's runs (``batch_scoring.score``)."""
     ids: set[str] = set()
     for place in places():
         for (flow, run), names in runs(place).items():
@@ -78,7 +78,7 @@ def predictions(subject: Subject) -> set[str]:
 
 
 def runs(place: Place) -> dict[tuple[str, str], set[tuple[str, str]]]:
-    """Of each run the names and hashes of its artifacts."""
+    """For each run, the names and hashes of its artifacts."""
     artifacts: dict[tuple[str, str], set[tuple[str, str]]] = defaultdict(set)
     for entry in place.entries():
         if at := _MANIFEST.match(entry.name):
@@ -88,7 +88,7 @@ def runs(place: Place) -> dict[tuple[str, str], set[tuple[str, str]]]:
 
 
 def path(flow: str, oid: str) -> str:
-    """Where an artifact's content lies."""
+    """The path of an artifact's content."""
     return f"{flow}/data/{oid[:2]}/{oid}"
 
 
@@ -107,24 +107,24 @@ def _artifacts(place: Place, subject: Subject, remove: bool) -> Iterator[Trace]:
         if remove:
             for oid in sorted(
                 tables, key=lambda oid: blobs[flow, oid].holds
-            ):  # those that tell that there is more to do: last
+            ):  # last: these show that there is more to do
                 place.remove(path(flow, oid))
             for oid in texts:
                 _mask(place, path(flow, oid), subject)
-            if held and subject.short:  # its cards cannot be searched for such an id
+            if held and subject.short:  # cards cannot be searched for a short id
                 for entry in place.entries(f"mf.cards/{flow}/runs/{run}/"):
                     place.remove(entry.name)
         what = [f"tables {', '.join(sorted(set(tables.values())))}"] * bool(tables)
         what += [f"the id in {len(texts)} artifacts"] * bool(texts)
         if what:
-            todo = "cannot be resumed any more; begin anew what had not ended" if tables else ""
+            todo = "can no longer be resumed; if it had not ended, start it again" if tables else ""
             yield Trace(STORE, f"{flow}/{run}", "; ".join(what), todo)
     named = {path(flow, oid) for (flow, _), names in by_run.items() for _, oid in names}
     yield from _unnamed(place, named, subject, remove)
 
 
 def _unnamed(place: Place, named: set[str], subject: Subject, remove: bool) -> Iterator[Trace]:
-    """Artifacts of steps that were killed before they ended: no run names them."""
+    """Artifacts of killed steps, which no run names."""
     for entry in place.entries():
         if BLOB.match(entry.name) and entry.name not in named:
             blob = _look(place.read(entry.name), subject)
@@ -135,13 +135,13 @@ def _unnamed(place: Place, named: set[str], subject: Subject, remove: bool) -> I
 
 
 def artifact(place: Place, flow: str, names: set[tuple[str, str]], wanted: str) -> Any:
-    """An artifact of a run, by the names and hashes of its artifacts; None if it has no such one that can be read."""
+    """The value of a run's artifact ``wanted``, by the names and hashes; None if there is no readable one."""
     oid = next((oid for name, oid in names if name == wanted), None)
     return None if oid is None else _load(place.read(path(flow, oid)))
 
 
 def _unpacked(content: bytes | None) -> bytes:
-    """An artifact's pickle; what is damaged stays as it is."""
+    """An artifact's pickle; damaged content is returned as it is."""
     if content is None or content[:2] != b"\x1f\x8b":
         return content or b""
     try:
@@ -150,7 +150,7 @@ def _unpacked(content: bytes | None) -> bytes:
         return content
 
 
-class _Unpickler(pickle.Unpickler):  # nosec B301 - of our own store
+class _Unpickler(pickle.Unpickler):  # nosec B301 - from our own store
     """Finds classes whose module has been renamed since they were pickled."""
 
     def find_class(self, module: str, name: str) -> Any:
@@ -162,14 +162,14 @@ def _load(content: bytes | None) -> Any:
     """The artifact's value; None if it cannot be read or is not a pickle."""
     try:
         return _Unpickler(io.BytesIO(_unpacked(content))).load()
-    except Exception:  # noqa: BLE001 - an older release's classes, or code: looked at as bytes
+    except Exception:  # noqa: BLE001 - an older release's classes, or code: searched as bytes
         return None
 
 
 def _look(content: bytes | None, subject: Subject) -> Blob:
     plain = _unpacked(content)
     value = _load(content)
-    if value is None:  # nobody can tell what of it is the customer's
+    if value is None:  # unknown which of it is the customer's
         holds = subject.within(plain)
         return Blob(holds, False, holds)
     pieces = list(_pieces(value, DEEP))
@@ -180,7 +180,7 @@ def _look(content: bytes | None, subject: Subject) -> Blob:
 
 
 def _pieces(value: Any, deep: int) -> Iterator[Any]:
-    """The tables, arrays of rows and texts in a value."""
+    """The tables, row arrays and texts within a value."""
     import pandas as pd
 
     if isinstance(value, str | pd.DataFrame | pd.Series | pd.Index) or (
@@ -221,13 +221,13 @@ def _holds(piece: Any, subject: Subject) -> bool:
 
 
 def _listed(text: str, subject: Subject) -> bool:
-    """Whether a text is a table with ids: rows set aside travel as CSV."""
+    """Whether a text is a table with ids: quarantined rows are passed as CSV."""
     head, _, rest = text.partition("\n")
     return bool(rest) and any(name in head.split(",") for name in subject.columns)
 
 
 def _mask(place: Place, name: str, subject: Subject) -> None:
-    """Write an artifact with stars in the place of the id: as many bytes, so that the pickle stays one."""
+    """Rewrite an artifact with the id replaced by stars, byte for byte, so that the pickle stays valid."""
     content = place.read(name)
     if content is not None:
         masked = _stars(_unpacked(content), subject)
@@ -253,7 +253,7 @@ def _stars(plain: bytes, subject: Subject) -> bytes:
 
 
 def _texts(place: Place, subject: Subject, remove: bool) -> Iterator[Trace]:
-    """Cards, logs, and whatever else is no artifact's content."""
+    """Cards, logs, and everything else that is not an artifact's content."""
     if subject.short:
         return
     for entry in place.entries():
@@ -273,7 +273,7 @@ def _texts(place: Place, subject: Subject, remove: bool) -> Iterator[Trace]:
 
 
 def _card_names(content: bytes, subject: Subject) -> bool:
-    """A card's page carries its data in base 64."""
+    """Whether a card's page names the customer; it carries its data in base 64."""
     for encoded in _CARD_DATA.findall(content) if content[:200].lstrip()[:1] == b"<" else ():
         try:
             if subject.named_in(base64.b64decode(encoded)):

@@ -1,4 +1,4 @@
-"""The customer who is looked for: how an id is told in tables, in text and in the prediction log."""
+"""The customer to find, and how to recognise the id in tables, in text and in the prediction log."""
 
 import html
 import io
@@ -19,26 +19,24 @@ from churn.storage import checksums, keyed_ids
 if TYPE_CHECKING:
     import pandas as pd
 
-SHORT = 5  # characters below which an id is looked for in columns of ids alone: '17' stands in every text
+SHORT = 5  # characters below which an id is only searched for in id columns: '17' occurs in every text
 PARQUET = b"PAR1"
 REDACTED = "[erased]"
 _CHECKED: Any = {"page_checksum_verification": True}
 
 
 class Unreadable(ChurnError):
-    """A table is damaged: nobody can tell whose rows it has."""
+    """A table is damaged, so whose rows it holds is unknown."""
 
 
 @dataclass(frozen=True)
 class Subject:
-    """A customer's ``id`` as a person types it. ``columns`` are the names of id columns; ``dataset`` limits the search to one."""
+    """A customer's ``id`` as typed. ``columns`` are the names of id columns; ``dataset`` limits the search to one data set."""
 
     id: str
     columns: frozenset[str]
     dataset: str = ""
-    predictions: set[str] = field(
-        default_factory=set
-    )  # the customer's prediction ids, as far as lists and runs know them
+    predictions: set[str] = field(default_factory=set)  # the customer's prediction ids that lists and runs reveal
 
     @property
     def short(self) -> bool:
@@ -47,13 +45,13 @@ class Subject:
 
     @cached_property
     def keyed(self) -> str | None:
-        """The id as the log keeps it, if its key is at hand."""
+        """The id as the log keeps it, if the key is available."""
         secret = keyed_ids.key()
         return None if secret is None else keyed_ids.keyed(self.id, secret)
 
     @cached_property
     def _forms(self) -> list[bytes]:
-        """The id as text, JSON, HTML and addresses write it."""
+        """The id as written in text, JSON, HTML and URLs."""
         forms = {self.id, html.escape(self.id), json.dumps(self.id)[1:-1], quote(self.id, safe="")}
         return [form.encode() for form in sorted(forms)]
 
@@ -62,29 +60,29 @@ class Subject:
         return re.compile(rb"(?<![0-9A-Za-z])(?:%s)(?![0-9A-Za-z])" % b"|".join(map(re.escape, self._forms)))
 
     def within(self, content: bytes) -> bool:
-        """Whether the id's bytes are anywhere in the content, also beside others as databases and Arrow put them."""
+        """Whether the id's bytes are anywhere in the content, even adjacent to others, as in databases and Arrow files."""
         return not self.short and any(form in content for form in self._forms)
 
     def named_in(self, text: bytes | str) -> bool:
-        """Whether text names the customer."""
+        """Whether the text names the customer."""
         content = text.encode(errors="surrogatepass") if isinstance(text, str) else text
         return not self.short and self._pattern.search(content) is not None
 
     def redacted(self, text: bytes) -> bytes:
-        """Text without the id."""
+        """The text without the id."""
         return self._pattern.sub(REDACTED.encode(), text)
 
     def masked(self, text: bytes) -> bytes:
-        """The same in the same length, for what counts its bytes."""
+        """The text with the id masked at the same length, for formats that count bytes."""
         return self._pattern.sub(lambda match: b"*" * len(match[0]), text)
 
     def rows(self, table: "pd.DataFrame") -> np.ndarray:
         """Which rows are the customer's, bool of shape (n,).
 
-        They are matched by an id column, by any column of text unless the id is short, or by their prediction.
+        Rows are matched by an id column, by any text column unless the id is short, or by prediction id.
         """
         matched = np.zeros(len(table), dtype=bool)
-        for name, values in table.items():  # not by name: a file may have one twice
+        for name, values in table.items():  # not by name: names may repeat
             if self._telling([str(name)], [not _number(values)]):
                 matched |= self._cells(values)
         return matched
@@ -103,7 +101,7 @@ class Subject:
         return texts.isin(wanted).to_numpy(dtype=bool)
 
     def parquet_rows(self, content: bytes) -> np.ndarray:
-        """``rows`` of a Parquet file; only the columns that can tell are read. Raises Unreadable."""
+        """``rows`` of a Parquet file; reads only the relevant columns. Raises Unreadable."""
         with _undamaged():
             return self._parquet_rows(content)
 
@@ -124,9 +122,9 @@ class Subject:
 
 
 def without(content: bytes, rows: np.ndarray) -> bytes:
-    """A Parquet file without ``rows`` (bool of shape (n,)), in the same types; sealed if it was.
+    """A Parquet file without ``rows`` (bool of shape (n,)), with the same types; sealed if it was.
 
-    Raises Unreadable rather than make a whole file of a damaged one.
+    Raises Unreadable rather than turn a damaged file into an intact one.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -142,7 +140,7 @@ def without(content: bytes, rows: np.ndarray) -> bytes:
 
 @contextmanager
 def _undamaged() -> Iterator[None]:
-    """What Arrow says of a damaged file as Unreadable."""
+    """Turn Arrow's errors about a damaged file into Unreadable."""
     import pyarrow as pa
 
     try:
@@ -157,5 +155,5 @@ def _number(values: "pd.Series") -> bool:
 
 
 def _plain(name: str) -> str:
-    """A column's name as files spell it one way or another."""
+    """A column's name, normalised across spellings."""
     return re.sub(r"[\W_]", "", name.casefold())

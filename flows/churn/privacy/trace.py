@@ -1,4 +1,4 @@
-"""What is found of a customer, and what is left to do."""
+"""The traces found of a customer, and what is left to do."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -9,9 +9,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Trace:
-    """What there is, or was, of the customer in one place.
+    """The customer's data, or former data, in one place.
 
-    ``values`` are given as far as they say something of their own. ``todo``: what a person has to do about it.
+    ``values`` are given only if they are informative. ``todo`` is what a person must do about it.
     """
 
     store: str
@@ -22,12 +22,12 @@ class Trace:
 
 
 def damaged_file(store: str, place: str) -> Trace:
-    """A damaged file, of which nobody can tell whose rows it has; what reads it refuses it."""
-    return Trace(store, place, "a file that is damaged", "bring it back from a backup and erase again, or remove it")
+    """The trace of a damaged file: whose rows it holds is unknown, and readers refuse it."""
+    return Trace(store, place, "a file that is damaged", "restore it from a backup and erase again, or remove it")
 
 
 def rows_as_text(table: "pd.DataFrame") -> tuple[str, ...]:
-    """The rows of a small table as text, a line each, without missing cells."""
+    """The rows of a small table as text, one line each, without missing cells."""
     return tuple(
         ", ".join(f"{name}={cell}" for name, cell in row.items() if cell is not None and cell == cell)
         for row in table.astype("object").to_dict("records")

@@ -1,4 +1,4 @@
-"""Searches of past trainings in MLflow: their runs, one a family and one a trial."""
+"""Searches of past trainings in MLflow: one run for each family and each trial."""
 
 import os
 import sqlite3
@@ -18,9 +18,9 @@ _SQLITE = "sqlite:///"
 
 
 def known(needed: Collection[str]) -> Iterator[tuple[str, int, float, Callable[[], None], str, bool]]:
-    """Every training's trials, in the fields of ``retention.Item`` behind its store.
+    """Every training's trials, as the fields of ``retention.Item`` after its store.
 
-    MLflow does not tell their bytes (0). They are of their experiment's group, and needed if the training is among ``needed``.
+    MLflow does not report their size (0). Their group is the experiment; they are needed if the training is in ``needed``.
     """
     mlflow = client()
     for experiment in mlflow.search_experiments():
@@ -47,7 +47,7 @@ def _delete(runs: list[str]) -> None:
 
 
 def purge_deleted() -> None:
-    """Take deleted runs out of a database that is a file; a server's is its keeper's (``mlflow gc``). Raises ChurnError."""
+    """Purge deleted runs from a database file; a server's operator does it with ``mlflow gc``. Raises ChurnError."""
     uri = os.environ["MLFLOW_TRACKING_URI"]
     if not uri.startswith(_SQLITE):
         return

@@ -1,6 +1,6 @@
-"""One customer in files that people and programs read as they are.
+"""One customer in plain files.
 
-These are ranked lists, rows set aside, restored data versions, and everything else below the state folder.
+These are ranked lists, quarantined rows, restored data versions, and everything else below the state folder.
 """
 
 import csv
@@ -26,16 +26,16 @@ ELSEWHERE = (
     "log",
     "scores",
     "quarantine",
-)  # of the state folder: stores of their own
+)  # in the state folder: they are stores with their own modules
 
 
 def lists(subject: Subject, remove: bool) -> Iterator[Trace]:
-    """Rows of ScoreFlow's lists."""
+    """The customer's rows in ScoreFlow's lists."""
     yield from _tables("list of scores", Place.of(batch_scoring.root()), subject, remove)
 
 
 def quarantine(subject: Subject, remove: bool) -> Iterator[Trace]:
-    """Rows set aside."""
+    """The customer's rows in quarantine."""
     yield from _tables("rows set aside", Place.of(str(STATE / "quarantine")), subject, remove)
 
 
@@ -45,7 +45,7 @@ def restored(subject: Subject, remove: bool) -> Iterator[Trace]:
 
 
 def temporary(subject: Subject, remove: bool) -> Iterator[Trace]:
-    """What killed runs left in the state's folder of temporary files."""
+    """Leftovers of killed runs in the state's temporary folder."""
     place = Place.of(str(STATE / "tmp"))
     for entry in place.entries():
         content = place.read(entry.name) or b""
@@ -56,7 +56,7 @@ def temporary(subject: Subject, remove: bool) -> Iterator[Trace]:
 
 
 def others(subject: Subject, remove: bool) -> Iterator[Trace]:
-    """Everything else below the state folder: text loses the id, databases too, tables their rows."""
+    """Everything else below the state folder: text and databases lose the id, tables the rows."""
     place = Place.of(str(STATE))
     for entry in place.entries():
         if entry.name.split("/")[0] in ELSEWHERE or entry.name.endswith((".lock", "-wal", "-shm")):
@@ -74,7 +74,7 @@ def _tables(store: str, place: Place, subject: Subject, remove: bool) -> Iterato
 
 
 def clean(store: str, place: Place, name: str, content: bytes, subject: Subject, remove: bool) -> Iterator[Trace]:
-    """Find, and with ``remove`` erase, the customer in one file's ``content``."""
+    """Find the customer in one file's ``content``, and erase it if ``remove``."""
     where = place.at(name)
     if _parquet(content):
         try:
@@ -107,12 +107,12 @@ def clean(store: str, place: Place, name: str, content: bytes, subject: Subject,
 
 
 def _parquet(content: bytes) -> bool:
-    """Whether it is a whole Parquet file."""
+    """Whether it is an intact Parquet file."""
     return content[:4] == PARQUET and content[-4:] == PARQUET
 
 
 def in_table(content: bytes, subject: Subject) -> bool:
-    """Whether a table of a run has the customer's rows, or cannot be read."""
+    """Whether a run's table has the customer's rows, or cannot be read."""
     try:
         return bool(subject.parquet_rows(content).any())
     except Unreadable:
@@ -120,7 +120,7 @@ def in_table(content: bytes, subject: Subject) -> bool:
 
 
 def lines(text: str, subject: Subject) -> tuple[str, int]:
-    """A CSV file without the customer's rows, and how many those were."""
+    """A CSV file without the customer's rows, and the number removed."""
     import pandas as pd
 
     rows = list(csv.reader(io.StringIO(text, newline="")))
@@ -140,7 +140,7 @@ def lines(text: str, subject: Subject) -> tuple[str, int]:
 
 
 def _database(store: str, file: Path, content: bytes, subject: Subject, remove: bool) -> Iterator[Trace]:
-    """The id in any text of a SQLite database, which is written anew: what was deleted before is still on its free pages."""
+    """The id in any text of a SQLite database, which is then rebuilt, because free pages still hold deleted content."""
     if not subject.within(content):
         return
     with closing(sqlite3.connect(file, timeout=30)) as database:

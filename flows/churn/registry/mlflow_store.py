@@ -29,27 +29,27 @@ _ANSWERS = {"RESOURCE_DOES_NOT_EXIST": Missing, "RESOURCE_ALREADY_EXISTS": Taken
 # Patterns in an error's text and their meaning; the first match counts. {uri}: the store; {said}: the error's message.
 _MEANINGS = (
     (r"\b(too many|error code) 5\d\d|RestException INTERNAL_ERROR",
-     "MLflow at {uri} failed ({said}); its own log says why: mend that and run this again"),
+     "MLflow at {uri} failed ({said}); see its log, fix the cause and run this again"),
     (r"error code 40[13]|RestException (UNAUTHENTICATED|PERMISSION_DENIED)",
      "MLflow at {uri} refuses this client ({said}); check MLFLOW_TRACKING_USERNAME, MLFLOW_TRACKING_PASSWORD, and the "
      "server's --allowed-hosts"),
-    (r"not in a valid JSON|error code 404", "what answers at {uri} is no MLflow server; change MLFLOW_TRACKING_URI"),
+    (r"not in a valid JSON|error code 404", "the server at {uri} is not an MLflow server; change MLFLOW_TRACKING_URI"),
     (r"unsupported URI|Could not parse",
-     "MLFLOW_TRACKING_URI={uri} is no address of MLflow; write http://HOST:PORT or sqlite:///FILE"),
+     "MLFLOW_TRACKING_URI={uri} is not an MLflow address; write http://HOST:PORT or sqlite:///FILE"),
     (r"database (table )?is locked",
-     "{uri}: another process keeps the database locked; wait until it has ended, or end it, and run this again"),
+     "{uri}: another process has locked the database; wait until it ends, or stop it, and run this again"),
     (r"file is not a database|malformed|unsupported file format",
-     "{uri}: the file is no SQLite database, or a damaged one; put a backup in its place, or move it away and train again"),
+     "{uri}: the file is not a SQLite database, or is damaged; restore it from a backup, or move it away and train again"),
     (r"table \S+ already exists|duplicate column",
-     "{uri}: MLflow's tables in it are half made ({said}), as a start that was interrupted under an older release left them; "
-     "put a backup in its place, or move it away and run this again"),
+     "{uri}: its MLflow tables are incomplete ({said}), because a start of an older release was interrupted; restore it from a "
+     "backup, or move it away and run this again"),
     (r"out-of-date database schema|Can't locate revision",
-     "{uri}: the database is of another MLflow release; install that one, or, if it is older than yours, back the database up "
-     "and run: {python} -m mlflow db upgrade {uri}"),
+     "{uri}: the database belongs to another MLflow release; install that one or, if it is older than yours, back up the "
+     "database and run: {python} -m mlflow db upgrade {uri}"),
     (r"[Nn]o space left|disk is full",
      "MLflow cannot write to {uri} or its artifacts ({said}); free space and run this again"),
     (r"(readonly|unable to open) database|disk I/O error|[Pp]ermission denied|Read-only file|(Is|Not) a directory|File exists",
-     "MLflow cannot write to {uri} or its artifacts ({said}); check that the folder is there and may be written"),
+     "MLflow cannot write to {uri} or its artifacts ({said}); check that the folder exists and is writable"),
     (r"^boto", "cannot reach MLflow's artifacts ({said}); check MLFLOW_ARTIFACTS and AWS_* in the environment"),
     (r"HTTPConnection|refused|timed out|resolve|OperationalError",
      "MLflow does not answer at {uri} ({said}); start it or change MLFLOW_TRACKING_URI"),

@@ -181,15 +181,15 @@ def _warn(model: Registered, what: str) -> None:
     """Warn that an earlier release stored no checksum: the model is used unverified, with this notice each time."""
     again = commands.say("train", VERSION=model.tags.get("data_version", commands.NAME), FORCE="1")
     logger.warning(
-        "%s version %s: the release that registered it noted no checksum of its %s, so that nobody can say whether that is "
-        "what was proved; to have it noted, train again: %s", model.name, model.version, what, again
+        "%s version %s: the release that registered it stored no checksum of its %s, so it cannot be verified; "
+        "to store one, train again: %s", model.name, model.version, what, again
     )  # fmt: skip
 
 
 def _lost(model: Registered, what: str) -> str:
     return (
-        f"{model.name} version {model.version}: {what} MLflow's artifact store (run {model.run}, artifact {FILES}); bring "
-        f"them back from a backup, or make another version champion ({_promoting()}); if there is none, remove the alias "
+        f"{model.name} version {model.version}: {what} MLflow's artifact store (run {model.run}, artifact {FILES}); restore "
+        f"them from a backup, or make another version champion ({_promoting()}); if there is none, remove the alias "
         f"{CHAMPION!r} in MLflow ({commands.say('mlflow')}) and train again"
     )
 

@@ -42,7 +42,7 @@ def locked(mlflow: "MlflowClient", name: str, patience: float | None = None) -> 
     def require() -> None:
         if _holder(mlflow, lock) != token:
             raise ChurnError(
-                f"{name}: another process took the registry's lock over after {SECONDS:g} s; look at the versions' "
+                f"{name}: another process took over the registry's lock after {SECONDS:g} s; check the versions' "
                 "aliases in MLflow, and run this again"
             )
 

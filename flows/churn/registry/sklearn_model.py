@@ -95,7 +95,7 @@ def log_pipeline(run: str, pipeline: "Pipeline", example: "pd.DataFrame") -> tup
         stored = download(address, folder)
         if not np.array_equal(getattr(skops.io.load(stored, trusted=types), method)(inputs), expected):
             raise ChurnError(
-                f"{address}: {FILE} in MLflow's artifact store answers otherwise than the model; run this again"
+                f"{address}: {FILE} in MLflow's artifact store predicts differently from the model; run this again"
             )
         return address, checksums.file_sha256(stored)
 
@@ -117,7 +117,7 @@ def read(file: Path) -> "Pipeline":
         if not strange:
             return skops.io.load(file, trusted=list(TRUSTED))
     except Exception as error:
-        raise ChurnError(f"{file.name}: it is no pipeline in skops' form, or a damaged one ({error})") from error
+        raise ChurnError(f"{file.name}: it is not a pipeline in skops format, or is damaged ({error})") from error
     raise ChurnError(
-        f"{file.name}: it is made of {', '.join(strange)}, which Churnflow's models do not use; it is not loaded"
+        f"{file.name}: it contains {', '.join(strange)}, which Churnflow's models do not use; it is not loaded"
     )

@@ -54,7 +54,7 @@ def open_run(experiment: str, training: str, tags: Mapping[str, str]) -> str:
         uri, number = shlex.quote(mlflow_store.tracking_uri()), stored.experiment_id
         restore = f"{commands.python()} -m mlflow experiments restore --experiment-id {number}"
         raise ChurnError(
-            f"the experiment {experiment!r} was deleted in MLflow; bring it back: MLFLOW_TRACKING_URI={uri} {restore}, or give "
+            f"the experiment {experiment!r} was deleted in MLflow; restore it: MLFLOW_TRACKING_URI={uri} {restore}, or give "
             "another name to 'experiment' in config/train.toml"
         )
     mine = f"tags.`{TRAINING}` = '{training}' and attributes.`run_name` = '{training}'"

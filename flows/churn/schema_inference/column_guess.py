@@ -16,19 +16,19 @@ if TYPE_CHECKING:
     import pandas as pd
 
 DECIDE = "DECIDE:"
-LIKELY = range(1900, 2200)  # years of dates that are meant
+LIKELY = range(1900, 2200)  # plausible years
 SCIENTIFIC = re.compile(r"\d+e\d+", re.I)  # 12E3: a number, or a code
-MOST_NAMED = 3  # words or values named in one note
+MOST_NAMED = 3  # words or values in one note
 
 
 @dataclass
 class Guess:
     """A guess at one column; ``keys`` become the lines of its table, ``notes`` the comments above them."""
 
-    counts: "pd.Series"  # distinct values (text) with their frequencies, the most frequent first
+    counts: "pd.Series"  # distinct values (text) with their frequencies, most frequent first
     rows: int
     numbers: Interpretation[NumberFormat] | None
-    by_file: bool = False  # the numbers are ambiguous; the decimal mark of the other columns decided
+    by_file: bool = False  # the numbers are ambiguous; the other columns' decimal mark decided
     keys: dict[str, Any] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
@@ -44,7 +44,7 @@ class Guess:
 
     @cached_property
     def levels(self) -> "pd.Series":
-        """The frequency of each level, the most frequent first."""
+        """The frequency of each level, most frequent first."""
         return (
             self.counts.groupby(self.counts.index.map(self.spellings)).sum().sort_values(ascending=False, kind="stable")
         )
@@ -54,11 +54,11 @@ class Guess:
         return {text: level for text, level in sorted(self.spellings.items()) if text != level}
 
     def ask(self, question: str) -> None:
-        """Add a question that the user has to decide."""
+        """Add a question for the user to decide."""
         self.notes.append(f"{DECIDE} {question}")
 
     def set_aside(self, kind: str, note: str) -> None:
-        """Ignore the column, as one of the type ``kind``, until the user changes its description."""
+        """Ignore the column, described as type ``kind``, until the user changes its description."""
         self.keys |= {"role": "ignore", "type": kind}
         self.notes.append(note)
 
@@ -161,7 +161,7 @@ def _ask_about_words(guess: Guess, inferred: Interpretation[NumberFormat]) -> No
 
 
 def _which(inferred: Interpretation[NumberFormat], decimal: str) -> str:
-    """The question of which format is meant, each with the keys that select it."""
+    """The question which format is meant, with the keys that select each."""
     text = next(t for t in inferred.values.index if len({form.read(t) for form in inferred.formats}) > 1)
     ways = []
     for form in inferred.formats:
@@ -224,7 +224,7 @@ def _timestamp(text: str, form: str | None) -> str:
 
 
 def _roomy(low: float, high: float) -> tuple[float, float]:
-    """A range with room for future customers: 0 or twice the extremes, rounded away from 0 to 1, 2 or 5 x 10^k."""
+    """A range with headroom for future customers: 0 or twice the extremes, rounded away from 0 to 1, 2 or 5 x 10^k."""
     if low >= 0 and high <= 1:
         return 0, 1
     return (0 if low >= 0 else -_round_up(-2 * low)), (_round_up(2 * high) if high > 0 else 0)

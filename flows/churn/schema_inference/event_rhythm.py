@@ -1,4 +1,4 @@
-"""What the rhythm of a log suggests: windows no shorter than its gaps, and a horizon after which few come back."""
+"""Derives suggestions from a log's rhythm: windows no shorter than its gaps, and a horizon after which few come back."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,16 +12,16 @@ if TYPE_CHECKING:
 HORIZONS = (30, 60, 90, 180)
 WINDOWS = (7, 14, 30, 60, 90, 180, 365)
 MOST_WINDOWS = 3
-FEW_RETURN = 0.2  # a share of customers who come back after a silence of the horizon, small enough to call them gone
+FEW_RETURN = 0.2  # share of customers back after a silence of the horizon, up to which silence means gone
 DAY = np.timedelta64(1, "D")
 
 
 @dataclass(frozen=True)
 class Horizon:
-    """What a silence of so many ``days`` would mean.
+    """The meaning of a silence of ``days`` days.
 
-    ``churned`` is the share of customers silent for so long after the latest moment that allows to see it, ``back`` the share of
-    the silences of that length that ended.
+    ``churned`` is the share of customers silent for that long after the latest moment at which this is observable, ``back`` the
+    share of silences of that length that ended.
     """
 
     days: int
@@ -33,8 +33,8 @@ class Horizon:
 class Rhythm:
     """The rhythm of a log.
 
-    ``gap`` is the median of the days between a customer's days with events (NaN: nobody has two), ``first`` and ``last`` are
-    days of the log, ``horizons`` what each horizon would mean.
+    ``gap`` is the median number of days between a customer's days with events (NaN: nobody has two), ``first`` and ``last`` are
+    the log's first and last day, ``horizons`` the meaning of each horizon.
     """
 
     gap: float
@@ -44,21 +44,21 @@ class Rhythm:
 
     @property
     def span(self) -> int:
-        """The days that the log covers."""
+        """The number of days that the log covers."""
         return int((self.last - self.first) / DAY)
 
     @property
     def horizon(self) -> int:
-        """The shortest after whose silence few come back, among those that the log is long enough for.
+        """The shortest horizon after which few come back, among those for which the log is long enough.
 
-        Else the longest of these.
+        If there is none, the longest of these.
         """
         able = [one for one in self.horizons if 2.5 * one.days < self.span] or [self.horizons[0]]
         return next((one.days for one in able if one.back <= FEW_RETURN), able[-1].days)
 
     @property
     def windows(self) -> Sequence[int]:
-        """Windows in which a customer of usual rhythm has an event, and that the log covers."""
+        """Windows that the log covers and in which a typical customer has an event."""
         able = [
             days for days in WINDOWS if days >= (self.gap if self.gap == self.gap else 30) and 2 * days <= self.span
         ]
@@ -75,7 +75,7 @@ def rhythm(who: "pd.Series", at: "pd.Series") -> Rhythm:
     days = days.sort_values(["who", "day"], ignore_index=True)
     day, same = days["day"].to_numpy("datetime64[D]"), np.diff(days["who"].to_numpy()) == 0
     gaps = (np.diff(day) / DAY)[same]
-    tails = (day.max() - day[np.append(~same, True)]) / DAY  # each customer's silence until the end of the log
+    tails = (day.max() - day[np.append(~same, True)]) / DAY  # each customer's silence before the end of the log
     horizons = tuple(_horizon(n, days, gaps, tails) for n in HORIZONS)
     return Rhythm(float(np.median(gaps)) if len(gaps) else float("nan"), day.min(), day.max(), horizons)
 

@@ -1,4 +1,4 @@
-"""Recognises tables of events: which column names the customer, which says when, and what the others hold."""
+"""Recognises event tables: which column identifies the customer, which holds the time, and what the others hold."""
 
 import re
 from collections.abc import Mapping
@@ -23,14 +23,14 @@ EPOCHS = {"%s": r"1\d{9}(\.\d+)?", "%Q": r"1\d{12}(\.\d+)?"}  # since 2001, unti
 WHEN = re.compile(r"time|date|\bat\b|_at$|ts$|epoch|moment|when|created|logged|seen", re.I)
 ONE_ROW = re.compile(
     r"(^|_|\b)(id|no|nr|num|number|key|code|ref)$|(Id|ID|No|Nr|Num|Number|Key|Ref)$"
-)  # names one row, or invoice
-NAMED = 0.5  # of the rows that at least have a customer
-REPEATS = 1.2  # rows for each customer from which on a table is one of events
+)  # identifies a row, or an invoice
+NAMED = 0.5  # minimum share of rows with a customer
+REPEATS = 1.2  # rows per customer from which a table counts as one of events
 
 
 @dataclass
 class RecognizedTable:
-    """One file: its id, its moments (empty: none), the keys of its other columns, and its rows by ``who`` and ``at`` (UTC)."""
+    """One file: its id, its moments (empty: none), the keys of its other columns, and its rows' ``who`` and ``at`` (UTC)."""
 
     name: str
     source: str
@@ -48,17 +48,17 @@ class RecognizedTable:
 
     @property
     def repeated(self) -> bool:
-        """Whether customers come more than once, as in a table of events."""
+        """Whether customers recur, as in a table of events."""
         return self.who is not None and len(self.who) >= REPEATS * self.who.nunique()
 
 
 def recognise(
     frames: "Mapping[str, pd.DataFrame]", guessed: Mapping[str, tuple[dict[str, Guess], str, list[str]]]
 ) -> list[RecognizedTable]:
-    """The tables in ``frames`` (by file, as ``sources.read`` gives them) with what was ``guessed`` of their columns.
+    """The tables in ``frames`` (by file, as ``sources.read`` returns them), using the ``guessed`` columns.
 
     Raises:
-        ChurnError: a file has no column that names customers.
+        ChurnError: A file has no column that identifies customers.
     """
     shared = set.intersection(*(set(map(str, frame.columns)) for frame in frames.values()))
     recognised = []
@@ -71,7 +71,7 @@ def recognise(
         who = _customer(frame, others, shared if len(frames) > 1 else set(others))
         if who is None:
             raise ChurnError(
-                f"{source}: no column names the customers of its rows; the file has: {', '.join(guesses)}. Give every file the "
+                f"{source}: no column identifies its rows' customers; the file has: {', '.join(guesses)}. Give every file the "
                 "same one, such as customer_id"
             )
         table = RecognizedTable(
@@ -92,7 +92,7 @@ def recognise(
 
 
 def _moment_format(values: "pd.Series", guess: Guess) -> str | None:
-    """How the moments of a column are written ("": ISO 8601, or they are moments already); None if it holds none."""
+    """The format of a column's moments ("": ISO 8601, or already timestamps); None if it holds none."""
     if values.dtype.kind == "M":
         return ""
     if guess.keys.get("type") == "timestamp" or "format" in guess.keys:
@@ -107,9 +107,9 @@ def _moment_format(values: "pd.Series", guess: Guess) -> str | None:
 
 
 def _customer(frame: "pd.DataFrame", names: list[str], shared: set[str]) -> str | None:
-    """Of the columns that may name customers the one called so, else the first that is in every file.
+    """The customer column among the candidates: the one named so, else the first that is in every file.
 
-    Else the one that repeats most evenly.
+    Otherwise the one whose values repeat most evenly.
     """
     rows = len(frame)
     able = [
@@ -139,7 +139,7 @@ def _texts(values: "pd.Series") -> "pd.Series":
 
 
 def _keys(guess: Guess, values: "pd.Series") -> dict[str, Any]:
-    """The keys of a column that an aggregate can use; none for texts of which nearly each is unlike the others."""
+    """The keys of a column that an aggregate can use; empty for text with almost only distinct values."""
     kind = guess.keys.get("type", "category")
     if kind not in ("integer", "number", "category") or guess.keys.get("role") == "ignore":
         return {}

@@ -16,7 +16,7 @@ from churn.validation import exclusions, toml_text
 if TYPE_CHECKING:
     import pandas as pd
 
-SMALL = 500  # below this many rows the draft suggests a looser gate
+SMALL = 500  # rows below which the draft suggests a looser gate
 KEYS = ("role", "type", "format", "unit", "decimal", "thousands", "negative", "min", "max", "values", "aliases", "positive",
         "leave_out", "missing", "missing_values")  # fmt: skip
 
@@ -25,8 +25,8 @@ KEYS = ("role", "type", "format", "unit", "decimal", "thousands", "negative", "m
 class Description:
     """The text of config/datasets/NAME.toml and the data set it defines.
 
-    ``decisions`` are the questions for the user, ``left_out`` the kinds of rows that were left out with their counts, ``aside``
-    the columns that were left out without a question, with the reason.
+    ``decisions`` are the questions for the user, ``left_out`` the kinds of rows left out, with counts, ``aside`` the columns left
+    out without a question, with the reason.
     """
 
     text: str

@@ -1,4 +1,4 @@
-"""The first description of tables of events: label, windows and horizon from the log's own rhythm, for a person to decide."""
+"""Drafts the description of event tables: label, windows and horizon from the log's own rhythm, for a person to decide."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,16 +18,14 @@ if TYPE_CHECKING:
     import pandas as pd
 
 OF_CONTRACTS = 60  # days
-NUMBERS, LEVELS = 3, 2  # of a table's columns, how many of each kind get aggregates
+NUMBERS, LEVELS = 3, 2  # columns of each kind in a table that get aggregates
 
 
 def describe(frames: "Mapping[str, pd.DataFrame]", name: str) -> tuple[str, Dataset, tuple[str, ...]]:
-    """The text of config/datasets/NAME.toml for the tables in ``frames`` (by file), and its data set.
-
-    The third is what a person has to decide.
+    """The text of config/datasets/NAME.toml for the tables in ``frames`` (by file), its data set, and the open decisions.
 
     Raises:
-        ChurnError: no file is a table of events.
+        ChurnError: No file is a table of events.
     """
     recognised = event_tables.recognise(
         frames, {source: infer.guess_columns(frame) for source, frame in frames.items()}
@@ -39,7 +37,7 @@ def describe(frames: "Mapping[str, pd.DataFrame]", name: str) -> tuple[str, Data
         if not table.time
     ]
     notes += [
-        f"{table.source}: {table.nobody:,} of {len(table.who):,} rows have no {table.id}; they are left out as nobody's"  # type: ignore[arg-type]
+        f"{table.source}: {table.nobody:,} of {len(table.who):,} rows have no {table.id}; they are left out"  # type: ignore[arg-type]
         for table in timed
         if table.nobody
     ]
@@ -47,8 +45,7 @@ def describe(frames: "Mapping[str, pd.DataFrame]", name: str) -> tuple[str, Data
     contracts = [table for table in timed if table.end]
     if not logs and not contracts:
         raise ChurnError(
-            f"{', '.join(frames)}: no file is a table of events: none has customers who come again and again, and a moment of "
-            "each row"
+            f"{', '.join(frames)}: no file is a table of events: none has recurring customers and a time for each row"
         )
     rhythm = event_rhythm.rhythm((logs or contracts)[0].who, (logs or contracts)[0].at)  # type: ignore[arg-type]
     notes += _choices(rhythm, (logs or contracts)[0], contracts)
@@ -67,7 +64,7 @@ def describe(frames: "Mapping[str, pd.DataFrame]", name: str) -> tuple[str, Data
 
 
 def _horizon(rhythm: Rhythm, contracts: Sequence[RecognizedTable]) -> int:
-    """Of contracts two months, which leave time to act; else by who comes back after a silence."""
+    """Two months for contracts, which leaves time to act; else derived from who comes back after a silence."""
     return OF_CONTRACTS if contracts else rhythm.horizon
 
 
@@ -78,7 +75,7 @@ def _choices(rhythm: Rhythm, log: RecognizedTable, contracts: Sequence[Recognize
     gap = (
         f"the median gap between a customer's days in '{log.name}' is {rhythm.gap:.0f} days"
         if rhythm.gap == rhythm.gap
-        else f"nobody is in '{log.name}' twice"
+        else f"no customer is in '{log.name}' twice"
     )
     label = (
         f"a contract of '{contracts[0].name}' that ends" if contracts else f"nothing in '{log.name}' for the horizon"

@@ -1,4 +1,4 @@
-"""Which columns of an unknown file are not features: the customer's id, the time, and what is known only afterwards."""
+"""Finds the columns of an unknown file that are not features: the id, the time, and what is known only afterwards."""
 
 import re
 from typing import TYPE_CHECKING
@@ -11,13 +11,13 @@ from churn.validation import leakage
 if TYPE_CHECKING:
     import pandas as pd
 
-MANY = 30  # fewer distinct repeated ids than this do not identify customers
+MANY = 30  # repeated ids identify customers only if at least this many are distinct
 CUSTOMER = re.compile(r"customer|client|account|subscriber|member|user|phone|msisdn|policy", re.I)
 MOMENT = re.compile(r"snapshot|observ|report|period|as.?of|timestamp|month|event|record", re.I)
 
 
 def choose_id(guesses: dict[str, Guess]) -> None:
-    """Give the column that identifies the customer its role; ignore others that are different in every row."""
+    """Give the column that identifies the customer its role; ignore other columns with a distinct value in every row."""
     able = [c for c, g in guesses.items() if g.unique and g.keys["type"] in ("integer", "text") and _rank(c)]
     chosen = max(able, key=_rank, default=None)
     for column, guess in guesses.items():
@@ -34,9 +34,9 @@ def choose_id(guesses: dict[str, Guess]) -> None:
 
 
 def choose_returning_id(rows: "pd.DataFrame", guesses: dict[str, Guess]) -> None:
-    """Give a repeated id its role: a column named like an id and different in all rows of the same time.
+    """Give a repeated id its role: a column named like an id, with distinct values in all rows of the same time.
 
-    Applies only if there is a time column and no column is different in every row.
+    Applies only if there is a time column and no column has a distinct value in every row.
     """
     taken = {guess.keys.get("role"): column for column, guess in guesses.items()}
     if "time" not in taken or "id" in taken:
@@ -51,7 +51,7 @@ def choose_returning_id(rows: "pd.DataFrame", guesses: dict[str, Guess]) -> None
 
 
 def _rank(column: str) -> int:
-    """How clearly the name is that of an id (2) or of a customer (1); 0 if it is neither."""
+    """2 if the name is clearly that of an id, 1 if that of a customer, 0 if neither."""
     words = re.findall(r"[a-z]+", re.sub(r"([a-z])([A-Z])", r"\1 \2", column).lower())
     named = bool({"id", "key", "uuid", "guid"} & set(words)) or bool(re.search(r"(num|id)$", column, re.I))
     return 2 * named + bool(CUSTOMER.search(column)) if not {"row", "index", "unnamed"} & set(words) else 0
@@ -71,7 +71,7 @@ def _row_number(guess: Guess) -> bool:
 
 
 def choose_time(guesses: dict[str, Guess], target: str) -> None:
-    """Give the time of the row its role, or ask whether a column of timestamps is it."""
+    """Give the row's time its role, or ask whether a column of timestamps is the time."""
     stamps = [c for c, g in guesses.items() if g.keys.get("type") == "timestamp"]
     chosen = next((c for c in stamps if _observes(c, guesses[c], target)), None)
     for column in stamps:
@@ -97,7 +97,7 @@ def _observes(column: str, guess: Guess, target: str) -> bool:
 def set_suspects_aside(typed: "pd.DataFrame", churned: np.ndarray, guesses: dict[str, Guess], target: str) -> None:
     """Ignore, until the user decides, columns that were probably filled in when the customer left.
 
-    They are recognised by their name or by how well each alone separates the outcomes (see ``leakage``). ``typed`` holds the n
+    They are recognised by name, or by how well each alone separates the outcomes (see ``leakage``). ``typed`` holds the n
     labelled rows, ``churned`` (bool, shape (n,)) their outcomes.
     """
     able = {column: guess for column, guess in guesses.items() if guess.keys.get("role", "feature") == "feature"}

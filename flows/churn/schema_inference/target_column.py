@@ -1,4 +1,4 @@
-"""Which column of an unknown file says who churned, and which of its values mean that the customer left."""
+"""Finds the column of an unknown file that says who churned, and its values that mean that the customer left."""
 
 import csv
 import difflib
@@ -16,7 +16,7 @@ from churn.settings.description.spelling import fold
 if TYPE_CHECKING:
     import pandas as pd
 
-# Names of targets, the clearest first, and words in values that mean that the customer left.
+# Names of targets, clearest first, and words in values that mean that the customer left.
 NAMES = (
     *("churn", "attrit", "exited", "cancel", "lapsed", "left", "kündig", "kuendig", "résili", "resili", "abwander"),
     *("target", "label", "outcome", "closed", "inactive"),
@@ -25,17 +25,17 @@ NAME = re.compile("|".join(NAMES), re.I)
 LEFT = r"churn|attrit|exit|cancel|lapsed|left|lost|closed|gone|leav|inactive|abandon|kündig|kuendig|résili|resili"
 POSITIVE = re.compile(rf"^(1(\.0+)?|y|yes|t|true|ja|oui|si|sí)[.,;]?$|{LEFT}", re.I)
 NEGATIVE = re.compile(r"^(0|n|no|nein|f|false)\b|\bnot?\b|non|exist|(?<!in)active|stay|retain|current|loyal", re.I)
-STAYS = re.compile(r"(?<!in)active|retain|stay|loyal|renew", re.I)  # in a column so named, yes means: stayed
-MOST_OUTCOMES = 10  # a column with more values than this, or more spellings of them, is not offered as the target
+STAYS = re.compile(r"(?<!in)active|retain|stay|loyal|renew", re.I)  # in a column with such a name, yes means stayed
+MOST_OUTCOMES = 10  # values, or spellings of them, that a column offered as the target may have
 MOST_SPELLINGS = 100
 
 
 @dataclass(frozen=True)
 class Hints:
-    """What the user gave: the file, the name of the data set, and perhaps the target column.
+    """The user's hints: the file, the name of the data set, and possibly the target column.
 
-    ``positive`` are its values that mean that the customer left, ``leave_out`` those whose rows are left out; each is one value
-    or several, separated by commas.
+    ``positive`` are the target's values that mean that the customer left, ``leave_out`` those whose rows are left out; each is
+    one value or several, separated by commas.
     """
 
     source: str
@@ -81,7 +81,7 @@ def choose_target(guesses: dict[str, Guess], hints: Hints) -> str:
 
 
 def _outcomes(guess: Guess) -> "pd.Series":
-    """The levels without words for 'missing'."""
+    """The levels, without words for 'missing'."""
     return guess.levels[[not _missing(level) for level in guess.levels.index]]
 
 
@@ -130,7 +130,7 @@ def _likely(guesses: dict[str, Guess], hints: Hints) -> str:
 
 
 def _rank(column: str, values: "pd.Series") -> tuple[int, bool, int]:
-    """The likelier the lower: by a clear name, values that tell which of them means leaving, a short name."""
+    """A sort key, lower for likelier targets: a clear name, values that show which means leaving, a short name."""
     word = next((i for i, word in enumerate(NAMES) if word in column.lower()), 0)
     return word, len(_left(values)) != 1, len(column)
 
@@ -145,7 +145,7 @@ def _leaves(value: str) -> bool:
 
 
 def _by_values(guesses: dict[str, Guess], two: list[str]) -> list[str]:
-    """The only column with two values of which one means that the customer left, such as 'active' and 'churned'."""
+    """The only column with two values of which one clearly means that the customer left, such as 'active' and 'churned'."""
     telling = [column for column in two if sum(map(_leaves, _outcomes(guesses[column]).index)) == 1]
     return telling if len(telling) == 1 else []
 
@@ -172,7 +172,7 @@ def _counted(values: "pd.Series") -> str:
 
 
 def _unclear(column: str, values: "pd.Series", hints: Hints) -> str:
-    """The error for a column whose values only the user can interpret, with commands that do."""
+    """The error for a column whose values only the user can interpret, with the commands to do so."""
     if len(values) < 2:
         return (
             f"{hints.source}: column '{column}' cannot be the target, which has two values: it holds {_counted(values)}"

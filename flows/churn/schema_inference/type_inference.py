@@ -1,4 +1,4 @@
-"""What the values of an unknown column are: words for 'missing', codes, levels, numbers or timestamps, in which format.
+"""Infers what an unknown column holds: words for 'missing', codes, levels, numbers or timestamps, and their format.
 
 Columns are given as ``value_counts`` returns them: distinct values (text) with their frequencies.
 """
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MISSING = ("NA", "N/A", "#N/A", "NaN", "nan", "null", "NULL", "?")
-LISTED = 30  # more levels than this are not listed, and more distinct numbers than this are not levels
-SAMPLE = 1000  # distinct values by which a longer column is assessed first
-MOST_WORDS = 5  # distinct words allowed among numbers or timestamps, or a tenth of those if that is more
+LISTED = 30  # levels to list, at most; more distinct numbers than this are not levels
+SAMPLE = 1000  # distinct values from which a longer column is first assessed
+MOST_WORDS = 5  # distinct words allowed among numbers or timestamps, or a tenth of those if more
 CODE = re.compile(r"0\d+")  # a postcode's leading zeros are significant
 MONEY = re.compile(  # signs and codes of currencies, folded
     r"[a-z]{0,2}[$€£¥₹]|aud|brl|cad|chf|cny|czk|dkk|eur|gbp|huf|inr|jpy|krw|mxn|nok|nzd|pln|rub|sek|sgd|try|usd|zar|"
@@ -32,25 +32,25 @@ DATES = (
     *("%b %d %Y", "%B %d %Y", "%d. %m. %Y"),
 )
 TIMES = ("", " %H:%M", " %H:%M:%S", " %H:%M:%S.%f", "T%H:%M:%S", ", %H:%M", " %I:%M %p", " %I:%M:%S %p")
-PACKED = {  # dates and months without separators, 20231022 and 202310, and how many different ones prove it
+PACKED = {  # dates and months without separators, 20231022 and 202310, and how many distinct ones prove it
     "%Y%m%d": (re.compile(r"(19|20)\d\d(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])"), 3),
     "%Y%m": (re.compile(r"(19|20)\d\d(0[1-9]|1[0-2])"), 6),
 }
-NO_DATE = re.compile(r"0+|9{6,}|99991231")  # stands where a date is not known
+NO_DATE = re.compile(r"0+|9{6,}|99991231")  # placeholder for an unknown date
 EPOCH = {"seconds": 1, "milliseconds": 1000}  # since 1970, in these units
 SENTINEL = re.compile(r"-(1|9+)|9{2,}")  # numbers that often stand for "not known"
 Format = TypeVar("Format")
 
 
 def value_counts(values: "pd.Series") -> "pd.Series":
-    """Distinct values as text with their frequencies, the most frequent first; blank values are missing."""
+    """Distinct values as text with their frequencies, most frequent first; blank values count as missing."""
     from churn.data.casting import as_text
 
     return as_text(values).value_counts()
 
 
 def spellings(counts: "pd.Series") -> dict[str, str]:
-    """The level of each value: the most frequent of the values that differ only in case or blanks."""
+    """The level of each value: the most frequent among the values that differ only in case or blanks."""
     chosen: dict[str, str] = {}
     often = dict(zip(counts.index.tolist(), counts.tolist(), strict=True))
     for text in sorted(often, key=lambda text: (-often[text], text)):
@@ -67,10 +67,10 @@ def missing_words(counts: "pd.Series") -> set[str]:
 
 @dataclass(frozen=True)
 class Interpretation(Generic[Format]):
-    """How a column can be read.
+    """The ways to read a column.
 
-    ``values`` maps each text to its value in the first of ``formats``; in every other format the same texts would mean something
-    else. ``words`` are the texts that cannot be read, with their frequencies.
+    ``values`` maps each text to its value in the first of ``formats``; every other format gives the same texts another meaning.
+    ``words`` are the unreadable texts, with their frequencies.
     """
 
     values: "pd.Series"
@@ -89,16 +89,16 @@ class Interpretation(Generic[Format]):
 
 
 def infer_numbers(counts: "pd.Series", decimal: str = "") -> Interpretation[NumberFormat] | None:
-    """The column read as numbers if it holds numbers; None for codes, levels and text.
+    """The column read as numbers, or None for codes, levels and text.
 
-    ``decimal`` is the decimal mark of the rest of the file, if known: it decides what 1.234 means.
+    ``decimal`` is the decimal mark of the rest of the file, if known; it decides what 1.234 means.
     """
     plain = formats.parse_numbers(counts.index.to_series(), NumberFormat())
     if len(plain) and np.isfinite(plain).all() and (decimal == "." or not _unclear(counts.index)):
         codes = any(CODE.fullmatch(text) for text in counts.index)
         return None if codes else Interpretation(plain, (NumberFormat(),), counts[:0])
     if len(counts) > SAMPLE and len(_numerals(counts[:SAMPLE])[0]) < SAMPLE / 2:
-        return None  # text, of which perhaps a million values would have to be parsed one by one
+        return None  # text: parsing a million values one by one would be too slow
     numerals, units = _numerals(counts)
     if not numerals or any(CODE.fullmatch(part.digits) and not part.unit for part in numerals.values()):
         return None
@@ -114,22 +114,22 @@ def infer_numbers(counts: "pd.Series", decimal: str = "") -> Interpretation[Numb
 
 
 def decimal_mark(column: Interpretation[NumberFormat]) -> str:
-    """The decimal mark of a column that can be read in one way only; "" if it has none."""
+    """The decimal mark of a column that can be read in only one way; "" if it has none."""
     form = column.format
     visible = form.thousands in (".", ",") or any(form.decimal in text for text in column.values.index)
     return form.decimal if column.clear and visible else ""
 
 
 def _unclear(texts: "pd.Index[str]") -> bool:
-    """Whether the points may be decimal points or thousands separators."""
+    """Whether the points could be either decimal points or thousands separators."""
     pointed = [text for text in texts if "." in text]
     return bool(pointed) and all(formats.UNCLEAR.fullmatch(text) for text in pointed)
 
 
 def _numerals(counts: "pd.Series") -> tuple[dict[str, Numeral], tuple[str, ...]]:
-    """The texts that are numbers with or without a unit, split into parts, and their units, the most frequent first.
+    """The texts that are numbers, with or without a unit, split into parts, and their units, most frequent first.
 
-    A unit is none, a currency, per cent, or one word that follows more distinct numbers than levels would have.
+    A unit is empty, a currency, per cent, or one word that follows more distinct numbers than levels would have.
     """
     parts = {text: part for text in counts.index if (part := formats.numeral(text))}
     rows: dict[str, int] = {}
@@ -157,7 +157,7 @@ def same_unit(unit: str, other: str) -> bool:
 
 
 def _marks(numerals: Iterable[Numeral]) -> list[tuple[str, str]]:
-    """The possible pairs of decimal mark and thousands separator, the simplest first."""
+    """The possible pairs of decimal mark and thousands separator, simplest first."""
     written = {mark for part in numerals for mark in part.digits if not mark.isdigit()}
     thousands = [mark for mark in ",. '" if any(re.fullmatch(formats.pattern(mark), letter) for letter in written)]
     decimals = ".," if written & {".", ","} else "."
@@ -165,7 +165,7 @@ def _marks(numerals: Iterable[Numeral]) -> list[tuple[str, str]]:
 
 
 def infer_timestamps(counts: "pd.Series") -> Interpretation[str | None] | None:
-    """The column read as dates or timestamps if it holds them; the format None is ISO 8601."""
+    """The column read as dates or timestamps, or None; the format None is ISO 8601."""
     texts = counts.index.to_series()
     texts = texts[texts.str.contains(r"\d\D+\d")]
     if texts.empty:
@@ -201,7 +201,7 @@ def _best(
 
 
 def _enough(counts: "pd.Series", words: "pd.Series") -> bool:
-    """Whether so few texts are ``words`` that the column is not one of levels, some of which happen to be digits."""
+    """Whether so few texts are ``words`` that the column cannot be levels that happen to include digits."""
     read = len(counts) - len(words)
     if words.empty or read < 3:
         return words.empty
@@ -222,7 +222,7 @@ def packed_dates(counts: "pd.Series", inferred: Interpretation[NumberFormat]) ->
 
 
 def epoch_unit(values: "pd.Series") -> str:
-    """The unit of EPOCH in which more whole numbers than levels are all moments of 2000 to 2034; "" if there is none."""
+    """The EPOCH unit that puts all whole numbers, more than LISTED, in the years 2000 to 2034; "" if there is none."""
     if len(values) <= LISTED or (values % 1 != 0).any():
         return ""
     low, high = values.min(), values.max()
@@ -230,9 +230,9 @@ def epoch_unit(values: "pd.Series") -> str:
 
 
 def sentinels(counts: "pd.Series", values: "pd.Series") -> list[str]:
-    """The texts of ``values`` that may stand for "not known": repeated -1 or nines that are far from all other numbers.
+    """The texts of ``values`` that may stand for "not known": repeated -1 or nines far from all other numbers.
 
-    That is below 0 where nothing else is, or further above the largest other number than that is above the smallest.
+    That is, below 0 where nothing else is, or further above the largest other number than that is above the smallest.
     """
     suspected = values[[value % 1 == 0 and bool(SENTINEL.fullmatch(f"{value:.0f}")) for value in values]]
     others = values.drop(suspected.index)
@@ -244,7 +244,7 @@ def sentinels(counts: "pd.Series", values: "pd.Series") -> list[str]:
 
 
 def mixed_formats(counts: "pd.Series") -> str:
-    """What most of many distinct values look like that no single format or unit can read: "numbers", "dates" or ""."""
+    """What most of many distinct values without a common format or unit look like: "numbers", "dates" or ""."""
     texts = counts.index[:SAMPLE].tolist()
     if len(counts) <= LISTED or any(map(CODE.fullmatch, texts)):
         return ""

@@ -31,11 +31,11 @@ def read(variable: str) -> Keys:
         name, key = (name.strip(), key.strip()) if colon else (f"key-{place}", name)
         if not _NAME.fullmatch(name) or not _KEY.fullmatch(key):
             raise ChurnError(
-                f"{variable}: entry {place} is no NAME:KEY; a name has letters, digits, '_', '.' and '-', a key no blanks. "
-                "Unset it to ask for no key"
+                f"{variable}: entry {place} is not NAME:KEY; a name has letters, digits, '_', '.' and '-', a key no blanks. "
+                "Unset it to require no key"
             )
         if name in holders.values() or key.encode() in holders:
-            raise ChurnError(f"{variable}: the name or the key of entry {place} is there already")
+            raise ChurnError(f"{variable}: entry {place} repeats a name or a key")
         holders[key.encode()] = name
     return holders
 

@@ -79,7 +79,7 @@ def screen(
     """
     if taken := sorted({*OWN, *(REASON.format(i + 1) for i in range(rule.reasons))} & set(dataset.columns)):
         raise ChurnError(
-            f"data set {dataset.name}: columns {', '.join(taken)} have names of the list's own; rename them"
+            f"data set {dataset.name}: columns {', '.join(taken)} have the names of columns that the list adds; rename them"
         )
     parts, notes = zip(*(sources.read(source, dataset) for source in origins), strict=True)
     origin = ", ".join(source.name for source in origins)
@@ -124,7 +124,8 @@ def with_uplift(
     by_uplift = registration.load_uplift(model)
     if taken := sorted({*UPLIFT} & set(by_uplift.dataset.columns)):
         raise ChurnError(
-            f"data set {by_uplift.dataset.name}: columns {', '.join(taken)} have names of the list's own; rename them"
+            f"data set {by_uplift.dataset.name}: columns {', '.join(taken)} have the names of columns that the list adds; "
+            "rename them"
         )
     uplift = by_uplift.table(table)
     return scored.assign(uplift=uplift, recommendation=by_uplift.recommend(uplift))
@@ -191,7 +192,7 @@ def keep_features(scorer: Scorer, table: "pd.DataFrame") -> tuple[str, ...]:
         raise ChurnError(
             f"{prediction_log.root()}/{name}: cannot be written: {error}; correct CHURNFLOW_PREDICTIONS"
         ) from None
-    return (f"the service can be asked for {len(table):,} customers by id",)
+    return (f"the service can look up {len(table):,} customers by id",)
 
 
 def rank(

@@ -42,7 +42,7 @@ def rank(file: str | Path, url: str, key: str = "") -> "tuple[pd.DataFrame, tupl
         raise ChurnError(f"{file}: a folder; pass one of its files, or rank them all with: {every}")
     parsed = customer_file.parse(content, str(file), dataset, list(model["schema"]["properties"]))
     if clash := [name for name in ("rank", *ANSWER) if name in parsed.header]:
-        raise ChurnError(f"{file}: it has a column {clash[0]} already, which the ranked list adds; rename it")
+        raise ChurnError(f"{file}: it already has a column {clash[0]}, which the ranked list adds; rename it")
     size = min(CHUNK, model["limits"]["rows"])
     starts = range(0, len(parsed.rows), size)
     answers = [answer for start in starts for answer in _batch(file, url, key, parsed, start, size)]

@@ -75,7 +75,7 @@ def schema(dataset: Dataset, with_id: bool = False) -> "pyarrow.Schema":
     taken = sorted({*COLUMNS, "outcome"} & set(dataset.raw))
     if taken:
         raise ChurnError(
-            f"data set {dataset.name}: columns {', '.join(taken)} have names of the prediction log's own; rename them"
+            f"data set {dataset.name}: columns {', '.join(taken)} have the names of the log's own columns; rename them"
         )
     fields = list(zip(COLUMNS, _kinds(), strict=True))
     if with_id and dataset.id is not None:

@@ -262,5 +262,5 @@ def record(model: model_registry.Registered) -> dict[str, Any]:
         content = Path(model_registry.client().download_artifacts(model.run, RECORD, folder)).read_bytes()
     noted = model_registry.by_version(model.name, model.version).tags.get(RECORD_CHECKSUM)
     if noted not in (None, checksums.sha256(content)):  # None: an earlier release
-        raise ChurnError(f"{which}: damaged in MLflow's artifact store (run {model.run}); bring it back from a backup")
+        raise ChurnError(f"{which}: damaged in MLflow's artifact store (run {model.run}); restore it from a backup")
     return format_version.opened(json.loads(content), RECORD_FORMAT, which)

@@ -1,6 +1,6 @@
 """The commands and files that messages name.
 
-Commands are quoted as their reader types them: ``make ...`` if make started the process (the Makefile sets CALLER), else
+Commands are quoted as the reader would type them: ``make ...`` if make started the process (the Makefile sets CALLER), else
 ``python ...``. Paths are relative to the working directory.
 """
 
@@ -12,16 +12,14 @@ from pathlib import Path
 from churn.settings.environment import IN_POD, ROOT
 
 CALLER = "CHURNFLOW_CALLER"
-GIVEN = (
-    "CHURNFLOW_GIVEN_"  # prefix of a Config's name: the file given by ``--config NAME``, passed on to the run's steps
-)
+GIVEN = "CHURNFLOW_GIVEN_"  # prefix of a Config's name: the file given by ``--config NAME``, passed to the run's steps
 FILE, NAME, NUMBER = "FILE", "NAME", "NUMBER"  # placeholders for what only the reader knows
 
 _DATASETS = ROOT / "config" / "datasets"
 _DESCRIPTION = ("DATASET", "--config", "description", "{description}")
 _OF_DATASET = ("DATASET", "--dataset", "{DATASET}")
 _LISTEN = (("HOST", "--host", "{HOST}"), ("PORT", "--port", "{PORT}"))
-# Target: its script, then what each variable of make becomes. A part is skipped if its variable (its first word) is not given.
+# Target: its script, then the option for each make variable. A part is skipped if its variable (its first word) is not given.
 TARGETS: dict[str, tuple[str, *tuple[tuple[str, ...], ...]]] = {
     "run": (
         "scripts/run.py",
@@ -115,15 +113,15 @@ TARGETS: dict[str, tuple[str, *tuple[tuple[str, ...], ...]]] = {
 
 
 def option(name: str) -> str:
-    """``name`` as a variable of make, or as the option of the same name."""
+    """``name`` as a make variable, or as the option of the same name."""
     return name.upper().replace("-", "_") if _make() else f"--{name}"
 
 
-INSTEAD: dict[str, str] = {}  # files below config/, and the files this process uses instead of them
+INSTEAD: dict[str, str] = {}  # files below config/, and the files this process uses in their place
 
 
 def settings(file: str) -> str:
-    """The path of the file in use for config/``file``, for a reader who wants to change it."""
+    """The path of the file used for config/``file``, for a reader who wants to edit it."""
     return shown(Path(INSTEAD.get(file, ROOT / "config" / file)))
 
 
@@ -133,15 +131,13 @@ def description(name: str) -> str:
 
 
 def _make() -> bool:
-    return (
-        IN_POD or os.environ.get(CALLER) == "make"
-    )  # whoever reads a pod's log has the checkout, not the pod's Python
+    return IN_POD or os.environ.get(CALLER) == "make"  # a reader of a pod's log has the checkout, not the pod's Python
 
 
 def say(target: str, **variables: str) -> str:
-    """The command that runs make's ``target`` with its ``variables``; empty ones are left out.
+    """The command that runs make's ``target`` with its ``variables``, without empty ones.
 
-    ``DATASET`` is the name of a data set; if this run was given a description file, that file takes its place.
+    ``DATASET`` is the name of a data set; if this run was given a description file, that file replaces it.
     """
     values = {name: value for name, value in variables.items() if value}
     if _make():
@@ -151,7 +147,7 @@ def say(target: str, **variables: str) -> str:
 
 
 def words(target: str, **values: str) -> list[str]:
-    """The command without make, as a list of words: what ``say`` prints when make is not the caller."""
+    """The command without make, as a list of words, as ``say`` prints it when make is not the caller."""
     script, *parts = TARGETS[target]
     if "DATASET" in values:
         values |= _described(values["DATASET"])
@@ -160,7 +156,7 @@ def words(target: str, **values: str) -> list[str]:
 
 
 def _described(name: str) -> dict[str, str]:
-    """The data set's ``DATASET`` - a file where it is not one of config/datasets - and the file of its ``description``."""
+    """The data set's ``DATASET`` (a file if it is outside config/datasets) and the file of its ``description``."""
     path = _description_of(name)
     return {"DATASET": path.stem if path.parent == _DATASETS else str(path), "description": shown(path)}
 
@@ -170,7 +166,7 @@ def _description_of(name: str) -> Path:
 
 
 def python() -> str:
-    """The path of the interpreter, as ``shown``."""
+    """The interpreter's path, as ``shown``."""
     return shown(Path(sys.executable))
 
 

@@ -14,14 +14,14 @@ class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     def __getstate__(self) -> dict[Any, Any]:
-        """The fields, in order: no set, and nothing that was derived of them. Branches of a flow must pickle them alike."""
+        """The fields, in order, without sets or derived values, so that all branches of a flow pickle them identically."""
         state, fields = super().__getstate__(), type(self).model_fields
         values = {name: state["__dict__"][name] for name in fields}
         fields_set = [name for name in fields if name in state["__pydantic_fields_set__"]]
         return {**state, "__dict__": values, "__pydantic_fields_set__": fields_set}
 
     def __setstate__(self, state: dict[Any, Any]) -> None:
-        """What ``__getstate__`` gave, or a pickle of an older release."""
+        """Restore the result of ``__getstate__``, or a pickle of an older release."""
         super().__setstate__({**state, "__pydantic_fields_set__": set(state["__pydantic_fields_set__"])})
 
 
@@ -53,7 +53,7 @@ def read_text(file: Path) -> str:
     """The text of a config file.
 
     Raises:
-        ChurnError: There is no such file (the message lists the existing ones), or it cannot be read.
+        ChurnError: There is no such file (the message lists those that exist), or it cannot be read.
     """
     try:
         return file.read_text(encoding="utf-8")
@@ -94,7 +94,7 @@ def _json(values: dict[str, Any]) -> str:
 
 
 def _reason(model: type[BaseModel], problem: Any) -> str:
-    # pydantic puts the kind of a [[source]] after its number; the file has no such key.
+    # pydantic adds the kind of a [[source]] after its number; the file has no such key.
     parts = [str(part) for i, part in enumerate(problem["loc"]) if not (i == 2 and problem["loc"][0] == "source")]
     key = ".".join(parts) or "top level"
     if problem["type"] == "extra_forbidden":

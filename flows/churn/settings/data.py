@@ -1,4 +1,4 @@
-"""config/data.toml: where customers come from, how they are split, and which limits a table must keep."""
+"""config/data.toml: where customers come from, how they are split, and the limits a table must satisfy."""
 
 import re
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ from churn.errors import masked
 from churn.settings.core import Strict, from_dict
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-EXPANDED_MEGABYTES = 2048  # of a file from anywhere, unless its [[source]] says otherwise
+EXPANDED_MEGABYTES = 2048  # for any file, unless its [[source]] says otherwise
 
 
 class Synthetic(Strict):
@@ -30,9 +30,9 @@ class Synthetic(Strict):
 
 
 class _Place(Strict):
-    """What all external sources have in common.
+    """The keys that all external sources share.
 
-    ``join`` adds the source's columns by id instead of its rows; ``retries`` counts the attempts after the first; ``timeout``
+    ``join`` adds the source's columns by id instead of its rows; ``retries`` counts attempts after the first; ``timeout``
     limits each connection and each wait for data, in seconds.
     """
 
@@ -42,7 +42,7 @@ class _Place(Strict):
 
 
 class _Files(_Place):
-    """Sources that are files: ``expanded_megabytes`` is the most that one may take in memory when it is unpacked."""
+    """Sources that are files: ``expanded_megabytes`` limits the memory that a file takes once unpacked."""
 
     expanded_megabytes: int = Field(default=EXPANDED_MEGABYTES, ge=1)
 
@@ -66,7 +66,7 @@ class File(_Files):
 class Bucket(_Files):
     """An object, or all objects below a ``url`` with a trailing slash, in an object store.
 
-    The ``kind`` is Amazon's (s3), Google's (gs, extra gs) or Azure's (az, extra az). The environment gives endpoint and keys,
+    The ``kind`` is Amazon's (s3), Google's (gs, extra gs) or Azure's (az, extra az). Endpoint and keys come from the environment,
     as for the store's own tools.
     """
 
@@ -89,8 +89,8 @@ class Bucket(_Files):
 class Http(_Files):
     """A file of at most ``max_megabytes`` at the ``url`` of a web server.
 
-    ``bearer`` names the environment variable that holds the token, if one is needed: it is sent to the origin of ``url``
-    alone. A redirect may lead to ``private_hosts``, but to no other host with a private address.
+    ``bearer`` names the environment variable that holds the token, if one is needed; it is sent only to the origin of ``url``.
+    A redirect may lead to ``private_hosts``, but to no other host with a private address.
     """
 
     kind: Literal["http"]
@@ -108,8 +108,8 @@ class Http(_Files):
 class Sql(_Place):
     """A database query.
 
-    ``${NAME}`` in the SQLAlchemy ``url`` is read from the environment, as it is: no password in a file, and none that needs
-    %-escapes.
+    ``${NAME}`` in the SQLAlchemy ``url`` is replaced by the environment variable, verbatim: passwords stay out of files and need
+    no %-escapes.
     """
 
     kind: Literal["sql"]
@@ -125,10 +125,10 @@ class Sql(_Place):
     @classmethod
     def _no_secret(cls, url: str) -> str:
         place, _, query = url.partition("://")[2].partition("?")
-        account, at, _ = place.rpartition("@") if not place.startswith("/") else ("", "", "")  # SQLite's is a path
+        account, at, _ = place.rpartition("@") if not place.startswith("/") else ("", "", "")  # a path, for SQLite
         secret = re.search(r"(?i)(password|passwd|pwd|secret|token)=(?!\$\{\w+\}(&|$))", query)
         if secret or (at and not re.fullmatch(r"[^/:@]*(:\$\{\w+\})?", account)):
-            raise ValueError("the password does not belong into a file; write ${NAME} and set NAME in the environment")
+            raise ValueError("the password does not belong in a file; write ${NAME} and set NAME in the environment")
         return url
 
 
@@ -136,7 +136,7 @@ Files = File | Bucket | Http  # sources that are files, here or after a download
 
 
 def source_at(path: str) -> Files:
-    """The source that a path of this machine, or an address of s3://, gs://, az:// or https:// names. Raises ChurnError."""
+    """The source at a local path, or at an s3://, gs://, az:// or https:// address. Raises ChurnError for any other."""
     scheme, address, _ = path.partition("://")
     if address and scheme in ("s3", "gs", "az"):
         return from_dict(Bucket, {"kind": scheme, "url": path}, path)
@@ -146,10 +146,10 @@ def source_at(path: str) -> Files:
 
 
 class Events(Strict):
-    """A description's tables of events, made into customers at its snapshots; not a kind of [[source]] in config/data.toml.
+    """A description's event tables, turned into customers at its snapshots; not a kind of [[source]] in config/data.toml.
 
-    ``path`` replaces the tables' own sources (see ``events.staging``); ``as_of`` is the time until which rows are known, empty:
-    now; with ``now`` the one snapshot is that of the newest event.
+    ``path`` replaces the tables' own sources (see ``events.staging``); only rows known at ``as_of`` are used (empty: now); with
+    ``now`` the only snapshot is at the newest event.
     """
 
     kind: Literal["events"] = "events"
@@ -160,14 +160,14 @@ class Events(Strict):
 
     @property
     def name(self) -> str:
-        """What messages call it."""
+        """What messages call this source."""
         return f"events in {self.path}" if self.path else "the description's tables of events"
 
 
 Source = Annotated[Synthetic | Files | Sql, Field(discriminator="kind")]
 
 
-Origin = Source | Events  # what a flow reads customers from
+Origin = Source | Events  # where a flow reads customers from
 
 
 def any_synthetic(sources: Sequence[Origin]) -> bool:
@@ -183,13 +183,13 @@ class Split(Strict):
 
 
 class Quality(Strict):
-    """Limits that the whole table must keep.
+    """Limits that the whole table must satisfy.
 
-    ``min_rows`` and ``min_class_rows`` are the fewest rows in all and of either class; a share of churners outside
+    ``min_rows`` and ``min_class_rows`` are the fewest rows in total and of either class; a share of churners outside
     ``churn_share`` is a warning; ``max_age_days`` is the largest age of the newest row; ``quarantine`` is the largest share of
     rows that may be set aside; ``drift`` is the largest Jensen-Shannon distance of a column from the previous data version.
-    ``stale``, ``leakage`` and ``drifted`` say whether such a finding stops the run; ``unlabelled`` says whether rows without
-    an outcome stop it or are dropped.
+    ``stale``, ``leakage`` and ``drifted`` set whether such a finding stops the run; ``unlabelled`` sets whether rows without an
+    outcome stop it or are dropped.
     """
 
     min_rows: int = Field(default=100, ge=10)

@@ -1,4 +1,4 @@
-"""The description of a data set: the one place that knows its columns. Read from config/datasets/NAME.toml.
+"""The description of a data set, the only place that defines its columns. Read from config/datasets/NAME.toml.
 
 The validation schema, the feature lists, the generator and the service's request model are all derived from it.
 """
@@ -25,15 +25,16 @@ NAME = re.compile(r"[a-z][a-z0-9_]*")  # of a data set
 
 
 def require_name(name: str) -> None:
-    """Raises ChurnError, which proposes another one, for what cannot be a data set's name."""
+    """Raise ChurnError, which suggests a valid name, unless ``name`` can be a data set's name."""
     if not NAME.fullmatch(name):
         raise ChurnError(
-            f"{name!r} cannot be a data set's name: small letters, digits and _, a letter first; for example {file_name(name)}"
+            f"{name!r} cannot be a data set's name: lowercase letters, digits and _, a letter first; "
+            f"for example {file_name(name)}"
         )
 
 
 def file_name(name: str) -> str:
-    """The data set's name that is most like ``name``."""
+    """The valid data set name most similar to ``name``."""
     return re.sub(r"^[^a-z]+|_+$", "", re.sub(r"[^a-z0-9]+", "_", name.lower())) or "customers"
 
 
@@ -49,13 +50,13 @@ class Dataset(Cells):
     """config/datasets/NAME.toml.
 
     ``synthetic`` (``generate`` in files of earlier releases) maps names to expressions, evaluated in order, for synthetic
-    customers; ``gate`` maps metric names to the least a model must reach on the holdout (the most, for errors); ``slices`` names
-    the columns whose groups are judged on their own, ``value`` what a kept customer is worth. Models tell the
-    ``most_levels - 1`` most frequent levels of a category apart and treat the others as one.
+    customers; ``gate`` maps metric names to the minimum a model must reach on the holdout (the maximum, for errors); ``slices``
+    names the columns whose groups are evaluated separately, ``value`` is the worth of a kept customer. Models distinguish the
+    ``most_levels - 1`` most frequent levels of a category and treat the others as one.
 
-    With ``tables`` of events, ``snapshots``, ``label`` and ``aggregates`` say how customers at a moment are made of
-    them by ``engine`` (see ``churn.settings.events``); their columns follow from these, and ``columns`` only changes
-    how one is described.
+    With ``tables`` of events, ``snapshots``, ``label`` and ``aggregates`` define how ``engine`` derives customers at a moment
+    from them (see ``churn.settings.events``); their columns follow from these, and ``columns`` only overrides how a column is
+    described.
     """
 
     name: str = Field(pattern=f"^{NAME.pattern}$")
@@ -98,7 +99,7 @@ class Dataset(Cells):
 
     @property
     def embargo(self) -> int:
-        """Days from a moment until its outcome is known: training moments are so much earlier than tested ones."""
+        """Days from a moment until its outcome is known; training moments precede test moments by at least this."""
         if self.snapshots is None or self.label is None:
             return 0
         return self.snapshots.gap + self.snapshots.horizon + self.label.grace
@@ -147,19 +148,19 @@ class Dataset(Cells):
 
     @property
     def model(self) -> str:
-        """Name in the model registry: models of different data sets, or of different namespaces, never meet."""
+        """The name in the model registry, which keeps models of different data sets and namespaces apart."""
         return os.environ.get("CHURNFLOW_REGISTRY_PREFIX", "") + (
             self.registered_model or f"churn-classifier-{self.name}"
         )
 
     @cached_property
     def id(self) -> str | None:
-        """The column that names a customer, if there is one."""
+        """The column that identifies a customer, if there is one."""
         return next((name for name, column in self.columns.items() if column.role == "id"), None)
 
     @cached_property
     def time(self) -> str | None:
-        """The column that says which moment a row describes, if there is one."""
+        """The column with the moment that a row describes, if there is one."""
         return next((name for name, column in self.columns.items() if column.role == "time"), None)
 
     @cached_property
@@ -169,17 +170,17 @@ class Dataset(Cells):
 
     @cached_property
     def positive(self) -> str:
-        """The one value that means that the customer left in a typed table (see ``spellings``)."""
+        """The single value that means that the customer left in a typed table (see ``spellings``)."""
         return self.columns[self.target].left[0]
 
     @cached_property
     def negative(self) -> str:
-        """The one value that means that the customer stayed in a typed table."""
+        """The single value that means that the customer stayed in a typed table."""
         column = self.columns[self.target]
         return next(value for value in column.values if value not in column.left)
 
     def spellings(self, name: str) -> Spellings:
-        """The levels of a category by their spellings; all values of the target are ``positive`` or ``negative``."""
+        """The levels of a category by spelling; all values of the target are ``positive`` or ``negative``."""
         column = self.columns[name]
         if column.role != "target":
             return super().spellings(name)
@@ -189,12 +190,12 @@ class Dataset(Cells):
 
     @cached_property
     def raw(self) -> dict[str, Column]:
-        """The feature columns of the file, in order: what a request carries."""
+        """The file's feature columns, in order, which a request carries."""
         return {name: column for name, column in self.columns.items() if column.role == "feature"}
 
     @cached_property
     def used(self) -> frozenset[str]:
-        """The raw columns that the derived features are computed from; all if none names any."""
+        """The raw columns from which the derived features are computed; all if none names any."""
         columns = frozenset().union(*(expressions.columns(feature.expression) for feature in self.features.values()))
         return columns or frozenset(self.raw)
 
@@ -214,7 +215,7 @@ class Dataset(Cells):
 def from_dump(values: Mapping[str, Any]) -> Dataset:
     """Rebuild a data set from ``Dataset.model_dump()`` (as kept in artifacts, snapshots and Bentos).
 
-    Earlier releases let the target, the id or the moment be missing; that is taken back, as what they wrote must stay
+    Earlier releases allowed the target, the id or the moment to be missing; that is dropped, so that what they wrote stays
     readable.
     """
     from churn.settings.core import from_dict

@@ -1,26 +1,26 @@
-"""config/deploy.toml: how the flows run on a cluster; ``base`` turns it into decorators."""
+"""config/deploy.toml: how the flows run on a cluster; ``base`` converts it to decorators."""
 
 from typing import Annotated, Any, Literal
 
 from churn.settings.core import Strict
 from pydantic import Field, model_validator
 
-USER = 10001  # of the images (Dockerfile); Argo's own containers in the pods would be root without it
+USER = 10001  # the images' user (Dockerfile); Argo's own containers in the pods would otherwise run as root
 _POD = {
     **{"runAsNonRoot": True, "runAsUser": USER, "runAsGroup": USER, "fsGroup": USER},
     "seccompProfile": {"type": "RuntimeDefault"},
 }
 ACCOUNTS = {
     "DeployFlow": "churnflow-deploy"
-}  # the flow that asks Kubernetes for more than the others (argo/base/accounts.yaml)
+}  # the flow that needs more Kubernetes permissions than the others (argo/base/accounts.yaml)
 _CONTAINER = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
-# A pod that was deleted or evicted, or a process ended by a signal (128 + its number); -1: the pod left no exit code.
+# A pod was deleted or evicted, or a process was ended by a signal (128 + its number); -1: the pod left no exit code.
 # https://argo-workflows.readthedocs.io/en/latest/retries/#conditional-retries
 _KILLED = 'lastRetry.status == "Error" || asInt(lastRetry.exitCode) < 0 || asInt(lastRetry.exitCode) > 128'
 
 
 def closed(template: dict[str, Any]) -> dict[str, Any]:
-    """The WorkflowTemplate with pods, Argo's own containers included, that run without root and cannot gain it."""
+    """The WorkflowTemplate with pods, including Argo's own containers, that run without root and cannot gain it."""
     spec = template["spec"]
     flow = template.get("metadata", {}).get("annotations", {}).get("metaflow/flow_name", "")
     accounts = {one["serviceAccountName"] for one in spec["templates"] if one.get("serviceAccountName")}
@@ -37,7 +37,7 @@ def closed(template: dict[str, Any]) -> dict[str, Any]:
 
 
 def retried(template: dict[str, Any], settings: "Deploy") -> dict[str, Any]:
-    """The WorkflowTemplate in which steps of ``retry_on = "kill"`` are repeated only where their pod was killed."""
+    """The WorkflowTemplate in which steps with ``retry_on = "kill"`` are retried only if their pod was killed."""
 
     def limited(one: dict[str, Any]) -> dict[str, Any]:
         step = one.get("metadata", {}).get("annotations", {}).get("metaflow/step_name", "")
@@ -50,7 +50,7 @@ def retried(template: dict[str, Any], settings: "Deploy") -> dict[str, Any]:
 
 
 def closed_sensor(sensor: dict[str, Any]) -> dict[str, Any]:
-    """The Sensor with a pod as ``closed`` makes them."""
+    """The Sensor with a pod restricted as by ``closed``."""
     spec = sensor["spec"]
     template = spec.get("template") or {}
     container = {**(template.get("container") or {}), "securityContext": _CONTAINER}
@@ -60,7 +60,7 @@ def closed_sensor(sensor: dict[str, Any]) -> dict[str, Any]:
 class Step(Strict):
     """Resources of a step: CPUs, memory (MB), time limit (minutes), and retries.
 
-    With ``retry_on = "kill"`` a step that fails by itself is final, and only one whose pod was killed is repeated.
+    With ``retry_on = "kill"``, a step is retried only if its pod was killed; a failure of its own is final.
     """
 
     cpu: float = Field(default=1, gt=0)
@@ -70,12 +70,12 @@ class Step(Strict):
     retry_on: Literal["failure", "kill"] = "failure"
 
     def last(self, attempt: int) -> bool:
-        """Whether a failure of this attempt (from 0) is the step's last word."""
+        """Whether a failure of this attempt (from 0) is final."""
         return self.retry_on == "kill" or attempt >= self.retries
 
 
 class Start(Strict):
-    """What starts a flow: ``schedule`` (cron, in ``timezone``), an ``event``, or the end of the flows it comes ``after``."""
+    """What starts a flow: a ``schedule`` (cron, in ``timezone``), an ``event``, or the completion of the flows in ``after``."""
 
     schedule: str = Field(default="", pattern=r"^$|^\S+( \S+){4}$")
     timezone: str = "Etc/UTC"
@@ -90,13 +90,13 @@ class Start(Strict):
 
 
 class Rollout(Strict):
-    """How DeployFlow rolls out, and what new instances may do worse than old ones.
+    """How DeployFlow rolls out, and how much worse than old instances new ones may be.
 
-    An instance has ``ready_seconds`` to get ready. New ones are watched beside old ones for ``watch_seconds``, with the
-    ``canary`` share of the requests and then those of ``steps``. Allowed are 99 of 100 answers within ``p99_ms``, ``slower``
-    times the old median latency, ``error_share`` more failures, and a Jensen-Shannon ``distance`` between the answers.
-    ``shadow_rows`` of the last day's predictions are asked for again before the watch. With ``approval``, a person approves
-    each deployment within ``approval_hours``.
+    An instance has ``ready_seconds`` to become ready. New instances are watched beside old ones for ``watch_seconds``, first with
+    the ``canary`` share of the requests, then with those of ``steps``. The limits are 99 of 100 answers within ``p99_ms``,
+    ``slower`` times the old median latency, ``error_share`` more failures, and a Jensen-Shannon ``distance`` between the
+    answers. Before the watch, ``shadow_rows`` of the last day's predictions are requested again. With ``approval``, a person
+    must approve each deployment within ``approval_hours``.
     """
 
     p99_ms: int = Field(default=250, ge=1)
@@ -115,7 +115,7 @@ class Rollout(Strict):
 class Deploy(Strict):
     """The settings of config/deploy.toml.
 
-    ``default`` resources, those of each ``step`` that differs, ``start`` by flow, and ``deploy`` for DeployFlow.
+    ``default`` resources, those of each ``step`` that differs, ``start`` for each flow, and ``deploy`` for DeployFlow.
     """
 
     project: str = Field(default="churnflow", pattern=r"^[a-z][a-z0-9_]{0,44}$")
@@ -126,14 +126,14 @@ class Deploy(Strict):
     deploy: Rollout = Rollout()
 
     def at(self, step: str) -> Step:
-        """The resources of ``step``: its own table over the default, key by key."""
+        """The resources of ``step``: its own table overrides the default, key by key."""
         override = self.step.get(step)
         return self.default.model_copy(update=override.model_dump(exclude_unset=True)) if override else self.default
 
     def decorators(self, step: str, on_cluster: bool) -> list[tuple[str, dict[str, Any]]]:
         """Names and options of Metaflow's decorators for a step.
 
-        Steps are retried on a cluster only: on a laptop, an error in the data would just be reported three times.
+        Steps are retried only on a cluster: on a laptop, an error in the data would just be reported three times.
         """
         resources = self.at(step)
         retry = ("retry", {"times": resources.retries, "minutes_between_retries": self.retry_minutes})

@@ -1,8 +1,8 @@
 """Defaults for environment variables, set before Metaflow, MLflow or BentoML are imported.
 
-Libraries read their settings on import, so every entry point imports this module first. What the user has set is never
-overridden; an empty variable is none, where libraries would take the working directory for it. The root is derived from the
-location of this file, never from the working directory.
+Libraries read their settings on import, so every entry point imports this module first. Variables set by the user are never
+overridden; an empty variable counts as unset, where libraries would take it for the working directory. The root is derived
+from the location of this file, never from the working directory.
 """
 
 import os
@@ -22,10 +22,10 @@ IN_POD = bool(os.environ.get("METAFLOW_KUBERNETES_WORKLOAD"))  # a step on Kuber
 
 TEMPORARY = (
     STATE / "tmp"
-)  # with what killed processes leave behind: `storage.s3.check_state` sweeps it, `make clean` removes it
+)  # also holds leftovers of killed processes: `storage.s3.check_state` sweeps it, `make clean` removes it
 
 TELEMETRY_OFF = {
-    "BENTOML_DO_NOT_TRACK": "True",  # the value 1 does not switch it off
+    "BENTOML_DO_NOT_TRACK": "True",  # the value 1 has no effect
     "DO_NOT_TRACK": "1",
     "DVC_NO_ANALYTICS": "1",
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -42,29 +42,31 @@ def _prefix() -> str:
     return f"{namespace.removeprefix('churnflow-')}-" if namespace.startswith("churnflow-") else ""
 
 
-WORKERS = str(max(2, cpus.cpus()))  # concurrent steps: more than there are CPUs only slow each other down
+WORKERS = str(max(2, cpus.cpus()))  # concurrent steps: more than there are CPUs would only slow each other down
 
 DEFAULTS = {
     **TELEMETRY_OFF,
     **cpus.threads(),
     "BENTOML_HOME": str(STATE / "bentoml"),
-    "CHURNFLOW_REGISTRY_PREFIX": _prefix(),  # of the models' names: churnflow-dev never moves churnflow's champion
+    "CHURNFLOW_REGISTRY_PREFIX": _prefix(),  # for model names: churnflow-dev never moves churnflow's champion
     "CHURNFLOW_TARGET": "cluster" if IN_POD else "laptop",  # where Bentos are served
     "GIT_PYTHON_REFRESH": "quiet",
-    "METAFLOW_CLIENT_CACHE_PATH": str(STATE / "metaflow-client"),  # in /tmp anyone could plant what a client unpickles
+    "METAFLOW_CLIENT_CACHE_PATH": str(
+        STATE / "metaflow-client"
+    ),  # in /tmp anyone could plant what the client unpickles
     "METAFLOW_DATASTORE_SYSROOT_LOCAL": str(STATE / "metaflow"),
     "METAFLOW_RESUME_MAX_WORKERS": WORKERS,
     "METAFLOW_RUN_MAX_WORKERS": WORKERS,
     "METAFLOW_USER": os.environ.get("USER") or "churnflow",  # Metaflow refuses to run as a nameless root
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
-    # A server that is down is reported in seconds where a person waits; a pod waits for it, up to four minutes.
+    # Where a person waits, an unreachable server is reported within seconds; a pod waits up to four minutes for it.
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "7" if IN_POD else "3",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "1",
 }
 
 
 def private(path: str, flags: int) -> int:
-    """``opener`` of ``open`` for what holds customers: a new file is readable and writable for its owner alone."""
+    """An ``opener`` for files with customer data: only the owner can read and write a new file."""
     return os.open(path, flags, 0o600)
 
 
@@ -72,7 +74,7 @@ PROFILES = ROOT / "config" / "profiles"
 
 
 def profile_variables() -> dict[str, str]:
-    """The variables of the profile that CHURNFLOW_PROFILE names (default: local), a file in config/profiles.
+    """The variables of the profile named by CHURNFLOW_PROFILE (default: local), a file in config/profiles.
 
     Empty in a Bento, whose service needs no profile.
 
@@ -102,7 +104,7 @@ def profile_variables() -> dict[str, str]:
 
 
 def _temporary() -> str:
-    """The folder of temporary files. The system's where the state's own cannot be made, which ``check_state`` explains."""
+    """The folder of temporary files: the system's if the state's own cannot be created, which ``check_state`` reports."""
     try:
         TEMPORARY.mkdir(parents=True, exist_ok=True)
     except OSError:
@@ -116,7 +118,7 @@ def _default(name: str, value: str) -> None:
 
 
 def set_defaults() -> None:
-    """Set the variables that the environment leaves open, and put flows/ on the module search path.
+    """Set the variables that the environment leaves unset, and put flows/ on the module search path.
 
     Only this user can read what the process and its children write: customers, models, logs.
     """

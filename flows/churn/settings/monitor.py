@@ -29,7 +29,7 @@ class WindowSize(Strict):
 
 
 class Drift(Strict):
-    """Which drift methods are used, and their thresholds (see ``drift_thresholds``).
+    """The drift methods and their thresholds (see ``drift_thresholds``).
 
     ``false_alarms`` is the share of windows without drift in which any column may be flagged; ``least`` is the smallest
     distance that matters, by method; ``threshold`` sets thresholds by column and method, and overrides both.

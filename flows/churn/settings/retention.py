@@ -1,21 +1,21 @@
-"""config/retention.toml: how long what runs leave behind is kept."""
+"""config/retention.toml: how long the output of runs is kept."""
 
 from churn.settings.core import Strict
 from pydantic import Field
 
 
 class Rule(Strict):
-    """Of one store. What is not among the newest ``keep``, or is older than ``days``, goes."""
+    """The rule for one store. Items beyond the newest ``keep``, or older than ``days``, are removed."""
 
     keep: int = Field(default=10, ge=1)
     days: int = Field(default=90, ge=1)
 
 
 class Retention(Strict):
-    """config/retention.toml, a table for each store. Kept in any case: the champion, its predecessor, and what they come from.
+    """config/retention.toml, with a table for each store. The champion, its predecessor and their origins are always kept.
 
-    ``log`` counts days; each ``keep`` of ``runs`` is of one flow, of ``data_versions`` of one data set, of ``trials`` of one
-    experiment.
+    ``log`` counts days; ``keep`` applies to each flow in ``runs``, to each data set in ``data_versions``, and to each experiment
+    in ``trials``.
     """
 
     runs: Rule = Rule()
@@ -27,7 +27,7 @@ class Retention(Strict):
     quarantine: Rule = Rule()
 
     def changed(self, keep: int | None, days: int | None) -> "Retention":
-        """The same with these numbers, where they are given, in every table; of ``log`` only the days."""
+        """A copy with these numbers, if given, in every table; in ``log`` only the days."""
         numbers = {name: value for name, value in (("keep", keep), ("days", days)) if value is not None}
         rules = {}
         for name in type(self).model_fields:

@@ -1,4 +1,4 @@
-"""config/score.toml: whom ScoreFlow ranks, and how; config/campaign.toml: whom of those a campaign contacts."""
+"""config/score.toml: whom ScoreFlow ranks, and how; config/campaign.toml: which of them a campaign contacts."""
 
 from typing import Literal
 
@@ -10,8 +10,8 @@ from pydantic import Field, model_validator
 class Score(Strict):
     """The table [score] of config/score.toml.
 
-    Each branch scores ``shard_rows`` customers; the first ``explained`` of the ranking get ``reasons`` reasons each; a share
-    of invalid rows above ``quarantine`` stops the run; ``log`` says whether predictions for real customers are logged.
+    Each branch scores ``shard_rows`` customers; the first ``explained`` in the ranking get ``reasons`` reasons each; a share
+    of invalid rows above ``quarantine`` stops the run; ``log`` sets whether predictions for real customers are logged.
     """
 
     shard_rows: int = Field(default=100_000, ge=1)
@@ -29,10 +29,10 @@ class ScoreConfig(Strict):
 
 
 class Targeting(Strict):
-    """Whom a campaign chooses: the first of the ``ranking``, up to ``contacts`` customers or ``money`` spent on offers.
+    """Whom a campaign chooses: the first in the ``ranking``, up to ``contacts`` customers or ``money`` spent on offers.
 
-    The share ``control`` of the chosen is held back, by a hash of ``salt``, campaign and id. The ranking "uplift" is
-    by the champion of uplift, or by the source's ``uplift_column``. A share of invalid rows above ``quarantine`` stops the run.
+    The share ``control`` of the chosen is held back, by a hash of ``salt``, campaign and id. The ranking "uplift" uses the
+    uplift champion, or the source's ``uplift_column``. A share of invalid rows above ``quarantine`` stops the run.
     """
 
     contacts: int | None = Field(default=None, ge=1)
@@ -53,8 +53,8 @@ class Targeting(Strict):
 class Policy(Strict):
     """Who may not be contacted.
 
-    That is who was contacted by another campaign in the last ``days_between``, who is in the file ``suppression`` (a column with
-    the ids), and who has anything but no, false, 0 or nothing in the source's ``suppression_column``. ``quota`` is the most
+    Customers contacted by another campaign in the last ``days_between``, those in the file ``suppression`` (a column of ids), and
+    those with anything but no, false, 0 or nothing in the source's ``suppression_column``. ``quota`` is the maximum number of
     contacts by level of the source's ``quota_column``.
     """
 
@@ -72,7 +72,7 @@ class Policy(Strict):
 
 
 class Offer(Strict):
-    """What is offered, and what one contact with it costs; several are drawn at random, in proportion to ``share``."""
+    """An offer, and the cost of one contact with it; several offers are drawn at random, in proportion to ``share``."""
 
     name: str = Field(min_length=1)
     cost: float = Field(default=0.0, ge=0)
@@ -80,10 +80,10 @@ class Offer(Strict):
 
 
 class Judgement(Strict):
-    """How outcomes are judged.
+    """How outcomes are evaluated.
 
-    A customer's outcome counts ``horizon_days`` after the assignment; ``margin`` is what a kept customer brings; ``delivered`` is
-    the column of the file of outcomes that says whether the contact arrived; ``level`` is the intervals' confidence.
+    A customer's outcome counts ``horizon_days`` after the assignment; ``margin`` is the value of a kept customer; ``delivered``
+    is the column in the outcome file that says whether the contact arrived; ``level`` is the confidence of the intervals.
     """
 
     horizon_days: float = Field(default=90, ge=0)
@@ -93,11 +93,11 @@ class Judgement(Strict):
 
 
 class RandomisedTrial(Strict):
-    """A trial that was assigned elsewhere: a file at ``path`` with a row for each customer.
+    """A trial assigned elsewhere: a file at ``path`` with one row for each customer.
 
-    ``arm`` is the column of the arms and ``control`` its level that was left alone; ``outcome`` is a column of numbers, or of
-    words of which ``positive`` counts as 1, and ``good`` says whether more of it is better. ``covariates`` are the columns, known
-    before the contact, by which the estimate is adjusted; ``cost`` is that of one contact.
+    ``arm`` is the column with the arms and ``control`` its level that was left alone; ``outcome`` is a column of numbers, or of
+    words of which ``positive`` counts as 1, and ``good`` sets whether more is better. ``covariates`` are the columns, known
+    before the contact, for which the estimate is adjusted; ``cost`` is the cost of one contact.
     """
 
     path: str = Field(min_length=1)

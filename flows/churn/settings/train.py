@@ -1,4 +1,4 @@
-"""config/train.toml: model families and their search, the gate, the value of a customer, and promotion."""
+"""config/train.toml: model families and their search, the gate, the worth of a customer, and promotion."""
 
 from typing import Annotated, Literal
 
@@ -22,7 +22,7 @@ class Range(Strict):
         return self
 
     def __contains__(self, value: object) -> bool:
-        """Whether a search of the range may try the value."""
+        """Whether a search over the range may try the value."""
         number = isinstance(value, int) if self.integer else isinstance(value, int | float)
         return number and not isinstance(value, bool) and self.low <= value <= self.high  # type: ignore[operator]
 
@@ -49,8 +49,9 @@ BLEND = "blend"  # the leaderboard's name for the mean of several families
 class Family(Strict):
     """A model family: the import path of an estimator, its fixed parameters, and its search space.
 
-    ``start`` are settings to try first. With ``early_stopping``, a boosted model stops growing after so many trees that do not
-    help, and their number is learned; the fixed one is then the most. With ``splines``, numbers bend at so many knots.
+    ``start`` holds settings to try first. With ``early_stopping``, a boosted model stops after that many trees without
+    improvement, and their number is learned; the fixed number is then the maximum. ``splines`` is the number of knots for the
+    linear splines of numeric inputs.
     """
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
@@ -80,15 +81,15 @@ class Family(Strict):
 
 
 class Search(Strict):
-    """What the searches of all families share: the folds (see ``folds``), the seed, the deciding metric, and how they run.
+    """The settings that all families' searches share: the folds (see ``folds``), the seed, the deciding metric, and execution.
 
-    ``seconds`` is the time budget of each family; ``cpus`` is what the step of one family may use (0: its share of the
+    ``seconds`` is the time budget of each family; ``cpus`` is the number that one family's step may use (0: its share of the
     machine); ``backend`` is joblib's. With ``blend``, the weighted mean of several models may win (see ``ensemble``).
 
-    ``strategy`` "tpe" is Optuna's, "random" scikit-learn's RandomizedSearchCV, "halving" successive halving of it: the best
-    1/``factor`` trials go on. With "tpe" a search ends after ``patience`` trials without a gain (0: never) and begins with the
-    champion's parameters (``warm_start``); above ``halving_rows`` training rows (0: never) its trials start on fewer. At most
-    ``rows`` rows are cross-validated (0: all); the model is fitted on all.
+    ``strategy`` "tpe" is Optuna's, "random" scikit-learn's RandomizedSearchCV, "halving" the same with successive halving: the
+    best 1/``factor`` trials continue. With "tpe" a search ends after ``patience`` trials without a gain (0: never) and starts
+    with the champion's parameters (``warm_start``); above ``halving_rows`` training rows (0: never) its trials start on fewer.
+    At most ``rows`` rows are cross-validated (0: all); the model is fitted on all.
     """
 
     folds: int = Field(default=5, ge=2)
@@ -107,10 +108,10 @@ class Search(Strict):
 
 
 class MeasuredRate(Strict):
-    """The success rate of contacts as campaigns measured it, for customers whose risk is ``above`` one and ``up_to`` another.
+    """The success rate of contacts measured by campaigns, for customers with a risk ``above`` one bound and ``up_to`` another.
 
-    ``measured`` is that of these customers alone, ``low`` to ``high`` its 95 % interval; ``rate`` is what decisions go by (see
-    ``success.measured``). Below 0, contacts drive customers away. ``contacted`` and ``control`` count the customers of each arm.
+    ``measured`` is the rate of these customers alone, ``low`` to ``high`` its 95 % interval; decisions use ``rate`` (see
+    ``success.measured``). Below 0, contacts drive customers away. ``contacted`` and ``control`` count the customers in each arm.
     """
 
     above: float
@@ -128,10 +129,9 @@ class Worth(Strict):
 
     The worth is ``margin``, or ``margin_column`` (money per month) times ``horizon`` (months); then ``margin`` stands in only
     where the column is missing (default: the median of the training rows). Every contact costs ``contact_cost``, every
-    accepted offer ``offer_cost``; ``success_rate`` is the share of contacted churners who stay, or "measured" at each
-    risk by the outcomes of [uplift]. ``budget`` is the share of customers that can be contacted, for the report. ``evidence`` is
-    what a training fills in where the rate is measured: first that of all customers, then those of the groups by risk, the lowest
-    first.
+    accepted offer ``offer_cost``; ``success_rate`` is the share of contacted churners who stay, or "measured" by risk from the
+    outcomes of [uplift]. ``budget`` is the share of customers that can be contacted, for the report. ``evidence`` is filled in by
+    the training if the rate is measured: first the rate of all customers, then those of the risk groups, lowest risk first.
     """
 
     contact_cost: float = Field(ge=0)
@@ -145,7 +145,7 @@ class Worth(Strict):
 
     @property
     def rate(self) -> float:
-        """The success rate of all customers, after ``success.measured``; that of each is ``expected_profit.success_rates``."""
+        """The overall success rate, after ``success.measured``; ``expected_profit.success_rates`` gives each customer's."""
         if self.evidence:
             return self.evidence[0].rate
         assert not isinstance(self.success_rate, str)
@@ -159,11 +159,11 @@ class Worth(Strict):
 
 
 class Slices(Strict):
-    """When a group of customers (a slice) is evaluated on its own, and what it must reach.
+    """When a group of customers (a slice) is evaluated separately, and what it must reach.
 
     A group needs ``min_rows`` customers and ``min_class_rows`` of each outcome. A score worse than that of all customers by
-    more than ``gap`` is a warning; one certainly worse than ``least``, by the better end of its 99 % interval (see
-    ``metrics.interval``), fails the gate.
+    more than ``gap`` is a warning; a score whose whole 99 % interval (see ``metrics.interval``) is worse than ``least`` fails the
+    gate.
     """
 
     min_rows: int = Field(default=50, ge=1)
@@ -175,9 +175,9 @@ class Slices(Strict):
 class Promotion(Strict):
     """When the challenger replaces the champion.
 
-    It does if its holdout ROC-AUC is higher by more than ``margin`` with the given ``confidence``, or a higher one if the same
-    holdout has been used before (see ``holdout_looks``). The interval reported is from ``resamples`` paired
-    bootstrap samples.
+    It does if its holdout ROC-AUC is higher by more than ``margin`` with the given ``confidence``, or a higher confidence if the
+    same holdout has been used before (see ``holdout_looks``). The reported interval is from ``resamples`` paired bootstrap
+    samples.
     """
 
     margin: float = Field(default=0.0, ge=0, lt=1)
@@ -186,13 +186,13 @@ class Promotion(Strict):
 
 
 class UpliftRule(Strict):
-    """The table [uplift]: models of what a contact changes, one branch for each of ``learners`` over each of ``families``.
+    """The table [uplift]: uplift models, with one branch for each of ``learners`` and each of ``families``.
 
-    ``families`` are names of [[model]] (default: all). Outcomes are those of the log's campaigns after ``horizon_days``: from the
+    ``families`` are names of [[model]] (default: all). Outcomes are those of logged campaigns after ``horizon_days``: from the
     file ``outcomes``, the data version ``data_version``, or else the service's feedback; or those of a ``trial`` assigned
-    elsewhere, of which ``arms`` count as contacted (default: all but its control). There is something to learn from ``least``
-    customers who stayed, and as many who churned, in each arm. ``trials`` settings of a family are tried; the share ``holdout``
-    of the customers is read once, by the gate; ``budget`` is the share of the customers that a policy contacts.
+    elsewhere, of which ``arms`` count as contacted (default: all but its control). Training needs ``least`` customers who stayed,
+    and as many who churned, in each arm. ``trials`` settings of each family are tried; the share ``holdout`` of the customers is
+    read once, by the gate; ``budget`` is the share of the customers that a policy contacts.
     """
 
     learners: tuple[Literal["s", "t", "x", "dr"], ...] = Field(default=("s", "t", "x", "dr"), min_length=1)
@@ -210,7 +210,7 @@ class UpliftRule(Strict):
 
 
 class TrainConfig(Strict):
-    """config/train.toml; ``leakage`` is the ROC-AUC that no single column may exceed."""
+    """config/train.toml; ``leakage`` is the maximum ROC-AUC of any single column."""
 
     experiment: str = "churn"
     leakage: float = Field(default=0.98, gt=0.5, le=1)

@@ -1,5 +1,4 @@
-"""Where bytes lie: S3 and folders, checksums by which what is read is what was written, keyed ids, MLflow's SQLite file.
+"""Storage: S3 and folders, checksums of what is read, keyed ids, MLflow's SQLite file.
 
-Imports settings alone. A new kind of store goes into ``places``, a new check of what is read
-into ``checksums``.
+Imports only settings. A new kind of store belongs in ``places``, a new integrity check in ``checksums``.
 """

@@ -1,6 +1,6 @@
-"""Ids of customers as the prediction log keeps them: keyed by HMAC-SHA256 (RFC 2104).
+"""Customer ids as the prediction log keeps them: keyed with HMAC-SHA256 (RFC 2104).
 
-Whoever has the log but not the key can tell that two rows are about one customer, but not which.
+Anyone with the log but not the key can tell that two rows are about one customer, but not which customer.
 """
 
 import hashlib
@@ -12,12 +12,12 @@ from typing import Any
 from churn.errors import ChurnError
 
 KEY = "CHURNFLOW_ID_KEY"
-LEAST = 16  # characters of a key
-DIGITS = 32  # hexadecimal, of a keyed id
+LEAST = 16  # characters in a key
+DIGITS = 32  # hexadecimal digits in a keyed id
 
 
 def key() -> bytes | None:
-    """The key of the environment; None if there is none. Raises ChurnError if it is too short to keep a secret."""
+    """The key from the environment; None if there is none. Raises ChurnError if it is too short to be safe."""
     secret = os.environ.get(KEY, "")
     if 0 < len(secret) < LEAST:
         raise ChurnError(
@@ -32,7 +32,7 @@ def keyed(customer: str, secret: bytes) -> str:
 
 
 def logged(plain: bool) -> Callable[[Any], str | None]:
-    """How the log writes an id (None: not given): as it is if ``plain``, else keyed - and not at all without a key."""
+    """A function that maps an id (None: not given) to its form in the log: ``plain``, else keyed, or None without a key."""
     if plain:
         return lambda customer: customer
     secret = key()

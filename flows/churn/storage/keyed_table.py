@@ -1,6 +1,6 @@
-"""The newest features of customers, found by id in microseconds: an Arrow file, mapped into memory and sorted by keyed id.
+"""The newest features of customers, looked up by id in microseconds: a memory-mapped Arrow file, sorted by keyed id.
 
-It holds ids only as ``keyed_ids`` makes them, as two halves of 64 bits, and is written as a whole.
+It holds ids only as ``keyed_ids``, in two halves of 64 bits, and is always written whole.
 """
 
 import io
@@ -22,7 +22,7 @@ _ABOUT = b"churnflow"
 
 
 def table_file(ids: Sequence[str], columns: "pa.Table", about: Mapping[str, str], secret: bytes) -> bytes:
-    """The file of ``columns`` (n rows) for the n ``ids``, keyed under ``secret``; ``about`` is what readers want to know."""
+    """The file with ``columns`` (n rows) for the n ``ids``, keyed with ``secret``; ``about`` is metadata for readers."""
     import numpy as np
     import pyarrow as pa
 
@@ -38,7 +38,7 @@ def table_file(ids: Sequence[str], columns: "pa.Table", about: Mapping[str, str]
 def _written(table: "pa.Table") -> bytes:
     import pyarrow as pa
 
-    out, table = io.BytesIO(), table.combine_chunks()  # one batch, so that a column is one run of memory
+    out, table = io.BytesIO(), table.combine_chunks()  # one batch, so that a column is contiguous in memory
     with pa.ipc.new_file(out, table.schema) as file:
         file.write_table(table, max_chunksize=max(len(table), 1))
     return out.getvalue()
@@ -49,9 +49,9 @@ def _halves(keyed: str) -> tuple[int, int]:
 
 
 def without_customer(content: bytes, keyed: str) -> bytes | None:
-    """The file without the customer of this keyed id; None if it does not hold the customer.
+    """The file without the customer with this keyed id; None if it does not hold the customer.
 
-    Raises OSError, KeyError or pyarrow's ArrowException if it is not whole.
+    Raises OSError, KeyError or pyarrow's ArrowException if the file is damaged.
     """
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -63,10 +63,10 @@ def without_customer(content: bytes, keyed: str) -> bytes | None:
 
 
 class KeyedTable:
-    """The file at a path, or in bytes, open for look-ups."""
+    """A table file, from a path or bytes, open for lookups."""
 
     def __init__(self, source: Path | bytes) -> None:
-        """``source`` is mapped into memory, or held there; raises OSError or pyarrow's ArrowException if it is not whole."""
+        """``source`` is memory-mapped, or kept in memory; raises OSError or pyarrow's ArrowException if it is damaged."""
         import pyarrow as pa
 
         buffer = pa.memory_map(str(source)) if isinstance(source, Path) else pa.BufferReader(source)
@@ -78,12 +78,12 @@ class KeyedTable:
         self.names = set(self._columns)
         self._numbers: dict[str, np.ndarray] = {}
         for name, column in self._columns.items():
-            with suppress(pa.ArrowInvalid):  # text, which has no view
+            with suppress(pa.ArrowInvalid):  # text, which has no numpy view
                 self._numbers[name] = column.to_numpy(zero_copy_only=True)
 
     def row(self, keyed: str) -> dict[str, Any] | None:
-        """The customer of this keyed id, None for a missing cell; None without one."""
-        high, low = map(self._high.dtype.type, _halves(keyed))  # a Python int would make doubles of them
+        """The row of the customer with this keyed id (None for a missing cell), or None if there is none."""
+        high, low = map(self._high.dtype.type, _halves(keyed))  # a Python int would convert them to doubles
         place = int(self._high.searchsorted(high))
         while place < len(self._high) and self._high[place] == high:
             if self._low[place] == low:

@@ -1,7 +1,7 @@
-"""The SQLite file that MLflow keeps its tables in: made whole, or not at all.
+"""Creates MLflow's SQLite database atomically.
 
-MLflow makes its tables in dozens of migrations, in the file itself, and can go on from none of them: a process that is killed on
-the way, or two that begin at once, leave a file that no later start can use.
+MLflow creates its tables in dozens of migrations, in the file itself, and cannot resume: a process killed on the way, or two
+that start at once, leave a file that no later start can use.
 """
 
 import fcntl
@@ -11,14 +11,14 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-BUSY = 5.0  # seconds that another process's transaction is waited for, where the address names no ``timeout``
+BUSY = 5.0  # seconds to wait for another process's transaction, if the address has no ``timeout``
 
 
 def prepare(uri: str) -> None:
-    """Ensure that the database at ``uri`` has MLflow's tables: if not, they are made in a copy, which then takes its place.
+    """Ensure that the database at ``uri`` has MLflow's tables: if not, create them in a copy, which then replaces it.
 
-    Does nothing for other stores than SQLite's. Of several processes at once, one does the work and the others wait.
-    Raises what SQLite, the file system and MLflow's migrations raise.
+    Does nothing for stores other than SQLite. Of several concurrent processes, one does the work and the others wait.
+    Raises the errors of SQLite, the file system and MLflow's migrations.
     """
     from sqlalchemy.engine import make_url
 
@@ -30,7 +30,7 @@ def prepare(uri: str) -> None:
         return
     file.parent.mkdir(parents=True, exist_ok=True)
     with file.with_suffix(".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # given back with the file, also by a process that is killed
+        fcntl.flock(lock, fcntl.LOCK_EX)  # released with the file, even by a killed process
         if not _ready(file, busy):
             _make(file, busy)
 
@@ -46,11 +46,11 @@ def _ready(file: Path, busy: float) -> bool:
 
 
 def _make(file: Path, busy: float) -> None:
-    """Only one process at a time is here: what lies in the copy's place was left behind."""
+    """Create the database in a copy; only one process at a time gets here, so an existing copy is a leftover."""
     copy = file.with_name(f".{file.name}.new")
     try:
         with closing(sqlite3.connect(file if file.exists() else ":memory:", busy, isolation_level=None)) as former:
-            former.execute("BEGIN EXCLUSIVE")  # nobody writes to what is about to be replaced
+            former.execute("BEGIN EXCLUSIVE")  # nobody may write to the file that is about to be replaced
             for left in _files(copy):
                 left.unlink(missing_ok=True)
             if file.exists():

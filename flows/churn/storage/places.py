@@ -1,4 +1,4 @@
-"""Folders and S3 prefixes as one thing: names, bytes, sizes and ages."""
+"""One interface to folders and S3 prefixes: names, bytes, sizes and ages."""
 
 import os
 import time
@@ -9,12 +9,12 @@ from pathlib import Path
 from churn.settings.environment import private
 from churn.storage import s3
 
-HALF = ".erasing"  # what a file is called while it is written again
+HALF = ".erasing"  # suffix of a file while it is rewritten
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A file or object: its name below the place, bytes, and the seconds since 1970 when it was last written."""
+    """A file or object: its name below the place, its size in bytes, and its last write, in seconds since 1970."""
 
     name: str
     size: int
@@ -23,13 +23,13 @@ class Entry:
 
 @dataclass(frozen=True)
 class Place:
-    """A folder, or ``s3://bucket/prefix``. Errors are those of the disk (OSError), or ChurnErrors of S3."""
+    """A folder, or ``s3://bucket/prefix``. Raises OSError for a folder, ChurnError for S3."""
 
     address: str
 
     @classmethod
     def of(cls, address: str) -> "Place":
-        """The place of a folder's path, a ``file:`` or an ``s3:`` URI."""
+        """The place at a folder's path, a ``file:`` URI or an ``s3:`` URI."""
         return cls(address if address.startswith("s3://") else str(Path(address.removeprefix("file://")).resolve()))
 
     def __str__(self) -> str:
@@ -41,7 +41,7 @@ class Place:
         return f"{self.address.rstrip('/')}/{name}"
 
     def entries(self, under: str = "") -> Iterator[Entry]:
-        """All whose name begins with ``under``; nothing if the place is not there. A half-written file of ours is removed."""
+        """All entries whose name begins with ``under``; none if the place does not exist. Removes our half-written files."""
         if not self.address.startswith("s3://"):
             yield from self._files(under)
             return
@@ -66,7 +66,7 @@ class Place:
                     yield Entry(name, stat.st_size, stat.st_mtime)
 
     def read(self, name: str) -> bytes | None:
-        """The content; None if there is none (any more)."""
+        """The content, or None if there is none (any more)."""
         from botocore.exceptions import ClientError
 
         if not self.address.startswith("s3://"):
@@ -82,7 +82,7 @@ class Place:
                 raise
 
     def write(self, name: str, content: bytes) -> None:
-        """Put ``content`` there whole, or leave what is there."""
+        """Write ``content`` atomically."""
         if not self.address.startswith("s3://"):
             path = Path(self.address, name)
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -98,7 +98,7 @@ class Place:
             s3.client().put_object(Bucket=bucket, Key=key, Body=content)
 
     def remove(self, name: str) -> None:
-        """Remove it, and the folders that become empty."""
+        """Remove the file, and folders that become empty."""
         if self.address.startswith("s3://"):
             bucket, key = s3.split(self.at(name))
             with s3.explained(bucket, self.address):
@@ -113,5 +113,5 @@ class Place:
 
 
 def days(written: float) -> float:
-    """How old something is, in days."""
+    """The age in days of something ``written`` then, in seconds since 1970."""
     return (time.time() - written) / 86_400

@@ -1,4 +1,4 @@
-"""The places that the environment names: S3's one client, and the checks that they can be used, before any work."""
+"""The storage configured in the environment: the one S3 client, and checks, before any work, that it can be used."""
 
 import os
 import shutil
@@ -15,14 +15,14 @@ from churn.settings.environment import IN_POD, STATE, TEMPORARY
 
 SETTINGS = ("CHURNFLOW_DVC_REMOTE", "CHURNFLOW_PREDICTIONS", "CHURNFLOW_SCORES", "CHURNFLOW_BENTOS", "MLFLOW_ARTIFACTS")
 DAY = 86_400
-LEAST = 64 << 20  # bytes that a run on a small file leaves behind
+LEAST = 64 << 20  # bytes that a run on a small file writes
 _KEYS = {"InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidToken", "ExpiredToken", "403", "AccessDenied"}
 
 
 def client(attempts: int | None = None) -> Any:
-    """boto3's S3 client: 3 s to connect, 5 s to answer, ``attempts`` or as often as AWS_MAX_ATTEMPTS says.
+    """boto3's S3 client: 3 s to connect, 5 s to answer, ``attempts`` tries (default: AWS_MAX_ATTEMPTS).
 
-    Endpoint and keys as boto3 finds them.
+    boto3 finds endpoint and keys as usual.
     """
     import boto3
     from botocore.config import Config
@@ -35,14 +35,14 @@ def split(address: str) -> tuple[str, str]:
     """Bucket and key of ``s3://bucket/key``. Raises ChurnError for any other address."""
     parts = urlsplit(address)
     if parts.scheme != "s3" or not parts.netloc:
-        raise ChurnError(f"{address!r} is no S3 address; write s3://bucket/path")
+        raise ChurnError(f"{address!r} is not an S3 address; write s3://bucket/path")
     return parts.netloc, parts.path.lstrip("/")
 
 
 def check_access() -> None:
-    """Ask each bucket that the environment names for one key.
+    """Request one key from each bucket named in the environment.
 
-    Raises ChurnError, within 10 s, that says which setting is wrong and how: keys, bucket, permission or endpoint.
+    Raises ChurnError, within 10 s, naming the setting that is wrong and why: keys, bucket, permission or endpoint.
     """
     buckets: dict[str, str] = {}
     for setting in _in_use():
@@ -53,14 +53,14 @@ def check_access() -> None:
 
 
 def check_state() -> None:
-    """Raises ChurnError if nothing can be written to the local state's folder."""
+    """Raise ChurnError if the local state folder is not writable."""
     try:
         STATE.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=STATE):
             free = shutil.disk_usage(STATE).free
     except OSError as error:
         raise ChurnError(
-            f"CHURNFLOW_HOME={STATE}: nothing can be written there ({error.strerror}); make it a folder that you may write "
+            f"CHURNFLOW_HOME={STATE}: cannot be written to ({error.strerror}); make it a folder that you can write "
             "to, or name another one"
         ) from error
     if free < LEAST:
@@ -72,9 +72,9 @@ def check_state() -> None:
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Remove what processes that were killed left in the folder of temporary files, a day ago or longer."""
+    """Remove leftovers of killed processes, a day old or more, from the temporary folder."""
     for left in folder.iterdir() if folder.is_dir() else ():
-        with suppress(FileNotFoundError):  # another run sweeps too
+        with suppress(FileNotFoundError):  # another run is sweeping too
             if time.time() - left.lstat().st_mtime < DAY:
                 continue
             if left.is_dir() and not left.is_symlink():
@@ -84,7 +84,7 @@ def remove_leftovers(folder: Path) -> None:
 
 
 def require_shared() -> None:
-    """Raises ChurnError in a pod whose registry would be lost with the pod."""
+    """Raise ChurnError in a pod if the registry would be lost with the pod."""
     tracking = os.environ.get("MLFLOW_TRACKING_URI", "")
     if IN_POD and str(STATE) in tracking:
         raise ChurnError(
@@ -106,7 +106,7 @@ def _check(bucket: str, setting: str) -> None:
 
 @contextmanager
 def explained(bucket: str, place: str) -> Iterator[None]:
-    """What boto3 raises inside becomes a ChurnError that says what is wrong with ``place``: keys, bucket or endpoint."""
+    """Turn boto3's errors into a ChurnError that says what is wrong with ``place``: keys, bucket or endpoint."""
     from botocore import exceptions
 
     endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or "AWS (no endpoint is set)"
@@ -116,7 +116,7 @@ def explained(bucket: str, place: str) -> Iterator[None]:
         raise ChurnError(_refused(error.response.get("Error", {}), bucket, place, endpoint)) from error
     except (exceptions.NoCredentialsError, exceptions.PartialCredentialsError) as error:
         raise ChurnError(f"{place}: no S3 keys ({error}); set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY") from error
-    except (exceptions.BotoCoreError, ValueError) as error:  # ValueError: the endpoint is no URL
+    except (exceptions.BotoCoreError, ValueError) as error:  # ValueError: the endpoint is not a URL
         raise ChurnError(
             f"{place}: no S3 server answers at {endpoint} ({error}); start it or change AWS_ENDPOINT_URL_S3"
         ) from error

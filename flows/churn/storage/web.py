@@ -1,6 +1,6 @@
-"""HTTP for addresses that people configure: a token stays with its origin, and no server leads where nobody configured.
+"""HTTP for configured addresses: a token stays with its origin, and redirects lead only where the configuration allows.
 
-urllib's own opener sends every header on to whatever address a redirect names, on this machine and in its network too.
+urllib's own opener forwards every header to wherever a redirect leads, including this machine and its network.
 """
 
 import urllib.request
@@ -14,23 +14,23 @@ from churn.errors import ChurnError
 
 CONFIGURE = 'add it to this [[source]]: private_hosts = ["{}"]'
 SECRETS = ("Authorization", "X-api-key")  # headers, as urllib spells them
-Check = Callable[[str, str], None]  # host and the address that it turned out to be; raises ChurnError
+Check = Callable[[str, str], None]  # host and resolved address; raises ChurnError
 
 
 def opener(
     url: str, name: str, private_hosts: Collection[str] = (), remedy: str = CONFIGURE
 ) -> urllib.request.OpenerDirector:
-    """An opener for ``url``, http and https alone, whose redirects are checked at each connection.
+    """An opener for ``url``, http and https only, which checks redirects at each connection.
 
     Args:
-        url: The configured address. It may be a private one; what it redirects to may not.
+        url: The configured address. It may be private; its redirects may not.
         name: What messages call it.
         private_hosts: Further hosts that may have a private or link-local address.
-        remedy: What messages propose for a private one; {} stands for the host.
+        remedy: What messages suggest for a private address; {} stands for the host.
 
     Raises:
-        ChurnError: On ``open``, where a redirect leads to another protocol, or a host that is not configured has a
-            private address; and for every link-local one, where clouds hand out their machines' credentials.
+        ChurnError: On ``open``, if a redirect leads to another protocol, or if a host that is not configured has a private
+            address, or any link-local one, where clouds serve their machines' credentials.
     """
     origin_host = urlsplit(url).hostname
 
@@ -41,7 +41,7 @@ def opener(
         if host in private_hosts or ((ip.is_global or host == origin_host) and not ip.is_link_local):
             return
         raise ChurnError(
-            f"{name}: {host} is {address}, a private address that is not configured; if it is meant, {remedy.format(host)}"
+            f"{name}: {host} is {address}, a private address that is not configured; if it is intended, {remedy.format(host)}"
         )
 
     director = urllib.request.OpenerDirector()
@@ -58,7 +58,7 @@ def opener(
 
 
 class _Connecting(urllib.request.AbstractHTTPHandler):
-    """HTTP and HTTPS over connections that are checked before anything is sent; a proxy has checks of its own."""
+    """HTTP and HTTPS over connections that are checked before anything is sent; a proxy has its own checks."""
 
     def __init__(self, check: Check) -> None:
         super().__init__()
@@ -87,7 +87,7 @@ def _checked(kind: type[HTTPConnection], check: Check) -> type[HTTPConnection]:
 
 
 class _Redirect(urllib.request.HTTPRedirectHandler):
-    """Redirects to http and https alone; to another origin without the token."""
+    """Redirects to http and https only; to another origin without the token."""
 
     def __init__(self, name: str) -> None:
         self._name = name

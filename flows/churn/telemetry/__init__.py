@@ -1,1 +1,1 @@
-"""What Prometheus sees of flows and service: the one list of metrics, and how batch runs push theirs."""
+"""The Prometheus metrics of flows and service: the one list of metrics, and the push from batch runs."""

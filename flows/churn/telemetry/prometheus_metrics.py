@@ -1,6 +1,6 @@
 """The one list of Prometheus metrics. A rule, a panel or a test that names a metric finds it here.
 
-Prometheus scrapes those of the service (bento/service_metrics.py fills them). Those of the flows outlive their run:
+Prometheus scrapes the service's (set in bento/service_metrics.py). The flows' outlive their run:
 ``churn.telemetry.push`` writes and pushes them, with the additional labels ``flow`` and, below PIPELINE, ``dataset``.
 """
 
@@ -35,7 +35,7 @@ class Sample:
     labels: tuple[str, ...] = ()
 
 
-# The service (bento/service_metrics.py fills these).
+# The service (set in bento/service_metrics.py).
 REQUESTS = Metric("service_requests_total", "requests answered, by endpoint and status code", ("endpoint", "status"))
 REQUEST_SECONDS = Metric("service_request_seconds", "seconds from headers to last byte (histogram)", ("endpoint",))
 PREDICTIONS = Metric("predictions_total", "customers answered, by decision", ("model_version", "decision"))
@@ -98,7 +98,7 @@ DEPLOYMENT_SECONDS = Metric(
 )
 DEPLOYMENT = (DEPLOYMENTS, DEPLOYMENT_SECONDS)
 
-# EffectFlow: the newest report of every campaign of the data set.
+# EffectFlow: the newest report of each of the data set's campaigns.
 _ARM = ("campaign", "arm")
 CAMPAIGN_EFFECT = Metric("campaign_effect", "what the contacts changed, a share of customers; above 0 is good", _ARM)
 CAMPAIGN_LOW = Metric("campaign_effect_low", "lower bound of the effect, however often one looks", _ARM)
@@ -117,8 +117,8 @@ CAMPAIGN = (
     CAMPAIGN_REPORTED,
 )
 
-# MonitorFlow: the newest window of the prediction log against the champion's holdout. What could not be measured is NaN,
-# which no rule fires on; the thresholds are those that MonitorFlow used, so that no rule needs a second set.
+# MonitorFlow: the newest window of the prediction log against the champion's holdout. A value that could not be measured is
+# NaN, on which no rule fires; the thresholds are those MonitorFlow used, so that rules need no second set.
 SEVERITY = Metric("monitoring_severity", "verdict of the last MonitorFlow: 0 ok, 1 warn, 2 alert")
 WINDOW_ROWS = Metric("monitoring_window_rows", "predictions in the newest window")
 LOG_DAMAGED = Metric("monitoring_log_parts_damaged", "parts of the prediction log that were damaged and left out")

@@ -1,15 +1,15 @@
 """Metrics of batch runs: a file for node_exporter's textfile collector, and a push to a Pushgateway.
 
 A batch job ends before it is scraped, so its metrics are kept elsewhere: in STATE/metrics/*.prom (OpenMetrics, which
-node_exporter reads too: point ``--collector.textfile.directory`` there), and in the Pushgateway that CHURNFLOW_PUSHGATEWAY
-names (``http://host:9091``), if it is set. Both keep one group per flow, or per flow and data set; a push replaces the metrics
-of the same name in its group and no others: a failed run leaves the last success in place.
+node_exporter reads too: point ``--collector.textfile.directory`` there), and, if CHURNFLOW_PUSHGATEWAY is set
+(``http://host:9091``), in that Pushgateway. Both keep one group per flow, or per flow and data set; a push replaces the
+metrics of the same name in its group and no others: a failed run leaves the last success in place.
 
-Run totals. A counter that each run starts at zero, increments and pushes is 1 forever, and adding to what was pushed
-before loses runs that end at the same time. ``pipeline_runs_total`` is therefore never incremented here: the caller counts
-the runs in Metaflow's run store and pushes the count, so ``increase()`` and ``rate()`` are correct. A lost push is
-made up for by the next one. A run that was killed outright has no outcome and is not counted: the age of
-``pipeline_last_success_timestamp_seconds`` shows it. Durations and scores are gauges of the last run, not histograms.
+Run totals. A counter that each run starts at zero, increments and pushes would be 1 forever, and adding to the pushed value
+would lose runs that end at the same time. ``pipeline_runs_total`` is therefore never incremented here: the caller counts
+the runs in Metaflow's run store and pushes the count, so ``increase()`` and ``rate()`` are correct. The next push makes up
+for a lost one. A run that was killed has no outcome and is not counted: the age of
+``pipeline_last_success_timestamp_seconds`` reveals it. Durations and scores are gauges of the last run, not histograms.
 """
 
 import contextlib
@@ -34,14 +34,14 @@ if TYPE_CHECKING:
 GATEWAY = "CHURNFLOW_PUSHGATEWAY"
 FOLDER = STATE / "metrics"
 JOB = "churnflow"
-SECONDS = 5.0  # a Pushgateway that does not answer must not delay a run
+SECONDS = 5.0  # an unresponsive Pushgateway must not delay a run
 
 
 def send(group: Mapping[str, str], samples: Iterable[Sample]) -> list[str]:
     """Write and push ``samples`` with the labels of ``group``: {"flow": ...} or {"flow": ..., "dataset": ...}.
 
     Returns:
-        What went wrong, one sentence each, for the caller to print: a run does not fail because its metrics are lost.
+        The problems, one sentence each, for the caller to print: losing its metrics does not fail a run.
     """
     families = list(_families(group, samples))
     problems = []
@@ -58,7 +58,7 @@ def send(group: Mapping[str, str], samples: Iterable[Sample]) -> list[str]:
 
 
 def quality_samples(report: "Report") -> list[Sample]:
-    """The samples of DataFlow: the results of the checks, even if they refuse the table."""
+    """The samples of DataFlow: the results of the checks, even if the table is refused."""
     return [
         prometheus_metrics.QUALITY.of(report.score),
         prometheus_metrics.CHECKS_FAILED.of(len(report.errors), severity="error"),
@@ -69,12 +69,12 @@ def quality_samples(report: "Report") -> list[Sample]:
 
 
 def arrival_samples() -> list[Sample]:
-    """The sample of ProbeFlow when its own event has started it."""
+    """The sample of ProbeFlow when it was started by its own event."""
     return [prometheus_metrics.EVENT_ARRIVED.of(time.time())]
 
 
 def champion_samples(model: "Registered") -> list[Sample]:
-    """The samples of TrainFlow: the champion (the model just trained, or the one it did not beat) and its scores."""
+    """The samples of TrainFlow: the champion (the new model, or the one it did not beat) and its scores."""
     about = {"data_version": model.tags["data_version"], "family": model.tags["family"]}
     samples = [prometheus_metrics.VERSION_INFO.of(1, model_version=model.version, **about)]
     if promoted := model.tags.get("promoted_at"):
@@ -99,14 +99,14 @@ def _families(group: Mapping[str, str], samples: Iterable[Sample]) -> Iterator["
 
 
 def _write(file: Path, families: list["Family"]) -> None:
-    """Replace ``families`` in ``file`` and keep the others; a reader sees the old file or the new one."""
+    """Replace ``families`` in ``file`` and keep the others, atomically."""
     from prometheus_client.openmetrics.exposition import generate_latest
 
     replaced = {family.name for family in families}
     kept = [family for family in _read(file) if family.name not in replaced]
     text = generate_latest(SimpleNamespace(collect=lambda: [*kept, *families]))
     file.parent.mkdir(parents=True, exist_ok=True)
-    # The one part of the state that others may read: node_exporter, which has an account of its own. It names no customer.
+    # The only part of the state that other users may read, for node_exporter's account. It names no customer.
     STATE.chmod(STATE.stat().st_mode | 0o011)
     file.parent.chmod(0o755)
     half = file.with_name(f".{file.name}.{os.getpid()}")

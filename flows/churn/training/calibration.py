@@ -5,15 +5,15 @@ from dataclasses import dataclass
 import numpy as np
 from churn.training import metrics
 
-EDGE = 1e-6  # probabilities are kept this far from 0 and 1 before their log odds are taken
+EDGE = 1e-6  # probabilities are clipped to this distance from 0 and 1 before taking log odds
 
 
 @dataclass(frozen=True)
 class Calibration:
     """Logistic recalibration, ``p -> sigmoid(slope * logit(p) + intercept)`` (Cox 1958).
 
-    ``brier`` and ``ece`` are cross-fitted, without and with it. ``used`` is false if it does not lower the Brier score; slope
-    and intercept are then 1 and 0.
+    ``brier`` and ``ece`` are cross-fitted, before and after recalibration. ``used`` is false if it does not lower the Brier
+    score; slope and intercept are then 1 and 0.
     """
 
     slope: float
@@ -38,9 +38,9 @@ def _logit(probability: np.ndarray) -> np.ndarray:
 
 
 def learn(outcome: np.ndarray, unseen: np.ndarray, folds: list[np.ndarray]) -> Calibration:
-    """Fit slope and intercept to out-of-fold probabilities of shape (n,); they are used only if they help out of fold.
+    """Fit slope and intercept to out-of-fold probabilities of shape (n,); use them only if they help out of fold.
 
-    ``folds`` holds the positions that each fold tests on; other rows do not count. To measure the effect, each fold is
+    ``folds`` holds the positions of each fold's test rows; other rows are ignored. To measure the effect, each fold is
     recalibrated by a fit to the others.
     """
     tested = np.sort(np.concatenate(folds))
@@ -52,7 +52,7 @@ def learn(outcome: np.ndarray, unseen: np.ndarray, folds: list[np.ndarray]) -> C
     brier = metrics.brier(outcome, unseen), metrics.brier(outcome, crossed)
     ece = metrics.ece(outcome, unseen), metrics.ece(outcome, crossed)
     slope, intercept = _fit(outcome, unseen)
-    # A slope of 0 or less would reverse the ranking: such a model has learned nothing, which calibration must not hide.
+    # A slope of 0 or less would flatten or reverse the ranking: the model learned nothing, and calibration must not hide it.
     if brier[1] >= brier[0] or slope <= 0:
         return Calibration(1.0, 0.0, False, brier, ece)
     return Calibration(slope, intercept, True, brier, ece)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def calibrate(fitted: "Pipeline", learned: calibration.Calibration) -> "Pipeline":
-    """The fitted pipeline with its last step calibrated, if the calibration is used."""
+    """The fitted pipeline, with its last step calibrated if the calibration is used."""
     from churn.training.pipeline import Calibrated
     from sklearn.pipeline import Pipeline
 
@@ -79,7 +79,7 @@ def _estimator_class(family: Family, file: str = "config") -> Any:
 
 
 def _parameters(kind: Any) -> set[str]:
-    """The names of the estimator's parameters; CatBoost tells them by its signature alone."""
+    """The names of the estimator's parameters; CatBoost exposes them only in its signature."""
     named = inspect.signature(kind).parameters.values()
     return set(kind().get_params()) | {one.name for one in named if one.kind is not one.VAR_KEYWORD}
 
@@ -88,7 +88,7 @@ def preparation(family: Family, dataset: Dataset, inputs: "pd.DataFrame | None" 
     """The unfitted preprocessing of model inputs (see ``features.frame``) into a matrix, numbers before categories.
 
     Inputs of tree models are not scaled: scaling in float32 would move rows across split thresholds in ONNX. A category with more
-    than ``dataset.most_levels`` levels in ``inputs``, the training rows, is encoded by its levels' churn rates as well.
+    than ``dataset.most_levels`` levels in ``inputs``, the training rows, is also encoded by the churn rates of its levels.
     """
     from churn.training.pipeline import Hinges, LevelRates
     from sklearn.compose import ColumnTransformer
@@ -119,12 +119,12 @@ def preparation(family: Family, dataset: Dataset, inputs: "pd.DataFrame | None" 
 
 
 def estimator(family: Family, seed: int, params: Mapping[str, Any]) -> Any:
-    """The unfitted estimator with its fixed parameters and the found ``params``, seeded if it takes a seed."""
+    """The unfitted estimator with its fixed parameters and the tuned ``params``, seeded if it takes a seed."""
     kind = _estimator_class(family)
     seeded = {"random_state": seed} if "random_state" in _parameters(kind) else {}
     library = boosting.library(kind)
     always = library.always if library is not None else {}
-    # numpy floats, as the search drew them: with Python floats, scikit-learn solves float32 inputs in float32, less exactly.
+    # numpy floats, as the search drew them: with Python floats, scikit-learn solves float32 inputs in float32, less precisely.
     drawn = {name: np.float64(value) if isinstance(value, float) else value for name, value in params.items()}
     return kind().set_params(**{**always, **seeded, **family.fixed, **drawn})
 
@@ -163,7 +163,7 @@ def whole(fitted: "Pipeline", dataset: Dataset) -> "Pipeline":
 
 
 def __getattr__(name: str) -> Any:
-    """The steps of ``pipeline`` under their former module, by which models registered in earlier releases are loaded."""
+    """The steps of ``pipeline`` under their former module, so that models registered by earlier releases load."""
     if name not in ("FeatureStep", "Calibrated"):
         raise AttributeError(f"module 'churn.training.estimators' has no attribute {name!r}")
     from churn.training import pipeline

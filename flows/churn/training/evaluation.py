@@ -1,4 +1,4 @@
-"""Evaluation on the holdout, which is read once: scores with intervals, slices, and feature importance."""
+"""Evaluation on the holdout, which is read once: scores with intervals, slices and feature importance."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -27,8 +27,8 @@ REASON_ROWS = 60  # customers explained; fewer, but at least 10, from 20 columns
 class Slice:
     """One group of customers in the holdout.
 
-    ``scores`` is empty if the group is too small to evaluate; ``warnings`` names the scores that are worse than those of all
-    customers; ``intervals`` are the ``metrics.interval`` of each metric that may fail the gate.
+    ``scores`` is empty if the group is too small to evaluate; ``warnings`` names the scores that are worse than for all
+    customers; ``intervals`` holds the ``metrics.interval`` of each metric that can fail the gate.
     """
 
     column: str
@@ -42,9 +42,9 @@ class Slice:
 
 @dataclass(frozen=True)
 class Baseline:
-    """A baseline's ROC-AUC on the holdout with its 95 % interval, and by how much the model's is higher, with its own.
+    """A baseline's ROC-AUC on the holdout and the model's gain over it, each with its 95 % interval.
 
-    ``by_fold`` is its ROC-AUC in each of the folds that the leaderboard is made of.
+    ``by_fold`` is its ROC-AUC in each cross-validation fold of the leaderboard.
     """
 
     name: str
@@ -56,13 +56,13 @@ class Baseline:
 
     @property
     def beaten(self) -> bool:
-        """Whether the model is surely better."""
+        """Whether the whole interval of the gain is above 0."""
         return self.gain_interval[0] > 0
 
 
 @dataclass(frozen=True)
 class Moment:
-    """One snapshot of the holdout, ``age`` days after the newest one trained on; ``auc`` is NaN without both outcomes."""
+    """One snapshot of the holdout, ``age`` days after the newest training snapshot; ``auc`` is NaN without both outcomes."""
 
     moment: str
     age: int
@@ -77,7 +77,7 @@ class Evaluation:
 
     Outcomes, probabilities and decisions have the shape (n,); ``intervals`` are 95 % confidence intervals of ``scores``;
     ``importance`` is the loss of ROC-AUC when a column is shuffled, ``reasons`` the mean absolute Shapley value of a column,
-    both largest first.
+    both in descending order.
     """
 
     outcome: np.ndarray
@@ -103,9 +103,9 @@ def read_holdout(
     worth: Worth | None,
     search: Search | None = None,
 ) -> Evaluation:
-    """Evaluate the whole pipeline (raw columns in) on the holdout; baselines also on the folds of ``search``.
+    """Evaluate the whole pipeline (raw columns in) on the holdout, and the baselines also on the folds of ``search``.
 
-    ``threshold`` and ``worth`` (see ``expected_profit.settle``), by which customers are decided on, were chosen without it.
+    ``threshold`` and ``worth`` (see ``expected_profit.settle``), which determine the decisions, were chosen without the holdout.
     """
     dataset, holdout = data.dataset, data.holdout
     inputs, outcome = holdout[list(dataset.raw)], features.outcome(dataset, holdout)
@@ -118,7 +118,7 @@ def read_holdout(
     def measure(rows: np.ndarray) -> dict[str, float]:
         scores = metrics.decided(outcome[rows], probability[rows], decision[rows])
         if worth is not None and gain is not None and profit is not None:
-            # The profit per customer of the decisions, and what contacting the most profitable up to the budget would reach.
+            # The decisions' profit per customer; capture and lift when contacting the most profitable up to the budget.
             scores["profit"] = float(np.mean(np.where(decision[rows], gain[rows], 0)))
             scores["capture_at_budget"] = expected_profit.capture(outcome[rows], profit[rows], worth.budget)
             scores["lift_at_budget"] = metrics.lift(outcome[rows], profit[rows], worth.budget)
@@ -148,9 +148,9 @@ def compare_baselines(
     customer: np.ndarray,
     search: Search | None = None,
 ) -> tuple[Baseline, ...]:
-    """The baselines of data made of events on the rows that ``probability`` is of; none for other data.
+    """The event-based baselines on the rows of ``probability``; empty for data without events.
 
-    The intervals are DeLong's, paired for the gain, with the rows of one ``customer`` as one (see ``metrics.auc_gain``).
+    The intervals are DeLong's, paired for the gain and clustered by ``customer`` (see ``metrics.auc_gain``).
     """
     theirs = baselines.scores(data.dataset, data.holdout)
     folded = _in_folds(data, search) if search is not None and theirs else {}
@@ -180,7 +180,7 @@ def _in_folds(data: Snapshot, search: Search) -> dict[str, tuple[float, ...]]:
 
 
 def over_time(data: Snapshot, outcome: np.ndarray, probability: np.ndarray) -> tuple[Moment, ...]:
-    """Each snapshot of the holdout; none where customers are not looked at at moments."""
+    """The model's ROC-AUC in each snapshot of the holdout; empty for data without snapshots."""
     if data.dataset.snapshots is None or data.dataset.time is None:
         return ()
     times, newest = data.holdout[data.dataset.time], data.train[data.dataset.time].max()
@@ -204,9 +204,9 @@ def slices(
     seed: int = 0,
     customer: np.ndarray | None = None,
 ) -> tuple[Slice, ...]:
-    """Evaluate each group of each column in ``dataset.slices``, with a warning where it is worse than the whole.
+    """Evaluate each group of each column in ``dataset.slices``, with a warning where it scores worse than the whole.
 
-    The arrays have the shape (n,), in the order of ``table``; ``overall`` are the scores of all customers; rows of one
+    The arrays have the shape (n,), in the order of ``table``; ``overall`` holds the scores of all customers; rows of one
     ``customer`` are resampled together.
     """
     columns, whose = features.frame(dataset, table), np.arange(len(table)) if customer is None else customer
@@ -269,7 +269,7 @@ def importance(pipeline: "Pipeline", inputs: "pd.DataFrame", outcome: np.ndarray
         return metrics.auc(y, model.predict_proba(X)[:, 1])
 
     repeats = max(1, min(REPEATS, 150 // len(inputs.columns)))
-    with threadpool_limits(1):  # of so few rows: threads would wait for one another longer than they work
+    with threadpool_limits(1):  # with so few rows, threads would wait for each other longer than they work
         result = permutation_importance(
             pipeline, inputs.iloc[rows], outcome[rows], scoring=score, n_repeats=repeats, random_state=seed, n_jobs=1
         )

@@ -1,4 +1,4 @@
-"""The value of decisions: whom it pays to contact, from which probability on, and what that earns."""
+"""The value of decisions: whom it pays to contact, above which probability, and the profit."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ class Curve:
     """Profit per customer when the ``share`` of customers with the highest expected profits is contacted.
 
     ``share`` and ``profit`` have the shape (POINTS,); profits are in the currency of [value], averaged over all customers.
-    ``contacted`` is the share whose expected profit is above 0, ``earned`` the profit of contacting those.
+    ``contacted`` is the share of customers with an expected profit above 0, ``earned`` the profit of contacting them.
     """
 
     share: np.ndarray
@@ -34,7 +34,7 @@ class Curve:
 def settle(worth: Worth, train: "pd.DataFrame", dataset: Dataset) -> Worth:
     """``worth`` with a margin for customers whose ``margin_column`` is missing.
 
-    That is the configured ``margin``, else the median of the training rows.
+    It is the configured ``margin``, else the median of the training rows.
 
     Raises:
         ChurnError: The median is missing or not above 0.
@@ -53,14 +53,14 @@ def settle(worth: Worth, train: "pd.DataFrame", dataset: Dataset) -> Worth:
 def decide(worth: Worth | None, raw: Mapping[str, Any], probability: np.ndarray, threshold: float) -> np.ndarray:
     """Whom to contact, bool of shape (n,).
 
-    Those whose expected profit is above 0 or, without ``worth``, those whose probability reaches ``threshold``. The threshold
-    also decides where the ``worth`` of an older model gives no margin for a customer (see ``settle``).
+    Customers with an expected profit above 0 or, without ``worth``, those whose probability reaches ``threshold``. The
+    threshold also applies where the ``worth`` of an older model gives no margin for a customer (see ``settle``).
 
     Args:
-        worth: What a customer is worth, if it is configured.
+        worth: The value of a customer, if configured.
         raw: Raw columns as ``features.from_rows`` returns them.
         probability: Churn probabilities, shape (n,).
-        threshold: The smallest probability of a yes.
+        threshold: The smallest probability at which to contact a customer.
     """
     probability = np.asarray(probability, dtype=np.float64)
     if worth is None:
@@ -72,7 +72,7 @@ def decide(worth: Worth | None, raw: Mapping[str, Any], probability: np.ndarray,
 def decision_thresholds(
     worth: Worth | None, raw: Mapping[str, Any], probability: np.ndarray, threshold: float
 ) -> np.ndarray:
-    """The probability that each customer's must exceed for ``decide`` to say yes, at their own success rate; shape (n,)."""
+    """The probability above which ``decide`` contacts each customer, at that customer's success rate; shape (n,)."""
     if worth is None:
         return np.full(len(probability), threshold)
     margin = np.broadcast_to(_margin(worth, raw), len(probability))
@@ -81,12 +81,12 @@ def decision_thresholds(
 
 
 def success_rates(worth: Worth, probability: Any) -> Any:
-    """Of those of a risk who would churn, the share that a contact keeps: the configured number, or as campaigns measured it.
+    """The share of would-be churners that a contact keeps: the configured number, or the rate measured by campaigns.
 
-    A number, or an array in the shape of the churn ``probability`` where the rate is measured. Each group by risk has its own.
-    Below the lowest risk that was in a campaign that of all customers counts, above the highest that of the last group: most
-    campaigns take the highest risks, so that there are few customers above, and many below. A rate may be negative, but no
-    contact loses more customers than there are.
+    A number or, where the rate is measured, an array in the shape of the churn ``probability``, with one rate for each risk
+    group. Below the lowest risk in a campaign the rate of all customers applies, above the highest that of the last group:
+    campaigns usually target the highest risks, so few customers lie above and many below. A rate may be negative, but a
+    contact cannot lose more customers than there are.
     """
     if not worth.evidence:
         return worth.rate
@@ -98,8 +98,8 @@ def success_rates(worth: Worth, probability: Any) -> Any:
 def gains(worth: Worth, raw: Mapping[str, Any], outcome: np.ndarray, probability: np.ndarray) -> np.ndarray:
     """The profit of contacting each customer, shape (n,), after Neslin et al. (2006).
 
-    A contacted churner stays with the chance of ``success_rates`` at this ``probability`` and then brings the margin less the
-    offer; a customer who would have stayed anyway takes the offer; every contact costs ``contact_cost``.
+    A contacted churner stays with the ``success_rates`` at this ``probability`` and then brings the margin less the offer; a
+    customer who would have stayed anyway takes the offer; every contact costs ``contact_cost``.
     """
     return _profit(worth, raw, np.asarray(outcome == 1, dtype=np.float64), probability)
 
@@ -122,9 +122,9 @@ def break_even(worth: Worth, margin: Any, rate: Any) -> np.ndarray:
 
 
 def pays_from(worth: Worth) -> list[float]:
-    """The probability above which contacting a customer of the typical margin pays; 1 where it never does.
+    """The probability above which contacting a customer with the typical margin pays; 1 where it never does.
 
-    One for each row of the evidence of a measured success rate (the first: of customers below all others), else a single one.
+    One for each row of a measured success rate's evidence (the first: customers below all risk groups), else a single one.
     """
     if not worth.evidence:
         return [float(break_even(worth, worth.margin, worth.rate))]
@@ -166,14 +166,14 @@ def curve(gain: np.ndarray, expected: np.ndarray) -> Curve:
 def empc(worth: Worth, outcome: np.ndarray, probability: np.ndarray) -> float:
     """The expected maximum profit of a churn model, per customer (Verbraken, Verbeke & Baesens 2013), by empulse.
 
-    The best profit over all thresholds, where the success rate is not known but a Beta variable with the configured mean; as
-    there, its parameters add up to BETA. It knows one rate for all: of measured ones, the share of the expected churners that
-    contacts would keep. ``outcome`` and ``probability`` have shape (n,); a margin by column counts with its typical value.
+    The best profit over all thresholds, with the success rate as a Beta variable with the configured mean; as in the paper,
+    its parameters add up to BETA. There is one rate for all customers: with measured rates, the share of the expected churners
+    that contacts would keep. ``outcome`` and ``probability`` have shape (n,); a margin column counts with its typical value.
     """
     from empulse.metrics import empc_score
 
     mean = np.average(success_rates(worth, probability), weights=probability) if worth.evidence else worth.rate
-    rate = float(np.clip(mean, TINY, 1 - TINY))  # a Beta distribution has both outcomes
+    rate = float(np.clip(mean, TINY, 1 - TINY))  # a Beta distribution needs a mean strictly between 0 and 1
     profit = empc_score(
         outcome,
         probability,
@@ -187,6 +187,6 @@ def empc(worth: Worth, outcome: np.ndarray, probability: np.ndarray) -> float:
 
 
 def capture(outcome: np.ndarray, score: np.ndarray, share: float) -> float:
-    """The share of all churners that is among the ``share`` of customers with the highest scores."""
+    """The share of all churners found among the ``share`` of customers with the highest scores."""
     top = np.argsort(-score, kind="stable")[: max(1, round(share * len(outcome)))]
     return float(outcome[top].sum() / max(outcome.sum(), 1))

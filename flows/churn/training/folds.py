@@ -27,9 +27,9 @@ Masks = list[tuple[np.ndarray, np.ndarray]]  # folds as bool arrays of shape (n,
 def folds(search: Search, dataset: Dataset, train: "pd.DataFrame") -> list[Places]:
     """Split ``train`` into ``search.folds`` folds, stratified by whether a customer ever churned.
 
-    No customer (see ``customer_keys``) is on both sides of a fold. With a time column, every fold is tested on later rows than
-    it is fitted on; no fold then tests on the earliest rows. Of snapshots the embargo lies between; where the training's are
-    too near to one another, only the customers differ. Of more than ``search.rows`` rows, those of some customers are used.
+    No customer (see ``customer_keys``) is on both sides of a fold. With a time column, every fold is fitted on earlier rows than
+    it tests on, so no fold tests on the earliest rows. Snapshots are also separated by the embargo; if the training snapshots
+    are too close together for that, only the customers differ. Above ``search.rows`` rows, a sample of customers is used.
 
     Raises:
         ChurnError: A fold would have rows of one outcome only.
@@ -42,7 +42,7 @@ def folds(search: Search, dataset: Dataset, train: "pd.DataFrame") -> list[Place
         timestamps = train[dataset.time]
         times = timestamps.fillna(timestamps.min()).to_numpy(
             "datetime64[us]"
-        )  # a missing time counts as early, as in ``split``
+        )  # a missing time counts as earliest, as in ``split``
         if dataset.snapshots is None:
             masks = _blocks(times, customer, outcome, search.folds)
         masks = masks or _crossed(times, number, outcome, search.folds, dataset.embargo)
@@ -78,17 +78,17 @@ def _numbers(customer: np.ndarray, outcome: np.ndarray, search: Search, dataset:
     with warnings.catch_warnings():
         warnings.simplefilter(
             "ignore", UserWarning
-        )  # about few customers of one outcome: ``folds`` checks the rows itself
+        )  # warns of few customers with one outcome: ``folds`` checks the rows itself
         for k, (_, tested) in enumerate(splitter.split(ever, ever)):
             number[tested] = k
     return number[codes]
 
 
 def _blocks(times: np.ndarray, customer: np.ndarray, outcome: np.ndarray, folds: int) -> Masks | None:
-    """Folds forward in time: each is tested on the next block and fitted on everything before it, without its customers.
+    """Folds forward in time: each tests on the next block and is fitted on everything before it, without the block's customers.
 
-    The blocks hold equally many rows of the rarer outcome. None if there are too few points in time, or if customers stay on
-    (see ``split.forward``), so that few rows would be left.
+    The blocks hold equal numbers of rows with the rarer outcome. None if there are too few points in time, or if customers
+    recur (see ``split.forward``), which would leave few rows.
     """
     edges = np.unique(_quantiles(times, outcome, np.arange(1, folds + 1) / (folds + 1)))
     if len(edges) < folds or edges[0] == times.min():
@@ -105,8 +105,8 @@ def _blocks(times: np.ndarray, customer: np.ndarray, outcome: np.ndarray, folds:
 def _crossed(times: np.ndarray, number: np.ndarray, outcome: np.ndarray, folds: int, embargo: int = 0) -> Masks | None:
     """Folds by customer and time.
 
-    Each is tested on its customers' later rows and fitted on the earlier rows of the others, as far as they are earlier by the
-    ``embargo`` (days). None if all rows have the same time, or times that are nearer to one another than the embargo.
+    Each tests on its customers' later rows and is fitted on the other customers' rows that are earlier by at least the
+    ``embargo`` (days). None if all rows have the same time, or times closer together than the embargo.
     """
     gap = np.timedelta64(embargo, "D")
     start = max(_quantiles(times, outcome, np.array([0.5]))[0], np.unique(times)[:2][-1], times.min() + gap)
@@ -117,7 +117,7 @@ def _crossed(times: np.ndarray, number: np.ndarray, outcome: np.ndarray, folds: 
 
 
 def _quantiles(times: np.ndarray, outcome: np.ndarray, shares: np.ndarray) -> np.ndarray:
-    """The times up to which the given shares of the rows of the rarer outcome lie."""
+    """The times up to which the given shares of the rows with the rarer outcome lie."""
     rarer = times[outcome == int(outcome.mean() < 0.5)]
     return np.quantile(rarer.view(np.int64), shares, method="higher").view(times.dtype)
 
@@ -128,5 +128,7 @@ def _refused(search: Search, dataset: Dataset, why: str) -> ChurnError:
     if dataset.time is not None:
         ways.append(f"change the role of '{dataset.time}'")
     if dataset.id is None:
-        ways.append("give the column that names customers the role 'id': without one, equal rows count as one customer")
+        ways.append(
+            "give the column that identifies customers the role 'id': without one, equal rows count as one customer"
+        )
     return ChurnError(f"{commands.settings('train.toml')} [search] folds = {search.folds}: {why}; {', or '.join(ways)}")

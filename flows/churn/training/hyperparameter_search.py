@@ -19,15 +19,15 @@ from churn.training.search.trials import Trial
 if TYPE_CHECKING:
     import pandas as pd
 
-GOOD = 8  # of a family's trials, the best, whose predictions a blend may choose from
+GOOD = 8  # trials of a family that a blend may choose from, the best
 
 
 @dataclass(frozen=True)
 class Candidate:
     """The best trial of a family, and its out-of-fold probabilities.
 
-    ``unseen`` has one for each training row, in the order of the table, and NaN for rows that no fold tests on (see ``folds``).
-    ``stopped`` says that the time budget ended the search before all trials were done; ``members`` are the candidates of a
+    ``unseen`` has one for each training row, in table order, with NaN for rows that no fold tests on (see ``folds``).
+    ``stopped`` is true if the time budget ended the search before all trials were done; ``members`` are the candidates of a
     blend, with their ``weights``.
     """
 
@@ -58,16 +58,16 @@ def tune(
 ) -> Candidate:
     """Tune one family with cross-validation (see ``folds``), by ``search.strategy``.
 
-    "tpe" is Optuna's search (see ``study``), which begins with the champion's parameters, ``warm``, and continues where an
-    attempt of the same ``training`` was interrupted. "random" is random search (Bergstra & Bengio 2012): its trials and scores
-    are those of scikit-learn's RandomizedSearchCV over the whole pipeline. "halving" is successive halving of it (Jamieson &
+    "tpe" is Optuna's search (see ``study``), which starts with the champion's parameters, ``warm``, and resumes an interrupted
+    attempt of the same ``training``. "random" is random search (Bergstra & Bengio 2012), with the trials and scores of
+    scikit-learn's RandomizedSearchCV over the whole pipeline. "halving" is random search with successive halving (Jamieson &
     Talwalkar 2016): all trials start on few rows, and the best 1/factor continue with factor times as many.
 
-    After ``search.seconds`` no further fit starts, and the best finished trial wins (the first always finishes). ``seen`` is told
-    after each trial of "tpe" how many of how many are done.
+    After ``search.seconds`` no further fit starts, and the best finished trial wins (the first always finishes). ``seen`` is
+    called after each trial of "tpe" with the number of trials done and the total.
     """
     started = time.monotonic()
-    deadline = time.time() + (search.seconds or math.inf)  # wall clock, as workers may be other machines
+    deadline = time.time() + (search.seconds or math.inf)  # wall clock: workers may be other machines
     prepared = fold_fits.preprocessed(family, search, dataset, train)
     checkpoint = Checkpoint(training, family.name)
     with fold_fits.parallel(search.backend, jobs):
@@ -92,10 +92,10 @@ def tune(
 
 
 def jobs(search: Search, families: int) -> int:
-    """The number of fits that the step of one family may run at once.
+    """The number of fits that one family's step may run in parallel.
 
-    ``search.cpus``, else its share of this machine's CPUs, so that families tuned side by side never use more than there are.
-    The limits of containers count; a pod has its CPUs to itself.
+    ``search.cpus``, else the family's share of this machine's CPUs, so that families tuned in parallel do not oversubscribe
+    them. Container limits count; a pod has its CPUs to itself.
     """
     return search.cpus or max(1, cpus() // (1 if IN_POD else families))
 
@@ -135,5 +135,5 @@ def _random(
 
 
 def leaderboard(candidates: list[Candidate], metric: str) -> list[Candidate]:
-    """The candidates, best first; ties by name, so that the order does not depend on which branch finished first."""
+    """The candidates, best first; ties are broken by name, so the order does not depend on which branch finished first."""
     return sorted(candidates, key=lambda c: (-c.best.scores[metric], c.family.name))

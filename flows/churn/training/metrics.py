@@ -18,7 +18,7 @@ F1_TIE = 0.002  # a fraction of the standard error of F1, even with 10,000 custo
 
 
 def deciding(outcome: np.ndarray, probability: np.ndarray) -> dict[str, float]:
-    """The scores in DECIDING, by one of which a search is decided."""
+    """The scores in DECIDING; a search optimises one of them."""
     return {
         "roc_auc": auc(outcome, probability),
         "average_precision": average_precision(outcome, probability),
@@ -51,7 +51,7 @@ def decided(outcome: np.ndarray, probability: np.ndarray, decision: np.ndarray) 
 
 
 def auc(outcome: np.ndarray, score: np.ndarray) -> float:
-    """ROC-AUC, as the Mann-Whitney statistic with average ranks; fast, as a bootstrap calls it thousands of times."""
+    """ROC-AUC, as the Mann-Whitney statistic with average ranks; fast, because a bootstrap calls it thousands of times."""
     from scipy.stats import rankdata
 
     ranks = rankdata(score)
@@ -64,8 +64,7 @@ def auc(outcome: np.ndarray, score: np.ndarray) -> float:
 def auc_error(outcome: np.ndarray, score: np.ndarray, customer: np.ndarray | None = None) -> float:
     """The standard error of ``auc`` (DeLong et al. 1988).
 
-    With ``customer`` (shape (n,)), the rows of one customer are not independent (Obuchowski 1997). NaN if an outcome has fewer
-    than two rows.
+    With ``customer`` (shape (n,)), it is clustered by customer (Obuchowski 1997). NaN if an outcome has fewer than two rows.
     """
     return _error(_influence(outcome, score), customer)
 
@@ -86,7 +85,7 @@ def independent(outcome: np.ndarray, customer: np.ndarray | None) -> int:
 
 
 def _influence(outcome: np.ndarray, score: np.ndarray) -> np.ndarray:
-    """What each row adds to the deviation of ``auc`` from its expectation, computed from ranks (Sun & Xu 2014).
+    """Each row's contribution to the deviation of ``auc`` from its expectation, computed from ranks (Sun & Xu 2014).
 
     For a churned row it is the share of retained rows that it ranks above, for a retained row the share of churned rows that it
     ranks below, each less its mean.
@@ -147,15 +146,15 @@ def ks(outcome: np.ndarray, probability: np.ndarray) -> float:
 
 
 def lift(outcome: np.ndarray, probability: np.ndarray, share: float) -> float:
-    """The lift: how many times more churners are among the ``share`` with the highest probabilities than on average."""
+    """The churn rate among the ``share`` of customers with the highest probabilities, divided by the overall churn rate."""
     top = np.argsort(-probability, kind="stable")[: max(1, round(share * len(outcome)))]
     return float(outcome[top].mean() / outcome.mean())
 
 
 def best_f1_threshold(outcome: np.ndarray, probability: np.ndarray) -> float:
-    """The threshold with the best F1 score; give it out-of-fold probabilities, never those of the holdout.
+    """The threshold with the best F1 score; pass out-of-fold probabilities, never those of the holdout.
 
-    F1 is flat around its maximum, and where exactly it peaks is chance: of the thresholds within F1_TIE of the best, this is the
+    F1 is flat around its maximum, and the exact peak is chance: of the thresholds within F1_TIE of the best, this is the
     highest, which contacts the fewest customers.
     """
     from sklearn.metrics import precision_recall_curve
@@ -186,10 +185,10 @@ def interval(
     seed: int,
     customer: np.ndarray | None = None,
 ) -> tuple[float, float]:
-    """The confidence interval, at SURE, of one of METRICS; valid for few rows too.
+    """The confidence interval, at SURE, of one of METRICS; also valid for few rows.
 
     For ROC-AUC it uses DeLong's error and Student's t, for shares Wilson's interval (1927), for all others the bootstrap: the
-    percentile interval or, for errors, whose resamples are biased upwards (that of ECE most), the basic one (Davison & Hinkley
+    percentile interval or, for errors, whose resamples are biased upwards (ECE most of all), the basic one (Davison & Hinkley
     1997, ch. 5). The rows of one ``customer`` count as one.
     """
     from scipy.stats import norm, t
@@ -234,7 +233,7 @@ def bootstrap(
         _, first, codes = np.unique(customer, return_index=True, return_inverse=True)
         codes = np.argsort(np.argsort(first))[
             codes
-        ]  # in the order of the rows: as without ``customer`` if none repeats
+        ]  # in row order: the same draws as without ``customer`` if none repeats
     order, size = np.argsort(codes, kind="stable"), np.bincount(codes)
     start, ever = np.cumsum(size) - size, np.bincount(codes, outcome) > 0
     classes = [members for value in (False, True) if len(members := np.flatnonzero(ever == value))]

@@ -11,14 +11,14 @@ from churn.training.converters import boosted, steps
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
 
-OPSET = {"": 17, "ai.onnx.ml": 3}  # what XGBoost's converter can write
+OPSET = {"": 17, "ai.onnx.ml": 3}  # the newest that XGBoost's converter can write
 PART_NODES, MOST_PARTS = 16_384, 32  # of a tree ensemble: about 400 kB, which fits into the cache of a core
 
 
 def convert(pipeline: "Pipeline", dataset: Dataset) -> bytes:
     """Convert a pipeline over model inputs to the bytes of an ONNX graph.
 
-    Its model may be a ``pipeline.Blend`` of other pipelines, and ``pipeline.Calibrated``.
+    Its model may be a ``pipeline.Blend`` of other pipelines, and may be ``pipeline.Calibrated``.
     """
     from churn.training.pipeline import Blend, Calibrated
     from sklearn.pipeline import Pipeline
@@ -68,7 +68,7 @@ def _mean(graphs: list[Any], weights: list[float]) -> Any:
     first = graphs[0].graph
     nodes, constants, outputs = [], [], []
     for number, model in enumerate(graphs):
-        # The inputs keep their names and so are shared; a prefix keeps everything else apart.
+        # The inputs keep their names, so the graphs share them; a prefix keeps everything else apart.
         one = compose.add_prefix(model, f"m{number}_", rename_inputs=False).graph
         nodes += one.node
         constants += one.initializer
@@ -86,17 +86,17 @@ def _mean(graphs: list[Any], weights: list[float]) -> Any:
 
 
 def _part_trees(model: Any) -> None:
-    """Split the tree ensemble of the graph into a sum of small ones, and drop its label output.
+    """Split the graph's tree ensemble into a sum of small ones, and drop its label output.
 
-    ONNX Runtime takes each row through all trees before the next row; trees that do not fit into the cache of a core are fetched
-    again for every row, which doubles the time of a large forest. Other models are left as they are.
+    ONNX Runtime takes each row through all trees before the next row; trees that do not fit into a core's cache are fetched
+    again for every row, which doubles the time of a large forest. Other models are left unchanged.
     """
     from onnx import helper
 
     graph = model.graph
     tree = graph.node[-1]
     attributes = {attribute.name: helper.get_attribute_value(attribute) for attribute in tree.attribute}
-    if tree.op_type != "TreeEnsembleClassifier" or set(attributes["class_ids"]) != {0}:  # one score, of churning
+    if tree.op_type != "TreeEnsembleClassifier" or set(attributes["class_ids"]) != {0}:  # a single score, for churn
         return
     trees = sorted(set(attributes["nodes_treeids"]))
     count = min(-(-len(attributes["nodes_treeids"]) // PART_NODES), MOST_PARTS, len(trees))

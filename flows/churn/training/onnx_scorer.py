@@ -29,8 +29,7 @@ SHARE = 256  # the fewest rows that are worth a thread
 class Scorer:
     """Raw columns in, probability and decision out.
 
-    ``manifest`` holds the data set, the threshold, what a customer is ``worth`` (None if not configured), and the origin of the
-    model.
+    ``manifest`` holds the data set, the threshold, the ``worth`` of a customer (None if not configured), and the model's origin.
     """
 
     def __init__(self, folder: str | Path, threads: int = 1) -> None:
@@ -44,7 +43,7 @@ class Scorer:
         self.worth = from_dict(Worth, worth, MANIFEST) if worth else None
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
-        options.enable_mem_pattern = False  # it would keep one for every number of rows it has seen
+        options.enable_mem_pattern = False  # it would keep a pattern for every batch size seen
         self._session = onnxruntime.InferenceSession(str(Path(folder, MODEL)), options, ["CPUExecutionProvider"])
         # In the order of ``features.build``; names may differ from the columns' (ONNX allows no blanks, for example).
         self._inputs = [node.name for node in self._session.get_inputs()]
@@ -67,11 +66,11 @@ class Scorer:
         return self._session.run(["probabilities"], inputs)[0][:, 1]
 
     def decide(self, raw: Mapping[str, np.ndarray], probability: np.ndarray) -> np.ndarray:
-        """``expected_profit.decide`` by the threshold and ``worth`` of this model."""
+        """``expected_profit.decide`` with this model's threshold and ``worth``."""
         return expected_profit.decide(self.worth, raw, probability, self.threshold)
 
     def table(self, table: "pd.DataFrame") -> np.ndarray:
-        """The ``probability`` of each row of a table."""
+        """The ``probability`` of each row in a table."""
         return self.probability(features.from_frame(self.dataset, table))
 
 
@@ -97,7 +96,7 @@ def write(folder: str | Path, pipeline: "Pipeline", described: Mapping[str, Any]
 def check_parity(scorer: Scorer, pipeline: "Pipeline", table: "pd.DataFrame", seed: int) -> float:
     """The largest difference between the probabilities of ONNX and of the scikit-learn pipeline (see ``estimators.whole``).
 
-    They are compared on the rows of ``table``, and on the same rows with random missing and unseen values.
+    Compares them on the rows of ``table``, and on the same rows with random missing and unseen values.
 
     Raises:
         ChurnError: The difference is above PARITY.

@@ -1,4 +1,4 @@
-"""Our own steps of the registered scikit-learn pipeline. Importing this module imports scikit-learn."""
+"""Churnflow's own steps in the registered scikit-learn pipeline. Importing this module imports scikit-learn."""
 
 import json
 from functools import lru_cache
@@ -25,7 +25,7 @@ class FeatureStep(TransformerMixin, BaseEstimator):
     """First step of the registered pipeline: ``features.frame`` as a transformer."""
 
     def __init__(self, dataset: str) -> None:
-        """``dataset`` is the description of the data set as JSON."""
+        """``dataset`` is the data set's description as JSON."""
         self.dataset = dataset
 
     def fit(self, X: "pd.DataFrame", y: Any = None) -> "FeatureStep":
@@ -37,15 +37,15 @@ class FeatureStep(TransformerMixin, BaseEstimator):
         return features.frame(_described(self.dataset), X)
 
     def __sklearn_is_fitted__(self) -> bool:
-        """Always, as there is nothing to fit."""
+        """Always True: there is nothing to fit."""
         return True
 
 
 class Hinges(TransformerMixin, BaseEstimator):
-    """Linear splines: of each number x the columns x and max(x - knot, 0), so that a linear model bends at every knot."""
+    """Linear splines: for each number x the columns x and max(x - knot, 0), so that a linear model bends at every knot."""
 
     def __init__(self, knots: int = 5) -> None:
-        """``knots`` is the number of inner quantiles of each column that it bends at."""
+        """``knots`` is the number of inner quantiles of each column at which it bends."""
         self.knots = knots
 
     def fit(self, X: Any, y: Any = None) -> "Hinges":
@@ -58,7 +58,7 @@ class Hinges(TransformerMixin, BaseEstimator):
         return self
 
     def transform(self, X: Any) -> np.ndarray:
-        """The columns and their hinges, float32 of shape (n, columns + knots in all)."""
+        """The columns and their hinges, float32 of shape (n, columns + total knots)."""
         values = np.asarray(X, dtype=np.float32)
         return np.hstack([values, np.maximum(values[:, self.columns_] - self.at_, np.float32(0))])
 
@@ -72,12 +72,12 @@ class LevelRates(TransformerMixin, BaseEstimator):
         return self
 
     def fit_transform(self, X: Any, y: Any = None, **fit_params: Any) -> np.ndarray:
-        """Learn the rates, and return those of the rows by the others alone (cross-fitted), float32 of shape (n, columns)."""
+        """Learn the rates, and return the rows' cross-fitted rates, float32 of shape (n, columns)."""
         self.encoder_ = self._encoder()
         return self.encoder_.fit_transform(X, y).astype(np.float32)
 
     def transform(self, X: Any) -> np.ndarray:
-        """The rates of the levels, of unknown ones the mean: float32 of shape (n, columns)."""
+        """The rates of the levels, or the mean for unknown levels: float32 of shape (n, columns)."""
         return self.encoder_.transform(X).astype(np.float32)
 
     def _encoder(self) -> TargetEncoder:
@@ -120,10 +120,10 @@ class Calibrated(ClassifierMixin, BaseEstimator):
 class Blend(ClassifierMixin, BaseEstimator):
     """The weighted mean of the probabilities of several pipelines."""
 
-    weights: "list[float] | None" = None  # in models of earlier releases, which have no such attribute
+    weights: "list[float] | None" = None  # models of earlier releases lack this attribute
 
     def __init__(self, members: "list[tuple[str, Pipeline]]", weights: "list[float] | None" = None) -> None:
-        """``members`` holds names and pipelines over model inputs; without ``weights`` they count alike."""
+        """``members`` holds names and pipelines over model inputs; without ``weights`` they count equally."""
         self.members = members
         self.weights = weights
 
@@ -148,5 +148,5 @@ class Blend(ClassifierMixin, BaseEstimator):
         return self.members[0][1].classes_
 
     def __sklearn_is_fitted__(self) -> bool:
-        """Always: it is used only after ``fit``, or with fitted members."""
+        """Always True: it is used only after ``fit``, or with fitted members."""
         return True

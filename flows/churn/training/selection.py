@@ -19,7 +19,7 @@ from churn.training.expected_profit import Curve
 from churn.training.hyperparameter_search import Candidate
 from churn.training.search import ensemble, trials
 
-LEAST_GAIN = 0.0002  # of the deciding score: less is not worth the other members' time
+LEAST_GAIN = 0.0002  # in the deciding score: less is not worth the time of further members
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,8 +31,8 @@ class Chosen:
     """The final model: the fitted pipeline over model inputs, its calibration, and its threshold.
 
     With [value], the threshold is the smallest probability above which contacting a customer with ``worth.margin`` pays, else
-    the one with the best F1 score. ``worth`` is [value] as ``expected_profit.settle`` returns it, ``curve`` what deciding
-    by it earns out of fold; both are None without [value].
+    the one with the best F1 score. ``worth`` is [value] as ``expected_profit.settle`` returns it, ``curve`` the out-of-fold
+    profit of its decisions; both are None without [value].
     """
 
     pipeline: "Pipeline"
@@ -52,9 +52,9 @@ def board(tuned: Sequence[Candidate], search: Search, dataset: Dataset, train: "
 def blend(ranked: Sequence[Candidate], search: Search, dataset: Dataset, train: "pd.DataFrame") -> Candidate | None:
     """Blend the good trials of all families (see ``ensemble``) by their out-of-fold probabilities.
 
-    The selection starts with the best families' best; with how many, and whether it goes on from there, is decided by the score,
-    which is cross-fitted: each fold's is by the weights that the other folds give. None if it is not better than the best
-    family's by LEAST_GAIN.
+    The selection starts with the best candidate of the best families; how many, and whether it continues from there, is decided
+    by the cross-fitted score: each fold is scored with the weights learned on the other folds. None if the blend does not beat
+    the best family by LEAST_GAIN.
     """
     from threadpoolctl import threadpool_limits
 
@@ -73,7 +73,7 @@ def blend(ranked: Sequence[Candidate], search: Search, dataset: Dataset, train: 
         return trials.trial({}, [outcome[places] for places in tested], mixed, search.metric)
 
     ways = list(itertools.product(range(1, len(firsts) + 1), ensemble.STEPS))
-    with threadpool_limits(1):  # sums in another order end in other digits
+    with threadpool_limits(1):  # the order of a sum changes its last digits
         tried = [crossed(*how) for how in ways]
     most = max(range(len(ways)), key=lambda way: tried[way].scores[search.metric])
     if tried[most].scores[search.metric] < ranked[0].best.scores[search.metric] + LEAST_GAIN:
@@ -87,7 +87,7 @@ def blend(ranked: Sequence[Candidate], search: Search, dataset: Dataset, train: 
 
 
 def _library(ranked: Sequence[Candidate], metric: str) -> list[Candidate]:
-    """The good trials of all families as candidates, best first: the second of a family is named FAMILY-2."""
+    """The good trials of all families as candidates, best first; a family's second is named FAMILY-2."""
     candidates = []
     for one in ranked:
         good = [trial for trial in one.trials if trial.unseen is not None] or [replace(one.best, unseen=one.unseen)]
@@ -100,7 +100,7 @@ def _library(ranked: Sequence[Candidate], metric: str) -> list[Candidate]:
 
 
 def finalize(winner: Candidate, search: Search, dataset: Dataset, train: "pd.DataFrame", worth: Worth | None) -> Chosen:
-    """Fit the winner on all training rows, and choose calibration and threshold by its out-of-fold probabilities.
+    """Fit the winner on all training rows, and choose calibration and threshold from its out-of-fold probabilities.
 
     Raises:
         ChurnError: ``worth`` gives no margin for most customers.

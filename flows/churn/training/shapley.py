@@ -1,4 +1,4 @@
-"""Why the model says so: Shapley values of the raw columns, from the ONNX model alone. They add up to the probability."""
+"""Explanations: Shapley values of the raw columns, from the ONNX model alone. They add up to the probability."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -18,16 +18,16 @@ BACKGROUND = "background"  # the manifest's key: prototypes as rows of raw colum
 
 
 def background(dataset: Dataset, table: "pd.DataFrame", seed: int) -> list[dict[str, Any]]:
-    """Prototypes of the training table's customers, as the manifest carries them: none of them is anybody."""
+    """Prototypes of the training table's customers, as the manifest carries them; none is a real customer."""
     return prototypes.made(dataset, table, BACKGROUND_ROWS, seed)
 
 
 class Explainer:
     """Explains probabilities. ``base`` is the mean probability of the background, ``rows``.
 
-    Sampled Shapley values (Strumbelj & Kononenko 2014): a customer's columns are put in place of a background row's
-    one by one, and each column gets the change it makes. Each background row has a random order and its reverse, so
-    that the contributions add up exactly: ``base + sum = probability``. The orders are fixed: same customer, same answer.
+    Sampled Shapley values (Strumbelj & Kononenko 2014): a customer's columns replace a background row's one by one, and each
+    column is credited with the change. Each background row has a random order and its reverse, so that the contributions
+    add up exactly: ``base + sum = probability``. The orders are fixed: same customer, same answer.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class Explainer:
         rng = np.random.default_rng(seed)
         orders = [rng.permutation(len(self.names)) for _ in rows]
         self._orders = np.array([order for one in orders for order in (one, one[::-1])])  # (2 rows, columns)
-        # place[o, c]: after how many replacements column c is the customer's own, in order o
+        # place[o, c]: the number of replacements after which column c is the customer's own, in order o
         place = np.argsort(self._orders, axis=1)
         steps = np.arange(len(self.names) + 1)
         self._own = (place[:, None, :] < steps[None, :, None]).reshape(-1, len(self.names))
@@ -49,7 +49,7 @@ class Explainer:
 
     @classmethod
     def of(cls, scorer: Scorer) -> "Explainer":
-        """The explainer of a model folder, with the background its manifest carries."""
+        """The explainer of a model folder, with the background in its manifest."""
         return cls(scorer.dataset, scorer.probability, scorer.manifest[BACKGROUND])
 
     def contributions(self, raw: Mapping[str, np.ndarray]) -> np.ndarray:

@@ -1,7 +1,7 @@
-"""Models of uplift: by how much a contact raises a customer's chance to stay.
+"""Uplift models: by how much a contact raises a customer's probability of staying.
 
-Owns the learners over the model families, their leaderboard, holdout and gate, the ONNX form, and the registered model of its
-own, whose champion the service and campaigns use beside that of churn. It imports from ``registry`` and the rooms below it;
-where the outcomes come from is the affair of ``campaigns``. A change of how uplift is learned belongs in ``learners``; of how a
-ranking is judged, in ``ranking_metrics``.
+Owns the learners over the model families, their leaderboard, holdout and gate, the ONNX form, and a separate registered model,
+whose champion the service and campaigns use beside the churn champion. It imports from ``registry`` and the rooms below it;
+the outcomes come from ``campaigns``. A change to how uplift is learned belongs in ``learners``; to how a ranking is evaluated,
+in ``ranking_metrics``.
 """

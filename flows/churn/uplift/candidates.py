@@ -1,4 +1,4 @@
-"""The leaderboard of uplift models, on the training customers alone: one candidate for each learner over each model family."""
+"""The leaderboard of uplift models, on the training customers only: one candidate for each learner and model family."""
 
 import importlib
 import math
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from sklearn.pipeline import Pipeline
 
-ROUNDS = 200  # of a candidate's bootstrap
+ROUNDS = 200  # bootstrap samples for a candidate
 
 
 @dataclass(frozen=True)
@@ -33,13 +33,13 @@ class UpliftFamily:
 
     @property
     def name(self) -> str:
-        """On the leaderboard and in the registry."""
+        """The name on the leaderboard and in the registry."""
         return f"{self.learner}_{self.base.name}"
 
 
 @dataclass(frozen=True)
 class UpliftCandidate:
-    """The best setting of an UpliftFamily by its cross-fitted Qini coefficient on the training customers."""
+    """The best setting of an UpliftFamily, by cross-fitted Qini coefficient on the training customers."""
 
     family: UpliftFamily
     params: dict[str, Any]
@@ -49,7 +49,7 @@ class UpliftCandidate:
 
 
 def branches(config: TrainConfig, outcomes: bytes | None) -> list[Family | UpliftFamily]:
-    """The branches of a training: those of churn and, where there are ``outcomes`` to learn from, those of uplift."""
+    """The branches of a training: the churn families and, given ``outcomes`` to learn from, the uplift families."""
     if config.uplift is None or outcomes is None:
         return list(config.model)
     chosen = [one for one in config.model if not config.uplift.families or one.name in config.uplift.families]
@@ -63,9 +63,9 @@ def tune_branch(
     outcomes: bytes | None,
     *options: Any,
 ) -> Candidate | UpliftCandidate:
-    """The candidate of one branch: of churn from the training rows, of uplift from the ``outcomes``.
+    """The candidate of one branch: a churn model from the training rows, an uplift model from the ``outcomes``.
 
-    ``options`` is what ``hyperparameter_search.tune`` takes further.
+    ``options`` are further arguments of ``hyperparameter_search.tune``.
     """
     if isinstance(family, Family):
         return hyperparameter_search.tune(family, config.search, data.dataset, data.train, *options)
@@ -76,7 +76,7 @@ def tune_branch(
 
 
 def tune_uplift(family: UpliftFamily, config: TrainConfig, dataset: Dataset, rows: OutcomeRows) -> UpliftCandidate:
-    """Try ``trials`` settings of the family at random; no setting starts after ``search.seconds``, but for the first."""
+    """Try ``trials`` random settings of the family; except for the first, none starts after ``search.seconds``."""
     from sklearn.model_selection import ParameterSampler
     from threadpoolctl import threadpool_limits
 
@@ -105,7 +105,7 @@ def tune_uplift(family: UpliftFamily, config: TrainConfig, dataset: Dataset, row
 def parted(
     tuned: Sequence[Candidate | UpliftCandidate],
 ) -> tuple[list[Candidate], list[UpliftCandidate]]:
-    """The candidates of churn, and those of uplift, the best first."""
+    """The churn candidates, and the uplift candidates, best first."""
     uplift = [one for one in tuned if isinstance(one, UpliftCandidate)]
     uplift.sort(key=lambda one: (-one.qini.value, one.family.name))
     return [one for one in tuned if isinstance(one, Candidate)], uplift
@@ -114,10 +114,10 @@ def parted(
 def fit_winner(
     winner: UpliftCandidate, dataset: Dataset, rows: OutcomeRows, seed: int, new: "pd.DataFrame"
 ) -> "tuple[Pipeline, np.ndarray]":
-    """The winner fitted on all ``rows``: a pipeline over model inputs.
+    """The winner fitted on all ``rows``, as a pipeline over model inputs.
 
-    And the chance of the customers ``new`` (model inputs) to stay when left alone and when contacted, shape (len(new), 2), by
-    models of the same family.
+    Also the probability that the customers ``new`` (model inputs) stay when left alone and when contacted, shape (len(new), 2),
+    from models of the same family.
     """
     from sklearn.pipeline import Pipeline
 
@@ -129,7 +129,7 @@ def fit_winner(
 
 
 def _makers(family: Family, seed: int, params: Mapping[str, Any]) -> tuple[learners.Make, learners.Make]:
-    """What makes the family's classifier, and the regressor of the same library with the settings that it knows too."""
+    """Factories of the family's classifier, and of the same library's regressor with the settings that it shares."""
     from sklearn.linear_model import Ridge
 
     module, name = family.estimator.rsplit(".", 1)

@@ -1,4 +1,4 @@
-"""What the best uplift model is worth on customers held out: its ranking against others, and the policy under the budget."""
+"""Evaluates the best uplift model on held-out customers: its ranking against others, and the policy within the budget."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -13,12 +13,12 @@ from churn.uplift.ranking_metrics import Interval
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
 
-ROUNDS = 500  # of the bootstrap
+ROUNDS = 500  # bootstrap samples
 
 
 @dataclass(frozen=True)
 class PolicyValue:
-    """Whom a policy contacts, and the share of customers who would stay under it: by weighting, and doubly robust."""
+    """A policy's contacts, and the share of customers who would stay under it: by inverse weighting, and doubly robust."""
 
     name: str
     contacted: int
@@ -28,11 +28,11 @@ class PolicyValue:
 
 @dataclass(frozen=True)
 class UpliftModel:
-    """The winner of ``board``, and its evidence on the holdout.
+    """The winner of ``board``, and its results on the holdout.
 
-    ``scores`` are the Qini coefficient and AUUC of the model, those of ranking by risk, and what the model is ahead of it; a
-    random order has 0. ``uplift`` has the scores of the holdout, shape (held_out,). ``threshold`` is the smallest uplift that is
-    worth a contact under the budget.
+    ``scores`` are the Qini coefficient and AUUC of the model, those of ranking by risk, and the differences; a random order
+    scores 0. ``uplift`` holds the scores of the holdout, shape (held_out,). ``threshold`` is the smallest uplift that is worth
+    a contact within the budget.
     """
 
     board: list[UpliftCandidate]
@@ -46,14 +46,14 @@ class UpliftModel:
 
     @property
     def winner(self) -> UpliftCandidate:
-        """The first candidate of the leaderboard."""
+        """The best candidate of the leaderboard."""
         return self.board[0]
 
 
 def evaluate_uplift(
     board: list[UpliftCandidate], outcomes: bytes | None, dataset: Dataset, config: TrainConfig, worth: Worth | None
 ) -> UpliftModel | None:
-    """Fit the best candidate on the training customers and read the holdout; None where nothing was trained."""
+    """Fit the best candidate on the training customers and evaluate it on the holdout; None if nothing was trained."""
     if not board or outcomes is None or config.uplift is None:
         return None
     rows, rule, seed = outcome_rows.rows_from_bytes(outcomes, dataset), config.uplift, config.search.seed
@@ -86,7 +86,7 @@ def evaluate_uplift(
 
 
 def _threshold(uplift: np.ndarray, budget: float, worth: Worth | None) -> float:
-    """The uplift that only the share ``budget`` of customers reaches, if it pays: above 0, or what the contact costs."""
+    """The uplift that only the share ``budget`` of customers reaches, but no less than what pays for a contact."""
     pays = np.nextafter(0, 1)
     if worth is not None and worth.margin is not None:
         pays = (worth.contact_cost + worth.offer_cost) / worth.margin

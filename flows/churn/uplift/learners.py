@@ -1,4 +1,4 @@
-"""Learners of uplift over any classifier: by how much a contact raises a customer's chance to stay.
+"""Learners of uplift over any classifier: by how much a contact raises a customer's probability of staying.
 
 ``x`` has shape (n, features), ``kept`` (1: the customer stayed) and ``contacted`` shape (n,); ``share`` is the probability with
 which each customer was contacted, shape (n,), or one number for all.
@@ -31,7 +31,7 @@ def fit_learner(
     """Fit one of LEARNERS.
 
     ``classifier`` and ``regressor`` make unfitted scikit-learn estimators. S, T and X as in Künzel et al. (2019), DR as in
-    Kennedy (2023). Raises ValueError for another learner.
+    Kennedy (2023). Raises ValueError for any other learner.
     """
     from churn.uplift.pipeline import Uplift, chance, with_arm
 
@@ -55,7 +55,7 @@ def fit_learner(
 def _doubly_robust(
     classifier: Make, x: np.ndarray, kept: np.ndarray, contacted: np.ndarray, share: Share, seed: int
 ) -> np.ndarray:
-    """Scores whose conditional mean is the uplift, shape (n,); nobody's score uses a model that has seen them."""
+    """Cross-fitted scores whose conditional mean is the uplift, shape (n,)."""
     expected = cross_fitted_chances(classifier, x, kept, contacted, seed)
     rows, arm = np.arange(len(x)), contacted.astype(int)
     residual = kept - expected[rows, arm]
@@ -64,7 +64,7 @@ def _doubly_robust(
 
 
 def chances(classifier: Make, x: np.ndarray, kept: np.ndarray, contacted: np.ndarray, new: np.ndarray) -> np.ndarray:
-    """The chance of the customers ``new`` to stay when left alone and when contacted, shape (len(new), 2)."""
+    """The probability that the customers ``new`` stay when left alone and when contacted, shape (len(new), 2)."""
     from churn.uplift.pipeline import chance
 
     arms = contacted.astype(bool)
@@ -74,7 +74,7 @@ def chances(classifier: Make, x: np.ndarray, kept: np.ndarray, contacted: np.nda
 def cross_fitted_chances(
     classifier: Make, x: np.ndarray, kept: np.ndarray, contacted: np.ndarray, seed: int, folds: int = FOLDS
 ) -> np.ndarray:
-    """The chance to stay when left alone and when contacted, shape (n, 2), each from models fitted on the other folds."""
+    """The probability of staying when left alone and when contacted, shape (n, 2), from models fitted on the other folds."""
     predicted = np.empty((len(x), 2))
     for train, test in _folds(x, kept, contacted, seed, folds):
         predicted[test] = chances(classifier, x[train], kept[train], contacted[train], x[test])
@@ -92,7 +92,7 @@ def cross_fitted(
     seed: int,
     folds: int = FOLDS,
 ) -> np.ndarray:
-    """Each customer's uplift by a model that has not seen them, shape (n,); see ``fit_learner``."""
+    """Each customer's uplift, from a model that has not seen the customer, shape (n,); see ``fit_learner``."""
     predicted, shares = np.empty(len(x)), np.broadcast_to(share, len(x))
     for train, test in _folds(x, kept, contacted, seed, folds):
         fitted = fit_learner(

@@ -14,7 +14,7 @@ OUTPUT = "uplift"
 def convert_uplift(pipeline: "Pipeline", dataset: Dataset) -> bytes:
     """The bytes of the graph of preprocessing and a ``pipeline.Uplift``.
 
-    The members share the preprocessing; one that takes the arm gets it as a constant last column.
+    The members share the preprocessing; a member that takes the arm gets it as a constant last column.
     """
     from onnx import checker, compose, helper
     from skl2onnx.common.data_types import FloatTensorType
@@ -60,7 +60,7 @@ def _with_arm(name: str, arm: float, matrix: str, column: str) -> list[Any]:
 
 
 def _weighed(name: str, weight: float, output_name: str, constants: list[Any]) -> list[Any]:
-    """Nodes that multiply a member's prediction, or the chance to stay, by its weight."""
+    """Nodes that multiply a member's prediction, or probability of staying, by its weight."""
     from onnx import helper
 
     constants.append(helper.make_tensor(f"{name}_weight", 1, [1], [weight]))

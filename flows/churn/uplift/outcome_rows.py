@@ -1,4 +1,4 @@
-"""Customers with their arm and their outcome, which models of uplift learn from and are judged on."""
+"""Customers with their arm and outcome, from which uplift models learn and on which they are evaluated."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -18,9 +18,9 @@ OWN = ("kept", "contacted", "share", "risk")
 class OutcomeRows:
     """n customers of randomised campaigns.
 
-    ``table`` has their raw columns at the assignment; ``kept`` (1: stayed) and ``contacted`` (bool) have shape (n,), and so have
-    ``share``, the probability of being contacted, ``risk``, the probability of churn known then (NaN: none), and ``customer``, a
-    key of each.
+    ``table`` has their raw columns at the assignment; ``kept`` (1: stayed) and ``contacted`` (bool) have shape (n,), as do
+    ``share``, the probability of being contacted, ``risk``, the probability of churn predicted then (NaN: none), and
+    ``customer``, a key for each.
     """
 
     table: "pd.DataFrame"
@@ -31,7 +31,7 @@ class OutcomeRows:
     customer: np.ndarray
 
     def of(self, rows: np.ndarray) -> "OutcomeRows":
-        """Those of ``rows``, bool of shape (n,)."""
+        """The customers in ``rows``, bool of shape (n,)."""
         arrays = (self.kept, self.contacted, self.share, self.risk, self.customer)
         return OutcomeRows(self.table[rows].reset_index(drop=True), *(values[rows] for values in arrays))
 
@@ -40,22 +40,22 @@ class OutcomeRows:
         return features.frame(dataset, self.table)
 
     def held_out(self, share: float, seed: int) -> np.ndarray:
-        """Whom ``share`` and ``seed`` hold out, bool of shape (n,): a function of the customer alone."""
+        """Which customers ``share`` and ``seed`` hold out, bool of shape (n,); depends only on the customer."""
         return split.draw(self.customer, Split(holdout=share, seed=seed))
 
     def fewest(self) -> int:
-        """The customers of the rarest combination of arm and outcome."""
+        """The number of customers with the rarest combination of arm and outcome."""
         both = self.kept.astype(int) * 2 + self.contacted.astype(int)
         return int(np.bincount(both, minlength=4).min())
 
 
 def rows_to_bytes(table: "pd.DataFrame", **arrays: np.ndarray) -> bytes:
-    """The rows between two steps: the customers' columns, and OWN, each of shape (n,)."""
+    """Serialise rows between two steps: the customers' columns, and OWN, each of shape (n,)."""
     return tables.to_bytes(table.assign(**{f"uplift.{name}": arrays[name] for name in OWN}))
 
 
 def rows_from_bytes(data: bytes, dataset: Dataset) -> OutcomeRows:
-    """What ``to_bytes`` wrote."""
+    """The rows that ``rows_to_bytes`` wrote."""
     table = tables.from_bytes(data)
     arrays = [table.pop(f"uplift.{name}").to_numpy(dtype=np.float64) for name in OWN]
     customer = customer_keys.keys(table, dataset.id, dataset.raw)

@@ -7,13 +7,13 @@ from sklearn.base import BaseEstimator, RegressorMixin
 
 
 class Uplift(RegressorMixin, BaseEstimator):
-    """A weighted sum of what several fitted estimators say of a customer: by how much a contact raises the chance to stay."""
+    """A weighted sum of fitted estimators' predictions: by how much a contact raises the probability of staying."""
 
     def __init__(self, weights: list[float], arms: list[float | None], estimators: list[Any]) -> None:
-        """One of each for every member.
+        """Each list has one entry for every member.
 
-        A classifier gives the chance to stay, a regressor its prediction. Where an ``arm`` is given, it is the last column of the
-        member's inputs (1: contacted).
+        A classifier contributes the probability of staying, a regressor its prediction. An ``arm``, if given, is the last column
+        of the member's inputs (1: contacted).
         """
         self.weights = weights
         self.arms = arms
@@ -32,15 +32,15 @@ class Uplift(RegressorMixin, BaseEstimator):
         return uplift
 
     def __sklearn_is_fitted__(self) -> bool:
-        """Always: it is made of fitted members."""
+        """Always True: its members are fitted."""
         return True
 
 
 def with_arm(x: np.ndarray, arm: Any) -> np.ndarray:
-    """The inputs, shape (n, k), with the arm as one more column."""
+    """The inputs, shape (n, k), with the arm as an additional column."""
     return np.column_stack([x, np.broadcast_to(np.asarray(arm, dtype=x.dtype), len(x))])
 
 
 def chance(model: Any, x: np.ndarray) -> np.ndarray:
-    """The chance to stay, float64 of shape (n,)."""
+    """The probability of staying, float64 of shape (n,)."""
     return np.asarray(model.predict_proba(x)[:, 1], dtype=np.float64)

@@ -1,7 +1,7 @@
-"""How good a ranking by uplift is: Qini and uplift curves, and the value of a contact policy off-policy.
+"""Metrics of a ranking by uplift: Qini and uplift curves, and off-policy evaluation of a contact policy.
 
-``kept`` is 1 where the customer stayed (the outcome that a contact should bring about), ``contacted`` the arm, ``score`` what
-ranks; all of shape (n,).
+``kept`` is 1 where the customer stayed (the outcome that a contact should bring about), ``contacted`` the arm, ``score`` the
+ranking score; all of shape (n,).
 """
 
 from collections.abc import Callable
@@ -22,7 +22,7 @@ class Interval:
 
 
 def _cumulated(kept: np.ndarray, score: np.ndarray, contacted: np.ndarray) -> tuple[np.ndarray, ...]:
-    """At the end of every group of equal scores, highest first: customers, contacted, kept of those, kept of the others."""
+    """Cumulative counts by descending score, ties as one: customers, contacted, kept of those, kept of the others."""
     order = np.argsort(score, kind="stable")[::-1]
     kept, score, arm = kept[order].astype(np.float64), score[order], contacted[order].astype(np.float64)
     ends = np.append(np.flatnonzero(np.diff(score)), len(score) - 1)
@@ -30,7 +30,7 @@ def _cumulated(kept: np.ndarray, score: np.ndarray, contacted: np.ndarray) -> tu
 
 
 def qini_curve(kept: np.ndarray, score: np.ndarray, contacted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Customers reached and those kept by the contact among them (Radcliffe 2007), starting at (0, 0)."""
+    """Customers reached, and how many of them the contact kept (Radcliffe 2007), starting at (0, 0)."""
     n, treated, kept_treated, kept_held = _cumulated(kept, score, contacted)
     held = n - treated
     gain = kept_treated - kept_held * np.divide(treated, held, out=np.zeros_like(n), where=held > 0)
@@ -38,7 +38,7 @@ def qini_curve(kept: np.ndarray, score: np.ndarray, contacted: np.ndarray) -> tu
 
 
 def uplift_curve(kept: np.ndarray, score: np.ndarray, contacted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Customers reached and the difference of both arms' rates among them times their number, starting at (0, 0)."""
+    """Customers reached, and the difference between the arms' rates among them times their number, starting at (0, 0)."""
     n, treated, kept_treated, kept_held = _cumulated(kept, score, contacted)
     held = n - treated
     rates = [
@@ -50,7 +50,7 @@ def uplift_curve(kept: np.ndarray, score: np.ndarray, contacted: np.ndarray) -> 
 def _over_perfect(
     curve: Callable[..., tuple[np.ndarray, np.ndarray]], perfect: np.ndarray, *arrays: np.ndarray
 ) -> float:
-    """The area between a curve and the random line, as a share of the perfect curve's."""
+    """The area between a curve and the random line, as a share of that of the perfect curve."""
     kept, score, contacted = arrays
     x, y = curve(kept, score, contacted)
     best_x, best_y = curve(kept, perfect, contacted)
@@ -59,15 +59,15 @@ def _over_perfect(
 
 
 def qini(kept: np.ndarray, score: np.ndarray, contacted: np.ndarray) -> float:
-    """The Qini coefficient: 1 is the perfect ranking, 0 a random one; as scikit-uplift's ``qini_auc_score``."""
+    """The Qini coefficient: 1 for a perfect ranking, 0 for a random one; like scikit-uplift's ``qini_auc_score``."""
     arm = contacted.astype(int)
     return _over_perfect(qini_curve, kept * arm - kept * (1 - arm), kept, score, contacted)
 
 
 def auuc(kept: np.ndarray, score: np.ndarray, contacted: np.ndarray) -> float:
-    """The area under the uplift curve, normalised as ``qini``; as scikit-uplift's ``uplift_auc_score``."""
+    """The area under the uplift curve, normalised like ``qini``; like scikit-uplift's ``uplift_auc_score``."""
     kept, arm = kept.astype(int), contacted.astype(int)
-    # The perfect ranking: who agrees with the arm first; the larger of the two kinds of mistakes decides among the others.
+    # The perfect ranking: customers whose outcome agrees with the arm first; then the larger of the two other groups decides.
     second = kept if (kept * (1 - arm)).sum() > ((1 - kept) * arm).sum() else arm
     return _over_perfect(uplift_curve, 2 * (kept == arm) + second, kept, score, contacted)
 
@@ -108,7 +108,7 @@ def _percentiles(
     seed: int,
     rounds: int,
 ) -> np.ndarray:
-    """The 95 % percentile interval of each value that ``measure`` returns; customers are drawn within each arm."""
+    """The 95 % percentile interval for each value that ``measure`` returns; customers are drawn within each arm."""
     rng = np.random.default_rng(seed)
     arms = [np.flatnonzero(contacted), np.flatnonzero(~contacted)]
     values = []
@@ -127,9 +127,9 @@ def policy_value(
 ) -> Interval:
     """The share of customers who would stay if exactly those of ``policy`` (bool of shape (n,)) were contacted.
 
-    Inverse propensity weighting where the arms were drawn with probability ``share`` of contact; doubly robust (Dudik,
-    Langford & Li 2011) with ``expected``, shape (n, 2): the chance to stay when left alone, and when contacted, from models
-    that have not seen the customer.
+    By inverse propensity weighting, with ``share`` the probability of contact; doubly robust (Dudik, Langford & Li 2011) with
+    ``expected``, shape (n, 2): the probability of staying when left alone and when contacted, from models that have not seen
+    the customer.
     """
     chance = np.where(contacted, share, 1 - share)
     agrees = np.where(contacted == policy, 1 / chance, 0.0)

@@ -1,4 +1,4 @@
-"""From a judged uplift model to the champion: gate, comparison, and a registered model of its own beside that of churn."""
+"""From an evaluated uplift model to the champion: gate, comparison, and a registered model separate from churn's."""
 
 import tempfile
 from collections.abc import Mapping
@@ -22,22 +22,22 @@ SUFFIX = "-uplift"
 
 
 def registered_name(dataset: Dataset) -> str:
-    """The registered model of a data set's uplift."""
+    """The name of a data set's registered uplift model."""
     return f"{dataset.model}{SUFFIX}"
 
 
 def uplift_champion(dataset: Dataset) -> Registered | None:
-    """The champion of uplift, if there is one."""
+    """The uplift champion, if there is one."""
     return beside(dataset.model)
 
 
 def beside(name: str) -> Registered | None:
-    """The champion of uplift beside the registered model ``name`` of churn."""
+    """The uplift champion that belongs to the registered churn model ``name``, if there is one."""
     return model_registry.by_alias(f"{name}{SUFFIX}", model_registry.CHAMPION)
 
 
 def load_uplift(model: Registered) -> UpliftScorer:
-    """The registered model, ready to score."""
+    """Load the registered model, ready to score."""
     with tempfile.TemporaryDirectory() as folder:
         return UpliftScorer(model_registry.fetch(model, folder))
 
@@ -45,7 +45,7 @@ def load_uplift(model: Registered) -> UpliftScorer:
 def judge_uplift(
     model: UpliftModel | None, outcomes: bytes | None, dataset: Dataset, config: TrainConfig, training: str
 ) -> Gate | None:
-    """The bounds of [uplift.gate], and the comparison with the champion on customers that neither has seen."""
+    """Check the bounds of [uplift.gate], and compare with the champion on customers that neither has seen."""
     if model is None or outcomes is None or config.uplift is None:
         return None
     verdicts = tuple(Verdict(name, model.scores[name].value, bound) for name, bound in config.uplift.gate.items())
@@ -74,9 +74,9 @@ def _against_champion(
 def compare_uplift(
     held: OutcomeRows, challenger: np.ndarray, champion: np.ndarray, version: str, config: TrainConfig, look: int
 ) -> Comparison:
-    """Whether the gain of the Qini coefficient on the same customers is certain enough, by a paired bootstrap.
+    """Whether the gain in the Qini coefficient on the same customers is significant, by a paired bootstrap.
 
-    Its error is that of the resampled differences (Efron & Tibshirani 1993, ch. 16), taken as normal; how certain it must be
+    Its error is that of the resampled differences (Efron & Tibshirani 1993, ch. 16), taken as normal; the required confidence
     rises with every ``look`` (see ``champion_challenger.needed``).
     """
     from scipy.stats import norm
@@ -98,9 +98,9 @@ def compare_uplift(
 def register_uplift(
     model: UpliftModel | None, verdict: Gate | None, outcomes: bytes | None, training: Training
 ) -> list[str]:
-    """Register the model as challenger unless the gate is closed, promote it if the verdict says so; what was done, in words.
+    """Register the model as challenger unless the gate fails, promote it if the verdict says so, and describe what was done.
 
-    Its ONNX form has been proved on the holdout first. Nothing is done, and nothing said, where there is no model.
+    Its ONNX form is verified on the holdout first. Without a model, do nothing and return nothing.
     """
     config, dataset = training.config, training.data.dataset
     if model is None or verdict is None or outcomes is None or config.uplift is None:
@@ -108,7 +108,7 @@ def register_uplift(
     if not verdict.passed:
         return [f"Uplift: {verdict.summary} It is not registered."]
     lineage, name = training.lineage, registered_name(dataset)
-    training_id = f"{lineage['metaflow_run']}/uplift"  # of churn's model, that is the training's id
+    training_id = f"{lineage['metaflow_run']}/uplift"  # the churn model has the training's id itself
     rows = outcome_rows.rows_from_bytes(outcomes, dataset)
     held = rows.of(rows.held_out(config.uplift.holdout, config.search.seed)).table
     described, pipeline = _manifest(model, rows, dataset, config, lineage), estimators.whole(model.pipeline, dataset)
@@ -139,7 +139,7 @@ def register_uplift(
 def _manifest(
     model: UpliftModel, rows: OutcomeRows, dataset: Dataset, config: TrainConfig, lineage: Mapping[str, str]
 ) -> dict[str, Any]:
-    """What travels with the model (see ``scorer.UpliftScorer``)."""
+    """The model's manifest (see ``scorer.UpliftScorer``)."""
     rule, seed = config.uplift or UpliftRule(), config.search.seed
     train = rows.of(~rows.held_out(rule.holdout, seed)).table
     return {

@@ -35,12 +35,12 @@ class UpliftScorer:
         self.threshold: float = self.manifest["threshold"]
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
-        options.enable_mem_pattern = False  # it would keep one for every number of rows it has seen
+        options.enable_mem_pattern = False  # it would keep a pattern for every batch size seen
         self._session = onnxruntime.InferenceSession(str(Path(folder, MODEL)), options, ["CPUExecutionProvider"])
         self._inputs = [node.name for node in self._session.get_inputs()]
 
     def uplift(self, raw: Mapping[str, np.ndarray]) -> np.ndarray:
-        """By how much a contact raises the chance to stay of n customers, float32 of shape (n,)."""
+        """By how much a contact raises the probability of staying of n customers, float32 of shape (n,)."""
         columns = features.build(self.dataset, raw).values()
         inputs = {name: values.reshape(-1, 1) for name, values in zip(self._inputs, columns, strict=True)}
         return self._session.run(None, inputs)[0][:, 0]
@@ -50,11 +50,11 @@ class UpliftScorer:
         return [CONTACT if one else LEAVE_ALONE for one in (uplift >= self.threshold).tolist()]
 
     def table(self, table: "pd.DataFrame") -> np.ndarray:
-        """The ``uplift`` of each row of a table, float64."""
+        """The ``uplift`` of each row in a table, float64."""
         return self.uplift(features.from_frame(self.dataset, table)).astype(np.float64)
 
     def explainer(self) -> shapley.Explainer:
-        """Explains the uplift; its reasons add up to it."""
+        """An explainer of the uplift; its contributions add up to it."""
         return shapley.Explainer(self.dataset, self.uplift, self.manifest[shapley.BACKGROUND])
 
 
@@ -68,7 +68,7 @@ def write_uplift(folder: str | Path, pipeline: "Pipeline", described: Mapping[st
 
 
 def check_uplift_parity(scorer: UpliftScorer, pipeline: "Pipeline", table: "pd.DataFrame", seed: int) -> None:
-    """Raises ChurnError unless ONNX and the scikit-learn pipeline agree, also on missing and unseen values."""
+    """Raise ChurnError unless ONNX and the scikit-learn pipeline agree, also on missing and unseen values."""
     for rows in (table, onnx_scorer.with_damage(table, scorer.dataset, seed)):
         worst = float(np.abs(scorer.table(rows) - pipeline.predict(rows)).max())
         if worst > onnx_scorer.PARITY:

@@ -1,4 +1,4 @@
-"""The success rate of contacts as randomised campaigns measured it: of those who would churn, the share that a contact keeps."""
+"""The success rate of contacts, measured by randomised campaigns: the share of would-be churners that a contact keeps."""
 
 import itertools
 from collections.abc import Sequence
@@ -13,24 +13,24 @@ from churn.uplift import outcome_rows
 from churn.uplift.outcome_rows import OutcomeRows
 
 TENTHS = 10  # groups by risk
-FEWEST_GROUPS = 4  # of which a spread can be estimated
-FEWEST = 10  # customers of an arm in a group
+FEWEST_GROUPS = 4  # from which a spread can be estimated
+FEWEST = 10  # customers in each arm of a group
 
 
 def measured(worth: Worth | None, outcomes: bytes | None, dataset: Dataset) -> Worth | None:
-    """``worth`` with the ``evidence`` of its success rate where that is to be "measured" by the ``outcomes``.
+    """``worth`` with the ``evidence`` of its success rate if that is "measured" from the ``outcomes``.
 
-    Each tenth of the campaigns' customers by the risk known at their assignment has a rate of its own, drawn towards the others'
-    as far as chance may explain their differences (see ``shrunk``). The groups are fewer where a tenth would have less than
-    FEWEST customers in an arm; the rate of all counts where not even FEWEST_GROUPS are left, or no risk is known (trials
-    assigned elsewhere). Raises ChurnError if there are no outcomes to measure it by.
+    Each tenth of the campaigns' customers, by risk at their assignment, has its own rate, shrunk towards the others' as far as
+    chance may explain their differences (see ``shrunk``). There are fewer groups if a tenth would have fewer than FEWEST
+    customers in an arm; the overall rate is used if fewer than FEWEST_GROUPS remain, or if no risk is known (trials assigned
+    elsewhere). Raises ChurnError if there are no outcomes to measure it from.
     """
     if worth is None or worth.success_rate != "measured":
         return worth
     if outcomes is None:
         raise ChurnError(
-            f'[value] success_rate = "measured": there are not enough outcomes of campaigns; {commands.settings("train.toml")} '
-            "[uplift] says where they come from, and how many it takes; give a number as success_rate until then"
+            f'[value] success_rate = "measured": there are not enough campaign outcomes; {commands.settings("train.toml")} '
+            "[uplift] sets their source and the number needed; until then, set success_rate to a number"
         )
     rows = outcome_rows.rows_from_bytes(outcomes, dataset)
     everybody = np.ones(len(rows.kept), dtype=bool)
@@ -39,18 +39,18 @@ def measured(worth: Worth | None, outcomes: bytes | None, dataset: Dataset) -> W
 
 
 def by_risk(rows: OutcomeRows) -> list[MeasuredRate]:
-    """The rates of groups of like risk, the lowest first; none where there are too few customers to tell groups apart."""
+    """The rates of risk groups, lowest risk first; empty if there are too few customers to form groups."""
     edges = _edges(rows)
     if not len(edges):
         return []
     parts = [(rows.risk > above) & (rows.risk <= up_to) for above, up_to in itertools.pairwise(edges)]
     ratios = shrunk(*np.array([log_ratio(rows, part) for part in parts]).T)
-    bounds = [*edges[:-1].tolist(), 1.0]  # nobody knows better of risks above all that were in a campaign
+    bounds = [*edges[:-1].tolist(), 1.0]  # the last group stands in for risks above all that were in a campaign
     return [_measured(rows, *one) for one in zip(parts, bounds[:-1], bounds[1:], ratios, strict=True)]
 
 
 def _edges(rows: OutcomeRows) -> np.ndarray:
-    """The risks between which groups lie, the lowest excluded and the highest included; empty where there are too few."""
+    """The risk bounds of the groups, lower bound excluded, upper included; empty if there are too few customers."""
     if np.isnan(rows.risk).any():
         return np.empty(0)
     lowest, highest = np.nextafter(rows.risk.min(), -1), rows.risk.max()
@@ -65,7 +65,7 @@ def _edges(rows: OutcomeRows) -> np.ndarray:
 
 
 def _measured(rows: OutcomeRows, among: np.ndarray, above: float, up_to: float, ratio: float) -> MeasuredRate:
-    """What campaigns say of customers ``among``, where ``ratio`` is the logarithm that counts."""
+    """The rate that campaigns measured for customers ``among``; ``ratio`` is the logarithm to use."""
     rate, low, high = success_rate(rows, among)
     contacted = int((rows.contacted & among).sum())
     return MeasuredRate(
@@ -81,10 +81,10 @@ def _measured(rows: OutcomeRows, among: np.ndarray, above: float, up_to: float, 
 
 
 def shrunk(values: Sequence[float] | np.ndarray, variances: np.ndarray) -> np.ndarray:
-    """Estimates of k >= 4 groups, drawn towards their common mean as far as their ``variances`` explain how they differ.
+    """Estimates for k >= 4 groups, shrunk towards their common mean as far as their ``variances`` explain the differences.
 
     Empirical Bayes (Morris 1983, section 5); the variance between groups is that of Paule & Mandel (1982), by statsmodels. An
-    estimate that says little for itself becomes nearly the mean; one that is sure stays.
+    imprecise estimate moves almost to the mean; a precise one hardly moves.
     """
     from statsmodels.stats.meta_analysis import combine_effects
 
@@ -94,10 +94,10 @@ def shrunk(values: Sequence[float] | np.ndarray, variances: np.ndarray) -> np.nd
 
 
 def success_rate(rows: OutcomeRows, among: np.ndarray) -> tuple[float, float, float]:
-    """One less the ratio of both arms' churn ``among`` customers (bool of shape (n,)), with its 95 % interval.
+    """One minus the ratio of the arms' churn ``among`` customers (bool of shape (n,)), with its 95 % interval.
 
-    The score interval (Miettinen & Nurminen 1985), by statsmodels; where in an arm nobody or everybody leaves it has no end, and
-    the interval is that of the logarithm (Katz et al. 1978).
+    The score interval (Miettinen & Nurminen 1985), by statsmodels; if nobody or everybody in an arm leaves, it is unbounded, and
+    the interval of the logarithm (Katz et al. 1978) is used.
     """
     from statsmodels.stats.proportion import confint_proportions_2indep
 
@@ -113,7 +113,7 @@ def success_rate(rows: OutcomeRows, among: np.ndarray) -> tuple[float, float, fl
 def log_ratio(rows: OutcomeRows, among: np.ndarray) -> tuple[float, float]:
     """The logarithm of contacted churn over churn when left alone ``among`` customers (bool of shape (n,)), and its variance.
 
-    Half a churner and half one who stays are added, so that few customers give no infinite ratio (Agresti 2013, section 3.1).
+    Half a churner and half a stayer are added, so that small groups never give an infinite ratio (Agresti 2013, section 3.1).
     """
     churned, size = np.array(_churned(rows, among)).T + np.array([[0.5], [1.0]])
     contacted, alone = np.log(churned / size)
@@ -121,9 +121,9 @@ def log_ratio(rows: OutcomeRows, among: np.ndarray) -> tuple[float, float]:
 
 
 def _churned(rows: OutcomeRows, among: np.ndarray) -> list[tuple[float, float]]:
-    """How many churned, and of how many, in both arms: contacted, left alone.
+    """The number who churned and the total, in both arms: contacted, left alone.
 
-    Weighted by the probability of being drawn, and counted as so many customers as the weights are worth (Kish 1965).
+    Weighted by the inverse probability of being drawn, and scaled to the effective sample size (Kish 1965).
     """
     arms = []
     for arm, chance in ((rows.contacted & among, rows.share), (~rows.contacted & among, 1 - rows.share)):

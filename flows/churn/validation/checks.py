@@ -1,4 +1,4 @@
-"""The result of one check of a table, and the report of all checks."""
+"""The result of one check, and the report of all checks of a table."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
@@ -16,7 +16,7 @@ Severity = Literal["error", "warning"]
 
 @dataclass(frozen=True)
 class Check:
-    """The result of one check: ``failed`` of ``total`` values break the rule. Errors stop the run."""
+    """The result of one check: ``failed`` of ``total`` values violate the rule. Errors stop the run."""
 
     column: str
     rule: str
@@ -28,7 +28,7 @@ class Check:
 
     @property
     def passed(self) -> bool:
-        """Whether every value keeps the rule."""
+        """Whether every value satisfies the rule."""
         return self.failed == 0
 
     def __str__(self) -> str:
@@ -43,7 +43,7 @@ class Check:
 class Report:
     """All checks of a table of ``rows`` rows, ``set_aside`` of which are in quarantine.
 
-    ``left_out`` says, in words with counts, which further rows were left out (see ``exclusions``).
+    ``left_out`` describes, with counts, the other rows left out (see ``exclusions``).
     """
 
     checks: tuple[Check, ...]
@@ -53,9 +53,9 @@ class Report:
 
     @property
     def score(self) -> float:
-        """The data quality score in 0..1: the share of values that keep the rule, averaged over all checks.
+        """The data quality score in 0..1: the share of values that satisfy the rule, averaged over all checks.
 
-        For k checks it is (1/k) * sum(1 - failed / total); 1 means that every value keeps every rule.
+        For k checks it is (1/k) * sum(1 - failed / total); 1 means that every value satisfies every rule.
         """
         return sum(1 - c.failed / max(c.total, 1) for c in self.checks) / max(len(self.checks), 1)
 
@@ -73,7 +73,7 @@ class Report:
         """The report itself, if it has no errors.
 
         Raises:
-            ChurnError: It has; the message names ``source`` and has one line per failed check.
+            ChurnError: It has errors; the message names ``source`` and has one line per failed check.
         """
         if self.errors:
             lines = "\n".join(f"  {check}" for check in self.errors)
@@ -85,5 +85,5 @@ Failures = list[tuple[Check, np.ndarray]]  # a check, and the positions of the r
 
 
 def example_values(values: "pd.Series", numbers: np.ndarray) -> tuple[str, ...]:
-    """``values`` with the ``numbers`` of their rows, which count from 1, without the header."""
+    """``values`` with the ``numbers`` of their rows, counted from 1, without the header."""
     return tuple(f"{value!r} in row {row}" for value, row in zip(values.tolist(), numbers.tolist(), strict=False))

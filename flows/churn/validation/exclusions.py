@@ -1,4 +1,4 @@
-"""Rows that are left out before any check, and counted: repeated header lines, and rows without an outcome."""
+"""Leaves out, and counts, rows before any check: repeated header lines, and rows without an outcome."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 class Kept:
     """The rows that stay.
 
-    ``numbers`` (shape (n,)) are their row numbers in the source, from 1, without the header; ``checks`` has one for each kind of
-    row looked for; ``left_out`` says in words what was left out, with counts.
+    ``numbers`` (shape (n,)) are their row numbers in the source, from 1, without the header; ``checks`` has one check for each
+    kind of excluded row; ``left_out`` describes what was left out, with counts.
     """
 
     frame: "pd.DataFrame"

@@ -1,4 +1,4 @@
-"""The steps of DataFlow: combine its sources, check them, compare them with the last version, quarantine, save."""
+"""The steps of DataFlow: combine the sources, check them, compare them with the last version, quarantine, save."""
 
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 class Ingested:
     """The checked customers of all sources.
 
-    ``stored`` are the Parquet bytes of ``table``, which a thread writes meanwhile; ``distances`` are those of the columns from
+    ``stored`` holds the Parquet bytes of ``table``, written in a background thread; ``distances`` are those of the columns from
     the ``previous`` version, if there is one; ``notes`` say how the files were read.
     """
 
@@ -45,16 +45,16 @@ class Ingested:
 
     @property
     def profile_json(self) -> str:
-        """The profile in the form that later runs read."""
+        """The profile as JSON, as later runs read it."""
         return profile.to_json(self.profile)
 
 
 def ingest(
     origins: Sequence[Origin], parts: Sequence[Rows], dataset: Dataset, limits: Quality, previous: Profile | None
 ) -> Ingested:
-    """Combine, type and check all sources, also against the profile of the previous data version.
+    """Combine, type and check all sources, including against the profile of the previous data version.
 
-    ``parts`` are the rows of the ``origins``, in the same order.
+    ``parts`` holds the rows of the ``origins``, in the same order.
     """
     frames, notes = zip(*parts, strict=True)
     origin = ", ".join(source.name for source in origins)
@@ -80,15 +80,15 @@ def ingest(
 
 
 def set_aside(ingested: Ingested, name: str) -> tuple[str, list[str]]:
-    """Write the rows with errors, unless the run stops anyway."""
+    """Write the quarantined rows, unless the run stops anyway."""
     return ("", []) if ingested.report.errors else write_quarantine(ingested.quarantine, name)
 
 
 def write_quarantine(rows: "pd.DataFrame", name: str) -> tuple[str, list[str]]:
-    """Write ``rows`` as quarantine/NAME.csv to the local state.
+    """Write ``rows`` to quarantine/NAME.csv in the local state.
 
     Returns:
-        The CSV text, empty without rows, and notes that name the file.
+        The CSV text (empty without rows), and notes that name the file.
     """
     if rows.empty:
         return "", []
@@ -101,7 +101,7 @@ def write_quarantine(rows: "pd.DataFrame", name: str) -> tuple[str, list[str]]:
 
 
 def derive_and_split(table: bytes, dataset: Dataset, settings: Split) -> "tuple[bytes, np.ndarray, tuple[int, int]]":
-    """The derived features of n customers (Parquet bytes), the side of each (int8, shape (n,)), and the size of each side."""
+    """The derived features of n customers (Parquet bytes), each one's side (int8, shape (n,)), and the size of each side."""
     with ThreadPoolExecutor(1) as aside:  # hashing releases the GIL
         drawn = aside.submit(_split, table, dataset, settings)
         derived = tables.to_bytes(features.derived(dataset, tables.typed(table, dataset, dataset.used)))
@@ -124,7 +124,7 @@ def save(
 ) -> snapshots.Saved:
     """Save the table and its derived features, split in two, as a data version.
 
-    ``lineage`` says of which events it was made. Writes the .dvc pointer too if ``settings`` say where.
+    ``lineage`` records the events behind it. Also writes the .dvc pointer if ``settings`` name a place.
 
     Raises:
         ChurnError: The pointer cannot be written.

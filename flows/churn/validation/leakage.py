@@ -1,4 +1,4 @@
-"""Columns probably filled in when the customer left: by how well each alone separates the outcomes, and by its name."""
+"""Finds columns probably filled in when the customer left, by their name and by how well each alone predicts churn."""
 
 import re
 from collections.abc import Mapping
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 SUSPECT = 0.98
 SEED = 20_261_123  # one that synthetic customers are unlikely to share
 STRONG, TIMES, OTHERS = 0.9, 3, 4  # see far_ahead
-# Words for leaving: the first are always about churn, the others may be about a product (an exit node, cancelled orders).
+# Words for leaving: the first always mean churn, the others may belong to a product (an exit node, cancelled orders).
 CHURN = re.compile(r"churn|attrit|abwander")
 LEAVING = re.compile(
     r"left|cancel.*|exit(ed|s|ing)?|terminat.*|deactivat.*|disconnect.*|unsubscri.*|lapsed?|clos(e|ed|ing|ure)|leav(e|ing)|lost|"
     r"quit|inactiv.*|depart.*|k(ü|ue)ndig(?!.*frist).*|r[ée]sili.*"
 )
-# Words that go with them: for the time or the reason, and for the customer and what they leave.
+# Words that accompany them: for the time or the reason, and for the customer and what they leave.
 TELLS = re.compile(
     r"at|on|am|dates?|datetime|timestamp|reasons?|category|categories|causes?|codes?|types?|flag|status|score|value|label|"
     r"comments?|notes?|survey|interview|feedback|motif|grund|datum|is|has|was|did|the|of|for|y|customer|client|account|user|member|"
@@ -33,10 +33,10 @@ TIME = re.compile(r"in|next|last|months?|years?|quarters?|weeks?|days?")
 
 
 def require_none(dataset: "Dataset", train: "pd.DataFrame", most: float) -> None:
-    """Check that no feature alone separates the outcomes better than ``most`` (ROC-AUC).
+    """Check that no single feature separates the outcomes better than ``most`` (ROC-AUC).
 
     Raises:
-        ChurnError: Some do; the message names them.
+        ChurnError: At least one does; the message names them.
     """
     churned = (train[dataset.target] == dataset.positive).to_numpy()
     separations = {name: separation(train[name], churned) for name in dataset.raw}
@@ -50,7 +50,7 @@ def require_none(dataset: "Dataset", train: "pd.DataFrame", most: float) -> None
 
 
 def by_name(column: str, target: str) -> bool:
-    """Whether the name of a column says that it was filled in when the customer left.
+    """Whether a column's name says that it was filled in when the customer left.
 
     It does if it contains the words of the target, or is about leaving and nothing else: CancellationReason, exit_date and
     Churn Score are; days_left, exit_node and num_cancellations are not.
@@ -64,7 +64,7 @@ def by_name(column: str, target: str) -> bool:
 
 
 def _words(name: str) -> list[str]:
-    """The words of a column's name in lower case, however they are joined."""
+    """The words in a column's name, in lower case, however they are joined."""
     parted = re.sub(r"(?<=[a-zà-ÿ])(?=[A-ZÀ-Þ])|(?<=[A-Z])(?=[A-Z][a-z])", " ", name)
     return re.findall(r"[^\W\d_]+", parted.lower())
 
@@ -72,9 +72,9 @@ def _words(name: str) -> list[str]:
 def far_ahead(separations: Mapping[str, float]) -> set[str]:
     """The columns that alone separate the outcomes far better than all others.
 
-    Their ROC-AUC is STRONG or more, and they rank at most a TIMES-th as many pairs wrongly (1 - ROC-AUC) as the best other
-    column. Churners differ a little in many things: a column that ranks nine of ten pairs correctly where all others rank far
-    fewer is more often a consequence of churn than a cause. With fewer than OTHERS columns to compare with, there are none.
+    Their ROC-AUC is at least STRONG, and their error (1 - ROC-AUC) at most 1/TIMES of the best other column's. Churners differ a
+    little in many ways: a column that ranks nine out of ten pairs correctly where all others rank far fewer is more often a
+    consequence of churn than a cause. With fewer than OTHERS columns to compare with, the result is empty.
     """
     others = [auc for auc in separations.values() if auc < STRONG]
     if len(others) < OTHERS:
@@ -83,10 +83,10 @@ def far_ahead(separations: Mapping[str, float]) -> set[str]:
 
 
 def separation(values: "pd.Series", churned: np.ndarray, ordered: SortedColumn | None = None) -> float:
-    """ROC-AUC (0.5..1) of a column alone: of its values where present, or of its missingness, whichever is higher.
+    """ROC-AUC (0.5..1) of a single column: of its values where present, or of its missingness, whichever is higher.
 
     The levels of a text column are scored by their churn rate in one half of the rows and evaluated on the other half, so that
-    many rare levels do not look predictive. ``ordered`` is the sorted column, if it is available.
+    many rare levels do not look predictive. ``ordered`` is the sorted column, if available.
     """
     missing, left = values.isna().to_numpy(), int(churned.sum())
     best = 0.5
@@ -100,7 +100,7 @@ def separation(values: "pd.Series", churned: np.ndarray, ordered: SortedColumn |
 
 
 def _of_numbers(column: SortedColumn) -> float:
-    """ROC-AUC as the Mann-Whitney statistic: the share of pairs that the churned win, with ties counted half."""
+    """ROC-AUC as the Mann-Whitney statistic: the share of pairs in which the churner ranks higher, with ties counted half."""
     stayed, left = column.stayed, column.churned
     if not len(stayed) or not len(left):
         return 0.5

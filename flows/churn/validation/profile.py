@@ -1,4 +1,4 @@
-"""A summary of the columns of a table, kept with each run: its card shows it, and the next version is compared with it."""
+"""A summary of a table's columns, kept with each run, for the run's card and for comparison with the next version."""
 
 import json
 from collections.abc import Iterable
@@ -27,8 +27,8 @@ BINS, LEVELS = 20, 100
 class ColumnProfile:
     """The distribution of one column.
 
-    ``shares`` are the shares of rows in each bin between ``edges`` (numbers) or in each of ``levels`` (categories), then the
-    share in any other level and the share missing; they add up to 1.
+    ``shares`` are the shares of rows in each bin between ``edges`` (numbers) or in each of ``levels`` (categories), followed by
+    the share in other levels and the missing share; they add up to 1.
     """
 
     missing: float
@@ -47,13 +47,13 @@ class Profile:
 
 
 def profile(frame: "pd.DataFrame", dataset: Dataset, columns: SortedColumns) -> Profile:
-    """Profile the features and the target of a typed table; ``columns`` are its own."""
+    """Profile the features and the target of a typed table; ``columns`` are its sorted columns."""
     names = [name for name in (*dataset.raw, dataset.target) if name in frame]
     return Profile(len(frame), {name: _column(name, frame[name], columns) for name in names})
 
 
 def to_json(summary: Profile) -> str:
-    """The profile as a run keeps it: JSON of format FORMAT."""
+    """The profile as JSON of format FORMAT, as a run keeps it."""
     return json.dumps(format_version.stamped(asdict(summary), FORMAT))
 
 
@@ -72,7 +72,7 @@ def from_json(kept: str) -> Profile:
 
 
 def of_snapshot(snapshot: "Snapshot") -> Profile:
-    """The profile of a data version, for a run that kept none that can be read."""
+    """The profile of a data version, for a run that kept no readable one."""
     import pandas as pd
 
     dataset, both = snapshot.dataset, pd.concat([snapshot.train, snapshot.holdout], ignore_index=True)

@@ -1,4 +1,4 @@
-"""Remedies for cells that do not fit their column, by its role and type; each is a change that lets the run continue."""
+"""Remedies for cells that do not fit their column, by its role and type; each lets the run continue."""
 
 from typing import TYPE_CHECKING
 
@@ -12,7 +12,7 @@ from churn.validation.toml_text import line, table_header
 if TYPE_CHECKING:
     import pandas as pd
 
-WORDS = 10  # more distinct texts than this are not suggested as words for 'missing'
+WORDS = 10  # distinct texts, at most, that are suggested as words for 'missing'
 
 
 def file_of(dataset: Dataset, name: str) -> str:
@@ -21,7 +21,7 @@ def file_of(dataset: Dataset, name: str) -> str:
 
 
 def unreadable(name: str, cells: "pd.Series", dataset: Dataset) -> str:
-    """For ``cells`` that are not of their column's type: correct them, declare them missing, or describe their format."""
+    """For ``cells`` of the wrong type: correct them, declare them missing, or describe their format."""
     column, words = dataset.columns[name], sorted(as_text(cells).unique().tolist())
     if column.role == "feature" and len(words) <= WORDS and not any(has_digit(word) for word in words):
         keys = line("missing_values", [*column.missing_values, *words]) + (
@@ -39,10 +39,10 @@ def unreadable(name: str, cells: "pd.Series", dataset: Dataset) -> str:
 
 
 def missing(name: str, dataset: Dataset) -> str:
-    """For missing cells in a column that allows none."""
+    """For missing cells in a column that does not allow them."""
     role = dataset.columns[name].role
     if role == "target":
-        return "Fill these cells in."  # not reached for tables of which such rows are left out first
+        return "Fill these cells in."  # not reached where rows without an outcome are left out first
     if role == "id":
         return f'Fill these cells in, or set role = "ignore" in {file_of(dataset, name)} if customers have no id.'
     if role == "time":

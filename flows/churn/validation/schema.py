@@ -1,9 +1,9 @@
-"""The checks of a typed table by pandera. Importing this module imports pandera."""
+"""The checks of a typed table with pandera. Importing this module imports pandera."""
 
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandera.backends.pandas.builtin_checks  # noqa: F401 - else the first check would import it
+import pandera.backends.pandas.builtin_checks  # noqa: F401 - otherwise the first check would import it
 import pandera.pandas as pa
 from churn.errors import ChurnError
 from churn.settings.dataset import Column, Dataset
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
 
 def checks(frame: "pd.DataFrame", dataset: Dataset, unreadable: dict[str, np.ndarray], numbers: np.ndarray) -> Failures:
-    """Check range, allowed values, missing values and uniqueness; every failure is reported, with its rows.
+    """Check ranges, allowed values, missing values and uniqueness; every failure is reported, with its rows.
 
-    ``numbers`` (shape (n,)) are the row numbers in the source. Columns in ``unreadable`` have been reported already: that their
-    unreadable values are now missing is not reported again.
+    ``numbers`` (shape (n,)) are the row numbers in the source. ``unreadable`` values, now missing, have already been reported
+    and are not reported again.
 
     Raises:
-        ChurnError: pandera reports a check that was not asked for.
+        ChurnError: pandera reports an unexpected check.
     """
     rules: dict[tuple[str, str], tuple[str, str, Severity]] = {}
     columns: dict[str, Any] = {}

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class SortedColumn:
-    """The numbers of one column that are present, ascending float64: of customers who stayed and of those who churned."""
+    """One column's numbers without missing ones, ascending float64: of customers who stayed, and of those who churned."""
 
     stayed: np.ndarray
     churned: np.ndarray
@@ -21,7 +21,7 @@ class SortedColumn:
     @cached_property
     def both(self) -> np.ndarray:
         """The numbers of all customers, ascending."""
-        return np.sort(np.concatenate([self.stayed, self.churned]), kind="stable")  # merges the two
+        return np.sort(np.concatenate([self.stayed, self.churned]), kind="stable")  # timsort merges the two
 
 
 def sort_column(values: "pd.Series", churned: np.ndarray) -> SortedColumn:
@@ -36,7 +36,7 @@ def _ascending(numbers: np.ndarray) -> np.ndarray:
 
 
 class SortedColumns:
-    """The columns of a table as checks, profile and card need them; each is sorted or counted once, on first use."""
+    """A table's columns for checks, profile and card; each is sorted or counted once, on first use."""
 
     def __init__(self, frame: "pd.DataFrame", churned: np.ndarray) -> None:
         """``frame`` has n rows, ``churned`` (bool, shape (n,)) is their outcome."""
@@ -51,7 +51,7 @@ class SortedColumns:
         return self._sorted[name]
 
     def counts(self, name: str) -> "pd.Series":
-        """The frequencies of the values of any other column, the most frequent first."""
+        """The value frequencies of any other column, most frequent first."""
         if name not in self._counts:
             counts = self._frame[name].value_counts()
             self._counts[name] = counts[counts > 0]
@@ -64,6 +64,6 @@ def quantiles(present: np.ndarray, shares: np.ndarray) -> np.ndarray:
 
 
 def histogram(present: np.ndarray, edges: Sequence[float] | np.ndarray) -> np.ndarray:
-    """The count of ascending numbers in each bin; bins include their upper edge, the outer bins everything beyond."""
+    """The count of ascending numbers in each bin; bins include their upper edge, and the outer bins everything beyond."""
     below = np.searchsorted(present, edges[1:-1], side="right")
     return np.diff(below, prepend=0, append=len(present))

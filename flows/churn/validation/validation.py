@@ -1,4 +1,4 @@
-"""Checks of a table against the description of its data set: all failures at once, each with its remedy."""
+"""Checks a table against the description of its data set: reports all failures at once, each with its remedy."""
 
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Validated:
-    """The typed rows that may be used, the rows in ``quarantine`` (with a column ``reasons``), and the report of all checks."""
+    """The usable rows, typed, the rows in ``quarantine`` (with a column ``reasons``), and the report of all checks."""
 
     table: "pd.DataFrame"
     quarantine: "pd.DataFrame"
@@ -32,15 +32,15 @@ class Validated:
 
 
 def validate(frame: "pd.DataFrame", dataset: Dataset, limits: Quality, source: str) -> Validated:
-    """Type and check a table; ``Report.require`` raises its errors. Rows with errors go to quarantine if ``limits`` allow.
+    """Type and check a table; ``Report.require`` raises its errors. Rows with errors go to quarantine if ``limits`` allow it.
 
     Raises:
-        ChurnError: A column is missing; no other check would make sense then. ``source`` names the table in the message.
+        ChurnError: A column is missing, which makes other checks pointless. ``source`` names the table in the message.
     """
     _require_columns(frame, dataset, source)
     remaining = exclude(frame, dataset, limits)
     typed = cast(remaining.frame, dataset)
-    with ThreadPoolExecutor(1) as ahead:  # alongside the checks of the rows, which most tables pass without loss
+    with ThreadPoolExecutor(1) as ahead:  # in parallel with the row checks, which usually exclude no row
         table_checks = ahead.submit(_whole, typed[0], dataset, limits)
         kept, aside, checks = _rows(remaining, *typed, dataset, limits.quarantine)
         columns, others = table_checks.result() if kept is typed[0] else _whole(kept, dataset, limits)
@@ -49,7 +49,7 @@ def validate(frame: "pd.DataFrame", dataset: Dataset, limits: Quality, source: s
 
 
 def screen(frame: "pd.DataFrame", dataset: Dataset, quarantine: float, source: str) -> Validated:
-    """``validate`` customers whose outcome is unknown: only the checks of single rows, and no target is needed.
+    """``validate`` customers whose outcome is unknown: only the row checks, without a target.
 
     ``quarantine`` is the largest share of rows that may be set aside.
 
@@ -66,7 +66,7 @@ def screen(frame: "pd.DataFrame", dataset: Dataset, quarantine: float, source: s
 
 
 def _for_champion(check: Check, dataset: Dataset) -> Check:
-    """Adds to a remedy in the description that it takes effect at the next training: the champion keeps its own."""
+    """Add to a remedy in the description that it takes effect with the next training: the champion keeps its own."""
     if check.passed or commands.description(dataset.name) not in check.remedy:
         return check
     return replace(check, remedy=f"{check.remedy} A changed description counts from the next training on.")
@@ -83,14 +83,14 @@ def _rows(
     dataset: Dataset,
     quarantine: float,
 ) -> "tuple[pd.DataFrame, pd.DataFrame, list[Check]]":
-    """The typed rows to continue with, those set aside, and the checks of single rows."""
+    """The typed rows to continue with, those set aside, and the row checks."""
     frame = remaining.frame
     failures = _cell_checks(remaining, typed, unreadable, dataset)
     bad = _union([rows for check, rows in failures if check.severity == "error"], len(typed))
     checks = [check for check, _ in failures]
     if not bad.any() or bad.mean() > quarantine:
         return typed, typed.iloc[:0].assign(reasons=""), checks
-    kept = cast(frame[~bad].reset_index(drop=True), dataset)[0]  # again, so that complete integers are integers
+    kept = cast(frame[~bad].reset_index(drop=True), dataset)[0]  # again, so that complete integers become int64
     return kept, _set_aside(remaining, bad, failures), [_as_warning(check) for check in checks]
 
 
@@ -101,7 +101,7 @@ def _described(frame: "pd.DataFrame", dataset: Dataset) -> Iterable[Check]:
 
 
 def _require_columns(frame: "pd.DataFrame", dataset: Dataset, source: str, champion: bool = False) -> None:
-    """Raise ChurnError if the file lacks columns; a ``champion`` needs no outcome and cannot take another description."""
+    """Raise ChurnError if the file lacks columns; a ``champion`` needs no outcome and cannot use another description."""
     ignored = ("ignore", "target") if champion else ("ignore",)
     wanted = [name for name, column in dataset.columns.items() if column.role not in ignored]
     if missing := [name for name in wanted if name not in frame.columns]:
@@ -121,7 +121,7 @@ def _listed(names: list[str]) -> str:
 def _cell_checks(
     remaining: Kept, typed: "pd.DataFrame", unreadable: dict[str, np.ndarray], dataset: Dataset
 ) -> Failures:
-    """The checks of single rows, with the rows that fail: their types, then those by pandera."""
+    """The row checks, with the rows that fail: types first, then those by pandera."""
     from churn.validation import schema
 
     failures: Failures = []
@@ -152,14 +152,14 @@ def _union(parts: Iterable[np.ndarray], rows: int) -> np.ndarray:
 
 
 def _as_warning(check: Check) -> Check:
-    """An error whose rows are in quarantine is a warning: it does not stop the run."""
+    """The check as a warning: an error whose rows are in quarantine does not stop the run."""
     if check.passed or check.severity == "warning":
         return check
     return replace(check, severity="warning", remedy=f"These rows are in quarantine. {check.remedy}")
 
 
 def _set_aside(remaining: Kept, bad: np.ndarray, failures: Failures) -> "pd.DataFrame":
-    """The rows as they were read, with all their errors as ``reasons``."""
+    """The rows as read, with all their errors as ``reasons``."""
     import pandas as pd
 
     reasons = pd.Series("", index=np.flatnonzero(bad), dtype="object")
@@ -176,7 +176,7 @@ def _whole(frame: "pd.DataFrame", dataset: Dataset, limits: Quality) -> tuple[So
 
 
 def _table_checks(frame: "pd.DataFrame", columns: SortedColumns, dataset: Dataset, limits: Quality) -> Iterable[Check]:
-    """The checks of the whole table: enough rows of both classes, not too many missing values, recent, no leakage."""
+    """The checks of the whole table: enough rows of both classes, few enough missing values, recency, no leakage."""
     place = f"{commands.settings('data.toml')} [quality]"
     remedy = f"Give more rows, or lower min_rows in {place}."
     yield _at_least("(table)", "rows", len(frame), limits.min_rows, remedy)

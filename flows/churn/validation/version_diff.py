@@ -1,4 +1,4 @@
-"""What changed between two data versions: rows, matched by id (or, without one, by all their values), and columns."""
+"""The differences between two data versions: rows, matched by id (or, without one, by all values), and columns."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 class Difference:
     """Counts of rows in both versions, of rows added, removed and changed, and of changed ``cells`` by column.
 
-    ``changed`` is None for a data set without an id: a changed row then counts as one removed and one added. ``distances`` are
-    Jensen-Shannon distances by column.
+    ``changed`` is None for a data set without an id: a changed row then counts as one removed and one added. ``distances`` holds
+    the Jensen-Shannon distances by column.
     """
 
     rows: tuple[int, int]
@@ -40,7 +40,7 @@ def diff(before: Snapshot, after: Snapshot) -> Difference:
     typed = [casting.cast(table[raw], after.dataset)[0] for table in (a, b)]
     held = [
         sorted_columns.SortedColumns(table, np.zeros(len(table), dtype=bool)) for table in typed
-    ]  # of all customers alike
+    ]  # one group: outcomes do not matter here
     distances = profile.distances(profile.profile(typed[0], after.dataset, held[0]), typed[1], held[1])
     keys = [name for name in (after.dataset.id, after.dataset.time) if name is not None]
     unique = after.dataset.id in shared and not a.duplicated(keys).any() and not b.duplicated(keys).any()
@@ -50,7 +50,7 @@ def diff(before: Snapshot, after: Snapshot) -> Difference:
 
 
 def late(before: Snapshot, after: Snapshot) -> str:
-    """How a backfill's customers differ from an earlier version's, at the snapshots of both: what late events changed."""
+    """How a backfill's customers differ from an earlier version's at their common snapshots, because of late events."""
     import pandas as pd
 
     key, time = after.dataset.id, after.dataset.time

@@ -1,6 +1,6 @@
 """From events to customers at a moment.
 
-``statement`` compiles a description to SQL, an engine runs it over ``staging``'s tables.
+``statement`` compiles a description to SQL; an engine runs it over the tables from ``staging``.
 
-There is no second implementation: training, scoring and backfills run the same statement with other moments.
+There is no second implementation: training, scoring and backfills run the same statement for different moments.
 """

@@ -1,4 +1,4 @@
-"""What a model must beat: recency alone, and BG/NBD (Fader, Hardie & Lee 2005) where nobody says that they leave."""
+"""Baselines for a model to beat: recency alone, and BG/NBD (Fader, Hardie & Lee 2005) where churn is not contractual."""
 
 import logging
 import warnings
@@ -13,15 +13,15 @@ if TYPE_CHECKING:
 
 RECENCY, BG_NBD = "recency", "BG/NBD"
 WEEK = 7.0
-MOST = 20_000  # customers that the four parameters are estimated from
-PENALTIES = (0.0, 0.001, 0.01, 0.1)  # the least with which the likelihood has a maximum
+MOST = 20_000  # customers from which the four parameters are estimated
+PENALTIES = (0.0, 0.001, 0.01, 0.1)  # the smallest at which the likelihood has a maximum is used
 
 
 def scores(dataset: Dataset, rows: "pd.DataFrame") -> dict[str, np.ndarray]:
     """Each baseline's score of ``rows``, float64 of shape (n,), higher where churn is likelier.
 
-    Neither sees an outcome. BG/NBD is fitted on what is known of the rows at their own moment, as somebody would who asks it that
-    day; it is left out where its likelihood has no maximum. Empty without events.
+    Neither sees an outcome. BG/NBD is fitted on what is known about the rows at their own moment, as it would be in use that day;
+    it is omitted where its likelihood has no maximum. Empty without events.
     """
     if dataset.label is None or not dataset.tables:
         return {}
@@ -41,7 +41,7 @@ def scores(dataset: Dataset, rows: "pd.DataFrame") -> dict[str, np.ndarray]:
 
 
 def _expected(rows: "pd.DataFrame", weeks: float) -> np.ndarray | None:
-    """What BG/NBD, fitted on these customers of one moment, expects them to buy in so many weeks; None if it cannot be fitted."""
+    """Purchases that BG/NBD, fitted on these customers of one moment, expects in ``weeks``; None if it cannot be fitted."""
     model = fit(*histories(rows.sample(min(MOST, len(rows)), random_state=0)))
     if model is None:
         return None
@@ -52,16 +52,16 @@ def _expected(rows: "pd.DataFrame", weeks: float) -> np.ndarray | None:
 
 
 def histories(rows: "pd.DataFrame") -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Repeat purchases (days with one, but for the first), the week of the last one and of the snapshot.
+    """Repeat purchases (days with one, except the first), and the weeks from the first to the last one and to the snapshot.
 
-    Counted from the first; each float64 of shape (n,). Without any purchase all are 0.
+    Each is float64 of shape (n,). Without any purchase all are 0.
     """
     last, first, days = (np.nan_to_num(rows[name].to_numpy(np.float64)) for name in BASELINE)
     return np.maximum(days - 1, 0.0), np.where(days > 1, first - last, 0.0) / WEEK, first / WEEK
 
 
 def fit(frequency: np.ndarray, recency: np.ndarray, age: np.ndarray) -> Any:
-    """Lifetimes' BG/NBD of ``histories``; None if it cannot be fitted."""
+    """BG/NBD (by Lifetimes) fitted to ``histories``; None if it cannot be fitted."""
     from lifetimes import BetaGeoFitter
     from lifetimes.utils import ConvergenceError
 

@@ -1,4 +1,4 @@
-"""An engine runs a description's statement over its tables, a moment at a time; what it made is one table of customers."""
+"""Runs a description's statement over its tables, one moment at a time, into one table of customers."""
 
 import tempfile
 from collections.abc import Callable, Sequence
@@ -26,12 +26,12 @@ ENGINES: dict[str, Engine] = {
     "postgresql": in_database.running,
     "spark": on_spark.running,
 }
-SAMPLE = 1 << 32  # as no seed of [split]: who is in the sample says nothing about who is held out
+SAMPLE = 1 << 32  # outside the seeds of [split], so that the sample is independent of the holdout
 
 
 @dataclass(frozen=True)
 class Made:
-    """Customers at moments as Parquet bytes, where they come from (JSON's types).
+    """Customers at moments as Parquet bytes, and their lineage (JSON types).
 
     ``notes`` say how the tables were read.
     """
@@ -44,11 +44,11 @@ class Made:
 def customers(dataset: Dataset, instead: dict[str, Source], as_of: datetime | None = None, now: bool = False) -> Made:
     """The customers of all snapshots, or, with ``now``, of the newest event's moment.
 
-    As they were known at ``as_of`` (default: now). Where there are more than the description's ``most_rows``, so many of the
-    snapshots' are taken, customers as the id draws them.
+    As they were known at ``as_of`` (default: now). If the snapshots together exceed the description's ``most_rows``, a sample of
+    the customers, drawn by id, is kept.
 
     Raises:
-        ChurnError: a table cannot be read, no moment lies within it, or memory or disk do not suffice.
+        ChurnError: A table cannot be read, no moment lies within it, or memory or disk is insufficient.
     """
     limit = as_of or datetime.now(UTC).replace(tzinfo=None)
     engine = on_duckdb.running if instead else ENGINES[dataset.engine]
@@ -61,7 +61,7 @@ def customers(dataset: Dataset, instead: dict[str, Source], as_of: datetime | No
             running.write(moment, part)
         if not running.unchanged():
             raise ChurnError(
-                f"data set '{dataset.name}': a table's file changed while it was read; run this again when it is whole"
+                f"data set '{dataset.name}': a table's file changed while it was read; run this again when it is complete"
             )
         calendar = _calendar(moments, parts)
         table, sampled = _sampled(dataset, parts, sum(one["customers"] for one in calendar), now)
@@ -75,7 +75,7 @@ def _late(running: Running, limit: datetime) -> list[str]:
 
 
 def _calendar(moments: Sequence[datetime], parts: Sequence[Path]) -> list[dict[str, Any]]:
-    """Each moment that has customers, with how many of them have churned and have no outcome yet."""
+    """Each moment that has customers, with the number of churned customers and of those without an outcome yet."""
     import pyarrow.dataset as ds
 
     calendar = []
@@ -88,7 +88,7 @@ def _calendar(moments: Sequence[datetime], parts: Sequence[Path]) -> list[dict[s
 
 
 def _sampled(dataset: Dataset, parts: Sequence[Path], rows: int, now: bool) -> tuple[bytes, list[str]]:
-    """One table of all parts, of which no more than one is in memory beside it, and a note if it is a sample."""
+    """One table of all parts, with at most one part in memory beside it, and a note if it is a sample."""
     import pyarrow as pa
     import pyarrow.dataset as ds
 
@@ -110,10 +110,10 @@ def _sampled(dataset: Dataset, parts: Sequence[Path], rows: int, now: bool) -> t
 
 
 def _outdated(dataset: Dataset, until: datetime, now: datetime) -> list[str]:
-    """A note where the newest event, at ``until``, is older than the description allows.
+    """A note if the newest event, at ``until``, is older than the description allows.
 
     Raises:
-        ChurnError: it is, and the description refuses that.
+        ChurnError: It is, and the description refuses outdated tables.
     """
     rule = dataset.snapshots
     assert rule is not None
@@ -129,10 +129,10 @@ def _outdated(dataset: Dataset, until: datetime, now: datetime) -> list[str]:
 
 
 def _newest(dataset: Dataset, lineage: dict[str, Any], as_of: datetime) -> datetime:
-    """The moment of the newest event of all tables.
+    """The moment of the newest event in all tables.
 
     Raises:
-        ChurnError: there is no row at all.
+        ChurnError: There are no rows.
     """
     moments = [datetime.fromisoformat(one["newest"]) for one in lineage.values() if one["newest"]]
     if not moments:
@@ -143,10 +143,10 @@ def _newest(dataset: Dataset, lineage: dict[str, Any], as_of: datetime) -> datet
 
 
 def snapshots(dataset: Dataset, until: datetime) -> list[datetime]:
-    """The description's moments that are not after ``until``, ascending.
+    """The description's moments up to and including ``until``, ascending.
 
     Raises:
-        ChurnError: there is none.
+        ChurnError: There are none.
     """
     from pandas import Timestamp
 
@@ -170,7 +170,7 @@ def snapshots(dataset: Dataset, until: datetime) -> list[datetime]:
 
 
 def _period(unit: str) -> "pd.DateOffset":
-    """One day, week, month or year; so many months after the 31st is the last day of a shorter month."""
+    """One day, week, month or year; months after the 31st end on the last day of a shorter month."""
     import pandas as pd
 
     offsets = {"day": pd.DateOffset(days=1), "week": pd.DateOffset(weeks=1), "month": pd.DateOffset(months=1)}

@@ -1,4 +1,4 @@
-"""The same statement where the tables live: PostgreSQL runs it, and only its customers come here."""
+"""Runs the statement where the tables are: in PostgreSQL, which sends only the resulting customers."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 
 
 def database(dataset: Dataset) -> Sql:
-    """The source of the one database of all tables.
+    """The source of the one database that holds all tables.
 
     Raises:
-        ChurnError: a table lies elsewhere.
+        ChurnError: A table is elsewhere.
     """
     declared = [source for table in dataset.tables.values() for source in table.source]
     places = {getattr(source, "url", "") for source in declared}
@@ -41,14 +41,14 @@ def database(dataset: Dataset) -> Sql:
 
 @contextmanager
 def running(dataset: Dataset, instead: dict[str, Source], as_of: datetime, folder: Path) -> Iterator[Running]:
-    """PostgreSQL over its tables as they were known at ``as_of``; only customers come here."""
+    """PostgreSQL over its tables as they were known at ``as_of``; only customers are transferred."""
     assert not instead
     database(dataset)
     yield Running(tables_lineage(dataset, as_of), (), lambda moment, path: customers(dataset, moment, as_of, path))
 
 
 def customers(dataset: Dataset, moment: datetime, as_of: datetime, path: Path) -> None:
-    """Write the customers of the ``moment`` as they were known at ``as_of`` to ``path``, as the database sends them."""
+    """Write the customers at ``moment``, as they were known at ``as_of``, to ``path`` as the database sends them."""
     text = statement.compiled(dataset, [moment]).removeprefix("WITH ")
     ordered = f'ORDER BY snapshot, {sql_name(dataset.id or "")} COLLATE "C"'
     place = database(dataset)
@@ -59,7 +59,7 @@ def customers(dataset: Dataset, moment: datetime, as_of: datetime, path: Path) -
 
 
 def tables_lineage(dataset: Dataset, as_of: datetime) -> dict[str, dict[str, Any]]:
-    """Each table's rows and newest event until ``as_of``, and a sum of its rows' hashes, which no order changes."""
+    """Each table's row count and newest event until ``as_of``, and an order-independent sum of its rows' hashes."""
     lineage = {}
     for name, table in dataset.tables.items():
         what = f"COUNT(*) AS n, MAX(t.{sql_name(table.moment)}) AS newest, SUM(HASHTEXTEXTENDED(CAST(t AS TEXT), 0)) AS hash"
@@ -70,7 +70,7 @@ def tables_lineage(dataset: Dataset, as_of: datetime) -> dict[str, dict[str, Any
 
 
 def run_query(dataset: Dataset, query: str) -> "pd.DataFrame":
-    """What the database answers."""
+    """The result of the query."""
     place = database(dataset)
     return sources.persist(place, lambda: sources.query(place.model_copy(update={"query": query})))
 
@@ -82,7 +82,7 @@ def _tables(dataset: Dataset, as_of: datetime) -> str:
 
 
 def _rows(table: EventTable, as_of: datetime) -> str:
-    """The rows that had happened and were known, in the types that the statement expects."""
+    """The rows that had happened and were known, in the types the statement expects."""
     (source,) = table.source
     assert isinstance(source, Sql)
     columns = [f"NULLIF(TRIM(CAST({sql_name(table.id)} AS TEXT)), '') AS {sql_name(table.id)}"]

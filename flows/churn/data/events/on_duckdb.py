@@ -1,7 +1,7 @@
-"""DuckDB runs the statement over the staged tables, within a limit of memory.
+"""Runs the statement in DuckDB over the staged tables, within a memory limit.
 
-A statement groups all events by customer, and slows down once the groups no longer fit into memory. Tables of many events are
-therefore divided by customer first, and the statement runs over one part after the other.
+The statement groups all events by customer, which slows down once the groups no longer fit into memory. Large tables are therefore
+divided by customer first, and the statement runs on one part after the other.
 """
 
 import os
@@ -21,15 +21,15 @@ from churn.settings.dataset import Dataset
 if TYPE_CHECKING:
     import duckdb
 
-MEMORY = "CHURNFLOW_DUCKDB_MEMORY"  # what DuckDB may hold before it spills to TMPDIR
+MEMORY = "CHURNFLOW_DUCKDB_MEMORY"  # the memory DuckDB may use before it spills to TMPDIR
 USUAL = "2GB"
-EVENTS = 20_000_000  # that the statement runs over at once, more or less
-PART = "churnflow_part"  # column of the divided tables
+EVENTS = 20_000_000  # approximate number that the statement processes at once
+PART = "churnflow_part"  # column added to divided tables
 
 
 @contextmanager
 def running(dataset: Dataset, instead: dict[str, Source], as_of: datetime, folder: Path) -> Iterator[Running]:
-    """DuckDB over the tables as they were known at ``as_of``; what it needs of disk is in ``folder``."""
+    """DuckDB over the tables as they were known at ``as_of``; it spills to ``folder``."""
     with connected(folder) as connection:
         staged = {name: staging.stage(dataset, name, instead.get(name), folder, connection) for name in dataset.tables}
         before = staging.fingerprints(list(staged.values()))
@@ -50,11 +50,11 @@ def running(dataset: Dataset, instead: dict[str, Source], as_of: datetime, folde
 def divide(
     connection: "duckdb.DuckDBPyConnection", dataset: Dataset, lineage: Mapping[str, Mapping[str, Any]], folder: Path
 ) -> tuple[Dataset, list[list[str]]]:
-    """Divide the tables' rows by customer into parts of about EVENTS.
+    """Divide the tables' rows by customer into parts of about EVENTS rows.
 
     Returns:
-        The description, and for each part the statements that limit the tables' views to it: ``[[]]`` where one part
-        suffices. With more, the description's ``until`` is the newest event, which no part alone knows.
+        The description, and for each part the statements that restrict the tables' views to it; ``[[]]`` if one part
+        suffices. With several parts, the description's ``until`` is set to the newest event of all tables.
     """
     count = -(-sum(one["rows"] for one in lineage.values()) // EVENTS)
     if count <= 1:
@@ -66,8 +66,8 @@ def divide(
         view, whole = sql_name(name), sql_name(f"all {name}")
         connection.execute(f"ALTER VIEW {view} RENAME TO {whole}")
         rows = f"SELECT *, hash(CAST({sql_name(table.id)} AS VARCHAR)) % {count} AS {PART} FROM {whole}"
-        if lineage[name]["rows"] > EVENTS // count:  # fewer are quickly read once for each part
-            place = folder / f"{name} by customer"
+        if lineage[name]["rows"] > EVENTS // count:  # smaller tables are simply read once per part
+            place = folder / f"table-{len(parts[0])}"
             connection.execute(f"COPY ({rows}) TO '{place}' (FORMAT parquet, PARTITION_BY ({PART}))")
             types = f"hive_partitioning = true, hive_types = {{{PART}: UBIGINT}}"
             rows = f"SELECT * FROM read_parquet('{place}/*/*.parquet', {types})"
@@ -97,7 +97,7 @@ def write_moment(
 def connected(folder: Path) -> Iterator["duckdb.DuckDBPyConnection"]:
     """DuckDB in memory, spilling to ``folder``.
 
-    Its refusals for want of memory or disk, and what it cannot read, as ChurnError.
+    Raises ChurnError when it runs out of memory or disk, or cannot read a table.
     """
     import duckdb
 

@@ -1,7 +1,7 @@
-"""Spark runs the very same description where one machine is not enough: an existing one, or one of this machine's own.
+"""Runs the same statement in Spark where one machine is not enough: on an existing cluster, or a local one.
 
-The existing one is named as for every PySpark program: SPARK_REMOTE, or spark.master in SPARK_CONF_DIR or
-PYSPARK_SUBMIT_ARGS. Its workers read and write below TMPDIR, and read the tables' files where they lie.
+An existing cluster is configured as for every PySpark program: SPARK_REMOTE, or spark.master in SPARK_CONF_DIR or
+PYSPARK_SUBMIT_ARGS. Its workers read and write below TMPDIR, and read the tables' files in place.
 """
 
 import os
@@ -22,7 +22,7 @@ from churn.settings.dataset import Dataset
 
 ELSEWHERE = ("SPARK_REMOTE", "SPARK_CONF_DIR", "PYSPARK_SUBMIT_ARGS")
 HERE = {"spark.driver.bindAddress": "127.0.0.1", "spark.driver.host": "127.0.0.1", "spark.ui.enabled": "false"}
-MEANING = {  # as in DuckDB: moments are in UTC and have no zone, what is divided by 0 is unknown
+MEANING = {  # as in DuckDB: moments are in UTC without a zone, and division by 0 gives NULL
     "spark.sql.session.timeZone": "UTC",
     "spark.sql.timestampType": "TIMESTAMP_NTZ",
     "spark.sql.ansi.enabled": "false",
@@ -31,7 +31,7 @@ MEANING = {  # as in DuckDB: moments are in UTC and have no zone, what is divide
 
 @contextmanager
 def running(dataset: Dataset, instead: dict[str, Source], as_of: datetime, folder: Path) -> Iterator[Running]:
-    """Spark over the tables as they were known at ``as_of``; what it needs of disk is in ``folder``."""
+    """Spark over the tables as they were known at ``as_of``; its files are in ``folder``."""
     with on_duckdb.connected(folder) as duck:
         staged = {name: staging.stage(dataset, name, instead.get(name), folder, duck) for name in dataset.tables}
     before = staging.fingerprints(list(staged.values()))
@@ -48,7 +48,7 @@ def running(dataset: Dataset, instead: dict[str, Source], as_of: datetime, folde
 
 
 class _Connection:
-    """Spark in the form that ``views`` knows of DuckDB."""
+    """Spark behind the part of DuckDB's interface that ``views`` uses."""
 
     def __init__(self) -> None:
         self._session, self._answer = _session(), None
@@ -56,7 +56,7 @@ class _Connection:
             self._session.conf.set(name, value)
 
     def view(self, name: str, staged: staging.Staged) -> staging.Staged:
-        """The table's files as a view, their moments in UTC."""
+        """The table's files as a view, with moments in UTC."""
         rows = self._session.read.parquet(*staged.files)
         zoned = {column: rows[column].cast("timestamp_ntz") for column, kind in rows.dtypes if kind == "timestamp"}
         rows.withColumns(zoned).createOrReplaceTempView(f"staged_{name}")
@@ -99,12 +99,12 @@ def _session() -> Any:
 
 @contextmanager
 def _errors() -> Iterator[None]:
-    """What Spark refuses, as ChurnError."""
+    """Turn Spark's errors into ChurnErrors."""
     try:
         from py4j.protocol import Py4JError
         from pyspark.errors import PySparkException
     except ModuleNotFoundError:
-        yield  # ``_session`` says so
+        yield  # ``_session`` reports it
         return
     try:
         yield

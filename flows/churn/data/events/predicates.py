@@ -1,4 +1,4 @@
-"""An expression over the rows of a table as SQL, in DuckDB's dialect; what a cell without a value means is kept."""
+"""Translates an expression over the rows of a table into SQL, in DuckDB's dialect, with the same meaning of missing cells."""
 
 import ast
 from collections.abc import Mapping
@@ -28,17 +28,17 @@ _FUNCTIONS = {"abs": "ABS", "coalesce": "COALESCE", "floor": "FLOOR", "max": "GR
 
 
 def sql(text: str, columns: Mapping[str, Column]) -> str:
-    """``text``, a checked expression over ``columns``, as a condition that is true or false, never unknown."""
+    """``text``, a checked expression over ``columns``, as a condition that is true or false, never NULL."""
     return _Translation(columns).of(ast.parse(text, mode="eval").body)
 
 
 def sql_name(name: str) -> str:
-    """A name as SQL writes it."""
+    """The name as a quoted SQL identifier."""
     return '"' + name.replace('"', '""') + '"'
 
 
 def literal(text: str) -> str:
-    """A text as SQL writes it."""
+    """The text as an SQL literal."""
     return "'" + text.replace("'", "''") + "'"
 
 
@@ -68,10 +68,10 @@ class _Translation:
                 return pairs[0] if len(pairs) == 1 else f"({' AND '.join(pairs)})"
             case ast.Call(func=ast.Name(id=name), args=args):
                 return self._call(name, args)
-        raise AssertionError(ast.dump(node))  # ``expressions.kind_of`` has let nothing else through
+        raise AssertionError(ast.dump(node))  # ``expressions.kind_of`` lets nothing else through
 
     def _column(self, name: str) -> str:
-        """Text without a value is '', as in ``expressions``; a number without one stays unknown."""
+        """Missing text is '', as in ``expressions``; a missing number stays NULL."""
         column = self._columns[name]
         return f"COALESCE({sql_name(name)}, '')" if column.missing and not column.numeric else sql_name(name)
 
@@ -79,7 +79,7 @@ class _Translation:
         comparison = f"{self.of(left)} {_OPERATORS[type(op)]} {self.of(right)}"
         unknown = (
             "TRUE" if isinstance(op, ast.NotEq) else "FALSE"
-        )  # a missing number is unlike any other, and neither above nor below
+        )  # a missing number differs from every other, and is neither above nor below it
         numbers = [
             n for side in (left, right) for n in ast.walk(side) if isinstance(n, ast.Name) and n.id in self._columns
         ]

@@ -1,4 +1,4 @@
-"""What an engine has to offer, once it has the tables of a description as they were known at a moment."""
+"""The interface of an engine over a description's tables as they were known at a moment."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,8 +11,8 @@ from typing import Any
 class Running:
     """The tables' lineage (hash, rows, newest event, late rows), notes on their reading, and the statement.
 
-    ``write`` puts the customers of a moment, by id, into a Parquet file or a folder of them; ``unchanged`` says whether the
-    tables are still those that were read.
+    ``write`` writes the customers of a moment, sorted by id, to a Parquet file or a folder of them; ``unchanged`` tells whether
+    the tables are still the same as when they were read.
     """
 
     tables: dict[str, dict[str, Any]]

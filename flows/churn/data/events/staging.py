@@ -1,7 +1,7 @@
-"""The tables of a description in front of DuckDB.
+"""Stages the tables of a description for the engine.
 
-Parquet files of the right types where they lie, everything else read and typed like every other file first. What was read
-is named by its hash, its rows and its newest event.
+Parquet files with the right types are used in place; everything else is read and typed like any other file first. A table is
+identified by its hash, its number of rows and its newest event.
 """
 
 import hashlib
@@ -35,9 +35,9 @@ EXAMPLES = 3
 
 @dataclass(frozen=True)
 class Staged:
-    """One table: its Parquet ``files`` with the types of their columns, a hash of what was read.
+    """One table: its Parquet ``files`` with the types of their columns, and a hash of what was read.
 
-    ``notes`` say how it was read; ``view`` is what the files are called where DuckDB does not read them.
+    ``notes`` say how it was read; ``view`` is the name of the files' view where DuckDB does not read them.
     """
 
     files: tuple[str, ...]
@@ -48,12 +48,12 @@ class Staged:
 
 
 def given(dataset: Dataset, path: str) -> dict[str, Source]:
-    """The sources that ``path`` gives instead of the description's.
+    """The sources at ``path`` that replace the description's.
 
-    A file for its one table, or a folder of files named for tables.
+    A file for its only table, or a folder of files named after the tables.
 
     Raises:
-        ChurnError: there is nothing at the path, or no file for a table.
+        ChurnError: There is nothing at the path, or no file for a table.
     """
     if not path:
         return {}
@@ -75,17 +75,17 @@ def given(dataset: Dataset, path: str) -> dict[str, Source]:
 def stage(
     dataset: Dataset, name: str, instead: Source | None, folder: Path, connection: "duckdb.DuckDBPyConnection"
 ) -> Staged:
-    """Table ``name`` as Parquet, from its sources or one ``instead`` of them.
+    """Table ``name`` as Parquet, from its sources, or from ``instead``.
 
-    What is not used where it lies goes into ``folder``.
+    Files that cannot be used in place are written to ``folder``.
 
     Raises:
-        ChurnError: a source cannot be read or grows meanwhile, or cells are not of their column's type.
+        ChurnError: A source cannot be read or grows meanwhile, or cells are not of their column's type.
     """
     table, parts = dataset.tables[name], []
     for number, source in enumerate((instead,) if instead is not None else table.source):
         parts.append(_part(dataset, name, table, source, folder / f"{name}-{number}.parquet", connection))
-    if len({tuple(part.types.items()) for part in parts}) > 1:  # one of text, one of numbers, say: all are typed alike
+    if len({tuple(part.types.items()) for part in parts}) > 1:  # text in one, numbers in another, say: type all alike
         parts = [
             _typed(dataset, name, table, source, folder / f"{name}-{number}.parquet", connection)
             for number, source in enumerate(table.source)
@@ -115,9 +115,9 @@ def _states(files: Sequence[Path]) -> list[tuple[int, int]]:
 
 
 def fingerprints(staged: Sequence[Staged]) -> dict[str, tuple[int, int]]:
-    """The size and time of each file that is read where it lies.
+    """The size and modification time of each file that is read in place.
 
-    The same before and after, or what was made of them is void.
+    If they change while a file is read, the result is void.
     """
     return {file: _states([Path(file)])[0] for one in staged for file in one.files}
 
@@ -148,9 +148,9 @@ def _first(error: Exception) -> str:
 
 
 def _as_it_is(table: EventTable, types: dict[str, str]) -> bool:
-    """Whether Parquet columns of these types need no reading of ours.
+    """Whether Parquet columns of these types can be used in place.
 
-    Everything is there, typed, and spelled as it is meant.
+    Every column is there, has the right type, and needs no respelling.
     """
     if types.get(table.id) not in (*WHOLE, "VARCHAR") or any(types.get(name) not in MOMENTS for name in table.moments):
         return False
@@ -165,7 +165,7 @@ def _plain(column: Column, kind: str, table: EventTable) -> bool:
 
 
 def _typed(dataset: Dataset, name: str, table: EventTable, source: Source, target: Path, connection: Any) -> Staged:
-    """The source read as every file is, its described columns typed, and written to ``target``, some rows at a time."""
+    """Read the source like any file, type its described columns, and write them to ``target``, a chunk of rows at a time."""
 
     def write() -> tuple[str, ...]:
         notes: list[str] = []
@@ -178,10 +178,10 @@ def _typed(dataset: Dataset, name: str, table: EventTable, source: Source, targe
 
 
 def _typed_parts(name: str, source: Source, table: EventTable, file: str, notes: list[str]) -> "Iterator[pd.DataFrame]":
-    """The described columns of the source's rows, typed; how they were read is added to ``notes``.
+    """The described columns of the source's rows, typed, in chunks; appends to ``notes`` how they were read.
 
     Raises:
-        ChurnError: the source cannot be read, lacks a column, or cells are not of their column's type.
+        ChurnError: The source cannot be read, lacks a column, or has cells that are not of their column's type.
     """
     place, before = f"{file} [tables.{name}]", 0
     for frame, frame_notes in _rows(name, source):
@@ -201,8 +201,8 @@ def _typed_parts(name: str, source: Source, table: EventTable, file: str, notes:
                 else f"say how it is written in {place}.columns"
             )
             raise ChurnError(
-                f"{source.name}: column {column!r}: {bad.sum():,} of {len(frame):,} cells{below} are no {kind} ({shown}); "
-                f"correct them, or {way}"
+                f"{source.name}: column {column!r}: {bad.sum():,} of {len(frame):,} cells{below} are not of type {kind} "
+                f"({shown}); correct them, or {way}"
             )
         before += len(frame)
         notes += frame_notes
@@ -224,7 +224,7 @@ def select(table: EventTable, staged: Staged, whole_ids: bool, as_of: datetime) 
 
 
 def rows(table: EventTable, staged: Staged, whole_ids: bool) -> str:
-    """The query for all of a table's rows, in the types that the statement expects."""
+    """The query for all of a table's rows, in the types the statement expects."""
     text = f"NULLIF(TRIM(CAST({sql_name(table.id)} AS VARCHAR)), '')"
     columns = [sql_name(table.id) if whole_ids else f"{text} AS {sql_name(table.id)}"]
     columns += [f"{_moment(staged.types[name], name)} AS {sql_name(name)}" for name in table.moments]
@@ -246,5 +246,5 @@ def _moment(kind: str, name: str) -> str:
 
 
 def whole_ids(dataset: Dataset, staged: dict[str, Staged]) -> bool:
-    """Whether all tables have whole numbers for ids, which group faster than their text."""
+    """Whether the ids of all tables are whole numbers, which group faster than text."""
     return all(staged[name].types[table.id] in WHOLE for name, table in dataset.tables.items())

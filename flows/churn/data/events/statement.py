@@ -1,10 +1,9 @@
-"""The statement that makes customers at moments of a description's tables.
+"""The statement that derives customers at moments from a description's tables.
 
-SQL that a person can read, in any engine's dialect.
+It is readable SQL, in any engine's dialect.
 
-What happened until a moment and was known by then is seen at it: ``time <= snapshot``; a row of ``age`` days lies in a
-window of so many days and more. The label looks at the days after it: ``snapshot + gap < time <= snapshot + gap +
-horizon``.
+A moment sees what had happened and was known by then: ``time <= snapshot``; a row of ``age`` days lies in every window of at
+least that many days. The label looks at the days after it: ``snapshot + gap < time <= snapshot + gap + horizon``.
 """
 
 from collections.abc import Iterator, Sequence
@@ -17,7 +16,7 @@ from churn.settings.events.history import BASELINE, CHURNED, SNAPSHOT, activity
 from churn.settings.events.table import EventTable
 
 DIALECTS = {"duckdb": "duckdb", "postgresql": "postgres", "spark": "spark"}
-_AGE = {  # days from a row to the moment, the same bits in every engine
+_AGE = {  # days from a row to the moment, bit for bit the same in every engine
     "duckdb": "(EPOCH_US(s.snapshot) - EPOCH_US({0})) / 86400000000.0",
     "postgresql": "CAST(EXTRACT(EPOCH FROM (s.snapshot - {0})) * 1000000 AS BIGINT) / CAST(86400000000 AS DOUBLE PRECISION)",
     "spark": "(UNIX_MICROS(CAST(s.snapshot AS TIMESTAMP_LTZ)) - UNIX_MICROS(CAST({0} AS TIMESTAMP_LTZ)))"
@@ -47,9 +46,9 @@ class _Parts:
         self._dataset, self._snapshots, self._label = dataset, dataset.snapshots, dataset.label
         self._id = sql_name(dataset.id)
         self._activity = activity(dataset.tables, dataset.label, dataset.aggregates)
-        self.ages: dict[str, str] = {}  # what stands for a table's ages until the dialect is chosen
+        self.ages: dict[str, str] = {}  # placeholders of the tables' ages until the dialect is chosen
         self._cells: dict[str, list[tuple[str, str]]] = {name: [] for name in self._seen()}
-        # Common table expressions of aggregates that need rows in order, and their cells.
+        # Common table expressions of aggregates over ordered rows, and their cells.
         self._own: list[tuple[str, str]] = []
         for name, aggregate in dataset.aggregates.items():
             for cell in aggregate.cells(name):
@@ -58,7 +57,7 @@ class _Parts:
             self._cells[self._activity].append((cell_name, what))
 
     def _seen(self) -> list[str]:
-        """The tables that something is computed of, in the description's order."""
+        """The tables that anything is computed from, in the description's order."""
         used = {
             self._snapshots.population.table,
             self._activity,
@@ -100,11 +99,11 @@ class _Parts:
     # -- tables
 
     def tables(self, moments: Sequence[datetime]) -> Iterator[str]:
-        """The common table expressions, in the order that they need one another."""
+        """The common table expressions, in dependency order."""
         values = ", ".join(f"({_moment(moment)})" for moment in moments)
         yield f"snapshots(snapshot) AS (VALUES {values})"
         yield f"observed AS ({self._observed()})"
-        # Spark has no word for what it always does.
+        # Spark has no keyword for this: it is what Spark always does.
         lazily = "" if self._dataset.engine == "spark" else "NOT MATERIALIZED "
         for name, cells in self._cells.items():
             yield f"{sql_name(name + '_seen')} AS {lazily}({self._rows(name, self._dataset.tables[name])})"
@@ -147,7 +146,7 @@ class _Parts:
     # -- label
 
     def _outcome(self) -> Iterator[str]:
-        """Whom something happened to within the horizon, and, where it must not be before it, within the gap."""
+        """Customers with the event within the horizon and, where it must not come earlier, within the gap."""
         yield f"happened AS ({self._happened(self._snapshots.gap, self._snapshots.gap + self._snapshots.horizon)})"
         if self._snapshots.gap and self._label.kind != "inactive":
             yield f"too_early AS ({self._happened(0, self._snapshots.gap)})"
@@ -169,7 +168,7 @@ class _Parts:
         return f"SELECT DISTINCT s.snapshot, e.{sql_name(table.id)} AS {self._id} {rows}" + _where(conditions)
 
     def customers(self) -> str:
-        """The query itself: one row for each customer of each moment."""
+        """The query itself: one row for each customer at each moment."""
         joins = ["population AS p", "CROSS JOIN observed AS o"]
         cells: dict[str, str] = {}
         for name, aggregates in self._cells.items():

@@ -1,6 +1,6 @@
-"""Contracts, purchases and tickets of synthetic customers, whose daily hazard of leaving is known.
+"""Contracts, purchases and tickets of synthetic customers with a known daily hazard of leaving.
 
-The hazard depends on what happened before.
+The hazard depends on past events.
 """
 
 from dataclasses import dataclass
@@ -20,10 +20,10 @@ BASE, PER_TICKET, SILENT = (
     -7.4,
     1.0,
     1.5,
-)  # of the logit: at rest, per ticket of MEMORY days, after SILENCE without a purchase
+)  # of the logit: baseline, per ticket in MEMORY days, after SILENCE days without a purchase
 MEMORY, SILENCE = 30, 45
-RETURN = 0.004  # daily chance that somebody who left comes back
-LATE, TWICE = 0.05, 0.02  # shares of rows that become known days later, and that are there twice
+RETURN = 0.004  # daily probability that a customer who left comes back
+LATE, TWICE = 0.05, 0.02  # shares of rows that become known days later, and that are duplicated
 
 
 @dataclass(frozen=True)
@@ -38,9 +38,9 @@ class SyntheticLog:
 
 
 def generate(customers: int, seed: int, signal: bool = True) -> SyntheticLog:
-    """``customers`` from START on; the same arguments give the same log.
+    """Generate the log of ``customers`` customers from START on; the same arguments give the same log.
 
-    Without ``signal`` nobody's hazard depends on anything.
+    Without ``signal`` the hazard depends on nothing.
     """
     import pandas as pd
 
@@ -85,7 +85,7 @@ def synthetic_table(name: str, customers: int, seed: int) -> "pd.DataFrame":
     """One of the TABLES.
 
     Raises:
-        ChurnError: it is none of them.
+        ChurnError: There is no table ``name``.
     """
     if name not in TABLES:
         raise ChurnError(

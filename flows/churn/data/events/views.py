@@ -1,4 +1,4 @@
-"""The rows of each table that had happened and were known at a moment, as a view; its rows, its newest event, what came late."""
+"""Views of each table's rows that had happened and were known at a moment, with row count, newest event and late rows."""
 
 from datetime import datetime
 from typing import Any
@@ -14,10 +14,10 @@ from churn.settings.events.table import EventTable
 def make(
     connection: Any, dataset: Dataset, staged: dict[str, staging.Staged], as_of: datetime
 ) -> dict[str, dict[str, Any]]:
-    """Make a view of each table in DuckDB or Spark; by table its hash, rows, newest event and, where told, late rows.
+    """Create a view of each table in DuckDB or Spark; return, by table, its hash, rows, newest event and any late rows.
 
     Raises:
-        ChurnError: a cell is missing that may not be.
+        ChurnError: A required cell is missing.
     """
     integer_ids, lineage = staging.whole_ids(dataset, staged), {}
     for name, table in dataset.tables.items():
@@ -53,7 +53,7 @@ def make(
 
 
 def _late(connection: Any, table: EventTable, staged: staging.Staged, integer_ids: bool, as_of: datetime) -> int:
-    """The rows that had happened at ``as_of`` and became known later."""
+    """The number of rows that had happened by ``as_of`` but became known later."""
     limit = f"TIMESTAMP '{as_of.isoformat(sep=' ')}'"
     late = f"{sql_name(table.moment)} <= {limit} AND {sql_name(table.known)} > {limit}"
     row = connection.execute(

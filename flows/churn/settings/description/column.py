@@ -13,20 +13,20 @@ NEVER_MISSING = ("id", "target", "time")
 
 
 class Column(Strict):
-    """One column of the file: its role, its type, and the values it may take.
+    """One column of the file: its role, type and allowed values.
 
     ``min`` and ``max`` (inclusive) apply to numbers, ``values`` to categories (empty: any value is allowed). Values are
     matched regardless of case and surrounding blanks; ``aliases`` maps other spellings to levels. Only the target has
-    ``positive``, the value or values that mean that the customer left (all others stayed), and ``leave_out``, the values whose
-    rows are dropped.
+    ``positive``, the value or values that mean that the customer left (all others mean stayed), and ``leave_out``, the values
+    whose rows are dropped.
 
     ``missing`` allows missing values, up to the share ``max_missing``; ``missing_values`` are texts that mean "missing" in this
     column, in addition to the data set's. ``decimal``, ``thousands`` (both default to the data set's), ``unit`` (one or several,
     "" for none) and ``negative`` describe how numbers are written as text (see ``formats.NumberFormat``); ``format`` describes
-    timestamps, in strftime's codes (default: ISO 8601).
+    timestamps, in strftime codes (default: ISO 8601).
 
     ``drift`` is the largest allowed Jensen-Shannon distance from the previous data version, if it differs from the one in
-    config/data.toml; ``severity`` says whether values out of range stop the run. The role 'time' marks the time a row describes.
+    config/data.toml; ``severity`` sets whether values out of range stop the run. The role 'time' marks the time a row describes.
     """
 
     role: Role = "feature"
@@ -61,7 +61,7 @@ class Column(Strict):
 
     @property
     def units(self) -> tuple[str, ...]:
-        """Every unit that a number may be written with."""
+        """Every unit with which a number may be written."""
         return (self.unit,) if isinstance(self.unit, str) else self.unit
 
     @model_validator(mode="after")
@@ -127,11 +127,11 @@ _INSTEAD = {
 
 
 class Cells(Strict):
-    """What the columns of one table have in common, and the columns: how cells are written, and what they are.
+    """The columns of one table, and how its cells are written.
 
     ``missing_values`` are texts that mean a missing cell, besides the empty one; ``decimal`` and ``thousands`` are the marks in
-    numbers written as text; with ``fold_case`` levels of categories without ``values`` are told apart by their letters, not by
-    case or blanks, and written small.
+    numbers written as text; with ``fold_case``, levels of categories without ``values`` are matched regardless of case and
+    blanks, and written in lower case.
     """
 
     missing_values: tuple[str, ...] = ()
@@ -150,11 +150,11 @@ class Cells(Strict):
         return self
 
     def spellings(self, name: str) -> Spellings:
-        """The levels of a category by their spellings."""
+        """The levels of a category by spelling."""
         column = self.columns[name]
         levels = column.aliases | {level: level for level in (*column.aliases.values(), *column.values)}
         return Spellings(levels, self.fold_case and not column.values)
 
     def missing_words(self, name: str) -> tuple[str, ...]:
-        """The texts that mean a missing cell in a column."""
+        """The texts that mean a missing cell in the column ``name``."""
         return self.missing_values + self.columns[name].missing_values

@@ -1,8 +1,8 @@
 """The expression language of config/datasets: arithmetic, comparisons and a few functions over whole columns.
 
-Columns are numpy arrays of one length: float64 with NaN for missing, or text (object) with "" for missing. An expression
-is parsed, checked node by node - names, arity, kinds and depth - and compiled once; nothing outside its columns and
-FUNCTIONS can be reached from it. A column whose name is not an identifier is written ``col("Total Charges")``.
+Columns are numpy arrays of equal length: float64 with NaN for missing, or text (object) with "" for missing. An expression
+is parsed, checked node by node (names, arity, kinds and depth) and compiled once; it can reach nothing outside its columns and
+FUNCTIONS. A column whose name is not an identifier is written ``col("Total Charges")``.
 """
 
 import ast
@@ -40,15 +40,14 @@ def _missing(anything: Array) -> Array:
 
 
 def _choice(rng: np.random.Generator, rows: int, option: Array, share: Array, *others: Array) -> Array:
-    """One of the options for each row, by its share of the row's shares: ``choice('a', 1, 'b', 2)``."""
+    """One of the options for each row, drawn in proportion to the row's shares: ``choice('a', 1, 'b', 2)``."""
     options = np.array([option, *others[0::2]], dtype=object if isinstance(option, str) else float)
     weights = np.stack([np.broadcast_to(w, rows) for w in (share, *others[1::2])]).astype(float)
     bounds = np.cumsum(weights, axis=0)
     return options[(rng.random(rows) * bounds[-1] >= bounds[:-1]).sum(axis=0)]
 
 
-# What a parameter takes is in its name: see _PARAMETERS. Without names of their own numpy's functions take an array to
-# write into.
+# A parameter's name says what it takes: see _PARAMETERS. Wrapped, because numpy's functions also accept an output array.
 FUNCTIONS: dict[str, Callable[..., Array]] = {
     "abs": lambda number: np.abs(number),
     "bins": _bins,
@@ -75,10 +74,10 @@ RANDOM: dict[str, Callable[..., Array]] = {
     "uniform": lambda rng, rows, low, high: rng.uniform(low, high, rows),
 }
 CONSTANTS = {"nan": np.nan}
-# Parameters that take something else than a number. Those of one kind, "alike", decide what ``where`` and its like give.
+# Parameters that take anything but a number. Those of one kind, "alike", determine the result of ``where`` and the like.
 _CONDITIONS = ("condition", "conditions")
 _ALIKE = ("value", "other", "option", "options")
-_WRITTEN = ("edge", "edges", "option", "options", "digits")  # not computed
+_WRITTEN = ("edge", "edges", "option", "options", "digits")  # must be constants
 _GIVES: dict[str, Kind] = {"bins": "text", "isin": "condition", "missing": "condition", "bernoulli": "condition"}
 
 _OPERATORS = (
@@ -91,9 +90,9 @@ _NODES = (
 
 
 class _WholeColumns(ast.NodeTransformer):
-    """Rewrites ``and``, ``or``, ``not`` and chained comparisons, which Python allows on single values only, for arrays.
+    """Rewrites ``and``, ``or``, ``not`` and chained comparisons, which Python allows only on single values, for arrays.
 
-    Functions and what stands between two comparisons get names that no column can have.
+    Functions and the middle operands of chained comparisons get names that no column can have.
     """
 
     def __init__(self) -> None:
@@ -107,7 +106,7 @@ class _WholeColumns(ast.NodeTransformer):
         return ast.BinOp(self._inexact(node.left), node.op, self._inexact(node.right))
 
     def _inexact(self, node: ast.expr) -> Any:
-        """A whole number as float64, as every column is: Python's own grow without bounds."""
+        """A whole number as float64, like every column: Python's integers are unbounded."""
         if isinstance(node, ast.Constant) and type(node.value) is int:
             return ast.Constant(float(node.value))
         return self.visit(node)
@@ -132,10 +131,10 @@ class _WholeColumns(ast.NodeTransformer):
 
 
 def kind_of(text: str, columns: Mapping[str, Kind], random: bool = False) -> Kind:
-    """The kind of what an expression over ``columns`` (and the random functions, if ``random``) gives.
+    """The kind of an expression's result over ``columns`` (and the random functions, if ``random``).
 
-    Raises ChurnError for what is not in the language, for a function's wrong number or kind of arguments, for numbers mixed
-    with text, and beyond MOST_DEPTH levels.
+    Raises ChurnError for anything outside the language, a wrong number or kind of arguments, numbers mixed with text, and more
+    than MOST_DEPTH levels.
     """
     tree = _parsed(text)
     drawn: dict[str, Callable[..., Array]] = {name: partial(function, None, 0) for name, function in RANDOM.items()}
@@ -159,7 +158,7 @@ def _parsed(text: str) -> ast.Expression:
     except (RecursionError, MemoryError):
         raise ChurnError(_DEEP) from None
     level: list[ast.AST] = [tree]
-    for _ in range(MOST_DEPTH + 2):  # the expression itself, and the operators below its last level
+    for _ in range(MOST_DEPTH + 2):  # plus the expression itself, and the operators below its last level
         level = [child for node in level for child in ast.iter_child_nodes(node)]
     if level:
         raise ChurnError(_DEEP)
@@ -188,7 +187,7 @@ def _only_known(tree: ast.AST, columns: Iterable[str], functions: Iterable[str])
 
 
 def _kind(node: ast.expr, columns: Mapping[str, Kind], functions: Mapping[str, Callable[..., Array]]) -> Kind:
-    """The kind of a node whose names are known; ChurnError where kinds do not go together."""
+    """The kind of a node with known names; raises ChurnError for incompatible kinds."""
     if isinstance(node, ast.Constant):
         return "condition" if isinstance(node.value, bool) else "text" if isinstance(node.value, str) else "number"
     if isinstance(node, ast.Name):
@@ -256,14 +255,14 @@ def _bound(name: str, function: Callable[..., Array], values: list[ast.expr]) ->
 
 
 def _written(node: ast.expr) -> Any:
-    """The constant, perhaps with a sign, that a node is, or None."""
+    """The node's constant, possibly signed, or None if it is none."""
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub) and isinstance(node.operand, ast.Constant):
         return -node.operand.value if isinstance(node.operand.value, int | float) else None
     return node.value if isinstance(node, ast.Constant) else None
 
 
 def columns(text: str) -> frozenset[str]:
-    """The columns that a checked expression over columns reads."""
+    """The columns that a checked expression reads."""
     nodes = list(ast.walk(ast.parse(text, mode="eval")))
     called = {id(node.func) for node in nodes if isinstance(node, ast.Call)}
     named = {node.id for node in nodes if isinstance(node, ast.Name) and id(node) not in called} - set(CONSTANTS)
@@ -285,7 +284,7 @@ def _compiled(text: str) -> CodeType:
 
 
 def evaluate(text: str, columns: Columns, rng: np.random.Generator | None = None, rows: int | None = None) -> Array:
-    """Evaluate a checked expression to an array as long as the columns (or ``rows``), infinities made missing (NaN).
+    """Evaluate a checked expression to an array as long as the columns (or ``rows``), with infinities as missing (NaN).
 
     ``rng`` provides the random functions of the generator.
     """

@@ -1,5 +1,5 @@
-"""How customers at a moment are made from events: tables, snapshots, label and aggregates of a data set's description.
+"""How customers at a moment are derived from events: tables, snapshots, label and aggregates of a description.
 
-A key of ``[tables]``, ``[snapshots]``, ``[label]`` or ``[aggregates]`` goes into the model of its table here; how it is
-computed, into ``churn.data.events``. ``churn.settings.dataset`` takes the columns that follow from them.
+A key of ``[tables]``, ``[snapshots]``, ``[label]`` or ``[aggregates]`` belongs in the model of its table here, its computation
+in ``churn.data.events``. ``churn.settings.dataset`` adds the resulting columns.
 """

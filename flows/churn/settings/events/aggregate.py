@@ -1,4 +1,4 @@
-"""An aggregate: what the events of a table until a moment come to, as columns of a customer."""
+"""An aggregate: a summary of a table's events until a moment, as columns of a customer."""
 
 from collections.abc import Iterator
 from typing import Literal, NamedTuple
@@ -23,12 +23,12 @@ What = Literal[
     "last",
 ]
 OF_A_COLUMN = ("sum", "mean", "max", "min", "distinct", "last")
-ZERO = ("count", "sum", "distinct")  # what no event at all comes to; of the others it is a missing value
+ZERO = ("count", "sum", "distinct")  # 0 without any event; the others are missing then
 UNSIGNED = ("count", "distinct", "share", "days since last", "days since first", "mean gap", "gap spread")
 
 
 class Cell(NamedTuple):
-    """One column of an aggregate: its name, the level of ``by`` that it counts and its window in days (None: all)."""
+    """One column of an aggregate: its name, the level of ``by`` it covers, and its window in days (None: all)."""
 
     name: str
     level: str | None
@@ -36,14 +36,14 @@ class Cell(NamedTuple):
 
 
 class Aggregate(Strict):
-    """One ``[aggregates.NAME]``: ``what`` of the rows of ``table``.
+    """One ``[aggregates.NAME]``: ``what`` to compute over the rows of ``table``.
 
-    Over the last ``days``, of which each window makes a column; without, over all time.
+    It covers the last ``days``, with one column for each window, or all time if there are none.
 
-    ``column`` is what is summed, averaged, counted distinct or taken last; ``trend`` compares a window with the one
-    before it, as (now - before) / (now + before), of counts or of a ``column``'s sums. ``where`` keeps the rows that
-    satisfy an expression over the table's columns; ``of`` is the expression whose ``share`` of them is wanted. ``by``
-    makes a column for each of the ``levels``.
+    ``column`` is the column to sum, average, count distinct values of or take the last value of; ``trend`` compares a window with
+    the one before it, as (now - before) / (now + before), in counts or in a ``column``'s sums. ``where`` keeps the rows that
+    satisfy an expression over the table's columns; a ``share`` is that of the rows that satisfy ``of``. ``by`` makes one column
+    for each of the ``levels``.
     """
 
     table: str
@@ -75,13 +75,13 @@ class Aggregate(Strict):
         return self
 
     def cells(self, name: str) -> Iterator[Cell]:
-        """The columns that an aggregate of this name gives, in order."""
+        """The columns of an aggregate with this name, in order."""
         for level in self.levels or (None,):
             for days in self.days or (None,):
                 yield Cell("_".join([name, *([level] if level else []), *([f"{days}d"] if days else [])]), level, days)
 
     def described(self, source: Column | None) -> Column:
-        """How each of these columns is described; ``source`` is the table's own ``column``, if one is named."""
+        """The description of each of these columns; ``source`` is the table's own ``column``, if one is named."""
         if self.what == "last" and source is not None:
             return source.model_copy(update={"missing": True, "description": self.description})
         low = 0.0 if self.what in UNSIGNED else None

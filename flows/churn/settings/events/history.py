@@ -1,4 +1,4 @@
-"""Moments, population and label of a description by events, checked against its tables; and the columns that follow."""
+"""Moments, population and label of an event-based description, checked against its tables, and the resulting columns."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -14,14 +14,14 @@ from churn.settings.events.table import NAME, EventTable
 from pydantic import Field, field_validator, model_validator
 
 SNAPSHOT, CHURNED = "snapshot", "churned"  # the columns that every table of customers at moments has
-ROWS = ("abs", "coalesce", "floor", "isin", "max", "min", "missing")  # functions of an expression over rows
+ROWS = ("abs", "coalesce", "floor", "isin", "max", "min", "missing")  # functions available to an expression over rows
 
 
 class Population(Strict):
     """Who is a customer at a moment.
 
-    Whoever has a row of ``table`` within the last ``days`` (without: ever), or, with ``open``, a contract that has begun and not
-    ended.
+    Anyone with a row in ``table`` within the last ``days`` (without: ever) or, with ``open``, with a contract that has begun and
+    not ended.
     """
 
     table: str
@@ -36,15 +36,14 @@ class Population(Strict):
 
 
 class Snapshots(Strict):
-    """``[snapshots]``: the moments at which customers are looked at, in UTC; a date means its midnight.
+    """``[snapshots]``: the moments at which customers are observed, in UTC; a date means its midnight.
 
-    They are ``dates``, or ``every`` so often ("1 month", "2 weeks", "28 days") from ``first`` to ``last`` (by default
-    the newest event). The label looks at the ``horizon`` days that begin ``gap`` days after a moment. The ``holdout``
-    latest moments whose outcome is known are held out, of a ``holdout_share`` of the customers (by default ``[split] holdout`` of
-    data.toml), which no training row is of. ``until`` is the moment until which the tables are complete, by
-    default their newest event. Of more than ``most_rows`` customers at snapshots a sample is kept, drawn by id; a list of
-    customers is always of all. Where the newest event is more than ``max_age_days`` old, ScoreFlow makes no list, or, with
-    ``outdated = "flag"``, says so beside it.
+    They are ``dates``, or one ``every`` period ("1 month", "2 weeks", "28 days") from ``first`` to ``last`` (default: the newest
+    event). The label covers the ``horizon`` days that begin ``gap`` days after a moment. The ``holdout`` latest moments with a
+    known outcome are held out, for a ``holdout_share`` of the customers (default: ``[split] holdout`` in data.toml) with no rows
+    in training. ``until`` is the moment until which the tables are complete, by default their newest event. Above ``most_rows``
+    customers at snapshots, a sample drawn by id is kept; a ranked list always has all customers. If the newest event is more than
+    ``max_age_days`` old, ScoreFlow writes no list or, with ``outdated = "flag"``, adds a note to it.
     """
 
     population: Population
@@ -90,11 +89,11 @@ class Snapshots(Strict):
 
 
 class Label(Strict):
-    """``[label]``: what it means to have left within the horizon.
+    """``[label]``: what counts as having left within the horizon.
 
-    ``end``: a contract of ``table`` ends and no other one of the customer's goes on or begins within ``grace`` days.
-    ``inactive``: the horizon holds no row of ``table`` (that satisfies ``where``). ``event``: it holds one. ``column``:
-    a column of the customers' own table says so, as where there are no events; then there are no ``[tables]``.
+    ``end``: a contract in ``table`` ends and none of the customer's others continues or begins within ``grace`` days.
+    ``inactive``: the horizon holds no row of ``table`` (that satisfies ``where``). ``event``: it holds one. ``column``: a column
+    of the customer table says so, as for data without events; then there are no ``[tables]``.
     """
 
     kind: Literal["end", "inactive", "event", "column"]
@@ -116,10 +115,10 @@ class Label(Strict):
 
 
 def moment(text: str) -> datetime:
-    """A date or moment as TOML or ISO 8601 writes it, in UTC without a zone.
+    """A date or moment, written in TOML or ISO 8601, in UTC without a zone.
 
     Raises:
-        ValueError: it is neither.
+        ValueError: ``text`` is neither.
     """
     from datetime import UTC
 
@@ -140,15 +139,15 @@ def check(
     label: Label | None,
     aggregates: Mapping[str, Aggregate],
 ) -> None:
-    """That the parts fit together and name what is there.
+    """Check that the parts are consistent and that the names they use exist.
 
     Raises:
-        ValueError: naming the key that does not.
+        ValueError: They are not; the message names the key.
     """
     for name in (*tables, *aggregates):
         if not re.fullmatch(NAME, name):
             raise ValueError(
-                f"{name!r}: names of tables and aggregates are of small letters, digits and _, a letter first"
+                f"{name!r}: names of tables and aggregates have lowercase letters, digits and _, a letter first"
             )
     if snapshots is None or label is None or label.kind == "column" or not aggregates:
         raise ValueError("[tables] need [snapshots], a [label] of kind end, inactive or event, and [aggregates]")
@@ -173,9 +172,9 @@ def check(
             and aggregate.column
             and not table.columns[aggregate.column].numeric
         ):
-            raise ValueError(f"aggregates.{name}: column {aggregate.column!r} is no number")
+            raise ValueError(f"aggregates.{name}: column {aggregate.column!r} is not a number")
         if aggregate.by and table.columns[aggregate.by].numeric:
-            raise ValueError(f"aggregates.{name}: by = {aggregate.by!r} is no category")
+            raise ValueError(f"aggregates.{name}: by = {aggregate.by!r} is not a category")
         _expression(f"aggregates.{name}.where", aggregate.where, table)
         _expression(f"aggregates.{name}.of", aggregate.of, table)
 
@@ -201,7 +200,7 @@ def _expression(place: str, text: str, table: EventTable) -> None:
 def customer_columns(
     tables: Mapping[str, EventTable], label: Label, aggregates: Mapping[str, Aggregate]
 ) -> Iterator[tuple[str, Column]]:
-    """The columns of a customer at a moment: id, moment, aggregates, what baselines need, outcome."""
+    """The columns of a customer at a moment: id, moment, aggregates, the baselines' inputs, outcome."""
     yield next(iter(tables.values())).id, Column(role="id", type="text")
     yield SNAPSHOT, Column(role="time", type="timestamp", description="the moment that the customer was looked at")
     for name, aggregate in aggregates.items():
@@ -216,13 +215,13 @@ def customer_columns(
 
 
 def activity(tables: Mapping[str, EventTable], label: Label, aggregates: Mapping[str, Aggregate]) -> str:
-    """The table whose events show that somebody is still a customer.
+    """The table whose events show that a customer is still active.
 
-    The label's where it is inactivity, else the first other one that an aggregate is made of.
+    It is the label's if that is inactivity, else the first other table that an aggregate uses.
     """
     others = [name for name in tables if name != label.table and any(one.table == name for one in aggregates.values())]
     return label.table if label.kind == "inactive" or not others else others[0]
 
 
-# Days since the last and the first event of the table of ``activity``, and the days with one: what recency and BG/NBD are told.
+# Days since the last and the first event in the ``activity`` table, and the number of days with one, for recency and BG/NBD.
 BASELINE = ("since_last_event", "since_first_event", "active_days")

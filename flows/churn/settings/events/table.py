@@ -1,4 +1,4 @@
-"""A table of events, contracts or attributes: where its rows come from and what its columns mean."""
+"""A table of events, contracts or attributes: the source of its rows and the meaning of its columns."""
 
 from functools import cached_property
 from typing import Literal
@@ -14,12 +14,12 @@ NAME = r"^[a-z][a-z0-9_]*$"
 class EventTable(Cells):
     """One ``[tables.NAME]``: what happened to whom, and when.
 
-    ``id`` is whose a row is, ``time`` when it happened (of a table of customers: ``valid_from``), ``known`` when it
-    became known (where not given: then, too), ``end`` when a contract ended, empty while it is open. ``format`` says
-    how these moments are written where they are not ISO 8601: as strftime has it, "%s" for seconds since 1970, "%Q" for
-    milliseconds. ``columns`` are those that labels and aggregates may use; a missing cell is refused unless a column
-    says ``missing = true``. ``deduplicate`` keeps one of several rows that are alike in all described columns. Rows
-    without an id stop the run, or, where ``without_id`` says "leave out", are nobody's.
+    ``id`` is the column with the customer, ``time`` when a row happened (in a table of customer attributes: ``valid_from``),
+    ``known`` when it became known (default: at the same time), ``end`` when a contract ended, empty while it is open. ``format``
+    is the format of these moments if it is not ISO 8601: strftime codes, "%s" for seconds since 1970, "%Q" for milliseconds.
+    ``columns`` are those that labels and aggregates may use; a missing cell is refused unless the column sets
+    ``missing = true``. ``deduplicate`` keeps one of several rows that are equal in all described columns. Rows without an id
+    stop the run or, with ``without_id = "leave out"``, are dropped.
     """
 
     source: tuple[Source, ...] = Field(min_length=1)
@@ -36,7 +36,7 @@ class EventTable(Cells):
     @model_validator(mode="after")
     def _consistent(self) -> "EventTable":
         if bool(self.time) == bool(self.valid_from):
-            raise ValueError("give 'time' or 'valid_from', the column that says from when on a row counts")
+            raise ValueError("give 'time' or 'valid_from', the column with the time from which a row counts")
         named = [name for name in (self.id, self.moment, self.known, self.end) if name]
         if len({*named, *self.columns}) < len(named) + len(self.columns):
             raise ValueError(f"{', '.join(named)}: the id, the moments and what is under columns are different columns")
@@ -51,17 +51,17 @@ class EventTable(Cells):
 
     @property
     def moment(self) -> str:
-        """The column that says when a row happened."""
+        """The column with the time a row happened."""
         return self.time or self.valid_from
 
     @cached_property
     def moments(self) -> tuple[str, ...]:
-        """The columns that hold moments."""
+        """The columns with moments."""
         return tuple(name for name in (self.moment, self.known, self.end) if name)
 
     @cached_property
     def cells(self) -> Cells:
-        """The whole table as ``casting.cast`` takes it: id, moments, then the described columns."""
+        """The whole table in the form that ``casting.cast`` takes: id, moments, then the described columns."""
         moment = Column(role="ignore", type="timestamp", format=self.format)
         columns = {self.id: Column(role="id", type="text"), **dict.fromkeys(self.moments, moment), **self.columns}
         return Cells(

@@ -1,4 +1,4 @@
-"""What skl2onnx cannot convert, or converts to something else: boosted models, and steps of the preprocessing.
+"""Converters for what skl2onnx cannot convert, or converts incorrectly: boosted models and preprocessing steps.
 
-Imports the steps of ``training.pipeline`` alone. Another library's model goes into ``boosted``, another step into ``steps``.
+Imports only the steps of ``training.pipeline``. Another library's model belongs in ``boosted``, another step in ``steps``.
 """

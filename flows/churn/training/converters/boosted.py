@@ -1,4 +1,4 @@
-"""XGBoost, LightGBM and CatBoost."""
+"""Converters of XGBoost, LightGBM and CatBoost models."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import numpy as np
 
 
 def know_booster(estimator: Any) -> None:
-    """Register the converter of XGBoost's or LightGBM's classifier or regressor, or of CatBoost's classifier, if it is one."""
+    """Register the converter if ``estimator`` is an XGBoost or LightGBM classifier or regressor, or a CatBoost classifier."""
     from skl2onnx import update_registered_converter
     from skl2onnx.common import shape_calculator
     from sklearn.base import is_classifier
@@ -35,13 +35,13 @@ def know_booster(estimator: Any) -> None:
             from catboost.utils import convert_to_onnx_object
             from onnx import helper
 
-            trees = convert_to_onnx_object(operator.raw_operator).graph.node[0]  # a node after it makes dictionaries
+            trees = convert_to_onnx_object(operator.raw_operator).graph.node[0]  # the next node builds dictionaries
             attributes = {attribute.name: helper.get_attribute_value(attribute) for attribute in trees.attribute}
             names = [one.full_name for one in (*operator.inputs, *operator.outputs)]
             container.add_node(trees.op_type, names[:1], names[1:], op_domain="ai.onnx.ml", op_version=1, **attributes)
 
         def outputs(scope: Any, model: Any, inputs: Any, custom_parsers: Any = None) -> Any:
-            nested = scope.declare_local_operator("ChurnflowCatBoost", model)  # skl2onnx sees no classifier in it
+            nested = scope.declare_local_operator("ChurnflowCatBoost", model)  # to skl2onnx it is no classifier
             nested.inputs = inputs
             for name, kind in (("label", Int64TensorType()), ("probabilities", FloatTensorType())):
                 nested.outputs.append(scope.declare_local_variable(name, kind))
@@ -55,13 +55,13 @@ def know_booster(estimator: Any) -> None:
 
 
 class _Rounded:
-    """LightGBM's classifier with thresholds in float32, rounded down: for numbers in float32, as inputs are, they mean the same.
+    """LightGBM's classifier with thresholds rounded down to float32, which is equivalent for float32 inputs.
 
-    The nearest float32 can be the next larger input, which the model sends to the other side. And a missing number is 0 to a node
-    that has seen none, whatever side the node says it sends them to.
+    The nearest float32 could be the next larger input, which the model sends the other way. A node that saw no missing values
+    in training treats them as 0, whatever default direction it declares.
     """
 
-    is_mock = True  # onnxmltools then takes the trees as ``dump_model`` gives them
+    is_mock = True  # onnxmltools then uses the trees that ``dump_model`` returns
 
     def __init__(self, estimator: Any) -> None:
         self._estimator = estimator

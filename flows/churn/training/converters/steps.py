@@ -1,4 +1,4 @@
-"""One-hot encoding of text, and the steps of ``pipeline``."""
+"""Converters of one-hot encoding for text and of the steps in ``pipeline``."""
 
 from typing import Any
 
@@ -12,9 +12,9 @@ def know_steps() -> None:
 def _know_one_hot() -> None:
     """Register a converter of OneHotEncoder for text.
 
-    skl2onnx's own cannot group the rare levels of a single column, and declares too wide an output where it groups. Here a table
+    skl2onnx's own cannot group the rare levels of a single column, and declares too wide an output when it groups. Here a table
     maps each level to its position in the output (rare levels share the last), which is then one-hot encoded; an unknown
-    level has no position, so all zeros.
+    level has no position, so it becomes all zeros.
     """
     from skl2onnx import update_registered_converter
     from skl2onnx.common.data_types import FloatTensorType
@@ -31,7 +31,7 @@ def _know_one_hot() -> None:
             common = [level for level in levels if level not in rare]
             places = {level: n for n, level in enumerate(common)} | dict.fromkeys(rare, len(common))
             place, part = (scope.get_unique_variable_name(f"{name}_{i}") for name in ("place", "one_hot"))
-            # Sorted: the order of a set of strings differs between processes, and so would the bytes.
+            # Sorted: the order of a set of strings, and so the bytes, would differ between processes.
             texts = sorted(places)
             table = {"keys_strings": texts, "values_int64s": [places[t] for t in texts], "default_int64": -1}
             width = len(common) + bool(rare)

@@ -1,4 +1,4 @@
-"""The number of trees of a boosted model, learned by early stopping instead of searched."""
+"""The number of trees in a boosted model, learned by early stopping instead of searched."""
 
 import itertools
 from collections.abc import Callable
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class Grown(NamedTuple):
-    """A model of so many trees, and the number of them with the least log loss on rows it has not seen."""
+    """A model with its number of trees, and the number of trees with the lowest log loss on unseen rows."""
 
     model: Any
     trees: int
@@ -19,9 +19,9 @@ class Grown(NamedTuple):
 
 
 class Library(NamedTuple):
-    """How a library grows trees until they stop helping, predicts with the first n, and calls their number.
+    """How a library grows trees until they stop helping, predicts with the first n, and names their number.
 
-    ``always`` are the parameters by which it is quiet and reproducible.
+    ``always`` holds the parameters that make it quiet and reproducible.
     """
 
     parameter: str
@@ -34,12 +34,12 @@ LIGHTGBM = {
     "verbosity": -1,
     "deterministic": True,
     "force_row_wise": True,
-}  # else it chooses by what is faster just then
+}  # otherwise it picks whichever is faster at the moment
 CATBOOST = {"verbose": False, "allow_writing_files": False}
 
 
 def library(estimator: Any) -> Library | None:
-    """The library of an estimator, None if its trees cannot be counted; a class or an instance."""
+    """The library of an estimator (class or instance); None if its trees cannot be counted."""
     kind = estimator if isinstance(estimator, type) else type(estimator)
     return _LIBRARIES.get((kind.__module__.split(".")[0], kind.__name__))
 
@@ -47,7 +47,7 @@ def library(estimator: Any) -> Library | None:
 def _grow_xgboost(estimator: Any, fold: "Fold", rows: Any, patience: int) -> Grown:
     import xgboost
 
-    # Binned once per fold and not once per fit, and both matrices are shared by all settings of the search.
+    # Binned once per fold, not once per fit; all settings of the search share both matrices.
     fit = fold.binned(("fit", str(rows), estimator.max_bin), lambda: _bins(xgboost, estimator, fold, rows))
     test = fold.binned(("test",), lambda: xgboost.DMatrix(fold.test_inputs, fold.test_outcome, nthread=1))
     settings = {**estimator.get_xgb_params(), "objective": "binary:logistic", "eval_metric": "logloss"}

@@ -1,4 +1,4 @@
-"""The finished trials of a search that is under way, on disk: what a resume need not fit again."""
+"""The finished trials of a running search, on disk, so that a resume need not fit them again."""
 
 import json
 import shutil
@@ -15,24 +15,24 @@ FOLDER = TEMPORARY
 
 
 class Known(NamedTuple):
-    """A finished trial, and its score at each stage that it reached."""
+    """A finished trial, and its score at each stage it reached."""
 
     trial: Trial
     reached: tuple[float, ...]
 
 
 class Checkpoint:
-    """One file for each trial of one family of one training, without ids of customers.
+    """One file for each trial of one family in one training, without customer ids.
 
-    It lies among the temporary files: swept after a day, and gone with a pod; the search then starts anew.
+    The files are temporary: swept after a day, and lost with a pod; the search then starts over.
     """
 
     def __init__(self, training: str = "", family: str = "") -> None:
-        """``training`` is the training's id, as a resume keeps it; without one nothing is kept."""
+        """``training`` is the training's id, which a resume keeps; without one nothing is kept."""
         self._folder = FOLDER / f"search-{training.replace('/', '-')}" / family if training else None
 
     def get(self, number: int, params: dict[str, Any]) -> Known | None:
-        """The trial of this number if it was finished, and asked for with the same parameters."""
+        """The trial with this number, if it finished with the same parameters."""
         if self._folder is None or not (file := self._file(number)).is_file():
             return None
         with np.load(file, allow_pickle=False) as kept:
@@ -43,7 +43,7 @@ class Checkpoint:
         return Known(Trial(**fields, unseen=unseen if len(unseen) else None), tuple(described["reached"]))
 
     def put(self, number: int, params: dict[str, Any], trial: Trial, reached: Sequence[float]) -> None:
-        """Keep a finished trial, whole or not at all."""
+        """Keep a finished trial; the write is atomic."""
         if self._folder is None:
             return
         self._folder.mkdir(parents=True, exist_ok=True)
@@ -55,7 +55,7 @@ class Checkpoint:
         half.rename(self._file(number))
 
     def clear(self) -> None:
-        """Remove what was kept: the search has ended."""
+        """Remove the kept trials once the search has ended."""
         if self._folder is None:
             return
         shutil.rmtree(self._folder, ignore_errors=True)

@@ -5,14 +5,14 @@ from collections.abc import Sequence
 import numpy as np
 
 BAGS = 20
-STEPS = (0, 5)  # none: the mean of the start, which is hard to beat where families are about as good
-LEAST = 0.03  # a model of less weight changes next to nothing, and takes as long as the others
-MOST = 8  # models: what a service has to compute for each request, and for each of an explanation's rows
-SAME = 0.9995  # correlation of two models of which one is enough
+STEPS = (0, 5)  # 0: the mean of the start, which is hard to beat where families are about equally good
+LEAST = 0.03  # a model of less weight changes almost nothing, and takes as long as the others
+MOST = 8  # models: the service computes each for every request, and for every row of an explanation
+SAME = 0.9995  # correlation above which two models are redundant
 
 
 def different(predictions: np.ndarray) -> list[int]:
-    """The positions of models, given best first as in ``weights``, without those that say the same as a better one."""
+    """The positions of the models, given best first as in ``weights``, without those redundant with a better one."""
     alike, kept = np.corrcoef(predictions), list[int]()
     for place in range(len(predictions)):
         if not any(alike[place, other] > SAME for other in kept):
@@ -23,8 +23,8 @@ def different(predictions: np.ndarray) -> list[int]:
 def weights(predictions: np.ndarray, outcome: np.ndarray, start: Sequence[int], steps: int, seed: int) -> np.ndarray:
     """The weights of models by their out-of-fold probabilities, of shape (models, n): at most MOST are above 0; their sum is 1.
 
-    To the models at the places ``start``, as many as ``steps`` are added from each of BAGS random halves of the library, one by
-    one, again if that is best, so that the Brier score of the mean becomes least; it is a quadratic form, so no step looks at the
+    Starting with the models at the positions ``start``, ``steps`` models are added one by one, with replacement, from each of
+    BAGS random halves of the library to minimise the Brier score of the mean; it is a quadratic form, so no step reads the
     rows. The bags are then averaged.
     """
     rng, count = np.random.default_rng(seed), len(predictions)
@@ -41,7 +41,7 @@ def weights(predictions: np.ndarray, outcome: np.ndarray, start: Sequence[int], 
 
 
 def _greedy(products: np.ndarray, hits: np.ndarray, start: Sequence[int], steps: int, bag: np.ndarray) -> np.ndarray:
-    """How often each model counts, at the end."""
+    """How often each model was selected."""
     counts = np.zeros(len(hits))
     counts[list(start)] = 1
     for size in range(len(start) + 1, len(start) + steps + 1):

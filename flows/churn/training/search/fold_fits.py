@@ -1,4 +1,4 @@
-"""Fits on folds: preprocessed once for all settings of a family, fitted side by side, predicted out of fold."""
+"""Fits on folds: preprocessed once for all settings of a family, fitted in parallel, predicted out of fold."""
 
 import os
 import time
@@ -32,13 +32,13 @@ class Fold:
     _bins: dict[Hashable, Any] = field(default_factory=dict, repr=False)
 
     def binned(self, key: Hashable, make: Callable[[], Any]) -> Any:
-        """What ``make`` returns, made once for each key."""
+        """The result of ``make``, computed once for each key."""
         if key not in self._bins:
             self._bins[key] = make()
         return self._bins[key]
 
     def __getstate__(self) -> dict[str, Any]:
-        """Without what is binned: a worker bins for itself, as a library's matrices cannot be sent."""
+        """The state without binned matrices, which cannot be pickled: each worker bins for itself."""
         return {**vars(self), "_bins": {}}
 
 
@@ -61,9 +61,9 @@ def fitted(
     share: float = 1.0,
     deadline: float = 0,
 ) -> list[list[Any] | None]:
-    """Fit each setting on ``share`` of the rows of each fold, side by side within ``parallel``.
+    """Fit each setting on ``share`` of the rows of each fold, in parallel within ``parallel``.
 
-    For each setting what ``predict`` takes, fold by fold; None if its fits had not all begun by the ``deadline`` (0: none).
+    Returns, for each setting, the input of ``predict`` by fold; None if not all its fits had begun by the ``deadline`` (0: none).
     """
     from joblib import Parallel, delayed
 
@@ -76,7 +76,7 @@ def fitted(
     ]
     try:
         fits = Parallel()(tasks)
-    except (TypeError, ValueError) as error:  # a parameter whose type or value the estimator rejects
+    except (TypeError, ValueError) as error:  # the estimator rejects a parameter's type or value
         raise ChurnError(
             f"model '{family.name}': a fit failed: {error}; correct it in {commands.settings('train.toml')}"
         ) from error
@@ -85,13 +85,13 @@ def fitted(
 
 
 def _fit(estimator: Any, fold: Fold, share: float, seed: int, patience: int, deadline: float) -> Any:
-    """The test rows' probabilities by the estimator fitted on ``share`` of the fold's rows, or ``boosting.Grown``."""
+    """The test rows' probabilities from the estimator fitted on ``share`` of the fold's rows, or ``boosting.Grown``."""
     from threadpoolctl import threadpool_limits
 
     if deadline and time.time() > deadline:
         return None
     rows = slice(None) if share == 1 else sample(fold.outcome, share, seed)
-    # Fits run in parallel: more than one thread each would only compete for the cores.
+    # Fits run in parallel: more than one thread each would compete for the cores.
     with threadpool_limits(1):
         if patience and (library := boosting.library(estimator)) is not None:
             return library.grow(estimator, fold, rows, patience)
@@ -102,10 +102,10 @@ def _fit(estimator: Any, fold: Fold, share: float, seed: int, patience: int, dea
 def predict(
     family: Family, params: dict[str, Any], fits: Sequence[Any], prepared: Sequence[Fold]
 ) -> tuple[dict[str, Any], list[np.ndarray]]:
-    """The parameters with the number of trees that a setting has learned, and the probabilities of each fold's test rows.
+    """The parameters with the learned number of trees, and the probabilities of each fold's test rows.
 
-    All folds predict with one number of trees, the mean of their best as far as all have grown so many: it is a parameter like
-    any other then.
+    All folds predict with the same number of trees, the mean of their best, capped at what every fold has grown; it is then a
+    parameter like any other.
     """
     if not isinstance(fits[0], boosting.Grown):
         return params, list(fits)
@@ -130,13 +130,13 @@ def sample(outcome: np.ndarray, share: float, seed: int) -> np.ndarray:
 
 
 def parallel(name: str, jobs: int) -> Any:
-    """Joblib's backend with ``jobs`` workers, as a context; for Ray, the cluster at RAY_ADDRESS, else a local one."""
+    """A context with joblib's backend and ``jobs`` workers; for Ray, the cluster at RAY_ADDRESS, else a local one."""
     from joblib import parallel_config
 
     if name == "ray":
         alone: dict[str, Any] = {}
         if "RAY_ADDRESS" not in os.environ:
-            # Ray's switch for "local only", of every platform despite its name and read on import: it listens on loopback.
+            # Ray's switch for listening on loopback only: despite its name for every platform, and read on import.
             os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
             alone = {"address": "local", "num_cpus": jobs}
         import ray

@@ -1,4 +1,4 @@
-"""The search by Optuna: its tree-structured Parzen estimator proposes settings, and its pruners stop those that are behind."""
+"""The Optuna search: a tree-structured Parzen estimator proposes settings, and pruners stop the unpromising ones."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,11 +14,11 @@ from churn.training.search.trials import Trial
 if TYPE_CHECKING:
     import optuna
 
-LEAST_GAIN = 0.0002  # of the deciding score: a search that gains less is done
+LEAST_GAIN = 0.0002  # in the deciding score: a search that gains less is done
 
 
 class Rung(NamedTuple):
-    """A trial's stage: the share of the rows that it is fitted on, and the number of folds."""
+    """One stage of a trial: the share of the rows to fit on, and the number of folds."""
 
     share: float
     folds: int
@@ -27,8 +27,8 @@ class Rung(NamedTuple):
 def rungs(search: Search, rows: int) -> list[Rung]:
     """The stages of a trial: after the first two folds it may be pruned.
 
-    Above ``search.halving_rows`` there are stages on fewer rows before that, each with ``search.factor`` times as many as the one
-    before (successive halving, Jamieson & Talwalkar 2016; asynchronous as in Li et al. 2020).
+    Above ``search.halving_rows``, stages on fewer rows come first, each with ``search.factor`` times as many as the one before
+    (successive halving, Jamieson & Talwalkar 2016; asynchronous as in Li et al. 2020).
     """
     steps = max(0, math.ceil(math.log(rows / search.halving_rows, search.factor))) if search.halving_rows else 0
     last = [Rung(1.0, folds) for folds in dict.fromkeys((min(2, search.folds), search.folds))]
@@ -36,10 +36,10 @@ def rungs(search: Search, rows: int) -> list[Rung]:
 
 
 def starts(family: Family, warm: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The settings to try first: the champion's, then those of config.
+    """The settings to try first: the champion's, then the configured ones.
 
-    ``warm`` are the champion's parameters as FAMILY.NAME (of a blend's second member of a family, FAMILY-2.NAME); those that
-    the family does not search, or whose value is out of its range, are left to the search.
+    ``warm`` holds the champion's parameters as FAMILY.NAME (FAMILY-2.NAME for a blend's second member of a family); parameters
+    that the family does not search, or whose value is out of range, are left to the search.
     """
     by_member: dict[str, dict[str, Any]] = {}
     for key, value in warm.items():
@@ -59,10 +59,10 @@ def proposed(
     checkpoint: Checkpoint,
     deadline: float,
 ) -> Iterator[Trial]:
-    """Yield the trials, one after another; the same for the same arguments, whatever number of fits runs at once.
+    """Yield the trials in order; the same for the same arguments, however many fits run in parallel.
 
     Ends after ``family.iterations``, after ``search.patience`` trials without a gain, or at the deadline. Trials in the
-    checkpoint are asked for again but not fitted again, so that an interrupted search goes on as if it had not been.
+    checkpoint are proposed again but not fitted again, so an interrupted search continues as if it had never stopped.
     """
     stages = rungs(search, min(rows, search.rows or rows))
     study, space = _study(family, search, len(stages)), _space(family)
@@ -98,7 +98,7 @@ def _tried(
     number: int,
     deadline: float,
 ) -> Trial | None:
-    """The trial of a setting, as far as its stages go; None if the deadline passed first."""
+    """The trial of a setting, stage by stage until it is pruned; None if the deadline passed first."""
     saved = checkpoint.get(number, optuna_trial.params)
     if saved is not None:
         for step, score in enumerate(saved.reached):
@@ -128,7 +128,7 @@ def _tried(
 
 
 def out_of_fold(rows: int, prepared: Sequence[Fold], predicted: Sequence[np.ndarray]) -> np.ndarray:
-    """The folds' predictions in the order of the training table, float64 of shape (rows,); NaN where no fold tests."""
+    """The folds' predictions in the order of the training table, float64 of shape (rows,); NaN for rows no fold tests on."""
     unseen = np.full(rows, np.nan)
     for fold, p in zip(prepared, predicted, strict=True):
         unseen[fold.test_rows] = p

@@ -1,4 +1,4 @@
-"""One parameter setting and what it scored."""
+"""One parameter setting and its scores."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -12,8 +12,8 @@ from churn.training import metrics
 class Trial:
     """One parameter setting and its cross-validated scores.
 
-    ``scores`` are means over the folds, ``by_fold`` the deciding metric of each fold: of fewer folds if it was pruned; ``share``
-    is the share of the training rows it was fitted on (below 1 if it was dropped early). ``unseen`` are the out-of-fold
+    ``scores`` are means over the folds, ``by_fold`` the deciding metric in each fold (fewer folds if it was pruned); ``share``
+    is the share of the training rows it was fitted on (below 1 if it was dropped early). ``unseen`` holds the out-of-fold
     probabilities of a good trial, for the blend, in the order of the training table (NaN: no fold tests on the row).
     """
 
@@ -32,7 +32,7 @@ def trial(
     share: float = 1.0,
     unseen: np.ndarray | None = None,
 ) -> Trial:
-    """The trial of a setting that predicted probabilities for the outcomes of each fold."""
+    """The trial of a setting, from its predicted probabilities and the outcomes in each fold."""
     scores = [metrics.deciding(outcome, p) for outcome, p in zip(outcomes, predicted, strict=True)]
     means = {name: float(np.mean([fold[name] for fold in scores])) for name in scores[0]}
     plain = {name: value.item() if isinstance(value, np.generic) else value for name, value in params.items()}
