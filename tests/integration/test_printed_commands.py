@@ -88,7 +88,7 @@ def test_a_port_that_is_taken_comes_with_one_that_is_free(here: Clone) -> None:
         port = held.getsockname()[1]
         said = here.refused("serve", DATASET="telco", PORT=str(port))
         assert f"port {port} is taken by process {os.getpid()} " in said
-        again = printed(said, "or listen on another:")
+        again = printed(said, "or use another port:")
         assert re.fullmatch(r"make serve DATASET=telco PORT=\d+", again)
         said = here.typed(again, works=False)
     assert "has no champion yet" in said, "the port is free, and what is next is looked at"

@@ -157,7 +157,7 @@ def test_a_customer_is_erased_everywhere_and_nobody_else(
     said = _erase(customer)
     _whole(known, customer)
     assert (" 1 rows to train, 0 held out; now " if who == TRAINED else " 0 rows to train, 1 held out; now ") in said
-    assert ("champion, trained with the customer: train anew" in said) == (who == TRAINED)
+    assert ("champion, trained with the customer: retrain" in said) == (who == TRAINED)
     assert f"Erased of customer {customer}: nothing" in _erase(customer)
     now = snapshots.current(known.data.version)
     assert now != known.data.version

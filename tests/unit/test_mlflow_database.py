@@ -104,7 +104,7 @@ def test_a_damaged_database_is_one_line_or_none(
     with suppress(ChurnError):
         assert _opens(file)
         return
-    with pytest.raises(ChurnError, match=r"^[^\n]* no SQLite database, or a damaged one[^\n]*$"):
+    with pytest.raises(ChurnError, match=r"^[^\n]* not a SQLite database, or is damaged[^\n]*$"):
         _opens(file)
 
 

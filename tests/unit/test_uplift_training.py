@@ -165,7 +165,7 @@ def test_a_measured_success_rate_covers_the_truth_and_needs_outcomes(
     tenths = [success.success_rate(with_risk, truth.alone[among] == chance) for chance in (0.55, 0.9)]
     assert tenths[0][1] < 0.3 / 0.55 < tenths[0][2], "persuadables"
     assert tenths[1][1] < 0.02 / 0.9 < tenths[1][2], "lost causes"
-    with pytest.raises(ChurnError, match="there are not enough outcomes of campaigns"):
+    with pytest.raises(ChurnError, match="there are not enough campaign outcomes"):
         success.measured(worth, None, people)
     assert success.measured(None, None, people) is None
 
