@@ -8,6 +8,7 @@ import pytest
 from churn.campaigns import campaign_log
 from churn.errors import ChurnError
 from churn.settings.dataset import Dataset
+from churn.storage import keyed_ids
 from test_checksums import flipped
 
 AT = 1_795_000_000_000_000
@@ -45,3 +46,20 @@ def test_no_flipped_bit_assigns_anybody_anew(part: Path, telco: Dataset) -> None
 @pytest.mark.slow
 def test_none_of_five_hundred_flipped_bits_assigns_anybody_anew(part: Path, telco: Dataset) -> None:
     _flips(part, telco, 500)
+
+
+def test_another_key_than_the_logs_is_refused(telco: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its customers would not be recognised, and would be contacted again."""
+    monkeypatch.setenv("CHURNFLOW_PREDICTIONS", str(tmp_path))
+    monkeypatch.setenv(keyed_ids.KEY, "0123456789abcdef")
+    rows = pd.DataFrame({name: [None] for name in campaign_log.log_columns(telco).names})
+    for number in range(2):
+        campaign_log.append(
+            telco, rows.assign(customerID=str(number), campaign="spring", dataset="telco"), AT, "spring"
+        )
+    assert campaign_log.secret() == b"0123456789abcdef"
+    monkeypatch.setenv(keyed_ids.KEY, "0123456789abcdeg")
+    with pytest.raises(ChurnError, match=r"^CHURNFLOW_ID_KEY is not the key that the campaign log .* was written with"):
+        campaign_log.secret()
+    (tmp_path / campaign_log.FINGERPRINT).unlink()  # as in a log of an earlier release
+    campaign_log.secret()

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import pyarrow
 
 CAMPAIGNS = "campaigns"
+FINGERPRINT = f"{CAMPAIGNS}/key-fingerprint"  # an HMAC by the key of the ids
 CONTACT, CONTROL = "contact", "control"
 
 
@@ -51,14 +52,41 @@ def identifier(dataset: Dataset) -> str:
 
 
 def secret() -> bytes:
-    """The key for the ids. Raises ChurnError if there is none."""
+    """The key for the ids.
+
+    Raises ChurnError if there is none, or if the log was written under another one: its customers would not be recognised, and
+    would be contacted again.
+    """
     key = keyed_ids.key()
     if key is None:
         raise ChurnError(
             f"{keyed_ids.KEY} is not set: the campaign log stores customers' ids hashed with this key, and finds them by it; "
             "set it to the output of: openssl rand -hex 32 - and keep it"
         )
+    if _noted_fingerprint() not in ("", _fingerprint(key)):
+        raise ChurnError(
+            f"{keyed_ids.KEY} is not the key that the campaign log {prediction_log.root()}/{CAMPAIGNS} was written with: its "
+            "customers would not be recognised; set the former key, or, if it is lost, move that folder away: its customers "
+            "then count as in no campaign"
+        )
     return key
+
+
+def _fingerprint(key: bytes) -> str:
+    return keyed_ids.keyed("the key of the campaign log", key)
+
+
+def _noted_fingerprint() -> str:
+    """The fingerprint beside the log; empty if there is none, as in logs of earlier releases."""
+    from pyarrow import fs
+
+    at = prediction_log.root()
+    with prediction_log.readable(at, CAMPAIGNS):
+        store, folder = prediction_log.filesystem(at)
+        if store.get_file_info(f"{folder}/{FINGERPRINT}").type == fs.FileType.NotFound:
+            return ""
+        with store.open_input_stream(f"{folder}/{FINGERPRINT}") as stream:
+            return str(stream.read().decode())
 
 
 def read(dataset: Dataset) -> "pd.DataFrame":
@@ -93,6 +121,8 @@ def append(dataset: Dataset, rows: "pd.DataFrame", time: int, campaign: str) -> 
     content = prediction_log.content(table)
     name = prediction_log.part_name(CAMPAIGNS, time, f"{campaign}-{os.urandom(4).hex()}")
     try:
+        if (key := keyed_ids.key()) is not None and not _noted_fingerprint():
+            prediction_log.store(prediction_log.root(), FINGERPRINT, _fingerprint(key).encode())
         prediction_log.store(prediction_log.root(), name, content)
     except OSError as error:
         raise ChurnError(

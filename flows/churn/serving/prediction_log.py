@@ -167,7 +167,7 @@ def _days(kind: str, at: str) -> dict[str, list[str]]:
 
     store, folder = filesystem(at)
     days: dict[str, list[str]] = defaultdict(list)
-    with _readable(at, kind):
+    with readable(at, kind):
         infos = store.get_file_info(fs.FileSelector(f"{folder}/{kind}", recursive=True, allow_not_found=True))
     for info in infos:
         if day := _PART.search(info.path):
@@ -194,7 +194,7 @@ def rows_between(
     if only is not None:
         rows &= only
     store = filesystem(at)[0]
-    with _readable(at, kind), ThreadPoolExecutor(AT_ONCE) as pool:
+    with readable(at, kind), ThreadPoolExecutor(AT_ONCE) as pool:
         read_parts = dict(zip(parts, pool.map(lambda part: _part(store, part, wanted, rows), parts), strict=True))
     harmed = [f"{at}/{part[part.rindex(f'/{kind}/') + 1 :]}" for part, table in read_parts.items() if table is None]
     if damaged is not None:
@@ -226,7 +226,8 @@ def _part(store: "FileSystem", path: str, wanted: "pyarrow.Schema", rows: Any) -
 
 
 @contextmanager
-def _readable(at: str, kind: str) -> Iterator[None]:
+def readable(at: str, kind: str) -> Iterator[None]:
+    """What a store below ROOT ``at`` refuses inside is raised as ChurnError."""
     import pyarrow as pa
 
     try:

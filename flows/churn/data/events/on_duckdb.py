@@ -1,7 +1,7 @@
 """Runs the statement in DuckDB over the staged tables, within a memory limit.
 
-The statement groups all events by customer, which slows down once the groups no longer fit into memory. Large tables are therefore
-divided by customer first, and the statement runs on one part after the other.
+The statement groups all events by customer, which slows down once the groups no longer fit into memory. Large tables are
+therefore divided by customer first, and the statement runs on one part after the other.
 """
 
 import os
