@@ -9,6 +9,7 @@ import gzip
 import hashlib
 import io
 import signal
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from metaflow.datastore.content_addressed_store import ContentAddressedStore
 from metaflow.datastore.exceptions import DataException
 from metaflow.exception import MetaflowException
 from metaflow.metaflow_config import CARD_SUFFIX
+from metaflow.plugins.cards import card_datastore
 from metaflow.plugins.cards.card_datastore import CardDatastore
 from metaflow.plugins.datastores.local_storage import LocalStorage
 from metaflow.plugins.datastores.s3_storage import S3Storage
@@ -48,7 +50,10 @@ def _keep_cards_with_their_runs() -> None:
 
     Metaflow 2.19's command line looks for a .metaflow near the working directory instead, and finds no card at all with
     METAFLOW_CARD_LOCALROOT (metaflow/plugins/cards/card_datastore.py, get_storage_root; Metaflow issue 2139, pull request 3301).
+    The copy of a card that the browser opens goes to the state's temporary files, which ``make erase`` looks through, not
+    to the working directory (TEMP_DIR_NAME there).
     """
+    card_datastore.TEMP_DIR_NAME = str(Path(tempfile.gettempdir(), card_datastore.TEMP_DIR_NAME))
     elsewhere = CardDatastore.get_storage_root
 
     def root(storage_type: str) -> str | None:

@@ -103,6 +103,20 @@ def test_rows_with_errors_are_set_aside_and_too_many_stop_the_run(telco: Dataset
         batch_scoring.screen(origin, telco, Score(quarantine=0.005))
 
 
+def test_customers_who_have_left_already_are_counted(telco: Dataset, tmp_path: Path) -> None:
+    """They come first on a list, and nobody can keep them."""
+    table, file = synthetic.generate(telco, 200, seed=5), tmp_path / "customers.csv"
+    table.assign(Churn=table.Churn.str.lower()).to_csv(file, index=False)
+    count = (table.Churn == "Yes").sum()
+    _, _, notes = batch_scoring.screen([File(kind="file", path=str(file))], telco, Score())
+    assert notes[-1].endswith(
+        f": {count} of 200 customers have Churn = Yes, so they have left already; "
+        "remove them to rank only those who can still be kept"
+    )
+    table.drop(columns="Churn").to_csv(file, index=False)
+    assert batch_scoring.screen([File(kind="file", path=str(file))], telco, Score())[2] == ()
+
+
 def test_header_lines_among_the_customers_are_counted(telco: Dataset, tmp_path: Path) -> None:
     rows = synthetic.generate(telco, 50, seed=6).drop(columns="Churn")
     file = tmp_path / "customers.csv"

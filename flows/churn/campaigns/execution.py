@@ -1,5 +1,6 @@
 """From a file of customers to the lists of a campaign: the candidates, and the output, with the log before any list."""
 
+import logging
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -24,6 +25,8 @@ from churn.uplift import registration
 
 if TYPE_CHECKING:
     import pandas as pd
+
+logger = logging.getLogger(__name__)
 
 CONTACTS, HELD_BACK = "contacts", "held_back"  # separate folders of the lists: exporting one never includes the other
 _OWN = ("campaign", "rank", "offer", "cost", "probability", "prediction_id")
@@ -50,7 +53,9 @@ def plan(model: Registered, source: str, campaign: str, rule: CampaignConfig, ru
 
     scorer, key = batch_scoring.scorer(model), campaign_log.secret()
     column, place = campaign_log.identifier(scorer.dataset), sources.named(source)
-    table, _, _ = batch_scoring.screen([place], scorer.dataset, Score(quarantine=rule.targeting.quarantine))
+    table, _, notes = batch_scoring.screen([place], scorer.dataset, Score(quarantine=rule.targeting.quarantine))
+    for note in notes:
+        logger.warning("%s", note)
     if scorer.dataset.time is not None:
         table = table.sort_values(scorer.dataset.time, kind="stable")
     table = table[~casting.as_text(table[column]).duplicated(keep="last")].reset_index(drop=True)

@@ -8,7 +8,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from churn.data import features, sources
+from churn.data import casting, features, sources
 from churn.errors import ChurnError
 from churn.files import formulas
 from churn.registry import model_registry
@@ -83,10 +83,20 @@ def screen(
         )
     parts, notes = zip(*(sources.read(source, dataset) for source in origins), strict=True)
     origin = ", ".join(source.name for source in origins)
-    checked = validation.screen(sources.combine(origins, parts, dataset), dataset, rule.quarantine, origin)
+    frame = sources.combine(origins, parts, dataset)
+    checked = validation.screen(frame, dataset, rule.quarantine, origin)
     checked.report.require(origin)
     left_out = [f"{origin}: left out: {', '.join(checked.report.left_out)}"] if checked.report.left_out else []
-    return checked.table, checked.quarantine, (*chain(*notes), *left_out)
+    return checked.table, checked.quarantine, (*chain(*notes), *left_out, *_churned(frame, dataset, origin))
+
+
+def _churned(frame: "pd.DataFrame", dataset: Dataset, origin: str) -> list[str]:
+    """A note if the file says of some customers that they have left: they will come first on the list."""
+    if dataset.target not in frame:
+        return []
+    count = int(features.outcome(dataset, casting.cast(frame[[dataset.target]], dataset)[0]).sum())
+    text = f"{count:,} of {len(frame):,} customers have {dataset.target} = {dataset.positive}, so they have left already"
+    return [f"{origin}: {text}; remove them to rank only those who can still be kept"] if count else []
 
 
 def shards(rows: int, size: int) -> list[tuple[int, int]]:
