@@ -69,7 +69,7 @@ def divide(
         if lineage[name]["rows"] > EVENTS // count:  # smaller tables are simply read once per part
             place = folder / f"table-{len(parts[0])}"
             connection.execute(f"COPY ({rows}) TO '{place}' (FORMAT parquet, PARTITION_BY ({PART}))")
-            types = f"hive_partitioning = true, hive_types = {{{PART}: UBIGINT}}"
+            types = f"hive_partitioning=true, hive_types={{{PART}: UBIGINT}}"
             rows = f"SELECT * FROM read_parquet('{place}/*/*.parquet', {types})"
         for number, limits in enumerate(parts):
             chosen = f"SELECT * EXCLUDE ({PART}) FROM ({rows}) AS divided WHERE {PART} = {number}"
