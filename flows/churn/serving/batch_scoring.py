@@ -95,7 +95,9 @@ def _churned(frame: "pd.DataFrame", dataset: Dataset, origin: str) -> list[str]:
     if dataset.target not in frame:
         return []
     count = int(features.outcome(dataset, casting.cast(frame[[dataset.target]], dataset)[0]).sum())
-    text = f"{count:,} of {len(frame):,} customers have {dataset.target} = {dataset.positive}, so they have left already"
+    text = (
+        f"{count:,} of {len(frame):,} customers have {dataset.target} = {dataset.positive}, so they have left already"
+    )
     return [f"{origin}: {text}; remove them to rank only those who can still be kept"] if count else []
 
 
