@@ -21,6 +21,7 @@ from metaflow.datastore.content_addressed_store import ContentAddressedStore
 from metaflow.datastore.exceptions import DataException
 from metaflow.exception import MetaflowException
 from metaflow.metaflow_config import CARD_SUFFIX
+from metaflow.packaging_sys import distribution_support
 from metaflow.plugins.cards import card_datastore
 from metaflow.plugins.cards.card_datastore import CardDatastore
 from metaflow.plugins.datastores.local_storage import LocalStorage
@@ -43,6 +44,16 @@ def apply() -> None:
     _store_tables_as_they_are()
     _say_what_killed_a_step()
     _verify_artifacts()
+    _package_our_modules_only()
+
+
+def _package_our_modules_only() -> None:
+    """Do not list the files of every installed distribution when a flow starts, which takes a tenth of DataFlow's time.
+
+    Metaflow looks for the distributions of the modules that a flow packages (metaflow/packaging_sys/distribution_support.py,
+    modules_to_distributions); those of ``base.Flow.add_to_package`` are folders beside the flows. Not reported upstream.
+    """
+    distribution_support._cached_distributions = {}
 
 
 def _keep_cards_with_their_runs() -> None:

@@ -14,6 +14,7 @@ from orchestration import fork_server, metaflow_version
 # What is replaced, or relied on, and the digest of its source as it was read.
 READ = {
     "metaflow.plugins.cards.card_datastore CardDatastore.get_storage_root": "206c58266ad56dbb",
+    "metaflow.packaging_sys.distribution_support modules_to_distributions": "344c7b9ce72dc7dd",
     "metaflow.plugins.argo.argo_client ArgoClient.register_workflow_template": "5e5f088f25663a16",
     "metaflow.plugins.argo.argo_client ArgoClient.register_sensor": "b18cb1f904d6b92c",
     "metaflow.cli print_unknown_exception": "b40375366255b4a1",
@@ -89,6 +90,9 @@ PATCHED: dict[str, Any] = {
     "cards lie in the datastore": (
         "import os; from metaflow.plugins.cards.card_datastore import CardDatastore as C; from pathlib import Path\n"
         "root = Path(C.get_storage_root('local')); print(root.is_relative_to(os.environ['METAFLOW_DATASTORE_SYSROOT_LOCAL']))"
+    ),
+    "distributions are not listed": (
+        "from metaflow.packaging_sys import distribution_support as D; print(D.modules_to_distributions() == {})"
     ),
     "tables are not compressed again": (
         "from metaflow.datastore.content_addressed_store import ContentAddressedStore as S\n"
