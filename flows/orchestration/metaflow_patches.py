@@ -53,7 +53,7 @@ def _package_our_modules_only() -> None:
     Metaflow looks for the distributions of the modules that a flow packages (metaflow/packaging_sys/distribution_support.py,
     modules_to_distributions); those of ``base.Flow.add_to_package`` are folders beside the flows. Not reported upstream.
     """
-    distribution_support._cached_distributions = {}
+    distribution_support._cached_distributions = {}  # type: ignore[assignment]
 
 
 def _keep_cards_with_their_runs() -> None:
