@@ -63,8 +63,8 @@ _ONE_THREAD = {
     **dict.fromkeys(("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS"), "1"),
     **dict.fromkeys(("JE_ARROW_MALLOC_CONF", "_RJEM_MALLOC_CONF"), "background_thread:false"),
 }
-# No step needs them, but if they are installed, MLflow imports polars, which starts a thread, and pandera imports hypothesis, which
-# takes 0.2 s.
+# No step needs them, but if they are installed, MLflow imports polars, which starts a thread, and pandera imports hypothesis,
+# which takes 0.2 s.
 _NEVER = ("polars", "hypothesis")
 
 _S3 = ("boto3", "metaflow.plugins.datatools.s3.s3", "s3fs", "dvc_s3")  # for storage in S3
