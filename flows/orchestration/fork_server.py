@@ -38,12 +38,8 @@ _DVC = (
 IMPORTS = {
     "data_flow.py": (
         *_ALL,
-        "churn.validation.ingestion",
-        "churn.validation.schema",
-        "pandera.backends.pandas.register",
-        "churn.cards.data_card",
-        "churn.telemetry.push",
-        "prometheus_client.openmetrics.parser",
+        *("churn.validation.ingestion", "churn.validation.schema", "pandera.backends.pandas.register"),
+        *("churn.cards.data_card", "churn.telemetry.push", "prometheus_client.openmetrics.parser"),
         *_DVC,
     ),
     "score_flow.py": (*_ALL, "churn.validation.schema", "mlflow"),

@@ -130,6 +130,7 @@ def test_the_champions_files_are_gone(trained: SimpleNamespace) -> None:
     assert line.startswith(f"churn-classifier version {version}: its files are gone from MLflow's artifact store (run ")
 
 
+@pytest.mark.long
 def test_what_is_damaged_in_bentomls_store_is_built_again(trained: SimpleNamespace, tmp_path: Path) -> None:
     name, version = trained.train.bento.split(":")
     home = tmp_path / "bentoml"
@@ -149,6 +150,7 @@ def test_what_is_damaged_in_bentomls_store_is_built_again(trained: SimpleNamespa
     assert flow("serve", "--build", BENTOML_HOME=str(home)).stdout.split() == [trained.train.bento]
 
 
+@pytest.mark.long
 def test_make_serve_listens_on_this_machine_alone_unless_told(trained: SimpleNamespace, tmp_path: Path) -> None:
     import psutil
 

@@ -34,7 +34,7 @@ def sweep(subject: Subject, remove: bool) -> Iterator[Trace]:
     for kind in (prediction_log.PREDICTIONS, prediction_log.FEEDBACK, campaign_log.CAMPAIGNS):
         for entry in place.entries(f"{kind}/"):
             content = place.read(entry.name)
-            if content is None:
+            if content is None or entry.name == campaign_log.FINGERPRINT:
                 continue
             try:
                 rows = subject.parquet_rows(content)
