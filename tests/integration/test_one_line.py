@@ -130,7 +130,6 @@ def test_the_champions_files_are_gone(trained: SimpleNamespace) -> None:
     assert line.startswith(f"churn-classifier version {version}: its files are gone from MLflow's artifact store (run ")
 
 
-@pytest.mark.long
 def test_what_is_damaged_in_bentomls_store_is_built_again(trained: SimpleNamespace, tmp_path: Path) -> None:
     name, version = trained.train.bento.split(":")
     home = tmp_path / "bentoml"
