@@ -40,7 +40,7 @@ help: ## list every target; add DEBUG=1 to any of them to show tracebacks
 $(READY): uv.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 13))' || \
 	  { echo "Churnflow needs Python 3.11 or 3.12; say which with: make $(MAKECMDGOALS) PYTHON=/path/to/python3.11"; exit 1; }
-	@test -x $(PY) || { echo "Installing the locked packages into $(VENV), once: one to three minutes" >&2; $(PYTHON) -m venv $(VENV); }
+	@test -x $(PY) || { echo "Installing the locked packages into $(VENV), once: one or two minutes" >&2; $(PYTHON) -m venv $(VENV); }
 	$(PY) -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 	$(PY) -m uv sync --frozen --inexact --compile-bytecode --quiet $(if $(EXTRA),--extra $(EXTRA))
 	@touch $@
