@@ -5,6 +5,7 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from itertools import chain, groupby
 from typing import TYPE_CHECKING, Any, Literal
 
 from churn.serving import prediction_log
@@ -14,9 +15,11 @@ from pydantic import Field
 if TYPE_CHECKING:
     import pyarrow
 
+_DAY = 86_400_000_000  # microseconds
 MOST_BACKOFF = 60.0  # maximum seconds between retries on an unresponsive store
 
 Row = tuple[Any, ...]  # in the order of the log's schema; the second value is the time in microseconds since 1970
+Columns = Sequence[Sequence[Any]]  # rows of one moment, in the same order
 
 logger = logging.getLogger("bentoml.churn")
 
@@ -56,8 +59,10 @@ class Log:
         prediction_log.encode(schema, [(None,) * len(schema)])  # loads Parquet's code now, not during a request
         self._dropped, self._waits, self._lives = dropped, waits, lives
         self._rows: list[Row] = []
+        self._batches: list[Columns] = []
         self._parts: list[tuple[str, bytes, int]] = []  # name, content, rows
-        self._waiting = 0  # rows in both
+        self._waiting = 0  # rows in all three
+        self._unencoded = 0  # rows in the first two
         self._lock = threading.Lock()
         self._wake, self._closed = threading.Event(), False
         self._thread = threading.Thread(target=self._live, name=f"{kind}-log", daemon=True)
@@ -75,15 +80,23 @@ class Log:
 
     def add(self, rows: Sequence[Row]) -> None:
         """Queue rows."""
+        self._queue(len(rows), lambda: self._rows.extend(rows))
+
+    def add_batch(self, columns: Columns) -> None:
+        """Queue rows of one moment, given as columns."""
+        self._queue(len(columns[0]), lambda: self._batches.append(columns))
+
+    def _queue(self, rows: int, put: Callable[[], None]) -> None:
         with self._lock:
-            room = not self._closed and self._waiting + len(rows) <= self._settings.queue_rows
+            room = not self._closed and self._waiting + rows <= self._settings.queue_rows
             if room:
-                self._rows.extend(rows)
-                self._waiting += len(rows)
+                put()
+                self._waiting += rows
+                self._unencoded += rows
         self._waits(self._waiting)
         if not room:
-            self._dropped(len(rows))
-        elif len(self._rows) >= self._settings.part_rows:
+            self._dropped(rows)
+        elif self._unencoded >= self._settings.part_rows:
             self._wake.set()
 
     def close(self) -> None:
@@ -112,7 +125,7 @@ class Log:
             self._wake.clear()
             self._encode()
             failures = 0 if self._write() else failures + 1
-            if self._closed and not self._rows and (not self._parts or failures):
+            if self._closed and not self._unencoded and (not self._parts or failures):
                 return
             if failures and not self._closed:
                 self._wait(min(MOST_BACKOFF, 0.5 * 2**failures))
@@ -126,23 +139,29 @@ class Log:
 
     def _encode(self) -> None:
         with self._lock:
-            taken, self._rows = self._rows, []
-        days: dict[int, list[Row]] = defaultdict(list)
-        for row in taken:
-            days[row[1] // 86_400_000_000].append(row)
-        for rows in days.values():
-            for i in range(0, len(rows), self._settings.part_rows):
-                self._encode_part(rows[i : i + self._settings.part_rows])
+            rows, self._rows = self._rows, []
+            batches, self._batches = self._batches, []
+            self._unencoded = 0
+        days: dict[int, list[Columns]] = defaultdict(list)
+        for day, of_day in groupby(rows, lambda row: row[1] // _DAY):
+            days[day].append(list(zip(*of_day, strict=True)))
+        for columns in batches:
+            days[columns[1][0] // _DAY].append(columns)
+        for parts in days.values():
+            together = [list(chain.from_iterable(values)) for values in zip(*parts, strict=True)]
+            for i in range(0, len(together[0]), self._settings.part_rows):
+                self._encode_part([values[i : i + self._settings.part_rows] for values in together])
 
-    def _encode_part(self, rows: list[Row]) -> None:
+    def _encode_part(self, columns: Columns) -> None:
+        rows = len(columns[0])
         try:
-            content = prediction_log.encode(self._schema, rows)
+            content = prediction_log.encode_columns(self._schema, columns)
         except Exception:  # the thread must survive: without it all later rows would be lost
-            logger.exception("%s log: %d rows cannot be encoded", self._kind, len(rows))
-            self._leave(len(rows))
-            self._dropped(len(rows))
+            logger.exception("%s log: %d rows cannot be encoded", self._kind, rows)
+            self._leave(rows)
+            self._dropped(rows)
         else:
-            self._parts.append((prediction_log.part_name(self._kind, rows[0][1]), content, len(rows)))
+            self._parts.append((prediction_log.part_name(self._kind, columns[1][0]), content, rows))
 
     def _leave(self, rows: int) -> None:
         """Subtract ``rows`` from the waiting rows."""
