@@ -229,6 +229,7 @@ class Endpoints:
             "schema": self._reader.schemas["Customer"],
             "examples": manifest["examples"],
             "limits": self._settings.limits.model_dump(),
+            "batches": [request.ROWS, request.COLUMNS],
         }
 
     def ready(self) -> Answer:

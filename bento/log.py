@@ -4,8 +4,9 @@ import logging
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Sequence
-from itertools import chain, groupby
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import groupby
 from typing import TYPE_CHECKING, Any, Literal
 
 from churn.serving import prediction_log
@@ -142,26 +143,34 @@ class Log:
             rows, self._rows = self._rows, []
             batches, self._batches = self._batches, []
             self._unencoded = 0
-        days: dict[int, list[Columns]] = defaultdict(list)
-        for day, of_day in groupby(rows, lambda row: row[1] // _DAY):
-            days[day].append(list(zip(*of_day, strict=True)))
+        batches += [list(zip(*day, strict=True)) for _, day in groupby(rows, lambda row: row[1] // _DAY)]
+        days: dict[int, list[pyarrow.Table]] = defaultdict(list)
         for columns in batches:
-            days[columns[1][0] // _DAY].append(columns)
-        for parts in days.values():
-            together = [list(chain.from_iterable(values)) for values in zip(*parts, strict=True)]
-            for i in range(0, len(together[0]), self._settings.part_rows):
-                self._encode_part([values[i : i + self._settings.part_rows] for values in together])
+            with self._losing(len(columns[0])):
+                table = prediction_log.table(self._schema, columns)
+                days[columns[1][0] // _DAY].append(table)
+        for tables in days.values():
+            self._encode_day(tables)
 
-    def _encode_part(self, columns: Columns) -> None:
-        rows = len(columns[0])
+    def _encode_day(self, tables: "list[pyarrow.Table]") -> None:
+        import pyarrow as pa
+
+        table = pa.concat_tables(tables)
+        for i in range(0, len(table), self._settings.part_rows):
+            part = table.slice(i, self._settings.part_rows)
+            with self._losing(len(part)):
+                name = prediction_log.part_name(self._kind, part["time"][0].value)
+                self._parts.append((name, prediction_log.content(part), len(part)))
+
+    @contextmanager
+    def _losing(self, rows: int) -> Iterator[None]:
+        """Count the rows as lost if they cannot be encoded: the thread must survive, or all later rows would be lost."""
         try:
-            content = prediction_log.encode_columns(self._schema, columns)
-        except Exception:  # the thread must survive: without it all later rows would be lost
+            yield
+        except Exception:
             logger.exception("%s log: %d rows cannot be encoded", self._kind, rows)
             self._leave(rows)
             self._dropped(rows)
-        else:
-            self._parts.append((prediction_log.part_name(self._kind, columns[1][0]), content, rows))
 
     def _leave(self, rows: int) -> None:
         """Subtract ``rows`` from the waiting rows."""

@@ -252,15 +252,15 @@ def filesystem(at: str) -> tuple["FileSystem", str]:
 
 def encode(wanted: "pyarrow.Schema", rows: Sequence[tuple[Any, ...]]) -> bytes:
     """Parquet bytes of at least one row, each in the order of ``wanted``; ``time`` is in microseconds since 1970."""
-    return encode_columns(wanted, list(zip(*rows, strict=True)))
+    return content(table(wanted, list(zip(*rows, strict=True))))
 
 
-def encode_columns(wanted: "pyarrow.Schema", columns: Sequence[Sequence[Any]]) -> bytes:
-    """The same of columns, in the order of ``wanted``."""
+def table(wanted: "pyarrow.Schema", columns: Sequence[Sequence[Any]]) -> "pyarrow.Table":
+    """Rows given as columns, lists or Arrow's own arrays, in the order of ``wanted``."""
     import pyarrow as pa
 
     arrays = [pa.array(values, field.type) for values, field in zip(columns, wanted, strict=True)]
-    return content(pa.Table.from_arrays(arrays, schema=wanted))
+    return pa.Table.from_arrays(arrays, schema=wanted)
 
 
 def content(table: "pyarrow.Table") -> bytes:

@@ -1,4 +1,1 @@
-"""A batch by column: ``{"columns": {"tenure": [1, 2], ...}}``, read at once and under the rules of the rows.
-
-``columns`` reads it for the service, ``sending`` sends one to it.
-"""
+"""Batches of customers as the service reads them, by row and by column (``columns``)."""
