@@ -60,7 +60,7 @@ class Log:
         prediction_log.encode(schema, [(None,) * len(schema)])  # loads Parquet's code now, not during a request
         self._dropped, self._waits, self._lives = dropped, waits, lives
         self._rows: list[Row] = []
-        self._batches: list[Columns] = []
+        self._batches: list[pyarrow.Table] = []
         self._parts: list[tuple[str, bytes, int]] = []  # name, content, rows
         self._waiting = 0  # rows in all three
         self._unencoded = 0  # rows in the first two
@@ -84,8 +84,17 @@ class Log:
         self._queue(len(rows), lambda: self._rows.extend(rows))
 
     def add_batch(self, columns: Columns) -> None:
-        """Queue rows of one moment, given as columns."""
-        self._queue(len(columns[0]), lambda: self._batches.append(columns))
+        """Queue rows of one moment, given as columns.
+
+        Arrow makes them here its own: in the log's thread that would keep taking Python's lock from the requests.
+        """
+        rows = len(columns[0])
+        try:
+            table = prediction_log.table(self._schema, columns)
+        except Exception:  # noqa: BLE001 - logged there; the answer has been sent
+            self._lose(rows)
+        else:
+            self._queue(rows, lambda: self._batches.append(table))
 
     def _queue(self, rows: int, put: Callable[[], None]) -> None:
         with self._lock:
@@ -141,16 +150,17 @@ class Log:
     def _encode(self) -> None:
         with self._lock:
             rows, self._rows = self._rows, []
-            batches, self._batches = self._batches, []
+            tables, self._batches = self._batches, []
             self._unencoded = 0
-        batches += [list(zip(*day, strict=True)) for _, day in groupby(rows, lambda row: row[1] // _DAY)]
+        for _, group in groupby(rows, lambda row: row[1] // _DAY):
+            of_day = list(group)
+            with self._losing(len(of_day)):
+                tables.append(prediction_log.table(self._schema, list(zip(*of_day, strict=True))))
         days: dict[int, list[pyarrow.Table]] = defaultdict(list)
-        for columns in batches:
-            with self._losing(len(columns[0])):
-                table = prediction_log.table(self._schema, columns)
-                days[columns[1][0] // _DAY].append(table)
-        for tables in days.values():
-            self._encode_day(tables)
+        for table in tables:
+            days[table["time"][0].value // _DAY].append(table)
+        for of_one in days.values():
+            self._encode_day(of_one)
 
     def _encode_day(self, tables: "list[pyarrow.Table]") -> None:
         import pyarrow as pa
@@ -164,13 +174,16 @@ class Log:
 
     @contextmanager
     def _losing(self, rows: int) -> Iterator[None]:
-        """Count the rows as lost if they cannot be encoded: the thread must survive, or all later rows would be lost."""
+        """Lose queued rows that cannot be encoded: the thread must survive, or all later rows would be lost."""
         try:
             yield
-        except Exception:
-            logger.exception("%s log: %d rows cannot be encoded", self._kind, rows)
+        except Exception:  # noqa: BLE001 - logged there
             self._leave(rows)
-            self._dropped(rows)
+            self._lose(rows)
+
+    def _lose(self, rows: int) -> None:
+        logger.exception("%s log: %d rows cannot be encoded", self._kind, rows)
+        self._dropped(rows)
 
     def _leave(self, rows: int) -> None:
         """Subtract ``rows`` from the waiting rows."""

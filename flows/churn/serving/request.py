@@ -196,7 +196,7 @@ class Reader:
         Commas within texts count too, so four times what a full batch needs is allowed.
         """
         most = 4 * self.most_rows * (len(self._fields) + 1)
-        if body.count(b",") > most:
+        if len(body) > most and body.count(b",") > most:  # counting takes a tenth of the time of reading
             raise Rejected(
                 413, "the body has too many values", [Problem("body", "size", None, f"at most {most} commas")]
             )
