@@ -147,7 +147,7 @@ def test_feedback_is_kept(service: SimpleNamespace) -> None:
         ("/nothing", b"{}", {}, 404, "path"),
         ("/model", b"{}", {}, 405, "method"),
         ("/predict_batch", b'{"rows": []}', {}, 422, "rows"),
-        ("/predict_batch", b'{"columns": {"tenure": 5}}', {}, 422, "gender"),
+        ("/predict_batch", b'{"columns": 5}', {}, 422, "rows"),
         ("/predict_batch", b"ARROW1", {"Content-Type": "application/vnd.apache.arrow.stream"}, 415, "Content-Type"),
     ],
 )

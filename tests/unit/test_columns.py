@@ -16,6 +16,8 @@ from churn.serving.request import InputSettings, Reader, Rejected
 from churn.settings.dataset import Dataset, from_dump
 from conftest import TELCO
 
+from tests.bench import fuzz
+
 # As text, so that both forms hold the same bytes.
 CELLS = (
     "null", "true", "false", "-1", "0", "12", "12.0", "1.5", "12.000000001", "1e400", "-1e-400", "1" + "0" * 400, "999", "1e39",
@@ -141,6 +143,8 @@ def test_the_first_invalid_row_is_named_with_all_of_its_problems(
         (b'{"columns": {"town": {"0": "rome"}}}', 422, "town"),
         (b'{"columns": {"town": null}}', 422, "town"),
         (b'{"columns": {"town": [["rome"]]}}', 422, "town"),
+        (b'{"columns": {"town": ' + b'{"a":' * 300 + b"1" + b"}" * 300 + b"}}", 400, "body"),
+        (b'{"columns": {"town": [' + b"[" * 300 + b"]" * 300 + b"]}}", 400, "body"),
         (b'{"columns": {"town": ["rome"], "towm": 5}}', 422, "towm"),
         (b'{"columns": {"town": ["rome"], "visits": [true]}}', 422, "visits"),
         (b'{"columns": {"town": ["rome"], "visits": ["1"]}}', 422, "visits"),
@@ -182,6 +186,14 @@ def test_flipped_bits_and_cut_bodies_are_read_or_refused(telco: Dataset, custome
         for _ in range(rng.randrange(1, 4)):
             body[rng.randrange(len(body))] ^= 1 << rng.randrange(8)
         outcome = found(batches, bytes(body))
+        assert len(outcome) == 2 or outcome[0] in (400, 413, 422)
+
+
+def test_no_fuzzed_body_breaks_the_reader(telco: Dataset) -> None:
+    """Those of ``make fuzz``, which found what nested too deeply."""
+    rng, batches, examples = random.Random(1), Batches(Reader(telco, InputSettings(), 5)), packaging.examples(telco)
+    for _ in range(10_000):
+        outcome = found(batches, fuzz.body(rng, examples))
         assert len(outcome) == 2 or outcome[0] in (400, 413, 422)
 
 

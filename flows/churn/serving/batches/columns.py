@@ -81,10 +81,7 @@ class Batches:
         for name, column in columns.items():
             split = self._split(column)
             if split is None:
-                wanted = "a list with a value for each row"
-                return Rejected(
-                    422, f"column {name!r} is no list", [Problem(name, "type", from_json(bytes(column)), wanted)]
-                )
+                return self._no_list(name, column)
             cells[name] = split
         name, rows = next((name, len(split)) for name, split in cells.items())
         for other, split in cells.items():
@@ -95,6 +92,15 @@ class Batches:
         self._reader.check_number(rows)
         first = min(self._first_invalid(name, column) for name, column in columns.items())
         return self._refused_row({name: bytes(split[int(first)]) for name, split in cells.items()}, int(first))
+
+    @staticmethod
+    def _no_list(name: str, column: msgspec.Raw) -> Rejected:
+        try:
+            value = from_json(bytes(column))
+        except ValueError as error:  # nested too deeply, for instance
+            return no_json(str(error))
+        problem = Problem(name, "type", value, "a list with a value for each row")
+        return Rejected(422, f"column {name!r} is no list", [problem])
 
     def _first_invalid(self, name: str, column: msgspec.Raw) -> float:
         """The first row that a column's type refuses; infinity if none. Raises Rejected if the column is not JSON."""
