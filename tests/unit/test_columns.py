@@ -10,7 +10,8 @@ from typing import Any
 import pandas as pd
 import pytest
 from churn.data import casting, synthetic
-from churn.serving import packaging
+from churn.errors import ChurnError
+from churn.serving import client, packaging
 from churn.serving.batches.columns import Batches
 from churn.serving.request import InputSettings, Reader, Rejected
 from churn.settings.dataset import Dataset, from_dump
@@ -216,3 +217,36 @@ def test_the_modules_of_a_batch_are_packed(tmp_path: Path) -> None:
     context = packaging._context(tmp_path, "churn_model:v1", {})
     assert (context / "churn/serving/batches/columns.py").is_file()
     assert (context / "bento/scoring/scored.py").is_file()
+
+
+@pytest.mark.parametrize("offers", [{"batches": ["rows", "columns"]}, {}], ids=["this release", "an earlier one"])
+def test_make_predict_sends_columns_where_the_service_takes_them(
+    offers: dict[str, Any], telco: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, batches = tmp_path / "five.csv", Batches(Reader(telco, InputSettings(), 2))
+    table = synthetic.generate(telco, 5, seed=1)
+    sent = []
+
+    def ask(url: str, body: Any = None, key: str = "") -> Any:
+        if body is None:
+            schema = {"properties": dict.fromkeys(telco.raw)}
+            return {"dataset": telco.model_dump(mode="json"), "schema": schema, "limits": {"rows": 2}, **offers}
+        sent.append(next(iter(body)))
+        try:
+            tenure = batches.read(json.dumps(body).encode()).values["tenure"]
+        except Rejected as error:
+            problems = [problem.as_json() for problem in error.problems]
+            raise client.Refused(url, {"error": error.message, "problems": problems}) from None
+        answer = {"probability": tenure, "decision": [True] * len(tenure), "prediction_id": [str(t) for t in tenure]}
+        by_row = [dict(zip(answer, values, strict=True)) for values in zip(*answer.values(), strict=True)]
+        return answer if sent[-1] == "columns" else by_row
+
+    monkeypatch.setattr(client, "ask", ask)
+    table.to_csv(file, index=False)
+    ranked, _ = client.rank(file, "http://service")
+    assert sent == ["columns" if offers else "rows"] * 3
+    assert ranked["probability"].tolist() == sorted(table["tenure"], reverse=True)
+    assert ranked["prediction_id"].tolist() == [str(p) for p in ranked["probability"]]
+    table.assign(tenure=[1, 2, 3, 999, 5]).to_csv(file, index=False)
+    with pytest.raises(ChurnError, match=r"five\.csv, row 4: column tenure is 999"):
+        client.rank(file, "http://service")
