@@ -42,6 +42,12 @@ from churn.data import synthetic  # noqa: E402
 from churn.settings import core, dataset, environment  # noqa: E402, F401
 from on_cluster import cluster  # noqa: E402, F401
 from s3 import Server, alone  # noqa: E402, F401
+from workers import (  # noqa: E402, F401
+    pytest_collection_finish,
+    pytest_collection_modifyitems,
+    pytest_sessionfinish,
+    pytest_xdist_make_scheduler,
+)
 
 TIMED = """
 name = "timed"
