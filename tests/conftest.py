@@ -148,7 +148,7 @@ def hook() -> Iterator[SimpleNamespace]:
             pass
 
     with HTTPServer(("127.0.0.1", 0), Hook) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         yield SimpleNamespace(url=f"http://127.0.0.1:{server.server_port}", bodies=bodies)
         server.shutdown()
 
