@@ -67,10 +67,12 @@ Command = Callable[..., subprocess.CompletedProcess[str]]
 Connection = tuple[str, int]  # address and port
 
 
-def flow(name: str, *words: str, cwd: Path = ROOT, **environ: str) -> subprocess.CompletedProcess[str]:
+def flow(
+    name: str, *words: str, cwd: Path = ROOT, root: Path = ROOT, **environ: str
+) -> subprocess.CompletedProcess[str]:
     """``python flows/NAME.py WORDS`` as a person types it, or one of scripts/; output and errors in ``stdout``."""
     folder = "flows" if name.endswith("_flow") else "scripts"
-    command = [sys.executable, str(ROOT / folder / f"{name}.py"), *words]
+    command = [sys.executable, str(root / folder / f"{name}.py"), *words]
     return _run(command, cwd, environ)
 
 
