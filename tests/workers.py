@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from threadpoolctl import threadpool_limits
 
 ROOT = Path(__file__).resolve().parents[1]
 # The longest, mostly in seconds that are waited; all that are not named here come behind them, and the unit tests at the end.
@@ -69,7 +70,11 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
 
 def pytest_collection_finish() -> None:
-    """What has been imported by now stays: the garbage collector need not go through it again and again."""
+    """What has been imported by now stays: the garbage collector need not go through it again and again.
+
+    Linear algebra takes one thread: those of two workers on two cores would wait for each other.
+    """
+    threadpool_limits(1)
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 20, 20)
