@@ -6,6 +6,7 @@ them, for as long as there are others for its neighbour.
 """
 
 import gc
+import re
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -43,8 +44,8 @@ def _place(path: Path) -> int:
 @cache
 def trains(module: str) -> bool:
     """Whether a test of the module asks for the session's models."""
-    path = ROOT / module
-    return path.is_file() and "trained: SimpleNamespace" in path.read_text()
+    path, asked = ROOT / module, r'def \w+\([^)]*\btrained\b|getfixturevalue\("trained"\)'
+    return path.is_file() and re.search(asked, path.read_text()) is not None
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
