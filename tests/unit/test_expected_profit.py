@@ -34,6 +34,7 @@ OUTCOME = (RNG.random(3000) < TRUE).astype(int)
 FAMILY = Family(
     name="linear", estimator="sklearn.linear_model.LogisticRegression", iterations=1, impute=True, scale=True
 )
+SEARCH = Search(folds=3)
 BY_COLUMN = Worth(contact_cost=40.0, offer_cost=20.0, success_rate=0.3, margin_column="MonthlyCharges", horizon=6.0)
 RATES = {
     0.0: 0.3,
@@ -153,11 +154,15 @@ def worth(request: pytest.FixtureRequest) -> Worth:
 
 
 @pytest.fixture(scope="module")
-def chosen(described: Dataset, customers: pd.DataFrame, worth: Worth) -> selection.Chosen:
-    search = Search(folds=3)
-    return selection.finalize(
-        hyperparameter_search.tune(FAMILY, search, described, customers), search, described, customers, worth
-    )
+def tuned(described: Dataset, customers: pd.DataFrame) -> hyperparameter_search.Candidate:
+    return hyperparameter_search.tune(FAMILY, SEARCH, described, customers)
+
+
+@pytest.fixture(scope="module")
+def chosen(
+    described: Dataset, customers: pd.DataFrame, tuned: hyperparameter_search.Candidate, worth: Worth
+) -> selection.Chosen:
+    return selection.finalize(tuned, SEARCH, described, customers, worth)
 
 
 @pytest.fixture(scope="module")
