@@ -36,7 +36,12 @@ _DVC = (
     *("dvc_data.index", "dvc_data.hashfile.status", "dvc.lock", "botocore.exceptions"),
 )
 # What MLflow's client imports when it first opens its database, and when it logs a model.
-_MLFLOW = ("mlflow.store.tracking.sqlalchemy_store", "mlflow.store.model_registry.sqlalchemy_store", "mlflow.sklearn", "skops.io")
+_MLFLOW = (
+    "mlflow.store.tracking.sqlalchemy_store",
+    "mlflow.store.model_registry.sqlalchemy_store",
+    "mlflow.sklearn",
+    "skops.io",
+)
 IMPORTS = {
     "data_flow.py": (
         *_ALL,

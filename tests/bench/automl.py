@@ -36,7 +36,18 @@ def autogluon(
     with tempfile.TemporaryDirectory() as folder:
         inputs.assign(**{OUTCOME: outcome}).to_parquet(Path(folder, "train.parquet"))
         holdout.to_parquet(Path(folder, "holdout.parquet"))
-        own = [sys.executable, "-m", "uv", "run", "--no-project", "--isolated", "--quiet", "--with", AUTOGLUON, "python"]
+        own = [
+            sys.executable,
+            "-m",
+            "uv",
+            "run",
+            "--no-project",
+            "--isolated",
+            "--quiet",
+            "--with",
+            AUTOGLUON,
+            "python",
+        ]
         done = subprocess.run([*own, __file__, folder, str(seconds)], capture_output=True, text=True, check=False)
         if done.returncode:
             sys.exit(done.stdout + done.stderr)

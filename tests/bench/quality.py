@@ -64,25 +64,33 @@ def summary(found: dict[str, np.ndarray]) -> str:
     low, high = np.quantile(drawn, [0.025, 0.975], axis=0)
     lines = []
     for s, score in enumerate(SCORES):
-        said = (f"{name} {each[:, i, s].mean():.2f} ({low[i, s]:.2f} to {high[i, s]:.2f})" for i, name in enumerate(SYSTEMS))
+        said = (
+            f"{name} {each[:, i, s].mean():.2f} ({low[i, s]:.2f} to {high[i, s]:.2f})" for i, name in enumerate(SYSTEMS)
+        )
         lines.append(f"mean rank by {score}: {', '.join(said)}")
     for name, scores in found.items():
         order, means = ranks(scores.mean(axis=0)), scores.mean(axis=0)
         for s, score in enumerate(SCORES):
             if order[0, s] > 1:
                 best = int(order[:, s].argmin())
-                lines.append(f"lost: {name} by {score}, {means[0, s]:.4f} where {[*SYSTEMS][best]} has {means[best, s]:.4f}")
+                lines.append(
+                    f"lost: {name} by {score}, {means[0, s]:.4f} where {[*SYSTEMS][best]} has {means[best, s]:.4f}"
+                )
     return "\n".join(lines)
 
 
 def _line(name: str, seed: str, scores: np.ndarray) -> str:
-    said = (f"{system} " + " ".join(f"{value:.4f}" for value in row) for system, row in zip(SYSTEMS, scores, strict=True))
+    said = (
+        f"{system} " + " ".join(f"{value:.4f}" for value in row) for system, row in zip(SYSTEMS, scores, strict=True)
+    )
     return f"{name:<12} {seed:>4}  " + "   ".join(said)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--sets", type=Path, help="a folder of CSV files, one customer a row, whose target `make dataset` finds")
+    parser.add_argument(
+        "--sets", type=Path, help="a folder of CSV files, one customer a row, whose target `make dataset` finds"
+    )
     parser.add_argument("--only", nargs="+", default=(), help="names of data sets")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
     options = parser.parse_args()
