@@ -35,6 +35,13 @@ _DVC = (
     *("dvc.repo", "networkx", "ruamel.yaml", "scmrepo.git", "dvc_render.vega", "rich.status"),
     *("dvc_data.index", "dvc_data.hashfile.status", "dvc.lock", "botocore.exceptions"),
 )
+# What MLflow's client imports when it first opens its database, and when it logs a model.
+_MLFLOW = (
+    "mlflow.store.tracking.sqlalchemy_store",
+    "mlflow.store.model_registry.sqlalchemy_store",
+    "mlflow.sklearn",
+    "skops.io",
+)
 IMPORTS = {
     "data_flow.py": (
         *_ALL,
@@ -49,8 +56,8 @@ IMPORTS = {
     "train_flow.py": (
         *_ALL,
         *(*_DVC, "sklearn.ensemble", "sklearn.linear_model", "sklearn.model_selection", "mlflow", "xgboost"),
-        *("matplotlib.pyplot", "sklearn.inspection", "skl2onnx", "onnxmltools"),  # not onnxruntime: it starts a thread
-    ),
+        *("optuna.pruners", "lightgbm", *_MLFLOW, "matplotlib.pyplot", "sklearn.inspection", "skl2onnx", "onnxmltools"),
+    ),  # not onnxruntime: it starts a thread
 }
 
 # Threads that a fork would not copy: of the BLAS of numpy and scipy (the steps keep to one: they run side by side), of Arrow's
