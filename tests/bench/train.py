@@ -70,7 +70,8 @@ from metaflow import Flow, namespace
 namespace(None)
 run = Flow("TrainFlow").latest_successful_run
 evaluation, board = run["evaluate"].task["evaluation"].data, run["select"].task["board"].data
-print(json.dumps([evaluation.scores["roc_auc"], evaluation.scores["brier"], board[0].family.name, board[0].best.scores["roc_auc"]]))
+best = board[0].family.name, board[0].best.scores["roc_auc"]
+print(json.dumps([evaluation.scores["roc_auc"], evaluation.scores["brier"], *best]))
 """
 
 
