@@ -42,7 +42,10 @@ IMPORTS = {
         *("churn.cards.data_card", "churn.telemetry.push", "prometheus_client.openmetrics.parser"),
         *_DVC,
     ),
-    "score_flow.py": (*_ALL, "churn.validation.schema", "mlflow"),
+    "score_flow.py": (
+        *(*_ALL, "churn.validation.schema", "mlflow"),
+        *("churn.serving.ranking.shards", "mlflow.store.tracking.sqlalchemy_store"),  # every shard needs them
+    ),
     "deploy_flow.py": (*_ALL, "mlflow"),
     "probe_flow.py": ("base", "metaflow.runtime"),
     "monitor_flow.py": (*_ALL, "mlflow", "nannyml"),

@@ -161,15 +161,18 @@ def log(
 
     Writing them again replaces them. Raises ChurnError if the log cannot be written.
     """
-    raw = features.from_frame(scorer.dataset, table)
-    columns = [[None if v == "" or v != v else v for v in values.tolist()] for values in raw.values()]
-    predictions = [scored[column].tolist() for column in ("prediction_id", "probability", "decision")]
-    moment = (time, model.version, model.tags["data_version"])
-    rows = [
-        (one, *moment, chance, decision, *cells)
-        for one, chance, decision, *cells in zip(*predictions, *columns, strict=True)
+    import pyarrow as pa
+
+    raw, schema = features.from_frame(scorer.dataset, table), prediction_log.schema(scorer.dataset)
+    shared = {"time": time, "model_version": model.version, "data_version": model.tags["data_version"]}
+    columns: dict[str, Any] = {name: np.full(len(scored), value) for name, value in shared.items()}
+    columns |= {name: scored[name].to_numpy() for name in ("prediction_id", "probability", "decision")}
+    arrays = [pa.array(columns[name], schema.field(name).type) for name in prediction_log.COLUMNS]
+    arrays += [
+        pa.array(values, schema.field(name).type, mask=values == "" if values.dtype.kind == "O" else np.isnan(values))
+        for name, values in raw.items()
     ]
-    content = prediction_log.encode(prediction_log.schema(scorer.dataset), rows)
+    content = prediction_log.content(pa.Table.from_arrays(arrays, schema=schema))
     try:
         prediction_log.store(
             prediction_log.root(), prediction_log.part_name(prediction_log.PREDICTIONS, time, name), content

@@ -126,5 +126,14 @@ def merged(shards: "Shards", by_value: bool, learnt: Learnt) -> "Iterator[Iterat
     with tempfile.TemporaryDirectory() as folder, on_duckdb.connected(Path(folder)) as connection:
         connection.register("shards", pa.RecordBatchReader.from_batches(first.schema, batches))
         relation = connection.sql("SELECT * EXCLUDE (key, row) FROM shards ORDER BY key DESC, row")
-        reader = relation.to_arrow_reader(ROWS)
-        yield (learnt.named(pa.Table.from_batches([batch])) for batch in reader)
+        yield map(learnt.named, _tables(relation.to_arrow_reader(ROWS)))
+
+
+def _tables(reader: "pa.RecordBatchReader") -> "Iterator[pa.Table]":
+    import pyarrow as pa
+
+    try:
+        for batch in reader:
+            yield pa.Table.from_batches([batch])
+    except OSError as error:
+        raise on_duckdb.stopped(error) from error
