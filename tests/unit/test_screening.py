@@ -162,6 +162,16 @@ def test_sources_of_other_types_become_shards(telco: Dataset, tmp_path: Path, sm
     _same(origins, telco, Score(quarantine=0.1, shard_rows=130))
 
 
+def test_of_many_customers_each_shard_is_larger(
+    telco: Dataset, customers: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shards, "BRANCHES", 4)
+    customers.to_csv(tmp_path / "customers.csv", index=False)
+    origins = [File(kind="file", path=str(tmp_path / "customers.csv"))]
+    assert len(shards.screen(origins, telco, Score(shard_rows=10)).ranges) == 4
+    assert shards.screen(origins, telco, Score(shard_rows=200)).ranges == [(0, 200), (200, 300)]
+
+
 def test_only_files_without_joins_are_read_in_parts() -> None:
     file = File(kind="file", path="customers.csv")
     assert source_parts.streamable([file, file])

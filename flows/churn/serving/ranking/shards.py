@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 ARTIFACT = "customers_{}"  # the name of a shard's artifact, with the row it begins at
+BRANCHES = 100  # at most, as Metaflow has it; of more customers, each branch scores more
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,10 @@ class Screened:
 
 
 def screen(origins: Sequence[Origin], dataset: Dataset, rule: Score) -> Screened:
-    """``batch_scoring.screen``, in the memory of a part of the sources, into shards of ``rule.shard_rows`` customers."""
+    """``batch_scoring.screen``, in the memory of a part of the sources, into shards of ``rule.shard_rows`` customers.
+
+    Above BRANCHES shards, they are larger.
+    """
     batch_scoring.require_names(dataset, rule)
     if source_parts.streamable(origins):
         try:
@@ -52,7 +56,8 @@ def _screened(read: Any, origins: Sequence[Origin], dataset: Dataset, rule: Scor
     report, aside = screening.finish()
     report.require(origin)
     spool, artifacts, ranges = Spool(), dict[str, Spooled](), list[tuple[int, int]]()
-    for content, rows in _shards(screening.tables(), dataset, rule.shard_rows):
+    size = max(rule.shard_rows, -(-(report.rows - report.set_aside) // BRANCHES))
+    for content, rows in _shards(screening.tables(), size):
         first = ranges[-1][1] if ranges else 0
         ranges.append((first, first + rows))
         artifacts[ARTIFACT.format(first)] = spool.add(content)
@@ -60,7 +65,7 @@ def _screened(read: Any, origins: Sequence[Origin], dataset: Dataset, rule: Scor
     return Screened(artifacts, ranges, aside, (*notes, *more))
 
 
-def _shards(parts: "Iterable[pd.DataFrame]", dataset: Dataset, size: int) -> Iterator[tuple[bytes, int]]:
+def _shards(parts: "Iterable[pd.DataFrame]", size: int) -> Iterator[tuple[bytes, int]]:
     """The rows of all parts as Parquet bytes of ``size`` rows each, the last one perhaps fewer, and the number of rows."""
     import pyarrow as pa
 
