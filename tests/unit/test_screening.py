@@ -189,4 +189,7 @@ def test_what_is_set_aside_on_disk_pickles_as_its_bytes(tmp_path: Path, monkeypa
     assert pickle.loads(pickle.dumps([second, first])) == [b"two", b"one"]
     frame = pd.DataFrame({"a": [1, 2], "b": pd.Series(["x", None], dtype="category")})
     pd.testing.assert_series_equal(kept.add_table(frame).table(["b"]).b, frame.b)
+    for content in (b"abc", lambda file: file.write(b"abc")):
+        with spool.complete(content) as whole:
+            assert whole.read() == b"abc"
     assert list(tmp_path.iterdir()) == [], "the file has no name that a killed process would leave"

@@ -1,14 +1,26 @@
 """Data set aside on disk while a step runs: no file name, so nothing is left behind however the process ends."""
 
+import io
 import os
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from churn.errors import ChurnError
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+def complete(content: bytes | Callable[[IO[bytes]], object]) -> IO[bytes]:
+    """The bytes, or what ``content`` writes to an anonymous file, to be read from the beginning. Raises OSError."""
+    if isinstance(content, bytes):  # without a disk, which a pod of the service need not have
+        return io.BytesIO(content)
+    file = tempfile.TemporaryFile()  # noqa: SIM115 - the caller closes it
+    content(file)
+    file.seek(0)
+    return file
 
 
 class Spool:

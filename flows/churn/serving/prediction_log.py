@@ -11,7 +11,6 @@ import logging
 import os
 import re
 import shutil
-import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
@@ -22,6 +21,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from churn.errors import ChurnError
+from churn.files import spool
 from churn.settings.dataset import Dataset
 from churn.settings.environment import STATE, private
 from churn.storage import checksums
@@ -277,21 +277,18 @@ def part_name(kind: str, microseconds: int, name: str = "") -> str:
 
 def store(at: str, name: str, content: bytes | Callable[[IO[bytes]], object]) -> None:
     """Write one part, or what ``content`` writes, below ROOT ``at``: atomically, readable by its owner only. Raises OSError."""
-    write = content if callable(content) else lambda out: out.write(content)
     if at.startswith("s3://"):
         system, folder = filesystem(at)
-        with tempfile.TemporaryFile() as whole:  # complete before the upload, which an error would end as if it were
-            write(whole)
-            whole.seek(0)
-            with system.open_output_stream(f"{folder}/{name}") as out:
-                shutil.copyfileobj(whole, out, 1 << 20)
+        # Complete before the upload, which an error would end as if it were.
+        with spool.complete(content) as whole, system.open_output_stream(f"{folder}/{name}") as out:
+            shutil.copyfileobj(whole, out, 1 << 20)
         return
     path = Path(at, name)
     path.parent.mkdir(parents=True, exist_ok=True)
     half = path.with_suffix(".tmp")
     try:
         with open(half, "wb", opener=private) as out:
-            write(out)
+            content(out) if callable(content) else out.write(content)
             out.flush()
             os.fsync(out.fileno())
         half.rename(path)
