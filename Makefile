@@ -309,6 +309,9 @@ release: ## check a tag against the version in pyproject.toml and the section in
 bench-data: $(READY) ## compare DataFlow with a hand-written single process: make bench-data [ROWS=1000000]
 	@$(PY) tests/bench/data.py $(if $(ROWS),--rows $(ROWS))
 
+bench-score: $(READY) ## compare ScoreFlow with a hand-written single process: make bench-score [ROWS=1000000]
+	@$(PY) tests/bench/score.py $(if $(ROWS),--rows $(ROWS))
+
 bench-events: $(READY) ## compare customers from an event log with hand-written SQL: make bench-events [EVENTS=2000000]
 	@$(PY) tests/bench/events.py $(if $(EVENTS),--events $(EVENTS))
 

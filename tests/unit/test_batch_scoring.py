@@ -8,6 +8,7 @@ import pytest
 from churn.data import casting, features, synthetic
 from churn.errors import ChurnError
 from churn.serving import batch_scoring, prediction_log
+from churn.serving.ranking import listing
 from churn.settings.data import File
 from churn.settings.dataset import Dataset
 from churn.settings.environment import STATE
@@ -52,8 +53,9 @@ def test_the_best_to_contact_come_first(
 ) -> None:
     monkeypatch.setenv("CHURNFLOW_SCORES", str(tmp_path))
     scorer, worth = scorers[by], by == "by value"
-    shards = [batch_scoring.score(scorer, customers.iloc[a:b], "run") for a, b in batch_scoring.shards(300, 120)]
-    found = batch_scoring.rank(scorer, customers, shards[::-1], Score(explained=10), "list")
+    shards = [customers.iloc[start : start + 120] for start in range(0, 300, 120)]
+    scored = [(batch_scoring.score(scorer, shard, "run"), shard) for shard in shards[::-1]]
+    found = listing.rank(scorer, scored, worth, Score(explained=10), "list")
     listed = pd.read_csv(found.place)
     key = "expected_value" if worth else "probability"
     assert listed[key].is_monotonic_decreasing
@@ -76,9 +78,8 @@ def test_a_reason_names_the_customers_own_value(
 ) -> None:
     monkeypatch.setenv("CHURNFLOW_SCORES", str(tmp_path))
     scorer = scorers["by probability"]
-    found = batch_scoring.rank(
-        scorer, customers, [batch_scoring.score(scorer, customers, "run")], Score(explained=5), "list"
-    )
+    scored = batch_scoring.score(scorer, customers, "run")
+    found = listing.rank(scorer, [(scored, customers)], False, Score(explained=5), "list")
     first = pd.read_csv(found.place).iloc[0]
     name, text = first.reason_1.split(" = ")
     value = text.rsplit(" (", 1)[0]

@@ -12,6 +12,7 @@ from churn.errors import ChurnError
 from churn.monitoring import windows
 from churn.registry.model_registry import Registered
 from churn.serving import batch_scoring, packaging, prediction_log, reference_data
+from churn.serving.ranking import listing
 from churn.serving.reference_data import Reference
 from churn.settings.core import parse
 from churn.settings.dataset import Dataset, from_dump
@@ -233,7 +234,7 @@ def test_the_ranked_list_the_log_and_the_reference_decide_alike(
     scored = batch_scoring.score(scorer, customers, "run")
     assert (scored.decision == pays).all()
     assert ((scored.expected_value > 0) == pays).all()
-    listed = batch_scoring.rank(scorer, customers, [scored], Score(explained=1), "list")
+    listed = listing.rank(scorer, [(scored, customers)], True, Score(explained=1), "list")
     assert str(listed) == f"{pays.sum()} of 600 customers are worth a contact"
     now = datetime.now(UTC)
     batch_scoring.log(

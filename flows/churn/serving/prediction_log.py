@@ -10,16 +10,18 @@ in the registry, has the model's predictions for its holdout in the same columns
 import logging
 import os
 import re
+import shutil
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from churn.errors import ChurnError
+from churn.files import spool
 from churn.settings.dataset import Dataset
 from churn.settings.environment import STATE, private
 from churn.storage import checksums
@@ -37,10 +39,8 @@ COLUMNS = ("prediction_id", "time", "model_version", "data_version", "probabilit
 AT_ONCE = 8  # parts to read in parallel
 _PART = re.compile(r"/day=(\d{4}-\d\d-\d\d)/part-[^/]+\.parquet$")
 _ADDRESS, _BUCKET = re.compile(r"[A-Za-z0-9+.-]*://|s3:"), re.compile(r"s3://[^/]+")
-_S3_SECONDS = {
-    "connect_timeout": 3.0,
-    "request_timeout": 15.0,
-}  # an unreachable store must not block writers or readers
+# An unreachable store must not block writers or readers.
+_S3_SECONDS = {"connect_timeout": 3.0, "request_timeout": 15.0}
 
 
 def root() -> str:
@@ -275,19 +275,20 @@ def part_name(kind: str, microseconds: int, name: str = "") -> str:
     return f"{kind}/day={moment:%Y-%m-%d}/part-{moment:%H%M%S%f}-{name}.parquet"
 
 
-def store(at: str, name: str, content: bytes) -> None:
-    """Write one part below ROOT ``at``, atomically and readable by its owner only. Raises OSError."""
+def store(at: str, name: str, content: bytes | Callable[[IO[bytes]], object]) -> None:
+    """Write one part, or what ``content`` writes, below ROOT ``at``: atomically, readable by its owner only. Raises OSError."""
     if at.startswith("s3://"):
         system, folder = filesystem(at)
-        with system.open_output_stream(f"{folder}/{name}") as out:  # an object appears when its upload is complete
-            out.write(content)
+        # Complete before the upload, which an error would end as if it were.
+        with spool.complete(content) as whole, system.open_output_stream(f"{folder}/{name}") as out:
+            shutil.copyfileobj(whole, out, 1 << 20)
         return
     path = Path(at, name)
     path.parent.mkdir(parents=True, exist_ok=True)
     half = path.with_suffix(".tmp")
     try:
         with open(half, "wb", opener=private) as out:
-            out.write(content)
+            content(out) if callable(content) else out.write(content)
             out.flush()
             os.fsync(out.fileno())
         half.rename(path)
