@@ -64,7 +64,8 @@ def test_another_metaflow_runs_without_them_and_says_so(monkeypatch: pytest.Monk
 @pytest.mark.long
 def test_no_import_of_the_nursery_starts_a_thread() -> None:
     code = (
-        "import importlib, sys; from orchestration import fork_server, preloaded; sys.modules.update(dict.fromkeys(fork_server._NEVER))\n"
+        "import importlib, sys; from orchestration import fork_server, preloaded\n"
+        "sys.modules.update(dict.fromkeys(fork_server._NEVER))\n"
         "for names in preloaded.IMPORTS.values():\n"
         "    for name in names: importlib.import_module(name)\n"
         "print(len(fork_server._threads()))"
