@@ -309,6 +309,9 @@ release: ## check a tag against the version in pyproject.toml and the section in
 bench-data: $(READY) ## compare DataFlow with a hand-written single process: make bench-data [ROWS=1000000]
 	@$(PY) tests/bench/data.py $(if $(ROWS),--rows $(ROWS))
 
+bench-score: $(READY) ## compare ScoreFlow with a hand-written single process: make bench-score [ROWS=1000000]
+	@$(PY) tests/bench/score.py $(if $(ROWS),--rows $(ROWS))
+
 bench-events: $(READY) ## compare customers from an event log with hand-written SQL: make bench-events [EVENTS=2000000]
 	@$(PY) tests/bench/events.py $(if $(EVENTS),--events $(EVENTS))
 
@@ -324,8 +327,8 @@ bench-by-id: $(READY) ## compare requests by customer id with plain ones, among 
 bench-drift: $(READY) ## measure false alarms, power and estimation error, and 1,000,000 rows against scipy
 	@$(PY) -m tests.bench.drift
 
-bench-quality: $(READY) ## compare model quality with FLAML: make bench-quality [SOURCE=telco.csv]
-	@$(PY) tests/bench/quality.py $(call option,--telco,SOURCE)
+bench-quality: $(READY) ## compare model quality with FLAML and AutoGluon (in a separate environment): make bench-quality [SETS=folder of CSV files]
+	@$(PY) tests/bench/quality.py $(call option,--sets,SETS)
 
 bench-reasons: $(READY) ## measure the effect of prototypes on the reasons: make bench-reasons [SOURCE=telco.csv]
 	@$(PY) -m tests.bench.reasons $(call option,--source,SOURCE)

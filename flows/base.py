@@ -5,7 +5,7 @@ Every command accepts ``--debug`` (or CHURNFLOW_DEBUG=1), which shows errors wit
 
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from churn.errors import ChurnError, os_error_message
 from orchestration import fork_server, start_marker
 
 DEBUG = "CHURNFLOW_DEBUG"
-ARTIFACTS = 3  # raised with each change of artifacts' names or classes' modules, across which no run can be resumed
+ARTIFACTS = 4  # raised with each change of artifacts' names or classes' modules, across which no run can be resumed
 if "--debug" in sys.argv:  # removed here, since no parser accepts it
     sys.argv.remove("--debug")
     os.environ[DEBUG] = "1"
@@ -262,6 +262,12 @@ def say(notes: Iterable[str]) -> None:
     """Print notes, one per line."""
     for note in notes:
         print(note)
+
+
+def keep(flow: FlowSpec, artifacts: Mapping[str, Any]) -> None:
+    """Make each of the ``artifacts`` one of the step, by its name."""
+    for name, value in artifacts.items():
+        setattr(flow, name, value)
 
 
 def render(on: Any, parts: list[Any]) -> None:

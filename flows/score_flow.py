@@ -12,7 +12,7 @@ from churn.settings.score import ScoreConfig
 from metaflow import Parameter, card, current, step
 from orchestration import launch
 
-KEPT = ["model", "uplift_model", "synthetic", "scoring_id", "moment", "table", "quarantined", "notes"]
+KEPT = ["model", "uplift_model", "synthetic", "scoring_id", "moment", "quarantined", "notes"]
 
 
 @base.deployed
@@ -48,32 +48,32 @@ class ScoreFlow(base.Flow):
 
     @step
     def screen(self) -> None:
-        """Valid customers are in one table, divided into shards; invalid rows are quarantined."""
-        from churn.data import tables
+        """Valid customers are in shards, each an artifact of its own (``customers_`` and its first row); others in quarantine."""
         from churn.serving import batch_scoring
+        from churn.serving.ranking import shards
         from churn.validation import ingestion
 
         dataset, rule = batch_scoring.scorer(self.model).dataset, base.read(ScoreConfig, self.settings).score
-        table, self.quarantined, self.notes = batch_scoring.screen(self.sources, dataset, rule)
+        screened = shards.screen(self.sources, dataset, rule)
+        self.quarantined, self.notes, self.shards = screened.quarantined, screened.notes, screened.ranges
         base.say([*self.notes, *ingestion.write_quarantine(self.quarantined, f"{dataset.name}-{self.scoring_id}")[1]])
-        self.table, self.shards = tables.to_bytes(table), batch_scoring.shards(len(table), rule.shard_rows)
+        base.keep(self, screened.artifacts)
         self.next(self.score, foreach="shards")
 
     @step
     def score(self) -> None:
         """The customers of one shard are scored, and their predictions logged."""
-        from churn.data import tables
         from churn.serving import batch_scoring
+        from churn.serving.ranking import shards
 
-        scorer, (first, end) = batch_scoring.scorer(self.model), self.input
-        customers = tables.typed(self.table, scorer.dataset).iloc[first:end]
-        self.scored = batch_scoring.with_uplift(
-            batch_scoring.score(scorer, customers, self.scoring_id), customers, self.uplift_model
-        )
+        scorer, first = batch_scoring.scorer(self.model), self.input[0]
+        customers = shards.customers(getattr(self, shards.ARTIFACT.format(first)), first, scorer.dataset)
+        scored = batch_scoring.score(scorer, customers, self.scoring_id)
+        self.scored = batch_scoring.with_uplift(scored, customers, self.uplift_model)
+        self.by_value = bool(scored["expected_value"].notna().any())
         if base.read(ScoreConfig, self.settings).score.log and not self.synthetic:
-            batch_scoring.log(
-                scorer, self.model, customers, self.scored, self.moment, f"score-{self.scoring_id}-{first}"
-            )
+            name = f"score-{self.scoring_id}-{first}"
+            batch_scoring.log(scorer, self.model, customers, self.scored, self.moment, name)
         self.next(self.rank)
 
     @card(type="blank", id="list")
@@ -81,15 +81,15 @@ class ScoreFlow(base.Flow):
     def rank(self, inputs: Any) -> None:
         """The list is written, the most likely to churn or most profitable first, with reasons for the first customers."""
         from churn.cards import ranking_card
-        from churn.data import tables
         from churn.serving import batch_scoring
+        from churn.serving.ranking import listing, shards
 
         self.merge_artifacts(inputs, include=KEPT)
         scorer, rule = batch_scoring.scorer(self.model), base.read(ScoreConfig, self.settings).score
-        scored, name = [shard.scored for shard in inputs], f"{scorer.dataset.name}-{self.scoring_id}"
-        table = tables.typed(self.table, scorer.dataset)
-        self.ranked = batch_scoring.rank(scorer, table, scored, rule, name, self.uplift_model)
-        base.say(batch_scoring.keep_features(scorer, table) if rule.log and not self.synthetic else ())
+        name, by_value = f"{scorer.dataset.name}-{self.scoring_id}", any(shard.by_value for shard in inputs)
+        scored = shards.taken(inputs, scorer.dataset)
+        self.ranked = listing.rank(scorer, scored, by_value, rule, name, self.uplift_model)
+        base.say(shards.keep_features(scorer, inputs) if rule.log and not self.synthetic else ())
         base.render(current.card["list"], ranking_card.parts(self.ranked, self.model, self.quarantined, self.notes))
         self.next(self.end)
 

@@ -42,6 +42,12 @@ from churn.data import synthetic  # noqa: E402
 from churn.settings import core, dataset, environment  # noqa: E402, F401
 from on_cluster import cluster  # noqa: E402, F401
 from s3 import Server, alone  # noqa: E402, F401
+from workers import (  # noqa: E402, F401
+    pytest_collection_finish,
+    pytest_collection_modifyitems,
+    pytest_sessionfinish,
+    pytest_xdist_make_scheduler,
+)
 
 TIMED = """
 name = "timed"
@@ -61,10 +67,12 @@ Command = Callable[..., subprocess.CompletedProcess[str]]
 Connection = tuple[str, int]  # address and port
 
 
-def flow(name: str, *words: str, cwd: Path = ROOT, **environ: str) -> subprocess.CompletedProcess[str]:
+def flow(
+    name: str, *words: str, cwd: Path = ROOT, root: Path = ROOT, **environ: str
+) -> subprocess.CompletedProcess[str]:
     """``python flows/NAME.py WORDS`` as a person types it, or one of scripts/; output and errors in ``stdout``."""
     folder = "flows" if name.endswith("_flow") else "scripts"
-    command = [sys.executable, str(ROOT / folder / f"{name}.py"), *words]
+    command = [sys.executable, str(root / folder / f"{name}.py"), *words]
     return _run(command, cwd, environ)
 
 
@@ -142,7 +150,7 @@ def hook() -> Iterator[SimpleNamespace]:
             pass
 
     with HTTPServer(("127.0.0.1", 0), Hook) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         yield SimpleNamespace(url=f"http://127.0.0.1:{server.server_port}", bodies=bodies)
         server.shutdown()
 

@@ -2,8 +2,12 @@
 
 import json
 import re
+import shutil
+import subprocess
+from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 from conftest import ROOT
 
@@ -37,3 +41,11 @@ def names(query: str) -> set[str]:
     """The metrics that a PromQL query reads."""
     bare = re.sub(r"\{[^}]*\}|\[[^]]*\]|\b(by|on|without|ignoring)\s*\([^)]*\)", " ", query)
     return set(re.findall(r"[a-zA-Z_:][\w:]*\b(?!\s*\()", bare)) - _WORDS
+
+
+def promtool(*words: str | Path) -> None:
+    """The command, which is to succeed; the test is skipped where it is not installed."""
+    if shutil.which("promtool") is None:
+        pytest.skip("promtool is not installed (Debian package prometheus)")
+    done = subprocess.run(["promtool", *map(str, words)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr

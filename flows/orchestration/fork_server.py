@@ -26,32 +26,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
-from orchestration import metaflow_version
-
-# What a flow's steps import, in the order in which they need it; base first, since it sets defaults that metaflow reads.
-_ALL = ("base", "metaflow.runtime", "pandas", "pyarrow.parquet", "pyarrow.dataset")
-# What libraries import late: DVC when it first opens a repository and pushes.
-_DVC = (
-    *("dvc.repo", "networkx", "ruamel.yaml", "scmrepo.git", "dvc_render.vega", "rich.status"),
-    *("dvc_data.index", "dvc_data.hashfile.status", "dvc.lock", "botocore.exceptions"),
-)
-IMPORTS = {
-    "data_flow.py": (
-        *_ALL,
-        *("churn.validation.ingestion", "churn.validation.schema", "pandera.backends.pandas.register"),
-        *("churn.cards.data_card", "churn.telemetry.push", "prometheus_client.openmetrics.parser"),
-        *_DVC,
-    ),
-    "score_flow.py": (*_ALL, "churn.validation.schema", "mlflow"),
-    "deploy_flow.py": (*_ALL, "mlflow"),
-    "probe_flow.py": ("base", "metaflow.runtime"),
-    "monitor_flow.py": (*_ALL, "mlflow", "nannyml"),
-    "train_flow.py": (
-        *_ALL,
-        *(*_DVC, "sklearn.ensemble", "sklearn.linear_model", "sklearn.model_selection", "mlflow", "xgboost"),
-        *("matplotlib.pyplot", "sklearn.inspection", "skl2onnx", "onnxmltools"),  # not onnxruntime: it starts a thread
-    ),
-}
+from orchestration import metaflow_version, preloaded
 
 # Threads that a fork would not copy: of the BLAS of numpy and scipy (the steps keep to one: they run side by side), of Arrow's
 # and polars' jemalloc.
@@ -62,8 +37,6 @@ _ONE_THREAD = {
 # No step needs them, but if they are installed, MLflow imports polars, which starts a thread, and pandera imports hypothesis,
 # which takes 0.2 s.
 _NEVER = ("polars", "hypothesis")
-
-_S3 = ("boto3", "metaflow.plugins.datatools.s3.s3", "s3fs", "dvc_s3")  # for storage in S3
 
 _nursery: socket.socket | None = None  # this process's socket to the nursery, if there is one
 
@@ -150,13 +123,13 @@ def start() -> None:
     """Start the nursery if this command runs a flow. Call it before importing metaflow, so that both import in parallel."""
     global _nursery
     wanted = sys.platform == "linux" and metaflow_version.active(metaflow_version.FORK_SERVER)
-    if not wanted or not {"run", "resume"} & set(sys.argv) or Path(sys.argv[0]).name not in IMPORTS:
+    if not wanted or not {"run", "resume"} & set(sys.argv) or Path(sys.argv[0]).name not in preloaded.IMPORTS:
         return
     _nursery, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     flows = str(Path(__file__).parents[1])
     entry = f"import sys; sys.path.insert(0, {flows!r}); from orchestration import fork_server; fork_server.nursery()"
-    first, *others = IMPORTS[Path(sys.argv[0]).name]
-    s3 = _S3 if os.environ.get("CHURNFLOW_PROFILE", "local") != "local" else ()
+    first, *others = preloaded.IMPORTS[Path(sys.argv[0]).name]
+    s3 = preloaded.S3 if os.environ.get("CHURNFLOW_PROFILE", "local") != "local" else ()
     command = [sys.executable, "-c", entry, str(theirs.fileno()), sys.argv[0], first, *s3, *others]
     environ = {**os.environ, **_ONE_THREAD}
     subprocess.Popen(

@@ -1,8 +1,8 @@
 """Patches of Metaflow 2.19 where it has no setting; each says what it changes, why, and the upstream issue.
 
 They are off with ``CHURNFLOW_PATCHES=0`` and with untested Metaflow releases (``metaflow_version``). Everything works without
-them except deployment to a cluster, whose pods would lack a security context. ``tests/unit/test_metaflow_patches.py`` fails if
-Metaflow changes the code that they replace.
+them except deployment to a cluster, whose pods would lack a security context. ``tests/integration/test_metaflow_patches.py``
+fails if Metaflow changes the code that they replace.
 """
 
 import gzip

@@ -4,6 +4,7 @@ import ast
 import textwrap
 import tomllib
 from collections.abc import Iterator
+from functools import cache
 from html import escape
 from pathlib import Path
 from typing import NamedTuple
@@ -45,6 +46,7 @@ def _files(room: str) -> list[Path]:
     return sorted(place.glob("*.py")) or [place.with_suffix(".py")]
 
 
+@cache
 def imports() -> set[tuple[str, str]]:
     """The pairs of rooms in which a module of the first imports one of the second; type-checking imports do not count."""
     names = [room.name for room in rooms()]

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -45,15 +46,16 @@ def main() -> None:
           f"largest process {max(megabytes for _, megabytes in flow):.0f} MB")  # fmt: skip
 
 
-def timed(environ: dict[str, str], *words: str) -> tuple[float, float]:
-    """Wall seconds of a command, and the peak memory in MB of the largest process of its session."""
+def timed(environ: dict[str, str], *words: str, memory: Callable[[int], float] | None = None) -> tuple[float, float]:
+    """Wall seconds of a command, and the peak of ``memory`` in MB, by default of the largest process of its session."""
+    memory = memory or largest
     with tempfile.TemporaryFile("w+") as output:
         started, peak = time.monotonic(), 0.0
         process = subprocess.Popen(
             [sys.executable, *words], cwd=ROOT, env=environ, stdout=output, stderr=output, start_new_session=True
         )
         while process.poll() is None:
-            peak = max(peak, _largest(process.pid))
+            peak = max(peak, memory(process.pid))
             time.sleep(0.05)
         seconds = time.monotonic() - started
         if process.returncode:
@@ -62,17 +64,26 @@ def timed(environ: dict[str, str], *words: str) -> tuple[float, float]:
     return seconds, peak
 
 
-def _largest(session: int) -> float:
+def largest(session: int) -> float:
     """The largest peak so far, in MB, among the processes of a session: steps are no children of the command."""
-    found = [0]
+    return max([0, *_kilobytes(session, "status", "VmHWM:")]) / 1024
+
+
+def together(session: int) -> float:
+    """The memory in MB that the processes of a session hold now; what they share counts once."""
+    return sum(_kilobytes(session, "smaps_rollup", "Pss:")) / 1024
+
+
+def _kilobytes(session: int, file: str, line: str) -> list[int]:
+    found = []
     for entry in Path("/proc").iterdir():
         try:
             if entry.name.isdigit() and os.getsid(int(entry.name)) == session:
-                lines = (entry / "status").read_text().splitlines()
-                found += [int(line.split()[1]) for line in lines if line.startswith("VmHWM:")]
+                lines = (entry / file).read_text().splitlines()
+                found += [int(one.split()[1]) for one in lines if one.startswith(line)]
         except (FileNotFoundError, ProcessLookupError):
             continue  # it has ended meanwhile
-    return max(found) / 1024
+    return found
 
 
 def _said(found: tuple[float, float]) -> str:

@@ -1,35 +1,24 @@
-"""``make bench-quality``: our search beside FLAML for the same wall time, on the same splits. Prints, never asserts.
+"""``make bench-quality``: our search, FLAML and AutoGluon, for the same wall time on the same splits. Prints, never asserts.
 
-``python tests/bench/quality.py [--telco FILE] [--seeds 0 1 2 3 4] [--only NAME]``
+``python tests/bench/quality.py [--sets FOLDER] [--only NAME ...] [--seeds 0 1 2 3 4]``
 """
 
 import argparse
-import io
-import sys
 import time
 from pathlib import Path
 
+import automl
 import numpy as np
 import pandas as pd
+import quality_sets
+from churn.data import features
+from churn.settings import core
+from churn.settings.dataset import Dataset
+from churn.settings.train import TrainConfig
+from churn.training import hyperparameter_search, metrics, selection
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(ROOT / "flows"), str(ROOT / "tests")]
-
-import other_data  # noqa: E402
-from churn.data import features  # noqa: E402
-from churn.schema_inference import infer  # noqa: E402
-from churn.settings import core  # noqa: E402
-from churn.settings.data import DataConfig  # noqa: E402
-from churn.settings.dataset import Dataset  # noqa: E402
-from churn.settings.train import TrainConfig  # noqa: E402
-from churn.training import hyperparameter_search, metrics, selection  # noqa: E402
-from churn.validation import validation  # noqa: E402
-
-TELCO = ROOT.parent / "shared" / "data" / "telco_churn.csv"
-ROWS = {
-    "narrow": 6000,
-    "wide": 3000,
-}  # 150 columns become 965: a seed of `wide` takes five times as long as one of Telco
+SYSTEMS = {"ours": None, "FLAML": automl.flaml, "AutoGluon": automl.autogluon}
+SCORES = {"ROC-AUC": metrics.auc, "Brier": metrics.brier, "log loss": metrics.log_loss}
 
 
 def ours(
@@ -47,68 +36,78 @@ def ours(
     return chosen.pipeline.predict_proba(features.frame(dataset, holdout))[:, 1], time.monotonic() - started
 
 
-def flaml(
-    dataset: Dataset, train: pd.DataFrame, holdout: pd.DataFrame, seconds: float, seed: int
-) -> tuple[np.ndarray, float]:
-    """Holdout probabilities of FLAML's best model after ``seconds``."""
-    from flaml import AutoML
+def compare(settings: TrainConfig, dataset: Dataset, table: pd.DataFrame, seed: int) -> tuple[np.ndarray, float]:
+    """The holdout's scores, shape (systems, SCORES), and the seconds that each system had."""
+    from sklearn.model_selection import train_test_split
 
-    started = time.monotonic()
-    inputs, unseen = (features.frame(dataset, table) for table in (train, holdout))
-    for table in (inputs, unseen):
-        table[list(dataset.categorical)] = table[list(dataset.categorical)].astype("category")
-    found = AutoML()
-    found.fit(
-        inputs, features.outcome(dataset, train), task="classification", metric="roc_auc", time_budget=seconds,
-        eval_method="cv", n_splits=5, seed=seed, verbose=0,
-    )  # fmt: skip
-    return found.predict_proba(unseen)[:, 1], time.monotonic() - started
+    train, holdout = train_test_split(table, test_size=0.2, random_state=seed, stratify=table[dataset.target])
+    mine, seconds = ours(settings, dataset, train, holdout)
+    inputs, unseen = (features.frame(dataset, part) for part in (train, holdout))
+    for part in (inputs, unseen):
+        part[list(dataset.categorical)] = part[list(dataset.categorical)].astype("category")
+    given = inputs, features.outcome(dataset, train), unseen, seconds, seed
+    predicted = [mine, *(system(*given) for system in SYSTEMS.values() if system is not None)]
+    outcome = features.outcome(dataset, holdout)
+    return np.array([[score(outcome, p) for score in SCORES.values()] for p in predicted]), seconds
 
 
-def data_sets(telco_file: Path) -> dict[str, tuple[Dataset, pd.DataFrame]]:
-    """Telco, if its file is there, and two synthetic companies' customers, described and checked as `make dataset` would."""
-    made = {name: getattr(other_data, name)(rows, seed=1) for name, rows in ROWS.items()}
-    texts = {name: table.to_csv(index=False) for name, table in made.items()}
-    if telco_file.is_file():
-        texts = {"telco": telco_file.read_text(encoding="utf-8"), **texts}
-    limits = core.load(DataConfig, ROOT / "config" / "data.toml").quality
-    found = {}
-    for name, text in texts.items():
-        raw = pd.read_csv(io.StringIO(text), dtype="str", keep_default_na=False)
-        known = ROOT / "config" / "datasets" / f"{name}.toml"
-        dataset = core.load(Dataset, known) if known.exists() else infer.describe(raw, name, name).dataset
-        found[name] = dataset, validation.validate(raw, dataset, limits, name).table
-    return found
+def ranks(scores: np.ndarray) -> np.ndarray:
+    """1 for the best of the systems, in the scores' shape (..., systems, SCORES)."""
+    worse = np.array([-1 if name == "ROC-AUC" else 1 for name in SCORES])
+    return (scores * worse).argsort(axis=-2).argsort(axis=-2) + 1
+
+
+def summary(found: dict[str, np.ndarray]) -> str:
+    """Mean ranks over the data sets' seeds, with 95 % intervals by a bootstrap over data sets, and every loss on a set."""
+    rng, each = np.random.default_rng(0), np.stack([ranks(scores).mean(axis=0) for scores in found.values()])
+    drawn = each[rng.integers(0, len(each), (10_000, len(each)))].mean(axis=1)
+    low, high = np.quantile(drawn, [0.025, 0.975], axis=0)
+    lines = []
+    for s, score in enumerate(SCORES):
+        said = (
+            f"{name} {each[:, i, s].mean():.2f} ({low[i, s]:.2f} to {high[i, s]:.2f})" for i, name in enumerate(SYSTEMS)
+        )
+        lines.append(f"mean rank by {score}: {', '.join(said)}")
+    for name, scores in found.items():
+        order, means = ranks(scores.mean(axis=0)), scores.mean(axis=0)
+        for s, score in enumerate(SCORES):
+            if order[0, s] > 1:
+                best = int(order[:, s].argmin())
+                lines.append(
+                    f"lost: {name} by {score}, {means[0, s]:.4f} where {[*SYSTEMS][best]} has {means[best, s]:.4f}"
+                )
+    return "\n".join(lines)
+
+
+def _line(name: str, seed: str, scores: np.ndarray) -> str:
+    said = (
+        f"{system} " + " ".join(f"{value:.4f}" for value in row) for system, row in zip(SYSTEMS, scores, strict=True)
+    )
+    return f"{name:<12} {seed:>4}  " + "   ".join(said)
 
 
 def main() -> None:
-    from sklearn.model_selection import train_test_split
-
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--telco", type=Path, default=TELCO)
-    parser.add_argument("--only", default="", help="one data set: telco, narrow or wide")
+    parser.add_argument(
+        "--sets", type=Path, help="a folder of CSV files, one customer a row, whose target `make dataset` finds"
+    )
+    parser.add_argument("--only", nargs="+", default=(), help="names of data sets")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
     options = parser.parse_args()
-    settings = core.load(TrainConfig, ROOT / "config" / "train.toml")
-    print(f"{'data':<8} {'seed':>4}  {'ours':^36}   {'FLAML':^28}")
-    for name, (dataset, table) in data_sets(options.telco).items():
-        if options.only not in ("", name):
+    settings, found = core.load(TrainConfig, quality_sets.ROOT / "config" / "train.toml"), {}
+    print(f"{'data':<12} seed  " + ", ".join(SCORES) + " of each")
+    for name, text in quality_sets.texts(options.sets).items():
+        if options.only and name not in options.only:
             continue
+        dataset, table = quality_sets.read(name, text)
         rows = []
         for seed in options.seeds:
-            train, holdout = train_test_split(table, test_size=0.2, random_state=seed, stratify=table[dataset.target])
-            outcome = features.outcome(dataset, holdout)
-            mine, seconds = ours(settings, dataset, train, holdout)
-            theirs, took = flaml(dataset, train, holdout, seconds, seed)
-            row = [f(outcome, p) for p in (mine, theirs) for f in (metrics.auc, metrics.brier, metrics.ece)]
-            rows.append(row)
-            print(_line(name, str(seed), row) + f"   {seconds:.0f} s, {took:.0f} s", flush=True)
-        print(_line(name, "mean", list(np.mean(rows, axis=0))), flush=True)
-
-
-def _line(name: str, seed: str, row: list[float]) -> str:
-    ours_said, theirs_said = (f"auc {a:.4f} brier {b:.4f} ece {e:.4f}" for a, b, e in (row[:3], row[3:]))
-    return f"{name:<8} {seed:>4}  {ours_said:<36}   {theirs_said}"
+            scores, seconds = compare(settings, dataset, table, seed)
+            rows.append(scores)
+            print(_line(name, str(seed), scores) + f"   {seconds:.0f} s each", flush=True)
+        found[name] = np.stack(rows)
+        print(_line(name, "mean", found[name].mean(axis=0)), flush=True)
+    print(summary(found))
 
 
 if __name__ == "__main__":

@@ -2,8 +2,11 @@
 
 import filecmp
 import json
+import os
 import re
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -217,3 +220,17 @@ def test_a_pod_without_an_mlflow_server_says_so(tmp_path: Path, server: Server) 
     assert done.returncode != 0
     assert "MLFLOW_TRACKING_URI" in done.stdout
     assert "would be lost with this pod" in done.stdout
+
+
+def test_in_a_pod_an_alert_sends_the_event_that_dataflow_waits_for(hook: SimpleNamespace) -> None:
+    code = "from orchestration import retraining; retraining.announce('DataFlow', {'columns': 'tenure'})"
+    pod = {"ARGO_WORKFLOW_TEMPLATE": "monitor", "METAFLOW_ARGO_EVENTS_WEBHOOK_URL": f"{hook.url}/event"}
+    for environ in ({}, pod):
+        subprocess.run([sys.executable, "-c", code], cwd=ROOT / "flows", env={**os.environ, **environ}, check=True)
+    (event,) = hook.bodies  # on a laptop nobody is told
+    sensor = yaml.safe_load((ROOT / "argo" / "flows" / "data.sensor.yaml").read_text())
+    (dependency,) = sensor["spec"]["dependencies"]
+    (wanted,) = dependency["filters"]["exprs"]
+    assert wanted["fields"][0]["path"] == "body.payload.name"
+    assert wanted["expr"] == f"name == '{event['payload']['name']}'"
+    assert event["payload"]["columns"] == "tenure"

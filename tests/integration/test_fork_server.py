@@ -27,8 +27,8 @@ sys.exit({"three": 3, "text": "a message"}.get(sys.argv[-1], 0))
 DRIVER = """
 import json, os, sys, time
 sys.path.insert(0, {flows!r})
-from orchestration import fork_server
-fork_server.IMPORTS["probe.py"] = ("json",)
+from orchestration import fork_server, preloaded
+preloaded.IMPORTS["probe.py"] = ("json",)
 sys.argv = ["probe.py", "run"]
 os.environ["LEFT"] = "in the runtime"
 fork_server.start()
@@ -112,7 +112,7 @@ def test_with_a_second_thread_the_nursery_forks_no_more_and_says_so(driver, tmp_
         sys.path.insert(0, {str(tmp_path)!r})
         import subprocess
         os.environ["PYTHONPATH"] = {str(tmp_path)!r}
-        fork_server.IMPORTS["probe.py"] = ("json", "threaded")
+        preloaded.IMPORTS["probe.py"] = ("json", "threaded")
         fork_server.start()
         time.sleep(1)
         child = fork_server._popen([sys.executable, sys.argv[0]], env, stdout=subprocess.PIPE, stderr=subprocess.PIPE)

@@ -13,6 +13,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import yaml
 from conftest import ROOT, flow
 
 from tests.bench import common
@@ -134,7 +135,9 @@ def test_what_is_damaged_in_bentomls_store_is_built_again(trained: SimpleNamespa
     name, version = trained.train.bento.split(":")
     home = tmp_path / "bentoml"
     shutil.copytree(os.environ["BENTOML_HOME"], home)
-    (bento, model) = home / "bentos" / name / version, next((home / "models" / "churn_model").glob("v*"))
+    bento = home / "bentos" / name / version
+    (tag,) = (one["tag"] for one in yaml.safe_load((bento / "bento.yaml").read_text())["models"])
+    model = home / "models" / Path(*tag.split(":"))
     os.truncate(model / "model.onnx", 300)
     (bento / "bento.yaml").unlink()
     built = flow("serve", "--build", BENTOML_HOME=str(home)).stdout.splitlines()

@@ -98,7 +98,7 @@ def prometheus(
         service = stack.enter_context(bento_server.served(trained.train.bento, **environ(folder)))
         files = http.server.HTTPServer(("127.0.0.1", 0), Files)
         stack.callback(files.shutdown)
-        threading.Thread(target=files.serve_forever, daemon=True).start()
+        threading.Thread(target=files.serve_forever, args=(0.01,), daemon=True).start()
         address = f"127.0.0.1:{common.free_port()}"
         targets = {
             "churn-service": urllib.parse.urlsplit(service).netloc,

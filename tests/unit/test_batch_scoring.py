@@ -8,6 +8,7 @@ import pytest
 from churn.data import casting, features, synthetic
 from churn.errors import ChurnError
 from churn.serving import batch_scoring, prediction_log
+from churn.serving.ranking import listing
 from churn.settings.data import File
 from churn.settings.dataset import Dataset
 from churn.settings.environment import STATE
@@ -25,24 +26,36 @@ def customers(telco: Dataset) -> pd.DataFrame:
     return casting.cast(synthetic.generate(telco, 300, seed=5), telco)[0]
 
 
-def _scorer(
-    telco: Dataset, customers: pd.DataFrame, folder: Path, worth: dict[str, object] | None
-) -> onnx_scorer.Scorer:
+@pytest.fixture(scope="module")
+def scorers(
+    telco: Dataset, customers: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, onnx_scorer.Scorer]:
+    """One model that goes by the probability, and by the value."""
     inputs, outcome = features.frame(telco, customers), features.outcome(telco, customers)
     pipeline = estimators.build_pipeline(FAMILY, telco, 0, {}).fit(inputs, outcome)
-    about = {"dataset": telco.model_dump(mode="json"), "threshold": 0.3, "value": worth}
-    onnx_scorer.write(folder, pipeline, {**about, shapley.BACKGROUND: shapley.background(telco, customers, 0)})
-    return onnx_scorer.Scorer(folder)
+    about = {"dataset": telco.model_dump(mode="json"), "threshold": 0.3}
+    about[shapley.BACKGROUND] = shapley.background(telco, customers, 0)
+    made = {}
+    for by, worth in (("by probability", None), ("by value", WORTH)):
+        folder = tmp_path_factory.mktemp("model")
+        onnx_scorer.write(folder, pipeline, {**about, "value": worth})
+        made[by] = onnx_scorer.Scorer(folder)
+    return made
 
 
-@pytest.mark.parametrize("worth", [None, WORTH], ids=["by probability", "by value"])
+@pytest.mark.parametrize("by", ["by probability", "by value"])
 def test_the_best_to_contact_come_first(
-    telco: Dataset, customers: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, worth: dict | None
+    scorers: dict[str, onnx_scorer.Scorer],
+    customers: pd.DataFrame,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    by: str,
 ) -> None:
     monkeypatch.setenv("CHURNFLOW_SCORES", str(tmp_path))
-    scorer = _scorer(telco, customers, tmp_path / "model", worth)
-    shards = [batch_scoring.score(scorer, customers.iloc[a:b], "run") for a, b in batch_scoring.shards(300, 120)]
-    found = batch_scoring.rank(scorer, customers, shards[::-1], Score(explained=10), "list")
+    scorer, worth = scorers[by], by == "by value"
+    shards = [customers.iloc[start : start + 120] for start in range(0, 300, 120)]
+    scored = [(batch_scoring.score(scorer, shard, "run"), shard) for shard in shards[::-1]]
+    found = listing.rank(scorer, scored, worth, Score(explained=10), "list")
     listed = pd.read_csv(found.place)
     key = "expected_value" if worth else "probability"
     assert listed[key].is_monotonic_decreasing
@@ -53,17 +66,20 @@ def test_the_best_to_contact_come_first(
     assert (listed.decision == yes).all()
     assert 0 < found.churning == yes.sum() < 300
     assert listed.reason_1.notna().sum() == listed.reason_3.notna().sum() == 10
-    assert ("expected_value" in listed) == found.by_value == (worth is not None)
+    assert ("expected_value" in listed) == found.by_value == worth
 
 
 def test_a_reason_names_the_customers_own_value(
-    telco: Dataset, customers: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    scorers: dict[str, onnx_scorer.Scorer],
+    telco: Dataset,
+    customers: pd.DataFrame,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("CHURNFLOW_SCORES", str(tmp_path))
-    scorer = _scorer(telco, customers, tmp_path / "model", None)
-    found = batch_scoring.rank(
-        scorer, customers, [batch_scoring.score(scorer, customers, "run")], Score(explained=5), "list"
-    )
+    scorer = scorers["by probability"]
+    scored = batch_scoring.score(scorer, customers, "run")
+    found = listing.rank(scorer, [(scored, customers)], False, Score(explained=5), "list")
     first = pd.read_csv(found.place).iloc[0]
     name, text = first.reason_1.split(" = ")
     value = text.rsplit(" (", 1)[0]
@@ -71,14 +87,18 @@ def test_a_reason_names_the_customers_own_value(
 
 
 def test_a_repeated_step_logs_the_same_part_again(
-    telco: Dataset, customers: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    scorers: dict[str, onnx_scorer.Scorer],
+    telco: Dataset,
+    customers: pd.DataFrame,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     from datetime import UTC, datetime, timedelta
 
     from churn.registry.model_registry import Registered
 
     monkeypatch.setenv("CHURNFLOW_PREDICTIONS", str(tmp_path / "log"))
-    scorer = _scorer(telco, customers, tmp_path / "model", None)
+    scorer = scorers["by probability"]
     now, model = datetime.now(UTC), Registered("churn", "3", "run", {"data_version": "abc"})
     for _ in range(2):
         scored = batch_scoring.score(scorer, customers, "run")

@@ -1,19 +1,18 @@
 """A campaign's plan, whatever customers and settings: one arm each, nobody suppressed, no budget or quota exceeded."""
 
-import os
-import signal
-import subprocess
-import sys
-import textwrap
+from functools import partial
 from pathlib import Path
 
+import kills
 import numpy as np
 import pandas as pd
 import pytest
-from churn.campaigns import campaign_log, planning
+from churn.campaigns import campaign_log, execution, planning
+from churn.registry.model_registry import Registered
+from churn.serving import prediction_log
 from churn.settings.core import from_dict
+from churn.settings.dataset import Dataset
 from churn.settings.score import CampaignConfig
-from conftest import ROOT
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -123,53 +122,29 @@ def test_a_million_customers_have_the_share_to_a_tenth_of_a_point() -> None:
         assert abs((plan.members.arm[same] == campaign_log.CONTROL).mean() - 0.1) < 0.003
 
 
-KILLED = """
-import os, signal, sys
-sys.path[:0] = ["flows", "tests", "tests/unit"]
-import test_campaign_planning as t
-from churn.campaigns import execution
-from churn.serving import prediction_log
-if sys.argv[1] != "whole":
-    stores, real = [], prediction_log.store
-    def store(at, name, content):
-        if len(stores) == int(sys.argv[1]):
-            os.kill(os.getpid(), signal.SIGKILL)
-        stores.append(name)
-        real(at, name, content)
-    prediction_log.store = store
-t.carry_out(execution)
-"""
-
-
-def carry_out(execution) -> None:  # type: ignore[no-untyped-def]
-    """CampaignPlan and write a campaign of 200 customers, as CampaignFlow does, from what the log says now."""
-    from churn.registry.model_registry import Registered
-    from churn.settings.core import load
-    from churn.settings.dataset import Dataset
-
-    telco = load(Dataset, ROOT / "config" / "datasets" / "telco.toml")
+def carry_out(telco: Dataset, salt: str) -> None:
+    """Plan and write a campaign of 200 customers, as CampaignFlow does, from what the log says now."""
     table = customers(200).assign(suppressed=False, recent=False)
     table = table.assign(key=table.id, prediction_id=table.id)
     log = campaign_log.read(telco)
     known = log.assign(id=log.customerID)[LOGGED]
-    plan = planning.draft(table, known, "spring", rule(targeting={"contacts": 90, "salt": os.environ["SALT"]}))
+    plan = planning.draft(table, known, "spring", rule(targeting={"contacts": 90, "salt": salt}))
     execution.write_campaign(plan, Registered("churn", "1", "run", {"data_version": "d"}), telco, 1_795_000_000_000_000)
 
 
 @pytest.mark.parametrize("step", [1, 2])
-def test_a_kill_between_log_and_lists_assigns_nobody_twice(tmp_path: Path, step: int) -> None:
+def test_a_kill_between_log_and_lists_assigns_nobody_twice(
+    telco: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int
+) -> None:
     """Killed after the log or after the first list: the lists are the log's, even if another salt would draw others."""
-
-    def run(what: str, salt: str) -> int:
-        places = {"CHURNFLOW_PREDICTIONS": str(tmp_path / "log"), "CHURNFLOW_SCORES": str(tmp_path / "scores")}
-        env = {**os.environ, **places, "SALT": salt}
-        return subprocess.run([sys.executable, "-c", textwrap.dedent(KILLED), what], cwd=ROOT, env=env).returncode
-
-    assert run(str(step), "one") == -signal.SIGKILL
+    monkeypatch.setenv("CHURNFLOW_PREDICTIONS", str(tmp_path / "log"))
+    monkeypatch.setenv("CHURNFLOW_SCORES", str(tmp_path / "scores"))
+    stores = ((prediction_log, "store"),)
+    assert kills.forked(partial(carry_out, telco, "one"), step + 1, stores) == -1
     logs, lists = list(tmp_path.rglob("*.parquet")), list(tmp_path.rglob("*.csv"))
     assert len(logs) == min(step, 1)
     assert len(lists) == max(step - 1, 0), "no list without its log"
-    assert run("whole", "two") == 0
+    assert kills.forked(partial(carry_out, telco, "two"), of=stores) > 0
     (log,) = tmp_path.rglob("*.parquet")
     logged = pd.read_parquet(log)
     for folder, arm in (("contacts", campaign_log.CONTACT), ("held_back", campaign_log.CONTROL)):

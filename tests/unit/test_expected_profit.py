@@ -14,6 +14,7 @@ from churn.errors import ChurnError
 from churn.monitoring import windows
 from churn.registry.model_registry import Registered
 from churn.serving import batch_scoring, packaging, prediction_log, reference_data
+from churn.serving.ranking import listing
 from churn.serving.reference_data import Reference
 from churn.serving.request import InputSettings, Reader
 from churn.settings.core import parse
@@ -37,6 +38,7 @@ OUTCOME = (RNG.random(3000) < TRUE).astype(int)
 FAMILY = Family(
     name="linear", estimator="sklearn.linear_model.LogisticRegression", iterations=1, impute=True, scale=True
 )
+SEARCH = Search(folds=3)
 BY_COLUMN = Worth(contact_cost=40.0, offer_cost=20.0, success_rate=0.3, margin_column="MonthlyCharges", horizon=6.0)
 RATES = {
     0.0: 0.3,
@@ -156,11 +158,15 @@ def worth(request: pytest.FixtureRequest) -> Worth:
 
 
 @pytest.fixture(scope="module")
-def chosen(described: Dataset, customers: pd.DataFrame, worth: Worth) -> selection.Chosen:
-    search = Search(folds=3)
-    return selection.finalize(
-        hyperparameter_search.tune(FAMILY, search, described, customers), search, described, customers, worth
-    )
+def tuned(described: Dataset, customers: pd.DataFrame) -> hyperparameter_search.Candidate:
+    return hyperparameter_search.tune(FAMILY, SEARCH, described, customers)
+
+
+@pytest.fixture(scope="module")
+def chosen(
+    described: Dataset, customers: pd.DataFrame, tuned: hyperparameter_search.Candidate, worth: Worth
+) -> selection.Chosen:
+    return selection.finalize(tuned, SEARCH, described, customers, worth)
 
 
 @pytest.fixture(scope="module")
@@ -231,7 +237,7 @@ def test_the_ranked_list_the_log_and_the_reference_decide_alike(
     scored = batch_scoring.score(scorer, customers, "run")
     assert (scored.decision == pays).all()
     assert ((scored.expected_value > 0) == pays).all()
-    listed = batch_scoring.rank(scorer, customers, [scored], Score(explained=1), "list")
+    listed = listing.rank(scorer, [(scored, customers)], True, Score(explained=1), "list")
     assert str(listed) == f"{pays.sum()} of 600 customers are worth a contact"
     now = datetime.now(UTC)
     batch_scoring.log(

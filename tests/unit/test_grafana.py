@@ -10,7 +10,6 @@ import yaml
 from conftest import ROOT
 
 from tests import promql
-from tests.unit.test_prometheus_rules import promtool
 
 GRAFANA = ROOT / "config" / "grafana"
 
@@ -49,7 +48,7 @@ def test_no_panel_covers_another(file: Path) -> None:
 def test_prometheus_can_parse_every_query(tmp_path: Path) -> None:
     asked = [{"record": f"panel_{i}", "expr": query} for i, query in enumerate(promql.panels().values())]
     (tmp_path / "panels.yml").write_text(yaml.safe_dump({"groups": [{"name": "panels", "rules": asked}]}))
-    promtool("check", "rules", tmp_path / "panels.yml")
+    promql.promtool("check", "rules", tmp_path / "panels.yml")
 
 
 def test_the_names_in_a_query_are_found() -> None:

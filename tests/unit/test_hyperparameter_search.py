@@ -117,7 +117,7 @@ def test_the_time_budget_stops_cleanly_with_the_best_so_far(
 ) -> None:
     slow = families["random_forest"].model_copy(update={"iterations": 500})
     started = time.monotonic()
-    found = hyperparameter_search.tune(slow, Search(folds=3, seconds=1.0), telco, train)
+    found = hyperparameter_search.tune(slow, Search(folds=3, seconds=0.4), telco, train)
     assert time.monotonic() - started < 20
     assert found.stopped
     assert 1 <= len(found.trials) < 500
@@ -201,7 +201,7 @@ def test_the_number_of_trees_is_learned_and_the_same_in_all_folds(
     ):
         space = {name: one for name, one in family.search.items() if name != count}
         most = {**family.fixed, count: 300}
-        stopping = family.model_copy(update={"iterations": 1, "early_stopping": 5, "search": space, "fixed": most})
+        stopping = family.model_copy(update={"iterations": 1, "early_stopping": 150, "search": space, "fixed": most})
         found = hyperparameter_search.tune(stopping, search, telco, train)
         assert 1 <= found.best.params[count] < 300
         counted = estimators.build_pipeline(stopping, telco, search.seed, found.best.params)
@@ -213,6 +213,25 @@ def test_the_number_of_trees_is_learned_and_the_same_in_all_folds(
         with threadpool_limits(1):
             expected = cross_val_predict(counted, inputs, outcome, cv=cut, method="predict_proba")[:, 1]
         np.testing.assert_allclose(found.unseen, expected, atol=1e-6, err_msg=family.name)
+
+
+def test_a_fold_that_stops_early_does_not_cut_the_trees_of_the_others() -> None:
+    """Cut to the trees of the first fold to stop, strong signals were learned by half."""
+    from churn.training.search import boosting, fold_fits
+
+    family = Family(name="xgboost", estimator="xgboost.XGBClassifier", early_stopping=5)
+    asked = []
+    fold = fold_fits.Fold(np.zeros((4, 1)), np.zeros(4), np.zeros((2, 1)), np.zeros(2), np.arange(2))
+    library = boosting.library(estimators.estimator(family, 0, {}))._replace(
+        predict=lambda model, inputs, trees: (asked.append((model, trees)), np.zeros(len(inputs)))[1]
+    )
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(boosting, "library", lambda estimator: library)
+        params, _ = fold_fits.predict(
+            family, {}, [boosting.Grown("a", 35, 30), boosting.Grown("b", 95, 90)], [fold, fold]
+        )
+    assert params == {"n_estimators": 60}
+    assert asked == [("a", 35), ("b", 60)]
 
 
 def test_early_stopping_of_what_has_no_trees_to_count_is_refused() -> None:

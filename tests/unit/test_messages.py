@@ -62,12 +62,19 @@ def _no_messages(tree: ast.Module) -> Iterator[int]:
         if isinstance(node, ast.Expr | ast.AnnAssign | ast.arg | ast.FunctionDef):
             found = [getattr(node, name, None) for name in ("annotation", "returns")]
             found += [node.value] if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) else []
-        elif isinstance(node, ast.Call) and re.search(r"^re\.|\.execute$", ast.unparse(node.func)):
+        elif isinstance(node, ast.Call) and re.search(r"^re\.|\.execute$", _name(node.func)):
             found = node.args[:1]
         elif isinstance(node, ast.JoinedStr):
             found = [part for part in node.values if isinstance(part, ast.Constant)]
         for part in filter(None, found):
             yield from map(id, ast.walk(part))
+
+
+def _name(called: ast.expr) -> str:
+    """As it is written, with … for what is no name."""
+    if isinstance(called, ast.Attribute):
+        return f"{_name(called.value)}.{called.attr}"
+    return called.id if isinstance(called, ast.Name) else "…"
 
 
 def _text(node: ast.AST) -> str:
@@ -88,7 +95,7 @@ def _known(value: ast.expr) -> str:
         "description": "config/datasets/NAME.toml",
         "file_of": "config/datasets/NAME.toml [columns.NAME]",
         "line": f"{given or 'type'} = 0",
-    }.get(ast.unparse(value.func).split(".")[-1], "{…}")
+    }.get(_name(value.func).split(".")[-1], "{…}")
 
 
 @cache
@@ -132,7 +139,7 @@ def _options() -> frozenset[str]:
     for tree in _trees().values():
         for node in ast.walk(tree):
             if isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):
-                name, kind = node.args[0].value, ast.unparse(node.func).split(".")[-1]
+                name, kind = node.args[0].value, _name(node.func).split(".")[-1]
                 own |= {name} if kind == "add_argument" else {f"--{name}"} if kind == "Parameter" else set()
     return frozenset(own)
 
@@ -221,10 +228,13 @@ def test_a_message_that_names_what_is_not_there_is_found(text: str) -> None:
 
 def _calls(*names: str) -> Iterator[tuple[str, ast.Call]]:
     """The calls of functions of these names, with their places."""
-    for path, tree in _trees().items():
-        for node in ast.walk(tree):
-            if isinstance(node, ast.Call) and ast.unparse(node.func) in names:
-                yield f"{path.relative_to(ROOT)}:{node.lineno}", node
+    for path, calls in _all_calls().items():
+        yield from ((f"{path.relative_to(ROOT)}:{node.lineno}", node) for node in calls if _name(node.func) in names)
+
+
+@cache
+def _all_calls() -> dict[Path, list[ast.Call]]:
+    return {path: [node for node in ast.walk(tree) if isinstance(node, ast.Call)] for path, tree in _trees().items()}
 
 
 def _needs(target: str) -> tuple[set[str], set[str]]:

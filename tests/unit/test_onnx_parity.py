@@ -91,7 +91,6 @@ def test_a_threshold_between_neighbouring_floats_sends_both_to_their_sides(telco
 def test_catboost_grows_stops_is_kept_and_answers_as_in_onnx(
     telco: Dataset, table: pd.DataFrame, tmp_path: Path
 ) -> None:
-    pytest.importorskip("catboost", reason="the extra is not installed: make install EXTRA=catboost")
     import skops.io
     from churn.registry import sklearn_model
     from churn.settings.train import Search

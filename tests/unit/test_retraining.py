@@ -1,17 +1,12 @@
 """The retrain command is the one this run's data set needs, and the demonstration's shift is what it says."""
 
-import os
 import shlex
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import drift_demo
 import numpy as np
 import pytest
-import yaml
 from churn.data import synthetic
 from churn.errors import ChurnError
 from churn.registry.model_registry import Registered
@@ -88,17 +83,3 @@ def test_the_demonstration_shifts_prices_and_contracts_and_nothing_else(telco: D
     shares = [(table.Contract == "Month-to-month").mean() for table in (before, now)]
     assert shares[1] == pytest.approx(1 - 0.4 * (1 - shares[0]), abs=0.02)
     assert np.abs(before.tenure.mean() - now.tenure.mean()) < 1
-
-
-def test_in_a_pod_an_alert_sends_the_event_that_dataflow_waits_for(hook: SimpleNamespace) -> None:
-    code = "from orchestration import retraining; retraining.announce('DataFlow', {'columns': 'tenure'})"
-    pod = {"ARGO_WORKFLOW_TEMPLATE": "monitor", "METAFLOW_ARGO_EVENTS_WEBHOOK_URL": f"{hook.url}/event"}
-    for environ in ({}, pod):
-        subprocess.run([sys.executable, "-c", code], cwd=ROOT / "flows", env={**os.environ, **environ}, check=True)
-    (event,) = hook.bodies  # on a laptop nobody is told
-    sensor = yaml.safe_load((ROOT / "argo" / "flows" / "data.sensor.yaml").read_text())
-    (dependency,) = sensor["spec"]["dependencies"]
-    (wanted,) = dependency["filters"]["exprs"]
-    assert wanted["fields"][0]["path"] == "body.payload.name"
-    assert wanted["expr"] == f"name == '{event['payload']['name']}'"
-    assert event["payload"]["columns"] == "tenure"

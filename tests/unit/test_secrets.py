@@ -50,7 +50,7 @@ def servers() -> Iterator[list[tuple[type[Server], str]]]:
     for host in ("127.0.0.1", "127.0.0.2"):
         handler = type("Own", (Server,), {"tokens": [], "to": ""})
         started.append((handler, ThreadingHTTPServer((host, 0), handler)))
-        threading.Thread(target=started[-1][1].serve_forever, daemon=True).start()
+        threading.Thread(target=started[-1][1].serve_forever, args=(0.01,), daemon=True).start()
     yield [(handler, f"http://{http.server_address[0]}:{http.server_port}") for handler, http in started]
     for _, http in started:
         http.shutdown()

@@ -149,7 +149,7 @@ class Breaking(BaseHTTPRequestHandler):
 def server() -> Iterator[str]:
     Breaking.ranges, Breaking.breaks, Breaking.tag = [], 0, '"1"'
     http = ThreadingHTTPServer(("127.0.0.1", 0), Breaking)
-    threading.Thread(target=http.serve_forever, daemon=True).start()
+    threading.Thread(target=http.serve_forever, args=(0.01,), daemon=True).start()
     yield f"http://127.0.0.1:{http.server_port}/customers.csv"
     http.shutdown()
     http.server_close()

@@ -1,8 +1,9 @@
 """The success rate by tenth of risk, on campaigns whose truth is known, and what decisions it leads to."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -41,21 +42,29 @@ BY_RISK = WORTH.model_copy(
 
 
 @pytest.fixture(scope="module")
-def risk() -> Risk:
+def risk() -> Iterator[Risk]:
     """A model of churn that was trained on customers whom nobody contacted."""
     past = synthetic.population(2000, 1000)
     model = make_pipeline(StandardScaler(), LogisticRegression())
     model.fit(past.table.drop(columns="customer_id"), past.churned_alone)
-    return lambda truth: model.predict_proba(truth.table.drop(columns="customer_id"))[:, 1]
+    yield lambda truth: model.predict_proba(truth.table.drop(columns="customer_id"))[:, 1]
+    _customers.cache_clear()
+
+
+@cache
+def _customers(risk: Risk, seed: int, effect: float, rows: int) -> tuple[synthetic.Truth, np.ndarray]:
+    """The same for several campaigns: their truth, and their risk."""
+    truth = synthetic.population(rows, seed, effect)
+    return truth, risk(truth)
 
 
 def campaign(
     risk: Risk, seed: int, share: float = 0.5, effect: float = 1.0, rows: int = CUSTOMERS
 ) -> tuple[synthetic.Truth, OutcomeRows]:
-    truth = synthetic.population(rows, seed, effect)
+    truth, chance = _customers(risk, seed, effect, rows)
     contacted = np.random.default_rng([seed, 7]).random(rows) < share
     kept = 1 - truth.outcome(contacted).astype(int)
-    return truth, OutcomeRows(truth.table, kept, contacted, np.full(rows, share), risk(truth), np.arange(rows))
+    return truth, OutcomeRows(truth.table, kept, contacted, np.full(rows, share), chance, np.arange(rows))
 
 
 def real(truth: synthetic.Truth, rows: OutcomeRows, found: list[MeasuredRate]) -> np.ndarray:

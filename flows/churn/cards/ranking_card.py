@@ -7,12 +7,10 @@ import numpy as np
 from churn.cards import data_card
 from churn.cards.card_parts import CHURNED, Chart, Part, Table
 from churn.registry.model_registry import Registered
-from churn.serving.batch_scoring import Ranked
+from churn.serving.batch_scoring import BINS, Ranked
 
 if TYPE_CHECKING:
     import pandas as pd
-
-BINS = 20
 
 
 def parts(ranked: Ranked, model: Registered, aside: "pd.DataFrame", notes: Sequence[str] = ()) -> list[Part]:
@@ -29,7 +27,7 @@ def parts(ranked: Ranked, model: Registered, aside: "pd.DataFrame", notes: Seque
         f"Decision: yes {rule}. A reason is a column, the customer's value, and what it adds to the probability.",
         _head(ranked),
         "## Distribution of the probability of leaving",
-        _spread(ranked.probability),
+        _spread(ranked.spread),
         *data_card.reading(notes),
         *data_card.quarantined(aside),
     ]
@@ -48,8 +46,8 @@ def _cell(value: object) -> str:
     return f"{value:.3f}" if isinstance(value, float) else str(value)
 
 
-def _spread(probability: np.ndarray) -> Chart:
-    counts, edges = np.histogram(probability, bins=BINS, range=(0, 1))
+def _spread(counts: np.ndarray) -> Chart:
+    edges = np.linspace(0, 1, BINS + 1)
     points = [{"from": e, "to": e + 1 / BINS, "n": n} for e, n in zip(edges.tolist(), counts.tolist(), strict=False)]
     x = {"field": "from", "type": "quantitative", "bin": "binned", "title": "probability of churn"}
     y = {"field": "n", "type": "quantitative", "title": "customers"}

@@ -44,28 +44,49 @@ def quote_formulas(table: "pd.DataFrame") -> "pd.DataFrame":
     """
     quoted = table.copy(deep=False)
     for place, (_, column) in enumerate(table.items()):
-        cells = _column(column)
+        cells = quote_column(column)
         if cells is not column:
             quoted.isetitem(place, cells.array)
-    quoted.columns = [QUOTE + str(name) if re.match(_FORMULA, str(name)) else name for name in table]
+    quoted.columns = [quote_name(name) if isinstance(name, str) else name for name in table]
     return quoted
 
 
-def _column(column: "pd.Series") -> "pd.Series":
+def quote_column(column: "pd.Series") -> "pd.Series":
+    """A column with formulas quoted, unless it is no text column."""
     import pandas as pd
 
     if isinstance(column.dtype, pd.CategoricalDtype):  # quote the levels once, not every cell
         levels = pd.Series(column.cat.categories, dtype=column.cat.categories.dtype)
-        safe = _column(levels)
+        safe = quote_column(levels)
         return column if safe is levels else column.cat.rename_categories(safe.tolist())
     if not (pd.api.types.is_object_dtype(column.dtype) or pd.api.types.is_string_dtype(column.dtype)):
         return column
+    return quote_cells(column) if risky(column) and textual(column) else column
+
+
+def _risky(column: "pd.Series") -> "pd.Series":
+    return column.astype("str").str.match(_FORMULA).fillna(False).astype(bool)
+
+
+def textual(column: "pd.Series") -> bool:
+    """Whether a cell of a text column is neither empty nor a number."""
     texts = column.astype("str")
-    risky = texts.str.match(_FORMULA).fillna(False).astype(bool)
-    if not risky.any():
-        return column
-    filled = texts[texts.notna() & (texts != "")]
-    return column if filled.str.fullmatch(_NUMBER).all() else column.mask(risky, QUOTE + texts)
+    return not texts[texts.notna() & (texts != "")].str.fullmatch(_NUMBER).all()
+
+
+def risky(column: "pd.Series") -> bool:
+    """Whether a cell of a text column begins like a formula."""
+    return bool(_risky(column).any())
+
+
+def quote_cells(column: "pd.Series") -> "pd.Series":
+    """A text column with formulas quoted, as a part of one that is ``textual``."""
+    return column.mask(_risky(column), QUOTE + column.astype("str"))
+
+
+def quote_name(name: str) -> str:
+    """A column's name, quoted if a spreadsheet would compute it."""
+    return QUOTE + name if re.match(_FORMULA, name) else name
 
 
 def unquoted(cell: str) -> str:

@@ -6,14 +6,18 @@ UTF-8, workbooks, archives) and small files are one part, read whole.
 
 import codecs
 import gzip
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import IO, cast
+from typing import IO, TYPE_CHECKING, cast
 
 from churn.errors import ChurnError
 from churn.files import delimited_text, file_kinds, reader
 from churn.files.reader import Reading
 from churn.files.text_encoding import utf8
+
+if TYPE_CHECKING:
+    import pyarrow.parquet as pq
 
 BLOCK = 32 << 20  # bytes of text to parse at once
 LARGE = 2 * BLOCK  # smaller files are parsed whole
@@ -39,6 +43,8 @@ def read(path: Path, most_bytes: int = file_kinds.MOST_BYTES) -> Iterator[Readin
             yield from _blocks(path, packed, most_bytes)
         else:
             yield reader.read(path, most_bytes)
+    except file_kinds.Expanded as error:
+        raise ChurnError(f"{error}, {reader.MORE_BYTES}") from None
     except OSError as error:
         raise ChurnError(f"{path}: cannot be read: {error.strerror or error}") from None
 
@@ -52,11 +58,39 @@ def _batches(path: Path) -> Iterator[Reading]:
             notes: list[str] = []
             file_kinds.require_width(str(path), file.metadata.num_columns)
             reader.require_cells(file, str(path))
-            names = reader.column_names(file.schema_arrow.names, str(path), notes)
+            names, incomplete = reader.column_names(file.schema_arrow.names, str(path), notes), _incomplete(file)
             for batch in file.iter_batches(ROWS):
-                yield reader.with_values(pa.Table.from_batches([batch]).rename_columns(names), str(path), notes)
+                table = pa.Table.from_batches([batch])
+                for place in incomplete:
+                    column = table.column(place).cast(pa.float64(), safe=False)
+                    table = table.set_column(place, names[place], column)
+                yield reader.with_values(table.rename_columns(names), str(path), notes)
     except pa.ArrowException as error:
         raise file_kinds.damaged(str(path), "Parquet file", error) from None
+
+
+def _incomplete(file: "pq.ParquetFile") -> list[int]:
+    """The columns of integers with a gap anywhere: as in the whole table, pandas is to read each part of them as floats."""
+    import pyarrow as pa
+
+    found = []
+    for place, field in enumerate(file.schema_arrow):
+        if pa.types.is_integer(field.type):
+            groups = range(file.metadata.num_row_groups)
+            about = [file.metadata.row_group(group).column(place).statistics for group in groups]
+            found += [place] * any(one is not None and one.has_null_count and one.null_count for one in about)
+    return found
+
+
+def merged(notes: Iterable[str]) -> tuple[str, ...]:
+    """The notes on a file's parts as notes on the whole: each once, and blank rows counted together."""
+    counts, found = Counter[str](), list[str]()
+    for note in notes:
+        if blank := reader.BLANK.fullmatch(note):
+            counts[blank[1]] += int(blank[2].replace(",", ""))
+        elif note not in found:
+            found.append(note)
+    return (*found, *(reader.blank_rows(name, count) for name, count in counts.items()))
 
 
 def _opened(path: Path, packed: bool) -> IO[bytes]:

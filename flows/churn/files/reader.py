@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 PLAIN = (".csv", ".tsv", ".txt", ".parquet")
 SUFFIXES = (*PLAIN, *(f"{suffix}.gz" for suffix in PLAIN), ".zip", ".xlsx", ".xlsb", ".xls", ".ods")
 NUMBER = re.compile(r"[-+]?\d+([.,]\d+)?")
+BLANK = re.compile(r"(.*): ([\d,]+) rows? with nothing in any cell left out", re.DOTALL)
+MORE_BYTES = "or raise expanded_megabytes of its [[source]] in config/data.toml"
 INVISIBLE = "\ufeff\u200b\u200e\u200f\u2060"  # stripped from names, like blanks
 
 
@@ -79,7 +81,7 @@ def read(path: Path, most_bytes: int = file_kinds.MOST_BYTES) -> Reading:
     try:
         return parse(path.read_bytes(), str(path), most_bytes)
     except file_kinds.Expanded as error:
-        raise ChurnError(f"{error}, or raise expanded_megabytes of its [[source]] in config/data.toml") from None
+        raise ChurnError(f"{error}, {MORE_BYTES}") from None
     except OSError as error:
         raise ChurnError(f"{path}: cannot be read: {error.strerror}") from None
 
@@ -126,10 +128,15 @@ def with_values(table: "pa.Table", name: str, notes: Sequence[str]) -> Reading:
         kept = table.filter(pc.invert(empty)) if empty is not None else table
         dropped, table = len(table) - len(kept), kept
         if dropped:
-            notes = [*notes, f"{name}: {dropped:,} row{'s' * (dropped > 1)} with nothing in any cell left out"]
+            notes = [*notes, blank_rows(name, dropped)]
     if not len(table):
         raise ChurnError(f"{name}: has a header ({table.num_columns} columns) but no rows; export it again")
     return Reading(table, tuple(notes))
+
+
+def blank_rows(name: str, count: int) -> str:
+    """The note on rows left out of the file ``name``, which BLANK matches."""
+    return f"{name}: {count:,} row{'s' * (count > 1)} with nothing in any cell left out"
 
 
 def _empty(column: "pa.ChunkedArray") -> "pa.ChunkedArray":

@@ -26,6 +26,7 @@ import numpy as np
 from churn.privacy.subject import PARQUET, Subject, Unreadable
 from churn.privacy.trace import Trace
 from churn.privacy.written_files import in_table, lines
+from churn.serving.ranking import shards
 from churn.storage.places import Place
 
 STORE = "run"
@@ -68,13 +69,22 @@ def predictions(subject: Subject) -> set[str]:
     ids: set[str] = set()
     for place in places():
         for (flow, run), names in runs(place).items():
-            for oid in {oid for name, oid in names if flow == "ScoreFlow" and name == "table"}:
+            for first, oid in _shards(names) if flow == "ScoreFlow" else ():
                 table = _load(place.read(path(flow, oid)))
                 if isinstance(table, bytes) and table[:4] == PARQUET:
                     with suppress(Unreadable):
-                        rows = np.flatnonzero(subject.parquet_rows(table))
+                        rows = np.flatnonzero(subject.parquet_rows(table)) + first
                         ids |= {hashlib.sha256(f"{run}/{row}".encode()).hexdigest()[:32] for row in rows}
     return ids
+
+
+def _shards(names: set[tuple[str, str]]) -> Iterator[tuple[int, str]]:
+    """The first row and the hash of ScoreFlow's tables of customers; earlier releases had a single one."""
+    for name, oid in names:
+        if name == "table":
+            yield 0, oid
+        elif name.startswith(shards.ARTIFACT.format("")):
+            yield int(name.removeprefix(shards.ARTIFACT.format(""))), oid
 
 
 def runs(place: Place) -> dict[tuple[str, str], set[tuple[str, str]]]:

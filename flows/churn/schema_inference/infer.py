@@ -58,6 +58,7 @@ def describe(
         raise ChurnError("\n".join([f"{hints.source}: {what if reasons else what.split(',')[0]}", *reasons]))
     draft = _dataset(_toml(hints, guesses, decimal, tokens), hints)
     kept = exclusions.exclude(frame, draft)
+    exclusions.require_rows(len(kept.frame), len(frame), draft)
     typed = casting.cast(kept.frame, draft)[0]
     roles.set_suspects_aside(typed, (typed[chosen] == draft.positive).to_numpy(), others, chosen)
     text = _toml(hints, guesses, decimal, tokens)

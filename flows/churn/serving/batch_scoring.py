@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from churn.data import casting, features, sources
 from churn.errors import ChurnError
-from churn.files import formulas
 from churn.registry import model_registry
 from churn.serving import prediction_log
 from churn.settings import commands
@@ -22,6 +21,7 @@ from churn.training import expected_profit, shapley
 from churn.training.onnx_scorer import Scorer
 from churn.uplift import registration
 from churn.validation import validation
+from churn.validation.checks import Report
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,6 +36,7 @@ OWN = (
 REASON, UPLIFT_REASON = "reason_{}", "uplift_reason_{}"
 UPLIFT = ("uplift", "recommendation")  # additional columns with an uplift champion
 SAMPLE = 20  # rows on the card
+BINS = 20  # of the probability, on the card
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class Ranked:
     """The ranked list: its path, its first SAMPLE rows, and how many of ``customers`` have a positive decision.
 
     The rows lack the customers' other columns. With ``by_value``, the most profitable contact comes first instead of the most
-    likely churner. ``probability`` has shape (customers,).
+    likely churner. ``spread`` counts the customers in BINS intervals of the probability from 0 to 1.
     """
 
     place: str
@@ -51,7 +52,7 @@ class Ranked:
     customers: int
     churning: int
     by_value: bool
-    probability: np.ndarray
+    spread: np.ndarray
 
     def __str__(self) -> str:
         """The number of customers with a positive decision, in words."""
@@ -77,33 +78,38 @@ def screen(
 
     Raises ChurnError if a source cannot be read, a column is missing, or a larger share than ``rule.quarantine`` is invalid.
     """
-    if taken := sorted({*OWN, *(REASON.format(i + 1) for i in range(rule.reasons))} & set(dataset.columns)):
-        raise ChurnError(
-            f"data set {dataset.name}: columns {', '.join(taken)} have the names of columns that the list adds; rename them"
-        )
+    require_names(dataset, rule)
     parts, notes = zip(*(sources.read(source, dataset) for source in origins), strict=True)
     origin = ", ".join(source.name for source in origins)
     frame = sources.combine(origins, parts, dataset)
     checked = validation.screen(frame, dataset, rule.quarantine, origin)
     checked.report.require(origin)
-    left_out = [f"{origin}: left out: {', '.join(checked.report.left_out)}"] if checked.report.left_out else []
-    return checked.table, checked.quarantine, (*chain(*notes), *left_out, *_churned(frame, dataset, origin))
+    more = reading_notes(checked.report, churned(frame, dataset), len(frame), dataset, origin)
+    return checked.table, checked.quarantine, (*chain(*notes), *more)
 
 
-def _churned(frame: "pd.DataFrame", dataset: Dataset, origin: str) -> list[str]:
-    """A note if the file says of some customers that they have left: they will come first on the list."""
+def require_names(dataset: Dataset, rule: Score) -> None:
+    """Raise ChurnError if columns of the data set have names that the list adds."""
+    if taken := sorted({*OWN, *(REASON.format(i + 1) for i in range(rule.reasons))} & set(dataset.columns)):
+        raise ChurnError(
+            f"data set {dataset.name}: columns {', '.join(taken)} have the names of columns that the list adds; rename them"
+        )
+
+
+def churned(frame: "pd.DataFrame", dataset: Dataset) -> int:
+    """How many customers have left already, as far as the table (as it was read) says so."""
     if dataset.target not in frame:
-        return []
-    count = int(features.outcome(dataset, casting.cast(frame[[dataset.target]], dataset)[0]).sum())
-    text = (
-        f"{count:,} of {len(frame):,} customers have {dataset.target} = {dataset.positive}, so they have left already"
-    )
-    return [f"{origin}: {text}; remove them to rank only those who can still be kept"] if count else []
+        return 0
+    return int(features.outcome(dataset, casting.cast(frame[[dataset.target]], dataset)[0]).sum())
 
 
-def shards(rows: int, size: int) -> list[tuple[int, int]]:
-    """Divide ``rows`` into ranges (from, to) of at most ``size`` rows."""
-    return [(start, min(start + size, rows)) for start in range(0, rows, size)]
+def reading_notes(report: Report, left: int, rows: int, dataset: Dataset, origin: str) -> list[str]:
+    """What was left out, and a note if ``left`` of the ``rows`` customers have left already: they will come first on the list."""
+    notes = [f"{origin}: left out: {', '.join(report.left_out)}"] if report.left_out else []
+    text = f"{left:,} of {rows:,} customers have {dataset.target} = {dataset.positive}, so they have left already"
+    if left:
+        notes.append(f"{origin}: {text}; remove them to rank only those who can still be kept")
+    return notes
 
 
 def score(scorer: Scorer, table: "pd.DataFrame", run: str) -> "pd.DataFrame":
@@ -155,15 +161,18 @@ def log(
 
     Writing them again replaces them. Raises ChurnError if the log cannot be written.
     """
-    raw = features.from_frame(scorer.dataset, table)
-    columns = [[None if v == "" or v != v else v for v in values.tolist()] for values in raw.values()]
-    predictions = [scored[column].tolist() for column in ("prediction_id", "probability", "decision")]
-    moment = (time, model.version, model.tags["data_version"])
-    rows = [
-        (one, *moment, chance, decision, *cells)
-        for one, chance, decision, *cells in zip(*predictions, *columns, strict=True)
+    import pyarrow as pa
+
+    raw, schema = features.from_frame(scorer.dataset, table), prediction_log.schema(scorer.dataset)
+    shared = {"time": time, "model_version": model.version, "data_version": model.tags["data_version"]}
+    columns: dict[str, Any] = {name: np.full(len(scored), value) for name, value in shared.items()}
+    columns |= {name: scored[name].to_numpy() for name in ("prediction_id", "probability", "decision")}
+    arrays = [pa.array(columns[name], schema.field(name).type) for name in prediction_log.COLUMNS]
+    arrays += [
+        pa.array(values, schema.field(name).type, mask=values == "" if values.dtype.kind == "O" else np.isnan(values))
+        for name, values in raw.items()
     ]
-    content = prediction_log.encode(prediction_log.schema(scorer.dataset), rows)
+    content = prediction_log.content(pa.Table.from_arrays(arrays, schema=schema))
     try:
         prediction_log.store(
             prediction_log.root(), prediction_log.part_name(prediction_log.PREDICTIONS, time, name), content
@@ -205,42 +214,6 @@ def keep_features(scorer: Scorer, table: "pd.DataFrame") -> tuple[str, ...]:
             f"{prediction_log.root()}/{name}: cannot be written: {error}; correct CHURNFLOW_PREDICTIONS"
         ) from None
     return (f"the service can look up {len(table):,} customers by id",)
-
-
-def rank(
-    scorer: Scorer,
-    table: "pd.DataFrame",
-    parts: Sequence["pd.DataFrame"],
-    rule: Score,
-    name: str,
-    uplift: model_registry.Registered | None = None,
-) -> Ranked:
-    """Sort the customers, add reasons to the first ones, and write the list to ``name``.csv below ``root()``.
-
-    With an ``uplift`` model, they get reasons for the uplift too. ``parts`` are the results of ``score`` for the table's rows, in
-    any order. Raises ChurnError if the list cannot be written.
-    """
-    import pandas as pd
-
-    scored = pd.concat(parts).sort_index()
-    by_value = bool(scored["expected_value"].notna().any())
-    key = scored["expected_value" if by_value else "probability"].fillna(-np.inf)
-    order = np.argsort(-key.to_numpy(), kind="stable")
-    customers = table.iloc[order].reset_index(drop=True)
-    ranking = scored.iloc[order].reset_index(drop=True)
-    ranking.insert(0, "rank", np.arange(1, len(ranking) + 1))
-    if scorer.dataset.id is not None:
-        ranking.insert(1, scorer.dataset.id, customers.pop(scorer.dataset.id))
-    if not by_value:
-        ranking = ranking.drop(columns="expected_value")
-    ranking = ranking.assign(**reason_columns(scorer, customers.head(rule.explained), rule.reasons, uplift))
-    listed = pd.concat([ranking, customers], axis=1)
-    try:
-        prediction_log.store(root(), f"{name}.csv", formulas.csv(listed))
-    except OSError as error:
-        raise ChurnError(f"the list {root()}/{name}.csv cannot be written: {error}; correct CHURNFLOW_SCORES") from None
-    churning, probability = int(scored["decision"].sum()), scored["probability"].to_numpy()
-    return Ranked(f"{root()}/{name}.csv", ranking.head(SAMPLE), len(ranking), churning, by_value, probability)
 
 
 def reason_columns(

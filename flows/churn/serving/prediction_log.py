@@ -10,16 +10,18 @@ in the registry, has the model's predictions for its holdout in the same columns
 import logging
 import os
 import re
+import shutil
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from churn.errors import ChurnError
+from churn.files import spool
 from churn.settings.dataset import Dataset
 from churn.settings.environment import STATE, private
 from churn.storage import checksums
@@ -280,19 +282,20 @@ def part_name(kind: str, microseconds: int, name: str = "") -> str:
     return f"{kind}/day={moment:%Y-%m-%d}/part-{moment:%H%M%S%f}-{name}.parquet"
 
 
-def store(at: str, name: str, content: bytes) -> None:
-    """Write one part below ROOT ``at``, atomically and readable by its owner only. Raises OSError."""
+def store(at: str, name: str, content: bytes | Callable[[IO[bytes]], object]) -> None:
+    """Write one part, or what ``content`` writes, below ROOT ``at``: atomically, readable by its owner only. Raises OSError."""
     if at.startswith("s3://"):
         system, folder = filesystem(at)
-        with system.open_output_stream(f"{folder}/{name}") as out:  # an object appears when its upload is complete
-            out.write(content)
+        # Complete before the upload, which an error would end as if it were.
+        with spool.complete(content) as whole, system.open_output_stream(f"{folder}/{name}") as out:
+            shutil.copyfileobj(whole, out, 1 << 20)
         return
     path = Path(at, name)
     path.parent.mkdir(parents=True, exist_ok=True)
     half = path.with_suffix(".tmp")
     try:
         with open(half, "wb", opener=private) as out:
-            out.write(content)
+            content(out) if callable(content) else out.write(content)
             out.flush()
             os.fsync(out.fileno())
         half.rename(path)

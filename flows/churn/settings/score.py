@@ -10,8 +10,9 @@ from pydantic import Field, model_validator
 class Score(Strict):
     """The table [score] of config/score.toml.
 
-    Each branch scores ``shard_rows`` customers; the first ``explained`` in the ranking get ``reasons`` reasons each; a share
-    of invalid rows above ``quarantine`` stops the run; ``log`` sets whether predictions for real customers are logged.
+    Each branch scores ``shard_rows`` customers, or a hundredth of all if that is more; the first ``explained`` in the ranking get
+    ``reasons`` reasons each; a share of invalid rows above ``quarantine`` stops the run; ``log`` sets whether predictions for
+    real customers are logged.
     """
 
     shard_rows: int = Field(default=100_000, ge=1)

@@ -74,8 +74,7 @@ def _estimator_class(family: Family, file: str = "config") -> Any:
     try:
         return getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError) as error:
-        extra = "; install it with `make install EXTRA=catboost`" if module.startswith("catboost") else ""
-        raise ChurnError(f"{file}: model '{family.name}': cannot import {family.estimator} ({error}){extra}") from None
+        raise ChurnError(f"{file}: model '{family.name}': cannot import {family.estimator} ({error})") from None
 
 
 def _parameters(kind: Any) -> set[str]:

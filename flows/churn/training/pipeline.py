@@ -9,6 +9,7 @@ from churn.data import features
 from churn.settings.dataset import Dataset, from_dump
 from churn.training import calibration
 from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin
+from sklearn.model_selection import StratifiedKFold
 from sklearn.preprocessing import TargetEncoder
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ class LevelRates(TransformerMixin, BaseEstimator):
         return self.encoder_.transform(X).astype(np.float32)
 
     def _encoder(self) -> TargetEncoder:
-        return TargetEncoder(target_type="binary", random_state=0)
+        return TargetEncoder(target_type="binary", cv=StratifiedKFold(5, shuffle=True, random_state=0))
 
 
 class Calibrated(ClassifierMixin, BaseEstimator):

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 EXAMPLES = 3
 UNIQUE = "is unique"  # the rule of an id
+PRESENT = "is never missing"
 Severity = Literal["error", "warning"]
 
 
@@ -79,6 +80,11 @@ class Report:
             lines = "\n".join(f"  {check}" for check in self.errors)
             raise ChurnError(f"{source}: {len(self.errors)} of {len(self.checks)} checks failed\n{lines}")
         return self
+
+
+def unique_at(time: str | None) -> str:
+    """The rule of an id, with the time column if there is one."""
+    return UNIQUE if time is None else f"is unique at each {time}"
 
 
 Failures = list[tuple[Check, np.ndarray]]  # a check, and the positions of the rows that fail it

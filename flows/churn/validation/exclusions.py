@@ -16,6 +16,8 @@ from churn.validation.checks import EXAMPLES, Check, Severity
 if TYPE_CHECKING:
     import pandas as pd
 
+HEADER_LINES = "repeated header lines"
+
 
 @dataclass(frozen=True)
 class Kept:
@@ -31,28 +33,36 @@ class Kept:
     left_out: tuple[str, ...]
 
 
-def exclude(frame: "pd.DataFrame", dataset: Dataset, limits: Quality | None = None) -> Kept:
+def exclude(frame: "pd.DataFrame", dataset: Dataset, limits: Quality | None = None, before: int = 0) -> Kept:
     """Leave out repeated header lines and, if there is a target column, rows whose outcome is missing or in ``leave_out``.
 
-    Raises:
-        ChurnError: No row has an outcome.
+    A part of a table may be excluded entirely; the caller then calls ``require_rows`` for the whole. ``before`` is the number of
+    rows in the parts before it.
     """
     headers = header_lines(frame)
-    kinds = [
-        (_check("(table)", "repeats no header line", headers, "They are left out."), "repeated header lines", headers)
-    ]
+    check = _check("(table)", "repeats no header line", headers, "They are left out.", before=before)
+    kinds = [(check, HEADER_LINES, headers)]
     if dataset.target in frame:
         kinds += _without_outcome(frame[dataset.target], headers, dataset, limits)
     gone = np.any([rows for _, _, rows in kinds], axis=0)
-    if len(frame) and gone.all():
-        raise ChurnError(
-            f"column '{dataset.target}': none of the {len(frame)} rows says whether the customer left; "
-            "give customers whose outcome is known, or another column the role 'target'"
-        )
-    words = tuple(f"{what} ({check.failed:,})" for check, what, _ in kinds if not check.passed)
-    numbers = np.flatnonzero(~gone) + 1
+    words = tuple(described(what, check.failed) for check, what, _ in kinds if not check.passed)
+    numbers = np.flatnonzero(~gone) + 1 + before
     rows = frame[~gone].reset_index(drop=True) if gone.any() else frame
     return Kept(rows, numbers, tuple(check for check, _, _ in kinds), words)
+
+
+def described(what: str, count: int) -> str:
+    """What was left out, with its count."""
+    return f"{what} ({count:,})"
+
+
+def require_rows(kept: int, rows: int, dataset: Dataset) -> None:
+    """Raise ChurnError if none of the ``rows`` of a table was kept."""
+    if rows and not kept:
+        raise ChurnError(
+            f"column '{dataset.target}': none of the {rows} rows says whether the customer left; "
+            "give customers whose outcome is known, or another column the role 'target'"
+        )
 
 
 def _without_outcome(
@@ -86,6 +96,8 @@ def _decide(severity: Severity) -> str:
     )
 
 
-def _check(column: str, rule: str, rows: np.ndarray, remedy: str, severity: Severity = "warning") -> Check:
-    examples = tuple(f"row {number}" for number in (np.flatnonzero(rows)[:EXAMPLES] + 1).tolist())
+def _check(
+    column: str, rule: str, rows: np.ndarray, remedy: str, severity: Severity = "warning", before: int = 0
+) -> Check:
+    examples = tuple(f"row {number}" for number in (np.flatnonzero(rows)[:EXAMPLES] + 1 + before).tolist())
     return Check(column, rule, int(rows.sum()), len(rows), examples, remedy, severity)

@@ -38,6 +38,15 @@ def unreadable(name: str, cells: "pd.Series", dataset: Dataset) -> str:
     return f"Correct these cells, or say how they are written: {keys} in {file_of(dataset, name)}."
 
 
+def telling(name: str, cells: "pd.Series", dataset: Dataset) -> "pd.Series":
+    """A few of the ``cells`` (text) for which ``unreadable`` says the same as for all."""
+    import pandas as pd
+
+    distinct = as_text(cells).drop_duplicates()
+    no_number = formats.parse_numbers(distinct, NumberFormat.of(dataset, dataset.columns[name])).isna()
+    return pd.concat([distinct.head(WORDS + 1), distinct[no_number].head(1)])
+
+
 def missing(name: str, dataset: Dataset) -> str:
     """For missing cells in a column that does not allow them."""
     role = dataset.columns[name].role

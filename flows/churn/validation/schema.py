@@ -8,7 +8,7 @@ import pandera.pandas as pa
 from churn.errors import ChurnError
 from churn.settings.dataset import Column, Dataset
 from churn.validation import remedies
-from churn.validation.checks import EXAMPLES, UNIQUE, Check, Failures, Severity, example_values
+from churn.validation.checks import EXAMPLES, PRESENT, UNIQUE, Check, Failures, Severity, example_values, unique_at
 from pandera.errors import SchemaErrors
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def checks(frame: "pd.DataFrame", dataset: Dataset, unreadable: dict[str, np.nda
             severity: Severity = "error" if column.role == "target" else column.severity
             rules[name, "values"] = (f"is one of {', '.join(map(repr, column.values))}", remedy, severity)
         if not column.missing and name not in unreadable:
-            rules[name, "not_nullable"] = ("is never missing", remedies.missing(name, dataset), "error")
+            rules[name, "not_nullable"] = (PRESENT, remedies.missing(name, dataset), "error")
         unique = column.role == "id" and dataset.time is None
         if unique:
             rules[name, "field_uniqueness"] = (UNIQUE, "Keep one row per customer.", "error")
@@ -54,7 +54,7 @@ def checks(frame: "pd.DataFrame", dataset: Dataset, unreadable: dict[str, np.nda
     if together:
         rows = np.flatnonzero(frame.duplicated(together))
         examples = example_values(frame[dataset.id].iloc[rows[:EXAMPLES]], numbers[rows])
-        rule = f"is unique at each {dataset.time}"
+        rule = unique_at(dataset.time)
         failures.append(
             (Check(str(dataset.id), rule, len(rows), len(frame), examples, "Keep one row per customer."), rows)
         )

@@ -14,11 +14,13 @@ from churn.settings.data import Quality
 from churn.settings.dataset import Dataset
 from churn.validation import leakage, remedies
 from churn.validation.checks import EXAMPLES, Check, Failures, Report, Severity, example_values
-from churn.validation.exclusions import Kept, exclude
+from churn.validation.exclusions import Kept, exclude, require_rows
 from churn.validation.sorted_columns import SortedColumns
 
 if TYPE_CHECKING:
     import pandas as pd
+
+OWN = ("reasons", "row")  # columns of rows set aside besides those of the source
 
 
 @dataclass(frozen=True)
@@ -37,8 +39,9 @@ def validate(frame: "pd.DataFrame", dataset: Dataset, limits: Quality, source: s
     Raises:
         ChurnError: A column is missing, which makes other checks pointless. ``source`` names the table in the message.
     """
-    _require_columns(frame, dataset, source)
+    require_columns(frame, dataset, source)
     remaining = exclude(frame, dataset, limits)
+    require_rows(len(remaining.frame), len(frame), dataset)
     typed = cast(remaining.frame, dataset)
     with ThreadPoolExecutor(1) as ahead:  # in parallel with the row checks, which usually exclude no row
         table_checks = ahead.submit(_whole, typed[0], dataset, limits)
@@ -56,16 +59,17 @@ def screen(frame: "pd.DataFrame", dataset: Dataset, quarantine: float, source: s
     Raises:
         ChurnError: A column is missing.
     """
-    _require_columns(frame, dataset, source, champion=True)
+    require_columns(frame, dataset, source, champion=True)
     remaining = exclude(frame.drop(columns=dataset.target, errors="ignore"), dataset)
+    require_rows(len(remaining.frame), len(frame), dataset)
     kept, aside, checks = _rows(remaining, *cast(remaining.frame, dataset), dataset, quarantine)
     columns = SortedColumns(kept, np.zeros(len(kept), dtype=bool))  # outcomes unknown: one group
     return Validated(
-        kept, aside, columns, _report(remaining, aside, [_for_champion(check, dataset) for check in checks])
+        kept, aside, columns, _report(remaining, aside, [for_champion(check, dataset) for check in checks])
     )
 
 
-def _for_champion(check: Check, dataset: Dataset) -> Check:
+def for_champion(check: Check, dataset: Dataset) -> Check:
     """Add to a remedy in the description that it takes effect with the next training: the champion keeps its own."""
     if check.passed or commands.description(dataset.name) not in check.remedy:
         return check
@@ -84,14 +88,37 @@ def _rows(
     quarantine: float,
 ) -> "tuple[pd.DataFrame, pd.DataFrame, list[Check]]":
     """The typed rows to continue with, those set aside, and the row checks."""
-    frame = remaining.frame
-    failures = _cell_checks(remaining, typed, unreadable, dataset)
-    bad = _union([rows for check, rows in failures if check.severity == "error"], len(typed))
+    failures = cell_checks(remaining, typed, unreadable, dataset)
+    bad = failing(failures, len(typed))
     checks = [check for check, _ in failures]
     if not bad.any() or bad.mean() > quarantine:
-        return typed, typed.iloc[:0].assign(reasons=""), checks
-    kept = cast(frame[~bad].reset_index(drop=True), dataset)[0]  # again, so that complete integers become int64
-    return kept, _set_aside(remaining, bad, failures), [_as_warning(check) for check in checks]
+        return typed, nothing_aside(typed), checks
+    kept, aside = divide(remaining, bad, failures, dataset)
+    return kept, as_text(aside), [as_warning(check) for check in checks]
+
+
+def failing(failures: Failures, rows: int) -> np.ndarray:
+    """Which of the ``rows`` fail a check of severity error, bool of shape (rows,)."""
+    return _union([found for check, found in failures if check.severity == "error"], rows)
+
+
+def nothing_aside(typed: "pd.DataFrame") -> "pd.DataFrame":
+    """The rows set aside if there are none."""
+    return typed.iloc[:0].assign(reasons="")
+
+
+def divide(
+    remaining: Kept, bad: np.ndarray, failures: Failures, dataset: Dataset
+) -> "tuple[pd.DataFrame, pd.DataFrame]":
+    """The typed rows that are not ``bad`` (bool, shape (n,)), and the others as read, with their errors as ``reasons``."""
+    # Cast again, so that integers which are complete by now become int64.
+    kept = cast(remaining.frame[~bad].reset_index(drop=True), dataset)[0]
+    return kept, _set_aside(remaining, bad, failures)
+
+
+def as_text(aside: "pd.DataFrame") -> "pd.DataFrame":
+    """Rows set aside, with the columns of the source as text."""
+    return aside.astype({name: "str" for name in aside if name not in OWN})
 
 
 def _described(frame: "pd.DataFrame", dataset: Dataset) -> Iterable[Check]:
@@ -100,7 +127,7 @@ def _described(frame: "pd.DataFrame", dataset: Dataset) -> Iterable[Check]:
         yield Check(", ".join(extra), "is described", len(extra), len(frame.columns), (), remedy, "warning")
 
 
-def _require_columns(frame: "pd.DataFrame", dataset: Dataset, source: str, champion: bool = False) -> None:
+def require_columns(frame: "pd.DataFrame", dataset: Dataset, source: str, champion: bool = False) -> None:
     """Raise ChurnError if the file lacks columns; a ``champion`` needs no outcome and cannot use another description."""
     ignored = ("ignore", "target") if champion else ("ignore",)
     wanted = [name for name, column in dataset.columns.items() if column.role not in ignored]
@@ -118,7 +145,7 @@ def _listed(names: list[str]) -> str:
     return ", ".join(map(repr, names))
 
 
-def _cell_checks(
+def cell_checks(
     remaining: Kept, typed: "pd.DataFrame", unreadable: dict[str, np.ndarray], dataset: Dataset
 ) -> Failures:
     """The row checks, with the rows that fail: types first, then those by pandera."""
@@ -131,16 +158,16 @@ def _cell_checks(
             continue
         rows = np.flatnonzero(bad)
         examples = example_values(remaining.frame[name].iloc[rows[:EXAMPLES]], remaining.numbers[rows])
-        rule = f"is {_ARTICLE[column.type]}"
+        rule = READS[column.type]
         remedy = remedies.unreadable(name, remaining.frame[name].iloc[rows], dataset)
         failures.append((Check(name, rule, len(rows), len(remaining.frame), examples, remedy), rows))
     return failures + schema.checks(typed, dataset, unreadable, remaining.numbers)
 
 
-_ARTICLE = {
-    "integer": "an integer",
-    "number": "a number",
-    "timestamp": "a timestamp like 2026-11-23 or 2026-11-23T10:00:00",
+READS = {  # the rules of types
+    "integer": "is an integer",
+    "number": "is a number",
+    "timestamp": "is a timestamp like 2026-11-23 or 2026-11-23T10:00:00",
 }
 
 
@@ -151,7 +178,7 @@ def _union(parts: Iterable[np.ndarray], rows: int) -> np.ndarray:
     return bad
 
 
-def _as_warning(check: Check) -> Check:
+def as_warning(check: Check) -> Check:
     """The check as a warning: an error whose rows are in quarantine does not stop the run."""
     if check.passed or check.severity == "warning":
         return check
@@ -166,7 +193,7 @@ def _set_aside(remaining: Kept, bad: np.ndarray, failures: Failures) -> "pd.Data
     for check, rows in failures:
         if check.severity == "error" and len(rows):
             reasons.loc[rows] += f"{check.column} {check.rule}; "
-    aside = remaining.frame.iloc[np.flatnonzero(bad)].astype("str")
+    aside = remaining.frame.iloc[np.flatnonzero(bad)]
     return aside.assign(reasons=reasons.str.removesuffix("; ").to_numpy(), row=remaining.numbers[bad])
 
 

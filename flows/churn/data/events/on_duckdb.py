@@ -106,17 +106,17 @@ def connected(folder: Path) -> Iterator["duckdb.DuckDBPyConnection"]:
         with duckdb.connect(config={**limits, "preserve_insertion_order": "false"}) as connection:
             connection.execute("SET TimeZone TO 'UTC'")
             yield connection
-    except duckdb.OutOfMemoryException as error:
-        now = os.environ.get(MEMORY, USUAL)
-        raise ChurnError(
-            f"DuckDB needs more memory or disk: {_first(error)}; raise {MEMORY} (now {now}), or free space on the disk of TMPDIR"
-        ) from error
     except duckdb.Error as error:
-        raise ChurnError(
-            f"DuckDB stopped: {_first(error)}; see that every file is whole and that the disk of TMPDIR has room, and run "
-            "this again"
-        ) from error
+        raise stopped(error) from error
 
 
-def _first(error: Exception) -> str:
-    return str(error).splitlines()[0]
+def stopped(error: Exception) -> ChurnError:
+    """An error of DuckDB in our words; where Arrow reads its rows, it is an OSError."""
+    first, now = str(error).splitlines()[0], os.environ.get(MEMORY, USUAL)
+    if first.startswith("Out of Memory"):
+        return ChurnError(
+            f"DuckDB needs more memory or disk: {first}; raise {MEMORY} (now {now}), or free space on the disk of TMPDIR"
+        )
+    return ChurnError(
+        f"DuckDB stopped: {first}; see that every file is whole and that the disk of TMPDIR has room, and run this again"
+    )

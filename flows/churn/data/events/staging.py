@@ -15,6 +15,7 @@ from churn.data import casting, sources, tables
 from churn.data.events import synthetic
 from churn.data.events.predicates import sql_name
 from churn.errors import ChurnError
+from churn.files import parts as file_parts
 from churn.files import reader
 from churn.settings import commands
 from churn.settings.data import File, Source, Sql, Synthetic
@@ -171,7 +172,7 @@ def _typed(dataset: Dataset, name: str, table: EventTable, source: Source, targe
         notes: list[str] = []
         typed = _typed_parts(name, source, table, commands.description(dataset.name), notes)
         tables.write_parts(typed, table.cells, target)
-        return tuple(dict.fromkeys(notes))
+        return file_parts.merged(notes)
 
     notes = sources.persist(source, write) if isinstance(source, Sql) else write()
     return Staged((str(target),), _types(connection, [str(target)]), _hash([target]), notes)

@@ -68,11 +68,17 @@ def _predict_xgboost(model: Any, inputs: np.ndarray, trees: int) -> np.ndarray:
 def _grow_lightgbm(estimator: Any, fold: "Fold", rows: Any, patience: int) -> Grown:
     import lightgbm
 
-    stop = lightgbm.early_stopping(patience, verbose=False)
+    losses: list[float] = []
+
+    def stop(progress: Any) -> None:
+        """Stop like ``lightgbm.early_stopping``, which would drop the trees grown since the best."""
+        losses.append(progress.evaluation_result_list[0][2])
+        if len(losses) - (int(np.argmin(losses)) + 1) >= patience:
+            raise lightgbm.EarlyStopException(progress.iteration, progress.evaluation_result_list)
+
     test = {"eval_X": fold.test_inputs, "eval_y": fold.test_outcome}
     model = estimator.fit(fold.inputs[rows], fold.outcome[rows], **test, callbacks=[stop])
-    trees = model.booster_.current_iteration()
-    return Grown(model, trees, model.best_iteration_ or trees)
+    return Grown(model, len(losses), int(np.argmin(losses)) + 1)
 
 
 def _predict_lightgbm(model: Any, inputs: np.ndarray, trees: int) -> np.ndarray:

@@ -104,16 +104,16 @@ def predict(
 ) -> tuple[dict[str, Any], list[np.ndarray]]:
     """The parameters with the learned number of trees, and the probabilities of each fold's test rows.
 
-    All folds predict with the same number of trees, the mean of their best, capped at what every fold has grown; it is then a
-    parameter like any other.
+    All folds predict with the same number of trees, the mean of their best, or with all their trees where a fold has grown
+    fewer; it is then a parameter like any other.
     """
     if not isinstance(fits[0], boosting.Grown):
         return params, list(fits)
-    trees = max(1, min(round(float(np.mean([one.best for one in fits]))), *(one.trees for one in fits)))
+    trees = max(1, round(float(np.mean([one.best for one in fits]))))
     library = boosting.library(estimators.estimator(family, 0, params))
     assert library is not None
     predicted = [
-        library.predict(one.model, fold.test_inputs, trees).astype(np.float64)
+        library.predict(one.model, fold.test_inputs, min(trees, one.trees)).astype(np.float64)
         for one, fold in zip(fits, prepared, strict=True)
     ]
     return {**params, library.parameter: trees}, predicted

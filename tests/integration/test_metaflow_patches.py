@@ -64,8 +64,9 @@ def test_another_metaflow_runs_without_them_and_says_so(monkeypatch: pytest.Monk
 @pytest.mark.long
 def test_no_import_of_the_nursery_starts_a_thread() -> None:
     code = (
-        "import importlib, sys; from orchestration import fork_server; sys.modules.update(dict.fromkeys(fork_server._NEVER))\n"
-        "for names in fork_server.IMPORTS.values():\n"
+        "import importlib, sys; from orchestration import fork_server, preloaded\n"
+        "sys.modules.update(dict.fromkeys(fork_server._NEVER))\n"
+        "for names in preloaded.IMPORTS.values():\n"
         "    for name in names: importlib.import_module(name)\n"
         "print(len(fork_server._threads()))"
     )
@@ -112,10 +113,21 @@ PATCHED: dict[str, Any] = {
 }
 
 
+@pytest.fixture(scope="module")
+def patched() -> tuple[dict[str, str], dict[str, str]]:
+    """What the codes of PATCHED print, one after the other, with the patches and without."""
+    code = "\n".join(PATCHED.values())
+    on, off = (loaded(code, CHURNFLOW_PATCHES=switch).splitlines() for switch in ("", "0"))
+    return dict(zip(PATCHED, on, strict=True)), dict(zip(PATCHED, off, strict=True))
+
+
 @pytest.mark.parametrize("what", PATCHED)
-def test_a_patch_does_what_it_is_for_and_is_off_where_it_is_switched_off(what: str) -> None:
-    assert loaded(PATCHED[what]) == "True"
-    assert loaded(PATCHED[what], CHURNFLOW_PATCHES="0") == "False"
+def test_a_patch_does_what_it_is_for_and_is_off_where_it_is_switched_off(
+    patched: tuple[dict[str, str], dict[str, str]], what: str
+) -> None:
+    on, off = patched
+    assert on[what] == "True"
+    assert off[what] == "False"
 
 
 def test_nothing_is_deployed_without_the_patch_that_closes_the_pods() -> None:

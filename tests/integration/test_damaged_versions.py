@@ -15,7 +15,8 @@ from churn.privacy import data_versions
 from churn.privacy.subject import Subject
 from churn.settings.dataset import Dataset
 from churn.settings.environment import STATE
-from test_checksums import flipped
+
+from tests.unit.test_checksums import flipped
 
 
 @pytest.fixture(scope="module")

@@ -1,9 +1,6 @@
 """Alerts and recording rules: valid, proved on test series, explained in the runbook."""
 
 import re
-import shutil
-import subprocess
-from pathlib import Path
 
 import pytest
 import yaml
@@ -18,15 +15,8 @@ SERIES = ROOT / "tests" / "prometheus.yml"
 ALERTS = {rule["alert"]: rule for rule in promql.rules() if "alert" in rule}
 
 
-def promtool(*words: str | Path) -> None:
-    if shutil.which("promtool") is None:
-        pytest.skip("promtool is not installed (Debian package prometheus)")
-    done = subprocess.run(["promtool", *map(str, words)], capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
-
-
 def test_config_and_rules_are_valid() -> None:
-    promtool("check", "config", FOLDER / "prometheus.yml")
+    promql.promtool("check", "config", FOLDER / "prometheus.yml")
 
 
 def test_every_alert_fires_and_clears_on_its_test_series() -> None:
@@ -35,7 +25,7 @@ def test_every_alert_fires_and_clears_on_its_test_series() -> None:
         for case in series["alert_rule_test"]:
             (fired if case["exp_alerts"] else quiet).add(case["alertname"])
     assert fired == quiet == set(ALERTS)
-    promtool("test", "rules", SERIES)
+    promql.promtool("test", "rules", SERIES)
 
 
 @pytest.mark.parametrize("name", ALERTS)

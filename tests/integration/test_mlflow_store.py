@@ -54,7 +54,7 @@ def answering(status: int, body: bytes, port: int = 0) -> Iterator[str]:
             pass
 
     with HTTPServer(("127.0.0.1", port), Answer) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}"
         server.shutdown()
 

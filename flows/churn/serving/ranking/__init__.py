@@ -1,0 +1,1 @@
+"""Lists of any number of customers: read part by part, scored shard by shard, and merged on disk."""
