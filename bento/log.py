@@ -90,7 +90,7 @@ class Log:
         """
         rows = len(columns[0])
         try:
-            table = prediction_log.table(self._schema, columns)
+            table = _table(self._schema, columns)
         except Exception:  # noqa: BLE001 - logged there; the answer has been sent
             self._lose(rows)
         else:
@@ -155,7 +155,7 @@ class Log:
         for _, group in groupby(rows, lambda row: row[1] // _DAY):
             of_day = list(group)
             with self._losing(len(of_day)):
-                tables.append(prediction_log.table(self._schema, list(zip(*of_day, strict=True))))
+                tables.append(_table(self._schema, list(zip(*of_day, strict=True))))
         days: dict[int, list[pyarrow.Table]] = defaultdict(list)
         for table in tables:
             days[table["time"][0].value // _DAY].append(table)
@@ -204,3 +204,10 @@ class Log:
             self._parts.pop(0)
             self._leave(rows)
         return True
+
+
+def _table(schema: "pyarrow.Schema", columns: Columns) -> "pyarrow.Table":
+    import pyarrow as pa
+
+    arrays = [pa.array(values, field.type) for values, field in zip(columns, schema, strict=True)]
+    return pa.Table.from_arrays(arrays, schema=schema)

@@ -252,15 +252,10 @@ def filesystem(at: str) -> tuple["FileSystem", str]:
 
 def encode(wanted: "pyarrow.Schema", rows: Sequence[tuple[Any, ...]]) -> bytes:
     """Parquet bytes of at least one row, each in the order of ``wanted``; ``time`` is in microseconds since 1970."""
-    return content(table(wanted, list(zip(*rows, strict=True))))
-
-
-def table(wanted: "pyarrow.Schema", columns: Sequence[Sequence[Any]]) -> "pyarrow.Table":
-    """Rows given as columns, in the order of ``wanted``."""
     import pyarrow as pa
 
-    arrays = [pa.array(values, field.type) for values, field in zip(columns, wanted, strict=True)]
-    return pa.Table.from_arrays(arrays, schema=wanted)
+    columns = [pa.array(values, field.type) for values, field in zip(zip(*rows, strict=True), wanted, strict=True)]
+    return content(pa.Table.from_arrays(columns, schema=wanted))
 
 
 def content(table: "pyarrow.Table") -> bytes:
@@ -270,8 +265,8 @@ def content(table: "pyarrow.Table") -> bytes:
 
     out, names = pa.BufferOutputStream(), table.schema.names
     # Ids do not repeat, and readers filter by time and version only: the rest would take a third of the time for nothing.
-    sparing: dict[str, Any] = {"use_dictionary": names[1:], "write_statistics": [n for n in names if n in COLUMNS[1:3]]}
-    parquet.write_table(table, out, compression="zstd", write_page_checksum=True, **sparing)
+    more: Any = {"use_dictionary": names[1:], "write_statistics": [name for name in names if name in COLUMNS[1:3]]}
+    parquet.write_table(table, out, compression="zstd", write_page_checksum=True, **more)
     return checksums.sealed(out.getvalue().to_pybytes())
 
 
