@@ -58,6 +58,19 @@ class Prediction(Recommended):
     warnings: Annotated[list[Problem], Field(description="values that training has not seen")]
 
 
+class Predictions(Versions):
+    """The answer of predict_batch to customers by column: of each list, a value for each of them, in their order."""
+
+    prediction_id: list[Annotated[str, Field(pattern=PREDICTION_ID)]]
+    probability: list[Share]
+    decision: list[bool]
+    threshold: list[Share]
+    expected_value: list[float | None]
+    uplift: Annotated[list[float], Field(description="only where the service has a model of it")] = []
+    recommendation: list[Literal["contact", "leave alone"]] = []
+    warnings: Annotated[list[Problem], Field(description="values that training has not seen, with their rows")]
+
+
 class Reason(BaseModel):
     """What one column adds to the probability."""
 

@@ -33,6 +33,7 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
 _SAFE = [(b"x-content-type-options", b"nosniff"), (b"referrer-policy", b"no-referrer")]
+_UNTRIMMED = 2_000_000  # bytes; trimming takes as long as scoring 300 customers
 _OTHER = "other"  # the label of every path without a route
 _HOLDER = "churn.holder"  # in the scope: the key's holder
 _BEARER = HTTPBearer(auto_error=False, scheme_name="bearer")
@@ -85,6 +86,7 @@ class App(FastAPI):
         self.metrics, self.seconds, self._keys = metrics, seconds, keys or {}
         self.paths = {_OTHER}
         self._pool, self._turns = ThreadPoolExecutor(1, "churn-long"), asyncio.Semaphore(batches)
+        self._untrimmed = 0  # bytes of large bodies since the last ``_trim``
         self.add_middleware(Answered, service=self)
         self._expect(self.openapi_url or _OTHER)
 
@@ -174,7 +176,10 @@ class App(FastAPI):
             yield
         finally:
             self._turns.release()
-            self._pool.submit(_trim)
+            self._untrimmed += int(declared) if declared.isdigit() else _UNTRIMMED
+            if self._untrimmed >= _UNTRIMMED:
+                self._untrimmed = 0
+                self._pool.submit(_trim)
 
     async def _require_key(
         self,

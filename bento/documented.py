@@ -11,15 +11,18 @@ from bento.body import FILE, JSON
 Schema = dict[str, Any]
 
 
-def body(name: str) -> Schema:
-    """Document the operation's body as JSON of the schema ``name`` (see ``complete``)."""
-    return _body({JSON: {"schema": {"$ref": f"#/components/schemas/{name}"}}})
+BATCHES = ("Customers", "CustomersByColumn")
+
+
+def body(*names: str) -> Schema:
+    """Document the operation's body as JSON of one of the schemas ``names`` (see ``complete``)."""
+    schemas: list[Schema] = [{"$ref": f"#/components/schemas/{name}"} for name in names]
+    return _body({JSON: {"schema": {"anyOf": schemas} if len(schemas) > 1 else schemas[0]}})
 
 
 def customer_body(by_id: bool) -> Schema:
     """Document the operation's body as a customer or, if ``by_id``, a customer's id."""
-    schemas: list[Schema] = [{"$ref": f"#/components/schemas/{name}"} for name in ("Customer", *KNOWN)]
-    return _body({JSON: {"schema": {"anyOf": schemas}}}) if by_id else body("Customer")
+    return body("Customer", *KNOWN) if by_id else body("Customer")
 
 
 KNOWN: Schema = {

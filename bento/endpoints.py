@@ -2,32 +2,32 @@
 
 import logging
 import mimetypes
-import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from churn.data import features
 from churn.errors import ChurnError
 from churn.serving import api_keys, customer_file, prediction_log, request
+from churn.serving.batches.columns import Batches, Lists
 from churn.serving.request import Rejected, Row
 from churn.storage import keyed_ids
-from churn.training import expected_profit, shapley
+from churn.training import shapley
 from churn.training.onnx_scorer import Scorer
 from churn.uplift.scorer import UpliftScorer
 from pydantic_core import to_json
 from starlette.responses import PlainTextResponse
 
 from bento import documented
-from bento.answers import Accepted, CustomerFile, Explanation, Prediction
+from bento.answers import Accepted, CustomerFile, Explanation, Prediction, Predictions
 from bento.app import Answer, App
 from bento.body import FILE, Body
 from bento.known_customers import KnownCustomers
-from bento.log import Log
+from bento.log import Columns, Log
+from bento.scoring.scored import Scored, Scoring
 from bento.service_metrics import CONTENT_TYPE, ServiceMetrics
 from bento.settings import ServeConfig
 
@@ -42,8 +42,7 @@ class Endpoints:
 
     def __init__(self, scorer: Scorer, settings: ServeConfig, uplift: UpliftScorer | None = None) -> None:
         """``scorer`` is the model, ``settings`` are those of config/serve.toml, ``uplift`` is the uplift model, if any."""
-        self._scorer, self._settings, self._uplift = scorer, settings, uplift
-        self._versions = {name: scorer.manifest[name] for name in ("model_version", "data_version")}
+        self._scorer, self._settings = scorer, settings
         self._reader = request.Reader(
             scorer.dataset,
             settings.input,
@@ -52,6 +51,7 @@ class Endpoints:
             scorer.manifest["examples"],
             settings.limits.customer_bytes,
         )
+        self._batches, self._scoring = Batches(self._reader), Scoring(scorer, uplift, self._reader)
         self._known = KnownCustomers(scorer.dataset)
         self._as_logged = keyed_ids.logged(settings.log.customer_id == "plain")
         if settings.log.enabled and settings.log.customer_id is True and keyed_ids.key() is None:
@@ -80,11 +80,11 @@ class Endpoints:
         one, many, file = (
             Body(limits.customer_bytes), Body(limits.batch_bytes), Body(limits.file_bytes, FILE),
         )  # fmt: skip
-        customer, customers = documented.customer_body(self._known.offered), documented.body("Customers")
+        customer, customers = documented.customer_body(self._known.offered), documented.body(*documented.BATCHES)
         app.takes("/predict", self.predict, one, summary="Score one customer", model=Prediction, openapi_extra=customer)
         app.takes(
             "/predict_batch", self.predict_batch, many, long=True, small=limits.customer_bytes,
-            summary="Score customers, in order", model=list[Prediction], openapi_extra=customers,
+            summary="Score customers, in order", model=list[Prediction] | Predictions, openapi_extra=customers,
         )  # fmt: skip
         app.takes(
             "/read", self.read, file, long=True, small=limits.customer_bytes,
@@ -126,9 +126,10 @@ class Endpoints:
     def predict(self, body: bytes) -> Answer:
         """One customer: probability, decision, versions and prediction id."""
         row, aged = self._customer(body)
-        answers = self._answers([row])
-        answers[0]["warnings"] += [problem.as_json() for problem in aged]
-        return Answer(to_json(answers[0]), self._record([row], answers))
+        scored = self._scored({name: [value] for name, value in row.items()})
+        (answer,) = scored.by_row()
+        answer["warnings"] += [problem.as_json() for problem in aged]
+        return Answer(to_json(answer), self._record(scored))
 
     def _customer(self, body: bytes) -> tuple[Row, list[request.Problem]]:
         """The customer in the body, or the known one with that id, with a warning if the known data are old."""
@@ -140,10 +141,10 @@ class Endpoints:
         return ({**row, name: customer} if name is not None and name in self._logged else row), aged
 
     def predict_batch(self, body: bytes) -> Answer:
-        """``{"rows": [...]}``: a list of the answers of ``predict``, in the same order."""
-        rows = self._reader.customers(body)
-        answers = self._answers(rows)
-        return Answer(to_json(answers), self._record(rows, answers))
+        """``{"rows": [...]}``: a list of the answers of ``predict``, in the same order; ``{"columns": {...}}``: one by column."""
+        batch = self._batches.read(body)
+        scored = self._scored(batch.values)
+        return Answer(to_json(scored.by_column() if batch.by_column else list(scored.by_row())), self._record(scored))
 
     def read(self, body: bytes) -> Answer:
         """A file of customers in any format that training accepts: its cells, and the rows to send to predict_batch."""
@@ -161,10 +162,10 @@ class Endpoints:
         columns = features.from_rows(self._scorer.dataset, [row])
         (gains,) = self._explainer.reasons(columns, top=len(row))
         content = {
-            **self._judged(columns, self._scorer.probability(columns))[0],
+            **{name: values[0] for name, values in self._scoring.judged(columns).items()},
             "base_value": self._explainer.base,
             "reasons": _reasons(row, gains),
-            **self._versions,
+            **self._scoring.versions,
         }
         if self._why_contact is not None:
             (gains,) = self._why_contact.reasons(columns, top=len(row))
@@ -178,74 +179,34 @@ class Endpoints:
         record = partial(self._logs[prediction_log.FEEDBACK].add, [row])
         return Answer(to_json({**outcome, "accepted": True}), record, status_code=202)
 
-    def _answers(self, rows: list[Row]) -> list[dict[str, Any]]:
-        columns = features.from_rows(self._scorer.dataset, rows)
-        judged = self._judged(columns, self._scorer.probability(columns))
-        ids = os.urandom(16 * len(rows)).hex()
-        return [
-            {
-                "prediction_id": ids[32 * i : 32 * i + 32],
-                **answer,
-                **self._versions,
-                "warnings": [problem.as_json() for problem in self._warnings(row)],
-            }
-            for i, (row, answer) in enumerate(zip(rows, judged, strict=True))
-        ]
+    def _scored(self, given: Lists) -> Scored:
+        scored = self._scoring.scored(given)
+        if scored.warnings:
+            self._instruments.warned(scored.warnings)
+        return scored
 
-    def _judged(self, columns: features.Columns, probability_of: np.ndarray) -> list[dict[str, Any]]:
-        """Probability, decision, threshold and expected profit of each customer."""
-        scorer, worth = self._scorer, self._scorer.worth
-        decisions = scorer.decide(columns, probability_of).tolist()
-        limits = expected_profit.decision_thresholds(worth, columns, probability_of, scorer.threshold).tolist()
-        profits: list[float | None] = [None] * len(probability_of)
-        if worth is not None:
-            profits = [None if v != v else v for v in expected_profit.expected(worth, columns, probability_of).tolist()]
-        return [
-            {"probability": probability, "decision": decision, "threshold": limit, "expected_value": profit, **more}
-            for probability, decision, limit, profit, more in zip(
-                probability_of.tolist(),
-                decisions,
-                limits,
-                profits,
-                self._recommended(columns, len(probability_of)),
-                strict=True,
-            )
-        ]
-
-    def _recommended(self, columns: features.Columns, rows: int) -> list[dict[str, Any]]:
-        """Uplift and recommendation of each customer, if there is an uplift model."""
-        if self._uplift is None:
-            return [{}] * rows
-        uplifts = self._uplift.uplift(columns)
-        pairs = zip(uplifts.tolist(), self._uplift.recommend(uplifts), strict=True)
-        return [{"uplift": uplift, "recommendation": recommendation} for uplift, recommendation in pairs]
-
-    def _warnings(self, row: Row) -> Sequence[request.Problem]:
-        warnings = self._reader.warnings(row)
-        if warnings:
-            self._instruments.warned(warnings)
-        return warnings
-
-    def _record(self, rows: list[Row], answers: list[dict[str, Any]]) -> Callable[[], None]:
-        """A function that counts and logs the answers, to call once they have been sent."""
-        now = time.time_ns() // 1000
+    def _record(self, scored: Scored) -> Callable[[], None]:
+        """A function that counts and logs the predictions, to call once they have been sent."""
 
         def record() -> None:
-            self._instruments.predicted([a["probability"] for a in answers], [a["decision"] for a in answers])
-            if self._logs:
-                fixed = [
-                    (a["prediction_id"], now, *self._versions.values(), a["probability"], a["decision"])
-                    for a in answers
-                ]
-                raw = [tuple(map(self._named(row).get, self._logged)) for row in rows]
-                self._logs[prediction_log.PREDICTIONS].add([a + b for a, b in zip(fixed, raw, strict=True)])
+            self._instruments.predicted(scored.judged["probability"], scored.judged["decision"])
+            if not self._logs:
+                return
+            log, columns = self._logs[prediction_log.PREDICTIONS], self._named(scored.logged(self._logged))
+            if len(scored.ids) == 1:  # a tuple takes a tenth of the memory of a column for each value
+                log.add(list(zip(*columns, strict=True)))
+            else:
+                log.add_batch(columns)
 
         return record
 
-    def _named(self, row: Row) -> Row:
-        """The row with the customer's id, if any, in its logged form."""
+    def _named(self, logged: Columns) -> Columns:
+        """The columns of the log with the customers' ids, if any, in their logged form."""
         name = self._scorer.dataset.id
-        return row if name not in row else {**row, name: self._as_logged(row[name])}
+        if name not in self._logged:
+            return logged
+        place = len(prediction_log.COLUMNS) + self._logged.index(name)
+        return [*logged[:place], list(map(self._as_logged, logged[place])), *logged[place + 1 :]]
 
     def _open_log(self, kind: str, schema: Any) -> Log:
         counts = self._instruments
@@ -268,6 +229,7 @@ class Endpoints:
             "schema": self._reader.schemas["Customer"],
             "examples": manifest["examples"],
             "limits": self._settings.limits.model_dump(),
+            "batches": [request.ROWS, request.COLUMNS],
         }
 
     def ready(self) -> Answer:

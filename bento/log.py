@@ -4,7 +4,9 @@ import logging
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import groupby
 from typing import TYPE_CHECKING, Any, Literal
 
 from churn.serving import prediction_log
@@ -14,9 +16,11 @@ from pydantic import Field
 if TYPE_CHECKING:
     import pyarrow
 
+_DAY = 86_400_000_000  # microseconds
 MOST_BACKOFF = 60.0  # maximum seconds between retries on an unresponsive store
 
 Row = tuple[Any, ...]  # in the order of the log's schema; the second value is the time in microseconds since 1970
+Columns = Sequence[Sequence[Any]]  # rows of one moment, in the same order
 
 logger = logging.getLogger("bentoml.churn")
 
@@ -56,8 +60,10 @@ class Log:
         prediction_log.encode(schema, [(None,) * len(schema)])  # loads Parquet's code now, not during a request
         self._dropped, self._waits, self._lives = dropped, waits, lives
         self._rows: list[Row] = []
+        self._batches: list[pyarrow.Table] = []
         self._parts: list[tuple[str, bytes, int]] = []  # name, content, rows
-        self._waiting = 0  # rows in both
+        self._waiting = 0  # rows in all three
+        self._unencoded = 0  # rows in the first two
         self._lock = threading.Lock()
         self._wake, self._closed = threading.Event(), False
         self._thread = threading.Thread(target=self._live, name=f"{kind}-log", daemon=True)
@@ -75,15 +81,32 @@ class Log:
 
     def add(self, rows: Sequence[Row]) -> None:
         """Queue rows."""
+        self._queue(len(rows), lambda: self._rows.extend(rows))
+
+    def add_batch(self, columns: Columns) -> None:
+        """Queue rows of one moment, given as columns.
+
+        Arrow makes them here its own: in the log's thread that would keep taking Python's lock from the requests.
+        """
+        rows = len(columns[0])
+        try:
+            table = _table(self._schema, columns)
+        except Exception:  # noqa: BLE001 - logged there; the answer has been sent
+            self._lose(rows)
+        else:
+            self._queue(rows, lambda: self._batches.append(table))
+
+    def _queue(self, rows: int, put: Callable[[], None]) -> None:
         with self._lock:
-            room = not self._closed and self._waiting + len(rows) <= self._settings.queue_rows
+            room = not self._closed and self._waiting + rows <= self._settings.queue_rows
             if room:
-                self._rows.extend(rows)
-                self._waiting += len(rows)
+                put()
+                self._waiting += rows
+                self._unencoded += rows
         self._waits(self._waiting)
         if not room:
-            self._dropped(len(rows))
-        elif len(self._rows) >= self._settings.part_rows:
+            self._dropped(rows)
+        elif self._unencoded >= self._settings.part_rows:
             self._wake.set()
 
     def close(self) -> None:
@@ -112,7 +135,7 @@ class Log:
             self._wake.clear()
             self._encode()
             failures = 0 if self._write() else failures + 1
-            if self._closed and not self._rows and (not self._parts or failures):
+            if self._closed and not self._unencoded and (not self._parts or failures):
                 return
             if failures and not self._closed:
                 self._wait(min(MOST_BACKOFF, 0.5 * 2**failures))
@@ -126,23 +149,41 @@ class Log:
 
     def _encode(self) -> None:
         with self._lock:
-            taken, self._rows = self._rows, []
-        days: dict[int, list[Row]] = defaultdict(list)
-        for row in taken:
-            days[row[1] // 86_400_000_000].append(row)
-        for rows in days.values():
-            for i in range(0, len(rows), self._settings.part_rows):
-                self._encode_part(rows[i : i + self._settings.part_rows])
+            rows, self._rows = self._rows, []
+            tables, self._batches = self._batches, []
+            self._unencoded = 0
+        for _, group in groupby(rows, lambda row: row[1] // _DAY):
+            of_day = list(group)
+            with self._losing(len(of_day)):
+                tables.append(_table(self._schema, list(zip(*of_day, strict=True))))
+        days: dict[int, list[pyarrow.Table]] = defaultdict(list)
+        for table in tables:
+            days[table["time"][0].value // _DAY].append(table)
+        for of_one in days.values():
+            self._encode_day(of_one)
 
-    def _encode_part(self, rows: list[Row]) -> None:
+    def _encode_day(self, tables: "list[pyarrow.Table]") -> None:
+        import pyarrow as pa
+
+        table = pa.concat_tables(tables)
+        for i in range(0, len(table), self._settings.part_rows):
+            part = table.slice(i, self._settings.part_rows)
+            with self._losing(len(part)):
+                name = prediction_log.part_name(self._kind, part["time"][0].value)
+                self._parts.append((name, prediction_log.content(part), len(part)))
+
+    @contextmanager
+    def _losing(self, rows: int) -> Iterator[None]:
+        """Lose queued rows that cannot be encoded: the thread must survive, or all later rows would be lost."""
         try:
-            content = prediction_log.encode(self._schema, rows)
-        except Exception:  # the thread must survive: without it all later rows would be lost
-            logger.exception("%s log: %d rows cannot be encoded", self._kind, len(rows))
-            self._leave(len(rows))
-            self._dropped(len(rows))
-        else:
-            self._parts.append((prediction_log.part_name(self._kind, rows[0][1]), content, len(rows)))
+            yield
+        except Exception:  # noqa: BLE001 - logged there
+            self._leave(rows)
+            self._lose(rows)
+
+    def _lose(self, rows: int) -> None:
+        logger.exception("%s log: %d rows cannot be encoded", self._kind, rows)
+        self._dropped(rows)
 
     def _leave(self, rows: int) -> None:
         """Subtract ``rows`` from the waiting rows."""
@@ -163,3 +204,10 @@ class Log:
             self._parts.pop(0)
             self._leave(rows)
         return True
+
+
+def _table(schema: "pyarrow.Schema", columns: Columns) -> "pyarrow.Table":
+    import pyarrow as pa
+
+    arrays = [pa.array(values, field.type) for values, field in zip(columns, schema, strict=True)]
+    return pa.Table.from_arrays(arrays, schema=schema)

@@ -14,6 +14,7 @@ sys.path.insert(0, str(ROOT / "flows"))
 from churn.data import features, snapshots, synthetic  # noqa: E402, F401
 from churn.registry import model_registry  # noqa: E402, F401
 from churn.serving import batch_scoring, bento_server, packaging, release, request  # noqa: E402, F401
+from churn.serving.batches import columns  # noqa: E402, F401
 from churn.settings import cpus, environment  # noqa: E402, F401
 from churn.settings.core import load  # noqa: E402
 from churn.settings.dataset import Dataset  # noqa: E402

@@ -1,5 +1,6 @@
 """``make contract``: schemathesis against the champion's service and its own OpenAPI document, all of its checks."""
 
+import os
 import re
 import subprocess
 import sys
@@ -21,7 +22,10 @@ def contract(url: str, cases: int, folder: str, *words: str) -> tuple[int, str]:
     command = [tool, "--no-color", "run", f"{url}/docs.json", "--phases", "examples,coverage,fuzzing", "--seed", "1"]
     command += ["--exclude-path", "/read"]  # takes files, which no schema describes (see test_customer_file)
     command += ["--continue-on-failure", "-n", str(each), *words]
-    done = subprocess.run(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+    environ = {**os.environ, "PYTHONPATH": str(common.ROOT), "SCHEMATHESIS_HOOKS": "tests.bench.contract_hooks"}
+    done = subprocess.run(
+        command, cwd=folder, env=environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+    )
     found = re.search(r"(\d+) generated", done.stdout)
     return int(found[1]) if found else 0, done.stdout if done.returncode else ""
 

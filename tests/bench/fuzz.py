@@ -30,7 +30,10 @@ def body(rng: random.Random, examples: list[dict[str, Any]]) -> bytes:
         del customer[name]
     elif kind == 1:
         customer[name + rng.choice(["", " ", "\x00", "ä"])] = rng.choice([1, "x", None, [], {}])
-    text = json.dumps({"rows": [customer] * rng.randrange(4)} if rng.random() < 0.3 else customer).encode()
+    rows = [customer] * rng.randrange(4)
+    columns = {field: [row[field] for row in rows] for field in customer}
+    bodies = customer, {"rows": rows}, {"columns": columns}
+    text = json.dumps(rng.choices(bodies, (70, 20, 20))[0]).encode()
     if kind == 2:  # a value of another world
         key = json.dumps(name).encode() + b": "
         start = text.find(key)

@@ -146,24 +146,63 @@ def measure(name: str, model: Any, rounds: int, seconds: float) -> None:
 
 
 def batch(url: str, model: Any) -> None:
-    """Print what 1,000 rows cost: in process, part by part, and through HTTP."""
+    """Print what 1,000 rows cost: in process, part by part, and through HTTP in both forms."""
     with tempfile.TemporaryDirectory() as folder:
         scorer = common.onnx_scorer.Scorer(common.model_registry.fetch(model, folder), common.cpus.cpus())
-    table = common.synthetic.generate(scorer.dataset, BATCH, seed=1)
-    body = json.dumps({"rows": common.packaging.json_rows(scorer.dataset, table)}).encode()
-    reader = common.request.Reader(scorer.dataset, common.request.InputSettings(), BATCH)
-    rows = reader.customers(body)
-    columns = common.features.from_rows(scorer.dataset, rows)
+    dataset = scorer.dataset
+    by_row, by_column = bodies(dataset, BATCH)
+    batches = common.columns.Batches(common.request.Reader(dataset, common.request.InputSettings(), BATCH))
+    given = batches.read(by_column).values
+    columns = common.features.from_lists(dataset, given)
     parts = best({
-        "parse": lambda: reader.customers(body),
-        "columns": lambda: common.features.from_rows(scorer.dataset, rows),
+        "parse": lambda: batches.read(by_row),
+        "parse columns": lambda: batches.read(by_column),
+        "columns": lambda: common.features.from_lists(dataset, given),
         "model": lambda: scorer.probability(columns),
     })  # fmt: skip
-    http = load.run(f"{url}/predict_batch", [body], 1, 2)
     model_part = parts["columns"] + parts["model"]
-    print(f"  {BATCH} rows: parsing and validation {1000 * parts['parse']:.1f} ms, model {1000 * model_part:.1f} ms "
+    print(f"  {BATCH} rows: parsing and validation {1000 * parts['parse']:.1f} ms by row, "
+          f"{1000 * parts['parse columns']:.1f} by column, model {1000 * model_part:.1f} ms "
           f"(columns {1000 * parts['columns']:.1f}): {BATCH / model_part:,.0f} rows/s (>= 100,000), "
-          f"parsing {parts['parse'] / model_part:.2f}x the model (<= 3x); by HTTP {BATCH * http.rate:,.0f} rows/s")  # fmt: skip
+          f"parsing {parts['parse'] / model_part:.2f}x the model (<= 3x)")  # fmt: skip
+    for rows in (BATCH, 10 * BATCH):
+        print("  " + forms(url, scorer, rows))
+
+
+def bodies(dataset: Any, rows: int) -> tuple[bytes, bytes]:
+    """The same synthetic customers as a batch by row and by column."""
+    customers = common.packaging.json_rows(dataset, common.synthetic.generate(dataset, rows, seed=1))
+    columns = {name: [customer[name] for customer in customers] for name in dataset.raw}
+    return json.dumps({"rows": customers}).encode(), json.dumps({"columns": columns}).encode()
+
+
+def forms(url: str, scorer: Any, rows: int, rounds: int = 5) -> str:
+    """Rows a second of the model alone and of predict_batch in both forms, which take turns; and their shares of the model's."""
+    by_row, by_column = bodies(scorer.dataset, rows)
+    reader = common.request.Reader(scorer.dataset, common.request.InputSettings(), rows)
+    given = common.columns.Batches(reader).read(by_column).values
+    found: dict[str, list[float]] = {"the model alone": [], "by row": [], "by column": []}
+    for _ in range(rounds):
+        found["the model alone"].append(
+            rows * how_often(lambda: scorer.probability(common.features.from_lists(scorer.dataset, given)))
+        )
+        for name, body in (("by row", by_row), ("by column", by_column)):
+            http = load.run(f"{url}/predict_batch", [body], 1, 1)
+            assert not http.errors, http.errors[0]
+            found[name].append(rows * http.rate)
+    rates = {name: statistics.median(each) for name, each in found.items()}
+    alone, *_ = rates.values()
+    shares = ", ".join(f"{name} {rate:,.0f} ({rate / alone:.2f})" for name, rate in rates.items())
+    return f"predict_batch of {rows} rows by HTTP, rows/s: {shares}"
+
+
+def how_often(work: Callable[[], Any], seconds: float = 1) -> float:
+    """How often ``work`` is done in a second: on a busy machine as much slower than at its best as a service is."""
+    begun, times = time.perf_counter(), 0
+    while (passed := time.perf_counter() - begun) < seconds:
+        work()
+        times += 1
+    return times / passed
 
 
 def best(parts: Mapping[str, Callable[[], Any]], rounds: int = 30) -> dict[str, float]:

@@ -71,6 +71,38 @@ def test_ten_thousand_rows_answer_as_the_pipeline(
     assert len({a["prediction_id"] for a in answers}) == 10_000
 
 
+def test_a_batch_by_column_is_answered_logged_and_counted_as_one_by_row(
+    service: SimpleNamespace, trained: SimpleNamespace, telco: Dataset
+) -> None:
+    def counted() -> float:
+        lines = urllib.request.urlopen(f"{service.url}/metrics").read().decode().splitlines()
+        return sum(float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith("predictions_total{"))
+
+    rows = packaging.json_rows(telco, synthetic.generate(telco, 1200, seed=12))
+    rows[5]["TotalCharges"] = None
+    by_row = client.ask(f"{service.url}/predict_batch", {"rows": rows})
+    before = counted()
+    columns = {name: [row[name] for row in rows] for name in telco.raw}
+    answer = client.ask(f"{service.url}/predict_batch", {"columns": columns})
+    assert answer["warnings"] == []
+    for name in ("probability", "decision", "threshold", "expected_value"):
+        assert answer[name] == [one[name] for one in by_row]
+    assert {answer[name] for name in ("model_version", "data_version")} == {
+        trained.train.champion.version, trained.data.data_version,
+    }  # fmt: skip
+    assert len(set(answer["prediction_id"])) == 1200
+
+    def logged(ids: list[str]) -> Any:
+        table = prediction_log.read(telco, *AGES, service.log).set_index("prediction_id")
+        return table.reindex(ids)[[*telco.raw, "probability", "decision", "model_version"]].reset_index(drop=True)
+
+    until(lambda: not logged(answer["prediction_id"]).probability.isna().any())
+    expected = logged([one["prediction_id"] for one in by_row])
+    assert logged(answer["prediction_id"]).astype(str).equals(expected.astype(str))
+    assert logged(answer["prediction_id"]).probability.tolist() == answer["probability"]
+    assert counted() == before + 1200
+
+
 def test_an_answer_says_what_it_is_and_is_logged(
     service: SimpleNamespace, trained: SimpleNamespace, telco: Dataset
 ) -> None:
@@ -115,6 +147,8 @@ def test_feedback_is_kept(service: SimpleNamespace) -> None:
         ("/nothing", b"{}", {}, 404, "path"),
         ("/model", b"{}", {}, 405, "method"),
         ("/predict_batch", b'{"rows": []}', {}, 422, "rows"),
+        ("/predict_batch", b'{"columns": 5}', {}, 422, "rows"),
+        ("/predict_batch", b"ARROW1", {"Content-Type": "application/vnd.apache.arrow.stream"}, 415, "Content-Type"),
     ],
 )
 def test_every_refusal_has_one_shape(
@@ -220,7 +254,7 @@ def _examples() -> list[str]:
     found = [
         block.partition("\n")[2] for text in texts for block in text.split("```")[1::2] if "customer.json" in block
     ]
-    assert len(found) == 3
+    assert len(found) == 4
     return found
 
 

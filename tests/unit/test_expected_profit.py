@@ -3,6 +3,8 @@
 import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,6 +16,7 @@ from churn.registry.model_registry import Registered
 from churn.serving import batch_scoring, packaging, prediction_log, reference_data
 from churn.serving.ranking import listing
 from churn.serving.reference_data import Reference
+from churn.serving.request import InputSettings, Reader
 from churn.settings.core import parse
 from churn.settings.dataset import Dataset, from_dump
 from churn.settings.score import Score
@@ -276,6 +279,33 @@ def test_the_service_answers_with_each_customers_own_threshold(
     told = json.loads(endpoints.explain(json.dumps(rows[1]).encode()).body)
     for name in ("decision", "threshold", "expected_value"):
         assert told[name] == pytest.approx(answers[1][name])
+
+
+def test_an_answer_by_column_holds_those_by_row(
+    described: Dataset, customers: pd.DataFrame, scorer: onnx_scorer.Scorer
+) -> None:
+    """With everything that an answer may have: the worth, the uplift, and warnings."""
+    from bento.scoring.scored import Scoring
+
+    settings = InputSettings(unknown_category="unseen", out_of_range="flag")
+    uplift: Any = SimpleNamespace(
+        uplift=lambda columns: np.linspace(-1, 1, len(next(iter(columns.values())))),
+        recommend=lambda uplifts: ["contact" if one > 0 else "leave alone" for one in uplifts],
+    )
+    scoring, rows = (
+        Scoring(scorer, uplift, Reader(described, settings, 600)),
+        packaging.json_rows(described, customers),
+    )
+    given = {name: [row[name] for row in rows] for name in described.raw}
+    category = next(name for name, column in described.raw.items() if column.values)
+    given[category][7] = "never seen before"
+    scored = scoring.scored(given)
+    by_row, by_column = list(scored.by_row()), scored.by_column()
+    assert [(warning["field"], warning["row"]) for warning in by_column.pop("warnings")] == [(category, 7)]
+    assert [len(one.pop("warnings")) for one in by_row] == [int(i == 7) for i in range(len(rows))]
+    assert by_row[0].keys() == by_column.keys() > {"uplift", "recommendation", "expected_value"}
+    for name, value in by_column.items():
+        assert [one[name] for one in by_row] == (value if isinstance(value, list) else [value] * len(rows))
 
 
 @pytest.mark.parametrize("rate", [0.3, 1.0])

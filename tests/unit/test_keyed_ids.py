@@ -43,18 +43,23 @@ def scorer(telco: Dataset, tmp_path_factory: pytest.TempPathFactory) -> onnx_sco
     return onnx_scorer.Scorer(folder)
 
 
-def _logged(scorer: onnx_scorer.Scorer, how: bool | str, at: Path) -> pd.DataFrame:
+def _logged(scorer: onnx_scorer.Scorer, how: bool | str, at: Path, form: str) -> pd.DataFrame:
     """What the log holds of two customers, one of whom says who it is."""
     endpoints = Endpoints(scorer, ServeConfig.model_validate({"log": {"customer_id": how}}))
     example = scorer.manifest["examples"][0]
-    for body in ({**example, "customerID": "7590-VHVEG"}, example):
-        after = endpoints.predict(json.dumps(body).encode()).after
+    rows = [{**example, "customerID": "7590-VHVEG"}, {**example, "customerID": None}]
+    columns = {name: [row[name] for row in rows] for name in rows[0]}
+    bodies = {"one by one": [rows[0], example], "by row": [{"rows": rows}], "by column": [{"columns": columns}]}
+    work = endpoints.predict if form == "one by one" else endpoints.predict_batch
+    for body in bodies[form]:
+        after = work(json.dumps(body).encode()).after
         assert after is not None
         after()
     endpoints.close()
     return pd.read_parquet(at / prediction_log.PREDICTIONS).sort_values("customerID", na_position="last")
 
 
+@pytest.mark.parametrize("form", ["one by one", "by row", "by column"])
 @pytest.mark.parametrize(
     ("how", "key", "kept"),
     [
@@ -69,6 +74,7 @@ def test_the_log_keeps_the_id_keyed_or_not_at_all(
     how: bool | str,
     key: str,
     kept: str | None,
+    form: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
@@ -76,7 +82,7 @@ def test_the_log_keeps_the_id_keyed_or_not_at_all(
     monkeypatch.setenv("CHURNFLOW_PREDICTIONS", str(tmp_path))
     monkeypatch.setenv(keyed_ids.KEY, key)
     monkeypatch.setattr(logging.getLogger("bentoml"), "propagate", True)
-    found = _logged(scorer, how, tmp_path)
+    found = _logged(scorer, how, tmp_path, form)
     assert [one if isinstance(one, str) else None for one in found.customerID] == [kept, None]
     assert ("keeps no customer ids" in caplog.text) == (kept is None)
     assert all(stat.S_IMODE(part.stat().st_mode) == 0o600 for part in tmp_path.rglob("*.parquet"))

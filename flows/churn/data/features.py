@@ -32,13 +32,18 @@ def _derived(dataset: Dataset, raw: Mapping[str, np.ndarray]) -> Columns:
 def from_rows(dataset: Dataset, rows: Iterable[Mapping[str, Any]]) -> Columns:
     """The raw columns of customers given as mappings (None: missing), ready for ``build``."""
     rows = list(rows)
+    return from_lists(dataset, {name: [row[name] for row in rows] for name in dataset.raw})
+
+
+def from_lists(dataset: Dataset, values: Mapping[str, list[Any]]) -> Columns:
+    """The raw columns of customers given as a list for each column (None: missing), ready for ``build``."""
     columns: Columns = {}
     for name, column in dataset.raw.items():
-        values = [row[name] for row in rows]
         if column.numeric:
-            columns[name] = np.array([np.nan if v is None else v for v in values], dtype=np.float64)
-        else:
-            columns[name] = np.array(["" if v is None else v for v in values], dtype=object)
+            columns[name] = np.array(values[name], dtype=np.float64)  # NumPy reads None as NaN
+            continue
+        given = values[name]
+        columns[name] = np.array(["" if v is None else v for v in given] if None in given else given, dtype=object)
     return columns
 
 

@@ -4,7 +4,7 @@ import http.client
 import json
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 USUAL = "http://127.0.0.1:3000"
-CHUNK = 2000  # rows in one request
+BY_COLUMN, BY_ROW = 5000, 2000  # customers in one request
 ANSWER = ("probability", "decision", "prediction_id")
 
 
@@ -43,12 +43,13 @@ def rank(file: str | Path, url: str, key: str = "") -> "tuple[pd.DataFrame, tupl
     parsed = customer_file.parse(content, str(file), dataset, list(model["schema"]["properties"]))
     if clash := [name for name in ("rank", *ANSWER) if name in parsed.header]:
         raise ChurnError(f"{file}: it already has a column {clash[0]}, which the ranked list adds; rename it")
-    size = min(CHUNK, model["limits"]["rows"])
+    by_column = "columns" in model.get("batches", ())  # a service of an earlier release takes rows only
+    size = min(BY_COLUMN if by_column else BY_ROW, model["limits"]["rows"])
     starts = range(0, len(parsed.rows), size)
-    answers = [answer for start in starts for answer in _batch(file, url, key, parsed, start, size)]
+    answers = [_batch(file, url, key, parsed, slice(start, start + size), by_column) for start in starts]
     table = pd.DataFrame(parsed.cells, columns=parsed.header)
     for place, name in enumerate(ANSWER):
-        table.insert(place, name, [answer[name] for answer in answers])
+        table.insert(place, name, [value for answer in answers for value in answer[name]])
     ranked = table.sort_values("probability", ascending=False, kind="stable", ignore_index=True)
     ranked.insert(0, "rank", range(1, len(ranked) + 1))
     return ranked, parsed.notes
@@ -99,16 +100,20 @@ class Refused(ChurnError):
 
 
 def _batch(
-    file: str | Path, url: str, key: str, parsed: customer_file.CustomerFile, start: int, size: int
-) -> Iterator[dict[str, Any]]:
+    file: str | Path, url: str, key: str, parsed: customer_file.CustomerFile, part: slice, by_column: bool
+) -> dict[str, list[Any]]:
+    """The values of ANSWER for a part of the file's rows."""
+    rows = parsed.rows[part]
+    columns = {name: [row[name] for row in rows] for name in rows[0]}
     try:
-        yield from ask(f"{url}/predict_batch", {"rows": parsed.rows[start : start + size]}, key)
+        answer = ask(f"{url}/predict_batch", {"columns": columns} if by_column else {"rows": rows}, key)
     except Refused as error:
         first = next((p for p in error.problems if p["row"] is not None), None)
         if first is None:
             raise
-        number = parsed.numbers[start + first["row"]]
+        number = parsed.numbers[part.start + first["row"]]
         raise ChurnError(
             f"{file}, row {number}: column {first['field']} is {first['value']!r} ({first['reason']}); "
             f"allowed: {first['allowed']}"
         ) from None
+    return {name: answer[name] if by_column else [one[name] for one in answer] for name in ANSWER}

@@ -211,7 +211,7 @@ def _context(folder: Path, model_tag: str, proof: Mapping[str, Any]) -> Path:
     shutil.copy(ROOT / "config" / "serve.toml", folder / "bento")
     (folder / "bento" / MODEL_TAG).write_text(model_tag, encoding="utf-8")
     (folder / "bento" / PROOF).write_text(json.dumps(proof), encoding="utf-8")
-    for file in imported((ROOT / "bento").glob("*.py")):
+    for file in imported((ROOT / "bento").rglob("*.py")):
         place = folder / file.relative_to(FLOWS)
         place.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(file, place)

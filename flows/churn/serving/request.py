@@ -5,10 +5,10 @@ codes of training, and becomes its level. Of duplicate names the last value coun
 """
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Annotated, Any
+from typing import Annotated, Any, NotRequired
 
 import msgspec
 from churn.serving import request_fields
@@ -19,7 +19,7 @@ from pydantic_core import ErrorDetails, ValidationError, from_json
 from typing_extensions import TypedDict
 
 Row = dict[str, Any]
-ROWS = "rows"  # the key of the list in predict_batch
+ROWS, COLUMNS = "rows", "columns"  # the keys of predict_batch: a list of customers, or a list for each field
 _typed_dict: Any = TypedDict  # its fields are known only at run time
 MOST_NAMED = 10  # unknown fields named in one answer
 MOST_PROBLEMS = 50  # named in one answer
@@ -81,13 +81,14 @@ def _closed(**documented: Any) -> ConfigDict:
     return ConfigDict(extra="allow", strict=True, json_schema_extra={"additionalProperties": False, **documented})
 
 
-class _Batch(msgspec.Struct, forbid_unknown_fields=True):
-    """The boundaries of a batch's rows, found without parsing the rows."""
+class Parts(msgspec.Struct, forbid_unknown_fields=True):
+    """The boundaries of a batch's rows, or of its columns, found without parsing them."""
 
-    rows: list[msgspec.Raw]
+    rows: list[msgspec.Raw] | msgspec.UnsetType = msgspec.UNSET
+    columns: dict[str, msgspec.Raw] | msgspec.UnsetType = msgspec.UNSET
 
 
-_batch = msgspec.json.Decoder(_Batch)
+_parts = msgspec.json.Decoder(Parts)
 
 
 @dataclass
@@ -117,12 +118,31 @@ class Reader:
         rows = Field(min_length=1, max_length=self.most_rows)
         self.Customers = _typed_dict("Customers", {ROWS: Annotated[list[self.Customer], rows]})  # type: ignore[name-defined]
         self.Customers.__pydantic_config__ = _closed(examples=[{ROWS: self.examples}])
+        self.CustomersByColumn = self._by_column()
         self._one = TypeAdapter(self.Customer)
+
+    def _by_column(self) -> Any:
+        """The documentation of a batch by column."""
+        dataset, rows = self.dataset, Field(min_length=1, max_length=self.most_rows)
+        lists: dict[str, Any] = {}
+        for name, kind in request_fields.kinds(dataset, self.settings, self.with_id).items():
+            about = Field(**request_fields.about(dataset, name))
+            many: Any = Annotated[list[kind], rows, about]  # type: ignore[valid-type]
+            lists[name] = NotRequired[many] if request_fields.optional(dataset, name) else many
+        columns = _typed_dict("Columns", lists)
+        columns.__pydantic_config__ = _closed(description="A list for each field, all of the same length.")
+        batch = _typed_dict("CustomersByColumn", {COLUMNS: columns})
+        example = {name: [row[name] for row in self.examples] for name in dataset.raw} if self.examples else {}
+        batch.__pydantic_config__ = _closed(examples=[{COLUMNS: example}] * bool(example))
+        return batch
 
     @cached_property
     def schemas(self) -> dict[str, Any]:
-        """The JSON Schemas (2020-12) of Customer, Customers and Feedback by name, with references as in OpenAPI."""
-        types = {"Customer": self.Customer, "Customers": self.Customers, "Feedback": Feedback}
+        """The JSON Schemas (2020-12) of the bodies by name, with references as in OpenAPI."""
+        types = {
+            "Customer": self.Customer, "Customers": self.Customers, "CustomersByColumn": self.CustomersByColumn,
+            "Feedback": Feedback,
+        }  # fmt: skip
         read: Any = [(name, "validation", TypeAdapter(kind)) for name, kind in types.items()]
         return TypeAdapter.json_schemas(read, ref_template="#/components/schemas/{model}")[1]["$defs"]
 
@@ -138,33 +158,59 @@ class Reader:
         return row
 
     def customers(self, body: bytes) -> list[Row]:
-        """Parse the body of predict_batch, ``{"rows": [...]}``. Raises Rejected for the first invalid row.
+        """Parse ``{"rows": [...]}``, the body of predict_batch by row. Raises Rejected for the first invalid row.
 
         Rows are parsed one by one: pydantic would parse the whole body, collect its errors and block other requests, for a third
         of a second with a row of 400,000 fields.
         """
-        return [self.customer(row, number) for number, row in enumerate(self._rows(body))]
+        return self.by_row(self.parts(body).rows or [])
 
-    def _rows(self, body: bytes) -> Iterator[bytes]:
-        """Split a batch into unparsed rows. Commas within texts count too, so four times what a full batch needs is allowed."""
-        most, allowed = 4 * self.most_rows * (len(self._fields) + 1), f"1 to {self.most_rows} rows"
-        if body.count(b",") > most:
+    def by_row(self, rows: Sequence[msgspec.Raw]) -> list[Row]:
+        """``customers`` of rows that are split already."""
+        self.check_number(len(rows))
+        return [self.numbered(bytes(row), number) for number, row in enumerate(rows)]
+
+    def numbered(self, row: bytes, number: int) -> Row:
+        """Parse row ``number`` of a batch. Raises Rejected."""
+        if len(row) > self.most_bytes:
+            raise self.too_large(number)
+        return self.customer(row, number)
+
+    def too_large(self, number: int) -> Rejected:
+        """The refusal of a row with too many bytes."""
+        problem = Problem("body", "size", None, f"at most {self.most_bytes} bytes", number)
+        return Rejected(413, f"row {number} is too large", [problem])
+
+    def check_number(self, rows: int) -> None:
+        """Raise Rejected if a batch may not have so many rows."""
+        if not 1 <= rows <= self.most_rows:
+            raise Rejected(422, f"there are {rows} rows", [Problem(ROWS, "rows", None, self._some)])
+
+    @property
+    def _some(self) -> str:
+        return f"1 to {self.most_rows} rows"
+
+    def parts(self, body: bytes) -> Parts:
+        """Split a batch into unparsed rows or columns. Raises Rejected unless it has either.
+
+        Commas within texts count too, so four times what a full batch needs is allowed.
+        """
+        most = 4 * self.most_rows * (len(self._fields) + 1)
+        if len(body) > most and body.count(b",") > most:  # counting takes a tenth of the time of reading
             raise Rejected(
                 413, "the body has too many values", [Problem("body", "size", None, f"at most {most} commas")]
             )
         try:
-            rows = _batch.decode(body).rows
+            parts = _parts.decode(body)
         except msgspec.ValidationError as error:
-            raise Rejected(422, str(error)[:MOST_CHARACTERS], [Problem(ROWS, "type", None, allowed)]) from None
+            raise Rejected(422, str(error)[:MOST_CHARACTERS], [Problem(ROWS, "type", None, self._some)]) from None
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise _no_json(str(error)) from None
-        if not 1 <= len(rows) <= self.most_rows:
-            raise Rejected(422, f"there are {len(rows)} rows", [Problem(ROWS, "rows", None, allowed)])
-        for number, row in enumerate(rows):
-            if len(row) > self.most_bytes:
-                problem = Problem("body", "size", None, f"at most {self.most_bytes} bytes", number)
-                raise Rejected(413, f"row {number} is too large", [problem])
-            yield bytes(row)
+            raise no_json(str(error)) from None
+        if (parts.rows is msgspec.UNSET) == (parts.columns is msgspec.UNSET):
+            raise Rejected(
+                422, f"a batch has either {ROWS!r} or {COLUMNS!r}", [Problem(ROWS, "type", None, self._some)]
+            )
+        return parts
 
     def feedback(self, body: bytes) -> Row:
         """Parse ``{"prediction_id": ..., "outcome": true}``. Raises Rejected."""
@@ -173,14 +219,15 @@ class Reader:
         except ValidationError as error:
             raise self._rejected(error, body) from None
 
-    def warnings(self, row: Row) -> list[Problem]:
-        """Warnings for values that the settings let through although training has not seen them."""
+    def warnings(self, columns: Mapping[str, Sequence[Any]]) -> list[Problem]:
+        """Warnings for values that the settings let through although training has not seen them, by column and row."""
         if self.settings.unknown_category == "reject" and self.settings.out_of_range == "reject":
             return []
         return [
-            Problem(name, "range" if column.numeric else "category", row[name], request_fields.allowed(column))
+            Problem(name, "range" if column.numeric else "category", value, request_fields.allowed(column), number)
             for name, column in self.dataset.raw.items()
-            if row[name] is not None and not request_fields.seen(column, row[name])
+            for number, value in enumerate(columns[name])
+            if value is not None and not request_fields.seen(column, value)
         ]
 
     def _unknown(self, row: Mapping[str, Any], number: int | None = None) -> list[Problem]:
@@ -197,7 +244,7 @@ class Reader:
         # Without the input, which the error of each missing field would copy.
         details = error.errors(include_url=False, include_input=False)
         if details[0]["type"] == "json_invalid":
-            return _no_json(details[0]["msg"])
+            return no_json(details[0]["msg"])
         content = from_json(body)
         problems = [self._problem(detail, content, number) for detail in details]
         if any(p.field in self._fields for p in problems) and len(content) > len(self._fields & set(content)):
@@ -218,7 +265,8 @@ class Reader:
         return Problem(name, reason, value, may, number)
 
 
-def _no_json(why: str) -> Rejected:
+def no_json(why: str) -> Rejected:
+    """The refusal of a body that is not JSON."""
     return Rejected(400, why, [Problem("body", "json", None, "one JSON value in UTF-8")])
 
 

@@ -1,7 +1,7 @@
 """The fields of a request, by column: pydantic type, category level, and a description of both."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Annotated, Any, Literal, NotRequired
 
 from churn.settings.core import Strict
@@ -24,24 +24,41 @@ class InputSettings(Strict):
     out_of_range: Literal["reject", "flag"] = "reject"
 
 
+def kinds(dataset: Dataset, settings: InputSettings, with_id: bool) -> dict[str, Any]:
+    """The annotation of a value of each field of a customer, by name; ``with_id`` adds the id column."""
+    by_name = {
+        name: kind | None if dataset.raw[name].missing else kind
+        for name, kind in ((name, _checked(name, dataset, settings)) for name in dataset.raw)
+    }
+    if with_id and dataset.id is not None:
+        by_name[dataset.id] = Text | None
+    return by_name
+
+
 def fields(dataset: Dataset, settings: InputSettings, with_id: bool) -> dict[str, Any]:
     """The annotation of each field of a customer, by name; ``with_id`` adds the id column.
 
     A field whose column may be missing accepts null, or may be omitted; both become None.
     """
-    by_name = {
-        name: _field(name, _checked(name, dataset, settings), column.description, column.missing)
-        for name, column in dataset.raw.items()
+    by_name = kinds(dataset, settings, with_id)
+    return {
+        name: _field(kind, **about(dataset, name), missing=optional(dataset, name)) for name, kind in by_name.items()
     }
-    if with_id and dataset.id is not None:
-        by_name[dataset.id] = _field(dataset.id, Text, dataset.columns[dataset.id].description, missing=True)
-    return by_name
 
 
-def _field(name: str, kind: Any, description: str, missing: bool) -> Any:
-    about: Mapping[str, Any] = {"title": name, "description": description or None}
+def about(dataset: Dataset, name: str) -> dict[str, Any]:
+    """Title and description of a field, for the documentation."""
+    return {"title": name, "description": dataset.columns[name].description or None}
+
+
+def optional(dataset: Dataset, name: str) -> bool:
+    """Whether a customer may lack the field."""
+    return name not in dataset.raw or dataset.raw[name].missing
+
+
+def _field(kind: Any, missing: bool, **about: Any) -> Any:
     if missing:
-        return NotRequired[Annotated[kind | None, Field(default=None, **about)]]
+        return NotRequired[Annotated[kind, Field(default=None, **about)]]
     return Annotated[kind, Field(**about)]
 
 

@@ -1,0 +1,1 @@
+"""Batches of customers as the service reads them, by row and by column (``columns``)."""
