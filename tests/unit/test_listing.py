@@ -120,7 +120,7 @@ def test_too_little_memory_is_said_with_the_way_out(monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("CHURNFLOW_DUCKDB_MEMORY", "20MB")
     with (
         pytest.raises(ChurnError, match=r"DuckDB needs more memory or disk: .*raise CHURNFLOW_DUCKDB_MEMORY"),
-        merge.merged(_many(), False, merge.Learnt()) as tables,
+        merge.in_order(_many(), False, merge.Learnt()) as tables,
     ):
         list(tables)
 
@@ -128,7 +128,7 @@ def test_too_little_memory_is_said_with_the_way_out(monkeypatch: pytest.MonkeyPa
 def test_the_sort_spills_to_disk(monkeypatch: pytest.MonkeyPatch) -> None:
     """With less memory than the rows take, the order is the same."""
     monkeypatch.setenv("CHURNFLOW_DUCKDB_MEMORY", "80MB")
-    with merge.merged(_many(), False, merge.Learnt()) as tables:
+    with merge.in_order(_many(), False, merge.Learnt()) as tables:
         found = [(table["probability"].to_numpy(), table["text"].to_pandas()) for table in tables]
     chance, text = np.concatenate([one for one, _ in found]), pd.concat([one for _, one in found])
     assert len(text) == 600_000

@@ -20,6 +20,7 @@ SHARED = {
     "fetch": "downloads what was released into a folder",
     "from_log": "what the prediction log holds",
     "generate": "synthetic data of a seed",
+    "keep_features": "stores the features of customers made from events, for requests by id",
     "known": "what a store of ``privacy`` knows of: its items, of which some are needed",
     "lineage": "where a model comes from",
     "load": "what was stored, as its object",

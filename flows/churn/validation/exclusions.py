@@ -45,13 +45,13 @@ def exclude(frame: "pd.DataFrame", dataset: Dataset, limits: Quality | None = No
     if dataset.target in frame:
         kinds += _without_outcome(frame[dataset.target], headers, dataset, limits)
     gone = np.any([rows for _, _, rows in kinds], axis=0)
-    words = tuple(described(what, check.failed) for check, what, _ in kinds if not check.passed)
+    words = tuple(counted(what, check.failed) for check, what, _ in kinds if not check.passed)
     numbers = np.flatnonzero(~gone) + 1 + before
     rows = frame[~gone].reset_index(drop=True) if gone.any() else frame
     return Kept(rows, numbers, tuple(check for check, _, _ in kinds), words)
 
 
-def described(what: str, count: int) -> str:
+def counted(what: str, count: int) -> str:
     """What was left out, with its count."""
     return f"{what} ({count:,})"
 

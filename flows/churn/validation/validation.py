@@ -93,8 +93,8 @@ def _rows(
     checks = [check for check, _ in failures]
     if not bad.any() or bad.mean() > quarantine:
         return typed, nothing_aside(typed), checks
-    kept, aside = divide(remaining, bad, failures, dataset)
-    return kept, as_text(aside), [as_warning(check) for check in checks]
+    kept, aside = separate(remaining, bad, failures, dataset)
+    return kept, aside_as_text(aside), [as_warning(check) for check in checks]
 
 
 def failing(failures: Failures, rows: int) -> np.ndarray:
@@ -107,7 +107,7 @@ def nothing_aside(typed: "pd.DataFrame") -> "pd.DataFrame":
     return typed.iloc[:0].assign(reasons="")
 
 
-def divide(
+def separate(
     remaining: Kept, bad: np.ndarray, failures: Failures, dataset: Dataset
 ) -> "tuple[pd.DataFrame, pd.DataFrame]":
     """The typed rows that are not ``bad`` (bool, shape (n,)), and the others as read, with their errors as ``reasons``."""
@@ -116,7 +116,7 @@ def divide(
     return kept, _set_aside(remaining, bad, failures)
 
 
-def as_text(aside: "pd.DataFrame") -> "pd.DataFrame":
+def aside_as_text(aside: "pd.DataFrame") -> "pd.DataFrame":
     """Rows set aside, with the columns of the source as text."""
     return aside.astype({name: "str" for name in aside if name not in OWN})
 

@@ -36,7 +36,7 @@ def rank(
     customers, in any order. Raises ChurnError if the list cannot be written.
     """
     learnt, place = Learnt(), f"{batch_scoring.root()}/{name}.csv"
-    with merge.merged(shards, by_value, learnt) as tables:
+    with merge.in_order(shards, by_value, learnt) as tables:
         first = _first(tables, max(rule.explained, SAMPLE))
         explained = first.slice(0, rule.explained).select(_of_customers(first, learnt)).to_pandas()
         reasons = batch_scoring.reason_columns(scorer, explained, rule.reasons, uplift)
@@ -61,7 +61,7 @@ def _first(tables: "Iterator[pa.Table]", rows: int) -> "pa.Table":
 
 @dataclass(frozen=True)
 class _Columns:
-    """The columns of the list, in its order, from tables as ``merge.merged`` gives them.
+    """The columns of the list, in its order, from tables as ``merge.in_order`` gives them.
 
     ``key`` is the id column, if there is one; ``reasons`` holds the reasons of the first customers.
     """

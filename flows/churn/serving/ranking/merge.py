@@ -113,7 +113,7 @@ def _batch(scored: "pd.DataFrame", customers: "pd.DataFrame", by_value: bool, le
 
 
 @contextmanager
-def merged(shards: "Shards", by_value: bool, learnt: Learnt) -> "Iterator[Iterator[pa.Table]]":
+def in_order(shards: "Shards", by_value: bool, learnt: Learnt) -> "Iterator[Iterator[pa.Table]]":
     """The scored customers, best first and in the order of rows where equal, in tables of at most ROWS.
 
     ``learnt`` is complete with the first table. Raises ChurnError if DuckDB runs out of memory or disk.

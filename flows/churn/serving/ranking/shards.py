@@ -43,7 +43,7 @@ def screen(origins: Sequence[Origin], dataset: Dataset, rule: Score) -> Screened
             return _screened(source_parts.streamed, origins, dataset, rule)
         except source_parts.Uneven:
             pass
-    return _screened(source_parts.whole, origins, dataset, rule)
+    return _screened(source_parts.together, origins, dataset, rule)
 
 
 def _screened(read: Any, origins: Sequence[Origin], dataset: Dataset, rule: Score) -> Screened:

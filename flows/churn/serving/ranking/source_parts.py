@@ -45,7 +45,7 @@ def streamed(origins: Sequence[Origin], dataset: Dataset, notes: list[str]) -> "
         notes += parts.merged(said)
 
 
-def whole(origins: Sequence[Origin], dataset: Dataset, notes: list[str]) -> "Iterator[pd.DataFrame]":
+def together(origins: Sequence[Origin], dataset: Dataset, notes: list[str]) -> "Iterator[pd.DataFrame]":
     """As ``streamed``, for sources of any kind, which are in memory whole while their rows are given part by part."""
     tables, said = zip(*(sources.read(source, dataset) for source in origins), strict=True)
     notes += chain(*said)

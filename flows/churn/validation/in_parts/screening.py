@@ -105,9 +105,9 @@ class Screening:
             checks = [validation.as_warning(check) for check in checks]
             asides = [self._divide(part, one) for part, one in zip(self._parts, bad, strict=True) if one.any()]
         nothing = validation.nothing_aside(self._parts[0].typed.table())
-        aside = validation.as_text(pd.concat(asides)) if asides else nothing
+        aside = validation.aside_as_text(pd.concat(asides)) if asides else nothing
         headers = sum(check.failed for check in self._headers)
-        left_out = (exclusions.described(exclusions.HEADER_LINES, headers),) * bool(headers)
+        left_out = (exclusions.counted(exclusions.HEADER_LINES, headers),) * bool(headers)
         checks = [validation.for_champion(check, self._dataset) for check in checks]
         return Report((_sum(self._headers), *checks), kept, len(aside), left_out), aside
 
@@ -171,7 +171,7 @@ class Screening:
     def _divide(self, part: _Part, bad: np.ndarray) -> "pd.DataFrame":
         """Keep only the valid rows of the part; returns the others."""
         remaining = exclusions.Kept(part.raw.table(), np.asarray(part.numbers), (), ())
-        kept, aside = validation.divide(remaining, bad, part.failures, self._dataset)
+        kept, aside = validation.separate(remaining, bad, part.failures, self._dataset)
         part.typed, part.gaps = self._spool.add_table(kept), _gaps(kept, self._dataset)
         return aside
 
