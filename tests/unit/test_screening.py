@@ -190,6 +190,6 @@ def test_what_is_set_aside_on_disk_pickles_as_its_bytes(tmp_path: Path, monkeypa
     frame = pd.DataFrame({"a": [1, 2], "b": pd.Series(["x", None], dtype="category")})
     pd.testing.assert_series_equal(kept.add_table(frame).table(["b"]).b, frame.b)
     for content in (b"abc", lambda file: file.write(b"abc")):
-        with spool.readable(content) as whole:
+        with spool.as_file(content) as whole:
             assert whole.read() == b"abc"
     assert list(tmp_path.iterdir()) == [], "the file has no name that a killed process would leave"

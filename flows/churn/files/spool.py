@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-def readable(content: bytes | Callable[[IO[bytes]], object]) -> IO[bytes]:
+def as_file(content: bytes | Callable[[IO[bytes]], object]) -> IO[bytes]:
     """The bytes, or what ``content`` writes to an anonymous file, to be read from the beginning. Raises OSError."""
     if isinstance(content, bytes):  # without a disk, which a pod of the service need not have
         return io.BytesIO(content)

@@ -282,7 +282,7 @@ def store(at: str, name: str, content: bytes | Callable[[IO[bytes]], object]) ->
     if at.startswith("s3://"):
         system, folder = filesystem(at)
         # Complete before the upload, which an error would end as if it were.
-        with spool.readable(content) as whole, system.open_output_stream(f"{folder}/{name}") as out:
+        with spool.as_file(content) as whole, system.open_output_stream(f"{folder}/{name}") as out:
             shutil.copyfileobj(whole, out, 1 << 20)
         return
     path = Path(at, name)
