@@ -315,7 +315,7 @@ bench-score: $(READY) ## compare ScoreFlow with a hand-written single process: m
 bench-events: $(READY) ## compare customers from an event log with hand-written SQL: make bench-events [EVENTS=2000000]
 	@$(PY) tests/bench/events.py $(if $(EVENTS),--events $(EVENTS))
 
-bench-train: $(READY) ## compare TrainFlow with the same fits in one process: make bench-train [ROWS=10000]
+bench-train: $(READY) ## measure the time and memory of TrainFlow, beside plain fits or, above 50,000 rows, a search without halving: make bench-train [ROWS=10000]
 	@$(PY) tests/bench/train.py $(if $(ROWS),--rows $(ROWS))
 
 bench-serve: $(READY) ## compare the service with mlflow, FastAPI and an empty BentoML service: make bench-serve [FAMILIES=xgboost]
