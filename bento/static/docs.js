@@ -20,7 +20,8 @@ function curl(method, path, type, body) {
 
 function operation(api, path, method, described) {
   const [type, media] = Object.entries(described.requestBody?.content ?? {})[0] ?? [];
-  const takes = resolve(api, media?.schema);
+  const bodies = (media?.schema.anyOf ?? [media?.schema]).map((schema) => resolve(api, schema));
+  const [takes] = bodies;
   const example = media?.example ?? pretty(takes?.examples[0]);
   const body = element("textarea", { value: example ?? "", ariaLabel: `Body of ${path}` });
   const answer = element("pre", { ariaLive: "polite" });
@@ -42,7 +43,7 @@ function operation(api, path, method, described) {
     element("summary", {}, element("strong", { textContent: `${method.toUpperCase()} ${path}` }), ` ${described.summary}`),
     element("pre", { textContent: curl(method, path, type, media?.example ?? JSON.stringify(takes?.examples[0])) }),
     ...(takes ? [body, element("details", {}, element("summary", { textContent: "Schema of the body" }),
-      element("pre", { textContent: pretty(takes) }))] : []),
+      ...bodies.map((schema) => element("pre", { textContent: pretty(schema) })))] : []),
     element("p", {}, send), answer, element("h3", { textContent: "Answers" }), ...answers);
 }
 

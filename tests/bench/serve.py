@@ -53,7 +53,7 @@ def family_settings() -> dict[str, str]:
     slow = {}
     for text in families:
         text = re.sub(r"iterations = \d+", "iterations = 1", text)
-        text = re.sub(r"^start = .*", "", text, flags=re.MULTILINE)
+        text = re.sub(r"(?ms)^start = \[.*?\]$", "", text)
         text = re.sub(r"^(min_\w+) = \{ low = ([\d.]+),.*\}", r"\1 = [\2]", text, flags=re.MULTILINE)
         text = re.sub(r"^(\w+) = \{ low = .*high = ([\d.]+).*\}", r"\1 = [\2]", text, flags=re.MULTILINE)
         slow[re.findall(r'name = "(\w+)"', text)[0]] = f"{head}[[model]]{text}"

@@ -1,0 +1,1 @@
+"""Scores of a batch of customers: computed, answered and logged."""
