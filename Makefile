@@ -318,6 +318,9 @@ bench-events: $(READY) ## compare customers from an event log with hand-written 
 bench-train: $(READY) ## measure the time and memory of TrainFlow, beside plain fits or, above 50,000 rows, a search without halving: make bench-train [ROWS=10000]
 	@$(PY) tests/bench/train.py $(if $(ROWS),--rows $(ROWS))
 
+bench-ray: $(READY) ## compare a search on two local nodes of Ray with local processes, after make install EXTRA=ray: make bench-ray [ROWS=50000]
+	@$(PY) tests/bench/ray_nodes.py $(if $(ROWS),--rows $(ROWS))
+
 bench-serve: $(READY) ## compare the service with mlflow, FastAPI and an empty BentoML service: make bench-serve [FAMILIES=xgboost]
 	@$(PY) -m tests.bench.serve $(if $(FAMILIES),--families $(FAMILIES))
 
