@@ -44,6 +44,7 @@ def main() -> None:
 
 def on_ray(tuned: Callable[[str, int], tuple[float, float]]) -> tuple[float, float]:
     """The search on a new cluster, whose start does not count."""
+    import ray
     from ray.cluster_utils import Cluster
 
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
@@ -53,6 +54,7 @@ def on_ray(tuned: Callable[[str, int], tuple[float, float]]) -> tuple[float, flo
         os.environ["RAY_ADDRESS"] = cluster.address
         return tuned("ray", 2)
     finally:
+        ray.shutdown()
         cluster.shutdown()
 
 
