@@ -1,7 +1,7 @@
 """The AutoML libraries that ``make bench-quality`` compares with, each as its documentation shows it for ROC-AUC.
 
-``python tests/bench/automl.py FOLDER SECONDS`` is AutoGluon's side, in an environment of its own: it reads train.pickle (model
-inputs and ``outcome``) and holdout.pickle from FOLDER, and writes the holdout's probabilities to holdout.npy.
+``python tests/bench/automl.py FOLDER SECONDS`` is AutoGluon's side, in an environment of its own: it reads train.parquet
+(model inputs and ``outcome``) and holdout.parquet from FOLDER, and writes the holdout's probabilities to holdout.npy.
 """
 
 import subprocess

@@ -17,7 +17,8 @@ from churn.settings.dataset import Dataset
 from churn.settings.train import TrainConfig
 from churn.training import hyperparameter_search, metrics, selection
 
-SYSTEMS = {"ours": None, "FLAML": automl.flaml, "AutoGluon": automl.autogluon}
+RIVALS = {"FLAML": automl.flaml, "AutoGluon": automl.autogluon}
+SYSTEMS = ("ours", *RIVALS)
 SCORES = {"ROC-AUC": metrics.auc, "Brier": metrics.brier, "log loss": metrics.log_loss}
 
 
@@ -46,7 +47,7 @@ def compare(settings: TrainConfig, dataset: Dataset, table: pd.DataFrame, seed: 
     for part in (inputs, unseen):
         part[list(dataset.categorical)] = part[list(dataset.categorical)].astype("category")
     given = inputs, features.outcome(dataset, train), unseen, seconds, seed
-    predicted = [mine, *(system(*given) for system in SYSTEMS.values() if system is not None)]
+    predicted = [mine, *(rival(*given) for rival in RIVALS.values())]
     outcome = features.outcome(dataset, holdout)
     return np.array([[score(outcome, p) for score in SCORES.values()] for p in predicted]), seconds
 
@@ -74,7 +75,7 @@ def summary(found: dict[str, np.ndarray]) -> str:
             if order[0, s] > 1:
                 best = int(order[:, s].argmin())
                 lines.append(
-                    f"lost: {name} by {score}, {means[0, s]:.4f} where {[*SYSTEMS][best]} has {means[best, s]:.4f}"
+                    f"lost: {name} by {score}, {means[0, s]:.4f} where {SYSTEMS[best]} has {means[best, s]:.4f}"
                 )
     return "\n".join(lines)
 

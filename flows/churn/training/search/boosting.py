@@ -73,7 +73,7 @@ def _grow_lightgbm(estimator: Any, fold: "Fold", rows: Any, patience: int) -> Gr
     def stop(progress: Any) -> None:
         """Stop like ``lightgbm.early_stopping``, which would drop the trees grown since the best."""
         losses.append(progress.evaluation_result_list[0][2])
-        if len(losses) - (int(np.argmin(losses)) + 1) >= patience:
+        if len(losses) - np.argmin(losses) > patience:
             raise lightgbm.EarlyStopException(progress.iteration, progress.evaluation_result_list)
 
     test = {"eval_X": fold.test_inputs, "eval_y": fold.test_outcome}
