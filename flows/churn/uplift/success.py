@@ -101,10 +101,10 @@ def success_rate(rows: OutcomeRows, among: np.ndarray) -> tuple[float, float, fl
     """
     from statsmodels.stats.proportion import confint_proportions_2indep
 
-    ratio, variance = log_ratio(rows, among)
+    arms = _churned(rows, among)
+    ratio, variance = _log_ratio(arms)
     margin = metrics.Z_95 * np.sqrt(variance)
     low, high = np.exp(ratio - margin), np.exp(ratio + margin)
-    arms = _churned(rows, among)
     if all(0 < churned < size for churned, size in arms):
         low, high = confint_proportions_2indep(*arms[0], *arms[1], method="score", compare="ratio")
     return 1 - float(np.exp(ratio)), 1 - float(high), 1 - float(low)
@@ -115,7 +115,11 @@ def log_ratio(rows: OutcomeRows, among: np.ndarray) -> tuple[float, float]:
 
     Half a churner and half a stayer are added, so that small groups never give an infinite ratio (Agresti 2013, section 3.1).
     """
-    churned, size = np.array(_churned(rows, among)).T + np.array([[0.5], [1.0]])
+    return _log_ratio(_churned(rows, among))
+
+
+def _log_ratio(arms: list[tuple[float, float]]) -> tuple[float, float]:
+    churned, size = np.array(arms).T + np.array([[0.5], [1.0]])
     contacted, alone = np.log(churned / size)
     return float(contacted - alone), float((1 / churned - 1 / size).sum())
 
