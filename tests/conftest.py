@@ -63,6 +63,15 @@ role = "target"
 values = ["0", "1"]
 positive = "1"
 """
+NARROW = {"customerID", "SeniorCitizen", "tenure", "Contract", "MonthlyCharges", "TotalCharges", "Churn"}
+NARROW_SYNTHETIC = {
+    "SeniorCitizen": "bernoulli(0.16)",
+    "tenure": "floor(72 * beta(0.6, 0.8))",
+    "Contract": "choice('Month-to-month', 2, 'One year', 1, 'Two year', 1)",
+    "MonthlyCharges": "round(20 + 90 * beta(1, 1), 2)",
+    "TotalCharges": "where(tenure == 0, nan, round(MonthlyCharges * tenure, 2))",
+    "Churn": "bernoulli(sigmoid(0.4 * (Contract == 'Month-to-month') - 0.05 * tenure + 0.02 * (MonthlyCharges - 65)))",
+}
 Command = Callable[..., subprocess.CompletedProcess[str]]
 Connection = tuple[str, int]  # address and port
 
@@ -122,6 +131,14 @@ def telco() -> dataset.Dataset:
 
 
 @pytest.fixture(scope="session")
+def narrow(telco: dataset.Dataset) -> dataset.Dataset:
+    """A column of each kind, for tests that take their time per column."""
+    described = telco.model_dump(mode="json") | {"features": {}, "slices": [], "synthetic": NARROW_SYNTHETIC}
+    columns = {name: column for name, column in described["columns"].items() if name in NARROW}
+    return dataset.from_dump(described | {"columns": columns})
+
+
+@pytest.fixture(scope="session")
 def timed() -> dataset.Dataset:
     """A data set whose rows have a moment: a customer may be in it several times."""
     return core.parse(dataset.Dataset, TIMED, "timed.toml")
@@ -133,6 +150,12 @@ def telco_file() -> Path:
     if not TELCO.is_file():
         pytest.skip(f"{TELCO.name} is not at hand")
     return TELCO
+
+
+@pytest.fixture
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What failed is tried again without a wait."""
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
 
 
 @pytest.fixture

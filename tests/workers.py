@@ -1,8 +1,8 @@
 """How ``make test`` divides the modules among pytest-xdist's workers, and what keeps the workers quick.
 
 A worker takes a whole module at a time. Those that take minutes come first, so that none of them is left for one worker alone at
-the end; and the worker that has trained the session's models (``trained`` in ``conftest``) gets the other modules that look at
-them, for as long as there are others for its neighbour.
+the end; and the worker that has trained the session's models (``trained`` in ``conftest``), or has imported NannyML, gets the
+other modules that need them, for as long as there are others for its neighbour.
 """
 
 import gc
@@ -28,6 +28,10 @@ FIRST = (
     "argo",
     "bad_input",
 )
+SHARED = {
+    "models": r'def \w+\([^)]*\btrained\b|getfixturevalue\("trained"\)',
+    "nannyml": r"^from churn\.monitoring(?:\.| import .*)\b(?:assessment|drift_thresholds|performance)\b",
+}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -42,10 +46,14 @@ def _place(path: Path) -> int:
 
 
 @cache
-def trains(module: str) -> bool:
-    """Whether a test of the module asks for the session's models."""
-    path, asked = ROOT / module, r'def \w+\([^)]*\btrained\b|getfixturevalue\("trained"\)'
-    return path.is_file() and re.search(asked, path.read_text()) is not None
+def shares(module: str) -> frozenset[str]:
+    """What the module's tests need that a worker has for all later ones: the session's models, and NannyML (3 s to import)."""
+    path = ROOT / module
+    code = path.read_text() if path.is_file() else ""
+    return frozenset(name for name, asked in SHARED.items() if re.search(asked, code, re.MULTILINE))
+
+
+gc.disable()  # what imports leave stays: see pytest_collection_finish
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
@@ -57,14 +65,18 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     config.option.loadscopereorder = False  # by number of tests
 
     class Division(LoadFileScheduling):
-        trained: set[Any] = set()
+        owner: dict[str, Any] = {}
 
         def _assign_work_unit(self, node: Any) -> None:
-            wanted = node in self.trained or not self.trained
-            module = next((name for name in self.workqueue if trains(name) == wanted), next(iter(self.workqueue)))
+            def order(module: str) -> tuple[bool, int]:
+                trains = self.owner.get("models", node) is node
+                imported = self.owner.get("nannyml") if "nannyml" in shares(module) else None
+                return ("models" in shares(module)) != trains, 0 if imported is None else -1 if imported is node else 1
+
+            module = min(self.workqueue, key=order)
             self.workqueue.move_to_end(module, last=False)
-            if trains(module):
-                self.trained.add(node)
+            for name in shares(module):
+                self.owner.setdefault(name, node)
             super()._assign_work_unit(node)
 
     return Division(config, log)
@@ -79,6 +91,7 @@ def pytest_collection_finish() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 20, 20)
+    gc.enable()
 
 
 @pytest.hookimpl(trylast=True)

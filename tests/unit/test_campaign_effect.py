@@ -22,7 +22,7 @@ def test_every_interval_covers_the_truth_in_95_of_100_campaigns(size, campaigns,
     """1,000 campaigns, to 1.5 points; a sample of them to what chance allows."""
     covered = np.zeros(2)
     for seed in range(campaigns):
-        outcome, contacted, stratum, risk, truth = campaign(seed, size)
+        outcome, contacted, stratum, risk, truth = campaign(seed, size, 1000)
         estimates = effect.difference(outcome, contacted, stratum), effect.adjusted(outcome, contacted, risk)
         covered += [one.low <= truth <= one.high for one in estimates]
     assert (np.abs(covered / campaigns - 0.95) <= off).all(), covered

@@ -38,6 +38,8 @@ def test_what_was_described_can_be_made(shop: tuple[str, Dataset, tuple[str, ...
         table.to_csv(tmp_path / f"{name}.csv", index=False)
     from churn.data.events import staging
 
+    assert made.snapshots is not None
+    made = made.model_copy(update={"snapshots": made.snapshots.model_copy(update={"every": "6 months"})})
     found = tables.from_bytes(engine.customers(made, staging.given(made, str(tmp_path))).table)
     assert set(found["churned"].dropna()) == {"No", "Yes"}
     assert "# DECIDE: label:" in text

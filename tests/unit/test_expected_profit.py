@@ -114,22 +114,22 @@ def test_without_a_value_the_threshold_decides() -> None:
     assert expected_profit.decision_thresholds(None, {}, chances, 0.3).tolist() == [0.3, 0.3, 0.3]
 
 
-def test_a_customer_of_unknown_margin_counts_as_the_median_one(telco: Dataset) -> None:
+def test_a_customer_of_unknown_margin_counts_as_the_median_one(narrow: Dataset) -> None:
     raw = {"MonthlyCharges": np.array([np.nan, 10.0, 100.0])}
     chances = np.array([0.45, 0.45, 0.45])
     train = pd.DataFrame({"MonthlyCharges": [10.0, 80.0, np.nan, 90.0]})
-    settled = expected_profit.settle(BY_COLUMN, train, telco)
+    settled = expected_profit.settle(BY_COLUMN, train, narrow)
     assert settled.margin == 80.0 * 6
     profits = expected_profit.expected(settled, raw, chances)
     assert profits[0] == expected_profit.expected(settled, {"MonthlyCharges": np.array([80.0])}, chances[:1])[0]
     assert expected_profit.decide(settled, raw, chances, 0.9).tolist() == (profits > 0).tolist() == [True, False, True]
     given = BY_COLUMN.model_copy(update={"margin": 0.5})
-    assert expected_profit.settle(given, train, telco) is given, "whoever names a margin beside the column is believed"
+    assert expected_profit.settle(given, train, narrow) is given, "whoever names a margin beside the column is believed"
     # A model of an older release has no margin for such a customer: its threshold decides.
     assert expected_profit.decide(BY_COLUMN, raw, chances, 0.4).tolist() == [True, False, True]
     assert expected_profit.decide(BY_COLUMN, raw, chances, 0.9).tolist() == [False, False, True]
     with pytest.raises(ChurnError, match=r"margin_column 'MonthlyCharges'.*median.*add 'margin'"):
-        expected_profit.settle(BY_COLUMN, train.assign(MonthlyCharges=np.nan), telco)
+        expected_profit.settle(BY_COLUMN, train.assign(MonthlyCharges=np.nan), narrow)
 
 
 def test_a_value_needs_a_margin() -> None:
@@ -138,9 +138,9 @@ def test_a_value_needs_a_margin() -> None:
 
 
 @pytest.fixture(scope="module")
-def described(telco: Dataset) -> Dataset:
+def described(narrow: Dataset) -> Dataset:
     """Telco, with customers whose margin is missing."""
-    text = telco.model_dump(mode="json")
+    text = narrow.model_dump(mode="json")
     text["columns"]["MonthlyCharges"]["missing"] = True
     return from_dump({**text, "features": {}, "slices": []})
 

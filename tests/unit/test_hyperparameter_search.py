@@ -18,8 +18,8 @@ from conftest import ROOT
 
 
 @pytest.fixture(scope="module")
-def train(telco: Dataset) -> pd.DataFrame:
-    return synthetic.generate(telco, 600, seed=3)
+def train(narrow: Dataset) -> pd.DataFrame:
+    return synthetic.generate(narrow, 600, seed=3)
 
 
 @pytest.fixture(scope="module")
@@ -30,25 +30,25 @@ def families() -> dict[str, Family]:
 
 @pytest.mark.parametrize("name", ["logistic_regression", "gradient_boosting"])
 def test_preprocessing_once_per_fold_changes_no_result(
-    telco: Dataset, train: pd.DataFrame, families: dict[str, Family], name: str
+    narrow: Dataset, train: pd.DataFrame, families: dict[str, Family], name: str
 ) -> None:
     from sklearn.model_selection import RandomizedSearchCV
     from threadpoolctl import threadpool_limits
 
     family, search = families[name], Search(folds=3, strategy="random")
-    found = hyperparameter_search.tune(family, search, telco, train)
+    found = hyperparameter_search.tune(family, search, narrow, train)
     reference = RandomizedSearchCV(
-        estimators.build_pipeline(family, telco, search.seed, {}),
+        estimators.build_pipeline(family, narrow, search.seed, {}),
         {f"model__{key}": space for key, space in estimators.distributions(family).items()},
         n_iter=family.iterations,
         scoring=["roc_auc", "average_precision", "neg_brier_score", "neg_log_loss"],
         refit=False,
-        cv=folds.folds(search, telco, train),
+        cv=folds.folds(search, narrow, train),
         random_state=search.seed,
         error_score="raise",
     )
     with threadpool_limits(1):  # sums in another order end in other digits
-        reference.fit(features.frame(telco, train), features.outcome(telco, train))
+        reference.fit(features.frame(narrow, train), features.outcome(narrow, train))
     for i, trial in enumerate(found.trials):
         assert {f"model__{key}": value for key, value in trial.params.items()} == reference.cv_results_["params"][i]
         for metric, value in trial.scores.items():
@@ -57,26 +57,26 @@ def test_preprocessing_once_per_fold_changes_no_result(
 
 
 def test_out_of_fold_probabilities_are_those_of_models_that_did_not_see_the_row(
-    telco: Dataset, train: pd.DataFrame, families: dict[str, Family]
+    narrow: Dataset, train: pd.DataFrame, families: dict[str, Family]
 ) -> None:
     from sklearn.model_selection import cross_val_predict
     from threadpoolctl import threadpool_limits
 
     family, search = families["logistic_regression"], Search(folds=3)
-    found = hyperparameter_search.tune(family, search, telco, train)
-    pipeline = estimators.build_pipeline(family, telco, search.seed, found.best.params)
-    inputs, outcome = features.frame(telco, train), features.outcome(telco, train)
+    found = hyperparameter_search.tune(family, search, narrow, train)
+    pipeline = estimators.build_pipeline(family, narrow, search.seed, found.best.params)
+    inputs, outcome = features.frame(narrow, train), features.outcome(narrow, train)
     with threadpool_limits(1):
-        cut = folds.folds(search, telco, train)
+        cut = folds.folds(search, narrow, train)
         expected = cross_val_predict(pipeline, inputs, outcome, cv=cut, method="predict_proba")[:, 1]
     np.testing.assert_allclose(found.unseen, expected, atol=1e-12)
 
 
-def test_several_workers_find_the_same(telco: Dataset, train: pd.DataFrame, families: dict[str, Family]) -> None:
+def test_several_workers_find_the_same(narrow: Dataset, train: pd.DataFrame, families: dict[str, Family]) -> None:
     family = families["logistic_regression"]
     for strategy in ("tpe", "random"):
         search = Search(folds=3, strategy=strategy, backend="threading")
-        one, two = (hyperparameter_search.tune(family, search, telco, train, jobs) for jobs in (1, 2))
+        one, two = (hyperparameter_search.tune(family, search, narrow, train, jobs) for jobs in (1, 2))
         assert one.trials == two.trials
 
 
@@ -89,11 +89,11 @@ def test_a_backend_that_is_not_installed_is_refused(monkeypatch: pytest.MonkeyPa
 
 
 def test_a_value_that_the_estimator_refuses_is_named(
-    telco: Dataset, train: pd.DataFrame, families: dict[str, Family]
+    narrow: Dataset, train: pd.DataFrame, families: dict[str, Family]
 ) -> None:
     wrong = families["logistic_regression"].model_copy(update={"fixed": {"solver": "fast"}})
     with pytest.raises(ChurnError, match=r"model 'logistic_regression': a fit failed: The 'solver' parameter .*'fast'"):
-        hyperparameter_search.tune(wrong, Search(folds=3), telco, train)
+        hyperparameter_search.tune(wrong, Search(folds=3), narrow, train)
 
 
 def test_an_estimator_without_probabilities_or_a_parameter_twice_is_refused() -> None:
@@ -113,11 +113,11 @@ def test_an_estimator_without_probabilities_or_a_parameter_twice_is_refused() ->
 
 
 def test_the_time_budget_stops_cleanly_with_the_best_so_far(
-    telco: Dataset, train: pd.DataFrame, families: dict[str, Family]
+    narrow: Dataset, train: pd.DataFrame, families: dict[str, Family]
 ) -> None:
     slow = families["random_forest"].model_copy(update={"iterations": 500})
     started = time.monotonic()
-    found = hyperparameter_search.tune(slow, Search(folds=3, seconds=0.4), telco, train)
+    found = hyperparameter_search.tune(slow, Search(folds=3, seconds=0.4), narrow, train)
     assert time.monotonic() - started < 20
     assert found.stopped
     assert 1 <= len(found.trials) < 500
@@ -127,44 +127,44 @@ def test_the_time_budget_stops_cleanly_with_the_best_so_far(
 
 
 def test_halving_gives_most_trials_few_rows_and_the_best_all(
-    telco: Dataset, train: pd.DataFrame, families: dict[str, Family]
+    narrow: Dataset, train: pd.DataFrame, families: dict[str, Family]
 ) -> None:
     family = families["logistic_regression"].model_copy(update={"iterations": 9})
-    found = hyperparameter_search.tune(family, Search(folds=3, strategy="halving"), telco, train)
+    found = hyperparameter_search.tune(family, Search(folds=3, strategy="halving"), narrow, train)
     assert sorted(round(trial.share, 3) for trial in found.trials) == [0.111] * 6 + [0.333] * 2 + [1.0]
     assert found.best.share == 1.0
 
 
 def test_a_trial_that_is_behind_after_two_folds_stops(
-    telco: Dataset, train: pd.DataFrame, families: dict[str, Family]
+    narrow: Dataset, train: pd.DataFrame, families: dict[str, Family]
 ) -> None:
     family = families["logistic_regression"].model_copy(update={"iterations": 12})
-    found = hyperparameter_search.tune(family, Search(folds=4), telco, train)
+    found = hyperparameter_search.tune(family, Search(folds=4), narrow, train)
     assert {len(trial.by_fold) for trial in found.trials} == {2, 4}
     assert all((trial.unseen is not None) == (len(trial.by_fold) == 4) for trial in found.trials)
     assert len(found.best.by_fold) == 4
 
 
-def test_a_search_without_a_gain_ends_early(telco: Dataset, train: pd.DataFrame, families: dict[str, Family]) -> None:
+def test_a_search_without_a_gain_ends_early(narrow: Dataset, train: pd.DataFrame, families: dict[str, Family]) -> None:
     same = families["logistic_regression"].model_copy(update={"iterations": 50, "search": {"C": (1.0,)}})
-    found = hyperparameter_search.tune(same, Search(folds=3, patience=2), telco, train)
+    found = hyperparameter_search.tune(same, Search(folds=3, patience=2), narrow, train)
     assert len(found.trials) == 3
 
 
 def test_the_champions_parameters_are_tried_first_then_those_of_config(
-    telco: Dataset, train: pd.DataFrame, families: dict[str, Family]
+    narrow: Dataset, train: pd.DataFrame, families: dict[str, Family]
 ) -> None:
     family = families["logistic_regression"].model_copy(update={"iterations": 4, "start": ({"C": 0.25},)})
     warm = {"logistic_regression.C": 0.125, "logistic_regression-2.C": 99.0, "xgboost.max_depth": 3, "C": 5.0}
-    found = hyperparameter_search.tune(family, Search(folds=3), telco, train, warm=warm)
+    found = hyperparameter_search.tune(family, Search(folds=3), narrow, train, warm=warm)
     assert [trial.params["C"] for trial in found.trials[:2]] == [0.125, 0.25], "99 is out of range: left to the search"
 
 
 def test_an_interrupted_search_continues_and_ends_as_if_it_had_not_been(
-    telco: Dataset, train: pd.DataFrame, families: dict[str, Family], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    narrow: Dataset, train: pd.DataFrame, families: dict[str, Family], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     family, search = families["xgboost"].model_copy(update={"iterations": 6, "early_stopping": 5}), Search(folds=3)
-    whole = hyperparameter_search.tune(family, search, telco, train)
+    whole = hyperparameter_search.tune(family, search, narrow, train)
     monkeypatch.setattr(checkpoint, "FOLDER", tmp_path)
     fit, asked = fold_fits.fitted, []
 
@@ -176,10 +176,10 @@ def test_an_interrupted_search_continues_and_ends_as_if_it_had_not_been(
 
     monkeypatch.setattr(fold_fits, "fitted", killed)
     with pytest.raises(KeyboardInterrupt):
-        hyperparameter_search.tune(family, search, telco, train, training="TrainFlow/1")
+        hyperparameter_search.tune(family, search, narrow, train, training="TrainFlow/1")
     kept = len(list(tmp_path.rglob("*.npz")))
     assert kept >= 2
-    again = hyperparameter_search.tune(family, search, telco, train, training="TrainFlow/1")
+    again = hyperparameter_search.tune(family, search, narrow, train, training="TrainFlow/1")
     assert again.trials == whole.trials
     np.testing.assert_array_equal(again.unseen, whole.unseen)
     assert len(asked) - 6 <= 2 * (6 - kept), "finished trials are not fitted again"
@@ -187,7 +187,7 @@ def test_an_interrupted_search_continues_and_ends_as_if_it_had_not_been(
 
 
 def test_the_number_of_trees_is_learned_and_the_same_in_all_folds(
-    telco: Dataset, train: pd.DataFrame, families: dict[str, Family]
+    narrow: Dataset, train: pd.DataFrame, families: dict[str, Family]
 ) -> None:
     from sklearn.model_selection import cross_val_predict
     from threadpoolctl import threadpool_limits
@@ -202,13 +202,13 @@ def test_the_number_of_trees_is_learned_and_the_same_in_all_folds(
         space = {name: one for name, one in family.search.items() if name != count}
         most = {**family.fixed, count: 300}
         stopping = family.model_copy(update={"iterations": 1, "early_stopping": 150, "search": space, "fixed": most})
-        found = hyperparameter_search.tune(stopping, search, telco, train)
+        found = hyperparameter_search.tune(stopping, search, narrow, train)
         assert 1 <= found.best.params[count] < 300
-        counted = estimators.build_pipeline(stopping, telco, search.seed, found.best.params)
+        counted = estimators.build_pipeline(stopping, narrow, search.seed, found.best.params)
         inputs, outcome, cut = (
-            features.frame(telco, train),
-            features.outcome(telco, train),
-            folds.folds(search, telco, train),
+            features.frame(narrow, train),
+            features.outcome(narrow, train),
+            folds.folds(search, narrow, train),
         )
         with threadpool_limits(1):
             expected = cross_val_predict(counted, inputs, outcome, cv=cut, method="predict_proba")[:, 1]
@@ -241,23 +241,23 @@ def test_early_stopping_of_what_has_no_trees_to_count_is_refused() -> None:
 
 
 def test_with_many_rows_trials_start_on_few_and_the_best_go_on(
-    telco: Dataset, train: pd.DataFrame, families: dict[str, Family]
+    narrow: Dataset, train: pd.DataFrame, families: dict[str, Family]
 ) -> None:
     family = families["logistic_regression"].model_copy(update={"iterations": 9})
-    found = hyperparameter_search.tune(family, Search(folds=3, halving_rows=100), telco, train)
+    found = hyperparameter_search.tune(family, Search(folds=3, halving_rows=100), narrow, train)
     assert {round(trial.share, 2) for trial in found.trials} >= {0.11, 1.0}
     assert found.best.share == 1
     assert [(rung.share, rung.folds) for rung in study.rungs(Search(halving_rows=0), 10**6)] == [(1, 2), (1, 5)]
 
 
-def test_more_rows_than_are_cross_validated_are_fitted_all_the_same(telco: Dataset, train: pd.DataFrame) -> None:
+def test_more_rows_than_are_cross_validated_are_fitted_all_the_same(narrow: Dataset, train: pd.DataFrame) -> None:
     few = Search(folds=3, rows=300)
-    tested = np.concatenate([places.test for places in folds.folds(few, telco, train)])
+    tested = np.concatenate([places.test for places in folds.folds(few, narrow, train)])
     assert 240 < len(tested) < 360
     family = Family(
         name="linear", estimator="sklearn.linear_model.LogisticRegression", iterations=1, impute=True, scale=True
     )
-    found = hyperparameter_search.tune(family, few, telco, train)
+    found = hyperparameter_search.tune(family, few, narrow, train)
     assert np.isfinite(found.unseen).sum() == len(tested)
 
 
@@ -269,7 +269,7 @@ def test_families_side_by_side_never_want_more_than_the_machine_has(monkeypatch:
     assert hyperparameter_search.jobs(Search(cpus=8), families=4) == 8
 
 
-def test_lightgbm_is_a_table_away(telco: Dataset, train: pd.DataFrame) -> None:
+def test_lightgbm_is_a_table_away(narrow: Dataset, train: pd.DataFrame) -> None:
     from churn.training import selection
 
     text = """
@@ -285,23 +285,25 @@ def test_lightgbm_is_a_table_away(telco: Dataset, train: pd.DataFrame) -> None:
     estimators.check(settings, "train.toml")
     search = Search(folds=3)
     chosen = selection.finalize(
-        hyperparameter_search.tune(settings.model[0], search, telco, train), search, telco, train, None
+        hyperparameter_search.tune(settings.model[0], search, narrow, train), search, narrow, train, None
     )
-    _prove(chosen.pipeline, telco, train)
+    _prove(chosen.pipeline, narrow, train)
 
 
 def test_a_calibrated_model_is_the_same_in_onnx(
-    telco: Dataset, train: pd.DataFrame, families: dict[str, Family]
+    narrow: Dataset, train: pd.DataFrame, families: dict[str, Family]
 ) -> None:
     from churn.training import selection
 
     family, search = families["logistic_regression"], Search(folds=3)
     weighted = family.model_copy(update={"fixed": {**family.fixed, "class_weight": "balanced"}})
-    chosen = selection.finalize(hyperparameter_search.tune(weighted, search, telco, train), search, telco, train, None)
+    chosen = selection.finalize(
+        hyperparameter_search.tune(weighted, search, narrow, train), search, narrow, train, None
+    )
     assert chosen.calibration.used, "class weights distort probabilities: recalibration must help"
     assert chosen.calibration.brier[1] < chosen.calibration.brier[0]
     assert chosen.calibration.ece[1] < chosen.calibration.ece[0]
-    _prove(chosen.pipeline, telco, train)
+    _prove(chosen.pipeline, narrow, train)
 
 
 def _prove(pipeline, dataset, table) -> None:  # type: ignore[no-untyped-def]

@@ -138,6 +138,7 @@ def test_no_image_is_without_its_version() -> None:
     assert "${PYTHON_IMAGE}" in bases
 
 
+@pytest.mark.long
 def test_detect_secrets_finds_nothing() -> None:
     from detect_secrets import SecretsCollection
     from detect_secrets.settings import default_settings

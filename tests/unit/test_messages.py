@@ -41,23 +41,23 @@ class Message(NamedTuple):
 
 
 @cache
-def _trees() -> dict[Path, ast.Module]:
-    return {path: ast.parse(path.read_text()) for path in CODE}
+def _nodes() -> dict[Path, list[ast.AST]]:
+    return {path: list(ast.walk(ast.parse(path.read_text()))) for path in CODE}
 
 
 def _messages() -> Iterator[Message]:
-    for path, tree in _trees().items():
-        skipped = set(_no_messages(tree))
-        for node in ast.walk(tree):
+    for path, nodes in _nodes().items():
+        skipped = set(_no_messages(nodes))
+        for node in nodes:
             if isinstance(node, ast.Constant | ast.JoinedStr) and id(node) not in skipped:
                 text = _text(node)
                 if " " in text:
                     yield Message(f"{path.relative_to(ROOT)}:{node.lineno}", text)
 
 
-def _no_messages(tree: ast.Module) -> Iterator[int]:
+def _no_messages(nodes: list[ast.AST]) -> Iterator[int]:
     """Docstrings, annotations, patterns, SQL, and the parts of f-strings, which are read whole."""
-    for node in ast.walk(tree):
+    for node in nodes:
         found: list[Any] = []
         if isinstance(node, ast.Expr | ast.AnnAssign | ast.arg | ast.FunctionDef):
             found = [getattr(node, name, None) for name in ("annotation", "returns")]
@@ -123,7 +123,7 @@ def _models(annotation: Any) -> Iterator[type[Strict]]:
 @cache
 def _variables() -> frozenset[str]:
     """The variables of the environment that something reads: code, Makefile, or a library that a profile sets it for."""
-    read = {node.value for tree in _trees().values() for node in ast.walk(tree) if isinstance(node, ast.Constant)}
+    read = {node.value for nodes in _nodes().values() for node in nodes if isinstance(node, ast.Constant)}
     profiles = "\n".join(path.read_text() for path in (ROOT / "config" / "profiles").glob("*.toml"))
     named = re.findall(r"^([A-Z][A-Z0-9_]+) =", profiles, re.MULTILINE) + re.findall(r"\b[A-Z][A-Z0-9_]+\b", MAKEFILE)
     return frozenset({text for text in read if isinstance(text, str)} | set(named) | LIBRARIES)
@@ -136,8 +136,8 @@ def _options() -> frozenset[str]:
 
     own = set(LIBRARIES)
     own |= {word for command in experiments.commands.values() for given in command.params for word in given.opts}
-    for tree in _trees().values():
-        for node in ast.walk(tree):
+    for nodes in _nodes().values():
+        for node in nodes:
             if isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):
                 name, kind = node.args[0].value, _name(node.func).split(".")[-1]
                 own |= {name} if kind == "add_argument" else {f"--{name}"} if kind == "Parameter" else set()
@@ -234,7 +234,7 @@ def _calls(*names: str) -> Iterator[tuple[str, ast.Call]]:
 
 @cache
 def _all_calls() -> dict[Path, list[ast.Call]]:
-    return {path: [node for node in ast.walk(tree) if isinstance(node, ast.Call)] for path, tree in _trees().items()}
+    return {path: [node for node in nodes if isinstance(node, ast.Call)] for path, nodes in _nodes().items()}
 
 
 def _needs(target: str) -> tuple[set[str], set[str]]:

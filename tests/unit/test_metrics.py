@@ -32,6 +32,14 @@ def test_scores_are_scikit_learns_ties_included() -> None:
     assert {name: found[name] for name in expected} == pytest.approx(expected, abs=1e-9)
 
 
+def test_a_score_that_is_not_a_number_has_no_auc() -> None:
+    for row in (np.flatnonzero(OUTCOME)[0], np.flatnonzero(OUTCOME == 0)[0]):
+        score = TRUE.copy()
+        score[row] = np.nan
+        assert np.isnan(metrics.auc(OUTCOME, score))
+        assert np.isnan(metrics.auc_error(OUTCOME, score))
+
+
 def test_ece_by_hand() -> None:
     probability = np.array([0.05, 0.05, 0.95, 0.95])
     assert metrics.ece(np.array([0, 0, 1, 1]), probability) == pytest.approx(0.05)

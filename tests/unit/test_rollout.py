@@ -108,7 +108,7 @@ def test_an_instance_that_dies_ends_the_deployment(smooth: None) -> None:
 def test_what_a_dead_deployment_left_is_rolled_back_and_a_live_one_is_waited_for(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(rollout, "POLL_SECONDS", 0.01)
+    monkeypatch.setattr(rollout, "POLL_SECONDS", 0.002)
     monkeypatch.setattr(rollout, "SILENT_SECONDS", 0.2)
     target = Target()
     target.tries = True

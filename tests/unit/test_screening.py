@@ -20,9 +20,9 @@ ROWS, SIZE = 300, 40
 
 
 @pytest.fixture(scope="module")
-def customers(telco: Dataset) -> pd.DataFrame:
+def customers(narrow: Dataset) -> pd.DataFrame:
     """Rows as they are read from a text file: an integer column with gaps, and text."""
-    rows = synthetic.generate(telco, ROWS, seed=5).drop(columns="Churn")
+    rows = synthetic.generate(narrow, ROWS, seed=5).drop(columns="Churn")
     return rows.astype(object).where(rows.notna(), "").astype("str").assign(extra=[str(row) for row in range(ROWS)])
 
 
@@ -53,12 +53,12 @@ def _parts(table: pd.DataFrame, size: int = SIZE) -> list[pd.DataFrame]:
 
 @pytest.mark.parametrize("quarantine", [0.5, 0.0])
 @pytest.mark.parametrize("harm", HARMS)
-def test_parts_are_judged_as_the_whole(telco: Dataset, customers: pd.DataFrame, harm: str, quarantine: float) -> None:
+def test_parts_are_judged_as_the_whole(narrow: Dataset, customers: pd.DataFrame, harm: str, quarantine: float) -> None:
     table = _harm(customers, HARMS[harm])
     header = pd.DataFrame([list(table.columns)], columns=table.columns)
     table = pd.concat([table.iloc[:90], header, header, table.iloc[90:]], ignore_index=True)
-    whole = validation.screen(table, telco, quarantine, "file")
-    screening = Screening(telco, quarantine, "file")
+    whole = validation.screen(table, narrow, quarantine, "file")
+    screening = Screening(narrow, quarantine, "file")
     for part in _parts(table):
         screening.add(part)
     report, aside = screening.finish()
@@ -71,8 +71,8 @@ def test_parts_are_judged_as_the_whole(telco: Dataset, customers: pd.DataFrame, 
 
 
 @pytest.mark.parametrize("harm", ["a key twice", "a missing id twice", "none"])
-def test_a_key_of_id_and_time_is_found_in_other_parts(telco: Dataset, customers: pd.DataFrame, harm: str) -> None:
-    described = telco.model_dump(mode="json")
+def test_a_key_of_id_and_time_is_found_in_other_parts(narrow: Dataset, customers: pd.DataFrame, harm: str) -> None:
+    described = narrow.model_dump(mode="json")
     described["columns"]["at"] = {"type": "timestamp", "role": "time"}
     timed = from_dump(described)
     table = customers.assign(at=[f"2024-01-{1 + row % 28:02d}" for row in range(ROWS)], customerID="C1")
@@ -89,13 +89,13 @@ def test_a_key_of_id_and_time_is_found_in_other_parts(telco: Dataset, customers:
     assert aside.to_csv(index=False) == whole.quarantine.to_csv(index=False)
 
 
-def test_a_table_of_header_lines_only_is_refused(telco: Dataset, customers: pd.DataFrame) -> None:
+def test_a_table_of_header_lines_only_is_refused(narrow: Dataset, customers: pd.DataFrame) -> None:
     header = pd.DataFrame([list(customers.columns)] * 3, columns=customers.columns)
-    screening = Screening(telco, 0.5, "file")
+    screening = Screening(narrow, 0.5, "file")
     for part in _parts(header, 2):
         screening.add(part)
     with pytest.raises(ChurnError) as whole:
-        validation.screen(header, telco, 0.5, "file")
+        validation.screen(header, narrow, 0.5, "file")
     with pytest.raises(ChurnError) as found:
         screening.finish()
     assert str(found.value) == str(whole.value)
@@ -124,13 +124,13 @@ def _same(origins: list[Source], dataset: Dataset, rule: Score) -> shards.Screen
 
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(parts, "BLOCK", 4_000)
-    monkeypatch.setattr(parts, "LARGE", 8_000)
+    monkeypatch.setattr(parts, "BLOCK", 1_500)
+    monkeypatch.setattr(parts, "LARGE", 3_000)
     monkeypatch.setattr(parts, "ROWS", 70)
 
 
 def test_files_of_many_parts_become_shards(
-    telco: Dataset, customers: pd.DataFrame, tmp_path: Path, small: None
+    narrow: Dataset, customers: pd.DataFrame, tmp_path: Path, small: None
 ) -> None:
     table = _harm(customers, HARMS["values and ranges"] | HARMS["ids that come again"])
     table["Churn"] = ["yes" if row % 9 == 0 else "No" for row in range(ROWS)]
@@ -139,15 +139,15 @@ def test_files_of_many_parts_become_shards(
     blank = "," * (len(table.columns) - 1)
     (tmp_path / "2.csv").write_text("\n".join([*lines[:20], blank, *lines[20:90], blank, blank, *lines[90:], lines[0]]))
     origins = [File(kind="file", path=str(tmp_path / name)) for name in ("1.csv", "2.csv")]
-    found = _same(origins, telco, Score(quarantine=0.1, shard_rows=64))
+    found = _same(origins, narrow, Score(quarantine=0.1, shard_rows=64))
     assert found.notes[0] == f"{tmp_path / '2.csv'}: 3 rows with nothing in any cell left out"
     assert len(found.quarantined) == 5
-    _same([File(kind="file", path=str(tmp_path))], telco, Score(quarantine=0.1, shard_rows=1000))
+    _same([File(kind="file", path=str(tmp_path))], narrow, Score(quarantine=0.1, shard_rows=1000))
 
 
 @pytest.mark.parametrize("kind", ["integers with a gap", "ids that are floats", "mixed", "synthetic"])
-def test_sources_of_other_types_become_shards(telco: Dataset, tmp_path: Path, small: None, kind: str) -> None:
-    rows, path = synthetic.generate(telco, ROWS, seed=5).drop(columns="Churn"), tmp_path / "customers.parquet"
+def test_sources_of_other_types_become_shards(narrow: Dataset, tmp_path: Path, small: None, kind: str) -> None:
+    rows, path = synthetic.generate(narrow, ROWS, seed=5).drop(columns="Churn"), tmp_path / "customers.parquet"
     if kind == "integers with a gap":  # in one batch of rows; the others are to be floats too
         rows.loc[290, "tenure"], rows["customerID"] = -7, np.arange(ROWS)
         rows = rows.astype({"tenure": "Int64", "MonthlyCharges": "float64"})
@@ -159,17 +159,17 @@ def test_sources_of_other_types_become_shards(telco: Dataset, tmp_path: Path, sm
     rows.to_parquet(path, index=False)
     source: Source = File(kind="file", path=str(tmp_path if kind == "mixed" else path))
     origins = [Synthetic(kind="synthetic", rows=200, seed=1)] if kind == "synthetic" else [source]
-    _same(origins, telco, Score(quarantine=0.1, shard_rows=130))
+    _same(origins, narrow, Score(quarantine=0.1, shard_rows=130))
 
 
 def test_of_many_customers_each_shard_is_larger(
-    telco: Dataset, customers: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    narrow: Dataset, customers: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shards, "BRANCHES", 4)
     customers.to_csv(tmp_path / "customers.csv", index=False)
     origins = [File(kind="file", path=str(tmp_path / "customers.csv"))]
-    assert len(shards.screen(origins, telco, Score(shard_rows=10)).ranges) == 4
-    assert shards.screen(origins, telco, Score(shard_rows=200)).ranges == [(0, 200), (200, 300)]
+    assert len(shards.screen(origins, narrow, Score(shard_rows=10)).ranges) == 4
+    assert shards.screen(origins, narrow, Score(shard_rows=200)).ranges == [(0, 200), (200, 300)]
 
 
 def test_only_files_without_joins_are_read_in_parts() -> None:

@@ -257,6 +257,7 @@ def test_a_fault_of_the_first_minute_is_seen_as_an_increase() -> None:
 def test_the_logs_thread_survives_what_it_cannot_encode_or_write(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
+    monkeypatch.setattr("bento.log.MOST_BACKOFF", 0.01)
     dropped: list[int] = []
     settings = LogSettings(part_seconds=0.01)
     log = Log("feedback", prediction_log.feedback_schema(), settings, str(tmp_path), dropped.append, lambda rows: None)

@@ -107,6 +107,7 @@ def test_sqlite_gives_its_query(
     assert not (tmp_path / "none.db").exists()
 
 
+@pytest.mark.usefixtures("at_once")
 def test_a_database_that_refuses_is_named_without_its_password(monkeypatch: pytest.MonkeyPatch, telco: Dataset) -> None:
     monkeypatch.setenv("CRM_PASSWORD", "s3cret")
     url = "postgresql://churn:${CRM_PASSWORD}@127.0.0.1:1/crm"
@@ -155,6 +156,7 @@ def server() -> Iterator[str]:
     http.server_close()
 
 
+@pytest.mark.usefixtures("at_once")
 def test_a_download_goes_on_where_it_was_cut_off(
     server: str, customers: pd.DataFrame, expected: pd.DataFrame, telco: Dataset
 ) -> None:
