@@ -83,7 +83,8 @@ class ServiceMetrics:
                 self._decided[decision].inc(number)
         places = np.searchsorted(_TENTHS, probabilities)
         for rows, number in zip(self._rows, np.bincount(places, minlength=len(_UPPER)).tolist(), strict=True):
-            rows.inc(number)
+            if number:  # one customer is in one of them, and each is a lock and a system call
+                rows.inc(number)
         self._sum.inc(sum(probabilities))
 
     def rejected(self, problems: list[Problem]) -> None:

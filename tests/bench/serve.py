@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,10 @@ from tests.bench import common, load  # noqa: E402
 from tests.bench.common import ROOT  # noqa: E402
 
 CONCURRENCY, BATCH = 16, 1000
-RIVALS = {"mlflow": 20.0, "fastapi": 15.0, "constant": 0.8}  # our rate over theirs, at least
+RIVALS = {"mlflow": 20.0, "fastapi": 15.0, "constant": 1.2}  # our rate over theirs, at least
+FLOORS = ("uvicorn", "granian")  # servers of a constant by Starlette, without a model or a service around it
+FLOOR = "tests.bench.floor:app"
+GRANIAN = "granian==2.8.9"  # in an environment of its own
 
 
 @dataclass
@@ -110,6 +114,15 @@ def targets(stack: ExitStack, model: Any) -> dict[str, Target]:
             lambda port: ["-m", "bentoml", "serve", "tests.bench.rivals:Constant", "--host", "127.0.0.1", "--port", str(port)],
             "/readyz", "/predict", flat,
         ),
+        "uvicorn": (
+            lambda port: ["-m", "uvicorn", FLOOR, "--port", str(port), "--no-access-log"],
+            "/readyz", "/predict", flat,
+        ),
+        "granian": (
+            lambda port: ["-m", "uv", "tool", "run", "--with", f"starlette=={version('starlette')}", "--with", "uvloop", GRANIAN,
+                          "--interface", "asgi", "--port", str(port), "--no-ws", "--loop", "uvloop", FLOOR],
+            "/readyz", "/predict", flat,
+        ),
     }  # fmt: skip
     found = {"ours": Target(f"{ours}/predict", flat, ready)}
     for name, (command, probe, path, bodies) in commands.items():
@@ -135,6 +148,7 @@ def measure(name: str, model: Any, rounds: int, seconds: float) -> None:
         assert not [error for t in found.values() for one in t.rounds for error in one.errors]
         print(f"{name}: " + ", ".join(f"{rival} {t.rate:.0f}" for rival, t in found.items()) + " requests/s")
         ratios = [f"{ours.rate / found[rival].rate:.2f}x {rival} (>= {least:g}x)" for rival, least in RIVALS.items()]
+        ratios += [f"{ours.rate / found[floor].rate:.2f}x {floor}" for floor in FLOORS]
         print("  " + ", ".join(ratios))
         tails = [one.quantile(0.99) / one.quantile(0.5) for one in ours.rounds]
         p50, p99 = (1000 * statistics.median(one.quantile(q) for one in ours.rounds) for q in (0.5, 0.99))

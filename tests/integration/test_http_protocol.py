@@ -12,7 +12,7 @@ import uvicorn
 
 from bento.app import Answer, App
 from bento.body import Body
-from bento.http_protocol import MOST_PIPELINED, Protocol
+from bento.http_protocol import MOST_PIPELINED, Joining, Protocol
 from bento.service_metrics import ServiceMetrics
 from bento.settings import Limits
 
@@ -37,6 +37,46 @@ def port() -> Iterator[int]:
     yield server.servers[0].sockets[0].getsockname()[1]
     server.should_exit = True
     thread.join()
+
+
+def test_a_head_goes_out_with_its_body_or_at_the_end_and_nothing_else_waits() -> None:
+    class Transport:
+        sent: list[bytes] = []
+
+        def write(self, data: bytes) -> None:
+            self.sent.append(data)
+
+        def close(self) -> None:
+            self.sent.append(b"closed")
+
+    joining = Joining(Transport())  # type: ignore[arg-type]
+    for data in (
+        b"HTTP/1.1 100 Continue\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\n\r\n",
+        b"{}",
+        b"more",
+        b"HTTP/1.1 204 None\r\n\r\n",
+    ):
+        joining.write(data)
+    joining.flush()
+    joining.write(b"HTTP/1.1 404 None\r\n\r\n")
+    joining.close()
+    head, closed = b"HTTP/1.1 200 OK\r\n\r\n{}", [b"HTTP/1.1 404 None\r\n\r\n", b"closed"]
+    assert joining.sent == [b"HTTP/1.1 100 Continue\r\n\r\n", head, b"more", b"HTTP/1.1 204 None\r\n\r\n", *closed]
+
+
+def test_an_answer_without_a_body_is_sent_at_once_and_the_connection_lives(port: int) -> None:
+    with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
+        for _ in range(2):
+            connection.sendall(GET.replace(b"GET", b"HEAD"))
+            assert connection.recv(1 << 16).startswith(b"HTTP/1.1 200 OK")
+        connection.sendall(
+            b"POST /predict HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\n"
+            b"Content-Type: application/json\r\nContent-Length: 2\r\n\r\n"
+        )
+        assert connection.recv(1 << 16) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        connection.sendall(b"{}")
+        assert connection.recv(1 << 16).endswith(b"\r\n\r\n{}")
 
 
 def ask(port: int, *chunks: bytes, pause: float = 0.0) -> bytes:

@@ -25,14 +25,15 @@ _DEEP = f"an expression is nested more than {MOST_DEPTH} levels deep; write a sh
 
 def _bins(number: Array, edge: float, *edges: float) -> Array:
     """Label each value with its interval: below the first edge '<6', then '6-12', ..., '48+'; missing stays missing."""
+    bounds, labels = _intervals(edge, *edges)
+    return np.where(np.isnan(number), "", labels[np.searchsorted(bounds, number, side="right")])
+
+
+@lru_cache(maxsize=1024)
+def _intervals(edge: float, *edges: float) -> tuple[np.ndarray, np.ndarray]:
     bounds = (edge, *edges)
-    labels = [
-        f"<{edge:g}",
-        *(f"{a:g}-{b:g}" for a, b in itertools.pairwise(bounds)),
-        f"{bounds[-1]:g}+",
-    ]
-    binned = np.array(labels, dtype=object)[np.searchsorted(bounds, number, side="right")]
-    return np.where(np.isnan(number), "", binned)
+    labels = [f"<{edge:g}", *(f"{a:g}-{b:g}" for a, b in itertools.pairwise(bounds)), f"{bounds[-1]:g}+"]
+    return np.array(bounds, dtype=float), np.array(labels, dtype=object)
 
 
 def _missing(anything: Array) -> Array:
@@ -74,6 +75,7 @@ RANDOM: dict[str, Callable[..., Array]] = {
     "uniform": lambda rng, rows, low, high: rng.uniform(low, high, rows),
 }
 CONSTANTS = {"nan": np.nan}
+_CALLED: dict[str, Any] = {"__builtins__": {}, **{f"{name}()": function for name, function in FUNCTIONS.items()}}
 # Parameters that take anything but a number. Those of one kind, "alike", determine the result of ``where`` and the like.
 _CONDITIONS = ("condition", "conditions")
 _ALIKE = ("value", "other", "option", "options")
@@ -289,11 +291,10 @@ def evaluate(text: str, columns: Columns, rng: np.random.Generator | None = None
     ``rng`` provides the random functions of the generator.
     """
     length = rows if rows is not None else len(next(iter(columns.values())))
-    drawn = {} if rng is None else {name: partial(function, rng, length) for name, function in RANDOM.items()}
-    functions = {**FUNCTIONS, **drawn, "col": columns.__getitem__}
-    names = {**CONSTANTS, **columns, **{f"{name}()": f for name, f in functions.items()}, "__builtins__": {}}
+    drawn = {} if rng is None else {f"{name}()": partial(drawing, rng, length) for name, drawing in RANDOM.items()}
+    names = {**CONSTANTS, **columns, **drawn, "col()": columns.__getitem__}
     with np.errstate(all="ignore"):
-        result = np.asarray(eval(_compiled(text), names))  # nosec B307 - checked, and without builtins
+        result = np.asarray(eval(_compiled(text), _CALLED, names))  # nosec B307 - checked, and without builtins
     if result.dtype.kind in "biuf":
         result = np.where(np.isfinite(result), result, np.nan).astype(float)
     return np.broadcast_to(result, (length,)) if result.shape != (length,) else result
