@@ -265,7 +265,7 @@ def content(table: "pyarrow.Table") -> bytes:
 
     out, names = pa.BufferOutputStream(), table.schema.names
     text = [field.name for field in table.schema if pa.types.is_string(field.type)]
-    # Ids and numbers do not repeat, and readers filter by time and version only: the rest would take a third of the time for nothing.
+    # Ids and numbers do not repeat, and readers filter by time and version: the rest would take a third of the time for nothing.
     more: Any = {"use_dictionary": text[1:], "write_statistics": [name for name in names if name in COLUMNS[1:3]]}
     parquet.write_table(table, out, compression="zstd", write_page_checksum=True, **more)
     return checksums.sealed(out.getvalue().to_pybytes())
