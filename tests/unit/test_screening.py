@@ -16,7 +16,7 @@ from churn.settings.score import Score
 from churn.validation import validation
 from churn.validation.in_parts.screening import Screening
 
-ROWS, SIZE = 300, 40
+ROWS, SIZE = 300, 75
 
 
 @pytest.fixture(scope="module")
