@@ -134,6 +134,14 @@ def test_the_random_functions_are_checked_too(text: str, said: str) -> None:
         expressions.kind_of(text, KINDS, random=True)
 
 
+def test_a_column_with_the_name_of_a_function_or_of_builtins_hides_neither() -> None:
+    named = {name: np.array([7.0, 8.0]) for name in ("max", "max()", "col()", "__builtins__")}
+    assert expressions.evaluate("max(a, 2)", {"a": np.array([1.0, 3.0]), **named}).tolist() == [2, 3]
+    assert expressions.evaluate("col('max') + max", named).tolist() == [14, 16]
+    with pytest.raises(ChurnError, match="unknown function 'len'"):
+        expressions.kind_of("len(a)", dict.fromkeys(("a", *named), "number"))
+
+
 def test_no_expression_changes_a_column() -> None:
     before = {name: values.copy() for name, values in COLUMNS.items()}
     for name in expressions.FUNCTIONS:

@@ -75,7 +75,7 @@ RANDOM: dict[str, Callable[..., Array]] = {
     "uniform": lambda rng, rows, low, high: rng.uniform(low, high, rows),
 }
 CONSTANTS = {"nan": np.nan}
-_CALLED: dict[str, Any] = {"__builtins__": {}, **{f"{name}()": function for name, function in FUNCTIONS.items()}}
+_CALLED = {f"{name}()": function for name, function in FUNCTIONS.items()}
 # Parameters that take anything but a number. Those of one kind, "alike", determine the result of ``where`` and the like.
 _CONDITIONS = ("condition", "conditions")
 _ALIKE = ("value", "other", "option", "options")
@@ -292,9 +292,9 @@ def evaluate(text: str, columns: Columns, rng: np.random.Generator | None = None
     """
     length = rows if rows is not None else len(next(iter(columns.values())))
     drawn = {} if rng is None else {f"{name}()": partial(drawing, rng, length) for name, drawing in RANDOM.items()}
-    names = {**CONSTANTS, **columns, **drawn, "col()": columns.__getitem__}
+    names = {**CONSTANTS, **columns, **_CALLED, **drawn, "col()": columns.__getitem__, "__builtins__": {}}
     with np.errstate(all="ignore"):
-        result = np.asarray(eval(_compiled(text), _CALLED, names))  # nosec B307 - checked, and without builtins
+        result = np.asarray(eval(_compiled(text), names))  # nosec B307 - checked, and without builtins
     if result.dtype.kind in "biuf":
         result = np.where(np.isfinite(result), result, np.nan).astype(float)
     return np.broadcast_to(result, (length,)) if result.shape != (length,) else result
