@@ -45,6 +45,7 @@ from s3 import Server, alone  # noqa: E402, F401
 from workers import (  # noqa: E402, F401
     pytest_collection_finish,
     pytest_collection_modifyitems,
+    pytest_collectstart,
     pytest_sessionfinish,
     pytest_xdist_make_scheduler,
 )
@@ -63,7 +64,10 @@ role = "target"
 values = ["0", "1"]
 positive = "1"
 """
-NARROW = {"customerID", "SeniorCitizen", "tenure", "Contract", "MonthlyCharges", "TotalCharges", "Churn"}
+NARROW = {
+    *("customerID", "SeniorCitizen", "tenure", "Contract", "MonthlyCharges", "TotalCharges", "Churn"),
+    *("tenure_group", "average_monthly_spend"),
+}
 NARROW_SYNTHETIC = {
     "SeniorCitizen": "bernoulli(0.16)",
     "tenure": "floor(72 * beta(0.6, 0.8))",
@@ -132,10 +136,13 @@ def telco() -> dataset.Dataset:
 
 @pytest.fixture(scope="session")
 def narrow(telco: dataset.Dataset) -> dataset.Dataset:
-    """A column of each kind, for tests that take their time per column."""
-    described = telco.model_dump(mode="json") | {"features": {}, "slices": [], "synthetic": NARROW_SYNTHETIC}
-    columns = {name: column for name, column in described["columns"].items() if name in NARROW}
-    return dataset.from_dump(described | {"columns": columns})
+    """A column and a derived feature of each kind, for tests that take their time per column."""
+    described = telco.model_dump(mode="json") | {"slices": [], "synthetic": NARROW_SYNTHETIC}
+    kept = {
+        table: {name: one for name, one in described[table].items() if name in NARROW}
+        for table in ("columns", "features")
+    }
+    return dataset.from_dump(described | kept)
 
 
 @pytest.fixture(scope="session")

@@ -53,9 +53,6 @@ def shares(module: str) -> frozenset[str]:
     return frozenset(name for name, asked in SHARED.items() if re.search(asked, code, re.MULTILINE))
 
 
-gc.disable()  # what imports leave stays: see pytest_collection_finish
-
-
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """As ``--dist loadfile``, in the order of collection, and with the division above."""
     from xdist.scheduler import LoadFileScheduling
@@ -80,6 +77,11 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
             super()._assign_work_unit(node)
 
     return Division(config, log)
+
+
+def pytest_collectstart() -> None:
+    """What imports leave stays: see ``pytest_collection_finish``."""
+    gc.disable()
 
 
 def pytest_collection_finish() -> None:

@@ -43,12 +43,12 @@ def accuracy(outcome: np.ndarray, decision: np.ndarray) -> float:
 
 
 def precision(outcome: np.ndarray, decision: np.ndarray) -> float:
-    """The share of churners among those decided for; 0 without any."""
+    """The share of those decided for who churn; 0 without any."""
     return _hits(outcome, decision) / max(float(decision.sum()), 1.0)
 
 
 def recall(outcome: np.ndarray, decision: np.ndarray) -> float:
-    """The share of the churners that is decided for; 0 without any."""
+    """The share of churners who are decided for; 0 without any."""
     return _hits(outcome, decision) / max(float(outcome.sum()), 1.0)
 
 
